@@ -1,0 +1,320 @@
+//! The result of an experiment: everything the report, the terminal and a later comparison draw on.
+//!
+//! This is what `result.json` holds. It depends on the version, the scenario and the seeds alone: no date, no
+//! duration of the run, no path, so that the same experiment gives the same bytes anywhere. Within one
+//! [`VERSION`] changes are additive.
+//!
+//! Times in `…_us` are microseconds, in `…_s` seconds. An instant is counted from the scenario's start.
+//! A time series has one point per second of scenario time, from the start to the scenario's duration.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Outcome;
+
+/// The version of the format that this crate writes.
+pub const VERSION: u32 = 1;
+
+/// One experiment: a scenario, run for every variant and seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentResult {
+    /// The version of this format, [`VERSION`].
+    pub version: u32,
+    /// The version of Tuesday that ran it.
+    pub tuesday: String,
+    /// The engine that ran it.
+    pub engine: Engine,
+    /// What was run.
+    pub scenario: ScenarioSummary,
+    /// The variants in the order of the file; at least one.
+    pub variants: Vec<VariantResult>,
+    /// The lines of `expect.hold` in the order of the file.
+    pub expectations: Vec<ExpectationResult>,
+}
+
+/// Which clock drove the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Engine {
+    /// An event loop over simulated time.
+    Virtual,
+}
+
+/// The scenario as far as a reader of the result needs it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ScenarioSummary {
+    /// The scenario's title.
+    pub name: String,
+    /// Its story, as written; may be empty.
+    pub story: String,
+    /// When scenario time starts, seconds since the Unix epoch, UTC.
+    pub starts_unix_s: i64,
+    /// Nanoseconds past `starts_unix_s`.
+    pub starts_nanos: u32,
+    /// For how long requests arrive, seconds.
+    pub duration_s: f64,
+    /// The seeds, one run of each variant for each; at least one.
+    pub seeds: Vec<u64>,
+    /// Served within this is good, microseconds.
+    pub slo_latency_us: u64,
+    /// The whole scenario file.
+    pub source: String,
+}
+
+/// One configuration and what it did under every seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VariantResult {
+    /// The variant's name; `base` where the file names none.
+    pub name: String,
+    /// The gateway's settings, one line each, in the order of the file's format:
+    /// `rate_limit.per_key.algorithm` and `token-bucket`. What is off or unbounded says so.
+    pub settings: Vec<Setting>,
+    /// One run per seed, in the order of [`ScenarioSummary::seeds`].
+    pub runs: Vec<RunResult>,
+}
+
+/// One setting of a variant's gateway.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Path below `gateway`, for example `workers` or `rate_limit.per_key.limit`.
+    pub key: String,
+    /// The value as a reader writes it: `256`, `1m`, `unbounded`, `off`.
+    pub value: String,
+}
+
+/// What one variant did under one seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// The seed.
+    pub seed: u64,
+    /// All non-hostile populations together.
+    pub overall: Summary,
+    /// Each population, hostile ones too, in the order of the file.
+    pub populations: Vec<PopulationResult>,
+    /// Each route over the non-hostile populations, in the order of the file.
+    pub routes: Vec<NamedSummary>,
+    /// Each upstream over the routes that name it and the non-hostile populations, in the order of the file.
+    pub upstreams: Vec<NamedSummary>,
+    /// The gateway's rate limits that are on, in the order a request meets them.
+    pub limits: Vec<LimitResult>,
+    /// The gateway (first) and every upstream, as places with workers and a queue.
+    pub stations: Vec<StationResult>,
+    /// Attempts that reached an upstream, over all populations.
+    pub attempts: u64,
+    /// `attempts` ÷ logical requests of all populations; 0 where there were none.
+    pub amplification: f64,
+}
+
+/// Counts and latency of a group of logical requests.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Logical requests.
+    pub offered: u64,
+    /// Served within the SLO latency.
+    pub good: u64,
+    /// `good` per second of the scenario's duration.
+    pub goodput_per_s: f64,
+    /// How they ended; an outcome that did not occur is left out. The values sum to `offered`.
+    pub outcomes: BTreeMap<Outcome, u64>,
+    /// Of those that reached an upstream: from the intended time to the final answer or the give-up.
+    pub latency: Distribution,
+}
+
+impl Summary {
+    /// How many ended that way.
+    pub fn count(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(&outcome).copied().unwrap_or(0)
+    }
+
+    /// Share of the offered that was served, 0 to 1; `None` where nothing was offered.
+    pub fn success_rate(&self) -> Option<f64> {
+        (self.offered > 0).then(|| self.count(Outcome::Served) as f64 / self.offered as f64)
+    }
+}
+
+/// A [`Summary`] of what carries a name in the file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NamedSummary {
+    /// The route's path or the upstream's name.
+    pub name: String,
+    /// Its numbers.
+    #[serde(flatten)]
+    pub summary: Summary,
+}
+
+/// A population's numbers, in all and over time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PopulationResult {
+    /// The population's name.
+    pub name: String,
+    /// Whether it is kept out of goodput and of [`RunResult::overall`].
+    pub hostile: bool,
+    /// Its numbers.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Logical requests by their intended second.
+    pub offered_per_s: Vec<u32>,
+    /// Attempts that passed every rate limit, by the second in which they reached the gateway.
+    pub admitted_per_s: Vec<u32>,
+    /// Served logical requests by their intended second.
+    pub served_per_s: Vec<u32>,
+    /// Good logical requests by their intended second.
+    pub good_per_s: Vec<u32>,
+}
+
+/// A distribution of times; all zero and no percentiles where nothing was counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Distribution {
+    /// How many values.
+    pub count: u64,
+    /// Their mean, microseconds.
+    pub mean_us: f64,
+    /// The largest, microseconds.
+    pub max_us: u64,
+    /// The curve at [`Distribution::PERCENTILES`], in that order.
+    pub percentiles: Vec<Percentile>,
+}
+
+/// One point of a distribution's curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Percentile {
+    /// 0 to 100.
+    pub p: f64,
+    /// At most `p` percent of the values lie above the smallest recorded value not below this, microseconds.
+    pub us: u64,
+}
+
+impl Distribution {
+    /// The percentiles of the curve: evenly spaced as a reader of tails sees them, each step a tenth of what is
+    /// left, to p99.99.
+    pub const PERCENTILES: [f64; 25] = [
+        0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.0, 98.0, 99.0,
+        99.25, 99.5, 99.7, 99.8, 99.9, 99.95, 99.97, 99.99,
+    ];
+
+    /// The value at one of [`Distribution::PERCENTILES`], microseconds; `None` where nothing was counted.
+    pub fn at(&self, p: f64) -> Option<u64> {
+        self.percentiles.iter().find(|point| point.p.total_cmp(&p).is_eq()).map(|point| point.us)
+    }
+}
+
+/// What one rate limit of the gateway did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LimitResult {
+    /// `per_ip`, `per_key`, `per_route` or `global`.
+    pub scope: String,
+    /// `fixed-window`, `token-bucket`, `gcra`, `sliding-window-log` or `sliding-window-counter`.
+    pub algorithm: String,
+    /// Requests per window.
+    pub limit: u32,
+    /// The window, microseconds.
+    pub window_us: u64,
+    /// The bucket's capacity, of the algorithms that have one.
+    pub burst: Option<u32>,
+    /// Attempts that it let through.
+    pub admitted: u64,
+    /// Attempts that it rejected.
+    pub rejected: u64,
+    /// How many buckets (keys, addresses, routes) it saw.
+    pub buckets: u64,
+    /// Attempts that the fullest bucket was let through over the whole run, and which it was.
+    pub fullest: Option<Bucket>,
+    /// For each window asked for, shortest first: the most that any one bucket was let through within it.
+    pub peaks: Vec<Peak>,
+    /// Attempts that it let through, by second.
+    pub admitted_per_s: Vec<u32>,
+    /// Attempts that it rejected, by second.
+    pub rejected_per_s: Vec<u32>,
+}
+
+/// A bucket of a rate limit and a count.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    /// The key, address or route.
+    pub name: String,
+    /// Attempts.
+    pub count: u64,
+}
+
+/// The most admissions of one bucket in any `[t, t + window)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peak {
+    /// The length of the window, microseconds.
+    pub window_us: u64,
+    /// Admissions within it.
+    pub count: u64,
+    /// When the first such window began, microseconds from the scenario's start.
+    pub from_us: u64,
+    /// The bucket.
+    pub bucket: String,
+}
+
+/// A place with workers and a queue: the gateway or an upstream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StationResult {
+    /// `gateway`, or the upstream's name.
+    pub name: String,
+    /// Whether this is the gateway.
+    pub is_gateway: bool,
+    /// Workers; `None` for as many as it takes.
+    pub workers: Option<u32>,
+    /// Places in the queue; `None` for as many as it takes.
+    pub queue: Option<u32>,
+    /// Time spent in the queue by those that got a worker, 0 where there was no wait.
+    pub wait: Distribution,
+    /// Share of worker time in use over the scenario's duration, 0 to 1; `None` for unbounded workers.
+    pub utilization: Option<f64>,
+    /// Most workers in use at once.
+    pub peak_in_flight: u32,
+    /// Most waiting at once.
+    pub peak_queued: u32,
+    /// Most workers in use at once, by second.
+    pub in_flight_per_s: Vec<u32>,
+    /// Most waiting at once, by second.
+    pub queued_per_s: Vec<u32>,
+}
+
+/// One line of `expect.hold` and whether it held.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExpectationResult {
+    /// The line as written.
+    pub text: String,
+    /// Whether it held for every variant it names and every seed.
+    pub held: bool,
+    /// Each variant and seed it was held against.
+    pub checks: Vec<ExpectationCheck>,
+}
+
+/// An expectation held against one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExpectationCheck {
+    /// The variant.
+    pub variant: String,
+    /// The seed.
+    pub seed: u64,
+    /// What was measured.
+    pub measured: Value,
+    /// Whether the line holds for it.
+    pub held: bool,
+}
+
+/// A measured value with its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Value {
+    /// A number of things.
+    Count(u64),
+    /// A plain ratio, such as an amplification.
+    Number(f64),
+    /// A share, 0 to 1.
+    Share(f64),
+    /// A time in microseconds.
+    DurationUs(u64),
+    /// Events per second.
+    RatePerS(f64),
+    /// It did not happen.
+    Never,
+    /// There was nothing to measure it on (no request was offered, the limit is off).
+    NotObserved,
+}

@@ -1,0 +1,2 @@
+//! Tuesday.
+fn main() {}
