@@ -1,5 +1,24 @@
-//! The gateway under test, as rules without sockets, timers or clocks.
+//! The gateway under test: what it decides about a request, as state machines.
+//!
+//! [`Pipeline`] is the whole path of a request; the rules along it ([`KeyedLimiter`], [`Pool`], [`Routes`]) stand
+//! on their own. Each is told the time, answers with a decision and owns no socket, timer, clock or thread:
+//! the same rules are driven over simulated time and by a real server. `gateway` knows neither who calls it
+//! nor who observes it.
 
+mod admission;
+mod identity;
+mod pipeline;
+mod pool;
+mod rate_limit;
+mod rejection;
+mod route;
 mod timestamp;
 
+pub use admission::{Checks, RateLimits, Request, Scope};
+pub use identity::{Client, KeySecret, Peer};
+pub use pipeline::{Decision, Forward, GatewayConfig, Pipeline};
+pub use pool::{Place, Pool, PoolConfig};
+pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
+pub use rejection::Rejection;
+pub use route::{Route, RouteError, RouteId, Routes, UpstreamId};
 pub use timestamp::Timestamp;

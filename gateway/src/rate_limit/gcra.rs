@@ -1,0 +1,137 @@
+//! Generic cell rate algorithm: the token bucket, turned into the question "are you too early?".
+//!
+//! A bucket's level and the instant it was computed are two values that must be read and written together,
+//! which a shared store (and a lock-free one) does badly: two gateways that refill the same bucket at once
+//! lose a token. GCRA keeps one value, the instant at which the next request is due if all come evenly. It is
+//! how ATM switches policed cells, and what limiters on top of Redis mostly do.
+//!
+//! Source: ITU-T I.371 (2004), annex A.1, and ATM Forum Traffic Management 4.1 (virtual scheduling algorithm),
+//! with the emission interval T = `window / limit` and the tolerance τ = (`burst` − 1) · T.
+
+use super::limiter::{Limiter, Verdict};
+use super::settings::RateLimit;
+use crate::Timestamp;
+
+/// Admits a request that comes no more than τ before it is due. The admissions, `remaining` and `retry_after`
+/// are those of the [`TokenBucket`](super::token_bucket::TokenBucket) with the same settings, bit for bit.
+///
+/// T is rarely a whole number of nanoseconds, and rounded it drifts. So time is told in `limit`ths of a
+/// nanosecond here: T is `window` of them, and epoch nanoseconds × `limit` need up to 96 bits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gcra {
+    /// Units in a nanosecond.
+    limit: u32,
+    /// T.
+    interval: u64,
+    /// τ + T: how far ahead of `now` the schedule may reach.
+    horizon: u128,
+}
+
+/// When the next request is due, in `limit`ths of a nanosecond since the epoch (the standard's *theoretical
+/// arrival time*).
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Due(u128);
+
+impl Gcra {
+    pub(super) fn new(settings: &RateLimit) -> Self {
+        let (burst, window) = (settings.allowance(), settings.window_nanos());
+        Self { limit: settings.limit(), interval: window, horizon: u128::from(burst) * u128::from(window) }
+    }
+
+    fn units(&self, now: Timestamp) -> u128 {
+        u128::from(now.as_nanos()) * u128::from(self.limit)
+    }
+}
+
+impl Limiter for Gcra {
+    type State = Due;
+
+    fn fresh(&self) -> Due {
+        Due::default()
+    }
+
+    fn check(&self, state: &mut Due, now: Timestamp) -> Verdict {
+        let now = self.units(now);
+        let interval = u128::from(self.interval);
+        let next = state.0.max(now) + interval;
+        let ahead = next - now;
+        if ahead <= self.horizon {
+            state.0 = next;
+            Verdict::Admitted { remaining: ((self.horizon - ahead) / interval) as u32 }
+        } else {
+            let wait = (ahead - self.horizon).div_ceil(u128::from(self.limit));
+            // More than `interval` only if the clock ran backwards.
+            Verdict::rejected_for(u64::try_from(wait).unwrap_or(u64::MAX))
+        }
+    }
+
+    fn is_fresh(&self, state: &Due, now: Timestamp) -> bool {
+        state.0 <= self.units(now)
+    }
+
+    fn settles_within(&self) -> u64 {
+        u64::try_from(self.horizon.div_ceil(u128::from(self.limit))).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::rate_limit::Algorithm;
+    use crate::rate_limit::test_vectors::{MINUTE, NINE, admitted, at, steady, window_boundary};
+
+    fn limiter(limit: u32, burst: u32) -> Gcra {
+        let settings = RateLimit::new(Algorithm::Gcra, limit, MINUTE).unwrap();
+        Gcra::new(&settings.with_burst(burst).unwrap())
+    }
+
+    #[test]
+    fn it_admits_what_the_token_bucket_admits() {
+        assert_eq!(admitted(&limiter(1000, 100), window_boundary()), 166);
+        assert_eq!(admitted(&limiter(1000, 1000), window_boundary()), 1066);
+        assert_eq!(admitted(&limiter(100, 100), steady(10, 1200)), 299);
+    }
+
+    #[test]
+    fn a_request_may_be_early_by_the_tolerance() {
+        let limiter = limiter(60, 3);
+        let mut state = limiter.fresh();
+        assert_eq!(limiter.check(&mut state, at(0)), Verdict::Admitted { remaining: 2 });
+        assert_eq!(limiter.check(&mut state, at(0)), Verdict::Admitted { remaining: 1 });
+        assert_eq!(limiter.check(&mut state, at(0)), Verdict::Admitted { remaining: 0 });
+        let retry_after = Duration::from_millis(999);
+        assert_eq!(limiter.check(&mut state, at(1)), Verdict::Rejected { retry_after });
+        assert_eq!(limiter.check(&mut state, at(1000)), Verdict::Admitted { remaining: 0 });
+        assert_eq!(limiter.check(&mut state, at(4500)), Verdict::Admitted { remaining: 2 });
+    }
+
+    #[test]
+    fn epoch_nanoseconds_times_the_limit_do_not_overflow() {
+        let settings = RateLimit::new(Algorithm::Gcra, u32::MAX, RateLimit::MAX_WINDOW).unwrap();
+        let limiter = Gcra::new(&settings);
+        let mut state = limiter.fresh();
+        assert_eq!(limiter.check(&mut state, Timestamp::MAX), Verdict::Admitted { remaining: u32::MAX - 1 });
+    }
+
+    #[test]
+    fn an_earlier_time_is_only_earlier() {
+        let limiter = limiter(60, 1);
+        let mut state = limiter.fresh();
+        assert!(limiter.check(&mut state, at(5000)).is_admitted());
+        let retry_after = Duration::from_secs(3);
+        assert_eq!(limiter.check(&mut state, at(3000)), Verdict::Rejected { retry_after });
+    }
+
+    #[test]
+    fn it_is_fresh_when_the_next_request_is_due() {
+        let limiter = limiter(60, 10);
+        let mut state = limiter.fresh();
+        assert!(limiter.is_fresh(&state, NINE));
+        limiter.check(&mut state, at(0));
+        assert!(!limiter.is_fresh(&state, at(999)));
+        assert!(limiter.is_fresh(&state, at(1000)));
+        assert_eq!(limiter.settles_within(), 10_000_000_000);
+    }
+}

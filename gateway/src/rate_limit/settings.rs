@@ -1,0 +1,184 @@
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::Algorithm;
+
+/// A rate limit's settings, valid by construction: `limit` requests per `window`, counted by an
+/// [`Algorithm`].
+///
+/// ```
+/// use std::time::Duration;
+/// use gateway::{Algorithm, RateLimit};
+///
+/// let per_key = RateLimit::new(Algorithm::TokenBucket, 1000, Duration::from_secs(60))?.with_burst(100)?;
+/// assert_eq!(per_key.allowance(), 100);
+/// # Ok::<(), gateway::RateLimitError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RateLimit {
+    algorithm: Algorithm,
+    limit: u32,
+    /// Nanoseconds, in `1..=MAX_WINDOW`.
+    window: u64,
+    /// The limit, unless set; of no meaning to an algorithm without a burst.
+    burst: u32,
+    count_rejected: bool,
+}
+
+/// Why settings are no [`RateLimit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RateLimitError {
+    /// A limit of zero would be a closed door, which is not a rate.
+    #[error("limit must be at least 1")]
+    LimitZero,
+    /// A window without length has no rate.
+    #[error("window must be longer than zero")]
+    WindowZero,
+    /// Longer than [`RateLimit::MAX_WINDOW`].
+    #[error("window must be at most 366 days")]
+    WindowTooLong,
+    /// A bucket that holds no token never admits.
+    #[error("burst must be at least 1")]
+    BurstZero,
+    /// Only `token-bucket` and `gcra` have a burst.
+    #[error("{algorithm} has no burst")]
+    BurstNotApplicable {
+        /// The algorithm without one.
+        algorithm: Algorithm,
+    },
+    /// Only the sliding windows can count rejected requests.
+    #[error("{algorithm} cannot count rejected requests")]
+    CountRejectedNotApplicable {
+        /// The algorithm that cannot.
+        algorithm: Algorithm,
+    },
+}
+
+impl RateLimit {
+    /// The longest window: a leap year, longer than any quota we have met. The bound keeps every product of a
+    /// count and a window below 2⁸⁷.
+    pub const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+    /// `limit` requests per `window`. Burst, where there is one, is `limit`; rejected requests do not count.
+    ///
+    /// # Errors
+    ///
+    /// If `limit` is zero, or `window` is zero or longer than [`Self::MAX_WINDOW`].
+    pub const fn new(algorithm: Algorithm, limit: u32, window: Duration) -> Result<Self, RateLimitError> {
+        if limit == 0 {
+            return Err(RateLimitError::LimitZero);
+        }
+        if window.is_zero() {
+            return Err(RateLimitError::WindowZero);
+        }
+        if window.as_nanos() > Self::MAX_WINDOW.as_nanos() {
+            return Err(RateLimitError::WindowTooLong);
+        }
+        let window = window.as_nanos() as u64;
+        Ok(Self { algorithm, limit, window, burst: limit, count_rejected: false })
+    }
+
+    /// Lets `burst` requests through at one instant after a rest, instead of `limit`.
+    ///
+    /// # Errors
+    ///
+    /// If `burst` is zero, or the algorithm [has none](Algorithm::has_burst).
+    pub const fn with_burst(self, burst: u32) -> Result<Self, RateLimitError> {
+        if !self.algorithm.has_burst() {
+            return Err(RateLimitError::BurstNotApplicable { algorithm: self.algorithm });
+        }
+        if burst == 0 {
+            return Err(RateLimitError::BurstZero);
+        }
+        Ok(Self { burst, ..self })
+    }
+
+    /// Whether rejected requests count too (default: no). A client that stays above such a limit is locked
+    /// out for as long as it keeps trying.
+    ///
+    /// # Errors
+    ///
+    /// If `count_rejected` is set and the algorithm is not [sliding](Algorithm::is_sliding).
+    pub const fn with_count_rejected(self, count_rejected: bool) -> Result<Self, RateLimitError> {
+        if count_rejected && !self.algorithm.is_sliding() {
+            return Err(RateLimitError::CountRejectedNotApplicable { algorithm: self.algorithm });
+        }
+        Ok(Self { count_rejected, ..self })
+    }
+
+    /// How requests are counted.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Requests per window, at least 1.
+    pub const fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    /// The window, longer than zero and at most [`Self::MAX_WINDOW`].
+    pub const fn window(&self) -> Duration {
+        Duration::from_nanos(self.window)
+    }
+
+    /// The bucket's capacity, at least 1; `None` for an algorithm [without](Algorithm::has_burst).
+    pub const fn burst(&self) -> Option<u32> {
+        if self.algorithm.has_burst() { Some(self.burst) } else { None }
+    }
+
+    /// Whether rejected requests count too.
+    pub const fn count_rejected(&self) -> bool {
+        self.count_rejected
+    }
+
+    /// How many requests a bucket admits at one instant after a rest: the burst where there is one, otherwise
+    /// the limit. A bucket is in use by `1 − remaining / allowance`.
+    pub const fn allowance(&self) -> u32 {
+        if self.algorithm.has_burst() { self.burst } else { self.limit }
+    }
+
+    pub(super) const fn window_nanos(&self) -> u64 {
+        self.window
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn burst_defaults_to_the_limit_where_there_is_one() {
+        for algorithm in Algorithm::ALL {
+            let settings = RateLimit::new(algorithm, 1000, MINUTE).unwrap();
+            assert_eq!(settings.burst(), algorithm.has_burst().then_some(1000));
+            assert_eq!(settings.allowance(), 1000);
+            assert!(!settings.count_rejected());
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        use Algorithm::{FixedWindow, Gcra, SlidingWindowLog};
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert_eq!(RateLimit::new(Gcra, 0, MINUTE), Err(RateLimitError::LimitZero));
+        assert_eq!(RateLimit::new(Gcra, 1, Duration::ZERO), Err(RateLimitError::WindowZero));
+        assert_eq!(RateLimit::new(Gcra, 1, 367 * day), Err(RateLimitError::WindowTooLong));
+        assert_eq!(RateLimit::new(Gcra, 1, Duration::MAX), Err(RateLimitError::WindowTooLong));
+        assert!(RateLimit::new(Gcra, u32::MAX, RateLimit::MAX_WINDOW).is_ok());
+
+        let gcra = RateLimit::new(Gcra, 1, MINUTE).unwrap();
+        assert_eq!(gcra.with_burst(0), Err(RateLimitError::BurstZero));
+        let error = gcra.with_count_rejected(true).unwrap_err();
+        assert_eq!(error.to_string(), "gcra cannot count rejected requests");
+
+        let fixed = RateLimit::new(FixedWindow, 1, MINUTE).unwrap();
+        assert_eq!(fixed.with_burst(5).unwrap_err().to_string(), "fixed-window has no burst");
+        assert_eq!(fixed.with_count_rejected(false), Ok(fixed));
+
+        let log = RateLimit::new(SlidingWindowLog, 1, MINUTE).unwrap();
+        assert!(log.with_count_rejected(true).unwrap().count_rejected());
+    }
+}

@@ -1,0 +1,387 @@
+//! Laws of the rate limits, whatever arrives: the bound of each algorithm, its agreement with an obvious
+//! model, exact waits, and forgetting that nobody can see.
+//!
+//! The model keeps every request of a bucket for ever and computes each answer anew from that history, in
+//! wide integers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gateway::{Algorithm, KeyedLimiter, RateLimit, Timestamp, Verdict};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+const NINE: u64 = 1_780_390_800 * 1_000_000_000;
+
+// The model.
+
+/// One request as the model remembers it.
+#[derive(Clone, Copy)]
+struct Counted {
+    at: i128,
+    admitted: bool,
+}
+
+/// The history of one bucket under a limit.
+struct Model {
+    settings: RateLimit,
+    history: Vec<Counted>,
+}
+
+impl Model {
+    fn new(settings: RateLimit) -> Self {
+        Self { settings, history: Vec::new() }
+    }
+
+    fn check(&mut self, now: i128) -> Verdict {
+        let admitted = self.admits(now, 0);
+        self.history.push(Counted { at: now, admitted });
+        if admitted {
+            // The largest number of further requests of which the last is admitted.
+            let remaining = partition_point(i128::from(u32::MAX), |further| self.admits(now, further));
+            Verdict::Admitted { remaining: remaining as u32 }
+        } else {
+            let wait = partition_point(4 * self.window(), |wait| !self.admits(now + wait, 0));
+            Verdict::Rejected { retry_after: Duration::from_nanos(wait as u64) }
+        }
+    }
+
+    /// Whether a request at `now` is admitted when `further` have been just before it, beside the history.
+    fn admits(&self, now: i128, further: i128) -> bool {
+        let limit = i128::from(self.settings.limit());
+        let window = self.window();
+        match self.settings.algorithm() {
+            Algorithm::FixedWindow => {
+                let this_window = self.count(|at| at / window == now / window);
+                this_window + further < limit
+            }
+            Algorithm::SlidingWindowLog => self.count(|at| at > now - window) + further < limit,
+            Algorithm::SlidingWindowCounter => {
+                let current = self.count(|at| at / window == now / window) + further;
+                let previous = self.count(|at| at / window + 1 == now / window);
+                let in_view = window - now % window;
+                current * window + previous * in_view < limit * window
+            }
+            Algorithm::TokenBucket | Algorithm::Gcra => self.level(now) - further * window >= window,
+        }
+    }
+
+    /// What is in the bucket, in `window`ths of a token. Had the bucket no bottom and its last overflow been
+    /// just before request i, it would hold its capacity and the refill since, less what was taken since; it
+    /// really holds the least of these.
+    fn level(&self, now: i128) -> i128 {
+        let limit = i128::from(self.settings.limit());
+        let capacity = i128::from(self.settings.allowance()) * self.window();
+        let mut taken = 0;
+        let mut level = capacity;
+        for request in self.history.iter().rev().filter(|request| request.admitted) {
+            taken += self.window();
+            level = level.min(capacity + (now - request.at) * limit - taken);
+        }
+        level
+    }
+
+    fn count(&self, counts: impl Fn(i128) -> bool) -> i128 {
+        let count_rejected = self.settings.count_rejected();
+        let counted = self.history.iter().filter(|request| request.admitted || count_rejected);
+        counted.filter(|request| counts(request.at)).fold(0, |count, _| count + 1)
+    }
+
+    fn window(&self) -> i128 {
+        window_nanos(&self.settings)
+    }
+}
+
+/// The first number up to `bound` for which `holds` no longer does.
+fn partition_point(bound: i128, holds: impl Fn(i128) -> bool) -> i128 {
+    let (mut from, mut to) = (0, bound);
+    while from < to {
+        let middle = i128::midpoint(from, to);
+        if holds(middle) { from = middle + 1 } else { to = middle }
+    }
+    from
+}
+
+// What arrives.
+
+/// How far one arrival is from the last.
+#[derive(Clone, Copy, Debug)]
+enum Gap {
+    None,
+    Nanos(u64),
+    /// Thousandths of a window.
+    OfWindow(u64),
+    /// To so many nanoseconds from a boundary of the clock's windows, the next or one soon after.
+    ToBoundary(u64, i64),
+    /// A window, and so many nanoseconds.
+    Window(i64),
+    /// As long as the last rejection asked for, and so many nanoseconds.
+    AsAsked(i64),
+    Windows(u64),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    gap: Gap,
+    bucket: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Traffic {
+    start: u64,
+    arrivals: Vec<Arrival>,
+}
+
+fn gap() -> impl Strategy<Value = Gap> {
+    prop_oneof![
+        14 => Just(Gap::None),
+        3 => (1_u64..4).prop_map(Gap::Nanos),
+        6 => (0_u64..1100).prop_map(Gap::OfWindow),
+        3 => (0_u64..2, -1_i64..=1).prop_map(|(skipped, off)| Gap::ToBoundary(skipped, off)),
+        2 => (-1_i64..=1).prop_map(Gap::Window),
+        4 => (-1_i64..=1).prop_map(Gap::AsAsked),
+        1 => (1_u64..6).prop_map(Gap::Windows),
+    ]
+}
+
+fn traffic() -> impl Strategy<Value = Traffic> {
+    let start = prop_oneof![Just(0), 0_u64..1000, Just(NINE), NINE..NINE + 60_000_000_000];
+    let bucket = prop_oneof![4 => Just(0), 1 => 1_u64..3];
+    let arrival = (gap(), bucket).prop_map(|(gap, bucket)| Arrival { gap, bucket });
+    (start, prop::collection::vec(arrival, 1..120)).prop_map(|(start, arrivals)| Traffic { start, arrivals })
+}
+
+fn window() -> impl Strategy<Value = Duration> {
+    let minute = Duration::from_secs(60);
+    prop_oneof![
+        4 => (1_u64..60).prop_map(Duration::from_nanos),
+        2 => Just(Duration::from_secs(1)),
+        3 => Just(minute),
+        1 => (1_u64..3_000_000_000).prop_map(Duration::from_nanos),
+        1 => Just(RateLimit::MAX_WINDOW),
+    ]
+}
+
+fn count() -> impl Strategy<Value = u32> {
+    prop_oneof![12 => 1_u32..5, 4 => 5_u32..40, 1 => Just(u32::MAX)]
+}
+
+fn settings_of(algorithm: Algorithm) -> impl Strategy<Value = RateLimit> {
+    (count(), window(), count(), any::<bool>()).prop_map(move |(limit, window, burst, count_rejected)| {
+        let settings = RateLimit::new(algorithm, limit, window).expect("in range");
+        if algorithm.has_burst() {
+            settings.with_burst(burst).expect("asked for")
+        } else {
+            settings.with_count_rejected(count_rejected && algorithm.is_sliding()).expect("asked for")
+        }
+    })
+}
+
+fn settings() -> impl Strategy<Value = RateLimit> {
+    prop::sample::select(&Algorithm::ALL[..]).prop_flat_map(settings_of)
+}
+
+/// A request that was judged.
+#[derive(Clone, Copy, Debug)]
+struct Judged {
+    at: Timestamp,
+    bucket: u64,
+    verdict: Verdict,
+}
+
+/// Sends the traffic through a limiter.
+fn judge(settings: RateLimit, traffic: &Traffic) -> Vec<Judged> {
+    let window = settings.window().as_nanos() as u64;
+    let mut limiter = KeyedLimiter::new(settings);
+    let mut now = traffic.start;
+    let mut asked = 0;
+    let mut judged = Vec::new();
+    for &Arrival { gap, bucket } in &traffic.arrivals {
+        let gap = match gap {
+            Gap::None => 0,
+            Gap::Nanos(nanos) => nanos,
+            Gap::OfWindow(thousandths) => (u128::from(window) * u128::from(thousandths) / 1000) as u64,
+            Gap::ToBoundary(skipped, off) => {
+                (window - now % window + skipped * window).saturating_add_signed(off)
+            }
+            Gap::Window(off) => window.saturating_add_signed(off),
+            Gap::AsAsked(off) => asked.max(1_u64).saturating_add_signed(off),
+            Gap::Windows(windows) => windows * window,
+        };
+        now = now.saturating_add(gap);
+        let at = Timestamp::from_nanos(now);
+        let verdict = limiter.check(at, bucket);
+        if let Verdict::Rejected { retry_after } = verdict {
+            asked = retry_after.as_nanos() as u64;
+        }
+        judged.push(Judged { at, bucket, verdict });
+    }
+    judged
+}
+
+fn window_nanos(settings: &RateLimit) -> i128 {
+    i128::from(settings.window().as_nanos() as u64)
+}
+
+fn nanos(at: Timestamp) -> i128 {
+    i128::from(at.as_nanos())
+}
+
+// The laws.
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_interval_admits_more_than_the_bound(settings in settings(), traffic in traffic()) {
+        let mut admitted: BTreeMap<u64, Vec<i128>> = BTreeMap::new();
+        for request in judge(settings, &traffic).iter().filter(|request| request.verdict.is_admitted()) {
+            admitted.entry(request.bucket).or_default().push(nanos(request.at));
+        }
+        let limit = i128::from(settings.limit());
+        let window = window_nanos(&settings);
+        for times in admitted.values() {
+            for (first, from) in times.iter().enumerate() {
+                for (last, to) in times.iter().enumerate().skip(first) {
+                    let (length, count) = (to - from, i128::from((last - first + 1) as u64));
+                    let bound = match settings.algorithm() {
+                        Algorithm::TokenBucket | Algorithm::Gcra => {
+                            i128::from(settings.allowance()) + limit * length / window
+                        }
+                        // The others bound an interval as long as the window, without its end.
+                        _ if length >= window => continue,
+                        Algorithm::FixedWindow | Algorithm::SlidingWindowCounter => 2 * limit,
+                        Algorithm::SlidingWindowLog => limit,
+                    };
+                    prop_assert!(count <= bound, "{count} in {length} ns, more than {bound}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_verdict_is_the_models(settings in settings(), traffic in traffic()) {
+        let mut models: BTreeMap<u64, Model> = BTreeMap::new();
+        for (index, request) in judge(settings, &traffic).into_iter().enumerate() {
+            let model = models.entry(request.bucket).or_insert_with(|| Model::new(settings));
+            let expected = model.check(nanos(request.at));
+            prop_assert_eq!(request.verdict, expected, "request {} at {:?}", index, request.at);
+        }
+    }
+
+    #[test]
+    fn gcra_is_the_token_bucket(bucket in settings_of(Algorithm::TokenBucket), traffic in traffic()) {
+        let gcra = RateLimit::new(Algorithm::Gcra, bucket.limit(), bucket.window()).unwrap();
+        let gcra = gcra.with_burst(bucket.allowance()).unwrap();
+        let verdicts = |settings| -> Vec<Verdict> {
+            judge(settings, &traffic).into_iter().map(|request| request.verdict).collect()
+        };
+        prop_assert_eq!(verdicts(bucket), verdicts(gcra));
+    }
+
+    #[test]
+    fn whoever_waits_as_asked_is_admitted_and_no_sooner(
+        settings in settings(),
+        traffic in traffic(),
+        picked in any::<Index>(),
+    ) {
+        let judged = judge(settings, &traffic);
+        let rejected: Vec<_> = (0..judged.len()).filter(|&i| !judged[i].verdict.is_admitted()).collect();
+        if rejected.is_empty() {
+            return Ok(());
+        }
+        let until = *picked.get(&rejected);
+        let Judged { at, bucket, verdict: Verdict::Rejected { retry_after } } = judged[until] else {
+            unreachable!("picked among the rejected")
+        };
+        prop_assert!(!retry_after.is_zero());
+        let after = |wait: Duration| {
+            let mut limiter = KeyedLimiter::new(settings);
+            for request in &judged[..=until] {
+                limiter.check(request.at, request.bucket);
+            }
+            limiter.check(at + wait, bucket)
+        };
+        prop_assert!(after(retry_after).is_admitted());
+        prop_assert!(!after(retry_after.saturating_sub(Duration::from_nanos(1))).is_admitted());
+    }
+
+    #[test]
+    fn a_clock_set_back_stands_still(
+        settings in settings(),
+        traffic in traffic(),
+        back in 1_u64..100_000_000_000,
+    ) {
+        let mut limiter = KeyedLimiter::new(settings);
+        let mut models: BTreeMap<u64, Model> = BTreeMap::new();
+        let mut latest = Timestamp::EPOCH;
+        for (index, request) in judge(settings, &traffic).into_iter().enumerate() {
+            let told = if index % 3 == 2 {
+                Timestamp::from_nanos(request.at.as_nanos().saturating_sub(back))
+            } else {
+                request.at
+            };
+            latest = latest.max(told);
+            let model = models.entry(request.bucket).or_insert_with(|| Model::new(settings));
+            let expected = match model.check(nanos(latest)) {
+                Verdict::Rejected { retry_after } => {
+                    Verdict::Rejected { retry_after: retry_after + (latest - told) }
+                }
+                admitted @ Verdict::Admitted { .. } => admitted,
+            };
+            prop_assert_eq!(limiter.check(told, request.bucket), expected, "request {} at {:?}", index, told);
+        }
+    }
+
+    #[test]
+    fn any_time_at_all_is_survived(
+        settings in settings(),
+        times in prop::collection::vec(any::<u64>(), 1..50),
+    ) {
+        let mut limiter = KeyedLimiter::new(settings);
+        let extremes = [0, u64::MAX, u64::MAX, 0, u64::MAX - 1];
+        for at in times.into_iter().chain(extremes) {
+            limiter.check(Timestamp::from_nanos(at), at % 2);
+        }
+    }
+}
+
+/// Ten thousand buckets of which most rest at any time, so that tables fill up, are swept and shrink.
+#[test]
+fn forgetting_cannot_be_seen() {
+    let second = Duration::from_secs(1);
+    for algorithm in Algorithm::ALL {
+        let settings = RateLimit::new(algorithm, 3, second).unwrap();
+        let mut limiter = KeyedLimiter::new(settings);
+        let mut models: BTreeMap<u64, Model> = BTreeMap::new();
+        let mut now = Timestamp::from_nanos(NINE);
+        let mut most = 0;
+        let mut chance = 1_u64;
+        for _ in 0..60_000 {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            now = now.plus_nanos((chance >> 33) % 400_000);
+            // One in two from a busy few, the others from the many.
+            let bucket = if chance >> 63 == 0 { (chance >> 20) % 100 } else { (chance >> 20) % 10_000 };
+            let expected = models.entry(bucket).or_insert_with(|| Model::new(settings)).check(nanos(now));
+            assert_eq!(limiter.check(now, bucket), expected, "{algorithm}, bucket {bucket} at {now:?}");
+            most = most.max(limiter.len());
+        }
+        assert!((1000..9000).contains(&most), "{algorithm}: {most} of 10,000 remembered at most");
+    }
+}
+
+#[test]
+fn idle_buckets_are_forgotten() {
+    let second = Duration::from_secs(1);
+    for algorithm in Algorithm::ALL {
+        let mut limiter = KeyedLimiter::new(RateLimit::new(algorithm, 5, second).unwrap());
+        let nine = Timestamp::from_nanos(NINE);
+        (0..50_000).for_each(|bucket| assert!(limiter.check(nine, bucket).is_admitted()));
+        assert_eq!(limiter.len(), 50_000, "{algorithm}");
+        // One bucket goes on, once a millisecond.
+        for millis in 0..4000 {
+            limiter.check(nine + Duration::from_millis(millis), 0);
+        }
+        assert_eq!(limiter.len(), 1, "{algorithm}");
+    }
+}
