@@ -1,1 +1,23 @@
 //! Everything around the gateway that is simulated.
+//!
+//! Randomness comes first ([`Stream`]): every draw is a function of what it is for, so that two runs that differ
+//! in one setting differ in nothing else. On it stand the times that things take ([`Latency`]), the schedules by
+//! which clients send ([`OpenLoad`]), who they are ([`Identities`]), and the services that answer ([`Upstream`]).
+//!
+//! Nothing here reads a clock, opens a socket or waits: both engines ask the same machines.
+
+mod chance;
+mod client;
+mod latency;
+mod normal;
+mod rate;
+mod upstream;
+
+pub use chance::{Purpose, Stream};
+pub use client::{
+    Arrivals, Burst, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError, OpenLoad,
+    Population, PopulationStreams, RampPoint, Spacing, Targets, api_key, loopback_address,
+};
+pub use latency::{Latency, LatencyError};
+pub use rate::{Rate, RateError};
+pub use upstream::{Reaction, Upstream, UpstreamConfig};

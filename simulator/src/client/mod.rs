@@ -1,0 +1,9 @@
+//! The simulated clients: who they are and when they send.
+
+mod arrivals;
+mod identity;
+mod population;
+
+pub use arrivals::{Arrivals, Burst, LoadError, OpenLoad, RampPoint, Spacing};
+pub use identity::{Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, api_key, loopback_address};
+pub use population::{Load, Population, PopulationStreams, Targets};

@@ -1,0 +1,137 @@
+use std::time::Duration;
+
+use crate::{Identities, Latency, OpenLoad, Purpose, Stream};
+
+/// A group of clients that behave alike.
+#[derive(Clone, Debug)]
+pub struct Population {
+    /// Its name; its random streams hang on it.
+    pub name: String,
+    /// Kept out of goodput and blast radius.
+    pub hostile: bool,
+    /// Its keys and addresses.
+    pub identities: Identities,
+    /// What it sends, by weight.
+    pub targets: Targets,
+    /// When it sends.
+    pub load: Load,
+    /// How long a client waits for the answer to an attempt; `None` for as long as it takes.
+    pub timeout: Option<Duration>,
+}
+
+/// When a population sends.
+#[derive(Clone, Debug)]
+pub enum Load {
+    /// On a schedule, whatever becomes of the answers.
+    Open(OpenLoad),
+    /// Each user thinks, sends, waits for the end of the request, and thinks again.
+    Closed {
+        /// How many users.
+        users: u32,
+        /// The time a user thinks.
+        think: Latency,
+    },
+}
+
+/// Routes by weight: a target is drawn for each request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Targets {
+    /// Route and the sum of the weights up to and with it, ascending.
+    cumulative: Vec<(u32, u64)>,
+}
+
+impl Targets {
+    /// Each route, by number, with its weight. `None` where no weight is above zero or their sum overflows.
+    pub fn new(weights: impl IntoIterator<Item = (u32, u32)>) -> Option<Self> {
+        let mut sum = 0u64;
+        let mut cumulative = Vec::new();
+        for (route, weight) in weights {
+            sum = sum.checked_add(u64::from(weight))?;
+            if weight > 0 {
+                cumulative.push((route, sum));
+            }
+        }
+        (!cumulative.is_empty()).then_some(Self { cumulative })
+    }
+
+    /// The target of the request that owns `stream`.
+    pub fn draw(&self, stream: Stream) -> u32 {
+        match self.cumulative[..] {
+            [(only, _)] => only,
+            [.., (last, sum)] => {
+                let draw = stream.below(sum);
+                let place = self.cumulative.partition_point(|(_, upto)| *upto <= draw);
+                self.cumulative.get(place).map_or(last, |(route, _)| *route)
+            }
+            [] => unreachable!("targets are never empty"),
+        }
+    }
+
+    /// Every route that can be drawn.
+    pub fn routes(&self) -> impl Iterator<Item = u32> {
+        self.cumulative.iter().map(|(route, _)| *route)
+    }
+}
+
+/// The random streams of a population, one for each purpose, made once.
+#[derive(Clone, Copy, Debug)]
+pub struct PopulationStreams {
+    /// Of open-loop arrivals; a user's think times are drawn below its number.
+    pub arrival: Stream,
+    /// Of request targets, by request.
+    pub route: Stream,
+    /// Of identities, by request.
+    pub identity: Stream,
+    /// Of service times, by request, attempt and place.
+    pub service: Stream,
+}
+
+impl PopulationStreams {
+    /// The streams of the population `name` under `seed`.
+    pub fn new(seed: u64, name: &str) -> Self {
+        let stream = |purpose| Stream::new(seed, purpose, name);
+        Self {
+            arrival: stream(Purpose::Arrival),
+            route: stream(Purpose::Route),
+            identity: stream(Purpose::Identity),
+            service: stream(Purpose::Service),
+        }
+    }
+
+    /// The service-time stream of an attempt at an upstream, the first attempt being 0.
+    ///
+    /// `path` tells the upstream, and which calls led there: a number made of names, so that it is the same
+    /// whatever else the scenario holds.
+    pub const fn service_time(
+        &self,
+        request: u64,
+        client_attempt: u32,
+        gateway_attempt: u32,
+        path: u64,
+    ) -> Stream {
+        self.service.at(request).at(((client_attempt as u64) << 32) | gateway_attempt as u64).at(path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_drawn_by_weight() {
+        let targets = Targets::new([(3, 6), (7, 0), (5, 2)]).unwrap();
+        assert_eq!(targets.routes().collect::<Vec<_>>(), [3, 5]);
+        let stream = Stream::new(902, Purpose::Route, "shoppers");
+        let draws = 100_000;
+        let first = (0..draws).filter(|index| targets.draw(stream.at(*index)) == 3).count() as f64;
+        // Binomial: mean 75,000, standard deviation 137; five of them.
+        assert!((first - 75_000.0).abs() < 685.0, "{first}");
+    }
+
+    #[test]
+    fn targets_need_a_weight() {
+        assert_eq!(Targets::new([]), None);
+        assert_eq!(Targets::new([(0, 0)]), None);
+        assert_eq!(Targets::new([(4, 1)]).unwrap().draw(Stream::new(1, Purpose::Route, "")), 4);
+    }
+}
