@@ -67,8 +67,8 @@ pub struct ScenarioSummary {
 pub struct VariantResult {
     /// The variant's name; `base` where the file names none.
     pub name: String,
-    /// The gateway's settings, one line each, in the order of the file's format:
-    /// `rate_limit.per_key.algorithm` and `token-bucket`. What is off or unbounded says so.
+    /// The gateway's settings, each a line, what is off or unbounded too; then whatever else of the file a
+    /// variant changes.
     pub settings: Vec<Setting>,
     /// One run per seed, in the order of [`ScenarioSummary::seeds`].
     pub runs: Vec<RunResult>,
@@ -77,9 +77,9 @@ pub struct VariantResult {
 /// One setting of a variant's gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
-    /// Path below `gateway`, for example `workers` or `rate_limit.per_key.limit`.
+    /// Path in the scenario file, for example `gateway.workers` or `gateway.rate_limit.per_key`.
     pub key: String,
-    /// The value as a reader writes it: `256`, `1m`, `unbounded`, `off`.
+    /// The value as a reader says it: `256`, `1m`, `unbounded`, `off`, `token-bucket, 1000 per 1m, burst 100`.
     pub value: String,
 }
 
@@ -181,7 +181,7 @@ pub struct Distribution {
 pub struct Percentile {
     /// 0 to 100.
     pub p: f64,
-    /// At most `p` percent of the values lie above the smallest recorded value not below this, microseconds.
+    /// The smallest value that `p` percent of the values do not exceed, to three significant digits, microseconds.
     pub us: u64,
 }
 

@@ -1,0 +1,303 @@
+//! The tables behind the comparison: for each population, route, upstream, limit and station a group of rows, one per
+//! variant.
+
+use crate::{
+    ExperimentResult, LimitResult, Outcome, RunResult, StationResult, Summary, VariantResult,
+    format::{self, Dimension},
+    side_by_side::{limit, peak, peaks_asked_for, runs},
+    spread::Spread,
+    text,
+};
+
+/// One table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Breakdown {
+    /// Unique on the page.
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    /// What its columns mean.
+    pub(crate) lead: &'static str,
+    /// Headings after that of the variant.
+    pub(crate) columns: Vec<String>,
+    pub(crate) groups: Vec<Group>,
+}
+
+/// What one thing saw under each variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) name: String,
+    /// What sets it apart.
+    pub(crate) note: Option<&'static str>,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// What it saw under one variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) variant: String,
+    pub(crate) cells: Vec<String>,
+}
+
+/// The tables that have rows.
+pub(crate) fn breakdowns(result: &ExperimentResult) -> Vec<Breakdown> {
+    let tables = [populations(result), routes(result), upstreams(result), limits(result), stations(result)];
+    tables.into_iter().filter(|table| !table.groups.is_empty()).collect()
+}
+
+const SUMMARY_LEAD: &str = "Shares are of the offered requests. Good is served within the SLO latency. Latency is of \
+                            requests that reached an upstream, from the intended send.";
+
+fn populations(result: &ExperimentResult) -> Breakdown {
+    let mut table = summaries(result, "populations", "By population", |run| {
+        run.populations.iter().map(|population| (population.name.as_str(), &population.summary)).collect()
+    });
+    for group in &mut table.groups {
+        let hostile = |run: &RunResult| {
+            run.populations
+                .iter()
+                .any(|population| population.hostile && text::name(&population.name) == group.name)
+        };
+        group.note = runs(result).any(hostile).then_some("hostile, not in the totals");
+    }
+    table
+}
+
+fn routes(result: &ExperimentResult) -> Breakdown {
+    summaries(result, "routes", "By route", |run| {
+        run.routes.iter().map(|route| (route.name.as_str(), &route.summary)).collect()
+    })
+}
+
+fn upstreams(result: &ExperimentResult) -> Breakdown {
+    summaries(result, "upstreams", "By upstream", |run| {
+        run.upstreams.iter().map(|upstream| (upstream.name.as_str(), &upstream.summary)).collect()
+    })
+}
+
+fn summaries(
+    result: &ExperimentResult,
+    id: &'static str,
+    title: &'static str,
+    named: impl Fn(&RunResult) -> Vec<(&str, &Summary)>,
+) -> Breakdown {
+    const LATENCIES: [(&str, f64); 4] = [("p50", 50.0), ("p95", 95.0), ("p99", 99.0), ("p99.9", 99.9)];
+    let occurred = |outcome: &Outcome| {
+        *outcome != Outcome::Served
+            && runs(result).any(|run| named(run).iter().any(|(_, summary)| summary.count(*outcome) > 0))
+    };
+    let outcomes: Vec<Outcome> = Outcome::ALL.into_iter().filter(occurred).collect();
+    let mut columns: Vec<String> = ["offered", "success", "good"].map(str::to_owned).into();
+    columns.extend(outcomes.iter().map(|outcome| outcome.name().to_owned()));
+    columns.extend(LATENCIES.map(|(name, _)| name.to_owned()));
+    columns.push("max".to_owned());
+
+    let groups = names(result, |run| named(run).into_iter().map(|(name, _)| name).collect());
+    let row =
+        |name: &str, variant: &VariantResult| {
+            let of = |dimension: Dimension, measure: &dyn Fn(&Summary) -> Option<f64>| {
+                let find = |run: &RunResult| {
+                    named(run)
+                        .into_iter()
+                        .find(|(known, _)| *known == name)
+                        .and_then(|(_, summary)| measure(summary))
+                };
+                median(variant, dimension, find)
+            };
+            let share = |measure: &dyn Fn(&Summary) -> u64| {
+                of(Dimension::Share, &|summary| {
+                    (summary.offered > 0).then(|| measure(summary) as f64 / summary.offered as f64)
+                })
+            };
+            let mut cells = vec![
+                of(Dimension::Count, &|summary| Some(summary.offered as f64)),
+                share(&|summary| summary.count(Outcome::Served)),
+                share(&|summary| summary.good),
+            ];
+            cells.extend(outcomes.iter().map(|outcome| share(&|summary| summary.count(*outcome))));
+            cells.extend(LATENCIES.map(|(_, p)| {
+                of(Dimension::DurationUs, &|summary| summary.latency.at(p).map(|us| us as f64))
+            }));
+            cells.push(of(Dimension::DurationUs, &|summary| {
+                (summary.latency.count > 0).then_some(summary.latency.max_us as f64)
+            }));
+            cells
+        };
+    Breakdown { id, title, lead: SUMMARY_LEAD, columns, groups: grouped(result, &groups, row) }
+}
+
+fn limits(result: &ExperimentResult) -> Breakdown {
+    let scopes = names(result, |run| run.limits.iter().map(|limit| limit.scope.as_str()).collect());
+    let mut windows: Vec<u64> = peaks_asked_for(result).into_iter().map(|(_, window_us)| window_us).collect();
+    windows.sort_unstable();
+    windows.dedup();
+    let mut columns: Vec<String> =
+        ["algorithm", "limit", "admitted", "rejected", "buckets", "fullest bucket"].map(str::to_owned).into();
+    columns.extend(windows.iter().map(|window_us| format!("most in {}", format::span(*window_us as f64))));
+    let row = |scope: &str, variant: &VariantResult| {
+        let of = |measure: &dyn Fn(&LimitResult) -> Option<f64>| {
+            median(variant, Dimension::Count, |run| limit(run, scope).and_then(measure))
+        };
+        let first = variant.runs.iter().find_map(|run| limit(run, scope));
+        let mut cells = vec![
+            first.map_or_else(dash, |limit| text::line(&limit.algorithm)),
+            first.map_or_else(dash, rule),
+            of(&|limit| Some(limit.admitted as f64)),
+            of(&|limit| Some(limit.rejected as f64)),
+            of(&|limit| Some(limit.buckets as f64)),
+            of(&|limit| limit.fullest.as_ref().map(|bucket| bucket.count as f64)),
+        ];
+        cells.extend(windows.iter().map(|window_us| {
+            median(variant, Dimension::Count, |run| peak(run, scope, *window_us).map(|count| count as f64))
+        }));
+        cells
+    };
+    Breakdown {
+        id: "limits",
+        title: "By rate limit",
+        lead: "Attempts that each limit let through or rejected. A bucket is what the limit counts by: a key, an address, \
+               a route. The most in a time is that of any one bucket.",
+        columns,
+        groups: grouped(result, &scopes, row),
+    }
+}
+
+fn stations(result: &ExperimentResult) -> Breakdown {
+    let stations = names(result, |run| run.stations.iter().map(|station| station.name.as_str()).collect());
+    let columns = [
+        "workers",
+        "queue",
+        "utilization",
+        "peak in flight",
+        "peak queued",
+        "wait p50",
+        "wait p99",
+        "wait max",
+    ];
+    let row = |name: &str, variant: &VariantResult| {
+        let find = |run: &RunResult| run.stations.iter().position(|station| station.name == name);
+        let of = |dimension: Dimension, measure: &dyn Fn(&StationResult) -> Option<f64>| {
+            median(variant, dimension, |run| measure(&run.stations[find(run)?]))
+        };
+        let wait = |p: f64| of(Dimension::DurationUs, &|station| station.wait.at(p).map(|us| us as f64));
+        let first = variant.runs.iter().find_map(|run| find(run).map(|place| &run.stations[place]));
+        let places = |places: &dyn Fn(&StationResult) -> Option<u32>| {
+            first.map_or_else(dash, |station| {
+                places(station).map_or_else(|| "unbounded".to_owned(), |n| format::count(n.into()))
+            })
+        };
+        vec![
+            places(&|station| station.workers),
+            places(&|station| station.queue),
+            of(Dimension::Share, &|station| station.utilization),
+            of(Dimension::Count, &|station| Some(station.peak_in_flight.into())),
+            of(Dimension::Count, &|station| Some(station.peak_queued.into())),
+            wait(50.0),
+            wait(99.0),
+            of(Dimension::DurationUs, &|station| {
+                (station.wait.count > 0).then_some(station.wait.max_us as f64)
+            }),
+        ]
+    };
+    Breakdown {
+        id: "stations",
+        title: "Gateway and upstreams as stations",
+        lead: "Utilization is the share of worker time in use over the scenario's duration. The wait is the time in the \
+               queue of those that got a worker, zero where there was none.",
+        columns: columns.map(str::to_owned).into(),
+        groups: grouped(result, &stations, row),
+    }
+}
+
+/// `1,000 per minute, burst 100`.
+fn rule(limit: &LimitResult) -> String {
+    let rate = format!("{} per {}", format::count(limit.limit.into()), format::per_window(limit.window_us));
+    limit.burst.map_or(rate.clone(), |burst| format!("{rate}, burst {}", format::count(burst.into())))
+}
+
+/// What occurs in any run, in the order of first occurrence.
+fn names<'a>(result: &'a ExperimentResult, named: impl Fn(&'a RunResult) -> Vec<&'a str>) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    for name in runs(result).flat_map(named) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+fn grouped(
+    result: &ExperimentResult,
+    names: &[&str],
+    cells: impl Fn(&str, &VariantResult) -> Vec<String>,
+) -> Vec<Group> {
+    let group = |name: &&str| {
+        let row =
+            |variant: &VariantResult| Row { variant: text::name(&variant.name), cells: cells(name, variant) };
+        Group { name: text::name(name), note: None, rows: result.variants.iter().map(row).collect() }
+    };
+    names.iter().map(group).collect()
+}
+
+fn median(
+    variant: &VariantResult,
+    dimension: Dimension,
+    measure: impl Fn(&RunResult) -> Option<f64>,
+) -> String {
+    Spread::over(variant, measure).map_or_else(dash, |spread| dimension.show(spread.median))
+}
+
+/// What stands where there was nothing to measure.
+fn dash() -> String {
+    "–".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn each_thing_has_a_row_for_each_variant_and_a_cell_for_each_column() {
+        let mut results = testing::odd();
+        results.extend([testing::window_boundary(), testing::hostile(), testing::nothing_happened()]);
+        for result in results {
+            for table in breakdowns(&result) {
+                for group in &table.groups {
+                    assert_eq!(group.rows.len(), result.variants.len());
+                    assert!(group.rows.iter().all(|row| row.cells.len() == table.columns.len()), "{table:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_population_reads_across() {
+        let table = populations(&testing::window_boundary());
+        assert_eq!(
+            table.columns.join(" "),
+            "offered success good upstream-error rate-limited p50 p95 p99 p99.9 max"
+        );
+        let row = &table.groups[0].rows[1];
+        assert_eq!(row.variant, "token-bucket");
+        assert_eq!(row.cells[..5].join(" "), "2,000 8.3% 8.3% 0% 91.7%");
+    }
+
+    #[test]
+    fn limits_and_stations_state_their_size() {
+        let result = testing::window_boundary();
+        assert_eq!(
+            limits(&result).groups[0].rows[1].cells[..2].join(", "),
+            "token-bucket, 1,000 per minute, burst 100"
+        );
+        assert_eq!(stations(&result).groups[1].rows[0].cells[..5].join(" "), "4 1,024 44.7% 4 1,024");
+    }
+
+    #[test]
+    fn hostile_populations_are_marked() {
+        let mut result = testing::window_boundary();
+        result.variants[0].runs[0].populations[0].hostile = true;
+        let table = populations(&result);
+        assert_eq!(table.groups[0].note, Some("hostile, not in the totals"));
+        assert_eq!(table.groups[1].note, None);
+    }
+}

@@ -1,0 +1,274 @@
+//! Charts as SVG that takes its colours, dashes and fonts from the page around it.
+//!
+//! plotters writes colours inline, where no style sheet and no dark mode can reach them. So charts are drawn in colours
+//! that nobody would choose (an [`Ink`] each), and [`finish`] turns those into classes. Coordinates are whole numbers;
+//! charts are drawn at twice the size at which they are read, so that half a pixel is not lost.
+
+mod latency;
+mod load;
+
+use plotters::{
+    coord::ranged1d::{KeyPointHint, Ranged},
+    drawing::DrawingAreaErrorKind,
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
+
+pub(crate) use self::{
+    latency::{LatencyChart, latency_chart},
+    load::{LoadChart, load_chart},
+};
+
+/// Drawn width of every chart, in half pixels.
+const WIDTH: u32 = 1280;
+
+/// Colours in the page's palette, after which they repeat.
+const COLOURS: usize = 8;
+
+/// Dash patterns in the page's palette, after which they repeat. Five and eight share no factor, so forty series can be
+/// told apart by colour and dash.
+const DASHES: usize = 5;
+
+/// Size of axis labels; plotters writes it divided by 1.24.
+const LABEL_SIZE: f64 = 31.0;
+
+/// A chart could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot draw a chart: {0}")]
+pub struct ChartError(String);
+
+impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for ChartError {
+    fn from(error: DrawingAreaErrorKind<E>) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// What something is drawn with; the page decides how it looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ink {
+    /// Words.
+    Text,
+    /// Axes and the lines from a label to what it names.
+    Axis,
+    /// Lines to read values off.
+    Grid,
+    /// The line of the SLO latency.
+    Slo,
+    /// Offered load.
+    Offered,
+    /// Admitted load.
+    Admitted,
+    /// One of several lines.
+    Series(usize),
+}
+
+impl Ink {
+    fn all() -> impl Iterator<Item = Self> {
+        let named = [Self::Text, Self::Axis, Self::Grid, Self::Slo, Self::Offered, Self::Admitted];
+        named.into_iter().chain((0..COLOURS * DASHES).map(Self::Series))
+    }
+
+    /// The colour that stands for it until [`finish`].
+    fn colour(self) -> RGBColor {
+        let (role, place) = match self {
+            Self::Text => (1, 0),
+            Self::Axis => (2, 0),
+            Self::Grid => (3, 0),
+            Self::Slo => (4, 0),
+            Self::Offered => (5, 0),
+            Self::Admitted => (6, 0),
+            Self::Series(place) => (7, (place % (COLOURS * DASHES)) as u8),
+        };
+        RGBColor(0xFE, role, place)
+    }
+
+    fn class(self) -> String {
+        match self {
+            Self::Text => "text".to_owned(),
+            Self::Axis => "axis".to_owned(),
+            Self::Grid => "grid".to_owned(),
+            Self::Slo => "slo".to_owned(),
+            Self::Offered => "offered".to_owned(),
+            Self::Admitted => "admitted".to_owned(),
+            Self::Series(place) => format!("series-{} dash-{}", place % COLOURS, place % DASHES),
+        }
+    }
+
+    fn line(self, width: u32) -> ShapeStyle {
+        self.colour().stroke_width(width)
+    }
+
+    fn words(h_pos: HPos, v_pos: VPos) -> TextStyle<'static> {
+        FontDesc::new(FontFamily::Name("inherit"), LABEL_SIZE, FontStyle::Normal)
+            .color(&Self::Text.colour())
+            .pos(Pos::new(h_pos, v_pos))
+    }
+}
+
+/// An axis with its ticks where we want them.
+#[derive(Clone, Debug, PartialEq)]
+struct Axis {
+    low: f64,
+    high: f64,
+    ticks: Vec<f64>,
+}
+
+impl Axis {
+    /// From zero to a round number at or above `top`, with at most five ticks at whole numbers.
+    fn from_zero(top: f64) -> Self {
+        let top = if top.is_finite() { top.max(1.0) } else { 1.0 };
+        let mut step = 1.0;
+        for factor in [2.0, 2.5, 2.0].into_iter().cycle().take(60) {
+            if step * 5.0 >= top {
+                break;
+            }
+            // 1, 2, 5, 10: no step is half a request.
+            step *= factor;
+        }
+        let steps = (top / step).ceil().max(1.0);
+        Self {
+            low: 0.0,
+            high: steps * step,
+            ticks: (0..=steps as u32).map(|n| f64::from(n) * step).collect(),
+        }
+    }
+
+    fn coordinate(&self) -> Coordinate {
+        Coordinate { axis: self.clone() }
+    }
+}
+
+/// The axis as plotters asks for it: its ticks are the key points, however many plotters would like.
+struct Coordinate {
+    axis: Axis,
+}
+
+impl Ranged for Coordinate {
+    type FormatOption = plotters::coord::ranged1d::NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
+        let share = (value - self.axis.low) / (self.axis.high - self.axis.low);
+        from + (f64::from(to - from) * share.clamp(0.0, 1.0)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, _hint: Hint) -> Vec<f64> {
+        self.axis.ticks.clone()
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.axis.low..self.axis.high
+    }
+}
+
+impl plotters::coord::ranged1d::ValueFormatter<f64> for Coordinate {
+    fn format(value: &f64) -> String {
+        value.to_string()
+    }
+}
+
+/// A step of a downsampled series: the largest of the seconds that it stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Step {
+    pub(crate) from_s: usize,
+    /// Exclusive.
+    pub(crate) to_s: usize,
+    pub(crate) most: u64,
+}
+
+/// How many seconds one of at most `columns` steps stands for.
+pub(crate) fn seconds_per_step(seconds: usize, columns: usize) -> usize {
+    seconds.div_ceil(columns.max(1)).max(1)
+}
+
+/// The series in steps of so many seconds. A peak of one second survives, which an average would hide; it is what one
+/// looks for in the chart of an incident.
+pub(crate) fn downsample(series: &[u64], seconds_per_step: usize) -> Vec<Step> {
+    let chunks = series.chunks(seconds_per_step.max(1)).enumerate();
+    let steps = chunks.map(|(place, chunk)| {
+        let from_s = place * seconds_per_step;
+        Step { from_s, to_s: from_s + chunk.len(), most: chunk.iter().copied().max().unwrap_or(0) }
+    });
+    steps.collect()
+}
+
+/// The drawn chart as markup that can stand in the page: sized by its box, named and described for those who do not see
+/// it, coloured by classes. `id` has to be unique on the page.
+fn finish(svg: &str, id: &str, title: &str, description: &str) -> String {
+    let body = svg.find('>').map_or("", |end| &svg[end + 1..]);
+    let height = attribute(svg, "height").unwrap_or("0");
+    let mut body = body.to_owned();
+    for ink in Ink::all() {
+        let RGBColor(red, green, blue) = ink.colour();
+        let sentinel = format!("\"#{red:02X}{green:02X}{blue:02X}\"");
+        if body.contains(&sentinel) {
+            // Only one of the two is a colour, the other is `none` or absent; words hold no bare quotation mark.
+            let class = ink.class();
+            body = body
+                .replace(&format!("stroke={sentinel}"), &format!("class=\"line {class}\""))
+                .replace(&format!("fill={sentinel}"), &format!("class=\"fill {class}\""));
+        }
+    }
+    let (title, description) = (escaped(title), escaped(description));
+    format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\n\
+         <title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-desc\">{description}</desc>{body}"
+    )
+}
+
+/// The value of an attribute of the first element.
+fn attribute<'a>(svg: &'a str, name: &str) -> Option<&'a str> {
+    let start = svg.find(&format!(" {name}=\""))? + name.len() + 3;
+    svg[start..].split('"').next()
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn downsampling_keeps_every_maximum_that_counts() {
+        let mut series = vec![100; 75_000];
+        series[43_210] = 5000;
+        let steps = downsample(&series, seconds_per_step(series.len(), 600));
+        assert_eq!(steps.len(), 600);
+        assert_eq!(steps.iter().filter(|step| step.most == 5000).count(), 1);
+        assert_eq!(steps.last().map(|step| step.to_s), Some(75_000));
+        assert_eq!(downsample(&[1, 2, 3], seconds_per_step(3, 600)).len(), 3);
+        assert!(downsample(&[], seconds_per_step(0, 600)).is_empty());
+    }
+
+    #[test]
+    fn axes_end_on_round_numbers() {
+        let axis = |top| Axis::from_zero(top).ticks;
+        assert_eq!(axis(0.0), [0.0, 1.0]);
+        assert_eq!(axis(7.0), [0.0, 2.0, 4.0, 6.0, 8.0]);
+        assert_eq!(axis(617.0), [0.0, 200.0, 400.0, 600.0, 800.0]);
+        assert_eq!(axis(f64::NAN), [0.0, 1.0]);
+        assert!(axis(1e18).len() <= 6);
+    }
+
+    #[test]
+    fn sentinels_become_classes_and_words_stay_words() {
+        let drawn = "<svg width=\"9\" height=\"7\" viewBox=\"0\">\n<line stroke=\"#FE0300\"/><text \
+                     fill=\"#FE0100\">fill=&quot;#FE0100&quot;</text></svg>";
+        let finished = finish(drawn, "c", "a < b", "");
+        assert!(finished.contains("viewBox=\"0 0 1280 7\""));
+        assert!(
+            finished
+                .contains("<line class=\"line grid\"/><text class=\"fill text\">fill=&quot;#FE0100&quot;<")
+        );
+        assert!(finished.contains("<title id=\"c-title\">a &lt; b</title>"));
+    }
+
+    #[test]
+    fn forty_series_differ_in_colour_or_dash() {
+        let classes: std::collections::BTreeSet<String> =
+            (0..40).map(|place| Ink::Series(place).class()).collect();
+        assert_eq!(classes.len(), 40);
+    }
+}

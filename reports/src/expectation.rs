@@ -1,0 +1,104 @@
+use std::time::Duration;
+
+use crate::{Measure, Recording, Value};
+
+/// What must hold of a run: a measure, compared with a bound.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expectation {
+    /// What is measured.
+    pub measure: Measure,
+    /// How it is compared.
+    pub comparison: Comparison,
+    /// With what.
+    pub bound: Bound,
+}
+
+/// How a measured value is compared with a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    Greater,
+    /// `>=`
+    AtLeast,
+    /// `==`
+    Equal,
+}
+
+/// The right-hand side of an expectation, in the unit of its measure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    /// For counts and ratios.
+    Number(f64),
+    /// For shares, 0.5 for 50%; and for requests, as a share of those offered.
+    Share(f64),
+    /// For times.
+    Duration(Duration),
+    /// For rates, per second.
+    RatePerS(f64),
+}
+
+impl Expectation {
+    /// The value measured in a run, and whether it is as expected.
+    ///
+    /// Nothing is as expected of what was not observed: an expectation on the latency of a population that sent
+    /// nothing fails.
+    pub fn check(&self, recording: &Recording) -> (Value, bool) {
+        let measured = match self.bound {
+            Bound::Share(_) => recording.measure_as_share(&self.measure),
+            _ => recording.measure(&self.measure),
+        };
+        (measured, self.comparison.holds(measured, self.bound))
+    }
+}
+
+impl Comparison {
+    fn holds(self, measured: Value, bound: Bound) -> bool {
+        let order = match (measured, bound) {
+            (Value::Count(measured), Bound::Number(bound)) => (measured as f64).partial_cmp(&bound),
+            (Value::Number(measured), Bound::Number(bound))
+            | (Value::Share(measured), Bound::Share(bound))
+            | (Value::RatePerS(measured), Bound::RatePerS(bound)) => measured.partial_cmp(&bound),
+            (Value::DurationUs(measured), Bound::Duration(bound)) => {
+                Some(Duration::from_micros(measured).cmp(&bound))
+            }
+            _ => None,
+        };
+        order.is_some_and(|order| match self {
+            Self::Less => order.is_lt(),
+            Self::AtMost => order.is_le(),
+            Self::Greater => order.is_gt(),
+            Self::AtLeast => order.is_ge(),
+            Self::Equal => order.is_eq(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_compared_in_its_own_unit() {
+        use Comparison::{AtLeast, AtMost, Equal, Greater, Less};
+        let ms = |ms| Bound::Duration(Duration::from_millis(ms));
+        for (measured, comparison, bound, holds) in [
+            (Value::Count(166), AtMost, Bound::Number(167.0), true),
+            (Value::Count(167), Less, Bound::Number(167.0), false),
+            (Value::Count(2000), AtLeast, Bound::Number(2000.0), true),
+            (Value::Count(2000), Equal, Bound::Number(2000.0), true),
+            (Value::DurationUs(100_000), Less, ms(100), false),
+            (Value::DurationUs(100_001), Greater, ms(100), true),
+            (Value::Share(0.5), Equal, Bound::Share(0.5), true),
+            (Value::RatePerS(99.9), AtLeast, Bound::RatePerS(100.0), false),
+            (Value::Share(0.5), AtLeast, Bound::Number(0.1), false),
+            (Value::NotObserved, Less, Bound::Number(1e9), false),
+            (Value::Never, Less, ms(100), false),
+        ] {
+            assert_eq!(comparison.holds(measured, bound), holds, "{measured:?} {comparison:?} {bound:?}");
+        }
+    }
+}

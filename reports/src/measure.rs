@@ -1,0 +1,113 @@
+use std::time::Duration;
+
+use crate::Outcome;
+
+/// Something that a run can be asked for and an expectation can be held against.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measure {
+    /// Logical requests.
+    Offered(Selector),
+    /// Those that were served.
+    Served(Selector),
+    /// Those that ended in one of the other ways.
+    Rejected(Outcome, Selector),
+    /// Served ÷ offered.
+    SuccessRate(Selector),
+    /// Served within the SLO latency, per second of the scenario's duration.
+    Goodput(Selector),
+    /// Of those that reached an upstream, from the intended time to the end.
+    Latency(Statistic, Selector),
+    /// Attempts that reached an upstream, or any.
+    Attempts(Option<usize>),
+    /// Those attempts ÷ the logical requests on routes of that upstream, or all.
+    Amplification(Option<usize>),
+    /// Time in a station's queue, of those that got a worker; 0 where they got it at once.
+    Wait(Statistic, StationId),
+    /// Share of a station's worker time in use over the scenario's duration.
+    Utilization(StationId),
+    /// Most of a station's workers in use at once.
+    PeakInFlight(StationId),
+    /// Attempts that a limit let through, in the bucket it let most through.
+    Admitted(String),
+    /// Most that a limit let through in any window of that length, in the bucket it let most through.
+    PeakAdmitted(String, Duration),
+}
+
+/// Whose requests are meant. Only [`Selector::Population`] reaches those of hostile populations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Selector {
+    /// All non-hostile populations.
+    #[default]
+    Everybody,
+    /// A population, by number.
+    Population(usize),
+    /// The requests on a route, by number.
+    Route(usize),
+    /// The requests on the routes of an upstream, by number.
+    Upstream(usize),
+}
+
+/// A place with workers and a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StationId {
+    /// The gateway.
+    Gateway,
+    /// An upstream, by number.
+    Upstream(usize),
+}
+
+impl StationId {
+    /// The gateway first, then the upstreams.
+    pub(crate) const fn index(self) -> usize {
+        match self {
+            Self::Gateway => 0,
+            Self::Upstream(upstream) => upstream + 1,
+        }
+    }
+}
+
+/// A statistic of a distribution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Statistic {
+    /// The mean.
+    Mean,
+    /// The largest value.
+    Max,
+    /// The value that this percentage of the values, above 0 and at most 100, does not exceed.
+    Percentile(f64),
+}
+
+/// In what a measure is told, and so in what it can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A number of things.
+    Count,
+    /// A number of requests, which can be told as a share of those offered too.
+    Requests,
+    /// A plain ratio.
+    Number,
+    /// A share, told as a percentage.
+    Share,
+    /// A time.
+    Duration,
+    /// Events per time.
+    Rate,
+}
+
+impl Measure {
+    /// In what it is told.
+    pub const fn unit(&self) -> Unit {
+        match self {
+            Self::Offered(_)
+            | Self::Attempts(_)
+            | Self::PeakInFlight(_)
+            | Self::Admitted(_)
+            | Self::PeakAdmitted(..) => Unit::Count,
+            Self::Served(_) | Self::Rejected(..) => Unit::Requests,
+            Self::SuccessRate(_) | Self::Utilization(_) => Unit::Share,
+            Self::Goodput(_) => Unit::Rate,
+            Self::Latency(..) | Self::Wait(..) => Unit::Duration,
+            Self::Amplification(_) => Unit::Number,
+        }
+    }
+}

@@ -1,0 +1,277 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::peak::PeakCounter;
+use crate::recording::Recording;
+use crate::series::{CountSeries, Level};
+use crate::{Outcome, StationId};
+
+/// What a run consists of, so that its events can be told by number.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    /// For how long requests arrive.
+    pub duration: Duration,
+    /// Served within this is good.
+    pub slo_latency: Duration,
+    /// The populations.
+    pub populations: Vec<PopulationLayout>,
+    /// The routes.
+    pub routes: Vec<RouteLayout>,
+    /// The gateway's workers and queue.
+    pub gateway: StationLayout,
+    /// The upstreams' workers and queues.
+    pub upstreams: Vec<StationLayout>,
+    /// The gateway's rate limits that are on, in the order a request meets them.
+    pub limits: Vec<LimitLayout>,
+}
+
+/// A population of clients.
+#[derive(Clone, Debug, Default)]
+pub struct PopulationLayout {
+    /// Its name.
+    pub name: String,
+    /// Whether it is kept out of goodput and of what holds for everybody.
+    pub hostile: bool,
+}
+
+/// A route of the gateway.
+#[derive(Clone, Debug, Default)]
+pub struct RouteLayout {
+    /// Its path.
+    pub path: String,
+    /// Its upstream, by number.
+    pub upstream: usize,
+}
+
+/// A place with workers and a queue.
+#[derive(Clone, Debug, Default)]
+pub struct StationLayout {
+    /// Its name.
+    pub name: String,
+    /// Workers; `None` for unbounded.
+    pub workers: Option<u32>,
+    /// Places to wait; `None` for unbounded.
+    pub queue: Option<u32>,
+}
+
+/// A rate limit of the gateway.
+#[derive(Clone, Debug, Default)]
+pub struct LimitLayout {
+    /// `per_ip`, `per_key`, `per_route` or `global`.
+    pub scope: String,
+    /// The algorithm's name.
+    pub algorithm: String,
+    /// Requests per window.
+    pub limit: u32,
+    /// The window.
+    pub window: Duration,
+    /// The capacity, of an algorithm that has one.
+    pub burst: Option<u32>,
+    /// The lengths over which the most admissions of one bucket are counted, shortest first, each once.
+    pub peak_windows: Vec<Duration>,
+}
+
+/// Takes the events of one run as they happen.
+///
+/// Times are counted from the scenario's start and do not decrease from call to call. Memory is bounded by the
+/// layout, the scenario's seconds, the number of rate-limit buckets and the requests of the longest peak window;
+/// it does not grow with the number of requests.
+#[derive(Debug)]
+pub struct Recorder {
+    pub(crate) layout: Layout,
+    pub(crate) cells: Vec<Option<Box<Cell>>>,
+    pub(crate) populations: Vec<PopulationSeries>,
+    pub(crate) limits: Vec<LimitRecord>,
+    /// The gateway first, then the upstreams.
+    pub(crate) stations: Vec<StationRecord>,
+    /// Attempts that reached each upstream.
+    pub(crate) attempts: Vec<u64>,
+}
+
+/// The end of a logical request.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    /// Who sent it.
+    pub population: usize,
+    /// Where to.
+    pub route: usize,
+    /// When it was meant to be sent.
+    pub intended: Duration,
+    /// When it ended for its client.
+    pub at: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether any attempt of it reached an upstream; only then has it a latency.
+    pub reached_upstream: bool,
+}
+
+/// Population × route: the smallest group that anything is asked of.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(crate) offered: u64,
+    pub(crate) good: u64,
+    pub(crate) outcomes: [u64; Outcome::ALL.len()],
+    pub(crate) latency: Histogram<u64>,
+}
+
+#[derive(Debug)]
+pub(crate) struct PopulationSeries {
+    pub(crate) offered: CountSeries,
+    pub(crate) admitted: CountSeries,
+    pub(crate) served: CountSeries,
+    pub(crate) good: CountSeries,
+}
+
+#[derive(Debug)]
+pub(crate) struct LimitRecord {
+    pub(crate) rejected: u64,
+    /// Admitted by bucket.
+    pub(crate) admitted: Vec<u64>,
+    pub(crate) peaks: Vec<PeakCounter>,
+    pub(crate) admitted_per_s: CountSeries,
+    pub(crate) rejected_per_s: CountSeries,
+}
+
+#[derive(Debug)]
+pub(crate) struct StationRecord {
+    pub(crate) wait: Histogram<u64>,
+    pub(crate) in_flight: Level,
+    pub(crate) queued: Level,
+}
+
+impl Recorder {
+    /// Nothing recorded yet.
+    pub fn new(layout: Layout) -> Self {
+        let duration = layout.duration;
+        let series = || CountSeries::new(duration);
+        let population = |_: &PopulationLayout| PopulationSeries {
+            offered: series(),
+            admitted: series(),
+            served: series(),
+            good: series(),
+        };
+        let limit = |limit: &LimitLayout| LimitRecord {
+            rejected: 0,
+            admitted: Vec::new(),
+            peaks: limit.peak_windows.iter().copied().map(PeakCounter::new).collect(),
+            admitted_per_s: series(),
+            rejected_per_s: series(),
+        };
+        let station = |_: usize| StationRecord {
+            wait: new_histogram(),
+            in_flight: Level::new(duration),
+            queued: Level::new(duration),
+        };
+        Self {
+            cells: (0..layout.populations.len() * layout.routes.len()).map(|_| None).collect(),
+            populations: layout.populations.iter().map(population).collect(),
+            limits: layout.limits.iter().map(limit).collect(),
+            stations: (0..=layout.upstreams.len()).map(station).collect(),
+            attempts: vec![0; layout.upstreams.len()],
+            layout,
+        }
+    }
+
+    /// A client means to send a request now.
+    pub fn on_offered(&mut self, population: usize, route: usize, intended: Duration) {
+        self.cell(population, route).offered += 1;
+        self.populations[population].offered.add(intended);
+    }
+
+    /// A rate limit, by its place in [`Layout::limits`], let an attempt through.
+    pub fn on_limit_admitted(&mut self, limit: usize, bucket: u32, at: Duration) {
+        let record = &mut self.limits[limit];
+        if record.admitted.len() <= bucket as usize {
+            record.admitted.resize(bucket as usize + 1, 0);
+        }
+        record.admitted[bucket as usize] += 1;
+        record.admitted_per_s.add(at);
+        for peak in &mut record.peaks {
+            peak.on_event(at, bucket);
+        }
+    }
+
+    /// A rate limit, by its place in [`Layout::limits`], rejected an attempt.
+    pub fn on_limit_rejected(&mut self, limit: usize, at: Duration) {
+        let record = &mut self.limits[limit];
+        record.rejected += 1;
+        record.rejected_per_s.add(at);
+    }
+
+    /// An attempt passed every rate limit.
+    pub fn on_admitted(&mut self, population: usize, at: Duration) {
+        self.populations[population].admitted.add(at);
+    }
+
+    /// An attempt was sent to an upstream.
+    pub fn on_attempt(&mut self, upstream: usize) {
+        self.attempts[upstream] += 1;
+    }
+
+    /// A request got a worker of a station after waiting this long for it.
+    pub fn on_wait(&mut self, station: StationId, waited: Duration) {
+        record(&mut self.stations[station.index()].wait, waited);
+    }
+
+    /// The number of a station's busy workers and of those who wait for one is now this.
+    pub fn on_load(&mut self, station: StationId, at: Duration, in_flight: u32, queued: u32) {
+        let record = &mut self.stations[station.index()];
+        record.in_flight.set(at, in_flight);
+        record.queued.set(at, queued);
+    }
+
+    /// A logical request ended.
+    pub fn on_finished(&mut self, finished: Finished) {
+        let Finished { population, route, intended, at, outcome, reached_upstream } = finished;
+        let latency = at.saturating_sub(intended);
+        let served = outcome == Outcome::Served;
+        let good = served && latency <= self.layout.slo_latency;
+        let cell = self.cell(population, route);
+        cell.outcomes[outcome.index()] += 1;
+        cell.good += u64::from(good);
+        if reached_upstream && outcome != Outcome::Unfinished {
+            record(&mut cell.latency, latency);
+        }
+        let series = &mut self.populations[population];
+        if served {
+            series.served.add(intended);
+        }
+        if good {
+            series.good.add(intended);
+        }
+    }
+
+    /// Closes the record.
+    pub fn finish(self) -> Recording {
+        Recording::new(self)
+    }
+
+    fn cell(&mut self, population: usize, route: usize) -> &mut Cell {
+        let place = population * self.layout.routes.len() + route;
+        self.cells[place].get_or_insert_with(|| {
+            Box::new(Cell {
+                offered: 0,
+                good: 0,
+                outcomes: [0; Outcome::ALL.len()],
+                latency: new_histogram(),
+            })
+        })
+    }
+}
+
+/// Microseconds from 1 µs to an hour, to three significant digits.
+pub(crate) fn new_histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are constants in range")
+}
+
+/// Longer than the histogram's hour counts as an hour.
+fn record(histogram: &mut Histogram<u64>, time: Duration) {
+    histogram.saturating_record(time.as_secs() * 1_000_000 + u64::from(time.subsec_micros()));
+}
+
+/// Outcomes that occurred, by name.
+pub(crate) fn outcome_counts(outcomes: &[u64; Outcome::ALL.len()]) -> BTreeMap<Outcome, u64> {
+    Outcome::ALL.into_iter().zip(outcomes.iter().copied()).filter(|(_, count)| *count > 0).collect()
+}

@@ -1,0 +1,296 @@
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use crate::recorder::{Cell, LimitRecord, Recorder, StationRecord, new_histogram, outcome_counts};
+use crate::{
+    Bucket, Distribution, Layout, LimitLayout, LimitResult, Measure, NamedSummary, Outcome, Peak, Percentile,
+    PopulationResult, RunResult, Selector, StationId, StationLayout, StationResult, Statistic, Summary,
+    Value,
+};
+
+/// The closed record of one run: it answers measures and becomes a [`RunResult`].
+#[derive(Debug)]
+pub struct Recording {
+    recorder: Recorder,
+}
+
+/// The requests that a selector means, added up.
+struct Selection {
+    offered: u64,
+    good: u64,
+    outcomes: [u64; Outcome::ALL.len()],
+    latency: Histogram<u64>,
+}
+
+impl Recording {
+    pub(crate) fn new(recorder: Recorder) -> Self {
+        Self { recorder }
+    }
+
+    /// What was measured.
+    pub fn measure(&self, measure: &Measure) -> Value {
+        match measure {
+            Measure::Offered(selector) => Value::Count(self.select(*selector).offered),
+            Measure::Served(selector) => self.outcome(Outcome::Served, *selector),
+            Measure::Rejected(outcome, selector) => self.outcome(*outcome, *selector),
+            Measure::SuccessRate(selector) => self.share(Outcome::Served, *selector),
+            Measure::Goodput(selector) => Value::RatePerS(self.goodput(self.select(*selector).good)),
+            Measure::Latency(statistic, selector) => {
+                statistic_of(&self.select(*selector).latency, *statistic)
+            }
+            Measure::Attempts(upstream) => Value::Count(self.attempts(*upstream)),
+            Measure::Amplification(upstream) => ratio(self.attempts(*upstream), self.requests(*upstream))
+                .map_or(Value::NotObserved, Value::Number),
+            Measure::Wait(statistic, station) => statistic_of(&self.station(*station).wait, *statistic),
+            Measure::Utilization(station) => {
+                self.utilization(*station).map_or(Value::NotObserved, Value::Share)
+            }
+            Measure::PeakInFlight(station) => Value::Count(self.station(*station).in_flight.peak().into()),
+            Measure::Admitted(scope) => self.limit(scope).map_or(Value::NotObserved, |(_, limit)| {
+                Value::Count(fullest(limit).map_or(0, |(_, most)| most))
+            }),
+            Measure::PeakAdmitted(scope, window) => self.peak_admitted(scope, *window),
+        }
+    }
+
+    /// A measure that counts requests as a share of those offered; others as [`Recording::measure`] has them.
+    pub fn measure_as_share(&self, measure: &Measure) -> Value {
+        match measure {
+            Measure::Served(selector) => self.share(Outcome::Served, *selector),
+            Measure::Rejected(outcome, selector) => self.share(*outcome, *selector),
+            _ => self.measure(measure),
+        }
+    }
+
+    /// The result of the run under `seed`. `bucket_name` tells the name of a bucket from the place of its limit in
+    /// the layout and the bucket's number.
+    pub fn into_result(self, seed: u64, bucket_name: impl Fn(usize, u32) -> String) -> RunResult {
+        let layout = &self.recorder.layout;
+        let summary = |selector| self.summary(&self.select(selector));
+        let named = |name: &String, selector| NamedSummary { name: name.clone(), summary: summary(selector) };
+        let overall = summary(Selector::Everybody);
+        let routes = layout.routes.iter().enumerate();
+        let routes = routes.map(|(place, route)| named(&route.path, Selector::Route(place))).collect();
+        let upstreams = layout.upstreams.iter().enumerate();
+        let upstreams =
+            upstreams.map(|(place, upstream)| named(&upstream.name, Selector::Upstream(place))).collect();
+        let populations: Vec<_> =
+            (0..layout.populations.len()).map(|place| summary(Selector::Population(place))).collect();
+        let attempts = self.attempts(None);
+        let amplification = ratio(attempts, self.requests(None)).unwrap_or(0.0);
+
+        let Recorder { layout, populations: series, limits, stations, .. } = self.recorder;
+        let populations = layout.populations.iter().zip(populations).zip(series);
+        let populations = populations.map(|((population, summary), series)| PopulationResult {
+            name: population.name.clone(),
+            hostile: population.hostile,
+            summary,
+            offered_per_s: series.offered.into_points(),
+            admitted_per_s: series.admitted.into_points(),
+            served_per_s: series.served.into_points(),
+            good_per_s: series.good.into_points(),
+        });
+        let limits = layout.limits.iter().zip(limits).enumerate();
+        let limits = limits
+            .map(|(place, (layout, limit))| limit_result(layout, limit, |bucket| bucket_name(place, bucket)));
+        let places = std::iter::once(&layout.gateway).chain(&layout.upstreams).zip(stations).enumerate();
+        let stations = places.map(|(place, (layout, station))| station_result(place == 0, layout, station));
+        RunResult {
+            seed,
+            overall,
+            populations: populations.collect(),
+            routes,
+            upstreams,
+            limits: limits.collect(),
+            stations: stations.collect(),
+            attempts,
+            amplification,
+        }
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.recorder.layout
+    }
+
+    /// Population, route and counts of every cell in which something happened.
+    fn cells(&self) -> impl Iterator<Item = (usize, usize, &Cell)> {
+        let routes = self.layout().routes.len();
+        let cells = self.recorder.cells.iter().enumerate();
+        cells.filter_map(move |(place, cell)| Some((place / routes, place % routes, cell.as_deref()?)))
+    }
+
+    fn select(&self, selector: Selector) -> Selection {
+        let mut sum =
+            Selection { offered: 0, good: 0, outcomes: Default::default(), latency: new_histogram() };
+        for (population, route, cell) in self.cells() {
+            let hostile = self.layout().populations[population].hostile;
+            let selected = match selector {
+                Selector::Everybody => !hostile,
+                Selector::Population(selected) => selected == population,
+                Selector::Route(selected) => !hostile && selected == route,
+                Selector::Upstream(selected) => !hostile && selected == self.layout().routes[route].upstream,
+            };
+            if selected {
+                sum.offered += cell.offered;
+                sum.good += cell.good;
+                for (total, count) in sum.outcomes.iter_mut().zip(cell.outcomes) {
+                    *total += count;
+                }
+                sum.latency.add(&cell.latency).expect("all histograms have the same bounds");
+            }
+        }
+        sum
+    }
+
+    fn summary(&self, selection: &Selection) -> Summary {
+        Summary {
+            offered: selection.offered,
+            good: selection.good,
+            goodput_per_s: self.goodput(selection.good),
+            outcomes: outcome_counts(&selection.outcomes),
+            latency: distribution(&selection.latency),
+        }
+    }
+
+    fn goodput(&self, good: u64) -> f64 {
+        let seconds = self.layout().duration.as_secs_f64();
+        if seconds > 0.0 { good as f64 / seconds } else { 0.0 }
+    }
+
+    fn outcome(&self, outcome: Outcome, selector: Selector) -> Value {
+        Value::Count(self.select(selector).outcomes[outcome.index()])
+    }
+
+    fn share(&self, outcome: Outcome, selector: Selector) -> Value {
+        let selection = self.select(selector);
+        ratio(selection.outcomes[outcome.index()], selection.offered).map_or(Value::NotObserved, Value::Share)
+    }
+
+    /// Attempts that reached one upstream, or any.
+    fn attempts(&self, upstream: Option<usize>) -> u64 {
+        match upstream {
+            Some(upstream) => self.recorder.attempts[upstream],
+            None => self.recorder.attempts.iter().sum(),
+        }
+    }
+
+    /// Logical requests, hostile ones too, for one upstream or any.
+    fn requests(&self, upstream: Option<usize>) -> u64 {
+        let routes = &self.layout().routes;
+        let of_upstream = |route: usize| upstream.is_none_or(|upstream| routes[route].upstream == upstream);
+        self.cells().filter(|(_, route, _)| of_upstream(*route)).map(|(_, _, cell)| cell.offered).sum()
+    }
+
+    fn station(&self, station: StationId) -> &StationRecord {
+        &self.recorder.stations[station.index()]
+    }
+
+    fn utilization(&self, station: StationId) -> Option<f64> {
+        let layout = match station {
+            StationId::Gateway => &self.layout().gateway,
+            StationId::Upstream(upstream) => &self.layout().upstreams[upstream],
+        };
+        let (mean, _) = self.station(station).in_flight.clone().finish();
+        Some(mean / f64::from(layout.workers?))
+    }
+
+    fn limit(&self, scope: &str) -> Option<(&LimitLayout, &LimitRecord)> {
+        let mut limits = self.layout().limits.iter().zip(&self.recorder.limits);
+        limits.find(|(layout, _)| layout.scope == scope)
+    }
+
+    fn peak_admitted(&self, scope: &str, window: Duration) -> Value {
+        let Some((_, limit)) = self.limit(scope) else { return Value::NotObserved };
+        let counter = limit.peaks.iter().find(|peak| peak.window() == window);
+        counter.map_or(Value::NotObserved, |counter| {
+            Value::Count(counter.peak().map_or(0, |peak| u64::from(peak.count)))
+        })
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn statistic_of(histogram: &Histogram<u64>, statistic: Statistic) -> Value {
+    if histogram.is_empty() {
+        return Value::NotObserved;
+    }
+    Value::DurationUs(match statistic {
+        Statistic::Mean => histogram.mean().round() as u64,
+        Statistic::Max => histogram.max(),
+        Statistic::Percentile(percentile) => histogram.value_at_quantile(percentile / 100.0),
+    })
+}
+
+fn distribution(histogram: &Histogram<u64>) -> Distribution {
+    if histogram.is_empty() {
+        return Distribution::default();
+    }
+    let point = |p| Percentile { p, us: histogram.value_at_quantile(p / 100.0) };
+    Distribution {
+        count: histogram.len(),
+        mean_us: histogram.mean(),
+        max_us: histogram.max(),
+        percentiles: Distribution::PERCENTILES.into_iter().map(point).collect(),
+    }
+}
+
+/// The bucket that most was let through, the first of equals, and how much.
+fn fullest(limit: &LimitRecord) -> Option<(u32, u64)> {
+    let buckets = (0..).zip(limit.admitted.iter().copied()).filter(|(_, admitted)| *admitted > 0);
+    buckets.max_by_key(|(bucket, admitted)| (*admitted, std::cmp::Reverse(*bucket)))
+}
+
+fn limit_result(
+    layout: &LimitLayout,
+    limit: LimitRecord,
+    bucket_name: impl Fn(u32) -> String,
+) -> LimitResult {
+    let peaks = limit.peaks.iter().filter_map(|counter| {
+        let peak = counter.peak()?;
+        Some(Peak {
+            window_us: micros(counter.window()),
+            count: peak.count.into(),
+            from_us: micros(peak.from),
+            bucket: bucket_name(peak.bucket),
+        })
+    });
+    LimitResult {
+        scope: layout.scope.clone(),
+        algorithm: layout.algorithm.clone(),
+        limit: layout.limit,
+        window_us: micros(layout.window),
+        burst: layout.burst,
+        admitted: limit.admitted.iter().sum(),
+        rejected: limit.rejected,
+        buckets: limit.admitted.iter().filter(|admitted| **admitted > 0).count() as u64,
+        fullest: fullest(&limit).map(|(bucket, count)| Bucket { name: bucket_name(bucket), count }),
+        peaks: peaks.collect(),
+        admitted_per_s: limit.admitted_per_s.into_points(),
+        rejected_per_s: limit.rejected_per_s.into_points(),
+    }
+}
+
+fn station_result(is_gateway: bool, layout: &StationLayout, station: StationRecord) -> StationResult {
+    let (peak_in_flight, peak_queued) = (station.in_flight.peak(), station.queued.peak());
+    let (mean_in_flight, in_flight_per_s) = station.in_flight.finish();
+    let (_, queued_per_s) = station.queued.finish();
+    StationResult {
+        name: layout.name.clone(),
+        is_gateway,
+        workers: layout.workers,
+        queue: layout.queue,
+        wait: distribution(&station.wait),
+        utilization: layout.workers.map(|workers| mean_in_flight / f64::from(workers)),
+        peak_in_flight,
+        peak_queued,
+        in_flight_per_s,
+        queued_per_s,
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

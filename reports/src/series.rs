@@ -1,0 +1,114 @@
+use std::time::Duration;
+
+/// One count per second of scenario time; what falls outside the scenario's duration is left out.
+#[derive(Clone, Debug)]
+pub(crate) struct CountSeries(Vec<u32>);
+
+impl CountSeries {
+    /// All zero, a point for each second begun within `duration`.
+    pub(crate) fn new(duration: Duration) -> Self {
+        Self(vec![0; seconds(duration)])
+    }
+
+    pub(crate) fn add(&mut self, at: Duration) {
+        if let Some(count) = self.0.get_mut(at.as_secs() as usize) {
+            *count += 1;
+        }
+    }
+
+    pub(crate) fn into_points(self) -> Vec<u32> {
+        self.0
+    }
+}
+
+/// A level over time: its largest value, its integral, and the largest value within each second.
+#[derive(Clone, Debug)]
+pub(crate) struct Level {
+    current: u32,
+    since: Duration,
+    duration: Duration,
+    peak: u32,
+    /// Level × nanoseconds within the duration.
+    integral: u128,
+    peak_per_s: Vec<u32>,
+}
+
+impl Level {
+    /// Zero from the start.
+    pub(crate) fn new(duration: Duration) -> Self {
+        let peak_per_s = vec![0; seconds(duration)];
+        Self { current: 0, since: Duration::ZERO, duration, peak: 0, integral: 0, peak_per_s }
+    }
+
+    /// Notes that the level is `level` from `at` on; times do not decrease from call to call.
+    pub(crate) fn set(&mut self, at: Duration, level: u32) {
+        if level == self.current {
+            return;
+        }
+        self.pass(at);
+        self.current = level;
+        self.peak = self.peak.max(level);
+        if let Some(peak) = self.peak_per_s.get_mut(at.as_secs() as usize) {
+            *peak = level.max(*peak);
+        }
+    }
+
+    pub(crate) fn peak(&self) -> u32 {
+        self.peak
+    }
+
+    /// Closes the account at the end of the duration: the mean level over it, and the peak of each second.
+    pub(crate) fn finish(mut self) -> (f64, Vec<u32>) {
+        self.pass(self.duration);
+        (self.integral as f64 / self.duration.as_nanos().max(1) as f64, self.peak_per_s)
+    }
+
+    /// Lets the present level stand until `at`.
+    fn pass(&mut self, at: Duration) {
+        let (from, to) = (self.since.min(self.duration), at.min(self.duration));
+        self.integral += u128::from(self.current) * to.saturating_sub(from).as_nanos();
+        // The second of the last change has it already.
+        for second in self.since.as_secs() + 1..=at.as_secs() {
+            let Some(peak) = self.peak_per_s.get_mut(second as usize) else { break };
+            *peak = self.current;
+        }
+        self.since = at.max(self.since);
+    }
+}
+
+/// How many seconds begin within `duration`.
+fn seconds(duration: Duration) -> usize {
+    duration.as_secs() as usize + usize::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn counts_fall_into_their_second() {
+        let mut series = CountSeries::new(ms(2_500));
+        for at in [0, 999, 1_000, 2_400, 3_000] {
+            series.add(ms(at));
+        }
+        assert_eq!(series.into_points(), [2, 1, 1]);
+    }
+
+    #[test]
+    fn a_level_stands_until_it_changes() {
+        let mut level = Level::new(ms(5_000));
+        level.set(ms(500), 4);
+        level.set(ms(600), 1);
+        level.set(ms(3_500), 2);
+        level.set(ms(9_000), 7);
+        assert_eq!(level.peak(), 7);
+        let (mean, peaks) = level.finish();
+        assert_eq!(peaks, [4, 1, 1, 2, 2]);
+        // 0.1 s × 4 + 2.9 s × 1 + 1.5 s × 2 of 5 s
+        assert!((mean - 6.3 / 5.0).abs() < 1e-12, "{mean}");
+    }
+}

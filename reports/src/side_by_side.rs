@@ -1,0 +1,331 @@
+//! The table that sets the variants side by side, shared by the terminal and the page.
+//!
+//! One row per variant, one column per measure. Columns without a direction (how much was rate limited, how much
+//! was admitted) are not judged: to limit is what a limit is for.
+
+use crate::{
+    ExperimentResult, LimitResult, Outcome, RunResult, VariantResult,
+    format::{self, Dimension},
+    spread::Spread,
+    text,
+};
+
+/// The table.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct SideBySide {
+    /// The variants' names, one row each.
+    pub(crate) variants: Vec<String>,
+    /// The measures.
+    pub(crate) columns: Vec<Column>,
+}
+
+/// One measure of every variant.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Column {
+    /// What it measures, and its unit or condition, one line each.
+    pub(crate) heading: [String; 2],
+    /// What it is, in a phrase.
+    pub(crate) meaning: String,
+    /// One cell per variant; `None` where there was nothing to measure.
+    pub(crate) cells: Vec<Option<Cell>>,
+}
+
+/// One measure of one variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cell {
+    /// The value, of several seeds the median.
+    pub(crate) text: String,
+    /// The least and the most over the seeds, where they read differently.
+    pub(crate) range: Option<String>,
+    /// How it compares.
+    pub(crate) mark: Option<Mark>,
+}
+
+/// How a variant compares with the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mark {
+    Best,
+    Worst,
+}
+
+/// Which end of a measure is the good one.
+#[derive(Clone, Copy)]
+enum Good {
+    High,
+    Low,
+    Neither,
+}
+
+impl SideBySide {
+    pub(crate) fn of(result: &ExperimentResult) -> Self {
+        let mut columns = vec![
+            column(
+                result,
+                ["goodput", "/s"],
+                format!(
+                    "requests served within the SLO latency of {}, per second",
+                    format::latency_us(result.scenario.slo_latency_us)
+                ),
+                (Dimension::RatePerS, Good::High),
+                |run| Some(run.overall.goodput_per_s),
+            ),
+            column(
+                result,
+                ["success", ""],
+                "share of the offered requests that was served at all".to_owned(),
+                (Dimension::Share, Good::High),
+                |run| run.overall.success_rate(),
+            ),
+        ];
+        for (name, p) in [("p50", 50.0), ("p99", 99.0)] {
+            columns.push(column(
+                result,
+                ["latency", name],
+                format!(
+                    "{name} from the intended send to the final answer, of requests that reached an upstream"
+                ),
+                (Dimension::DurationUs, Good::Low),
+                |run| run.overall.latency.at(p).map(|us| us as f64),
+            ));
+        }
+        columns.extend(outcome_columns(result));
+        columns.extend(peak_columns(result));
+        let variants = result.variants.iter().map(|variant| text::name(&variant.name)).collect();
+        Self { variants, columns }
+    }
+}
+
+impl SideBySide {
+    /// Each variant's name and its cells, in the order of the columns.
+    pub(crate) fn rows(&self) -> Vec<(&str, Vec<Option<&Cell>>)> {
+        let cells = |row: usize| self.columns.iter().map(move |column| column.cells.get(row)?.as_ref());
+        self.variants.iter().enumerate().map(|(row, name)| (name.as_str(), cells(row).collect())).collect()
+    }
+}
+
+/// The outcomes but `served` that occurred under any variant, as shares of the offered.
+fn outcome_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
+    let occurred = |outcome| runs(result).any(|run| run.overall.count(outcome) > 0);
+    Outcome::ALL
+        .into_iter()
+        .filter(|outcome| *outcome != Outcome::Served)
+        .filter(move |outcome| occurred(*outcome))
+        .map(|outcome| {
+            let name = outcome.name();
+            let heading = match name.split_once('-') {
+                Some((first, rest)) => [format!("{first}-"), rest.to_owned()],
+                None => [name.to_owned(), String::new()],
+            };
+            column(
+                result,
+                heading,
+                format!("{name}: {}", outcome_meaning(outcome)),
+                (Dimension::Share, Good::Neither),
+                move |run| {
+                    let offered = run.overall.offered;
+                    (offered > 0).then(|| run.overall.count(outcome) as f64 / offered as f64)
+                },
+            )
+        })
+}
+
+/// The most that one bucket of a limit was let through, for each limit and window that was looked at.
+fn peak_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
+    peaks_asked_for(result).into_iter().map(|(scope, window_us)| {
+        let window = format::span(window_us as f64);
+        column(
+            result,
+            [text::line(&scope), format!("in {window}")],
+            format!("the most that {} was let through in any {window}", bucket_noun(&scope)),
+            (Dimension::Count, Good::Neither),
+            |run| peak(run, &scope, window_us).map(|count| count as f64),
+        )
+    })
+}
+
+/// What a reader has to know to read the table, as short as it goes.
+pub(crate) fn notes(result: &ExperimentResult) -> Vec<String> {
+    let slo = format::latency_us(result.scenario.slo_latency_us);
+    let mut notes = vec![format!(
+        "goodput: served within {slo}. latency: from the intended send, of requests that reached an upstream."
+    )];
+    let mut scopes: Vec<String> = peaks_asked_for(result).into_iter().map(|(scope, _)| scope).collect();
+    scopes.dedup();
+    notes.extend(scopes.iter().map(|scope| {
+        let (name, noun) = (text::line(scope), bucket_noun(scope));
+        format!("{name} in a time: the most requests of {noun} let through in any such time.")
+    }));
+    notes
+}
+
+/// Each scope and window with a peak under any variant, in the order in which a request meets the limits.
+pub(crate) fn peaks_asked_for(result: &ExperimentResult) -> Vec<(String, u64)> {
+    let mut asked: Vec<(String, u64)> = Vec::new();
+    for limit in runs(result).flat_map(|run| &run.limits) {
+        for peak in &limit.peaks {
+            if !asked.iter().any(|(scope, window_us)| *scope == limit.scope && *window_us == peak.window_us) {
+                asked.push((limit.scope.clone(), peak.window_us));
+            }
+        }
+    }
+    // Limits stay in their order, the windows of one go from short to long even where variants differ in them.
+    let order: Vec<String> = asked.iter().map(|(scope, _)| scope.clone()).collect();
+    asked.sort_by_key(|(scope, window_us)| (order.iter().position(|known| known == scope), *window_us));
+    asked
+}
+
+/// The limit of that scope.
+pub(crate) fn limit<'a>(run: &'a RunResult, scope: &str) -> Option<&'a LimitResult> {
+    run.limits.iter().find(|limit| limit.scope == scope)
+}
+
+/// The most that one bucket of that limit was let through within the window.
+pub(crate) fn peak(run: &RunResult, scope: &str, window_us: u64) -> Option<u64> {
+    let peaks = &limit(run, scope)?.peaks;
+    peaks.iter().find(|peak| peak.window_us == window_us).map(|peak| peak.count)
+}
+
+/// Whom a limit of that scope counts.
+pub(crate) fn bucket_noun(scope: &str) -> &'static str {
+    match scope {
+        "per_key" => "one key",
+        "per_ip" => "one address",
+        "per_route" => "one route",
+        "global" => "the whole gateway",
+        _ => "one bucket",
+    }
+}
+
+/// What an outcome means to somebody who meets its name for the first time.
+pub(crate) fn outcome_meaning(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Served => "the upstream answered 2xx in time",
+        Outcome::UpstreamError => "the upstream answered 400 or above, or broke the connection",
+        Outcome::RateLimited => "the gateway answered 429, a rate limit was exhausted",
+        Outcome::Unauthenticated => "the gateway answered 401",
+        Outcome::Forbidden => "the gateway answered 403",
+        Outcome::NoRoute => "the gateway answered 404, no route serves the path",
+        Outcome::ShortCircuited => "the gateway answered 503, its circuit breaker was open",
+        Outcome::Shed => "the gateway answered 503, it had no worker and no place in its queue",
+        Outcome::TimedOut => "the gateway answered 504, the route's timeout ran out",
+        Outcome::GaveUp => "the client's own timeout ran out",
+        Outcome::Unreachable => "the gateway refused or reset the connection",
+        Outcome::Unfinished => "the run ended first",
+    }
+}
+
+/// Every run of every variant.
+pub(crate) fn runs(result: &ExperimentResult) -> impl Iterator<Item = &RunResult> {
+    result.variants.iter().flat_map(|variant| &variant.runs)
+}
+
+fn column(
+    result: &ExperimentResult,
+    heading: [impl Into<String>; 2],
+    meaning: String,
+    (unit, good): (Dimension, Good),
+    measure: impl Fn(&RunResult) -> Option<f64>,
+) -> Column {
+    let spread = |variant: &VariantResult| Spread::over(variant, &measure);
+    let spreads: Vec<Option<Spread>> = result.variants.iter().map(spread).collect();
+    let medians: Vec<Option<f64>> = spreads.iter().map(|spread| spread.map(|spread| spread.median)).collect();
+    let cells = spreads.iter().map(|spread| {
+        let spread = (*spread)?;
+        let (least, most) = (unit.show(spread.least), unit.show(spread.most));
+        Some(Cell {
+            text: unit.show(spread.median),
+            range: (least != most).then(|| format!("{least} – {most}")),
+            mark: mark(spread.median, &medians, unit, good),
+        })
+    });
+    Column { heading: heading.map(Into::into), meaning, cells: cells.collect() }
+}
+
+/// Best or worst, where the variants differ enough to say so: by a tenth, or by a point where they are shares.
+/// Whoever is as close to an end as that is not told apart from it.
+fn mark(value: f64, all: &[Option<f64>], unit: Dimension, good: Good) -> Option<Mark> {
+    let low = all.iter().flatten().copied().min_by(f64::total_cmp)?;
+    let high = all.iter().flatten().copied().max_by(f64::total_cmp)?;
+    let alike = |a: f64, b: f64| match unit {
+        Dimension::Share => (a - b).abs() < 0.01,
+        _ => (a - b).abs() <= 0.1 * a.abs().max(b.abs()),
+    };
+    let (best, worst) = match good {
+        Good::High => (high, low),
+        Good::Low => (low, high),
+        Good::Neither => return None,
+    };
+    if alike(best, worst) {
+        None
+    } else if alike(value, best) {
+        Some(Mark::Best)
+    } else if alike(value, worst) {
+        Some(Mark::Worst)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn texts(column: &Column) -> Vec<&str> {
+        column.cells.iter().map(|cell| cell.as_ref().map_or("–", |cell| cell.text.as_str())).collect()
+    }
+
+    #[test]
+    fn columns_are_the_measures_what_occurred_and_the_peaks() {
+        let comparison = SideBySide::of(&testing::window_boundary());
+        let headings: Vec<String> =
+            comparison.columns.iter().map(|column| column.heading.join(" ")).collect();
+        assert_eq!(
+            headings,
+            [
+                "goodput /s",
+                "success ",
+                "latency p50",
+                "latency p99",
+                "upstream- error",
+                "rate- limited",
+                "per_key in 4 s",
+                "per_key in 1 min"
+            ]
+        );
+        assert_eq!(texts(&comparison.columns[6]), ["2,000", "166", "1,000", "1,034"]);
+    }
+
+    #[test]
+    fn only_what_differs_is_called_best_or_worst() {
+        let marks = |values: &[f64], unit, good| -> Vec<Option<Mark>> {
+            let all: Vec<Option<f64>> = values.iter().copied().map(Some).collect();
+            values.iter().map(|value| mark(*value, &all, unit, good)).collect()
+        };
+        let (best, worst) = (Some(Mark::Best), Some(Mark::Worst));
+        assert_eq!(
+            marks(&[4600.0, 61.0, 60.0, 900.0], Dimension::DurationUs, Good::Low),
+            [worst, best, best, None]
+        );
+        assert_eq!(marks(&[0.991, 0.999], Dimension::Share, Good::High), [None, None]);
+        assert_eq!(marks(&[0.5, 0.9], Dimension::Share, Good::High), [worst, best]);
+        assert_eq!(marks(&[0.5, 0.9], Dimension::Share, Good::Neither), [None, None]);
+        assert_eq!(marks(&[5.0], Dimension::RatePerS, Good::High), [None]);
+        assert_eq!(marks(&[0.0, 0.0], Dimension::RatePerS, Good::High), [None, None]);
+    }
+
+    #[test]
+    fn seeds_are_folded_into_a_median_with_its_range() {
+        let comparison = SideBySide::of(&testing::three_seeds());
+        let cell = comparison.columns[6].cells[0].clone().unwrap();
+        assert_eq!((cell.text.as_str(), cell.range.as_deref()), ("2,000", Some("1,990 – 2,000")));
+    }
+
+    #[test]
+    fn windows_of_one_limit_go_from_short_to_long_over_all_variants() {
+        let mut result = testing::window_boundary();
+        result.variants[1].runs[0].limits[0].peaks[0].window_us = 1_000_000;
+        let asked: Vec<u64> = peaks_asked_for(&result).into_iter().map(|(_, window_us)| window_us).collect();
+        assert_eq!(asked, [1_000_000, 4_000_000, 60_000_000]);
+    }
+}

@@ -1,0 +1,304 @@
+//! The result as it is printed when a run is done: eighty columns that a stranger can read from top to bottom.
+//!
+//! It is the same whatever the terminal's width, so that what is pasted into a ticket or a log reads as it did. The
+//! text carries style codes; a caller that writes to a pipe strips them (anstream does).
+
+use std::fmt::Write as _;
+
+use anstyle::{AnsiColor, Style};
+use comfy_table::{CellAlignment, Table, presets};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{
+    Engine, ExperimentResult,
+    facts::facts,
+    format::{self, Clock},
+    side_by_side::{self, Column, SideBySide},
+    text,
+    verdict::{Line, Verdict},
+};
+
+/// No line is wider.
+const WIDTH: usize = 80;
+
+/// What a variant's name may take of a row.
+const NAME_WIDTH: usize = 24;
+
+/// Blank columns around each cell but the first and last.
+const GAP: usize = 2;
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+const HELD: Style = AnsiColor::Green.on_default().bold();
+const FAILED: Style = AnsiColor::Red.on_default().bold();
+
+/// The experiment on at most eighty columns: what was run, the variants side by side, what happened in sentences, and
+/// each expectation with what was measured. Ends with a line feed.
+pub fn terminal_summary(result: &ExperimentResult) -> String {
+    let mut page = Page::default();
+    title(&mut page, result);
+    side_by_side(&mut page, result);
+    let facts = facts(result);
+    if !facts.is_empty() {
+        page.blank();
+        for fact in &facts {
+            page.paragraph(fact, "• ", "  ", Style::new());
+        }
+    }
+    verdict(&mut page, &Verdict::of(result));
+    page.text
+}
+
+/// How the seeds of a scenario read: `seed 902`, `seeds 902 and 903`, `12 seeds, 902 to 913`.
+pub(crate) fn seeds(seeds: &[u64]) -> String {
+    match seeds {
+        [] => "no seed".to_owned(),
+        [only] => format!("seed {only}"),
+        [first, .., last]
+            if seeds.len() > 4 && seeds.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1])) =>
+        {
+            format!("{} seeds, {first} to {last}", seeds.len())
+        }
+        [first, ..] if seeds.len() > 8 => format!("{} seeds, the first {first}", seeds.len()),
+        _ => format!("seeds {}", text::list(&seeds.iter().map(u64::to_string).collect::<Vec<_>>())),
+    }
+}
+
+/// How the engine is called.
+pub(crate) fn engine(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Virtual => "virtual engine",
+    }
+}
+
+/// The note that belongs under numbers of several seeds.
+pub(crate) fn seeds_note(result: &ExperimentResult) -> Option<String> {
+    let runs = result.variants.iter().map(|variant| variant.runs.len()).max().unwrap_or(0);
+    (runs > 1).then(|| format!("Numbers are medians over {runs} seeds."))
+}
+
+fn title(page: &mut Page, result: &ExperimentResult) {
+    let scenario = &result.scenario;
+    page.line(&text::cut(&text::line(&scenario.name), WIDTH), BOLD);
+    let run = format!(
+        "{} from {}, {}, {}",
+        format::span(scenario.duration_s * 1e6),
+        Clock::of(scenario).start(),
+        seeds(&scenario.seeds),
+        engine(result.engine)
+    );
+    page.paragraph(&run, "", "", DIM);
+}
+
+/// The comparison, in as many tables as its columns need; each repeats the variants' names.
+fn side_by_side(page: &mut Page, result: &ExperimentResult) {
+    let comparison = SideBySide::of(result);
+    if comparison.variants.is_empty() {
+        page.blank();
+        page.paragraph("The result holds no variant.", "  ", "  ", Style::new());
+        return;
+    }
+    let names: Vec<String> =
+        comparison.variants.iter().map(|name| text::cut(name, NAME_WIDTH).into_owned()).collect();
+    let name_width = names.iter().map(|name| name.width()).max().unwrap_or(0).max("variant".len());
+    for columns in fitting(&comparison.columns, WIDTH - name_width) {
+        page.blank();
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        let heading = |column: &Column| column.heading.join("\n");
+        table.set_header(std::iter::once("variant".to_owned()).chain(columns.iter().map(heading)));
+        for (row, name) in names.iter().enumerate() {
+            table.add_row(
+                std::iter::once(name.clone())
+                    .chain(columns.iter().map(|column| cell(column, row).to_owned())),
+            );
+        }
+        for (place, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((if place == 0 { 0 } else { GAP as u16 }, 0));
+            if place > 0 {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        for (number, row) in table.lines().enumerate() {
+            page.line(row.trim_end(), if number < 2 { BOLD } else { Style::new() });
+        }
+    }
+    page.blank();
+    for note in seeds_note(result).into_iter().chain(side_by_side::notes(result)) {
+        page.paragraph(&note, "", "  ", DIM);
+    }
+}
+
+/// The columns, cut into runs that are at most `width` wide; a column wider than that stands alone.
+fn fitting(columns: &[Column], width: usize) -> Vec<&[Column]> {
+    let mut runs = Vec::new();
+    let (mut from, mut used) = (0, 0);
+    for (place, column) in columns.iter().enumerate() {
+        let cells = (0..column.cells.len()).map(|row| cell(column, row).width());
+        let widest = cells.chain(column.heading.iter().map(|line| line.width())).max().unwrap_or(0) + GAP;
+        if used + widest > width && place > from {
+            runs.push(&columns[from..place]);
+            (from, used) = (place, 0);
+        }
+        used += widest;
+    }
+    runs.push(&columns[from..]);
+    runs
+}
+
+fn cell(column: &Column, row: usize) -> &str {
+    column.cells.get(row).and_then(Option::as_ref).map_or("–", |cell| &cell.text)
+}
+
+fn verdict(page: &mut Page, verdict: &Verdict) {
+    page.blank();
+    for line in &verdict.lines {
+        expectation(page, line);
+    }
+    if !verdict.lines.is_empty() {
+        page.blank();
+    }
+    let style = match (verdict.lines.is_empty(), verdict.held) {
+        (true, _) => DIM,
+        (false, true) => HELD,
+        (false, false) => FAILED,
+    };
+    page.line(&verdict.sentence, style);
+}
+
+/// The line as written, with what was measured at the right edge; under it where there is no room or more than one
+/// variant was measured.
+fn expectation(page: &mut Page, line: &Line) {
+    let (word, style) = if line.held { ("✓ held  ", HELD) } else { ("✗ FAILED", FAILED) };
+    let indent = " ".repeat(word.width() + 2);
+    let mark = format!("{style}{word}{style:#}  ");
+    let room = WIDTH - indent.len();
+    let alone = match line.measured.as_slice() {
+        [only] => Some(only.phrase()),
+        _ => None,
+    };
+    if let Some(value) = alone.filter(|value| line.text.width() + GAP + value.width() <= room) {
+        let blank = room - line.text.width() - value.width();
+        page.raw(&format!("{mark}{}{}{BOLD}{value}{BOLD:#}", line.text, " ".repeat(blank)));
+        return;
+    }
+    for (number, written) in wrapped(&line.text, room).iter().enumerate() {
+        page.raw(&format!("{}{written}", if number == 0 { &mark } else { &indent }));
+    }
+    for measured in &line.measured {
+        let failed = if measured.held || !measured.failed_seeds.is_empty() { "" } else { " (failed)" };
+        let phrase = format!("{} {}{failed}", text::cut(&measured.variant, NAME_WIDTH), measured.phrase());
+        page.paragraph(
+            &phrase,
+            &format!("{indent}  "),
+            &format!("{indent}    "),
+            if measured.held { DIM } else { BOLD },
+        );
+    }
+}
+
+/// The text on lines of at most that width. Names with hyphens are not torn apart, nor a number from its unit; what is
+/// longer than a line is.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    const GLUE: &str = "\u{a0}";
+    let mut glued = String::with_capacity(text.len());
+    for word in text.split_inclusive(' ') {
+        let is_unit =
+            ["ms", "s", "µs", "min", "h"].contains(&word.trim_end_matches([' ', '.', ',', ')', ';']));
+        if is_unit && glued.ends_with(' ') {
+            glued.pop();
+            glued.push_str(GLUE);
+        }
+        glued.push_str(word);
+    }
+    let options = textwrap::Options::new(width).word_splitter(textwrap::WordSplitter::NoHyphenation);
+    textwrap::wrap(&glued, options).into_iter().map(|line| line.replace(GLUE, " ")).collect()
+}
+
+/// Lines as they are put down.
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn blank(&mut self) {
+        self.raw("");
+    }
+
+    /// One line in one style.
+    fn line(&mut self, line: &str, style: Style) {
+        self.raw(&format!("{style}{line}{style:#}"));
+    }
+
+    /// Text in one style, wrapped; the first line starts with `first`, the others with `rest`.
+    fn paragraph(&mut self, text: &str, first: &str, rest: &str, style: Style) {
+        for (number, line) in wrapped(text, WIDTH - first.width().max(rest.width())).iter().enumerate() {
+            let indent = if number == 0 { first } else { rest };
+            self.raw(&format!("{indent}{style}{line}{style:#}"));
+        }
+    }
+
+    /// A line that is styled already.
+    fn raw(&mut self, line: &str) {
+        // Writing to a string does not fail.
+        let _ = writeln!(self.text, "{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    /// The text without its style codes.
+    fn plain(result: &ExperimentResult) -> String {
+        let mut plain = String::new();
+        let mut in_code = false;
+        for character in terminal_summary(result).chars() {
+            match (in_code, character) {
+                (false, '\u{1b}') => in_code = true,
+                (false, shown) => plain.push(shown),
+                (true, end) => in_code = end != 'm',
+            }
+        }
+        plain
+    }
+
+    #[test]
+    fn the_window_boundary() {
+        insta::assert_snapshot!(plain(&testing::window_boundary()));
+    }
+
+    #[test]
+    fn several_seeds_of_which_one_failed() {
+        insta::assert_snapshot!(plain(&testing::three_seeds()));
+    }
+
+    #[test]
+    fn nothing_happened() {
+        insta::assert_snapshot!(plain(&testing::nothing_happened()));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_eighty_columns_and_none_acts_on_the_terminal() {
+        let mut results = testing::odd();
+        results.extend([testing::hostile(), testing::window_boundary(), testing::three_seeds()]);
+        for result in results {
+            let plain = plain(&result);
+            assert!(plain.lines().all(|line| line.width() <= WIDTH), "{plain}");
+            assert!(
+                !plain.contains(|character: char| character.is_control() && character != '\n'),
+                "{plain}"
+            );
+        }
+    }
+
+    #[test]
+    fn seeds_read_as_few_or_as_a_run() {
+        assert_eq!(seeds(&[902]), "seed 902");
+        assert_eq!(seeds(&[1, 2, 3]), "seeds 1, 2 and 3");
+        assert_eq!(seeds(&[9, 1, 8, 2, 7, 3, 6, 4, 5]), "9 seeds, the first 9");
+        assert_eq!(seeds(&[902, 903, 904, 905, 906]), "5 seeds, 902 to 906");
+    }
+}

@@ -1,0 +1,331 @@
+//! Results to draw in tests: shaped like those of a run, made by hand.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Bucket, Distribution, Engine, ExpectationCheck, ExpectationResult, ExperimentResult, LimitResult,
+    NamedSummary, Outcome, Peak, Percentile, PopulationResult, RunResult, ScenarioSummary, Setting,
+    StationResult, Summary, VERSION, Value, VariantResult,
+};
+
+/// The scenario that opens the documentation: a partner sends 2,000 requests in four seconds around a minute's end.
+pub(crate) fn window_boundary() -> ExperimentResult {
+    let variants = vec![
+        variant("fixed-window", [2000, 2000], (610_000, 4_210_000), 318),
+        variant("token-bucket", [166, 166], (12_300, 61_200), 0),
+        variant("sliding-window-log", [1000, 1000], (13_100, 1_160_000), 0),
+        variant("sliding-window-counter", [1034, 1034], (13_200, 1_240_000), 0),
+    ];
+    ExperimentResult {
+        version: VERSION,
+        tuesday: "0.1.0".to_owned(),
+        engine: Engine::Virtual,
+        scenario: ScenarioSummary {
+            name: "Window-boundary burst".to_owned(),
+            story: "A partner may send 1,000 requests a minute. It sends 1,000 in the last two seconds of one minute and\n\
+                    1,000 in the first two of the next: 2,000 in four seconds, and a fixed window lets all of it through.\n"
+                .to_owned(),
+            starts_unix_s: 1_780_390_800,
+            starts_nanos: 0,
+            duration_s: 120.0,
+            seeds: vec![902],
+            slo_latency_us: 500_000,
+            source: "name     = \"Window-boundary burst\"\nduration = \"2m\"\nseed     = 902\n".to_owned(),
+        },
+        variants,
+        expectations: vec![
+            expectation("fixed-window", "peak_admitted(per_key, 4s) >= 2000", Value::Count(2000)),
+            expectation("token-bucket", "peak_admitted(per_key, 4s) <= 167", Value::Count(166)),
+            expectation("sliding-window-log", "peak_admitted(per_key, 1m) <= 1000", Value::Count(1000)),
+            expectation("fixed-window", "latency(p99, clients.everyone-else) > 1s", Value::DurationUs(4_210_687)),
+            expectation("token-bucket", "latency(p99, clients.everyone-else) < 100ms", Value::DurationUs(61_247)),
+        ],
+    }
+}
+
+/// The same under three seeds, for one of which the first expectation failed.
+pub(crate) fn three_seeds() -> ExperimentResult {
+    let mut result = window_boundary();
+    result.scenario.seeds = vec![902, 903, 904];
+    for variant in &mut result.variants {
+        let first = variant.runs[0].clone();
+        variant.runs.extend([903, 904].map(|seed| RunResult { seed, ..first.clone() }));
+    }
+    result.variants[0].runs[1].limits[0].peaks[0].count = 1990;
+    for expectation in &mut result.expectations {
+        let first = expectation.checks[0].clone();
+        expectation.checks.extend([903, 904].map(|seed| ExpectationCheck { seed, ..first.clone() }));
+    }
+    let failing = &mut result.expectations[0];
+    failing.held = false;
+    failing.checks[1].held = false;
+    failing.checks[1].measured = Value::Count(1990);
+    result
+}
+
+/// Twelve variants, every outcome, and text that its author did not mean well with.
+pub(crate) fn hostile() -> ExperimentResult {
+    let mut result = window_boundary();
+    let names = [
+        "</script><script>alert(1)</script>",
+        "a-name-of-sixty-characters-that-goes-on-and-on-until-the-end",
+        "שלום\u{202e}עולם",
+        "\u{1b}[2J\u{1b}[31mred",
+        "日本語の名前はここまで続いてさらに続くのであった",
+        "",
+    ];
+    let pattern = result.variants.clone();
+    result.variants = (0..12).map(|i| pattern[i % 4].clone()).collect();
+    for (i, variant) in result.variants.iter_mut().enumerate() {
+        variant.name = names.get(i).map_or_else(|| format!("variant-{i}"), |name| (*name).to_owned());
+        let run = &mut variant.runs[0];
+        run.overall.outcomes = Outcome::ALL.into_iter().map(|outcome| (outcome, 1 + i as u64)).collect();
+        run.overall.offered = run.overall.outcomes.values().sum();
+        run.populations[0].name = "<b onclick=\"x\">'&partner</b>\u{0}".to_owned();
+        run.populations[1].summary.outcomes.insert(Outcome::Unfinished, 3);
+        run.populations[1].summary.outcomes.insert(Outcome::Shed, 7);
+        run.limits[0].scope = "per_<i>".to_owned();
+        run.stations[1].name = "]]>".to_owned();
+        variant.settings.push(Setting { key: format!("<u>{i}"), value: "\"><img src=http://x/>".to_owned() });
+    }
+    result.scenario.name = "<title>&amp;\u{1b}[0m".repeat(9);
+    result.scenario.story = "<script src=\"http://example.com/x.js\"></script>\n\nsecond".to_owned();
+    result.scenario.source = "</pre><script>alert(1)</script>\n\u{7}".to_owned();
+    result.expectations[0].text = "<s>".repeat(60);
+    result.expectations[0].held = false;
+    result.expectations[0].checks[0].held = false;
+    result
+}
+
+/// A scenario during which nothing happened, under one variant.
+pub(crate) fn nothing_happened() -> ExperimentResult {
+    let mut result = window_boundary();
+    result.scenario.duration_s = 0.25;
+    result.scenario.story.clear();
+    result.expectations.clear();
+    result.variants.truncate(1);
+    let run = &mut result.variants[0].runs[0];
+    *run = RunResult {
+        seed: 902,
+        overall: Summary::default(),
+        populations: vec![PopulationResult {
+            name: "partner".to_owned(),
+            hostile: false,
+            summary: Summary::default(),
+            offered_per_s: vec![0],
+            admitted_per_s: vec![0],
+            served_per_s: vec![0],
+            good_per_s: vec![0],
+        }],
+        routes: Vec::new(),
+        upstreams: Vec::new(),
+        limits: Vec::new(),
+        stations: Vec::new(),
+        attempts: 0,
+        amplification: 0.0,
+    };
+    result
+}
+
+/// Results that no run would give, but a file may hold.
+pub(crate) fn odd() -> Vec<ExperimentResult> {
+    let mut no_variants = window_boundary();
+    no_variants.variants.clear();
+    no_variants.scenario.seeds.clear();
+    let mut no_runs = window_boundary();
+    no_runs.variants[0].runs.clear();
+    let mut no_runs_at_all = window_boundary();
+    for variant in &mut no_runs_at_all.variants {
+        variant.runs.clear();
+    }
+    let mut beyond_reason = window_boundary();
+    beyond_reason.scenario.duration_s = f64::NAN;
+    beyond_reason.scenario.starts_unix_s = i64::MAX;
+    beyond_reason.scenario.starts_nanos = u32::MAX;
+    beyond_reason.scenario.slo_latency_us = u64::MAX;
+    for variant in &mut beyond_reason.variants {
+        let run = &mut variant.runs[0];
+        run.overall.offered = 0;
+        run.overall.goodput_per_s = f64::INFINITY;
+        run.overall.outcomes.insert(Outcome::Shed, u64::MAX);
+        run.populations.iter_mut().for_each(|population| {
+            population.offered_per_s = vec![u32::MAX; 3];
+            population.summary.outcomes.insert(Outcome::Shed, u64::MAX);
+            population.summary.latency.percentiles.iter_mut().for_each(|point| point.us = u64::MAX);
+        });
+        run.overall.latency.percentiles =
+            vec![Percentile { p: f64::NAN, us: 0 }, Percentile { p: 100.0, us: 0 }];
+        run.limits[0].window_us = 0;
+        run.limits[0].fullest = None;
+        run.stations[1].utilization = Some(f64::NAN);
+    }
+    let mut endless = window_boundary();
+    endless.scenario.duration_s = 1e300;
+    vec![no_variants, no_runs, no_runs_at_all, beyond_reason, endless]
+}
+
+/// 75,000 s of a hundred noisy requests per second under four variants.
+pub(crate) fn long() -> ExperimentResult {
+    let mut result = window_boundary();
+    let seconds = 75_000;
+    result.scenario.duration_s = f64::from(seconds);
+    for variant in &mut result.variants {
+        for population in &mut variant.runs[0].populations {
+            population.offered_per_s = (0..seconds).map(noise).collect();
+            population.admitted_per_s = (0..seconds).map(|second| noise(second) / 2).collect();
+        }
+    }
+    result
+}
+
+/// A distribution that passes through the two percentiles, straight on the page's axes up to the second and flatter
+/// beyond it, as behind a queue that is bounded.
+pub(crate) fn distribution(count: u64, p50_us: u64, p99_us: u64) -> Distribution {
+    let slope = libm::log(p99_us as f64 / p50_us as f64) / libm::log10(50.0);
+    let at = |p: f64| {
+        let nines = 2.0 - libm::log10(100.0 - p);
+        let beyond = (nines - 2.0).max(0.0);
+        let up_to_p99 = libm::exp(slope * (nines - beyond - libm::log10(2.0)));
+        (p50_us as f64 * up_to_p99 * (1.0 + 0.1 * beyond)).round() as u64
+    };
+    let percentiles = Distribution::PERCENTILES.into_iter().map(|p| Percentile { p, us: at(p) }).collect();
+    Distribution { count, mean_us: p50_us as f64 * 1.2, max_us: at(99.995), percentiles }
+}
+
+fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full: u64) -> VariantResult {
+    let admitted = peaks[0];
+    let partner =
+        summary(2000, admitted - queue_full / 2, queue_full / 2, distribution(admitted, p50_us, p99_us));
+    let everyone =
+        summary(12_004, 12_004 - queue_full / 2, queue_full / 2, distribution(12_004, 11_900, p99_us));
+    let served = partner.count(Outcome::Served) + everyone.count(Outcome::Served);
+    let overall = summary(14_004, served, queue_full, distribution(12_004 + admitted, 12_200, p99_us));
+    let burst = |second: u32| if (58..62).contains(&second) { 500 } else { 0 };
+    let burst_admitted = |second: u32| match second {
+        58..62 if admitted == 2000 => 500,
+        58 => admitted.min(500) as u32,
+        59 => admitted.saturating_sub(500).min(500) as u32,
+        _ => 0,
+    };
+    let steady: Vec<u32> = (0..120).map(noise).collect();
+    let with_burst: Vec<u32> = (0..120).map(|second| noise(second) + burst_admitted(second)).collect();
+    let burst_size = if name == "token-bucket" { ", burst 100" } else { "" };
+    let settings = [
+        ("gateway.workers", "256".to_owned()),
+        ("gateway.queue", "1024".to_owned()),
+        ("gateway.timeout", "5s".to_owned()),
+        ("gateway.rate_limit.per_key", format!("{name}, 1000 per 1m{burst_size}")),
+    ];
+    VariantResult {
+        name: name.to_owned(),
+        settings: settings.into_iter().map(|(key, value)| Setting { key: key.to_owned(), value }).collect(),
+        runs: vec![RunResult {
+            seed: 902,
+            overall: overall.clone(),
+            populations: vec![
+                PopulationResult {
+                    name: "partner".to_owned(),
+                    hostile: false,
+                    summary: partner,
+                    offered_per_s: (0..120).map(burst).collect(),
+                    admitted_per_s: (0..120).map(burst_admitted).collect(),
+                    served_per_s: (0..120).map(burst_admitted).collect(),
+                    good_per_s: (0..120).map(burst_admitted).collect(),
+                },
+                PopulationResult {
+                    name: "everyone-else".to_owned(),
+                    hostile: false,
+                    summary: everyone,
+                    offered_per_s: steady.clone(),
+                    admitted_per_s: steady.clone(),
+                    served_per_s: steady.clone(),
+                    good_per_s: steady,
+                },
+            ],
+            routes: vec![NamedSummary { name: "/orders".to_owned(), summary: overall.clone() }],
+            upstreams: vec![NamedSummary { name: "orders".to_owned(), summary: overall }],
+            limits: limits(name, peaks, with_burst),
+            stations: stations(admitted, p99_us, queue_full),
+            attempts: 12_004 + admitted,
+            amplification: (12_004 + admitted) as f64 / 14_004.0,
+        }],
+    }
+}
+
+fn limits(name: &str, peaks: [u64; 2], admitted_per_s: Vec<u32>) -> Vec<LimitResult> {
+    let admitted = peaks[0];
+    vec![LimitResult {
+        scope: "per_key".to_owned(),
+        algorithm: name.to_owned(),
+        limit: 1000,
+        window_us: 60_000_000,
+        burst: (name == "token-bucket").then_some(100),
+        admitted: 12_004 + admitted,
+        rejected: 2000 - admitted,
+        buckets: 201,
+        fullest: Some(Bucket { name: "partner-0".to_owned(), count: admitted }),
+        peaks: [4_000_000, 60_000_000]
+            .into_iter()
+            .zip(peaks)
+            .map(|(window_us, count)| Peak {
+                window_us,
+                count,
+                from_us: 58_000_000,
+                bucket: "partner-0".to_owned(),
+            })
+            .collect(),
+        admitted_per_s,
+        rejected_per_s: vec![0; 120],
+    }]
+}
+
+fn stations(admitted: u64, p99_us: u64, queue_full: u64) -> Vec<StationResult> {
+    let queued = |second: u32| if (58..66).contains(&second) { 128 * (second - 57) } else { 0 };
+    vec![
+        StationResult {
+            name: "gateway".to_owned(),
+            is_gateway: true,
+            workers: Some(256),
+            queue: Some(1024),
+            wait: distribution(12_004 + admitted, 1, 1),
+            utilization: Some(0.062),
+            peak_in_flight: 256,
+            peak_queued: 0,
+            in_flight_per_s: vec![4; 120],
+            queued_per_s: vec![0; 120],
+        },
+        StationResult {
+            name: "orders".to_owned(),
+            is_gateway: false,
+            workers: Some(4),
+            queue: Some(1024),
+            wait: distribution(12_004 + admitted, 1, p99_us - p99_us / 10),
+            utilization: Some(0.447),
+            peak_in_flight: 4,
+            peak_queued: if queue_full > 0 { 1024 } else { 181 },
+            in_flight_per_s: vec![4; 120],
+            queued_per_s: (0..120).map(queued).collect(),
+        },
+    ]
+}
+
+fn summary(offered: u64, served: u64, errors: u64, latency: Distribution) -> Summary {
+    let counts = [
+        (Outcome::Served, served),
+        (Outcome::UpstreamError, errors),
+        (Outcome::RateLimited, offered - served - errors),
+    ];
+    let outcomes: BTreeMap<Outcome, u64> = counts.into_iter().filter(|(_, count)| *count > 0).collect();
+    let good = if errors > 0 { served * 4 / 5 } else { served };
+    Summary { offered, good, goodput_per_s: good as f64 / 120.0, outcomes, latency }
+}
+
+fn expectation(variant: &str, claim: &str, measured: Value) -> ExpectationResult {
+    let check = ExpectationCheck { variant: variant.to_owned(), seed: 902, measured, held: true };
+    ExpectationResult { text: format!("{variant}: {claim}"), held: true, checks: vec![check] }
+}
+
+/// About a hundred, different for each second.
+fn noise(second: u32) -> u32 {
+    82 + second.wrapping_mul(2_654_435_761) % 37
+}
