@@ -138,8 +138,8 @@ mod tests {
         START + Duration::from_millis(millis)
     }
 
-    fn limit(limit: u32) -> Option<RateLimit> {
-        Some(RateLimit::new(Algorithm::FixedWindow, limit, MINUTE).unwrap())
+    fn limit(limit: u32) -> RateLimit {
+        RateLimit::new(Algorithm::FixedWindow, limit, MINUTE).unwrap()
     }
 
     fn routes() -> Routes {
@@ -179,8 +179,12 @@ mod tests {
 
     #[test]
     fn the_limits_are_asked_in_order_and_the_first_refusal_spares_the_rest() {
-        let limits =
-            RateLimits { per_ip: limit(4), per_key: limit(3), per_route: limit(2), global: limit(1) };
+        let limits = RateLimits {
+            per_ip: Some(limit(4)),
+            per_key: Some(limit(3)),
+            per_route: Some(limit(2)),
+            global: Some(limit(1)),
+        };
         let mut gateway = Pipeline::new(config(limits));
         let mut send = |ticket, request| {
             let (checks, decision) = gateway.on_request(START, ticket, &request);

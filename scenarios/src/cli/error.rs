@@ -1,0 +1,69 @@
+use std::fmt;
+use std::process::{ExitCode as ProcessExitCode, Termination};
+
+use anstyle::AnsiColor;
+
+/// How the command exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitCode {
+    /// 0: every expectation held, or what was asked for was done.
+    Held,
+    /// 1: an expectation failed.
+    ExpectationFailed,
+    /// 2: the command line or a scenario cannot be used.
+    Usage,
+    /// 3: the run itself failed.
+    RunFailed,
+}
+
+impl Termination for ExitCode {
+    fn report(self) -> ProcessExitCode {
+        ProcessExitCode::from(match self {
+            Self::Held => 0,
+            Self::ExpectationFailed => 1,
+            Self::Usage => 2,
+            Self::RunFailed => 3,
+        })
+    }
+}
+
+/// Why a command could not do what it was asked for.
+#[derive(Debug)]
+pub struct Failure {
+    code: ExitCode,
+    text: String,
+}
+
+impl Failure {
+    /// Bad usage: a sentence and, where there is one, the way out.
+    pub(super) fn usage(message: impl fmt::Display) -> Self {
+        Self { code: ExitCode::Usage, text: sentence(message) }
+    }
+
+    /// The run failed.
+    pub(super) fn run(message: impl fmt::Display) -> Self {
+        Self { code: ExitCode::RunFailed, text: sentence(message) }
+    }
+
+    /// Scenarios that cannot be used, each problem already rendered with its place.
+    pub(super) const fn scenarios(rendered: String) -> Self {
+        Self { code: ExitCode::Usage, text: rendered }
+    }
+
+    pub(super) const fn exit_code(&self) -> ExitCode {
+        self.code
+    }
+}
+
+/// The whole message, with its line break.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// A message as the problems of a file have it.
+pub(super) fn sentence(message: impl fmt::Display) -> String {
+    let style = AnsiColor::Red.on_default().bold();
+    format!("{style}error{style:#}: {message}\n")
+}

@@ -1,0 +1,76 @@
+//! From what the user names to scenarios.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::error::{Failure, sentence};
+use crate::{Scenario, file, library};
+
+/// A scenario and how it was asked for.
+pub(super) struct Source {
+    /// As named on the command line.
+    pub(super) argument: String,
+    /// The name of its folder of results: the file's without its ending, or the shipped name.
+    pub(super) stem: String,
+    pub(super) scenario: Scenario,
+}
+
+/// Reads all scenarios; warnings are printed, and errors of all of them are told together.
+pub(super) fn read_all(arguments: &[String]) -> Result<Vec<Source>, Failure> {
+    let (mut sources, mut errors, mut warnings) = (Vec::new(), String::new(), String::new());
+    for argument in arguments {
+        match text_of(argument) {
+            Ok((stem, text, folder)) => {
+                let file::Reading { scenario, problems } =
+                    file::read(&text, &|name| companion(&folder, name));
+                let rendered = file::render(&problems, argument, &text, true);
+                match scenario {
+                    Some(scenario) => {
+                        warnings += &rendered;
+                        sources.push(Source { argument: argument.clone(), stem, scenario });
+                    }
+                    None => errors += &rendered,
+                }
+            }
+            Err(reason) => errors += &sentence(format!("{argument}: {reason}")),
+        }
+    }
+    if errors.is_empty() {
+        let _ = anstream::stderr().write_all(warnings.as_bytes());
+        Ok(sources)
+    } else {
+        Err(Failure::scenarios(warnings + &errors))
+    }
+}
+
+/// Stem, text and folder of a scenario. A file goes before a shipped scenario of the same name.
+fn text_of(argument: &str) -> Result<(String, String, PathBuf), String> {
+    let path = Path::new(argument);
+    if !path.is_file()
+        && let Some(shipped) = library::find(argument)
+    {
+        return Ok((shipped.name.to_owned(), shipped.text.to_owned(), PathBuf::new()));
+    }
+    if !path.exists() {
+        let names: Vec<_> = library::all().iter().map(|shipped| shipped.name).collect();
+        return Err(match file::nearest(argument, names.iter().copied()) {
+            Some(near) => {
+                format!("there is no such file, and no shipped scenario of that name; did you mean `{near}`?")
+            }
+            None => format!(
+                "there is no such file, and no shipped scenario of that name (`tuesday list` shows {})",
+                if names.len() == 1 { "the one there is".to_owned() } else { format!("all {}", names.len()) }
+            ),
+        });
+    }
+    let text = file::load(path)?;
+    let stem =
+        path.file_stem().map_or_else(|| "scenario".to_owned(), |stem| stem.to_string_lossy().into_owned());
+    let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
+    Ok((stem, text, folder))
+}
+
+/// A file that a scenario names stands relative to it.
+fn companion(folder: &Path, name: &str) -> Result<String, String> {
+    file::load(&folder.join(name))
+}

@@ -1,0 +1,62 @@
+use std::time::Duration;
+
+use gateway::{RateLimit, Scope};
+use reports::{Layout, LimitLayout, Measure, PopulationLayout, RouteLayout, StationLayout};
+
+use crate::{Timeline, Variant};
+
+/// What the recorder has to know of a variant.
+pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
+    let world = &variant.world;
+    let populations = world
+        .populations
+        .iter()
+        .map(|population| PopulationLayout { name: population.name.clone(), hostile: population.hostile });
+    let routes = world
+        .gateway
+        .routes
+        .iter()
+        .map(|route| RouteLayout { path: route.path.clone(), upstream: route.upstream.0 as usize });
+    let upstreams =
+        world.upstreams.iter().map(|upstream| station(upstream.name.clone(), upstream.config.pool));
+    let limits = Scope::ALL.into_iter().filter_map(|scope| {
+        let limit = world.gateway.limits.get(scope)?;
+        Some(limit_layout(scope, limit, peak_windows(variant, scope, limit)))
+    });
+    Layout {
+        duration: timeline.duration,
+        slo_latency: timeline.slo_latency,
+        populations: populations.collect(),
+        routes: routes.collect(),
+        gateway: station("gateway".to_owned(), world.gateway.pool),
+        upstreams: upstreams.collect(),
+        limits: limits.collect(),
+    }
+}
+
+fn station(name: String, pool: gateway::PoolConfig) -> StationLayout {
+    StationLayout { name, workers: pool.workers.map(std::num::NonZero::get), queue: pool.queue }
+}
+
+fn limit_layout(scope: Scope, limit: &RateLimit, peak_windows: Vec<Duration>) -> LimitLayout {
+    LimitLayout {
+        scope: scope.name().to_owned(),
+        algorithm: limit.algorithm().name().to_owned(),
+        limit: limit.limit(),
+        window: limit.window(),
+        burst: limit.burst(),
+        peak_windows,
+    }
+}
+
+/// The limit's own window, the four seconds of a burst across its boundary, and what is expected of others.
+fn peak_windows(variant: &Variant, scope: Scope, limit: &RateLimit) -> Vec<Duration> {
+    let mut windows = vec![limit.window(), Duration::from_secs(4)];
+    windows.extend(variant.expectations.iter().filter_map(|(_, expectation)| match &expectation.measure {
+        Measure::PeakAdmitted(of, window) if of == scope.name() => Some(*window),
+        _ => None,
+    }));
+    windows.sort_unstable();
+    windows.dedup();
+    windows
+}

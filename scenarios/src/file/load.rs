@@ -1,0 +1,130 @@
+//! The load of a population: exactly one of `rate`, `ramp`, `bursts` and `users`, with what belongs to it.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use simulator::{Burst, Load, OpenLoad, RampPoint, Rate, Spacing};
+
+use super::context::Context;
+use super::diagnostic::Problem;
+use super::latency::read_time;
+use super::patch::{LOAD_KINDS, load_has};
+use super::reader::{Fields, list, nearest};
+use super::tree::{Entry, Value};
+
+pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Load> {
+    let entries = LOAD_KINDS.map(|kind| fields.entry(kind));
+    let kinds: Vec<_> =
+        LOAD_KINDS.into_iter().zip(entries).filter_map(|(kind, entry)| Some((kind, entry?))).collect();
+    let spacing = read_spacing(fields, context);
+    let think = fields.entry("think");
+    let &[(kind, entry)] = &kinds[..] else {
+        let path = fields.path();
+        let problem = match kinds.get(1) {
+            None => Problem::error(fields.span(), format!("`{path}` needs a load")),
+            Some((_, second)) => {
+                Problem::error(second.key_span.clone(), format!("`{path}` has a second load"))
+            }
+        };
+        context.push(problem.help(format!("a population has one of {}", list(&LOAD_KINDS))));
+        return None;
+    };
+    for key in ["arrivals", "think"] {
+        if let Some(surplus) = fields.entry(key).filter(|_| !load_has(kind, key)) {
+            let message = format!("`{}` has no meaning with `{kind}`", fields.path_of(key));
+            context.push(Problem::error(surplus.key_span.clone(), message));
+        }
+    }
+    let path = fields.path_of(kind);
+    match kind {
+        "rate" => {
+            let rate: Rate = super::reader::read(&entry.node, &path, context)?;
+            Some(Load::Open(OpenLoad::rate(rate, spacing?)))
+        }
+        "ramp" => {
+            let points = read_items(entry, &path, context, |fields| {
+                let (at, rate) = (fields.required::<Duration>("at"), fields.required("rate"));
+                Some(RampPoint { at: at?, rate: rate? })
+            })?;
+            open(entry, &path, OpenLoad::ramp(&points, spacing?), context)
+        }
+        "bursts" => {
+            let bursts = read_items(entry, &path, context, |fields| {
+                let (from, to) = (fields.required::<Duration>("from"), fields.required::<Duration>("to"));
+                let count = fields.required("count");
+                Some(Burst { from: from?, to: to?, count: count? })
+            })?;
+            open(entry, &path, OpenLoad::bursts(&bursts), context)
+        }
+        _ => {
+            let users: std::num::NonZeroU32 = super::reader::read(&entry.node, &path, context)?;
+            let Some(think) = think else {
+                let message = format!("`{}` needs `think`", fields.path());
+                let problem = Problem::error(fields.span(), message);
+                context.push(problem.help("the time a user thinks before each request, such as \"2s\""));
+                return None;
+            };
+            let think = read_time(&think.node, &fields.path_of("think"), context)?;
+            Some(Load::Closed { users: users.get(), think })
+        }
+    }
+}
+
+fn open(
+    entry: &Entry,
+    path: &str,
+    load: Result<OpenLoad, simulator::LoadError>,
+    context: &Context<'_>,
+) -> Option<Load> {
+    load.map(Load::Open)
+        .map_err(|error| context.push(Problem::error(entry.node.span.clone(), format!("`{path}`: {error}"))))
+        .ok()
+}
+
+const SPACINGS: [(&str, Spacing); 3] =
+    [("uniform", Spacing::Uniform), ("poisson", Spacing::Poisson), ("on-the-minute", Spacing::OnTheMinute)];
+
+/// `uniform` where nothing is said.
+fn read_spacing(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Spacing> {
+    let Some(entry) = fields.entry("arrivals") else { return Some(Spacing::Uniform) };
+    let path = fields.path_of("arrivals");
+    let name: Rc<str> = super::reader::read(&entry.node, &path, context)?;
+    let spacing = SPACINGS.into_iter().find(|(known, _)| *known == &*name).map(|(_, spacing)| spacing);
+    if spacing.is_none() {
+        let names = SPACINGS.map(|(name, _)| name);
+        let problem =
+            Problem::error(entry.node.span.clone(), format!("`{path}`: there are no `{name}` arrivals"));
+        context.push(match nearest(&name, names) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!("arrivals are {}", list(&names))),
+        });
+    }
+    spacing
+}
+
+/// An array of tables, each read by `read_item`.
+fn read_items<T>(
+    entry: &Entry,
+    path: &str,
+    context: &Context<'_>,
+    read_item: impl Fn(&mut Fields<'_>) -> Option<T>,
+) -> Option<Vec<T>> {
+    let Value::Array(items) = &entry.node.value else {
+        let message = format!("`{path}`: expected an array of tables, found {}", entry.node.kind());
+        context.push(Problem::error(entry.node.span.clone(), message));
+        return None;
+    };
+    if items.is_empty() {
+        context.push(Problem::error(entry.node.span.clone(), format!("`{path}` is empty")));
+    }
+    let items: Vec<_> = items
+        .iter()
+        .map(|item| {
+            let mut fields = Fields::of(item, path, context)?;
+            let read = read_item(&mut fields);
+            fields.finish();
+            read
+        })
+        .collect();
+    items.into_iter().collect()
+}

@@ -1,0 +1,143 @@
+//! What to say of a variant's configuration beside the others.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::rc::Rc;
+
+use gateway::{RateLimit, Scope};
+use reports::Setting;
+
+use super::reader::display_key;
+use super::tree::{Node, Table, Value};
+use super::units::write_duration;
+use crate::World;
+
+/// For each variant the gateway's settings, with what is off or unbounded, and then each value elsewhere in the
+/// file that is not the same in all variants.
+///
+/// `patches` are the variants as they stand in the file, `trees` the file as each of them makes it.
+pub(super) fn describe(
+    text: &str,
+    patches: &[&Table],
+    trees: &[&Table],
+    worlds: &[World],
+) -> Vec<Vec<Setting>> {
+    let mut described: Vec<_> = worlds.iter().map(gateway_settings).collect();
+    for path in touched_paths(patches, trees) {
+        let values: Vec<_> = trees.iter().map(|tree| find(tree, &path)).collect();
+        let same = values.windows(2).all(|pair| match (pair[0], pair[1]) {
+            (Some(one), Some(other)) => one.value.same(&other.value),
+            (None, None) => true,
+            _ => false,
+        });
+        if !same {
+            let key = path.iter().map(|key| display_key(key)).collect::<Vec<_>>().join(".");
+            for (settings, value) in described.iter_mut().zip(values) {
+                let value = value.map_or_else(|| "–".to_owned(), |node| as_written(text, node));
+                settings.push(Setting { key: key.clone(), value });
+            }
+        }
+    }
+    described
+}
+
+/// The paths of all values in the entries that some variant touches, such as all of `clients.shoppers`; not those
+/// of the gateway, which [`gateway_settings`] tells.
+fn touched_paths(patches: &[&Table], trees: &[&Table]) -> Vec<Vec<Rc<str>>> {
+    let mut touched = BTreeSet::new();
+    for table in patches.iter().flat_map(|patch| &patch.entries).filter(|table| &*table.key != "gateway") {
+        for entry in table.node.as_table().iter().flat_map(|table| &table.entries) {
+            touched.insert((table.key.clone(), entry.key.clone()));
+        }
+    }
+    let (mut seen, mut paths) = (BTreeSet::new(), Vec::new());
+    for tree in trees {
+        for (table, entry) in &touched {
+            let path = vec![table.clone(), entry.clone()];
+            if let Some(node) = find(tree, &path) {
+                collect_paths(path, node, &mut |path| {
+                    if seen.insert(path.clone()) {
+                        paths.push(path);
+                    }
+                });
+            }
+        }
+    }
+    paths
+}
+
+fn gateway_settings(world: &World) -> Vec<Setting> {
+    let gateway = &world.gateway;
+    let setting = |key: &str, value| Setting { key: format!("gateway.{key}"), value };
+    let duration = |duration: Option<_>, none: &str| duration.map_or_else(|| none.to_owned(), write_duration);
+    let workers = gateway.pool.workers.map(NonZeroU32::get);
+    let mut settings = vec![
+        setting("workers", unbounded(workers)),
+        setting("queue", unbounded(gateway.pool.queue)),
+        setting("queue_timeout", duration(gateway.pool.queue_timeout, "off")),
+        setting("timeout", duration(gateway.timeout, "off")),
+    ];
+    for scope in Scope::ALL {
+        let limit = gateway.limits.get(scope).map_or_else(|| "off".to_owned(), limit_text);
+        settings.push(setting(&format!("rate_limit.{}", scope.name()), limit));
+    }
+    settings
+}
+
+fn unbounded(number: Option<u32>) -> String {
+    number.map_or_else(|| "unbounded".to_owned(), |number| number.to_string())
+}
+
+/// Such as `token-bucket, 1000 per 1m, burst 100`.
+fn limit_text(limit: &RateLimit) -> String {
+    let mut text =
+        format!("{}, {} per {}", limit.algorithm().name(), limit.limit(), write_duration(limit.window()));
+    if let Some(burst) = limit.burst() {
+        let _ = write!(text, ", burst {burst}");
+    }
+    if limit.count_rejected() {
+        text += ", counting rejected";
+    }
+    text
+}
+
+/// Hands over the paths of all values below `node` that are no tables.
+fn collect_paths(path: Vec<Rc<str>>, node: &Node, found: &mut impl FnMut(Vec<Rc<str>>)) {
+    match node.as_table() {
+        Some(table) if !table.entries.is_empty() => {
+            for entry in &table.entries {
+                let mut path = path.clone();
+                path.push(entry.key.clone());
+                collect_paths(path, &entry.node, found);
+            }
+        }
+        _ => found(path),
+    }
+}
+
+fn find<'t>(tree: &'t Table, path: &[Rc<str>]) -> Option<&'t Node> {
+    let (last, tables) = path.split_last()?;
+    let mut table = tree;
+    for key in tables {
+        table = table.get(key)?.node.as_table()?;
+    }
+    Some(&table.get(last)?.node)
+}
+
+/// The value as it stands in the file, on one line.
+fn as_written(text: &str, node: &Node) -> String {
+    if let Value::Text(text) = &node.value {
+        return text.to_string();
+    }
+    let written = text.get(node.span.clone()).unwrap_or_default();
+    let line = written.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() > LONGEST {
+        format!("{}…", line.chars().take(LONGEST).collect::<String>())
+    } else {
+        line
+    }
+}
+
+/// Of a value in a table of settings, in characters.
+const LONGEST: usize = 60;

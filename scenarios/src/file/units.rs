@@ -1,0 +1,149 @@
+//! Quantities as a file writes them: `"28s"`, `"200/s"`, `"50%"`.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use jiff::fmt::friendly::SpanParser;
+use simulator::Rate;
+
+/// A duration such as `28s`, `500ms` or `1m 30s`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    const EXAMPLES: &str = "such as \"28s\", \"500ms\" or \"1m 30s\"";
+    let parsed: SignedDuration = SpanParser::new()
+        .parse_duration(text.trim())
+        .map_err(|_| format!("expected a duration {EXAMPLES}"))?;
+    if parsed.is_negative() {
+        return Err("a duration cannot be negative".to_owned());
+    }
+    Duration::try_from(parsed).map_err(|_| format!("expected a duration {EXAMPLES}"))
+}
+
+/// A rate such as `200/s`, `16.7/s` or `1000/m`.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    let malformed = || "expected a rate such as \"200/s\", \"16.7/s\" or \"1000/m\"".to_owned();
+    let (events, unit) = text.split_once('/').ok_or_else(malformed)?;
+    let (events, unit) = (events.trim(), unit.trim());
+    if events.starts_with('-') {
+        return Err("a rate cannot be negative".to_owned());
+    }
+    let unit_nanos: u64 = match unit {
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" | "min" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return Err(format!("expected a rate per \"s\", \"m\" or \"h\", found per {unit:?}")),
+    };
+    let (mantissa, decimals) = decimal(events).ok_or_else(malformed)?;
+    let too_fine = || "a rate has at most six decimals and is below a billion".to_owned();
+    if decimals > 6 || mantissa / 10u64.pow(decimals) >= 1_000_000_000 {
+        return Err(too_fine());
+    }
+    Rate::new(mantissa, unit_nanos * 10u64.pow(decimals)).map_err(|_| too_fine())
+}
+
+/// A share of a whole such as `50%`, as 0 to 1.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let malformed = || "expected a percentage such as \"50%\" or \"0.1%\"".to_owned();
+    let percent = text.trim().strip_suffix('%').ok_or_else(malformed)?;
+    let (mantissa, decimals) = decimal(percent.trim_end()).ok_or_else(malformed)?;
+    let share = mantissa as f64 / (100 * 10u64.pow(decimals)) as f64;
+    if share > 1.0 { Err("a share is at most 100%".to_owned()) } else { Ok(share) }
+}
+
+/// A plain number such as `166`, `1.5` or `1_000`.
+pub(super) fn number(text: &str) -> Option<f64> {
+    let (mantissa, decimals) = decimal(&text.replace(['_', ','], ""))?;
+    Some(mantissa as f64 / 10u64.pow(decimals) as f64)
+}
+
+/// The digits of a decimal without its point, and how many stood behind the point.
+fn decimal(text: &str) -> Option<(u64, u32)> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let pointless = text.contains('.') && fraction.is_empty();
+    if whole.is_empty() || pointless || !digits(whole) || !digits(fraction) || fraction.len() > 12 {
+        return None;
+    }
+    let mantissa = format!("{whole}{fraction}").parse().ok()?;
+    Some((mantissa, fraction.len() as u32))
+}
+
+/// A duration as a file writes it, in the largest units that tell it exactly: `1m 30s`, `500ms`.
+pub(crate) fn write_duration(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    let mut parts = Vec::new();
+    let mut rest = nanos;
+    for (unit, nanos) in [
+        ("h", 3_600_000_000_000),
+        ("m", 60_000_000_000),
+        ("s", 1_000_000_000),
+        ("ms", 1_000_000),
+        ("us", 1_000),
+        ("ns", 1),
+    ] {
+        if rest >= nanos {
+            parts.push(format!("{}{unit}", rest / nanos));
+            rest %= nanos;
+        }
+    }
+    if parts.is_empty() { "0s".to_owned() } else { parts.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations() {
+        for (text, millis) in [
+            ("28s", 28_000),
+            ("500ms", 500),
+            ("1m 30s", 90_000),
+            ("1.5s", 1_500),
+            ("2h", 7_200_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "28", "fast", "-1s", "1x", "nan", "1e400s", "99999999999999999999h"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+        for millis in [0, 1, 999, 1_000, 90_000, 3_600_000, 5_400_500] {
+            let wanted = Duration::from_millis(millis);
+            assert_eq!(duration(&write_duration(wanted)), Ok(wanted));
+        }
+    }
+
+    #[test]
+    fn rates_are_exact() {
+        assert_eq!(rate("200/s"), Ok(Rate::new(200, 1_000_000_000).unwrap()));
+        assert_eq!(rate("16.7/s"), Ok(Rate::new(167, 10_000_000_000).unwrap()));
+        assert_eq!(rate("1000/m"), Ok(Rate::new(1_000, 60_000_000_000).unwrap()));
+        for text in [
+            "fast",
+            "nan/s",
+            "inf/s",
+            "1e400/s",
+            "-1/s",
+            "200",
+            "200/x",
+            "/s",
+            "1./s",
+            "99999999999999999999/s",
+        ] {
+            assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn shares_and_numbers() {
+        assert_eq!(share("50%"), Ok(0.5));
+        assert_eq!(share("0.1%"), Ok(0.001));
+        for text in ["50", "101%", "-1%", "%", "nan%"] {
+            assert!(share(text).is_err(), "{text}");
+        }
+        assert_eq!(number("1_000"), Some(1000.0));
+        assert_eq!(number("1.5"), Some(1.5));
+        assert_eq!(number("1e400"), None);
+    }
+}

@@ -1,0 +1,249 @@
+//! The world of one variant: upstreams, routes, clients and the gateway's tables.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use gateway::{GatewayConfig, PoolConfig, Route, RouteError, Routes, UpstreamId};
+use simulator::{Identities, LOOPBACK_ADDRESSES, Latency, Population, Targets, UpstreamConfig};
+
+use super::context::Context;
+use super::diagnostic::Problem;
+use super::latency::read_latency;
+use super::limits;
+use super::load;
+use super::reader::{Fields, Positive, list, nearest, read};
+use super::tree::{Entry, Table, Value};
+use crate::World;
+use crate::scenario::NamedUpstream;
+
+/// Reads the tables that a variant can patch. `None` if they hold nothing that could be run; then, and otherwise
+/// where something is wrong, that is noted.
+pub(super) fn read_world(
+    tree: &Table,
+    common: &'static [&'static str],
+    context: &Context<'_>,
+) -> Option<World> {
+    let mut top = Fields::new(tree, 0..0, "", context);
+    for key in common {
+        top.entry(key);
+    }
+    let upstreams = read_upstreams(&mut top, context);
+    let routes = read_routes(&mut top, &upstreams, context);
+    let populations = read_populations(&mut top, routes.as_ref(), context);
+    let gateway = read_gateway(&mut top, routes);
+    top.not_yet("faults");
+    top.finish();
+    Some(World { gateway: gateway?, upstreams, populations: populations? })
+}
+
+fn read_upstreams(top: &mut Fields<'_>, context: &Context<'_>) -> Vec<NamedUpstream> {
+    top.required_entry("upstreams");
+    let mut upstreams = Vec::new();
+    for (entry, path) in top.named("upstreams") {
+        let Some(mut fields) = Fields::of(&entry.node, path, context) else { continue };
+        let pool = PoolConfig {
+            workers: fields.optional("workers"),
+            queue: fields.optional("queue"),
+            queue_timeout: None,
+        };
+        let latency = fields.required_entry("latency");
+        let latency =
+            latency.and_then(|entry| read_latency(&entry.node, &fields.path_of("latency"), context));
+        for key in ["calls", "load_latency", "cancel_on_disconnect", "serves"] {
+            fields.not_yet(key);
+        }
+        fields.finish();
+        // An upstream without a latency is an error already; routes may still name it.
+        let latency = latency.or_else(|| Latency::constant(Duration::ZERO).ok());
+        if let Some(latency) = latency {
+            upstreams.push(NamedUpstream {
+                name: entry.key.to_string(),
+                config: UpstreamConfig { pool, latency },
+            });
+        }
+    }
+    upstreams
+}
+
+/// `None` if there is no table of routes that could be used.
+fn read_routes(top: &mut Fields<'_>, upstreams: &[NamedUpstream], context: &Context<'_>) -> Option<Routes> {
+    top.required_entry("routes")?;
+    let names: Vec<_> = upstreams.iter().map(|upstream| &*upstream.name).collect();
+    let (mut routes, mut places) = (Vec::new(), Vec::new());
+    for (entry, path) in top.named("routes") {
+        let Some(mut fields) = Fields::of(&entry.node, path, context) else { continue };
+        let named = fields.required_entry("upstream");
+        let timeout = fields.optional::<Positive>("timeout").map(|Positive(timeout)| timeout);
+        let upstream = named.and_then(|named| {
+            let name: Rc<str> = read(&named.node, &fields.path_of("upstream"), context)?;
+            find_named(named, &name, "upstream", &names, context)
+        });
+        for key in ["retry", "auth"] {
+            fields.not_yet(key);
+        }
+        fields.finish();
+        let upstream = UpstreamId(upstream.unwrap_or(0) as u32);
+        routes.push(Route { path: entry.key.to_string(), upstream, timeout });
+        places.push(entry.key_span.clone());
+    }
+    if routes.is_empty() {
+        let span = top.entry("routes").map(|entry| entry.key_span.clone()).unwrap_or_default();
+        context.push(Problem::error(span, "`routes` names no route"));
+        return None;
+    }
+    let paths: Vec<_> = routes.iter().map(|route| route.path.clone()).collect();
+    Routes::new(routes)
+        .map_err(|error| {
+            let (RouteError::Path(path) | RouteError::Duplicate(path)) = &error;
+            let place = paths.iter().rposition(|known| known == path).and_then(|place| places.get(place));
+            context.push(Problem::error(place.cloned().unwrap_or_default(), error.to_string()));
+        })
+        .ok()
+}
+
+fn read_populations(
+    top: &mut Fields<'_>,
+    routes: Option<&Routes>,
+    context: &Context<'_>,
+) -> Option<Vec<Population>> {
+    let clients = top.required_entry("clients")?;
+    let mut populations = Some(Vec::new());
+    let mut addresses = 0u64;
+    for (entry, path) in top.named("clients") {
+        let population = Fields::of(&entry.node, path, context)
+            .and_then(|fields| read_population(entry, fields, routes, context));
+        addresses += population.as_ref().map_or(0, |population| u64::from(population.identities.ips()));
+        match (&mut populations, population) {
+            (Some(populations), Some(population)) => populations.push(population),
+            (populations, _) => *populations = None,
+        }
+    }
+    if clients.node.as_table().is_some_and(|table| table.entries.is_empty()) {
+        context.push(Problem::error(clients.key_span.clone(), "`clients` names no population"));
+    }
+    if addresses > u64::from(LOOPBACK_ADDRESSES) {
+        let message =
+            format!("the populations have {addresses} addresses together, there are {LOOPBACK_ADDRESSES}");
+        let problem = Problem::error(clients.key_span.clone(), message);
+        context.push(problem.help("`ips` gives a population fewer addresses than identities"));
+        return None;
+    }
+    populations
+}
+
+fn read_population(
+    entry: &Entry,
+    mut fields: Fields<'_>,
+    routes: Option<&Routes>,
+    context: &Context<'_>,
+) -> Option<Population> {
+    let identities = read_identities(&mut fields, context);
+    let targets = fields
+        .required_entry("send")
+        .and_then(|send| read_targets(send, &fields.path_of("send"), routes?, context));
+    let load = load::read_load(&mut fields, context);
+    let timeout = fields.optional::<Positive>("timeout").map(|Positive(timeout)| timeout);
+    let hostile = fields.optional("hostile").unwrap_or(false);
+    for key in ["retry", "method", "body", "token"] {
+        fields.not_yet(key);
+    }
+    fields.finish();
+    Some(Population {
+        name: entry.key.to_string(),
+        hostile,
+        identities: identities?,
+        targets: targets?,
+        load: load?,
+        timeout,
+    })
+}
+
+fn read_identities(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Identities> {
+    let identities = fields.optional("identities").unwrap_or(1);
+    let (keys, ips) = (fields.optional("keys"), fields.optional("ips"));
+    Identities::new(identities, keys, ips)
+        .map_err(|error| {
+            context.push(Problem::error(fields.span(), format!("`{}`: {error}", fields.path())));
+        })
+        .ok()
+}
+
+/// `send = "/path"`, or a table of paths and their weights.
+fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>) -> Option<Targets> {
+    let names: Vec<_> = routes.iter().map(|route| &*route.path).collect();
+    let resolve = |span: super::tree::Span, path: &str| {
+        let route = routes.resolve(path);
+        if route.is_none() {
+            let problem = Problem::error(span, format!("no route serves `{path}`"));
+            context.push(match nearest(path, names.iter().copied()) {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem.help(format!("the routes are {}", list(&names))),
+            });
+        }
+        Some(route?.0)
+    };
+    match &send.node.value {
+        Value::Text(path) => Targets::new([(resolve(send.node.span.clone(), path)?, 1)]),
+        Value::Table(table) => {
+            let weights: Vec<Option<(u32, u32)>> = table
+                .entries
+                .iter()
+                .map(|entry| {
+                    let route = resolve(entry.key_span.clone(), &entry.key);
+                    let weight = read::<u32>(&entry.node, &format!("{path}.{:?}", entry.key), context);
+                    Some((route?, weight?))
+                })
+                .collect();
+            let targets = Targets::new(weights.into_iter().collect::<Option<Vec<_>>>()?);
+            if targets.is_none() {
+                let message = format!("`{path}` needs a path with a weight above zero");
+                context.push(Problem::error(send.node.span.clone(), message));
+            }
+            targets
+        }
+        _ => {
+            let message = format!(
+                "`{path}`: expected a path or a table of paths and weights, found {}",
+                send.node.kind()
+            );
+            let problem = Problem::error(send.node.span.clone(), message);
+            context.push(problem.help("such as \"/orders\" or { \"/catalog\" = 6, \"/stock\" = 2 }"));
+            None
+        }
+    }
+}
+
+/// The gateway's tables; a file without them describes a plain proxy.
+fn read_gateway(top: &mut Fields<'_>, routes: Option<Routes>) -> Option<GatewayConfig> {
+    let mut config = GatewayConfig::default();
+    if let Some(mut fields) = top.optional_table("gateway") {
+        let positive =
+            |fields: &mut Fields<'_>, key| fields.optional::<Positive>(key).map(|Positive(time)| time);
+        config.pool = PoolConfig {
+            workers: fields.optional("workers"),
+            queue: fields.optional("queue"),
+            queue_timeout: positive(&mut fields, "queue_timeout"),
+        };
+        config.timeout = positive(&mut fields, "timeout");
+        config.limits = limits::read(&mut fields);
+        for key in ["retry", "breaker", "upstreams", "auth", "external"] {
+            fields.not_yet(key);
+        }
+        fields.finish();
+    }
+    config.routes = routes?;
+    Some(config)
+}
+
+/// The place of a name among those that it may stand for.
+fn find_named(entry: &Entry, name: &str, what: &str, names: &[&str], context: &Context<'_>) -> Option<usize> {
+    let place = names.iter().position(|known| *known == name);
+    if place.is_none() {
+        let problem = Problem::error(entry.node.span.clone(), format!("there is no {what} `{name}`"));
+        context.push(match nearest(name, names.iter().copied()) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!("there are {}", list(names))),
+        });
+    }
+    place
+}

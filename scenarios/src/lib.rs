@@ -1,0 +1,13 @@
+//! Puts gateway, simulator and reports together: the scenario file, the engines that run it, and the experiment
+//! that compares its variants. The `tuesday` command stands on this.
+
+pub mod cli;
+mod engine;
+mod experiment;
+pub mod file;
+pub mod library;
+mod scenario;
+
+pub use engine::{DRAIN, run};
+pub use experiment::run_experiment;
+pub use scenario::{NamedUpstream, Scenario, Timeline, Variant, World};

@@ -1,0 +1,69 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::{GatewayConfig, Timestamp};
+use reports::{Expectation, Setting};
+use simulator::{Population, UpstreamConfig};
+
+/// A scenario that has been read and found runnable.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// Its title.
+    pub name: String,
+    /// Its story; may be empty.
+    pub story: String,
+    /// When, how long, and what counts as good.
+    pub timeline: Timeline,
+    /// The seed unless another is asked for.
+    pub seed: u64,
+    /// The configurations to compare, in the order of the file; at least one.
+    pub variants: Vec<Variant>,
+    /// The lines of `expect.hold`.
+    pub expectations: Vec<String>,
+    /// The whole file.
+    pub source: Arc<str>,
+}
+
+/// What all variants of a scenario share.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeline {
+    /// The start of scenario time.
+    pub starts: Timestamp,
+    /// For how long requests arrive.
+    pub duration: Duration,
+    /// Served within this is good.
+    pub slo_latency: Duration,
+}
+
+/// One configuration.
+#[derive(Clone, Debug)]
+pub struct Variant {
+    /// Its name; `base` where the file names none.
+    pub name: String,
+    /// What is run.
+    pub world: World,
+    /// What must hold of it, each with the place of its line in [`Scenario::expectations`].
+    pub expectations: Vec<(usize, Expectation)>,
+    /// What to say of it beside the others.
+    pub settings: Vec<Setting>,
+}
+
+/// Clients, gateway and upstreams.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// The gateway. Routes name upstreams by their place here.
+    pub gateway: GatewayConfig,
+    /// The upstreams.
+    pub upstreams: Vec<NamedUpstream>,
+    /// The clients. Targets name routes by their place in the gateway.
+    pub populations: Vec<Population>,
+}
+
+/// A simulated service and its name.
+#[derive(Clone, Debug)]
+pub struct NamedUpstream {
+    /// Its name.
+    pub name: String,
+    /// What it is made of.
+    pub config: UpstreamConfig,
+}

@@ -1,0 +1,8 @@
+//! Whole scenarios, from the text of a file to what was measured.
+
+mod common;
+mod determinism;
+mod library;
+mod queueing_theory;
+mod rate_limits;
+mod request_path;

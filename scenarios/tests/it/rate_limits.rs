@@ -1,0 +1,148 @@
+//! What rate limits let through, worked out by hand, through a whole scenario: file, clients, gateway, record.
+
+use crate::common::{assert_held, run};
+
+/// A client at a limit of 1,000 a minute for the gateway, an upstream that never is the bottleneck.
+fn scenario(load: &str, limit: &str, variants: &str, expect: &str) -> String {
+    format!(
+        r#"
+        name = "Rate-limit arithmetic"
+        starts = 2026-06-02T09:00:00Z
+        duration = "2m"
+        slo.latency = "1s"
+        upstreams.orders.latency = {{ constant = "1ms" }}
+        routes."/orders".upstream = "orders"
+
+        [clients.partner]
+        send = "/orders"
+        {load}
+
+        [gateway.rate_limit.per_key]
+        {limit}
+
+        {variants}
+
+        [expect]
+        hold = [{expect}]
+        "#
+    )
+}
+
+const BURSTS: &str = r#"bursts = [
+    { from = "58s", to = "60s", count = 1000 },
+    { from = "60s", to = "62s", count = 1000 },
+]"#;
+
+const VARIANTS: &str = r#"
+    [variants.fixed]
+    [variants.log.gateway.rate_limit.per_key]
+    algorithm = "sliding-window-log"
+    [variants.counter.gateway.rate_limit.per_key]
+    algorithm = "sliding-window-counter"
+    [variants.bucket-100.gateway.rate_limit.per_key]
+    algorithm = "token-bucket"
+    burst = 100
+    [variants.bucket-1000.gateway.rate_limit.per_key]
+    algorithm = "token-bucket"
+    [variants.gcra-100.gateway.rate_limit.per_key]
+    algorithm = "gcra"
+    burst = 100
+    [variants.gcra-1000.gateway.rate_limit.per_key]
+    algorithm = "gcra"
+"#;
+
+#[test]
+fn a_burst_across_the_boundary_of_a_window() {
+    let limit = "algorithm = \"fixed-window\"\nlimit = 1000\nwindow = \"1m\"";
+    let expect = r#"
+        "offered == 2000",
+        "fixed: admitted(per_key) == 2000",
+        "fixed: served == 100%",
+        "log: admitted(per_key) == 1000",
+        "log: rejected(rate-limited) == 1000",
+        "counter: admitted(per_key) == 1034",
+        "bucket-100: admitted(per_key) == 166",
+        "bucket-100: rejected(rate-limited, clients.partner) == 1834",
+        "bucket-1000: admitted(per_key) == 1066",
+        "gcra-100: admitted(per_key) == 166",
+        "gcra-1000: admitted(per_key) == 1066",
+    "#;
+    assert_held(&run(&scenario(BURSTS, limit, VARIANTS, expect)));
+}
+
+#[test]
+fn a_steady_client_above_its_limit_for_two_minutes() {
+    let limit = "algorithm = \"fixed-window\"\nlimit = 100\nwindow = \"1m\"";
+    let expect = r#"
+        "offered == 1200",
+        "fixed: admitted(per_key) == 200",
+        "log: admitted(per_key) == 200",
+        "bucket-100: admitted(per_key) == 299",
+        "gcra-100: admitted(per_key) == 299",
+    "#;
+    assert_held(&run(&scenario("rate = \"10/s\"", limit, VARIANTS, expect)));
+}
+
+#[test]
+fn counting_rejected_requests_locks_a_client_out_that_stays_above_the_limit() {
+    // 25/s against 16.7/s. The log fills within 40 s; from then on every rejected request keeps it full.
+    let limit = "algorithm = \"sliding-window-log\"\nlimit = 1000\nwindow = \"1m\"";
+    let variants =
+        "[variants.forgiving]\n[variants.strict]\ngateway.rate_limit.per_key.count_rejected = true";
+    let expect = r#"
+        "offered == 3000",
+        "forgiving: admitted(per_key) == 2000",
+        "strict: admitted(per_key) == 1000",
+    "#;
+    assert_held(&run(&scenario("rate = \"25/s\"", limit, variants, expect)));
+}
+
+#[test]
+fn each_scope_counts_by_its_own() {
+    // Ten keys behind two addresses on one route, each key sending ten requests at once or so: a limit of five.
+    let text = r#"
+        name = "Scopes"
+        starts = 2026-06-02T09:00:00Z
+        duration = "10s"
+        slo.latency = "1s"
+        upstreams.api.latency = { constant = "1ms" }
+        routes."/a".upstream = "api"
+        routes."/b".upstream = "api"
+
+        [clients.bots]
+        identities = 10
+        ips = 2
+        send = { "/a" = 1, "/b" = 1 }
+        rate = "100/s"
+
+        [variants.per-key]
+        gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 5, window = "1h" }
+        [variants.per-ip]
+        gateway.rate_limit.per_ip = { algorithm = "fixed-window", limit = 5, window = "1h" }
+        [variants.per-route]
+        gateway.rate_limit.per_route = { algorithm = "fixed-window", limit = 5, window = "1h" }
+        [variants.global]
+        gateway.rate_limit.global = { algorithm = "fixed-window", limit = 5, window = "1h" }
+        [variants.none]
+
+        [expect]
+        hold = [
+          "offered == 1000",
+          "per-key: served == 50",
+          "per-key: admitted(per_key) == 5",
+          "per-ip: served == 10",
+          "per-ip: admitted(per_ip) == 5",
+          "per-route: served == 10",
+          "per-route: served(routes.\"/a\") == 5",
+          "global: served == 5",
+          "none: served == 100%",
+        ]
+    "#;
+    let result = run(text);
+    assert_held(&result);
+    let per_ip = &result.variants[1].runs[0].limits[0];
+    assert_eq!((per_ip.scope.as_str(), per_ip.buckets, per_ip.rejected), ("per_ip", 2, 990));
+    assert_eq!(per_ip.fullest.as_ref().map(|bucket| bucket.name.as_str()), Some("127.1.0.1"));
+    let per_key = &result.variants[0].runs[0].limits[0];
+    assert_eq!(per_key.fullest.as_ref().map(|bucket| bucket.name.as_str()), Some("bots-0"));
+}
