@@ -116,13 +116,13 @@ fn each_scope_counts_by_its_own() {
         rate = "100/s"
 
         [variants.per-key]
-        gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 5, window = "1h" }
+        gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 5, window = "10s" }
         [variants.per-ip]
-        gateway.rate_limit.per_ip = { algorithm = "fixed-window", limit = 5, window = "1h" }
+        gateway.rate_limit.per_ip = { algorithm = "fixed-window", limit = 5, window = "10s" }
         [variants.per-route]
-        gateway.rate_limit.per_route = { algorithm = "fixed-window", limit = 5, window = "1h" }
+        gateway.rate_limit.per_route = { algorithm = "fixed-window", limit = 5, window = "10s" }
         [variants.global]
-        gateway.rate_limit.global = { algorithm = "fixed-window", limit = 5, window = "1h" }
+        gateway.rate_limit.global = { algorithm = "fixed-window", limit = 5, window = "10s" }
         [variants.none]
 
         [expect]

@@ -74,9 +74,9 @@ fn a_full_gateway_sheds_and_a_long_wait_in_its_queue_too() {
 
 #[test]
 fn a_request_that_leaves_the_queue_is_not_sent() {
-    // Two clients lose patience after 3 s behind one whose answer takes 4 s.
+    // Two clients lose patience at 4 s behind one whose answer comes at 5 s.
     let run = run_one(&world(
-        "latency = { constant = '4s' }",
+        "latency = { constant = '5s' }",
         "workers = 1\n[clients.impatient]\nsend = '/'\ntimeout = '3s'\nbursts = [{ from = '1s', to = '1s', count = 2 }]",
         "bursts = [{ from = '0s', to = '0s', count = 1 }]",
     ));
