@@ -6,6 +6,7 @@
 //! nor who observes it.
 
 mod admission;
+mod breaker;
 mod identity;
 mod pipeline;
 mod pool;
@@ -15,6 +16,10 @@ mod route;
 mod timestamp;
 
 pub use admission::{Checks, RateLimits, Request, Scope};
+pub use breaker::{
+    Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, HalfOpen, Permit, Settlement,
+    ShortCircuit, Transition,
+};
 pub use identity::{Client, KeySecret, Peer};
 pub use pipeline::{Decision, Forward, GatewayConfig, Pipeline};
 pub use pool::{Place, Pool, PoolConfig};

@@ -1,0 +1,286 @@
+//! The circuit breaker: stops asking an upstream that does not answer, so that its callers fail at once instead of
+//! holding the gateway's workers until a timeout.
+//!
+//! It counts over time and not over the last n requests, looks at a share and not at a number in a row, and asks for a
+//! minimum of requests first: three failures among three requests at night say nothing. Half-open is where most
+//! breakers do harm: whoever lets everybody through at once lets a recovering upstream meet the whole fleet. The
+//! default lets one request through per interval.
+
+mod config;
+mod window;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::time::Duration;
+
+pub use self::config::{BreakerConfig, BreakerConfigError, HalfOpen};
+pub use self::window::Counts;
+use self::window::OutcomeWindow;
+use crate::Timestamp;
+
+/// A circuit breaker in front of one upstream.
+///
+/// The calling contract: a request asks by [`Breaker::on_request`]. With the [`Permit`] it is given it calls
+/// [`Breaker::on_sent`] when it goes to the upstream, and then exactly one of [`Breaker::on_settled`], when it was
+/// answered, timed out or its connection failed, and [`Breaker::on_released`], when it never got there or its client
+/// left: of that nothing can be learned. A permit that is dropped without either would hold the place of a probe.
+///
+/// What settles after a transition but was permitted before it is ignored.
+#[derive(Debug)]
+pub struct Breaker {
+    config: BreakerConfig,
+    state: State,
+    /// Number of transitions so far; a permit of an earlier one is of no consequence.
+    epoch: u64,
+    window: OutcomeWindow,
+    transitions: VecDeque<Transition>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    Closed,
+    Open {
+        since: Timestamp,
+    },
+    HalfOpen {
+        /// Permitted and not settled.
+        in_flight: u32,
+        /// When the last probe was sent.
+        last_sent: Option<Timestamp>,
+        /// In a row, of those that settled.
+        successes: u32,
+        /// Of a trickle: settled, and failures among them.
+        settled: u32,
+        failures: u32,
+    },
+}
+
+/// The right to one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a permit is settled or released"]
+pub struct Permit {
+    epoch: u64,
+}
+
+/// The breaker does not let a request through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShortCircuit {
+    /// The least wait after which it could; zero where it waits for a probe to settle.
+    pub retry_after: Duration,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settlement {
+    /// The upstream answered.
+    Answered {
+        /// With this HTTP status.
+        status: u16,
+        /// After this time.
+        took: Duration,
+    },
+    /// The timeout ran out first.
+    TimedOut,
+    /// The connection was refused or broke.
+    ConnectionFailed,
+}
+
+/// A breaker's state as others see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Condition {
+    /// Lets through and counts.
+    Closed,
+    /// Rejects.
+    Open,
+    /// Lets probes through.
+    HalfOpen,
+}
+
+/// A change of a breaker's condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// When.
+    pub at: Timestamp,
+    /// What it was.
+    pub from: Condition,
+    /// What it is from now on.
+    pub to: Condition,
+    /// What was counted up to then: in the window, or of the probes.
+    pub counts: Counts,
+}
+
+impl Breaker {
+    /// Closed, with an empty window.
+    pub fn new(config: BreakerConfig) -> Self {
+        let window = OutcomeWindow::new(config.window);
+        Self { config, state: State::Closed, epoch: 0, window, transitions: VecDeque::new() }
+    }
+
+    /// Asks for a permit.
+    ///
+    /// # Errors
+    ///
+    /// [`ShortCircuit`] while it is open, and half-open for all but the probes.
+    pub fn on_request(&mut self, now: Timestamp) -> Result<Permit, ShortCircuit> {
+        if let State::Open { since } = self.state {
+            let waited = now.saturating_since(since);
+            if waited < self.config.probe_interval {
+                return Err(ShortCircuit { retry_after: self.config.probe_interval.saturating_sub(waited) });
+            }
+            self.change(now, HALF_OPEN);
+        }
+        if let State::HalfOpen { in_flight, last_sent, settled, .. } = &mut self.state {
+            match self.config.half_open {
+                HalfOpen::SingleProbe { .. } => {
+                    let since_last = last_sent.map_or(Duration::MAX, |last| now.saturating_since(last));
+                    if *in_flight > 0 || since_last < self.config.probe_interval {
+                        let retry_after = self.config.probe_interval.saturating_sub(since_last);
+                        return Err(ShortCircuit { retry_after });
+                    }
+                }
+                HalfOpen::Trickle { calls } => {
+                    if *in_flight + *settled >= calls.get() {
+                        return Err(ShortCircuit { retry_after: Duration::ZERO });
+                    }
+                }
+                HalfOpen::ReopenToAll { .. } => {}
+            }
+            *in_flight += 1;
+        }
+        Ok(Permit { epoch: self.epoch })
+    }
+
+    /// The permitted attempt goes to the upstream now.
+    pub fn on_sent(&mut self, now: Timestamp, permit: Permit) {
+        if let State::HalfOpen { last_sent, .. } = &mut self.state
+            && permit.epoch == self.epoch
+        {
+            *last_sent = Some(now);
+        }
+    }
+
+    /// The permitted attempt ended in a way from which something can be learned.
+    pub fn on_settled(&mut self, now: Timestamp, permit: Permit, settlement: Settlement) {
+        if permit.epoch != self.epoch {
+            return;
+        }
+        let failed = self.is_failure(settlement);
+        match &mut self.state {
+            State::Closed => {
+                self.window.record(now, failed);
+                let counts = self.window.counts();
+                if counts.settled >= u64::from(self.config.min_requests) && self.is_broken(counts) {
+                    self.change(now, State::Open { since: now });
+                }
+            }
+            // An open breaker gives no permits of its epoch.
+            State::Open { .. } => {}
+            State::HalfOpen { in_flight, successes, settled, failures, .. } => {
+                *in_flight = in_flight.saturating_sub(1);
+                *settled += 1;
+                *failures += u32::from(failed);
+                *successes = if is_success(settlement) && !failed { *successes + 1 } else { 0 };
+                let (successes, settled, failures) = (*successes, *settled, *failures);
+                self.judge(
+                    now,
+                    failed,
+                    successes,
+                    Counts { settled: settled.into(), failures: failures.into() },
+                );
+            }
+        }
+    }
+
+    /// The permitted attempt never reached the upstream, or its client left: nothing can be learned of it.
+    pub fn on_released(&mut self, permit: Permit) {
+        if let State::HalfOpen { in_flight, .. } = &mut self.state
+            && permit.epoch == self.epoch
+        {
+            *in_flight = in_flight.saturating_sub(1);
+        }
+    }
+
+    /// What it is now. An open breaker becomes half-open with the first request after the interval, not by itself.
+    pub const fn condition(&self) -> Condition {
+        match self.state {
+            State::Closed => Condition::Closed,
+            State::Open { .. } => Condition::Open,
+            State::HalfOpen { .. } => Condition::HalfOpen,
+        }
+    }
+
+    /// The next change of condition that nobody has taken note of.
+    pub fn poll_transition(&mut self) -> Option<Transition> {
+        self.transitions.pop_front()
+    }
+
+    /// What the settled probes of a half-open breaker mean.
+    fn judge(&mut self, now: Timestamp, failed: bool, successes: u32, probes: Counts) {
+        let next = match self.config.half_open {
+            HalfOpen::ReopenToAll { .. } if failed => Some(State::Open { since: now }),
+            HalfOpen::SingleProbe { successes_to_close } | HalfOpen::ReopenToAll { successes_to_close } => {
+                (successes >= successes_to_close.get()).then_some(State::Closed)
+            }
+            HalfOpen::Trickle { calls } => (probes.settled >= u64::from(calls.get()))
+                .then(|| if self.is_broken(probes) { State::Open { since: now } } else { State::Closed }),
+        };
+        if let Some(next) = next {
+            self.change(now, next);
+        }
+    }
+
+    fn is_broken(&self, counts: Counts) -> bool {
+        counts.failures as f64 >= self.config.error_threshold * counts.settled as f64
+    }
+
+    fn is_failure(&self, settlement: Settlement) -> bool {
+        match settlement {
+            Settlement::Answered { status, took } => {
+                status >= 500 || self.config.slow_call.is_some_and(|slow| took >= slow)
+            }
+            Settlement::TimedOut | Settlement::ConnectionFailed => true,
+        }
+    }
+
+    fn change(&mut self, at: Timestamp, next: State) {
+        let from = self.condition();
+        let counts = match self.state {
+            State::Closed => self.window.counts(),
+            State::Open { .. } => Counts::default(),
+            State::HalfOpen { settled, failures, .. } => {
+                Counts { settled: settled.into(), failures: failures.into() }
+            }
+        };
+        self.state = next;
+        self.epoch += 1;
+        self.window.clear();
+        let to = self.condition();
+        // Nobody has to listen; what is kept for somebody who might is bounded.
+        if self.transitions.len() == MOST_UNHEARD {
+            self.transitions.pop_front();
+        }
+        self.transitions.push_back(Transition { at, from, to, counts });
+    }
+}
+
+/// Just become half-open.
+const HALF_OPEN: State =
+    State::HalfOpen { in_flight: 0, last_sent: None, successes: 0, settled: 0, failures: 0 };
+
+/// Transitions kept until somebody polls.
+const MOST_UNHEARD: usize = 64;
+
+/// A success closes; an answer of 4xx is neither that nor a failure.
+const fn is_success(settlement: Settlement) -> bool {
+    matches!(settlement, Settlement::Answered { status, .. } if status >= 200 && status < 300)
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half-open",
+        })
+    }
+}

@@ -1,0 +1,286 @@
+//! The circuit breaker from outside: the worked examples, the table of transitions, and what must hold whatever
+//! happens to the requests it permits.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use gateway::{Breaker, BreakerConfig, Condition, HalfOpen, Permit, Settlement, Timestamp};
+use proptest::prelude::*;
+
+const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
+
+fn at(millis: u64) -> Timestamp {
+    START + Duration::from_millis(millis)
+}
+
+const OK: Settlement = Settlement::Answered { status: 200, took: Duration::ZERO };
+const NOT_FOUND: Settlement = Settlement::Answered { status: 404, took: Duration::ZERO };
+const ERROR: Settlement = Settlement::Answered { status: 503, took: Duration::ZERO };
+
+/// Sends and settles at once; whether it was let through.
+fn send(breaker: &mut Breaker, now: Timestamp, settlement: Settlement) -> bool {
+    let Ok(permit) = breaker.on_request(now) else { return false };
+    breaker.on_sent(now, permit);
+    breaker.on_settled(now, permit, settlement);
+    true
+}
+
+#[test]
+fn an_upstream_hangs_from_a_minute_on_for_ninety_seconds() {
+    // 50 requests a second, answered at once or timed out after 5 s.
+    let (hangs_from, until, timeout) = (60_000, 150_000, 5_000);
+    let mut breaker = Breaker::new(BreakerConfig::RECOMMENDED);
+    let mut settling: BTreeMap<(u64, u32), (Permit, Settlement)> = BTreeMap::new();
+    let (mut probes, mut number) = (Vec::new(), 0);
+    for now in 0..300_000 {
+        while let Some(due) = settling.first_entry().filter(|due| due.key().0 <= now) {
+            let (permit, settlement) = due.remove();
+            breaker.on_settled(at(now), permit, settlement);
+        }
+        if now % 20 == 0
+            && let Ok(permit) = breaker.on_request(at(now))
+        {
+            breaker.on_sent(at(now), permit);
+            if breaker.condition() == Condition::HalfOpen {
+                probes.push(now - hangs_from);
+            }
+            number += 1;
+            let hangs = (hangs_from..until).contains(&now);
+            let settles = if hangs { (now + timeout, Settlement::TimedOut) } else { (now, OK) };
+            settling.insert((settles.0, number), (permit, settles.1));
+        }
+    }
+    let transitions: Vec<_> = std::iter::from_fn(|| breaker.poll_transition()).collect();
+    let told: Vec<_> = transitions
+        .iter()
+        .map(|change| (change.to, (change.at.saturating_since(at(hangs_from))).as_millis()))
+        .collect();
+    // Failures settle from 5 s on: at x seconds there are x − 5 seconds of them against 30 − x of successes, which is
+    // half at 17.5. A slot of the window is 30 ms, and a request comes each 20 ms.
+    let [(Condition::Open, opened), (Condition::HalfOpen, half_open), (Condition::Closed, closed)] = told[..]
+    else {
+        panic!("{told:?}");
+    };
+    assert!(opened.abs_diff(17_500) <= 50, "{opened}");
+    assert!(half_open.abs_diff(27_500) <= 70, "{half_open}");
+    assert!(closed.abs_diff(117_500) <= 300, "{closed}");
+    // A probe each 10 s; those that time out do so within the interval. The last three succeed.
+    assert_eq!(probes.len(), 10);
+    for (probe, expected) in probes.iter().zip((0..).map(|probe| 27_500 + 10_000 * probe)) {
+        assert!(probe.abs_diff(expected) <= 300, "{probes:?}");
+    }
+}
+
+#[test]
+fn it_takes_a_minimum_of_requests_and_a_share_of_failures() {
+    let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 20).unwrap();
+    let mut breaker = Breaker::new(config);
+    for request in 0..19 {
+        assert!(send(&mut breaker, at(request), ERROR));
+    }
+    // The twentieth is a success, yet it makes them twenty.
+    assert!(send(&mut breaker, at(19), OK));
+    assert_eq!(breaker.condition(), Condition::Open);
+
+    let mut breaker = Breaker::new(config);
+    for request in 0..1_000 {
+        // 4xx settle and are no failures: a third of the whole fails.
+        let settlement = [ERROR, OK, NOT_FOUND][request as usize % 3];
+        assert!(send(&mut breaker, at(request), settlement));
+    }
+    assert_eq!(breaker.condition(), Condition::Closed);
+}
+
+#[test]
+fn a_slow_answer_can_count_as_a_failure() {
+    let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 1).unwrap();
+    let slow = Settlement::Answered { status: 200, took: Duration::from_secs(2) };
+    let mut breaker = Breaker::new(config);
+    send(&mut breaker, at(0), slow);
+    assert_eq!(breaker.condition(), Condition::Closed);
+    let mut breaker = Breaker::new(config.with_slow_call(Duration::from_secs(2)).unwrap());
+    send(&mut breaker, at(0), slow);
+    assert_eq!(breaker.condition(), Condition::Open);
+}
+
+#[test]
+fn what_was_sent_before_a_transition_is_ignored_after_it() {
+    let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 1).unwrap();
+    let mut breaker = Breaker::new(config);
+    let early = breaker.on_request(at(0)).unwrap();
+    let late = breaker.on_request(at(0)).unwrap();
+    breaker.on_settled(at(1), early, ERROR);
+    assert_eq!(breaker.on_request(at(2)).unwrap_err().retry_after, Duration::from_millis(9_999));
+    let probe = breaker.on_request(at(10_001)).unwrap();
+    // Neither the success of before nor its release frees the place of the probe.
+    breaker.on_settled(at(10_002), late, OK);
+    breaker.on_released(late);
+    assert!(breaker.on_request(at(30_000)).is_err());
+    breaker.on_settled(at(30_000), probe, OK);
+    assert_eq!(breaker.condition(), Condition::HalfOpen);
+}
+
+#[test]
+fn a_probe_that_never_reached_the_upstream_changes_no_count() {
+    let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 1).unwrap();
+    let mut breaker = Breaker::new(config);
+    send(&mut breaker, at(0), ERROR);
+    for probe in 1..=2 {
+        assert!(send(&mut breaker, at(probe * 10_000), OK));
+    }
+    // Shed by the pool: another may go at once, and the two successes stand.
+    let shed = breaker.on_request(at(30_000)).unwrap();
+    breaker.on_released(shed);
+    assert!(send(&mut breaker, at(30_001), OK));
+    assert_eq!(breaker.condition(), Condition::Closed);
+}
+
+/// Every condition and half-open style by everything that can happen, as a table to be read.
+#[test]
+fn the_table_of_transitions() {
+    let three = NonZeroU32::new(3).unwrap();
+    let styles = [
+        ("single-probe", HalfOpen::SingleProbe { successes_to_close: three }),
+        ("trickle", HalfOpen::Trickle { calls: three }),
+        ("reopen-to-all", HalfOpen::ReopenToAll { successes_to_close: three }),
+    ];
+    let events = [
+        ("2xx", Some(OK)),
+        ("4xx", Some(NOT_FOUND)),
+        ("5xx", Some(ERROR)),
+        ("timeout", Some(Settlement::TimedOut)),
+        ("released", None),
+    ];
+    let mut table = String::new();
+    for (name, half_open) in styles {
+        let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 1)
+            .unwrap()
+            .with_half_open(Duration::from_secs(10), half_open)
+            .unwrap();
+        let _ = writeln!(table, "{name}");
+        for (event, settlement) in events {
+            let mut breaker = Breaker::new(config);
+            let from_closed = {
+                let permit = breaker.on_request(at(0)).unwrap();
+                settle(&mut breaker, at(0), permit, settlement);
+                breaker.condition()
+            };
+            let mut conditions = Vec::new();
+            for earlier in 0..3 {
+                // Half-open with so many successes before.
+                let mut breaker = Breaker::new(config);
+                send(&mut breaker, at(0), ERROR);
+                for probe in 1..=earlier {
+                    send(&mut breaker, at(probe * 10_000), OK);
+                }
+                let permit = breaker.on_request(at(50_000)).unwrap();
+                settle(&mut breaker, at(50_000), permit, settlement);
+                conditions.push(breaker.condition().to_string());
+            }
+            let _ = writeln!(
+                table,
+                "  {event:9} closed → {:9} half-open after 0, 1, 2 successes → {}",
+                from_closed.to_string(),
+                conditions.join(", ")
+            );
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+fn settle(breaker: &mut Breaker, now: Timestamp, permit: Permit, settlement: Option<Settlement>) {
+    match settlement {
+        Some(settlement) => breaker.on_settled(now, permit, settlement),
+        None => breaker.on_released(permit),
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Ask,
+    Send(prop::sample::Index),
+    Settle(prop::sample::Index, u8),
+    Release(prop::sample::Index),
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Ask),
+        3 => any::<prop::sample::Index>().prop_map(Step::Send),
+        3 => (any::<prop::sample::Index>(), 0u8..4).prop_map(|(which, how)| Step::Settle(which, how)),
+        1 => any::<prop::sample::Index>().prop_map(Step::Release),
+        2 => (1u64..15_000).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    /// Whatever is lost, shed or abandoned: one probe in flight at most, never more than one sent per interval, and once
+    /// the upstream answers again the breaker closes.
+    #[test]
+    fn single_probe_holds_its_promises_and_is_never_wedged(steps in prop::collection::vec(step(), 0..300)) {
+        let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 2).unwrap();
+        let mut breaker = Breaker::new(config);
+        let mut now = 0;
+        // Permit, whether it was sent, and the number of transitions when it was given.
+        let mut out: Vec<(Permit, bool, usize)> = Vec::new();
+        let (mut changes, mut sent): (usize, Vec<(u64, usize)>) = (0, Vec::new());
+        for step in steps {
+            match step {
+                Step::Ask => {
+                    if let Ok(permit) = breaker.on_request(at(now)) {
+                        while breaker.poll_transition().is_some() {
+                            changes += 1;
+                        }
+                        out.push((permit, false, changes));
+                    }
+                }
+                Step::Send(which) if !out.is_empty() => {
+                    let place = which.index(out.len());
+                    let (permit, was_sent, epoch) = &mut out[place];
+                    if !*was_sent {
+                        *was_sent = true;
+                        breaker.on_sent(at(now), *permit);
+                        if breaker.condition() == Condition::HalfOpen && *epoch == changes {
+                            sent.push((now, changes));
+                        }
+                    }
+                }
+                Step::Settle(which, how) if !out.is_empty() => {
+                    let place = which.index(out.len());
+                    if out[place].1 {
+                        let (permit, _, _) = out.remove(place);
+                        let how = [OK, NOT_FOUND, ERROR, Settlement::TimedOut][usize::from(how)];
+                        breaker.on_settled(at(now), permit, how);
+                    }
+                }
+                Step::Release(which) if !out.is_empty() => {
+                    let (permit, _, _) = out.remove(which.index(out.len()));
+                    breaker.on_released(permit);
+                }
+                Step::Wait(millis) => now += millis,
+                _ => {}
+            }
+            while breaker.poll_transition().is_some() {
+                changes += 1;
+            }
+            if breaker.condition() == Condition::HalfOpen {
+                prop_assert!(out.iter().filter(|(_, _, epoch)| *epoch == changes).count() <= 1);
+            }
+        }
+        for pair in sent.windows(2).filter(|pair| pair[0].1 == pair[1].1) {
+            prop_assert!(pair[1].0 - pair[0].0 >= 10_000, "{:?}", pair);
+        }
+        // What is still out ends one way or another; then the upstream is well.
+        for (permit, _, _) in out {
+            breaker.on_released(permit);
+        }
+        for _ in 0..400 {
+            now += 1_000;
+            send(&mut breaker, at(now), OK);
+        }
+        prop_assert_eq!(breaker.condition(), Condition::Closed);
+    }
+}
