@@ -12,6 +12,7 @@ mod pipeline;
 mod pool;
 mod rate_limit;
 mod rejection;
+mod retry;
 mod route;
 mod timestamp;
 
@@ -25,5 +26,9 @@ pub use pipeline::{Decision, Forward, GatewayConfig, Pipeline};
 pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
 pub use rejection::Rejection;
+pub use retry::{
+    AttemptFailure, Backoff, BackoffError, Jitter, RetryBudget, RetryBudgetConfig, RetryBudgetError, RetryOn,
+    RetryPolicy, RetryState,
+};
 pub use route::{Route, RouteError, RouteId, Routes, UpstreamId};
 pub use timestamp::Timestamp;

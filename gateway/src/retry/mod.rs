@@ -1,0 +1,188 @@
+//! When to try again: one policy for clients, services and the gateway.
+//!
+//! A retry turns a failure into load at the very moment in which load is the trouble. What decides between a blip and an
+//! outage that feeds itself is which failures are tried again, how far apart, and how many in all.
+
+mod backoff;
+mod budget;
+
+use std::time::Duration;
+
+pub use self::backoff::{Backoff, BackoffError, Jitter};
+pub use self::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetError};
+use crate::Timestamp;
+
+/// Whether, when and how often a failed attempt is made again.
+///
+/// The default never tries again.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RetryPolicy {
+    /// Further attempts after the first.
+    pub retries: u32,
+    /// After which failures.
+    pub on: RetryOn,
+    /// How long to wait before each.
+    pub backoff: Backoff,
+    /// Waits at least as long as an answer's `Retry-After` asks for.
+    pub honor_retry_after: bool,
+    /// How many retries in all, beside the requests; `None` for any number.
+    pub budget: Option<RetryBudgetConfig>,
+}
+
+/// The failures that are tried again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own, as the file names them")]
+pub struct RetryOn {
+    /// Any answer of 500 or above, the gateway's own 503 and 504 included.
+    pub server_errors: bool,
+    /// An answer of 429.
+    pub rate_limited: bool,
+    /// The caller's own timeout.
+    pub timeout: bool,
+    /// The connection was refused, or reset before the headers.
+    pub connect: bool,
+}
+
+/// How an attempt failed, as its caller sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptFailure {
+    /// It was answered with this HTTP status.
+    Status(u16),
+    /// The caller's own timeout ran out.
+    Timeout,
+    /// The connection was refused, or reset before the headers.
+    Connect,
+}
+
+/// How far one request has come with its retries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetryState {
+    done: u32,
+    previous: Duration,
+}
+
+impl RetryPolicy {
+    /// Decides over a failed attempt: the wait before the next one, or `None` to leave it at that.
+    ///
+    /// `retry_after` is what the answer asked for, `budget` the account of [`RetryPolicy::budget`], and `unit` a uniform
+    /// draw from [0, 1) of this attempt's own.
+    pub fn on_failure(
+        &self,
+        state: &mut RetryState,
+        now: Timestamp,
+        failure: AttemptFailure,
+        retry_after: Option<Duration>,
+        budget: Option<&mut RetryBudget>,
+        unit: f64,
+    ) -> Option<Duration> {
+        if state.done >= self.retries || !self.on.includes(failure) {
+            return None;
+        }
+        if let Some(budget) = budget
+            && !budget.try_retry(now)
+        {
+            return None;
+        }
+        state.done += 1;
+        state.previous = self.backoff.wait(state.done, state.previous, unit);
+        let asked = retry_after.filter(|_| self.honor_retry_after).unwrap_or_default();
+        Some(state.previous.max(asked))
+    }
+}
+
+impl RetryOn {
+    const fn includes(self, failure: AttemptFailure) -> bool {
+        match failure {
+            AttemptFailure::Status(429) => self.rate_limited,
+            AttemptFailure::Status(status) => status >= 500 && self.server_errors,
+            AttemptFailure::Timeout => self.timeout,
+            AttemptFailure::Connect => self.connect,
+        }
+    }
+}
+
+impl RetryState {
+    /// Retries made so far.
+    pub const fn retries(&self) -> u32 {
+        self.done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: RetryOn = RetryOn { server_errors: true, rate_limited: true, timeout: true, connect: true };
+    const NOW: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
+
+    #[test]
+    fn three_retries_are_four_attempts() {
+        let policy = RetryPolicy { retries: 3, on: ALL, ..RetryPolicy::default() };
+        let mut state = RetryState::default();
+        let mut attempts = 1;
+        while policy.on_failure(&mut state, NOW, AttemptFailure::Timeout, None, None, 0.5).is_some() {
+            attempts += 1;
+        }
+        assert_eq!((attempts, state.retries()), (4, 3));
+    }
+
+    #[test]
+    fn only_the_named_failures_are_tried_again() {
+        use AttemptFailure::{Connect, Status, Timeout};
+        let none = RetryOn::default();
+        for (on, yes, no) in [
+            (none, vec![], vec![Status(500), Status(429), Timeout, Connect]),
+            (
+                RetryOn { server_errors: true, ..none },
+                vec![Status(500), Status(503), Status(504)],
+                vec![Status(429), Status(404), Timeout],
+            ),
+            (RetryOn { rate_limited: true, ..none }, vec![Status(429)], vec![Status(503), Status(401)]),
+            (RetryOn { timeout: true, ..none }, vec![Timeout], vec![Status(504), Connect]),
+            (RetryOn { connect: true, ..none }, vec![Connect], vec![Status(502), Timeout]),
+        ] {
+            let policy = RetryPolicy { retries: 9, on, ..RetryPolicy::default() };
+            let tried = |failure| {
+                policy.on_failure(&mut RetryState::default(), NOW, failure, None, None, 0.0).is_some()
+            };
+            assert!(yes.into_iter().all(tried), "{on:?}");
+            assert!(!no.into_iter().any(tried), "{on:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_can_ask_for_a_longer_wait() {
+        let backoff = Backoff::fixed(Duration::from_secs(2), Jitter::None).unwrap();
+        let policy = RetryPolicy { retries: 9, on: ALL, backoff, honor_retry_after: true, budget: None };
+        let wait = |policy: RetryPolicy, seconds| {
+            let asked = Some(Duration::from_secs(seconds));
+            policy.on_failure(&mut RetryState::default(), NOW, AttemptFailure::Status(429), asked, None, 0.0)
+        };
+        assert_eq!(wait(policy, 30), Some(Duration::from_secs(30)));
+        assert_eq!(wait(policy, 1), Some(Duration::from_secs(2)));
+        assert_eq!(
+            wait(RetryPolicy { honor_retry_after: false, ..policy }, 30),
+            Some(Duration::from_secs(2))
+        );
+    }
+
+    #[test]
+    fn an_empty_budget_ends_it() {
+        let config = RetryBudgetConfig::new(0.5, 0.0).unwrap();
+        let mut budget = RetryBudget::new(config);
+        let policy = RetryPolicy { retries: 9, on: ALL, budget: Some(config), ..RetryPolicy::default() };
+        budget.on_request(NOW);
+        budget.on_request(NOW);
+        let mut tries = || {
+            policy.on_failure(
+                &mut RetryState::default(),
+                NOW,
+                AttemptFailure::Connect,
+                None,
+                Some(&mut budget),
+                0.0,
+            )
+        };
+        assert_eq!((tries(), tries()), (Some(Duration::ZERO), None));
+    }
+}
