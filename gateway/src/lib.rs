@@ -22,7 +22,7 @@ pub use breaker::{
     ShortCircuit, Transition,
 };
 pub use identity::{Client, KeySecret, Peer};
-pub use pipeline::{Decision, Forward, GatewayConfig, Pipeline};
+pub use pipeline::{Decision, End, Forward, GatewayConfig, Pass, Pipeline, UpstreamPolicy};
 pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
 pub use rejection::Rejection;

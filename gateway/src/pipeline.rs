@@ -1,9 +1,11 @@
 use std::hash::Hash;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::admission::Admission;
 use crate::{
-    Checks, Place, Pool, PoolConfig, RateLimits, Rejection, Request, RouteId, Routes, Timestamp, UpstreamId,
+    Breaker, BreakerConfig, Checks, Permit, Place, Pool, PoolConfig, RateLimits, Rejection, Request, RouteId,
+    Routes, Settlement, ShortCircuit, Timestamp, Transition, UpstreamId,
 };
 
 /// What a gateway is told to do.
@@ -13,32 +15,64 @@ use crate::{
 pub struct GatewayConfig {
     /// The shared workers, their queue and how long a request may wait there.
     pub pool: PoolConfig,
-    /// From the moment a worker is taken until the answer is whole; a route's own goes before it.
+    /// From the moment a worker is taken until the answer is whole, over all attempts; an upstream's own goes before
+    /// it, and a route's before that.
     pub timeout: Option<Duration>,
     /// The rate limits.
     pub limits: RateLimits,
     /// Who answers for which path.
     pub routes: Routes,
+    /// What holds for one upstream, by its number; upstreams beyond the end have no policy.
+    pub upstreams: Vec<UpstreamPolicy>,
 }
 
-/// The path of a request through the gateway: address limit, client limit, route, route limit, global limit,
-/// worker, upstream.
+/// What a gateway holds against one upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct UpstreamPolicy {
+    /// The bulkhead: requests for this upstream that may hold or wait for a worker at once; `None` for any number.
+    pub max_in_flight: Option<NonZeroU32>,
+    /// Goes before the gateway's timeout.
+    pub timeout: Option<Duration>,
+    /// The circuit breaker.
+    pub breaker: Option<BreakerConfig>,
+}
+
+/// The path of a request through the gateway: address limit, client limit, route, route limit, global limit, breaker,
+/// bulkhead, worker, upstream.
 ///
 /// A request rejected at one stage takes nothing at later ones, and one that had to queue is not judged again.
 ///
 /// The calling contract, for a ticket unique among the requests present:
 ///
-/// - [`Pipeline::on_request`] decides. A [`Decision::Forward`] holds a worker until
-///   [`Pipeline::on_finished`]: when the answer is whole, when the deadline passes (the client is answered
-///   504) or when the client leaves, whichever comes first.
+/// - [`Pipeline::on_request`] decides. A [`Decision::Forward`] holds a worker and makes an attempt, until
+///   [`Pipeline::on_finished`]: when the answer is whole or the attempt failed otherwise, when the deadline passes (the
+///   client is answered 504) or when the client leaves, whichever comes first.
 /// - A [`Decision::Queue`] waits until an `on_finished` starts it, or until [`Pipeline::on_left_queue`]: when its
 ///   deadline passes (the client is answered by [`Rejection::QueueTimeout`]) or when the client leaves.
 #[derive(Debug)]
 pub struct Pipeline<T> {
     admission: Admission,
-    pool: Pool<T, RouteId>,
+    pool: Pool<T, Pass>,
     timeout: Option<Duration>,
     routes: Routes,
+    upstreams: Vec<UpstreamGuard>,
+}
+
+/// The state of an [`UpstreamPolicy`].
+#[derive(Debug)]
+struct UpstreamGuard {
+    policy: UpstreamPolicy,
+    /// Requests that hold or wait for a worker.
+    in_flight: u32,
+    breaker: Option<Breaker>,
+}
+
+/// What a request was given on its way: handed back when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    route: RouteId,
+    upstream: UpstreamId,
+    permit: Option<Permit>,
 }
 
 /// What becomes of a request on arrival.
@@ -64,15 +98,32 @@ pub struct Forward {
     pub upstream: UpstreamId,
     /// When the client is answered 504 instead; `None` for never.
     pub deadline: Option<Timestamp>,
+    /// To be handed back to [`Pipeline::on_finished`].
+    pub pass: Pass,
+}
+
+/// How a request that held a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its attempt was answered, ran into the deadline, or lost its connection.
+    Settled(Settlement),
+    /// The client left before that.
+    ClientLeft,
 }
 
 impl<T: Copy + Eq + Hash> Pipeline<T> {
     /// A gateway that nobody has called yet.
     pub fn new(config: GatewayConfig) -> Self {
+        let upstreams = config.routes.iter().map(|route| route.upstream.0 as usize + 1).max().unwrap_or(0);
+        let guard = |upstream| {
+            let policy: UpstreamPolicy = config.upstreams.get(upstream).copied().unwrap_or_default();
+            UpstreamGuard { policy, in_flight: 0, breaker: policy.breaker.map(Breaker::new) }
+        };
         Self {
             admission: Admission::new(&config.limits),
             pool: Pool::new(config.pool),
             timeout: config.timeout,
+            upstreams: (0..upstreams).map(guard).collect(),
             routes: config.routes,
         }
     }
@@ -80,30 +131,41 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     /// Decides over a request, and says what each rate limit had to say of it.
     pub fn on_request(&mut self, now: Timestamp, ticket: T, request: &Request) -> (Checks, Decision) {
         let (checks, admitted) = self.admission.on_request(now, request);
-        let decision = match admitted {
-            Ok(route) => match self.pool.on_arrival(now, ticket, route) {
-                Place::Worker => Decision::Forward(self.forward(now, route)),
-                Place::Queue { deadline } => Decision::Queue { deadline },
-                Place::Full => Decision::Reject(Rejection::QueueFull),
-            },
-            Err(rejection) => Decision::Reject(rejection),
-        };
-        (checks, decision)
+        let decision = admitted.and_then(|route| self.enter(now, ticket, route));
+        (checks, decision.unwrap_or_else(Decision::Reject))
     }
 
-    /// Frees the worker of a request; the longest waiting takes it over, if any waits.
+    /// A request that held a worker ended; the longest waiting takes the worker over, if any waits.
     ///
     /// # Panics
     ///
     /// If no request holds a worker.
-    pub fn on_finished(&mut self, now: Timestamp) -> Option<(T, Forward)> {
-        let (ticket, route) = self.pool.on_release()?;
-        Some((ticket, self.forward(now, route)))
+    pub fn on_finished(&mut self, now: Timestamp, pass: Pass, end: End) -> Option<(T, Forward)> {
+        let guard = &mut self.upstreams[pass.upstream.0 as usize];
+        guard.in_flight = guard.in_flight.saturating_sub(1);
+        if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
+            match end {
+                End::Settled(settlement) => breaker.on_settled(now, permit, settlement),
+                End::ClientLeft => breaker.on_released(permit),
+            }
+        }
+        let (ticket, pass) = self.pool.on_release()?;
+        Some((ticket, self.forward(now, pass)))
     }
 
     /// Takes a request out of the queue.
     pub fn on_left_queue(&mut self, ticket: T) {
-        self.pool.on_left_queue(ticket);
+        if let Some(pass) = self.pool.on_left_queue(ticket) {
+            self.give_back(pass);
+        }
+    }
+
+    /// The next change of a breaker's condition that nobody has taken note of.
+    pub fn poll_transition(&mut self) -> Option<(UpstreamId, Transition)> {
+        let mut guards = (0..).zip(&mut self.upstreams);
+        guards.find_map(|(upstream, guard)| {
+            Some((UpstreamId(upstream), guard.breaker.as_mut()?.poll_transition()?))
+        })
     }
 
     /// Workers in use.
@@ -116,10 +178,47 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         self.pool.queued()
     }
 
-    fn forward(&self, now: Timestamp, route: RouteId) -> Forward {
-        let serving = self.routes.get(route);
-        let timeout = serving.timeout.or(self.timeout);
-        Forward { route, upstream: serving.upstream, deadline: timeout.map(|timeout| now + timeout) }
+    /// The stages behind admission: breaker, bulkhead, worker.
+    fn enter(&mut self, now: Timestamp, ticket: T, route: RouteId) -> Result<Decision, Rejection> {
+        let upstream = self.routes.get(route).upstream;
+        let guard = &mut self.upstreams[upstream.0 as usize];
+        let permit = guard.breaker.as_mut().map(|breaker| breaker.on_request(now)).transpose();
+        let permit =
+            permit.map_err(|ShortCircuit { retry_after }| Rejection::ShortCircuited { retry_after })?;
+        let pass = Pass { route, upstream, permit };
+        let full = guard.policy.max_in_flight.is_some_and(|most| guard.in_flight >= most.get());
+        guard.in_flight += 1;
+        if full {
+            self.give_back(pass);
+            return Err(Rejection::BulkheadFull);
+        }
+        match self.pool.on_arrival(now, ticket, pass) {
+            Place::Worker => Ok(Decision::Forward(self.forward(now, pass))),
+            Place::Queue { deadline } => Ok(Decision::Queue { deadline }),
+            Place::Full => {
+                self.give_back(pass);
+                Err(Rejection::QueueFull)
+            }
+        }
+    }
+
+    /// A request that never got a worker leaves its place in the bulkhead, and its permit.
+    fn give_back(&mut self, pass: Pass) {
+        let guard = &mut self.upstreams[pass.upstream.0 as usize];
+        guard.in_flight = guard.in_flight.saturating_sub(1);
+        if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
+            breaker.on_released(permit);
+        }
+    }
+
+    fn forward(&mut self, now: Timestamp, pass: Pass) -> Forward {
+        let guard = &mut self.upstreams[pass.upstream.0 as usize];
+        if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
+            breaker.on_sent(now, permit);
+        }
+        let timeout = self.routes.get(pass.route).timeout.or(guard.policy.timeout).or(self.timeout);
+        let deadline = timeout.map(|timeout| now + timeout);
+        Forward { route: pass.route, upstream: pass.upstream, deadline, pass }
     }
 }
 
@@ -129,7 +228,9 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::{Algorithm, Client, KeySecret, Peer, RateLimit, Route, Scope};
+    use crate::{Algorithm, Client, Condition, KeySecret, Peer, RateLimit, Route, Scope};
+
+    const OK: End = End::Settled(Settlement::Answered { status: 200, took: Duration::ZERO });
 
     const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
     const MINUTE: Duration = Duration::from_secs(60);
@@ -170,8 +271,11 @@ mod tests {
         for ticket in 0..1_000 {
             let (checks, decision) = gateway.on_request(START, ticket, &request(1, "a", Some(0)));
             assert_eq!(checks.iter().count(), 0);
-            let forward = Forward { route: RouteId(0), upstream: UpstreamId(0), deadline: None };
-            assert_eq!(decision, Decision::Forward(forward));
+            let Decision::Forward(forward) = decision else { panic!("{decision:?}") };
+            assert_eq!(
+                (forward.route, forward.upstream, forward.deadline),
+                (RouteId(0), UpstreamId(0), None)
+            );
         }
         let (_, decision) = gateway.on_request(START, 1_000, &request(1, "a", None));
         assert_eq!(decision, Decision::Reject(Rejection::NoRoute));
@@ -219,15 +323,16 @@ mod tests {
         };
         let mut gateway = Pipeline::new(GatewayConfig { pool, ..config(RateLimits::default()) });
         let (_, first) = gateway.on_request(at(0), 0, &request(1, "a", Some(0)));
-        let forward = |route, deadline| Forward { route: RouteId(route), upstream: UpstreamId(0), deadline };
-        assert_eq!(first, Decision::Forward(forward(0, Some(at(5_000)))));
+        let Decision::Forward(first) = first else { panic!("{first:?}") };
+        assert_eq!((first.route, first.deadline), (RouteId(0), Some(at(5_000))));
         let (_, second) = gateway.on_request(at(100), 1, &request(1, "a", Some(1)));
         assert_eq!(second, Decision::Queue { deadline: Some(at(1_100)) });
         let (_, third) = gateway.on_request(at(200), 2, &request(1, "a", Some(0)));
         assert_eq!(third, Decision::Reject(Rejection::QueueFull));
         // The route's own timeout goes before the gateway's.
-        assert_eq!(gateway.on_finished(at(300)), Some((1, forward(1, Some(at(60_300))))));
-        assert_eq!(gateway.on_finished(at(400)), None);
+        let (ticket, second) = gateway.on_finished(at(300), first.pass, OK).unwrap();
+        assert_eq!((ticket, second.route, second.deadline), (1, RouteId(1), Some(at(60_300))));
+        assert_eq!(gateway.on_finished(at(400), second.pass, OK), None);
         assert_eq!((gateway.in_flight(), gateway.queued()), (0, 0));
     }
 
@@ -235,10 +340,75 @@ mod tests {
     fn who_leaves_the_queue_is_not_started() {
         let pool = PoolConfig { workers: NonZeroU32::new(1), queue: None, queue_timeout: None };
         let mut gateway = Pipeline::new(GatewayConfig { pool, ..config(RateLimits::default()) });
-        for ticket in 0..3 {
+        let (_, first) = gateway.on_request(START, 0, &request(1, "a", Some(0)));
+        for ticket in 1..3 {
             gateway.on_request(START, ticket, &request(1, "a", Some(0)));
         }
+        let Decision::Forward(first) = first else { panic!("{first:?}") };
         gateway.on_left_queue(1);
-        assert_eq!(gateway.on_finished(START).map(|(ticket, _)| ticket), Some(2));
+        assert_eq!(gateway.on_finished(START, first.pass, OK).map(|(ticket, _)| ticket), Some(2));
+    }
+
+    /// Sends and answers at once, if it is let through.
+    fn send(gateway: &mut Pipeline<u32>, now: Timestamp, end: End) -> Result<(), Rejection> {
+        match gateway.on_request(now, 0, &request(1, "a", Some(0))).1 {
+            Decision::Forward(forward) => {
+                gateway.on_finished(now, forward.pass, end);
+                Ok(())
+            }
+            Decision::Queue { .. } => panic!("nobody holds a worker"),
+            Decision::Reject(rejection) => Err(rejection),
+        }
+    }
+
+    #[test]
+    fn an_open_breaker_answers_for_its_upstream() {
+        let breaker = Some(BreakerConfig::RECOMMENDED);
+        let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
+        let mut gateway = Pipeline::new(GatewayConfig { upstreams, ..config(RateLimits::default()) });
+        let timed_out = End::Settled(Settlement::TimedOut);
+        for request in 0..20 {
+            // Of a client that left nothing is learned.
+            assert_eq!(send(&mut gateway, at(request), End::ClientLeft), Ok(()));
+            assert_eq!(send(&mut gateway, at(request), timed_out), Ok(()));
+        }
+        let retry_after = Duration::from_millis(9_981);
+        let short_circuited = Rejection::ShortCircuited { retry_after };
+        assert_eq!(send(&mut gateway, at(38), timed_out), Err(short_circuited));
+        let (upstream, transition) = gateway.poll_transition().unwrap();
+        assert_eq!((upstream, transition.at, transition.to), (UpstreamId(0), at(19), Condition::Open));
+        assert_eq!(gateway.poll_transition(), None);
+    }
+
+    #[test]
+    fn a_bulkhead_counts_who_waits_and_frees_what_is_turned_away() {
+        let max_in_flight = NonZeroU32::new(2);
+        let breaker = BreakerConfig::new(MINUTE, 1.0, 1).ok();
+        let upstreams = vec![UpstreamPolicy { max_in_flight, breaker, timeout: None }];
+        let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(9), queue_timeout: None };
+        let mut gateway = Pipeline::new(GatewayConfig { pool, upstreams, ..config(RateLimits::default()) });
+        let mut send = |ticket| gateway.on_request(START, ticket, &request(1, "a", Some(0))).1;
+        let first = send(0);
+        assert_eq!(send(1), Decision::Queue { deadline: None });
+        assert_eq!(send(2), Decision::Reject(Rejection::BulkheadFull));
+        gateway.on_left_queue(1);
+        let mut send = |ticket| gateway.on_request(START, ticket, &request(1, "a", Some(0))).1;
+        assert_eq!(send(3), Decision::Queue { deadline: None });
+        let Decision::Forward(first) = first else { panic!("{first:?}") };
+        assert_eq!(gateway.on_finished(START, first.pass, OK).map(|(ticket, _)| ticket), Some(3));
+    }
+
+    #[test]
+    fn the_timeout_of_an_upstream_stands_between_the_routes_and_the_gateways() {
+        let upstreams =
+            vec![UpstreamPolicy { timeout: Some(Duration::from_secs(2)), ..UpstreamPolicy::default() }];
+        let mut gateway = Pipeline::new(GatewayConfig { upstreams, ..config(RateLimits::default()) });
+        let mut deadline =
+            |ticket, route| match gateway.on_request(START, ticket, &request(1, "a", Some(route))).1 {
+                Decision::Forward(forward) => forward.deadline,
+                other => panic!("{other:?}"),
+            };
+        assert_eq!(deadline(0, 0), Some(at(2_000)));
+        assert_eq!(deadline(1, 1), Some(at(60_000)));
     }
 }

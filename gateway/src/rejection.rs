@@ -14,6 +14,13 @@ pub enum Rejection {
     },
     /// No route serves the path.
     NoRoute,
+    /// The upstream's circuit breaker lets nobody through but its probes.
+    ShortCircuited {
+        /// The least wait after which it could.
+        retry_after: Duration,
+    },
+    /// As many requests for the upstream as may be are on their way.
+    BulkheadFull,
     /// Every worker is taken and the queue is full.
     QueueFull,
     /// It waited longer than the queue's timeout.
@@ -26,7 +33,15 @@ impl Rejection {
         match self {
             Self::RateLimited { .. } => 429,
             Self::NoRoute => 404,
-            Self::QueueFull | Self::QueueTimeout => 503,
+            Self::ShortCircuited { .. } | Self::BulkheadFull | Self::QueueFull | Self::QueueTimeout => 503,
+        }
+    }
+
+    /// What a `Retry-After` field of the answer says; `None` where the gateway cannot tell.
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::ShortCircuited { retry_after } => Some(retry_after),
+            Self::NoRoute | Self::BulkheadFull | Self::QueueFull | Self::QueueTimeout => None,
         }
     }
 }

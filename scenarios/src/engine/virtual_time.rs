@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use gateway::{
-    Checks, Decision, Forward, Pipeline, Rejection, Request, RouteId, Scope, Timestamp, UpstreamId, Verdict,
+    Checks, Decision, End, Forward, Pass, Pipeline, Rejection, Request, RouteId, Scope, Settlement,
+    Timestamp, UpstreamId, Verdict,
 };
 use reports::{Finished, Outcome, Recorder, Recording, StationId};
 use simulator::{Arrivals, Load, PopulationStreams, Purpose, Reaction, Stream, Upstream};
@@ -83,7 +84,11 @@ enum Stage {
     /// In the gateway's queue.
     Waiting,
     /// Holds a worker of the gateway.
-    Forwarded,
+    Forwarded {
+        pass: Pass,
+        /// When it was sent to the upstream.
+        since: Timestamp,
+    },
 }
 
 /// A user of a closed-loop population, and how many requests it has sent.
@@ -200,10 +205,12 @@ impl<'w> Run<'w> {
             }
             Event::ClientTimeout(ticket) => match self.requests[ticket.slot as usize].stage {
                 Stage::Waiting => self.leave_queue(ticket, Outcome::GaveUp),
-                Stage::Forwarded => self.end(ticket, Outcome::GaveUp),
+                Stage::Forwarded { .. } => self.end(ticket, Outcome::GaveUp, End::ClientLeft),
             },
             Event::QueueTimeout(ticket) => self.leave_queue(ticket, outcome_of(Rejection::QueueTimeout)),
-            Event::RouteTimeout(ticket) => self.end(ticket, Outcome::TimedOut),
+            Event::RouteTimeout(ticket) => {
+                self.end(ticket, Outcome::TimedOut, End::Settled(Settlement::TimedOut));
+            }
             Event::Completed { job } => self.complete(job as usize),
         }
     }
@@ -240,15 +247,8 @@ impl<'w> Run<'w> {
         let (checks, decision) = self.gateway.on_request(self.now, ticket, &request);
         self.record_checks(population, &caller, route, &checks, &decision);
 
-        let in_flight = InFlight {
-            ticket,
-            population,
-            route,
-            index,
-            user,
-            intended: self.now,
-            stage: if matches!(decision, Decision::Queue { .. }) { Stage::Waiting } else { Stage::Forwarded },
-        };
+        let in_flight =
+            InFlight { ticket, population, route, index, user, intended: self.now, stage: Stage::Waiting };
         if let Decision::Reject(rejection) = decision {
             self.finish(&in_flight, outcome_of(rejection), false);
             return;
@@ -259,8 +259,8 @@ impl<'w> Run<'w> {
         }
         match decision {
             Decision::Forward(forward) => {
-                if let Some(outcome) = self.forward(ticket, forward) {
-                    self.end(ticket, outcome);
+                if let Some((outcome, end)) = self.forward(ticket, forward) {
+                    self.end(ticket, outcome, end);
                 }
             }
             Decision::Queue { deadline: Some(deadline) } => {
@@ -272,11 +272,11 @@ impl<'w> Run<'w> {
     }
 
     /// Sends a request on to its upstream; an answer that comes at once is returned.
-    fn forward(&mut self, ticket: Ticket, Forward { route, upstream, deadline }: Forward) -> Option<Outcome> {
-        let UpstreamId(upstream) = upstream;
+    fn forward(&mut self, ticket: Ticket, forward: Forward) -> Option<(Outcome, End)> {
+        let Forward { route, upstream: UpstreamId(upstream), deadline, pass } = forward;
         let upstream = upstream as usize;
         let request = &mut self.requests[ticket.slot as usize];
-        request.stage = Stage::Forwarded;
+        request.stage = Stage::Forwarded { pass, since: self.now };
         let streams = &self.clients[request.population].streams;
         let waited = self.now - request.intended;
         self.recorder.on_wait(StationId::Gateway, waited);
@@ -296,7 +296,7 @@ impl<'w> Run<'w> {
             Reaction::Queued => None,
             Reaction::Overloaded => {
                 self.jobs.remove(job);
-                Some(Outcome::UpstreamError)
+                Some((Outcome::UpstreamError, answered(503, Duration::ZERO)))
             }
         };
         self.record_upstream(upstream);
@@ -318,8 +318,10 @@ impl<'w> Run<'w> {
             self.start(upstream, next, service_time);
         }
         self.record_upstream(upstream);
-        if find(&self.requests, caller).is_some() {
-            self.end(caller, Outcome::Served);
+        if let Some(Stage::Forwarded { since, .. }) =
+            find(&self.requests, caller).map(|request| request.stage)
+        {
+            self.end(caller, Outcome::Served, answered(200, self.now - since));
         }
     }
 
@@ -333,15 +335,16 @@ impl<'w> Run<'w> {
 
     /// A request that holds a worker ends. The worker goes to the next in the queue, whose answer may come at
     /// once, and so on.
-    fn end(&mut self, ticket: Ticket, outcome: Outcome) {
-        let mut ended = (ticket, outcome);
+    fn end(&mut self, ticket: Ticket, outcome: Outcome, end: End) {
+        let mut ended = (ticket, outcome, end);
         loop {
-            let (ticket, outcome) = ended;
+            let (ticket, outcome, end) = ended;
             let request = self.requests.remove(ticket.slot as usize);
             self.finish(&request, outcome, true);
-            let Some((next, forward)) = self.gateway.on_finished(self.now) else { break };
-            let Some(outcome) = self.forward(next, forward) else { break };
-            ended = (next, outcome);
+            let Stage::Forwarded { pass, .. } = request.stage else { break };
+            let Some((next, forward)) = self.gateway.on_finished(self.now, pass, end) else { break };
+            let Some((outcome, end)) = self.forward(next, forward) else { break };
+            ended = (next, outcome, end);
         }
         self.record_gateway();
     }
@@ -355,7 +358,7 @@ impl<'w> Run<'w> {
     }
 
     fn record_end(&mut self, request: &InFlight, outcome: Outcome) {
-        self.record_finished(request, outcome, request.stage == Stage::Forwarded);
+        self.record_finished(request, outcome, matches!(request.stage, Stage::Forwarded { .. }));
     }
 
     fn record_finished(&mut self, request: &InFlight, outcome: Outcome, reached_upstream: bool) {
@@ -404,12 +407,18 @@ impl<'w> Run<'w> {
     }
 }
 
+/// An upstream's answer, as a breaker sees it.
+const fn answered(status: u16, took: Duration) -> End {
+    End::Settled(Settlement::Answered { status, took })
+}
+
 /// The gateway's reasons in the words of the record.
 const fn outcome_of(rejection: Rejection) -> Outcome {
     match rejection {
         Rejection::RateLimited { .. } => Outcome::RateLimited,
         Rejection::NoRoute => Outcome::NoRoute,
-        Rejection::QueueFull | Rejection::QueueTimeout => Outcome::Shed,
+        Rejection::ShortCircuited { .. } => Outcome::ShortCircuited,
+        Rejection::BulkheadFull | Rejection::QueueFull | Rejection::QueueTimeout => Outcome::Shed,
     }
 }
 
