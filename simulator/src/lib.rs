@@ -2,12 +2,14 @@
 //!
 //! Randomness comes first ([`Stream`]): every draw is a function of what it is for, so that two runs that differ
 //! in one setting differ in nothing else. On it stand the times that things take ([`Latency`]), the schedules by
-//! which clients send ([`OpenLoad`]), who they are ([`Identities`]), and the services that answer ([`Upstream`]).
+//! which clients send ([`OpenLoad`]), who they are ([`Identities`]), and the services that answer ([`Upstream`]) or
+//! fail to ([`Fault`]).
 //!
 //! Nothing here reads a clock, opens a socket or waits: both engines ask the same machines.
 
 mod chance;
 mod client;
+mod fault;
 mod latency;
 mod normal;
 mod rate;
@@ -18,6 +20,7 @@ pub use client::{
     Arrivals, Burst, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError, OpenLoad,
     Population, PopulationStreams, RampPoint, Spacing, Targets, api_key, loopback_address,
 };
+pub use fault::{Fault, FaultError, FaultKind, FaultTimeline};
 pub use latency::{Latency, LatencyError};
 pub use rate::{Rate, RateError};
-pub use upstream::{Reaction, Upstream, UpstreamConfig};
+pub use upstream::{Left, Reaction, Upstream, UpstreamConfig, Work};

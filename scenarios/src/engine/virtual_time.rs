@@ -11,7 +11,9 @@ use gateway::{
     Timestamp, UpstreamId, Verdict,
 };
 use reports::{Finished, Outcome, Recorder, Recording, StationId};
-use simulator::{Arrivals, Load, PopulationStreams, Purpose, Reaction, Stream, Upstream};
+use simulator::{
+    Arrivals, FaultTimeline, Load, PopulationStreams, Purpose, Reaction, Stream, Upstream, Work,
+};
 use slab::Slab;
 
 use super::directory::{Caller, Directory};
@@ -142,7 +144,7 @@ impl<'w> Run<'w> {
         });
         let clients = clients.collect();
         let service = |named: &crate::NamedUpstream| Service {
-            upstream: Upstream::new(named.config.clone()),
+            upstream: Upstream::new(named.config.clone(), timeline.starts, FaultTimeline::default()),
             path: Stream::new(0, Purpose::Service, &named.name).bits(),
         };
         let enabled = Scope::ALL.into_iter().filter(|scope| gateway.limits.get(*scope).is_some());
@@ -289,14 +291,18 @@ impl<'w> Run<'w> {
         let stream = streams.service_time(request.index, 0, 0, *path);
         let job = self.jobs.insert(Job { caller: ticket, upstream, since: self.now });
         let answer = match service.on_request(self.now, job, stream) {
-            Reaction::Started { service_time } => {
-                self.start(upstream, job, service_time);
+            Reaction::Started(work) => {
+                self.start(upstream, job, work);
                 None
             }
             Reaction::Queued => None,
-            Reaction::Overloaded => {
+            Reaction::Answered { status, .. } => {
                 self.jobs.remove(job);
-                Some((Outcome::UpstreamError, answered(503, Duration::ZERO)))
+                Some((Outcome::UpstreamError, answered(status, Duration::ZERO)))
+            }
+            Reaction::Refused => {
+                self.jobs.remove(job);
+                Some((Outcome::UpstreamError, End::Settled(Settlement::ConnectionFailed)))
             }
         };
         self.record_upstream(upstream);
@@ -304,18 +310,20 @@ impl<'w> Run<'w> {
     }
 
     /// A worker of an upstream takes a job.
-    fn start(&mut self, upstream: usize, job: usize, service_time: Duration) {
+    fn start(&mut self, upstream: usize, job: usize, work: Work) {
         let waited = self.now - self.jobs[job].since;
         self.recorder.on_wait(StationId::Upstream(upstream), waited);
-        self.events.schedule(self.now + service_time, Event::Completed { job: job as u32 });
+        if let Some(time) = work.time {
+            self.events.schedule(self.now + time, Event::Completed { job: job as u32 });
+        }
     }
 
     /// An upstream is done with a job: the next in its queue starts, and the caller, if it is still there, has its
     /// answer.
     fn complete(&mut self, job: usize) {
         let Job { caller, upstream, .. } = self.jobs.remove(job);
-        if let Some((next, service_time)) = self.upstreams[upstream].upstream.on_completed() {
-            self.start(upstream, next, service_time);
+        if let Some((next, work)) = self.upstreams[upstream].upstream.on_completed(self.now) {
+            self.start(upstream, next, work);
         }
         self.record_upstream(upstream);
         if let Some(Stage::Forwarded { since, .. }) =

@@ -1,0 +1,250 @@
+//! Failure modes of upstreams, on a timeline.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::{Latency, Purpose, Stream};
+
+/// Something that goes wrong with an upstream for a while.
+///
+/// A fault strikes a request when it arrives ([`FaultKind::Error`], [`FaultKind::Refuse`]) or when a worker starts on it
+/// (all others); what it did to a request keeps its course after the fault has ended.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    from: Duration,
+    to: Duration,
+    fraction: f64,
+    kind: FaultKind,
+    name: String,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FaultKind {
+    /// Answered with this status at once, without a worker.
+    Error {
+        /// HTTP status, 400 to 599.
+        status: u16,
+    },
+    /// The connection is refused.
+    Refuse,
+    /// The work takes this time instead.
+    Slow {
+        /// In place of the service time.
+        latency: Latency,
+    },
+    /// Never answered. The worker is free when the caller leaves.
+    Hang,
+    /// The answer begins in time and its body trickles: the whole takes so much longer.
+    Drip {
+        /// From the first byte of the body to the last.
+        body: Latency,
+    },
+    /// The connection is reset after part of the answer.
+    Reset,
+    /// The service has only this share of its speed.
+    Capacity {
+        /// Above 0 and below 1; the work takes 1/`factor` as long.
+        factor: f64,
+    },
+}
+
+/// Why settings are no [`Fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+pub enum FaultError {
+    /// It lasts for no time.
+    #[error("a fault lasts longer than zero")]
+    DurationZero,
+    /// It strikes nobody, or more than everybody.
+    #[error("fraction must be above 0% and at most 100%")]
+    Fraction,
+    /// No status of a failure.
+    #[error("status must be from 400 to 599")]
+    Status,
+    /// Nothing is left, or nothing is lost.
+    #[error("factor must be above 0% and below 100%")]
+    Factor,
+}
+
+impl Fault {
+    /// A fault from `at` on for `duration`, counted from the scenario's start, that strikes the share `fraction` of the
+    /// attempts.
+    ///
+    /// Its draws hang on its `name`: one that says what the fault is, and not where in a list it stands, keeps them when
+    /// another is added.
+    ///
+    /// # Errors
+    ///
+    /// For a duration of zero and for shares and statuses out of range.
+    pub fn new(
+        at: Duration,
+        duration: Duration,
+        fraction: f64,
+        kind: FaultKind,
+        name: String,
+    ) -> Result<Self, FaultError> {
+        if duration.is_zero() {
+            return Err(FaultError::DurationZero);
+        }
+        if !(fraction > 0.0 && fraction <= 1.0) {
+            return Err(FaultError::Fraction);
+        }
+        match kind {
+            FaultKind::Error { status } if !(400..600).contains(&status) => return Err(FaultError::Status),
+            FaultKind::Capacity { factor } if !(factor > 0.0 && factor < 1.0) => {
+                return Err(FaultError::Factor);
+            }
+            _ => {}
+        }
+        Ok(Self { from: at, to: at.saturating_add(duration), fraction, kind, name })
+    }
+
+    /// When it begins, from the scenario's start.
+    pub const fn from(&self) -> Duration {
+        self.from
+    }
+
+    /// When it is over, from the scenario's start; the end is not part of it.
+    pub const fn to(&self) -> Duration {
+        self.to
+    }
+
+    /// What goes wrong.
+    pub const fn kind(&self) -> &FaultKind {
+        &self.kind
+    }
+}
+
+impl FaultKind {
+    /// The key by which a file picks it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Error { .. } => "error",
+            Self::Refuse => "refuse",
+            Self::Slow { .. } => "slow",
+            Self::Hang => "hang",
+            Self::Drip { .. } => "drip",
+            Self::Reset => "reset",
+            Self::Capacity { .. } => "capacity",
+        }
+    }
+
+    /// Whether it strikes on arrival, before a worker.
+    const fn strikes_on_arrival(&self) -> bool {
+        matches!(self, Self::Error { .. } | Self::Refuse)
+    }
+}
+
+/// The faults of one upstream under one seed, in the order of the file.
+#[derive(Clone, Debug, Default)]
+pub struct FaultTimeline {
+    faults: Vec<(Fault, Stream)>,
+}
+
+impl FaultTimeline {
+    /// The faults in order; where several strike at once, the last one counts.
+    pub fn new<'f>(seed: u64, faults: impl IntoIterator<Item = &'f Fault>) -> Self {
+        let keyed = |fault: &Fault| (fault.clone(), Stream::new(seed, Purpose::Fault, &fault.name));
+        Self { faults: faults.into_iter().map(keyed).collect() }
+    }
+
+    /// What strikes the attempt that owns `attempt` on its arrival, `since_start` after the scenario's start.
+    pub(crate) fn on_arrival(&self, since_start: Duration, attempt: Stream) -> Option<&FaultKind> {
+        // A later fault that waits for a worker shields from an earlier one at the door.
+        self.last_striking(since_start, attempt, |_| true).filter(|kind| kind.strikes_on_arrival())
+    }
+
+    /// What strikes it when a worker starts on it.
+    pub(crate) fn on_start(&self, since_start: Duration, attempt: Stream) -> Option<&FaultKind> {
+        self.last_striking(since_start, attempt, |kind| !kind.strikes_on_arrival())
+    }
+
+    fn last_striking(
+        &self,
+        since_start: Duration,
+        attempt: Stream,
+        of_kind: impl Fn(&FaultKind) -> bool,
+    ) -> Option<&FaultKind> {
+        let strikes = |(fault, draws): &&(Fault, Stream)| {
+            (fault.from..fault.to).contains(&since_start)
+                && of_kind(&fault.kind)
+                && (fault.fraction >= 1.0 || draws.at(attempt.bits()).unit() < fault.fraction)
+        };
+        self.faults.iter().rev().find(strikes).map(|(fault, _)| &fault.kind)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn fault(at: u64, duration: u64, fraction: f64, kind: FaultKind) -> Fault {
+        let name = format!("{kind:?} at {at}");
+        Fault::new(seconds(at), seconds(duration), fraction, kind, name).unwrap()
+    }
+
+    fn attempt(index: u64) -> Stream {
+        Stream::new(902, Purpose::Service, "buyers").at(index)
+    }
+
+    #[test]
+    fn a_fault_strikes_from_its_beginning_to_just_before_its_end() {
+        let timeline = FaultTimeline::new(1, &[fault(10, 5, 1.0, FaultKind::Refuse)]);
+        let strikes = |millis| timeline.on_arrival(Duration::from_millis(millis), attempt(0)).is_some();
+        assert_eq!([9_999, 10_000, 14_999, 15_000].map(strikes), [false, true, true, false]);
+        assert_eq!(timeline.on_start(seconds(12), attempt(0)), None);
+    }
+
+    #[test]
+    fn the_later_one_in_the_file_wins() {
+        let (refuse, hang, reset) = (FaultKind::Refuse, FaultKind::Hang, FaultKind::Reset);
+        let timeline = FaultTimeline::new(
+            1,
+            &[fault(0, 10, 1.0, refuse.clone()), fault(5, 10, 1.0, hang), fault(8, 1, 1.0, reset)],
+        );
+        let at = |second| {
+            let (arrival, start) = (
+                timeline.on_arrival(seconds(second), attempt(0)),
+                timeline.on_start(seconds(second), attempt(0)),
+            );
+            (arrival.map(FaultKind::name), start.map(FaultKind::name))
+        };
+        assert_eq!(at(2), (Some("refuse"), None));
+        assert_eq!(at(6), (None, Some("hang")));
+        assert_eq!(at(8), (None, Some("reset")));
+        assert_eq!(at(12), (None, Some("hang")));
+    }
+
+    #[test]
+    fn a_fraction_strikes_its_share_and_the_same_attempts_each_time() {
+        let timeline = FaultTimeline::new(902, &[fault(0, 10, 0.25, FaultKind::Hang)]);
+        let strikes = |index| timeline.on_start(seconds(1), attempt(index)).is_some();
+        // Binomial: mean 25,000, standard deviation 137; five of them.
+        let struck = (0..100_000).filter(|index| strikes(*index)).count();
+        assert!(struck.abs_diff(25_000) < 685, "{struck}");
+        // Another fault shifts nothing.
+        let faults = [fault(3, 1, 0.5, FaultKind::Reset), fault(0, 10, 0.25, FaultKind::Hang)];
+        let with_another = FaultTimeline::new(902, &faults);
+        assert!(
+            (0..1_000)
+                .all(|index| with_another.on_start(seconds(1), attempt(index)).is_some() == strikes(index))
+        );
+    }
+
+    #[test]
+    fn settings_that_cannot_be_meant_are_refused() {
+        let new = |duration, fraction, kind| {
+            Fault::new(seconds(0), seconds(duration), fraction, kind, String::new())
+        };
+        assert_eq!(new(0, 1.0, FaultKind::Hang).unwrap_err(), FaultError::DurationZero);
+        assert_eq!(new(1, 0.0, FaultKind::Hang).unwrap_err(), FaultError::Fraction);
+        assert_eq!(new(1, f64::NAN, FaultKind::Hang).unwrap_err(), FaultError::Fraction);
+        assert_eq!(new(1, 1.0, FaultKind::Error { status: 200 }).unwrap_err(), FaultError::Status);
+        assert_eq!(new(1, 1.0, FaultKind::Capacity { factor: 1.0 }).unwrap_err(), FaultError::Factor);
+    }
+}
