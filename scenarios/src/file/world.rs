@@ -58,7 +58,12 @@ fn read_upstreams(top: &mut Fields<'_>, context: &Context<'_>) -> Vec<NamedUpstr
         if let Some(latency) = latency {
             upstreams.push(NamedUpstream {
                 name: entry.key.to_string(),
-                config: UpstreamConfig { pool, latency },
+                config: UpstreamConfig {
+                    pool,
+                    latency,
+                    load_latency: Duration::ZERO,
+                    cancel_on_disconnect: false,
+                },
             });
         }
     }
