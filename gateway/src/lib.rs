@@ -27,8 +27,8 @@ pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
 pub use rejection::Rejection;
 pub use retry::{
-    AttemptFailure, Backoff, BackoffError, Jitter, RetryBudget, RetryBudgetConfig, RetryBudgetError, RetryOn,
-    RetryPolicy, RetryState,
+    AttemptFailure, Backoff, BackoffError, Jitter, Retrier, RetryBudget, RetryBudgetConfig, RetryBudgetError,
+    RetryOn, RetryPolicy, RetryState,
 };
 pub use route::{Route, RouteError, RouteId, Routes, UpstreamId};
 pub use timestamp::Timestamp;

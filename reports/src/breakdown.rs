@@ -132,7 +132,10 @@ fn limits(result: &ExperimentResult) -> Breakdown {
     windows.dedup();
     let mut columns: Vec<String> =
         ["algorithm", "limit", "admitted", "rejected", "buckets", "fullest bucket"].map(str::to_owned).into();
-    columns.extend(windows.iter().map(|window_us| format!("most in {}", format::span(*window_us as f64))));
+    // The spaces do not break: a number is not parted from its unit.
+    let most_in =
+        |window_us: &u64| format!("most in\u{a0}{}", format::span(*window_us as f64).replace(' ', "\u{a0}"));
+    columns.extend(windows.iter().map(most_in));
     let row = |scope: &str, variant: &VariantResult| {
         let of = |measure: &dyn Fn(&LimitResult) -> Option<f64>| {
             median(variant, Dimension::Count, |run| limit(run, scope).and_then(measure))
@@ -169,6 +172,8 @@ fn stations(result: &ExperimentResult) -> Breakdown {
         "utilization",
         "peak in flight",
         "peak queued",
+        "rejected, queue full",
+        "rejected, waited too long",
         "wait p50",
         "wait p99",
         "wait max",
@@ -191,6 +196,8 @@ fn stations(result: &ExperimentResult) -> Breakdown {
             of(Dimension::Share, &|station| station.utilization),
             of(Dimension::Count, &|station| Some(station.peak_in_flight.into())),
             of(Dimension::Count, &|station| Some(station.peak_queued.into())),
+            of(Dimension::Count, &|station| station.rejected.map(|count| count as f64)),
+            of(Dimension::Count, &|station| station.timed_out_in_queue.map(|count| count as f64)),
             wait(50.0),
             wait(99.0),
             of(Dimension::DurationUs, &|station| {

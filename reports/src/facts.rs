@@ -7,7 +7,8 @@
 //! Of several seeds, every number is the median.
 
 use crate::{
-    ExperimentResult, LimitResult, Outcome, RunResult, VariantResult,
+    ExperimentResult, LimitResult, Outcome, PopulationResult, RunResult, StationResult, Summary,
+    VariantResult,
     format::{self, Clock, Dimension},
     side_by_side::{bucket_noun, limit, peak, peaks_asked_for, runs},
     spread::Spread,
@@ -17,10 +18,16 @@ use crate::{
 /// Fewer latencies than this have no p99 worth a sentence.
 const ENOUGH_FOR_P99: u64 = 100;
 
-/// Fewer requests than this have no success rate worth a sentence.
+/// Fewer requests than this have no share worth a sentence.
 const ENOUGH_FOR_A_SHARE: u64 = 20;
 
-/// How many populations are told about, those with the widest gaps.
+/// A share, or a difference between two, that is worth a sentence.
+const WORTH_TELLING: f64 = 0.05;
+
+/// Longer names are cut: a sentence holds up to five of them.
+const NAME_WIDTH: usize = 60;
+
+/// How many populations a kind of sentence is told about, those with the widest gaps.
 const POPULATIONS_TOLD: usize = 3;
 
 /// How many different numbers a sentence lists before it names its ends only.
@@ -29,22 +36,35 @@ const NUMBERS_TOLD: usize = 4;
 /// How many variants with the same number a sentence names one by one.
 const NAMES_TOLD: usize = 4;
 
-/// Every sentence that the numbers call for, what the limits did first, then who paid for it.
+/// Every sentence that the numbers call for, the most important first.
+///
+/// What the limits did comes first, then who paid for it, then what ran out. Of each kind of sentence the one with the
+/// widest gap stands before the second of any kind, so that whoever reads six of them has read of everything.
 pub fn facts(result: &ExperimentResult) -> Vec<String> {
     if let Some(sentence) = no_requests(result) {
         return vec![sentence];
     }
-    let mut sentences = Vec::new();
-    for (scope, window_us) in peaks_asked_for(result) {
-        sentences.extend(admitted_at_most(result, &scope, window_us));
-    }
-    sentences.extend(who_waited(result));
-    sentences.extend(who_was_turned_away(result));
-    sentences.extend(result.variants.iter().filter_map(|variant| bounds_the_instant_only(result, variant)));
-    sentences.extend(result.variants.iter().flat_map(queues_that_were_full));
-    sentences.extend(shed(result));
-    sentences.extend(unfinished(result));
-    sentences
+    let peaks = peaks_asked_for(result);
+    let (shortest, longer): (Vec<_>, Vec<_>) = peaks
+        .iter()
+        .enumerate()
+        .partition(|(place, (scope, _))| peaks.iter().position(|(known, _)| known == scope) == Some(*place));
+    let admitted = |windows: Vec<(usize, &(String, u64))>| -> Vec<String> {
+        windows.iter().filter_map(|(_, (scope, us))| admitted_at_most(result, scope, *us)).collect()
+    };
+    let ranked = [
+        admitted(shortest),
+        who_waited(result),
+        who_was_served_well(result),
+        who_was_limited(result),
+        result.variants.iter().flat_map(queues_that_were_full).collect(),
+        Vec::from_iter(shed(result)),
+        Vec::from_iter(unfinished(result)),
+        admitted(longer),
+        result.variants.iter().filter_map(|variant| bounds_the_instant_only(result, variant)).collect(),
+    ];
+    let rounds = ranked.iter().map(Vec::len).max().unwrap_or(0);
+    (0..rounds).flat_map(|round| ranked.iter().filter_map(move |kind| kind.get(round).cloned())).collect()
 }
 
 /// When no run was offered any request.
@@ -97,43 +117,134 @@ fn admitted_at_most(result: &ExperimentResult, scope: &str, window_us: u64) -> O
     Some(format!("Within {window}, {}.", listed(parts, &groups)))
 }
 
-/// When a population's p99 under one variant is at least twice that under another, and the gap is at least a tenth of
-/// the SLO latency; the widest gaps first.
+/// When the p99 of a population that means well is under one variant at least twice that under another, and the gap is
+/// at least a tenth of the SLO latency; the widest gaps first.
 fn who_waited(result: &ExperimentResult) -> Vec<String> {
     let slo_us = result.scenario.slo_latency_us as f64;
-    widest(result, |name| {
+    let told = widest(result, |name| {
         let p99 = |run: &RunResult| {
-            let latency = &population(run, name)?.latency;
+            let latency = &well_meaning(run, name)?.latency;
             latency.at(99.0).filter(|_| latency.count >= ENOUGH_FOR_P99).map(|us| us as f64)
         };
         let groups = descending(&per_variant(result, p99));
         let (slowest, quickest) = (groups.first()?.value, groups.last()?.value);
         let differs = slowest >= 2.0 * quickest && slowest - quickest >= slo_us / 10.0;
         differs.then(|| (slowest / quickest.max(1.0), groups))
-    })
-    .into_iter()
-    .map(|(name, groups)| {
+    });
+    let sentence = |(name, groups): (&str, Vec<Group>)| {
         let told = under_each(&groups, Dimension::DurationUs);
-        format!("{name}: p99 {told} (the SLO is {}).", format::latency(slo_us))
-    })
-    .collect()
+        format!("{}: latency p99 was {told} (the SLO is {}).", short(name), format::latency(slo_us))
+    };
+    told.into_iter().map(sentence).collect()
 }
 
-/// When the share of a population that was served differs by at least five points between variants; the widest gaps
-/// first.
-fn who_was_turned_away(result: &ExperimentResult) -> Vec<String> {
-    widest(result, |name| {
-        let success = |run: &RunResult| {
-            let summary = population(run, name)?;
-            summary.success_rate().filter(|_| summary.offered >= ENOUGH_FOR_A_SHARE)
-        };
-        let groups = descending(&per_variant(result, success));
+/// When the share of a population that means well that was served within the SLO differs by at least five points
+/// between variants, and what became of the others where it is smallest; the widest gaps first.
+///
+/// It is the share of those that no limit rejected, which are told apart by [`who_was_limited`]: to serve few of a burst
+/// well is a failure, to turn most of it away is what the limit was asked for.
+fn who_was_served_well(result: &ExperimentResult) -> Vec<String> {
+    let slo = format::latency_us(result.scenario.slo_latency_us);
+    let told = widest(result, |name| {
+        let groups = descending(&per_variant(result, |run| {
+            share_of_the_unlimited(well_meaning(run, name)?, |summary| summary.good)
+        }));
         let gap = groups.first()?.value - groups.last()?.value;
-        (gap >= 0.05).then_some((gap, groups))
-    })
-    .into_iter()
-    .map(|(name, groups)| format!("{name}: success rate {}.", under_each(&groups, Dimension::Share)))
-    .collect()
+        (gap >= WORTH_TELLING).then_some((gap, groups))
+    });
+    let sentence = |(name, groups): (&str, Vec<Group>)| {
+        let limited = runs(result)
+            .filter_map(|run| well_meaning(run, name))
+            .any(|summary| summary.count(Outcome::RateLimited) > 0);
+        let told = under_each(&groups, Dimension::Share);
+        let others = groups.last().and_then(|worst| what_became_of_the_others(worst.variants.first()?, name));
+        let of_whom = if limited {
+            "of the requests that no limit rejected, the share"
+        } else {
+            "the share of requests"
+        };
+        format!(
+            "{}: {of_whom} served within the SLO of {slo} was {told}.{}",
+            short(name),
+            others.unwrap_or_default()
+        )
+    };
+    told.into_iter().map(sentence).collect()
+}
+
+/// ` Under fixed-window, 8.3% were served too late and 0.1% were shed by the gateway (503).`: the two largest shares of
+/// those that no limit rejected and that were not served well.
+fn what_became_of_the_others(variant: &VariantResult, population: &str) -> Option<String> {
+    let share = |count: &dyn Fn(&Summary) -> u64| {
+        let spread =
+            Spread::over(variant, |run| share_of_the_unlimited(well_meaning(run, population)?, count));
+        spread.map_or(0.0, |spread| spread.median)
+    };
+    let late = share(&|summary| summary.count(Outcome::Served).saturating_sub(summary.good));
+    let ended =
+        Outcome::ALL.into_iter().filter(|outcome| !matches!(outcome, Outcome::Served | Outcome::RateLimited));
+    let mut shares = vec![(late, "served too late")];
+    shares.extend(ended.map(|outcome| (share(&|summary| summary.count(outcome)), ended_as(outcome))));
+    shares.sort_by(|(a, _), (b, _)| b.total_cmp(a));
+    let parts: Vec<String> = shares
+        .into_iter()
+        .filter(|(share, _)| *share > 0.0)
+        .take(2)
+        .map(|(share, how)| format!("{} were {how}", Dimension::Share.show(share)))
+        .collect();
+    (!parts.is_empty()).then(|| format!(" Under {}, {}.", short(&variant.name), text::list(&parts)))
+}
+
+/// How a request ended, after `were`.
+const fn ended_as(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Served => "served",
+        Outcome::UpstreamError => "answered with an error by the upstream",
+        Outcome::RateLimited => "rejected by a rate limit (429)",
+        Outcome::Unauthenticated => "rejected as unauthenticated (401)",
+        Outcome::Forbidden => "rejected as forbidden (403)",
+        Outcome::NoRoute => "for no route (404)",
+        Outcome::ShortCircuited => "rejected by an open circuit breaker (503)",
+        Outcome::Shed => "shed by the gateway (503)",
+        Outcome::TimedOut => "cut off by the gateway's timeout (504)",
+        Outcome::GaveUp => "given up by their clients",
+        Outcome::Unreachable => "refused or reset at the gateway",
+        Outcome::Unfinished => "unfinished when the run ended",
+    }
+}
+
+/// When rate limits rejected at least a twentieth of a population's requests under any variant; those first whose
+/// shares differ most. A limit that rejects does what it is for, so this is told apart from what failed.
+fn who_was_limited(result: &ExperimentResult) -> Vec<String> {
+    let mut scopes: Vec<&str> = Vec::new();
+    for limit in runs(result).flat_map(|run| &run.limits) {
+        if !scopes.contains(&limit.scope.as_str()) {
+            scopes.push(&limit.scope);
+        }
+    }
+    let limits = match scopes.as_slice() {
+        [only] => format!("The {} limit", text::line(only)),
+        _ => "Rate limits".to_owned(),
+    };
+    let told = widest(result, |name| {
+        let limited = |run: &RunResult| {
+            share_of(&population(run, name)?.summary, |summary| summary.count(Outcome::RateLimited))
+        };
+        let groups = descending(&per_variant(result, limited));
+        let (most, least) = (groups.first()?.value, groups.last()?.value);
+        (most >= WORTH_TELLING).then_some((most - least, groups))
+    });
+    let sentence = |(name, groups): (&str, Vec<Group>)| {
+        let hostile =
+            runs(result).filter_map(|run| population(run, name)).any(|population| population.hostile);
+        let told = under_each(&groups, Dimension::Share);
+        format!(
+            "{limits} rejected requests of {}{} with 429: {told}.",
+            short(name),
+            if hostile { " (hostile)" } else { "" }
+        )
+    };
+    told.into_iter().map(sentence).collect()
 }
 
 /// When a token bucket (or GCRA, which admits the same) kept the shortest peak below the limit, yet let a bucket through
@@ -149,11 +260,12 @@ fn bounds_the_instant_only(result: &ExperimentResult, variant: &VariantResult) -
         Spread::over(variant, |run| measure(limit(run, scope)?)).map(|spread| spread.median)
     };
     let shortest_us = peaks_asked_for(result).iter().find(|(known, _)| known == scope).map(|(_, us)| *us)?;
-    let short = Spread::over(variant, |run| peak(run, scope, shortest_us).map(|count| count as f64))?.median;
+    let at_once =
+        Spread::over(variant, |run| peak(run, scope, shortest_us).map(|count| count as f64))?.median;
     let total = of_limit(&|limit| limit.fullest.as_ref().map(|bucket| bucket.count as f64))?;
     let duration_us = result.scenario.duration_s * 1e6;
     let allowed = (f64::from(*allowed_per_window) * duration_us / *window_us as f64).floor();
-    if shortest_us >= *window_us || short >= f64::from(*allowed_per_window) || total <= allowed {
+    if shortest_us >= *window_us || at_once >= f64::from(*allowed_per_window) || total <= allowed {
         return None;
     }
     let burst = burst.map_or_else(String::new, |burst| {
@@ -161,9 +273,9 @@ fn bounds_the_instant_only(result: &ExperimentResult, variant: &VariantResult) -
     });
     Some(format!(
         "{} bounds the instant and not the long run: it let at most {} requests of {} through in any {}, but {} over \
-         all {}, where {} per {} comes to {}{burst}.",
-        text::name(&variant.name),
-        Dimension::Count.show(short),
+         the whole {}, where {} per {} comes to {}{burst}.",
+        short(&variant.name),
+        Dimension::Count.show(at_once),
         bucket_noun(scope),
         format::span(shortest_us as f64),
         Dimension::Count.show(total),
@@ -174,36 +286,72 @@ fn bounds_the_instant_only(result: &ExperimentResult, variant: &VariantResult) -
     ))
 }
 
-/// When an upstream's bounded queue was full at some moment and requests to it ended as upstream errors.
+/// When an upstream turned requests away because its queue was full. A result that does not count those is told by the
+/// fullest moment of the queue and the upstream errors.
 fn queues_that_were_full(variant: &VariantResult) -> Vec<String> {
     let Some(first) = variant.runs.first() else { return Vec::new() };
-    let names = first.stations.iter().filter(|station| !station.is_gateway).map(|station| &station.name);
-    names
-        .filter_map(|name| {
-            let full = |run: &RunResult| {
-                let station = run.stations.iter().find(|station| station.name == *name)?;
-                let queue = station.queue.filter(|queue| *queue > 0 && station.peak_queued >= *queue)?;
-                let errors = run.upstreams.iter().find(|upstream| upstream.name == *name)?;
-                let errors = errors.summary.count(Outcome::UpstreamError);
-                (errors > 0).then_some((queue, errors as f64))
-            };
-            let queue = variant.runs.iter().find_map(full)?.0;
-            let errors = Spread::over(variant, |run| full(run).map(|(_, errors)| errors))?.median;
-            Some(format!(
-                "Under {}, the queue of the upstream {} was full ({} waiting), and {} requests to it ended as upstream errors.",
-                text::name(&variant.name),
-                text::name(name),
-                format::count(queue.into()),
-                Dimension::Count.show(errors),
-            ))
-        })
-        .collect()
+    let stations = first.stations.iter().filter(|station| !station.is_gateway);
+    stations.filter_map(|station| queue_that_was_full(variant, &station.name)).collect()
 }
 
-/// When the gateway shed requests of any population, hostile ones too.
+fn queue_that_was_full(variant: &VariantResult, name: &str) -> Option<String> {
+    fn station<'a>(run: &'a RunResult, name: &str) -> Option<&'a StationResult> {
+        run.stations.iter().find(|station| !station.is_gateway && station.name == name)
+    }
+    let places = variant.runs.iter().find_map(|run| station(run, name)?.queue)?;
+    let queue = match places {
+        0 => "it has no queue and no worker was free".to_owned(),
+        places => format!("its queue of {} was full", format::count(places.into())),
+    };
+    let (variant_name, upstream) = (short(&variant.name), short(name));
+    if let Some(rejected) = Spread::over(variant, |run| Some(station(run, name)?.rejected? as f64)) {
+        let times = format::count(rejected.median.round() as u64);
+        let times = if times == "1" { "once".to_owned() } else { format!("{times} times") };
+        return (rejected.median > 0.0).then(|| {
+            format!(
+                "Under {variant_name}, the upstream {upstream} turned a request away {times} because {queue}."
+            )
+        });
+    }
+    let errors = |run: &RunResult| {
+        let full = station(run, name).is_some_and(|station| places > 0 && station.peak_queued >= places);
+        let upstream = run.upstreams.iter().find(|upstream| upstream.name == name)?;
+        let errors = upstream.summary.count(Outcome::UpstreamError);
+        (full && errors > 0).then_some(errors as f64)
+    };
+    let errors = Spread::over(variant, errors)?.median;
+    Some(format!(
+        "Under {variant_name}, the queue of the upstream {upstream} was full ({} waiting), and {} requests to it ended \
+         as upstream errors.",
+        format::count(places.into()),
+        Dimension::Count.show(errors),
+    ))
+}
+
+/// When the gateway shed requests of any population, hostile ones too; with the reasons where the record accounts for
+/// all of them.
 fn shed(result: &ExperimentResult) -> Option<String> {
     let told = how_many(result, Outcome::Shed)?;
-    Some(format!("The gateway had no worker and no place in its queue for {told} (503)."))
+    let gateways: Vec<(u64, &StationResult)> = runs(result)
+        .filter_map(|run| {
+            let gateway = run.stations.iter().find(|station| station.is_gateway)?;
+            let shed = run.populations.iter().map(|population| population.summary.count(Outcome::Shed));
+            Some((shed.fold(0, u64::saturating_add), gateway))
+        })
+        .filter(|(shed, _)| *shed > 0)
+        .collect();
+    let full = |gateway: &StationResult| gateway.rejected.unwrap_or(0);
+    let waited = |gateway: &StationResult| gateway.timed_out_in_queue.unwrap_or(0);
+    let accounted =
+        gateways.iter().all(|(shed, gateway)| full(gateway).saturating_add(waited(gateway)) >= *shed);
+    let any = |count: &dyn Fn(&StationResult) -> u64| gateways.iter().any(|(_, gateway)| count(gateway) > 0);
+    let reason = match (accounted, any(&full), any(&waited)) {
+        (true, true, false) => ": its workers were busy and its queue was full",
+        (true, false, true) => ": they had waited in its queue for as long as it allows",
+        (true, true, true) => ": its queue was full, or they had waited in it for as long as it allows",
+        _ => "",
+    };
+    Some(format!("The gateway shed {told} (503){reason}."))
 }
 
 /// When the run ended before requests of any population did, hostile ones too.
@@ -286,7 +434,7 @@ fn listed(mut parts: Vec<String>, groups: &[Group]) -> String {
 }
 
 fn plain_names(group: &Group) -> String {
-    names(&group.variants, |variant| text::name(&variant.name))
+    names(&group.variants, |variant| short(&variant.name))
 }
 
 /// All names, or of many the first two and how many more.
@@ -296,7 +444,7 @@ fn names(variants: &[&VariantResult], name: impl Fn(&VariantResult) -> String) -
 
 /// The variant, with the algorithm of its limit where the name does not say it.
 fn described(variant: &VariantResult, scope: &str) -> String {
-    let name = text::name(&variant.name);
+    let name = short(&variant.name);
     match variant.runs.first().and_then(|run| limit(run, scope)) {
         Some(limit) if !name.contains(&limit.algorithm) => {
             format!("{name} ({})", text::line(&limit.algorithm))
@@ -328,25 +476,44 @@ fn began(result: &ExperimentResult, scope: &str, window_us: u64, group: &Group) 
     Some(format!("from {} on", Clock::of(&result.scenario).at_us(peak.from_us)))
 }
 
-fn population<'a>(run: &'a RunResult, name: &str) -> Option<&'a crate::Summary> {
-    run.populations.iter().find(|population| population.name == name).map(|population| &population.summary)
+/// A name as a sentence can hold it.
+fn short(name: &str) -> String {
+    text::cut(&text::name(name), NAME_WIDTH).into_owned()
+}
+
+fn population<'a>(run: &'a RunResult, name: &str) -> Option<&'a PopulationResult> {
+    run.populations.iter().find(|population| population.name == name)
+}
+
+/// The numbers of a population that is not hostile.
+fn well_meaning<'a>(run: &'a RunResult, name: &str) -> Option<&'a Summary> {
+    population(run, name).filter(|population| !population.hostile).map(|population| &population.summary)
+}
+
+/// The count as a share of the offered, of a group that is large enough.
+fn share_of(summary: &Summary, count: impl Fn(&Summary) -> u64) -> Option<f64> {
+    (summary.offered >= ENOUGH_FOR_A_SHARE).then(|| count(summary) as f64 / summary.offered as f64)
+}
+
+/// The count as a share of the offered that no limit rejected, where those are enough.
+fn share_of_the_unlimited(summary: &Summary, count: impl Fn(&Summary) -> u64) -> Option<f64> {
+    let unlimited = summary.offered.saturating_sub(summary.count(Outcome::RateLimited));
+    (unlimited >= ENOUGH_FOR_A_SHARE).then(|| count(summary) as f64 / unlimited as f64)
 }
 
 /// The populations for which `gap` finds one, widest first.
 fn widest<'a>(
     result: &'a ExperimentResult,
     gap: impl Fn(&str) -> Option<(f64, Vec<Group<'a>>)>,
-) -> Vec<(String, Vec<Group<'a>>)> {
+) -> Vec<(&'a str, Vec<Group<'a>>)> {
     let mut names: Vec<&str> = Vec::new();
     for population in runs(result).flat_map(|run| &run.populations) {
         if !names.contains(&population.name.as_str()) {
             names.push(&population.name);
         }
     }
-    let mut gaps: Vec<(f64, String, Vec<Group>)> = names
-        .into_iter()
-        .filter_map(|name| gap(name).map(|(gap, groups)| (gap, text::name(name), groups)))
-        .collect();
+    let mut gaps: Vec<(f64, &str, Vec<Group>)> =
+        names.into_iter().filter_map(|name| gap(name).map(|(gap, groups)| (gap, name, groups))).collect();
     gaps.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
     gaps.into_iter().take(POPULATIONS_TOLD).map(|(_, name, groups)| (name, groups)).collect()
 }
@@ -358,21 +525,7 @@ mod tests {
 
     #[test]
     fn the_window_boundary_is_told_by_its_limits_and_by_who_waited() {
-        assert_eq!(
-            facts(&testing::window_boundary()),
-            [
-                "Within 4 s, fixed-window let up to 2,000 requests of one key through (from 09:00:58 on; the limit is \
-                 1,000 per minute), sliding-window-counter 1,034, sliding-window-log 1,000 and token-bucket 166.",
-                "partner: p99 4.21 s under fixed-window, 1.24 s under sliding-window-counter, 1.16 s under \
-                 sliding-window-log and 61.2 ms under token-bucket (the SLO is 500 ms).",
-                "everyone-else: p99 4.21 s under fixed-window, 1.24 s under sliding-window-counter, 1.16 s under \
-                 sliding-window-log and 61.2 ms under token-bucket (the SLO is 500 ms).",
-                "partner: success rate 92% under fixed-window, 51.7% under sliding-window-counter, 50% under \
-                 sliding-window-log and 8.3% under token-bucket.",
-                "Under fixed-window, the queue of the upstream orders was full (1,024 waiting), and 318 requests to \
-                 it ended as upstream errors.",
-            ]
-        );
+        insta::assert_snapshot!(facts(&testing::window_boundary()).join("\n"));
     }
 
     #[test]
@@ -423,20 +576,101 @@ mod tests {
         assert_eq!(told(200_000, 100_000, 99), 0, "too few for a p99");
     }
 
+    /// The first two variants with the partner alone, of whose thousand requests so many ended like that.
+    fn partner(outcomes: [&[(Outcome, u64)]; 2], good: [u64; 2]) -> ExperimentResult {
+        let mut result = testing::window_boundary();
+        result.variants.truncate(2);
+        for ((variant, outcomes), good) in result.variants.iter_mut().zip(outcomes).zip(good) {
+            variant.runs[0].populations.truncate(1);
+            let summary = &mut variant.runs[0].populations[0].summary;
+            (summary.offered, summary.good) = (1000, good);
+            summary.outcomes = outcomes.iter().copied().collect();
+        }
+        result
+    }
+
     #[test]
-    fn success_rates_are_told_from_five_points_on() {
-        let told = |served: u64| {
-            let mut result = testing::window_boundary();
-            result.variants.truncate(2);
-            for (variant, served) in result.variants.iter_mut().zip([1000, served]) {
-                variant.runs[0].populations.truncate(1);
-                let summary = &mut variant.runs[0].populations[0].summary;
-                (summary.offered, summary.outcomes) = (1000, [(Outcome::Served, served)].into());
-            }
-            who_was_turned_away(&result)
+    fn shares_served_well_are_told_from_five_points_on_with_what_became_of_the_others() {
+        let told = |served: u64, good: u64, shed: u64| {
+            let worse = [(Outcome::Served, served), (Outcome::Shed, shed)];
+            who_was_served_well(&partner([&[(Outcome::Served, 1000)], &worse], [1000, good]))
         };
-        assert_eq!(told(950), ["partner: success rate 100% under fixed-window and 95% under token-bucket."]);
-        assert!(told(951).is_empty());
+        assert_eq!(
+            told(990, 900, 10),
+            [
+                "partner: the share of requests served within the SLO of 500 ms was 100% under fixed-window and 90% under \
+              token-bucket. Under token-bucket, 9% were served too late and 1% were shed by the gateway (503)."
+            ]
+        );
+        assert_eq!(
+            told(950, 950, 50),
+            [
+                "partner: the share of requests served within the SLO of 500 ms was 100% under fixed-window and 95% under \
+              token-bucket. Under token-bucket, 5% were shed by the gateway (503)."
+            ]
+        );
+        assert!(told(951, 951, 49).is_empty());
+        let limited = [(Outcome::Served, 500), (Outcome::RateLimited, 500)];
+        let limited = partner([&[(Outcome::Served, 1000)], &limited], [300, 500]);
+        assert_eq!(
+            who_was_served_well(&limited),
+            [
+                "partner: of the requests that no limit rejected, the share served within the SLO of 500 ms was 100% \
+              under token-bucket and 30% under fixed-window. Under fixed-window, 70% were served too late."
+            ]
+        );
+        let mut hostile = partner([&[(Outcome::Served, 1000)], &[(Outcome::Shed, 1000)]], [1000, 0]);
+        for variant in &mut hostile.variants {
+            variant.runs[0].populations[0].hostile = true;
+        }
+        assert!(who_was_served_well(&hostile).is_empty(), "nobody pities an attacker");
+    }
+
+    #[test]
+    fn what_limits_rejected_is_told_as_what_they_did() {
+        let told = |limited: u64| {
+            let outcomes = [(Outcome::Served, 1000 - limited), (Outcome::RateLimited, limited)];
+            partner([&[(Outcome::Served, 1000)], &outcomes], [1000, 1000 - limited])
+        };
+        assert_eq!(
+            who_was_limited(&told(50)),
+            [
+                "The per_key limit rejected requests of partner with 429: 5% under token-bucket and 0% under fixed-window."
+            ]
+        );
+        assert!(who_was_limited(&told(49)).is_empty());
+        let mut two_limits = told(50);
+        two_limits.variants[0].runs[0].populations[0].hostile = true;
+        let mut second = two_limits.variants[0].runs[0].limits[0].clone();
+        second.scope = "global".to_owned();
+        two_limits.variants[0].runs[0].limits.push(second);
+        assert_eq!(
+            who_was_limited(&two_limits),
+            [
+                "Rate limits rejected requests of partner (hostile) with 429: 5% under token-bucket and 0% under fixed-window."
+            ]
+        );
+    }
+
+    #[test]
+    fn the_first_of_each_kind_stands_before_the_second_of_any() {
+        let mut result = testing::window_boundary();
+        result.variants[0].runs[0].populations[1].summary.outcomes.insert(Outcome::Shed, 9);
+        let starts: Vec<String> =
+            facts(&result).iter().map(|fact| fact.split_inclusive(' ').take(2).collect()).collect();
+        assert_eq!(
+            starts,
+            [
+                "Within 4 ",
+                "partner: latency ",
+                "partner: of ",
+                "The per_key ",
+                "Under fixed-window, ",
+                "The gateway ",
+                "everyone-else: latency ",
+                "everyone-else: the ",
+            ]
+        );
     }
 
     #[test]
@@ -453,7 +687,7 @@ mod tests {
         assert_eq!(
             bucket(299).unwrap(),
             "token-bucket bounds the instant and not the long run: it let at most 40 requests of one key through in \
-             any 4 s, but 299 over all 2 min, where 100 per minute comes to 200, because its bucket of 100 is spent on top of \
+             any 4 s, but 299 over the whole 2 min, where 100 per minute comes to 200, because its bucket of 100 is spent on top of \
              the refill."
         );
         let fixed = testing::window_boundary();
@@ -461,9 +695,39 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_is_told_only_with_errors_and_errors_only_with_a_full_queue() {
-        let result = testing::window_boundary();
-        assert_eq!(queues_that_were_full(&result.variants[0]).len(), 1);
+    fn a_full_queue_is_told_by_those_it_turned_away() {
+        let mut result = testing::window_boundary();
+        assert_eq!(
+            queues_that_were_full(&result.variants[0]),
+            [
+                "Under fixed-window, the upstream orders turned a request away 318 times because its queue of 1,024 was full."
+            ]
+        );
+        assert!(queues_that_were_full(&result.variants[1]).is_empty());
+        let orders = &mut result.variants[0].runs[0].stations[1];
+        (orders.queue, orders.rejected) = (Some(0), Some(1));
+        assert_eq!(
+            queues_that_were_full(&result.variants[0]),
+            [
+                "Under fixed-window, the upstream orders turned a request away once because it has no queue and no worker was \
+              free."
+            ]
+        );
+    }
+
+    #[test]
+    fn where_they_were_not_counted_a_full_queue_is_told_only_with_errors_and_errors_only_with_a_full_queue() {
+        let mut result = testing::window_boundary();
+        for variant in &mut result.variants {
+            variant.runs[0].stations[1].rejected = None;
+        }
+        assert_eq!(
+            queues_that_were_full(&result.variants[0]),
+            [
+                "Under fixed-window, the queue of the upstream orders was full (1,024 waiting), and 318 requests to it ended \
+              as upstream errors."
+            ]
+        );
         assert!(queues_that_were_full(&result.variants[1]).is_empty());
         let mut unbounded = result.variants[0].clone();
         unbounded.runs[0].stations[1].queue = None;
@@ -471,6 +735,33 @@ mod tests {
         let mut without_errors = result.variants[0].clone();
         without_errors.runs[0].upstreams[0].summary.outcomes.remove(&Outcome::UpstreamError);
         assert!(queues_that_were_full(&without_errors).is_empty());
+    }
+
+    #[test]
+    fn why_requests_were_shed_is_told_where_the_record_accounts_for_all_of_them() {
+        let told = |rejected: Option<u64>, timed_out_in_queue: Option<u64>| {
+            let mut result = testing::window_boundary();
+            let run = &mut result.variants[0].runs[0];
+            run.populations[1].summary.outcomes.insert(Outcome::Shed, 59);
+            let gateway = &mut run.stations[0];
+            (gateway.rejected, gateway.timed_out_in_queue) = (rejected, timed_out_in_queue);
+            shed(&result).unwrap()
+        };
+        let because = "The gateway shed 59 requests under fixed-window (503)";
+        assert_eq!(told(None, None), format!("{because}."));
+        assert_eq!(told(Some(58), Some(0)), format!("{because}."));
+        assert_eq!(
+            told(Some(59), Some(0)),
+            format!("{because}: its workers were busy and its queue was full.")
+        );
+        assert_eq!(
+            told(Some(0), Some(60)),
+            format!("{because}: they had waited in its queue for as long as it allows.")
+        );
+        assert_eq!(
+            told(Some(30), Some(29)),
+            format!("{because}: its queue was full, or they had waited in it for as long as it allows.")
+        );
     }
 
     #[test]
@@ -482,10 +773,7 @@ mod tests {
             population.summary.outcomes.insert(Outcome::Shed, 600);
         }
         result.variants[1].runs[0].populations[0].summary.outcomes.insert(Outcome::Unfinished, 1);
-        assert_eq!(
-            shed(&result).unwrap(),
-            "The gateway had no worker and no place in its queue for 1,200 requests under fixed-window (503)."
-        );
+        assert_eq!(shed(&result).unwrap(), "The gateway shed 1,200 requests under fixed-window (503).");
         assert_eq!(
             unfinished(&result).unwrap(),
             "The run ended first for 1 request under token-bucket, not counted as served."

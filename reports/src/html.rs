@@ -10,6 +10,7 @@ use crate::{
     Distribution, ExperimentResult, RunResult, VariantResult,
     breakdown::{Breakdown, breakdowns},
     chart::{ChartError, LatencyChart, LoadChart, latency_chart, load_chart, seconds_per_step},
+    differences::{Difference, differences},
     facts::facts,
     format::{self, Clock},
     side_by_side::{Mark, SideBySide, notes, runs},
@@ -95,35 +96,6 @@ struct Figure {
     caption: String,
     /// Markup.
     svg: String,
-}
-
-/// A setting in which the variants differ.
-#[derive(Debug, PartialEq, Eq)]
-struct Difference {
-    key: String,
-    /// One per variant.
-    values: Vec<String>,
-}
-
-/// The settings that are not the same under all variants, in the order in which they first occur.
-fn differences(result: &ExperimentResult) -> Vec<Difference> {
-    let value = |variant: &VariantResult, key: &str| {
-        let setting = variant.settings.iter().find(|setting| setting.key == key);
-        setting.map_or_else(|| "–".to_owned(), |setting| text::line(&setting.value))
-    };
-    let mut keys: Vec<&str> = Vec::new();
-    for setting in result.variants.iter().flat_map(|variant| &variant.settings) {
-        if !keys.contains(&setting.key.as_str()) {
-            keys.push(&setting.key);
-        }
-    }
-    keys.into_iter()
-        .map(|key| Difference {
-            key: text::line(key),
-            values: result.variants.iter().map(|variant| value(variant, key)).collect(),
-        })
-        .filter(|difference| difference.values.windows(2).any(|pair| pair[0] != pair[1]))
-        .collect()
 }
 
 /// The run that is drawn of each variant that has one: that of the first seed.
@@ -331,14 +303,6 @@ mod tests {
         assert!(page.contains("tuesday run window-boundary"));
         assert!(page.contains("duration = &#34;2m&#34;"));
         assert_eq!(page.matches("<svg").count(), 4 + 3);
-    }
-
-    #[test]
-    fn only_settings_that_differ_are_shown() {
-        let differences = differences(&testing::window_boundary());
-        let keys: Vec<&str> = differences.iter().map(|difference| difference.key.as_str()).collect();
-        assert_eq!(keys, ["gateway.rate_limit.per_key"]);
-        assert_eq!(differences[0].values[1], "token-bucket, 1000 per 1m, burst 100");
     }
 
     #[test]

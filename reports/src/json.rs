@@ -3,25 +3,63 @@
 //! The bytes depend on the result alone, so that two runs of the same experiment can be compared with `cmp`. One value
 //! stands on each line, except that what holds no further braces stays on one: a time series of 75,000 seconds is one
 //! line of the file, and a difference between two files names the second measure and not a column of digits.
+//!
+//! # What a version promises
+//!
+//! Whoever keeps results keeps them for longer than a release. So within one [`VERSION`] changes only add:
+//!
+//! - A field that is added is `#[serde(default)]`, and an `Option` wherever its absence does not mean zero: files that
+//!   were written before it must still be read. What was there keeps its name, unit and meaning.
+//! - A field that a reader does not know is ignored, so an older Tuesday reads what a newer one of the same version
+//!   wrote, without what was added.
+//! - A word that is added to an enum (an outcome, an engine, a unit) is understood from then on; an older Tuesday
+//!   refuses the file and says which one wrote it, because a result that counts something it cannot name would be
+//!   shown wrong.
+//!
+//! Anything else is a new version. A file of a newer version is refused by [`JsonError::Newer`], whatever else it
+//! holds. `tests/results` keeps a file of every version, and of every kind of file within one, that a test reads and
+//! draws; what they promise to anybody else is [`result_schema`](crate::result_schema).
 
 use serde::Deserialize;
+use serde_json::error::Category;
 
-use crate::{ExperimentResult, VERSION};
+use crate::{ExperimentResult, VERSION, text};
+
+/// The version of Tuesday that this crate belongs to.
+const TUESDAY: &str = env!("CARGO_PKG_VERSION");
 
 /// Why a saved result cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     /// A later Tuesday wrote it.
-    #[error(
-        "the result has format version {found}, this Tuesday reads up to {VERSION}: use the one that wrote it"
-    )]
+    #[error("format version {found} is newer than this Tuesday ({TUESDAY}), which reads up to {VERSION}: use {}",
+        wanted(tuesday.as_deref()))]
     Newer {
         /// The version it states.
-        found: u32,
+        found: u64,
+        /// The Tuesday that wrote it, where it says so.
+        tuesday: Option<String>,
     },
-    /// It is not a result.
-    #[error("not a saved result")]
-    Malformed(#[from] serde_json::Error),
+    /// It is no JSON, or is cut short.
+    #[error("line {line}, column {column}: {problem}")]
+    Syntax {
+        /// Where, from 1.
+        line: usize,
+        /// Where in the line, in bytes from 1.
+        column: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// It is JSON, but not a result.
+    #[error("line {line}, column {column}: not a result of Tuesday: {problem}")]
+    Malformed {
+        /// Where the value that is wrong ends, from 1; of something missing, where what misses it ends.
+        line: usize,
+        /// Where in the line, in bytes from 1.
+        column: usize,
+        /// What is wrong there, and who wrote the file, where that was another version of Tuesday.
+        problem: String,
+    },
 }
 
 /// The result as `result.json` holds it, ending with a line feed.
@@ -38,14 +76,60 @@ pub fn to_json(result: &ExperimentResult) -> String {
 pub fn from_json(json: &str) -> Result<ExperimentResult, JsonError> {
     // Before everything else: what a later version holds may be anything.
     #[derive(Deserialize)]
+    #[serde(rename = "result")]
     struct Head {
-        version: u32,
+        version: u64,
+        #[serde(default)]
+        tuesday: serde_json::Value,
     }
-    let Head { version: found } = serde_json::from_str(json)?;
-    if found > VERSION {
-        return Err(JsonError::Newer { found });
+    // Some editors put a byte order mark at the head of what they save.
+    let json = json.strip_prefix('\u{feff}').unwrap_or(json);
+    let Head { version: found, tuesday } =
+        serde_json::from_str(json).map_err(|error| JsonError::of(&error, json, None))?;
+    let tuesday = tuesday.as_str().map(|version| text::cut(&text::line(version), 40).into_owned());
+    if found > VERSION.into() {
+        return Err(JsonError::Newer { found, tuesday });
     }
-    Ok(serde_json::from_str(json)?)
+    serde_json::from_str(json).map_err(|error| JsonError::of(&error, json, tuesday.as_deref()))
+}
+
+impl JsonError {
+    fn of(error: &serde_json::Error, json: &str, tuesday: Option<&str>) -> Self {
+        let (line, column) = (error.line(), error.column());
+        let position = format!(" at line {line} column {column}");
+        let said = error.to_string();
+        // What is quoted from the file is the file's author's.
+        let said = text::line(said.strip_suffix(&position).unwrap_or(&said));
+        let said = text::cut(&said, 200);
+        match error.classify() {
+            Category::Eof if json.trim().is_empty() => {
+                Self::Syntax { line, column, problem: "the file is empty".to_owned() }
+            }
+            Category::Eof => {
+                let problem = format!("the file ends within the result, it was cut short ({said})");
+                Self::Syntax { line, column, problem }
+            }
+            Category::Syntax | Category::Io => {
+                let hint =
+                    if json.trim_start().starts_with('{') { "" } else { ", of which a result is one object" };
+                Self::Syntax { line, column, problem: format!("not JSON{hint} ({said})") }
+            }
+            Category::Data => {
+                let other = tuesday.filter(|version| *version != TUESDAY);
+                let wrote =
+                    other.map(|version| format!("; Tuesday {version} wrote the file, this is {TUESDAY}"));
+                Self::Malformed { line, column, problem: format!("{said}{}", wrote.unwrap_or_default()) }
+            }
+        }
+    }
+}
+
+/// What to use in place of this Tuesday.
+fn wanted(tuesday: Option<&str>) -> String {
+    tuesday.map_or_else(
+        || "the Tuesday that wrote it, or a later one".to_owned(),
+        |version| format!("Tuesday {version}, which wrote it, or a later one"),
+    )
 }
 
 /// Compact JSON with a line for each value, and one for each innermost array or object.
@@ -166,10 +250,51 @@ mod tests {
 
     #[test]
     fn a_later_version_is_refused_whatever_else_it_holds() {
-        let error = from_json("{\"version\": 2, \"worlds\": []}").unwrap_err();
-        assert!(matches!(error, JsonError::Newer { found: 2 }));
-        assert!(error.to_string().contains("format version 2"));
-        assert!(matches!(from_json("{}").unwrap_err(), JsonError::Malformed(_)));
-        assert!(matches!(from_json("{\"version\": 1}").unwrap_err(), JsonError::Malformed(_)));
+        let error = from_json("{\"version\": 2, \"tuesday\": \"0.9.1\", \"worlds\": []}").unwrap_err();
+        assert!(matches!(error, JsonError::Newer { found: 2, .. }));
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "format version 2 is newer than this Tuesday ({TUESDAY}), which reads up to 1: use Tuesday 0.9.1, \
+                 which wrote it, or a later one"
+            )
+        );
+        let error = from_json("{\"version\": 18446744073709551615, \"tuesday\": {}}").unwrap_err();
+        assert!(error.to_string().ends_with("use the Tuesday that wrote it, or a later one"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_result_is_refused_with_its_place() {
+        let good = to_json(&testing::window_boundary());
+        let unknown = good.replacen("\"virtual\"", "\"live\"", 1).replacen("\"0.1.0\"", "\"0.7.0\"", 1);
+        let told = |json: &str| from_json(json).unwrap_err().to_string();
+        for (json, expected) in [
+            ("", "line 1, column 0: the file is empty"),
+            ("name = \"x\"", "line 1, column 2: not JSON, of which a result is one object (expected ident)"),
+            (
+                "<!DOCTYPE html>",
+                "line 1, column 1: not JSON, of which a result is one object (expected value)",
+            ),
+            ("{\"version\": 1,}", "line 1, column 15: not JSON (trailing comma)"),
+            ("{}", "line 1, column 2: not a result of Tuesday: missing field `version`"),
+            ("{\n  \"version\": 1\n}", "line 3, column 1: not a result of Tuesday: missing field `tuesday`"),
+            (
+                "[1]",
+                "line 1, column 3: not a result of Tuesday: invalid length 1, expected struct ExperimentResult with 6 elements",
+            ),
+            (
+                &good[..200],
+                "line 7, column 84: the file ends within the result, it was cut short (EOF while parsing a string)",
+            ),
+            (
+                &unknown,
+                "line 4, column 18: not a result of Tuesday: unknown variant `live`, expected `virtual`; Tuesday 0.7.0 \
+                 wrote the file, this is 0.1.0",
+            ),
+        ] {
+            assert_eq!(told(json), expected);
+        }
+        assert!(!told("{\"version\": \"\u{1b}[31m\"}").contains('\u{1b}'));
+        assert_eq!(from_json(&format!("\u{feff}{good}")).unwrap(), testing::window_boundary());
     }
 }

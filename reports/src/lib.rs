@@ -1,25 +1,32 @@
 //! What was observed in a run, and how it is shown.
 //!
 //! A [`Recorder`] takes the events of one run as they happen and closes into a [`RunResult`]; the runs of an
-//! experiment stand together in an [`ExperimentResult`], from which everything that people read is drawn: the
-//! terminal's summary, the HTML report, `result.json`.
+//! experiment stand together in an [`ExperimentResult`], from which everything else is drawn: for people the
+//! [terminal's summary](terminal_summary), the [HTML report](html_report) and the [summary of a CI
+//! job](markdown_summary); for programs [`result.json`](to_json) with its [schema](result_schema), [`JUnit`
+//! XML](junit_xml) and CSV ([summary](summary_csv), [series](series_csv), [expectations](expectations_csv)).
 //!
 //! `reports` knows neither gateway nor simulator and never runs a simulation: whoever runs one maps its events
 //! onto the words of this crate.
 
 mod breakdown;
 mod chart;
+mod csv;
+mod differences;
 mod expectation;
 mod facts;
 mod format;
 mod html;
 mod json;
+mod junit;
+mod markdown;
 mod measure;
 mod outcome;
 mod peak;
 mod recorder;
 mod recording;
 mod result;
+mod schema;
 mod series;
 mod side_by_side;
 mod spread;
@@ -29,11 +36,14 @@ mod testing;
 mod text;
 mod verdict;
 
+pub use self::csv::{expectations_csv, series_csv, summary_csv};
 pub use chart::ChartError;
 pub use expectation::{Bound, Comparison, Expectation};
 pub use facts::facts;
 pub use html::{HtmlError, html_report};
 pub use json::{JsonError, from_json, to_json};
+pub use junit::junit_xml;
+pub use markdown::markdown_summary;
 pub use measure::{Measure, Selector, StationId, Statistic, Unit};
 pub use outcome::Outcome;
 pub use recorder::{Finished, Layout, LimitLayout, PopulationLayout, Recorder, RouteLayout, StationLayout};
@@ -43,4 +53,5 @@ pub use result::{
     NamedSummary, Peak, Percentile, PopulationResult, RunResult, ScenarioSummary, Setting, StationResult,
     Summary, VERSION, Value, VariantResult,
 };
+pub use schema::result_schema;
 pub use terminal::terminal_summary;

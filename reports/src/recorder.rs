@@ -86,6 +86,8 @@ pub struct Recorder {
     pub(crate) limits: Vec<LimitRecord>,
     /// The gateway first, then the upstreams.
     pub(crate) stations: Vec<StationRecord>,
+    /// Turned away after having waited in the gateway's queue for too long.
+    pub(crate) queue_timeouts: u64,
     /// Attempts that reached each upstream.
     pub(crate) attempts: Vec<u64>,
 }
@@ -139,6 +141,7 @@ pub(crate) struct StationRecord {
     pub(crate) wait: Histogram<u64>,
     pub(crate) in_flight: Level,
     pub(crate) queued: Level,
+    pub(crate) rejected: u64,
 }
 
 impl Recorder {
@@ -163,12 +166,14 @@ impl Recorder {
             wait: new_histogram(),
             in_flight: Level::new(duration),
             queued: Level::new(duration),
+            rejected: 0,
         };
         Self {
             cells: (0..layout.populations.len() * layout.routes.len()).map(|_| None).collect(),
             populations: layout.populations.iter().map(population).collect(),
             limits: layout.limits.iter().map(limit).collect(),
             stations: (0..=layout.upstreams.len()).map(station).collect(),
+            queue_timeouts: 0,
             attempts: vec![0; layout.upstreams.len()],
             layout,
         }
@@ -220,6 +225,16 @@ impl Recorder {
         let record = &mut self.stations[station.index()];
         record.in_flight.set(at, in_flight);
         record.queued.set(at, queued);
+    }
+
+    /// A station turned an attempt away at once: every worker was busy and every place in its queue taken.
+    pub fn on_rejected(&mut self, station: StationId) {
+        self.stations[station.index()].rejected += 1;
+    }
+
+    /// The gateway turned an attempt away that had waited in its queue for as long as it lets anybody wait.
+    pub fn on_queue_timeout(&mut self) {
+        self.queue_timeouts += 1;
     }
 
     /// A logical request ended.

@@ -80,7 +80,7 @@ impl Recording {
         let attempts = self.attempts(None);
         let amplification = ratio(attempts, self.requests(None)).unwrap_or(0.0);
 
-        let Recorder { layout, populations: series, limits, stations, .. } = self.recorder;
+        let Recorder { layout, populations: series, limits, stations, queue_timeouts, .. } = self.recorder;
         let populations = layout.populations.iter().zip(populations).zip(series);
         let populations = populations.map(|((population, summary), series)| PopulationResult {
             name: population.name.clone(),
@@ -95,7 +95,9 @@ impl Recording {
         let limits = limits
             .map(|(place, (layout, limit))| limit_result(layout, limit, |bucket| bucket_name(place, bucket)));
         let places = std::iter::once(&layout.gateway).chain(&layout.upstreams).zip(stations).enumerate();
-        let stations = places.map(|(place, (layout, station))| station_result(place == 0, layout, station));
+        let stations = places.map(|(place, (layout, station))| {
+            station_result(layout, station, (place == 0).then_some(queue_timeouts))
+        });
         RunResult {
             seed,
             overall,
@@ -273,19 +275,26 @@ fn limit_result(
     }
 }
 
-fn station_result(is_gateway: bool, layout: &StationLayout, station: StationRecord) -> StationResult {
+/// `timed_out_in_queue` is told of the gateway and of it alone.
+fn station_result(
+    layout: &StationLayout,
+    station: StationRecord,
+    timed_out_in_queue: Option<u64>,
+) -> StationResult {
     let (peak_in_flight, peak_queued) = (station.in_flight.peak(), station.queued.peak());
     let (mean_in_flight, in_flight_per_s) = station.in_flight.finish();
     let (_, queued_per_s) = station.queued.finish();
     StationResult {
         name: layout.name.clone(),
-        is_gateway,
+        is_gateway: timed_out_in_queue.is_some(),
         workers: layout.workers,
         queue: layout.queue,
         wait: distribution(&station.wait),
         utilization: layout.workers.map(|workers| mean_in_flight / f64::from(workers)),
         peak_in_flight,
         peak_queued,
+        rejected: Some(station.rejected),
+        timed_out_in_queue,
         in_flight_per_s,
         queued_per_s,
     }

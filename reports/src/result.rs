@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
@@ -17,9 +18,9 @@ use crate::Outcome;
 pub const VERSION: u32 = 1;
 
 /// One experiment: a scenario, run for every variant and seed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExperimentResult {
-    /// The version of this format, [`VERSION`].
+    /// The version of this format.
     pub version: u32,
     /// The version of Tuesday that ran it.
     pub tuesday: String,
@@ -34,7 +35,7 @@ pub struct ExperimentResult {
 }
 
 /// Which clock drove the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Engine {
     /// An event loop over simulated time.
@@ -42,7 +43,7 @@ pub enum Engine {
 }
 
 /// The scenario as far as a reader of the result needs it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScenarioSummary {
     /// The scenario's title.
     pub name: String,
@@ -63,7 +64,7 @@ pub struct ScenarioSummary {
 }
 
 /// One configuration and what it did under every seed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct VariantResult {
     /// The variant's name; `base` where the file names none.
     pub name: String,
@@ -75,7 +76,7 @@ pub struct VariantResult {
 }
 
 /// One setting of a variant's gateway.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Setting {
     /// Path in the scenario file, for example `gateway.workers` or `gateway.rate_limit.per_key`.
     pub key: String,
@@ -84,7 +85,7 @@ pub struct Setting {
 }
 
 /// What one variant did under one seed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunResult {
     /// The seed.
     pub seed: u64,
@@ -107,7 +108,7 @@ pub struct RunResult {
 }
 
 /// Counts and latency of a group of logical requests.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Logical requests.
     pub offered: u64,
@@ -116,9 +117,19 @@ pub struct Summary {
     /// `good` per second of the scenario's duration.
     pub goodput_per_s: f64,
     /// How they ended; an outcome that did not occur is left out. The values sum to `offered`.
+    #[schemars(schema_with = "outcome_counts")]
     pub outcomes: BTreeMap<Outcome, u64>,
     /// Of those that reached an upstream: from the intended time to the final answer or the give-up.
     pub latency: Distribution,
+}
+
+/// A count for each outcome: derived, the schema would allow any name.
+fn outcome_counts(generator: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "propertyNames": generator.subschema_for::<Outcome>(),
+        "additionalProperties": generator.subschema_for::<u64>(),
+    })
 }
 
 impl Summary {
@@ -134,7 +145,7 @@ impl Summary {
 }
 
 /// A [`Summary`] of what carries a name in the file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct NamedSummary {
     /// The route's path or the upstream's name.
     pub name: String,
@@ -144,7 +155,7 @@ pub struct NamedSummary {
 }
 
 /// A population's numbers, in all and over time.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PopulationResult {
     /// The population's name.
     pub name: String,
@@ -164,7 +175,7 @@ pub struct PopulationResult {
 }
 
 /// A distribution of times; all zero and no percentiles where nothing was counted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Distribution {
     /// How many values.
     pub count: u64,
@@ -177,7 +188,7 @@ pub struct Distribution {
 }
 
 /// One point of a distribution's curve.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Percentile {
     /// 0 to 100.
     pub p: f64,
@@ -200,7 +211,7 @@ impl Distribution {
 }
 
 /// What one rate limit of the gateway did.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitResult {
     /// `per_ip`, `per_key`, `per_route` or `global`.
     pub scope: String,
@@ -229,7 +240,7 @@ pub struct LimitResult {
 }
 
 /// A bucket of a rate limit and a count.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bucket {
     /// The key, address or route.
     pub name: String,
@@ -238,7 +249,7 @@ pub struct Bucket {
 }
 
 /// The most admissions of one bucket in any `[t, t + window)`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Peak {
     /// The length of the window, microseconds.
     pub window_us: u64,
@@ -251,7 +262,7 @@ pub struct Peak {
 }
 
 /// A place with workers and a queue: the gateway or an upstream.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StationResult {
     /// `gateway`, or the upstream's name.
     pub name: String,
@@ -269,6 +280,14 @@ pub struct StationResult {
     pub peak_in_flight: u32,
     /// Most waiting at once.
     pub peak_queued: u32,
+    /// Turned away because every worker was busy and every place in the queue taken; `None` in results of a version
+    /// that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<u64>,
+    /// Of the gateway, those that waited in its queue for as long as it lets anybody wait, and were turned away then;
+    /// `None` for upstreams, which let everybody wait, and in results of a version that did not count them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timed_out_in_queue: Option<u64>,
     /// Most workers in use at once, by second.
     pub in_flight_per_s: Vec<u32>,
     /// Most waiting at once, by second.
@@ -276,7 +295,7 @@ pub struct StationResult {
 }
 
 /// One line of `expect.hold` and whether it held.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExpectationResult {
     /// The line as written.
     pub text: String,
@@ -287,7 +306,7 @@ pub struct ExpectationResult {
 }
 
 /// An expectation held against one run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ExpectationCheck {
     /// The variant.
     pub variant: String,
@@ -300,7 +319,7 @@ pub struct ExpectationCheck {
 }
 
 /// A measured value with its unit.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Value {
     /// A number of things.

@@ -30,6 +30,16 @@ pub(crate) struct Column {
     pub(crate) cells: Vec<Option<Cell>>,
 }
 
+impl Column {
+    /// The heading on one line.
+    pub(crate) fn title(&self) -> String {
+        match &self.heading {
+            [first, rest] if rest.is_empty() || first.ends_with('-') => format!("{first}{rest}"),
+            heading => heading.join(" "),
+        }
+    }
+}
+
 /// One measure of one variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
@@ -58,6 +68,8 @@ enum Good {
 
 impl SideBySide {
     pub(crate) fn of(result: &ExperimentResult) -> Self {
+        // What a limit turned away it was meant to turn away; what that did to whom, goodput and latency say.
+        let limited = runs(result).any(|run| run.overall.count(Outcome::RateLimited) > 0);
         let mut columns = vec![
             column(
                 result,
@@ -73,7 +85,7 @@ impl SideBySide {
                 result,
                 ["success", ""],
                 "share of the offered requests that was served at all".to_owned(),
-                (Dimension::Share, Good::High),
+                (Dimension::Share, if limited { Good::Neither } else { Good::High }),
                 |run| run.overall.success_rate(),
             ),
         ];
@@ -105,28 +117,23 @@ impl SideBySide {
 
 /// The outcomes but `served` that occurred under any variant, as shares of the offered.
 fn outcome_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
-    let occurred = |outcome| runs(result).any(|run| run.overall.count(outcome) > 0);
-    Outcome::ALL
-        .into_iter()
-        .filter(|outcome| *outcome != Outcome::Served)
-        .filter(move |outcome| occurred(*outcome))
-        .map(|outcome| {
-            let name = outcome.name();
-            let heading = match name.split_once('-') {
-                Some((first, rest)) => [format!("{first}-"), rest.to_owned()],
-                None => [name.to_owned(), String::new()],
-            };
-            column(
-                result,
-                heading,
-                format!("{name}: {}", outcome_meaning(outcome)),
-                (Dimension::Share, Good::Neither),
-                move |run| {
-                    let offered = run.overall.offered;
-                    (offered > 0).then(|| run.overall.count(outcome) as f64 / offered as f64)
-                },
-            )
-        })
+    occurred(result).map(|outcome| {
+        let name = outcome.name();
+        let heading = match name.split_once('-') {
+            Some((first, rest)) => [format!("{first}-"), rest.to_owned()],
+            None => [name.to_owned(), String::new()],
+        };
+        column(
+            result,
+            heading,
+            format!("{name}: {}", outcome_meaning(outcome)),
+            (Dimension::Share, Good::Neither),
+            move |run| {
+                let offered = run.overall.offered;
+                (offered > 0).then(|| run.overall.count(outcome) as f64 / offered as f64)
+            },
+        )
+    })
 }
 
 /// The most that one bucket of a limit was let through, for each limit and window that was looked at.
@@ -135,7 +142,7 @@ fn peak_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
         let window = format::span(window_us as f64);
         column(
             result,
-            [text::line(&scope), format!("in {window}")],
+            [bucket_heading(&scope), format!("in {window}")],
             format!("the most that {} was let through in any {window}", bucket_noun(&scope)),
             (Dimension::Count, Good::Neither),
             |run| peak(run, &scope, window_us).map(|count| count as f64),
@@ -146,16 +153,31 @@ fn peak_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
 /// What a reader has to know to read the table, as short as it goes.
 pub(crate) fn notes(result: &ExperimentResult) -> Vec<String> {
     let slo = format::latency_us(result.scenario.slo_latency_us);
-    let mut notes = vec![format!(
-        "goodput: served within {slo}. latency: from the intended send, of requests that reached an upstream."
-    )];
+    let mut notes = vec![
+        format!("goodput: served within the SLO of {slo}, per second. success: served at all."),
+        "latency: from the intended send, of requests that reached an upstream.".to_owned(),
+    ];
+    let outcomes =
+        occurred(result).map(|outcome| format!("{}: {}.", outcome.name(), outcome_meaning(outcome)));
+    let outcomes: Vec<String> = outcomes.collect();
+    if !outcomes.is_empty() {
+        notes.push(outcomes.join(" "));
+    }
     let mut scopes: Vec<String> = peaks_asked_for(result).into_iter().map(|(scope, _)| scope).collect();
     scopes.dedup();
     notes.extend(scopes.iter().map(|scope| {
-        let (name, noun) = (text::line(scope), bucket_noun(scope));
-        format!("{name} in a time: the most requests of {noun} let through in any such time.")
+        let (heading, noun) = (bucket_heading(scope), bucket_noun(scope));
+        format!("{heading} in a time: the most requests of {noun} let through in any such time.")
     }));
     notes
+}
+
+/// The outcomes but `served` that occurred under any variant.
+fn occurred(result: &ExperimentResult) -> impl Iterator<Item = Outcome> {
+    Outcome::ALL
+        .into_iter()
+        .filter(|outcome| *outcome != Outcome::Served)
+        .filter(move |outcome| runs(result).any(|run| run.overall.count(*outcome) > 0))
 }
 
 /// Each scope and window with a peak under any variant, in the order in which a request meets the limits.
@@ -196,18 +218,29 @@ pub(crate) fn bucket_noun(scope: &str) -> &'static str {
     }
 }
 
+/// The head of the column of a scope's peaks.
+fn bucket_heading(scope: &str) -> String {
+    match scope {
+        "per_key" => "most per key".to_owned(),
+        "per_ip" => "most per IP".to_owned(),
+        "per_route" => "most per route".to_owned(),
+        "global" => "most in all".to_owned(),
+        other => format!("most {}", text::line(other)),
+    }
+}
+
 /// What an outcome means to somebody who meets its name for the first time.
-pub(crate) fn outcome_meaning(outcome: Outcome) -> &'static str {
+fn outcome_meaning(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Served => "the upstream answered 2xx in time",
-        Outcome::UpstreamError => "the upstream answered 400 or above, or broke the connection",
-        Outcome::RateLimited => "the gateway answered 429, a rate limit was exhausted",
-        Outcome::Unauthenticated => "the gateway answered 401",
-        Outcome::Forbidden => "the gateway answered 403",
-        Outcome::NoRoute => "the gateway answered 404, no route serves the path",
-        Outcome::ShortCircuited => "the gateway answered 503, its circuit breaker was open",
-        Outcome::Shed => "the gateway answered 503, it had no worker and no place in its queue",
-        Outcome::TimedOut => "the gateway answered 504, the route's timeout ran out",
+        Outcome::Served => "answered 2xx in time",
+        Outcome::UpstreamError => "answered 400 or above by the upstream, or its connection broke",
+        Outcome::RateLimited => "429, a rate limit was exhausted",
+        Outcome::Unauthenticated => "401, nobody knows who asked",
+        Outcome::Forbidden => "403, they may not",
+        Outcome::NoRoute => "404, no route serves the path",
+        Outcome::ShortCircuited => "503, the circuit breaker was open",
+        Outcome::Shed => "503, the gateway had no worker in time and no place to wait",
+        Outcome::TimedOut => "504, the route's timeout ran out",
         Outcome::GaveUp => "the client's own timeout ran out",
         Outcome::Unreachable => "the gateway refused or reset the connection",
         Outcome::Unfinished => "the run ended first",
@@ -278,19 +311,18 @@ mod tests {
     #[test]
     fn columns_are_the_measures_what_occurred_and_the_peaks() {
         let comparison = SideBySide::of(&testing::window_boundary());
-        let headings: Vec<String> =
-            comparison.columns.iter().map(|column| column.heading.join(" ")).collect();
+        let headings: Vec<String> = comparison.columns.iter().map(Column::title).collect();
         assert_eq!(
             headings,
             [
                 "goodput /s",
-                "success ",
+                "success",
                 "latency p50",
                 "latency p99",
-                "upstream- error",
-                "rate- limited",
-                "per_key in 4 s",
-                "per_key in 1 min"
+                "upstream-error",
+                "rate-limited",
+                "most per key in 4 s",
+                "most per key in 1 min"
             ]
         );
         assert_eq!(texts(&comparison.columns[6]), ["2,000", "166", "1,000", "1,034"]);

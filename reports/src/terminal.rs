@@ -24,6 +24,9 @@ const WIDTH: usize = 80;
 /// What a variant's name may take of a row.
 const NAME_WIDTH: usize = 24;
 
+/// How many sentences are told; whoever wants them all opens the report.
+const FACTS: usize = 6;
+
 /// Blank columns around each cell but the first and last.
 const GAP: usize = 2;
 
@@ -41,8 +44,13 @@ pub fn terminal_summary(result: &ExperimentResult) -> String {
     let facts = facts(result);
     if !facts.is_empty() {
         page.blank();
-        for fact in &facts {
+        for fact in facts.iter().take(FACTS) {
             page.paragraph(fact, "• ", "  ", Style::new());
+        }
+        match facts.len().saturating_sub(FACTS) {
+            0 => {}
+            1 => page.paragraph("One more is in the report.", "  ", "  ", DIM),
+            more => page.paragraph(&format!("{more} more are in the report."), "  ", "  ", DIM),
         }
     }
     verdict(&mut page, &Verdict::of(result));
@@ -152,6 +160,9 @@ fn cell(column: &Column, row: usize) -> &str {
 
 fn verdict(page: &mut Page, verdict: &Verdict) {
     page.blank();
+    if !verdict.lines.is_empty() {
+        page.line("expectations, and what was measured", BOLD);
+    }
     for line in &verdict.lines {
         expectation(page, line);
     }

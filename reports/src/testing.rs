@@ -97,6 +97,22 @@ pub(crate) fn hostile() -> ExperimentResult {
     result
 }
 
+/// One expectation for each kind of value.
+pub(crate) fn every_value() -> ExperimentResult {
+    let mut result = window_boundary();
+    let values = [
+        Value::Count(2000),
+        Value::Number(1.25),
+        Value::Share(0.5),
+        Value::DurationUs(4_210_000),
+        Value::RatePerS(99.5),
+        Value::Never,
+        Value::NotObserved,
+    ];
+    result.expectations = values.map(|value| expectation("token-bucket", "amplification < 2", value)).into();
+    result
+}
+
 /// A scenario during which nothing happened, under one variant.
 pub(crate) fn nothing_happened() -> ExperimentResult {
     let mut result = window_boundary();
@@ -291,6 +307,8 @@ fn stations(admitted: u64, p99_us: u64, queue_full: u64) -> Vec<StationResult> {
             utilization: Some(0.062),
             peak_in_flight: 256,
             peak_queued: 0,
+            rejected: Some(0),
+            timed_out_in_queue: Some(0),
             in_flight_per_s: vec![4; 120],
             queued_per_s: vec![0; 120],
         },
@@ -303,6 +321,8 @@ fn stations(admitted: u64, p99_us: u64, queue_full: u64) -> Vec<StationResult> {
             utilization: Some(0.447),
             peak_in_flight: 4,
             peak_queued: if queue_full > 0 { 1024 } else { 181 },
+            rejected: Some(queue_full),
+            timed_out_in_queue: None,
             in_flight_per_s: vec![4; 120],
             queued_per_s: (0..120).map(queued).collect(),
         },

@@ -67,6 +67,9 @@ impl Latency {
     /// every sum of times far from overflow.
     pub const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
+    /// No time at all, always.
+    pub const ZERO: Self = Self(Shape::Constant(0));
+
     /// How far the shares of a mixture may miss 1 together, which thirds written as percentages do.
     pub const SHARE_TOLERANCE: f64 = 1e-6;
 

@@ -23,4 +23,4 @@ pub use client::{
 pub use fault::{Fault, FaultError, FaultKind, FaultTimeline};
 pub use latency::{Latency, LatencyError};
 pub use rate::{Rate, RateError};
-pub use upstream::{Left, Reaction, Upstream, UpstreamConfig, Work};
+pub use upstream::{Call, Left, Reaction, Upstream, UpstreamConfig, Work};

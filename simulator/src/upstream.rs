@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::time::Duration;
 
-use gateway::{Place, Pool, PoolConfig, Timestamp};
+use gateway::{BreakerConfig, Place, Pool, PoolConfig, RetryPolicy, Timestamp};
 
 use crate::fault::{FaultKind, FaultTimeline};
 use crate::{Latency, Stream};
@@ -18,6 +18,21 @@ pub struct UpstreamConfig {
     pub load_latency: Duration,
     /// Drops work whose caller left. Few services do.
     pub cancel_on_disconnect: bool,
+    /// Other services that it asks in this order after its own work, while its worker is held.
+    pub calls: Vec<Call>,
+}
+
+/// A service's use of another.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// Whom it asks, by number.
+    pub upstream: usize,
+    /// How long it waits for the answer to an attempt; `None` for as long as it takes.
+    pub timeout: Option<Duration>,
+    /// When it tries again.
+    pub retry: RetryPolicy,
+    /// The service's own breaker in front of the other.
+    pub breaker: Option<BreakerConfig>,
 }
 
 /// A simulated service: workers that each take a random time for a request, in front of a bounded queue.
@@ -169,7 +184,13 @@ mod tests {
     fn upstream(fault: Option<FaultKind>, cancel_on_disconnect: bool) -> Upstream<u32> {
         let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(1), queue_timeout: None };
         let latency = Latency::constant(SERVICE).unwrap();
-        let config = UpstreamConfig { pool, latency, load_latency: Duration::ZERO, cancel_on_disconnect };
+        let config = UpstreamConfig {
+            pool,
+            latency,
+            load_latency: Duration::ZERO,
+            cancel_on_disconnect,
+            calls: Vec::new(),
+        };
         let second = Duration::from_secs(1);
         let faults: Vec<_> = fault
             .map(|kind| Fault::new(Duration::ZERO, second, 1.0, kind, String::new()).unwrap())
@@ -265,7 +286,8 @@ mod tests {
         let pool = PoolConfig::default();
         let latency = Latency::constant(SERVICE).unwrap();
         let load_latency = Duration::from_millis(1);
-        let config = UpstreamConfig { pool, latency, load_latency, cancel_on_disconnect: false };
+        let config =
+            UpstreamConfig { pool, latency, load_latency, cancel_on_disconnect: false, calls: Vec::new() };
         let mut upstream = Upstream::new(config, Timestamp::EPOCH, FaultTimeline::default());
         for others in 0..4 {
             let time = Some(SERVICE + load_latency * others);

@@ -112,4 +112,34 @@ impl BreakerConfig {
         }
         Ok(Self { probe_interval, half_open, ..self })
     }
+
+    /// Over how long outcomes are counted.
+    pub const fn window(&self) -> Duration {
+        self.window
+    }
+
+    /// The share of failures that opens it, 0 to 1.
+    pub const fn error_threshold(&self) -> f64 {
+        self.error_threshold
+    }
+
+    /// How many must have settled before anything is concluded.
+    pub const fn min_requests(&self) -> u32 {
+        self.min_requests
+    }
+
+    /// What an answer may not take if it is to be a success.
+    pub const fn slow_call(&self) -> Option<Duration> {
+        self.slow_call
+    }
+
+    /// How long it is open, and how far apart single probes are.
+    pub const fn probe_interval(&self) -> Duration {
+        self.probe_interval
+    }
+
+    /// Whom it lets through half-open.
+    pub const fn half_open(&self) -> HalfOpen {
+        self.half_open
+    }
 }

@@ -90,6 +90,39 @@ impl RetryPolicy {
     }
 }
 
+/// A caller's policy with the account of its budget: one for all requests of a population, a route or a service's call.
+#[derive(Debug)]
+pub struct Retrier {
+    policy: RetryPolicy,
+    budget: Option<RetryBudget>,
+}
+
+impl Retrier {
+    /// With nothing on the account yet.
+    pub fn new(policy: RetryPolicy) -> Self {
+        Self { policy, budget: policy.budget.map(RetryBudget::new) }
+    }
+
+    /// A request is made; its retries are not told.
+    pub fn on_request(&mut self, now: Timestamp) {
+        if let Some(budget) = &mut self.budget {
+            budget.on_request(now);
+        }
+    }
+
+    /// As [`RetryPolicy::on_failure`].
+    pub fn on_failure(
+        &mut self,
+        state: &mut RetryState,
+        now: Timestamp,
+        failure: AttemptFailure,
+        retry_after: Option<Duration>,
+        unit: f64,
+    ) -> Option<Duration> {
+        self.policy.on_failure(state, now, failure, retry_after, self.budget.as_mut(), unit)
+    }
+}
+
 impl RetryOn {
     const fn includes(self, failure: AttemptFailure) -> bool {
         match failure {

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use gateway::RetryPolicy;
+
 use crate::{Identities, Latency, OpenLoad, Purpose, Stream};
 
 /// A group of clients that behave alike.
@@ -17,6 +19,8 @@ pub struct Population {
     pub load: Load,
     /// How long a client waits for the answer to an attempt; `None` for as long as it takes.
     pub timeout: Option<Duration>,
+    /// When a client tries again.
+    pub retry: RetryPolicy,
 }
 
 /// When a population sends.
@@ -84,6 +88,8 @@ pub struct PopulationStreams {
     pub identity: Stream,
     /// Of service times, by request, attempt and place.
     pub service: Stream,
+    /// Of waits before retries, by request and attempt.
+    pub jitter: Stream,
 }
 
 impl PopulationStreams {
@@ -95,21 +101,15 @@ impl PopulationStreams {
             route: stream(Purpose::Route),
             identity: stream(Purpose::Identity),
             service: stream(Purpose::Service),
+            jitter: stream(Purpose::Jitter),
         }
     }
 
-    /// The service-time stream of an attempt at an upstream, the first attempt being 0.
-    ///
-    /// `path` tells the upstream, and which calls led there: a number made of names, so that it is the same
-    /// whatever else the scenario holds.
-    pub const fn service_time(
-        &self,
-        request: u64,
-        client_attempt: u32,
-        gateway_attempt: u32,
-        path: u64,
-    ) -> Stream {
-        self.service.at(request).at(((client_attempt as u64) << 32) | gateway_attempt as u64).at(path)
+    /// The stream of an attempt, the first being 0 for both the client and the gateway. Service times are drawn below
+    /// it, by a number made of the upstream's name, so that they are the same whatever else the scenario holds; and so
+    /// on below that for what the upstream calls.
+    pub const fn attempt(&self, request: u64, client_attempt: u32, gateway_attempt: u32) -> Stream {
+        self.service.at(request).at(((client_attempt as u64) << 32) | gateway_attempt as u64)
     }
 }
 

@@ -1,0 +1,318 @@
+//! The numbers as CSV, for spreadsheets, data frames and plotting scripts.
+//!
+//! Three tables, all long ("tidy"): one number per row and the columns that say what it is. A new measure is then a new
+//! row and breaks nobody's column numbers, and any tool that can filter and pivot has whatever table it wants.
+//!
+//! Numbers are plain, with a point and without separators, in the unit that ends the measure's name: `_us` for
+//! microseconds, `_per_s` for events per second, shares from 0 to 1. What was not measured has no row. Names stand as
+//! they do in the scenario, except that each is one line without control characters, and that one which a spreadsheet
+//! would run as a formula is led by an apostrophe: whoever opens a report need not be who wrote the scenario.
+
+use csv::Writer;
+
+use crate::{Distribution, ExperimentResult, Outcome, RunResult, Summary, Value, text};
+
+/// `variant,seed,kind,name,measure,value`: every number of every run but those over time.
+///
+/// `kind` is what `name` is a name of: `population`, `route`, `upstream`, `limit` or `station`; `overall` (all
+/// populations but hostile ones) and `run` (all populations) have no name.
+pub fn summary_csv(result: &ExperimentResult) -> String {
+    let mut table = Table::new(&["variant", "seed", "kind", "name", "measure", "value"]);
+    for (variant, run) in runs(result) {
+        let mut rows =
+            Rows { table: &mut table, variant: &variant, seed: &run.seed.to_string(), kind: "", name: "" };
+        let mut of = rows.of("run", "");
+        of.number("attempts", run.attempts);
+        of.number("amplification", run.amplification);
+        rows.of("overall", "").summary(&run.overall);
+        for population in &run.populations {
+            rows.of("population", &population.name).summary(&population.summary);
+        }
+        for route in &run.routes {
+            rows.of("route", &route.name).summary(&route.summary);
+        }
+        for upstream in &run.upstreams {
+            rows.of("upstream", &upstream.name).summary(&upstream.summary);
+        }
+        limits_and_stations(&mut rows, run);
+    }
+    table.finish()
+}
+
+/// `variant,seed,kind,name,series,second,value`: every time series of every run, one row per second, the first of which
+/// is 0 and begins with the scenario.
+///
+/// Series of a `population` are `offered`, `served` and `good`, by the second in which a request was meant to be sent,
+/// and `admitted`, by the second in which it came; of a `limit`, `admitted` and `rejected`; of a `station`, `in_flight`
+/// and `queued`, each the most within the second.
+pub fn series_csv(result: &ExperimentResult) -> String {
+    let mut table = Table::new(&["variant", "seed", "kind", "name", "series", "second", "value"]);
+    for (variant, run) in runs(result) {
+        let seed = run.seed.to_string();
+        let mut series = |kind: &str, name: &str, series: [(&str, &[u32]); 2]| {
+            let name = plain(name);
+            for (series, points) in series {
+                for (second, value) in points.iter().enumerate() {
+                    let (second, value) = (second.to_string(), value.to_string());
+                    table.row(&[&variant, &seed, kind, &name, series, &second, &value]);
+                }
+            }
+        };
+        for population in &run.populations {
+            let offered =
+                [("offered", &*population.offered_per_s), ("admitted", &*population.admitted_per_s)];
+            series("population", &population.name, offered);
+            let served = [("served", &*population.served_per_s), ("good", &*population.good_per_s)];
+            series("population", &population.name, served);
+        }
+        for limit in &run.limits {
+            let both = [("admitted", &*limit.admitted_per_s), ("rejected", &*limit.rejected_per_s)];
+            series("limit", &limit.scope, both);
+        }
+        for station in &run.stations {
+            let both = [("in_flight", &*station.in_flight_per_s), ("queued", &*station.queued_per_s)];
+            series("station", &station.name, both);
+        }
+    }
+    table.finish()
+}
+
+/// `variant,seed,expectation,held,measured,unit`: every expectation against every run that it was held against.
+///
+/// `held` is `true` or `false`; `unit` is `count`, `number`, `share`, `us` or `per_s`. What never happened or was not
+/// observed has no measured value, and `never` or `not-observed` in place of its unit.
+pub fn expectations_csv(result: &ExperimentResult) -> String {
+    let mut table = Table::new(&["variant", "seed", "expectation", "held", "measured", "unit"]);
+    for expectation in &result.expectations {
+        for check in &expectation.checks {
+            let (measured, unit) = match check.measured {
+                Value::Count(n) => (n.to_string(), "count"),
+                Value::Number(x) => (x.to_string(), "number"),
+                Value::Share(x) => (x.to_string(), "share"),
+                Value::DurationUs(us) => (us.to_string(), "us"),
+                Value::RatePerS(x) => (x.to_string(), "per_s"),
+                Value::Never => (String::new(), "never"),
+                Value::NotObserved => (String::new(), "not-observed"),
+            };
+            let (variant, seed) = (plain(&check.variant), check.seed.to_string());
+            let held = if check.held { "true" } else { "false" };
+            table.row(&[&variant, &seed, &plain(&expectation.text), held, &measured, unit]);
+        }
+    }
+    table.finish()
+}
+
+/// Each run with its variant's name.
+fn runs(result: &ExperimentResult) -> impl Iterator<Item = (String, &RunResult)> {
+    result.variants.iter().flat_map(|variant| variant.runs.iter().map(|run| (plain(&variant.name), run)))
+}
+
+fn limits_and_stations(rows: &mut Rows, run: &RunResult) {
+    for limit in &run.limits {
+        let mut of = rows.of("limit", &limit.scope);
+        of.number("limit", limit.limit);
+        of.number("window_us", limit.window_us);
+        of.some("burst", limit.burst);
+        of.number("admitted", limit.admitted);
+        of.number("rejected", limit.rejected);
+        of.number("buckets", limit.buckets);
+        of.some("fullest_bucket_admitted", limit.fullest.as_ref().map(|bucket| bucket.count));
+        for peak in &limit.peaks {
+            of.number(&format!("peak_admitted_in_{}s", peak.window_us as f64 / 1e6), peak.count);
+        }
+    }
+    for station in &run.stations {
+        let mut of = rows.of("station", &station.name);
+        of.some("workers", station.workers);
+        of.some("queue", station.queue);
+        of.some("utilization", station.utilization);
+        of.number("peak_in_flight", station.peak_in_flight);
+        of.number("peak_queued", station.peak_queued);
+        of.some("rejected", station.rejected);
+        of.some("timed_out_in_queue", station.timed_out_in_queue);
+        of.distribution("wait", &station.wait);
+    }
+}
+
+/// The rows about one thing in one run.
+struct Rows<'a> {
+    table: &'a mut Table,
+    variant: &'a str,
+    seed: &'a str,
+    kind: &'a str,
+    name: &'a str,
+}
+
+impl Rows<'_> {
+    fn of<'b>(&'b mut self, kind: &'b str, name: &'b str) -> Rows<'b> {
+        Rows { table: &mut *self.table, variant: self.variant, seed: self.seed, kind, name }
+    }
+
+    fn number(&mut self, measure: &str, value: impl ToString + Copy) {
+        let (name, value) = (plain(self.name), value.to_string());
+        self.table.row(&[self.variant, self.seed, self.kind, &name, measure, &value]);
+    }
+
+    fn some(&mut self, measure: &str, value: Option<impl ToString + Copy>) {
+        if let Some(value) = value {
+            self.number(measure, value);
+        }
+    }
+
+    /// Outcomes that did not occur are rows too: a zero was counted.
+    fn summary(&mut self, summary: &Summary) {
+        self.number("offered", summary.offered);
+        self.number("good", summary.good);
+        self.number("goodput_per_s", summary.goodput_per_s);
+        self.some("success_rate", summary.success_rate());
+        for outcome in Outcome::ALL {
+            self.number(outcome.name(), summary.count(outcome));
+        }
+        self.distribution("latency", &summary.latency);
+    }
+
+    fn distribution(&mut self, what: &str, distribution: &Distribution) {
+        self.number(&format!("{what}_count"), distribution.count);
+        if distribution.count == 0 {
+            return;
+        }
+        self.number(&format!("{what}_mean_us"), distribution.mean_us);
+        for point in &distribution.percentiles {
+            self.number(&format!("{what}_p{}_us", point.p), point.us);
+        }
+        self.number(&format!("{what}_max_us"), distribution.max_us);
+    }
+}
+
+/// Rows with the same columns.
+struct Table(Writer<Vec<u8>>);
+
+impl Table {
+    fn new(columns: &[&str]) -> Self {
+        let mut table = Self(Writer::from_writer(Vec::new()));
+        table.row(columns);
+        table
+    }
+
+    fn row(&mut self, fields: &[&str]) {
+        self.0.write_record(fields).expect("rows have as many fields as the first, and memory takes them");
+    }
+
+    fn finish(self) -> String {
+        let bytes = self.0.into_inner().expect("memory takes what is left");
+        String::from_utf8(bytes).expect("fields are strings")
+    }
+}
+
+/// Text on one line that no spreadsheet runs. `-x` and `+bulkhead` are shown as they are or as an error, never run.
+fn plain(text: &str) -> String {
+    let line = text::line(text);
+    let is_formula = line.starts_with(['=', '@'])
+        || (line.starts_with(['+', '-'])
+            && line.contains(|character: char| !character.is_alphanumeric() && !" +-_.".contains(character)));
+    if is_formula { format!("'{line}") } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    fn read(table: &str) -> Vec<Vec<String>> {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(table.as_bytes());
+        let rows = reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect());
+        rows.collect()
+    }
+
+    fn value(table: &[Vec<String>], key: [&str; 5]) -> Option<String> {
+        table.iter().find(|row| row[..5] == key).map(|row| row[5].clone())
+    }
+
+    #[test]
+    fn the_summary_holds_the_numbers_of_the_result() {
+        let result = testing::three_seeds();
+        let table = read(&summary_csv(&result));
+        assert_eq!(table[0].join(","), "variant,seed,kind,name,measure,value");
+        let told = |seed, kind, name, measure| value(&table, ["fixed-window", seed, kind, name, measure]);
+        assert_eq!(told("902", "limit", "per_key", "peak_admitted_in_4s").unwrap(), "2000");
+        assert_eq!(told("903", "limit", "per_key", "peak_admitted_in_4s").unwrap(), "1990");
+        assert_eq!(told("902", "population", "partner", "offered").unwrap(), "2000");
+        assert_eq!(told("902", "population", "partner", "latency_p99_us").unwrap(), "4210000");
+        assert_eq!(told("902", "population", "partner", "shed").unwrap(), "0");
+        assert_eq!(told("902", "station", "orders", "rejected").unwrap(), "318");
+        assert_eq!(told("902", "station", "orders", "utilization").unwrap(), "0.447");
+        assert_eq!(told("902", "limit", "per_key", "burst"), None);
+        let attempts = told("904", "run", "", "attempts").unwrap();
+        assert_eq!(attempts, result.variants[0].runs[2].attempts.to_string());
+    }
+
+    #[test]
+    fn a_key_occurs_once() {
+        for result in [testing::window_boundary(), testing::three_seeds()] {
+            for (table, key) in
+                [(summary_csv(&result), 5), (series_csv(&result), 6), (expectations_csv(&result), 3)]
+            {
+                let mut keys: Vec<Vec<String>> =
+                    read(&table).into_iter().map(|row| row[..key].to_vec()).collect();
+                let all = keys.len();
+                keys.sort_unstable();
+                keys.dedup();
+                assert_eq!(keys.len(), all);
+            }
+        }
+    }
+
+    #[test]
+    fn series_have_a_row_for_each_second() {
+        let result = testing::window_boundary();
+        let table = read(&series_csv(&result));
+        assert_eq!(table.len(), 1 + 4 * (2 * 4 + 2 + 2 * 2) * 120);
+        let offered: Vec<u32> = table
+            .iter()
+            .filter(|row| row[..5] == ["token-bucket", "902", "population", "partner", "offered"])
+            .map(|row| row[6].parse().unwrap())
+            .collect();
+        assert_eq!(offered, result.variants[1].runs[0].populations[0].offered_per_s);
+        assert_eq!((table[1][5].as_str(), table[120][5].as_str()), ("0", "119"));
+    }
+
+    #[test]
+    fn expectations_carry_their_unit() {
+        let mut result = testing::window_boundary();
+        result.expectations[1].checks[0].measured = Value::Never;
+        result.expectations[1].checks[0].held = false;
+        assert_eq!(
+            expectations_csv(&result).lines().take(3).collect::<Vec<_>>(),
+            [
+                "variant,seed,expectation,held,measured,unit",
+                "fixed-window,902,\"fixed-window: peak_admitted(per_key, 4s) >= 2000\",true,2000,count",
+                "token-bucket,902,\"token-bucket: peak_admitted(per_key, 4s) <= 167\",false,,never",
+            ]
+        );
+    }
+
+    #[test]
+    fn every_result_can_be_read_back_and_each_record_is_a_line() {
+        let mut results = testing::odd();
+        results.extend([testing::hostile(), testing::nothing_happened()]);
+        for result in results {
+            for table in [summary_csv(&result), series_csv(&result), expectations_csv(&result)] {
+                assert_eq!(read(&table).len(), table.lines().count());
+                assert!(!table.contains(['\0', '\r', '\u{1b}']));
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_back_and_formulas_are_not_run() {
+        let names = ["a,b \"c\" 'd'", "+bulkhead", "-1", "日本 | `x`", "two\nlines"];
+        let expected = ["a,b \"c\" 'd'", "+bulkhead", "-1", "日本 | `x`", "two lines"];
+        assert_eq!(names.map(plain), expected);
+        for formula in ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd|'x'!A0", "=\tHYPERLINK(\"x\")"] {
+            assert!(plain(formula).starts_with('\''), "{formula}");
+        }
+        let mut result = testing::window_boundary();
+        names[0].clone_into(&mut result.variants[0].name);
+        assert_eq!(read(&summary_csv(&result))[1][0], names[0]);
+    }
+}

@@ -1,0 +1,125 @@
+//! Results that were saved by earlier versions are read and drawn by this one.
+//!
+//! `tests/results` keeps them: `vN.json` holds everything that format version N can hold, `vN-….json` is how a file of
+//! that version was written before something was added to it. They are not made anew when the format grows: what was
+//! written then is what lies on somebody's disk. `json.rs` states the rules that keep this so.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use std::{fs, path::PathBuf};
+
+use reports::{
+    ExperimentResult, Outcome, VERSION, expectations_csv, facts, from_json, html_report, junit_xml,
+    markdown_summary, result_schema, series_csv, summary_csv, terminal_summary, to_json,
+};
+use serde_json::Value as Json;
+
+/// Name and text of every kept file.
+fn kept() -> Vec<(String, String)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/results");
+    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<(String, String)> = paths
+        .map(|path| {
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+fn read(name: &str) -> ExperimentResult {
+    let (_, json) = kept().into_iter().find(|(known, _)| known == name).unwrap();
+    from_json(&json).unwrap()
+}
+
+/// Where `old` holds something that `new` does not hold alike; fields that `new` adds are none.
+fn lost(old: &Json, new: &Json, path: &str) -> Vec<String> {
+    match (old, new) {
+        (Json::Object(old), Json::Object(new)) => old
+            .iter()
+            .flat_map(|(key, value)| {
+                lost(value, new.get(key).unwrap_or(&Json::Null), &format!("{path}/{key}"))
+            })
+            .collect(),
+        (Json::Array(old), Json::Array(new)) if old.len() == new.len() => {
+            let pairs = old.iter().zip(new).enumerate();
+            pairs.flat_map(|(place, (old, new))| lost(old, new, &format!("{path}/{place}"))).collect()
+        }
+        _ if old == new => Vec::new(),
+        _ => vec![format!("{path}: {old} became {new}")],
+    }
+}
+
+#[test]
+fn there_is_one_for_every_version() {
+    let names: Vec<String> = kept().into_iter().map(|(name, _)| name).collect();
+    for version in 1..=VERSION {
+        assert!(names.contains(&format!("v{version}.json")), "{names:?}");
+    }
+}
+
+#[test]
+fn written_again_nothing_is_lost() {
+    for (name, json) in kept() {
+        let result = from_json(&json).unwrap();
+        let again = to_json(&result);
+        let [old, new] = [&json, &again].map(|json| serde_json::from_str::<Json>(json).unwrap());
+        assert_eq!(lost(&old, &new, ""), [""; 0], "{name}");
+        assert_eq!(from_json(&again).unwrap(), result, "{name}");
+    }
+}
+
+#[test]
+fn they_satisfy_the_schema() {
+    let schema: Json = serde_json::from_str(&result_schema()).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    for (name, json) in kept() {
+        let json: Json = serde_json::from_str(&json).unwrap();
+        let errors: Vec<String> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+        assert_eq!(errors, [""; 0], "{name}");
+    }
+}
+
+#[test]
+fn everything_is_drawn_from_them() {
+    for (name, json) in kept() {
+        let result = from_json(&json).unwrap();
+        let drawn = [
+            terminal_summary(&result),
+            html_report(&result, "tuesday run short").unwrap(),
+            markdown_summary(&result),
+            junit_xml(&result),
+            summary_csv(&result),
+            expectations_csv(&result),
+        ];
+        for text in drawn {
+            assert!(result.variants.iter().all(|variant| text.contains(&variant.name)), "{name}: {text}");
+        }
+        let seconds: usize = series_csv(&result).lines().count();
+        assert!(seconds > result.scenario.duration_s as usize, "{name}");
+    }
+}
+
+#[test]
+fn what_was_not_counted_is_not_taken_for_none() {
+    let (before, after) = (read("v1-before-rejections.json"), read("v1.json"));
+    let gateway = |result: &ExperimentResult| {
+        let gateway = &result.variants[0].runs[0].stations[0];
+        (gateway.rejected, gateway.timed_out_in_queue)
+    };
+    assert_eq!(gateway(&before), (None, None));
+    assert_eq!(gateway(&after), (Some(37), Some(135)));
+    let shed = |result: &ExperimentResult| {
+        result.variants[0].runs[0]
+            .populations
+            .iter()
+            .map(|population| population.summary.count(Outcome::Shed))
+            .sum::<u64>()
+    };
+    assert_eq!((shed(&before), shed(&after)), (172, 172));
+    let told = |result: &ExperimentResult| {
+        facts(result).into_iter().find(|fact| fact.contains("gateway shed")).unwrap()
+    };
+    assert_eq!(told(&before), "The gateway shed 172 requests under fixed-window (503).");
+    assert!(told(&after).contains("its queue was full, or they had waited in it"), "{}", told(&after));
+}
