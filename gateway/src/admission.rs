@@ -78,6 +78,8 @@ pub struct Request {
     pub client: Client,
     /// The route that serves its path, by [`Routes::resolve`](crate::Routes::resolve).
     pub route: Option<RouteId>,
+    /// Whether it may be sent twice without harm (RFC 9110, 9.2.2).
+    pub idempotent: bool,
 }
 
 /// The limits in front of a gateway and their state.

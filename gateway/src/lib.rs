@@ -30,5 +30,5 @@ pub use retry::{
     AttemptFailure, Backoff, BackoffError, Jitter, Retrier, RetryBudget, RetryBudgetConfig, RetryBudgetError,
     RetryOn, RetryPolicy, RetryState,
 };
-pub use route::{Route, RouteError, RouteId, Routes, UpstreamId};
+pub use route::{GatewayRetry, Route, RouteError, RouteId, Routes, UpstreamId};
 pub use timestamp::Timestamp;

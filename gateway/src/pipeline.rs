@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::admission::Admission;
 use crate::{
-    Breaker, BreakerConfig, Checks, Permit, Place, Pool, PoolConfig, RateLimits, Rejection, Request, RouteId,
-    Routes, Settlement, ShortCircuit, Timestamp, Transition, UpstreamId,
+    AttemptFailure, Breaker, BreakerConfig, Checks, GatewayRetry, Permit, Place, Pool, PoolConfig,
+    RateLimits, Rejection, Request, Retrier, RetryState, Route, RouteId, Routes, Settlement, ShortCircuit,
+    Timestamp, Transition, UpstreamId,
 };
 
 /// What a gateway is told to do.
@@ -22,6 +23,8 @@ pub struct GatewayConfig {
     pub limits: RateLimits,
     /// Who answers for which path.
     pub routes: Routes,
+    /// When the gateway tries again by itself; a route's own goes before it.
+    pub retry: Option<GatewayRetry>,
     /// What holds for one upstream, by its number; upstreams beyond the end have no policy.
     pub upstreams: Vec<UpstreamPolicy>,
 }
@@ -47,6 +50,8 @@ pub struct UpstreamPolicy {
 /// - [`Pipeline::on_request`] decides. A [`Decision::Forward`] holds a worker and makes an attempt, until
 ///   [`Pipeline::on_finished`]: when the answer is whole or the attempt failed otherwise, when the deadline passes (the
 ///   client is answered 504) or when the client leaves, whichever comes first.
+/// - Before that, a failed attempt may be made again: [`Pipeline::on_attempt_failed`] says whether and when, and
+///   [`Pipeline::on_retry`] begins the next one. The worker and the place in the bulkhead stay held all the while.
 /// - A [`Decision::Queue`] waits until an `on_finished` starts it, or until [`Pipeline::on_left_queue`]: when its
 ///   deadline passes (the client is answered by [`Rejection::QueueTimeout`]) or when the client leaves.
 #[derive(Debug)]
@@ -55,7 +60,16 @@ pub struct Pipeline<T> {
     pool: Pool<T, Pass>,
     timeout: Option<Duration>,
     routes: Routes,
+    /// By route.
+    retries: Vec<Option<RouteRetry>>,
     upstreams: Vec<UpstreamGuard>,
+}
+
+/// The state of a [`GatewayRetry`].
+#[derive(Debug)]
+struct RouteRetry {
+    retrier: Retrier,
+    non_idempotent: bool,
 }
 
 /// The state of an [`UpstreamPolicy`].
@@ -73,6 +87,9 @@ pub struct Pass {
     route: RouteId,
     upstream: UpstreamId,
     permit: Option<Permit>,
+    idempotent: bool,
+    retries: RetryState,
+    deadline: Option<Timestamp>,
 }
 
 /// What becomes of a request on arrival.
@@ -119,7 +136,12 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
             let policy: UpstreamPolicy = config.upstreams.get(upstream).copied().unwrap_or_default();
             UpstreamGuard { policy, in_flight: 0, breaker: policy.breaker.map(Breaker::new) }
         };
+        let retry = |route: &Route| {
+            let GatewayRetry { policy, non_idempotent } = route.retry.or(config.retry)?;
+            Some(RouteRetry { retrier: Retrier::new(policy), non_idempotent })
+        };
         Self {
+            retries: config.routes.iter().map(retry).collect(),
             admission: Admission::new(&config.limits),
             pool: Pool::new(config.pool),
             timeout: config.timeout,
@@ -131,7 +153,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     /// Decides over a request, and says what each rate limit had to say of it.
     pub fn on_request(&mut self, now: Timestamp, ticket: T, request: &Request) -> (Checks, Decision) {
         let (checks, admitted) = self.admission.on_request(now, request);
-        let decision = admitted.and_then(|route| self.enter(now, ticket, route));
+        let decision = admitted.and_then(|route| self.enter(now, ticket, route, request.idempotent));
         (checks, decision.unwrap_or_else(Decision::Reject))
     }
 
@@ -141,16 +163,51 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     ///
     /// If no request holds a worker.
     pub fn on_finished(&mut self, now: Timestamp, pass: Pass, end: End) -> Option<(T, Forward)> {
+        self.settle(now, pass, end);
         let guard = &mut self.upstreams[pass.upstream.0 as usize];
         guard.in_flight = guard.in_flight.saturating_sub(1);
-        if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
-            match end {
-                End::Settled(settlement) => breaker.on_settled(now, permit, settlement),
-                End::ClientLeft => breaker.on_released(permit),
-            }
-        }
         let (ticket, pass) = self.pool.on_release()?;
         Some((ticket, self.forward(now, pass)))
+    }
+
+    /// An attempt failed. The wait before the next one, or `None` to answer the client with this failure: then
+    /// [`Pipeline::on_finished`] is due. A wait that would outlast the deadline is not begun.
+    ///
+    /// `unit` is a uniform draw from [0, 1) of this attempt's own.
+    pub fn on_attempt_failed(
+        &mut self,
+        now: Timestamp,
+        pass: &mut Pass,
+        failure: AttemptFailure,
+        settlement: Settlement,
+        unit: f64,
+    ) -> Option<Duration> {
+        let retry = self.retries[pass.route.0 as usize].as_mut()?;
+        if !pass.idempotent && !retry.non_idempotent {
+            return None;
+        }
+        let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, None, unit)?;
+        if pass.deadline.is_some_and(|deadline| now + wait >= deadline) {
+            return None;
+        }
+        self.settle(now, *pass, End::Settled(settlement));
+        pass.permit = None;
+        Some(wait)
+    }
+
+    /// The wait is over: the next attempt is sent now, if the breaker lets it through.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::ShortCircuited`]; then [`Pipeline::on_finished`] is due.
+    pub fn on_retry(&mut self, now: Timestamp, pass: &mut Pass) -> Result<(), Rejection> {
+        pass.permit = self.permit(now, pass.upstream)?;
+        if let (Some(breaker), Some(permit)) =
+            (&mut self.upstreams[pass.upstream.0 as usize].breaker, pass.permit)
+        {
+            breaker.on_sent(now, permit);
+        }
+        Ok(())
     }
 
     /// Takes a request out of the queue.
@@ -179,13 +236,18 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     }
 
     /// The stages behind admission: breaker, bulkhead, worker.
-    fn enter(&mut self, now: Timestamp, ticket: T, route: RouteId) -> Result<Decision, Rejection> {
+    fn enter(
+        &mut self,
+        now: Timestamp,
+        ticket: T,
+        route: RouteId,
+        idempotent: bool,
+    ) -> Result<Decision, Rejection> {
         let upstream = self.routes.get(route).upstream;
+        let permit = self.permit(now, upstream)?;
+        let pass =
+            Pass { route, upstream, permit, idempotent, retries: RetryState::default(), deadline: None };
         let guard = &mut self.upstreams[upstream.0 as usize];
-        let permit = guard.breaker.as_mut().map(|breaker| breaker.on_request(now)).transpose();
-        let permit =
-            permit.map_err(|ShortCircuit { retry_after }| Rejection::ShortCircuited { retry_after })?;
-        let pass = Pass { route, upstream, permit };
         let full = guard.policy.max_in_flight.is_some_and(|most| guard.in_flight >= most.get());
         guard.in_flight += 1;
         if full {
@@ -202,6 +264,24 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         }
     }
 
+    /// Asks an upstream's breaker, if it has one.
+    fn permit(&mut self, now: Timestamp, upstream: UpstreamId) -> Result<Option<Permit>, Rejection> {
+        let breaker = self.upstreams[upstream.0 as usize].breaker.as_mut();
+        let permit = breaker.map(|breaker| breaker.on_request(now)).transpose();
+        permit.map_err(|ShortCircuit { retry_after }| Rejection::ShortCircuited { retry_after })
+    }
+
+    /// Tells an upstream's breaker how the attempt that holds a permit ended.
+    fn settle(&mut self, now: Timestamp, pass: Pass, end: End) {
+        let breaker = self.upstreams[pass.upstream.0 as usize].breaker.as_mut();
+        if let (Some(breaker), Some(permit)) = (breaker, pass.permit) {
+            match end {
+                End::Settled(settlement) => breaker.on_settled(now, permit, settlement),
+                End::ClientLeft => breaker.on_released(permit),
+            }
+        }
+    }
+
     /// A request that never got a worker leaves its place in the bulkhead, and its permit.
     fn give_back(&mut self, pass: Pass) {
         let guard = &mut self.upstreams[pass.upstream.0 as usize];
@@ -211,13 +291,17 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         }
     }
 
-    fn forward(&mut self, now: Timestamp, pass: Pass) -> Forward {
+    fn forward(&mut self, now: Timestamp, mut pass: Pass) -> Forward {
+        if let Some(retry) = &mut self.retries[pass.route.0 as usize] {
+            retry.retrier.on_request(now);
+        }
         let guard = &mut self.upstreams[pass.upstream.0 as usize];
         if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
             breaker.on_sent(now, permit);
         }
         let timeout = self.routes.get(pass.route).timeout.or(guard.policy.timeout).or(self.timeout);
         let deadline = timeout.map(|timeout| now + timeout);
+        pass.deadline = deadline;
         Forward { route: pass.route, upstream: pass.upstream, deadline, pass }
     }
 }
@@ -244,7 +328,12 @@ mod tests {
     }
 
     fn routes() -> Routes {
-        let route = |path: &str, timeout| Route { path: path.to_owned(), upstream: UpstreamId(0), timeout };
+        let route = |path: &str, timeout| Route {
+            path: path.to_owned(),
+            upstream: UpstreamId(0),
+            timeout,
+            retry: None,
+        };
         Routes::new(vec![route("/orders", None), route("/export", Some(MINUTE))]).unwrap()
     }
 
@@ -253,6 +342,7 @@ mod tests {
             peer: Peer::from(IpAddr::from([127, 0, 0, ip])),
             client: Client::from_key(KeySecret([0; 16]), key.as_bytes()),
             route: route.map(RouteId),
+            idempotent: true,
         }
     }
 
@@ -410,5 +500,58 @@ mod tests {
             };
         assert_eq!(deadline(0, 0), Some(at(2_000)));
         assert_eq!(deadline(1, 1), Some(at(60_000)));
+    }
+
+    #[test]
+    fn the_gateway_tries_again_and_keeps_its_worker_the_while() {
+        let on = crate::RetryOn { server_errors: true, ..crate::RetryOn::default() };
+        let second = Duration::from_secs(1);
+        let backoff = crate::Backoff::fixed(second, crate::Jitter::None).unwrap();
+        let policy = crate::RetryPolicy { retries: 3, on, backoff, ..Default::default() };
+        let retry = Some(GatewayRetry { policy, non_idempotent: false });
+        let breaker = BreakerConfig::new(MINUTE, 1.0, 2).ok();
+        let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
+        let mut gateway = Pipeline::new(GatewayConfig { retry, upstreams, ..config(RateLimits::default()) });
+        let (failure, settlement) = (AttemptFailure::Status(503), Settlement::ConnectionFailed);
+        let start = |gateway: &mut Pipeline<u32>, ticket, idempotent| {
+            let request = Request { idempotent, ..request(1, "a", Some(0)) };
+            match gateway.on_request(at(0), ticket, &request).1 {
+                Decision::Forward(forward) => forward.pass,
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut post = start(&mut gateway, 0, false);
+        assert_eq!(gateway.on_attempt_failed(at(0), &mut post, failure, settlement, 0.0), None);
+        gateway.on_finished(at(0), post, End::ClientLeft);
+
+        let mut pass = start(&mut gateway, 1, true);
+        assert_eq!(gateway.on_attempt_failed(at(0), &mut pass, failure, settlement, 0.0), Some(second));
+        assert_eq!(gateway.in_flight(), 1);
+        assert_eq!(gateway.on_retry(at(1_000), &mut pass), Ok(()));
+        // The second failure opens the breaker, which is asked again for the third attempt.
+        assert_eq!(gateway.on_attempt_failed(at(1_000), &mut pass, failure, settlement, 0.0), Some(second));
+        let retry_after = Duration::from_secs(9);
+        assert_eq!(gateway.on_retry(at(2_000), &mut pass), Err(Rejection::ShortCircuited { retry_after }));
+        gateway.on_finished(at(2_000), pass, End::ClientLeft);
+        assert_eq!(gateway.in_flight(), 0);
+    }
+
+    #[test]
+    fn no_retry_is_begun_that_would_outlast_the_deadline() {
+        let on = crate::RetryOn { server_errors: true, ..crate::RetryOn::default() };
+        let backoff = crate::Backoff::fixed(Duration::from_secs(2), crate::Jitter::None).unwrap();
+        let policy = crate::RetryPolicy { retries: 9, on, backoff, ..Default::default() };
+        let retry = Some(GatewayRetry { policy, non_idempotent: false });
+        let mut gateway: Pipeline<u32> =
+            Pipeline::new(GatewayConfig { retry, ..config(RateLimits::default()) });
+        let (_, decision) = gateway.on_request(at(0), 0, &request(1, "a", Some(0)));
+        let Decision::Forward(Forward { mut pass, .. }) = decision else { panic!("{decision:?}") };
+        let mut fail = |millis| {
+            let failure = AttemptFailure::Status(500);
+            gateway.on_attempt_failed(at(millis), &mut pass, failure, Settlement::ConnectionFailed, 0.0)
+        };
+        // The timeout is 5 s.
+        assert_eq!(fail(2_999), Some(Duration::from_secs(2)));
+        assert_eq!(fail(3_000), None);
     }
 }

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::RetryPolicy;
+
 /// A route by its place in [`Routes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct RouteId(pub u32);
@@ -11,7 +13,7 @@ pub struct RouteId(pub u32);
 pub struct UpstreamId(pub u32);
 
 /// Where requests below a path go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Route {
     /// The path served, with everything below it: `/orders` serves `/orders/42` too, but not `/ordersmith`.
     pub path: String,
@@ -19,10 +21,22 @@ pub struct Route {
     pub upstream: UpstreamId,
     /// From the moment a worker is taken until the answer is whole; `None` for as long as it takes.
     pub timeout: Option<Duration>,
+    /// When the gateway tries again; goes before the gateway's own.
+    pub retry: Option<GatewayRetry>,
+}
+
+/// When the gateway tries again by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct GatewayRetry {
+    /// The policy.
+    pub policy: RetryPolicy,
+    /// Tries requests again that are not idempotent too (RFC 9110, 9.2.2), which may have been carried out although no
+    /// answer came.
+    pub non_idempotent: bool,
 }
 
 /// The routing table: the longest path that matches wins, whole segments only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routes {
     routes: Vec<Route>,
 }
@@ -92,7 +106,7 @@ mod tests {
     use super::*;
 
     fn route(path: &str) -> Route {
-        Route { path: path.to_owned(), upstream: UpstreamId(0), timeout: None }
+        Route { path: path.to_owned(), upstream: UpstreamId(0), timeout: None, retry: None }
     }
 
     #[test]

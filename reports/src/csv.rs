@@ -10,12 +10,16 @@
 
 use csv::Writer;
 
-use crate::{Distribution, ExperimentResult, Outcome, RunResult, Summary, Value, text};
+use crate::{Distribution, ExperimentResult, HarmCount, Outcome, RunResult, Summary, Value, text};
 
 /// `variant,seed,kind,name,measure,value`: every number of every run but those over time.
 ///
 /// `kind` is what `name` is a name of: `population`, `route`, `upstream`, `limit` or `station`; `overall` (all
-/// populations but hostile ones) and `run` (all populations) have no name.
+/// populations but hostile ones), `run` (all populations) and `harm` (what the faults did, against the run without them)
+/// have no name; a `breaker` is named by its upstream.
+///
+/// What was hurt and how many were compared are the measures `…_hurt` and `…_total` of `harm`, of each route and of each
+/// population; `recovered` and `contained` are 1 or 0, and their times have a row where they are 1.
 pub fn summary_csv(result: &ExperimentResult) -> String {
     let mut table = Table::new(&["variant", "seed", "kind", "name", "measure", "value"]);
     for (variant, run) in runs(result) {
@@ -35,6 +39,7 @@ pub fn summary_csv(result: &ExperimentResult) -> String {
             rows.of("upstream", &upstream.name).summary(&upstream.summary);
         }
         limits_and_stations(&mut rows, run);
+        harm_and_breakers(&mut rows, run);
     }
     table.finish()
 }
@@ -42,6 +47,7 @@ pub fn summary_csv(result: &ExperimentResult) -> String {
 /// `variant,seed,kind,name,series,second,value`: every time series of every run, one row per second, the first of which
 /// is 0 and begins with the scenario.
 ///
+/// Series of `harm` are `collateral_hurt` and `direct_hurt`, by the second in which a request was meant to be sent.
 /// Series of a `population` are `offered`, `served` and `good`, by the second in which a request was meant to be sent,
 /// and `admitted`, by the second in which it came; of a `limit`, `admitted` and `rejected`; of a `station`, `in_flight`
 /// and `queued`, each the most within the second.
@@ -65,6 +71,13 @@ pub fn series_csv(result: &ExperimentResult) -> String {
             let served = [("served", &*population.served_per_s), ("good", &*population.good_per_s)];
             series("population", &population.name, served);
         }
+        if let Some(harm) = &run.harm {
+            let both = [
+                ("collateral_hurt", &*harm.collateral_hurt_per_s),
+                ("direct_hurt", &*harm.direct_hurt_per_s),
+            ];
+            series("harm", "", both);
+        }
         for limit in &run.limits {
             let both = [("admitted", &*limit.admitted_per_s), ("rejected", &*limit.rejected_per_s)];
             series("limit", &limit.scope, both);
@@ -72,6 +85,26 @@ pub fn series_csv(result: &ExperimentResult) -> String {
         for station in &run.stations {
             let both = [("in_flight", &*station.in_flight_per_s), ("queued", &*station.queued_per_s)];
             series("station", &station.name, both);
+        }
+    }
+    table.finish()
+}
+
+/// `variant,seed,breaker,change,at_us,to,settled,failures`: every change of every circuit breaker.
+///
+/// `change` counts those of a breaker from 0; `to` is `closed`, `open` or `half-open`, from `at_us` on.
+pub fn breakers_csv(result: &ExperimentResult) -> String {
+    let mut table =
+        Table::new(&["variant", "seed", "breaker", "change", "at_us", "to", "settled", "failures"]);
+    for (variant, run) in runs(result) {
+        for breaker in &run.breakers {
+            for (number, change) in breaker.changes.iter().enumerate() {
+                let numbers = [run.seed, number as u64, change.at_us, change.settled, change.failures]
+                    .map(|n| n.to_string());
+                let [seed, number, at_us, settled, failures] = &numbers;
+                let (name, to) = (plain(&breaker.name), plain(&change.to));
+                table.row(&[&variant, seed, &name, number, at_us, &to, settled, failures]);
+            }
         }
     }
     table.finish()
@@ -134,6 +167,39 @@ fn limits_and_stations(rows: &mut Rows, run: &RunResult) {
     }
 }
 
+fn harm_and_breakers(rows: &mut Rows, run: &RunResult) {
+    if let Some(harm) = &run.harm {
+        let mut of = rows.of("harm", "");
+        of.number("first_fault_us", harm.first_fault_us);
+        of.number("last_fault_end_us", harm.last_fault_end_us);
+        of.hurt("collateral", harm.collateral);
+        of.some("blast_radius", harm.collateral.share());
+        of.hurt("direct", harm.direct);
+        of.some("direct_damage", harm.direct.share());
+        of.number("contained", u8::from(harm.containment_us.is_some()));
+        of.some("containment_us", harm.containment_us);
+        of.number("recovered", u8::from(harm.recovery_us.is_some()));
+        of.some("recovery_us", harm.recovery_us);
+        for route in &harm.routes {
+            rows.of("route", &route.name)
+                .hurt(if route.direct { "direct" } else { "collateral" }, route.requests);
+        }
+        for population in &harm.populations {
+            let mut of = rows.of("population", &population.name);
+            of.hurt("collateral", population.collateral);
+            of.hurt("direct", population.direct);
+            of.hurt("identities", population.identities);
+        }
+    }
+    for breaker in &run.breakers {
+        let times = |to: &'static str| breaker.changes.iter().filter(move |change| change.to == to);
+        let mut of = rows.of("breaker", &breaker.name);
+        of.number("opened", times("open").count());
+        of.some("first_opened_us", times("open").next().map(|change| change.at_us));
+        of.some("last_closed_us", times("closed").next_back().map(|change| change.at_us));
+    }
+}
+
 /// The rows about one thing in one run.
 struct Rows<'a> {
     table: &'a mut Table,
@@ -157,6 +223,11 @@ impl Rows<'_> {
         if let Some(value) = value {
             self.number(measure, value);
         }
+    }
+
+    fn hurt(&mut self, whose: &str, count: HarmCount) {
+        self.number(&format!("{whose}_hurt"), count.hurt);
+        self.number(&format!("{whose}_total"), count.total);
     }
 
     /// Outcomes that did not occur are rows too: a zero was counted.
@@ -247,11 +318,36 @@ mod tests {
     }
 
     #[test]
+    fn an_incident_is_rows_and_never_is_no_number() {
+        let result = testing::incident();
+        let table = read(&summary_csv(&result));
+        let told = |variant, kind, name, measure| value(&table, [variant, "902", kind, name, measure]);
+        assert_eq!(told("quickstart", "harm", "", "collateral_hurt").unwrap(), "1676");
+        assert!(told("quickstart", "harm", "", "blast_radius").unwrap().starts_with("0.188"));
+        assert_eq!(told("quickstart", "harm", "", "recovered").unwrap(), "0");
+        assert_eq!(told("quickstart", "harm", "", "recovery_us"), None);
+        assert_eq!(told("timeout", "harm", "", "recovery_us").unwrap(), "22000000");
+        assert_eq!(told("breaker", "route", "/checkout", "direct_hurt").unwrap(), "14283");
+        assert_eq!(told("breaker", "population", "members", "identities_total").unwrap(), "800");
+        assert_eq!(told("breaker", "breaker", "checkout", "opened").unwrap(), "2");
+        assert_eq!(told("breaker", "breaker", "checkout", "last_closed_us").unwrap(), "93073746");
+        assert_eq!(told("recommended", "breaker", "checkout→payments", "last_closed_us"), None);
+        assert_eq!(
+            breakers_csv(&result).lines().nth(1),
+            Some("breaker,902,catalog,0,36061232,open,5929,2965")
+        );
+        assert!(series_csv(&result).contains("\nquickstart,902,harm,,collateral_hurt,30,46\n"));
+    }
+
+    #[test]
     fn a_key_occurs_once() {
-        for result in [testing::window_boundary(), testing::three_seeds()] {
-            for (table, key) in
-                [(summary_csv(&result), 5), (series_csv(&result), 6), (expectations_csv(&result), 3)]
-            {
+        for result in [testing::window_boundary(), testing::three_seeds(), testing::incident()] {
+            for (table, key) in [
+                (summary_csv(&result), 5),
+                (series_csv(&result), 6),
+                (breakers_csv(&result), 4),
+                (expectations_csv(&result), 3),
+            ] {
                 let mut keys: Vec<Vec<String>> =
                     read(&table).into_iter().map(|row| row[..key].to_vec()).collect();
                 let all = keys.len();
@@ -296,7 +392,9 @@ mod tests {
         let mut results = testing::odd();
         results.extend([testing::hostile(), testing::nothing_happened()]);
         for result in results {
-            for table in [summary_csv(&result), series_csv(&result), expectations_csv(&result)] {
+            for table in
+                [summary_csv(&result), series_csv(&result), breakers_csv(&result), expectations_csv(&result)]
+            {
                 assert_eq!(read(&table).len(), table.lines().count());
                 assert!(!table.contains(['\0', '\r', '\u{1b}']));
             }

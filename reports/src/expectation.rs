@@ -1,3 +1,4 @@
+use std::cmp::Ordering;
 use std::time::Duration;
 
 use crate::{Measure, Recording, Value};
@@ -39,6 +40,8 @@ pub enum Bound {
     Duration(Duration),
     /// For rates, per second.
     RatePerS(f64),
+    /// For what may not come; later than any time.
+    Never,
 }
 
 impl Expectation {
@@ -65,6 +68,9 @@ impl Comparison {
             (Value::DurationUs(measured), Bound::Duration(bound)) => {
                 Some(Duration::from_micros(measured).cmp(&bound))
             }
+            (Value::Never, Bound::Duration(_)) => Some(Ordering::Greater),
+            (Value::Never, Bound::Never) => Some(Ordering::Equal),
+            (Value::DurationUs(_), Bound::Never) => Some(Ordering::Less),
             _ => None,
         };
         order.is_some_and(|order| match self {
@@ -97,6 +103,10 @@ mod tests {
             (Value::Share(0.5), AtLeast, Bound::Number(0.1), false),
             (Value::NotObserved, Less, Bound::Number(1e9), false),
             (Value::Never, Less, ms(100), false),
+            (Value::Never, Greater, ms(100), true),
+            (Value::Never, Equal, Bound::Never, true),
+            (Value::DurationUs(1), Less, Bound::Never, true),
+            (Value::DurationUs(1), Equal, Bound::Never, false),
         ] {
             assert_eq!(comparison.holds(measured, bound), holds, "{measured:?} {comparison:?} {bound:?}");
         }

@@ -19,6 +19,10 @@ pub(crate) enum Dimension {
     DurationUs,
     /// Events per second; the unit stands in the column's heading.
     RatePerS,
+    /// Microseconds until something came about; infinite where it never did.
+    UntilUs,
+    /// How many times as many, written with two decimals.
+    Ratio,
 }
 
 impl Dimension {
@@ -27,8 +31,11 @@ impl Dimension {
         match self {
             Self::Count => quantity(value),
             Self::Share => share(value),
-            Self::DurationUs => latency(value),
             Self::RatePerS => rate(value),
+            Self::UntilUs if value == f64::INFINITY => "never".to_owned(),
+            Self::DurationUs | Self::UntilUs => latency(value),
+            Self::Ratio if value.is_finite() => format!("{value:.2}"),
+            Self::Ratio => "–".to_owned(),
         }
     }
 }
@@ -245,6 +252,15 @@ mod tests {
     }
 
     #[test]
+    fn what_never_came_about_says_so() {
+        assert_eq!(
+            [0.0, 22e6, f64::INFINITY].map(|us| Dimension::UntilUs.show(us)),
+            ["0 s", "22 s", "never"]
+        );
+        assert_eq!([1.0, 1.182, 64.0].map(|times| Dimension::Ratio.show(times)), ["1.00", "1.18", "64.00"]);
+    }
+
+    #[test]
     fn a_value_that_failed_is_not_rounded_onto_its_bound() {
         assert_eq!(measured(Value::DurationUs(100_031), true), "100 ms");
         assert_eq!(measured(Value::DurationUs(100_031), false), "100.031 ms");
@@ -267,7 +283,14 @@ mod tests {
     #[test]
     fn numbers_beyond_reason_are_shown_and_do_not_panic() {
         for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -1.0, 1e300] {
-            for unit in [Dimension::Count, Dimension::Share, Dimension::DurationUs, Dimension::RatePerS] {
+            for unit in [
+                Dimension::Count,
+                Dimension::Share,
+                Dimension::DurationUs,
+                Dimension::RatePerS,
+                Dimension::UntilUs,
+                Dimension::Ratio,
+            ] {
                 assert!(!unit.show(odd).is_empty());
             }
         }

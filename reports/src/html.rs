@@ -7,12 +7,14 @@
 use askama::Template;
 
 use crate::{
-    Distribution, ExperimentResult, RunResult, VariantResult,
+    AFTERMATH, Distribution, ExperimentResult, RunResult, VariantResult,
     breakdown::{Breakdown, breakdowns},
+    breaker_changes::{BreakerGroup, breaker_changes},
     chart::{ChartError, LatencyChart, LoadChart, latency_chart, load_chart, seconds_per_step},
     differences::{Difference, differences},
     facts::facts,
     format::{self, Clock},
+    matrix::{Matrix, matrices},
     side_by_side::{Mark, SideBySide, notes, runs},
     terminal::{engine, seeds, seeds_note},
     text,
@@ -54,6 +56,11 @@ pub fn html_report(result: &ExperimentResult, command: &str) -> Result<String, H
         notes: notes(result),
         comparison: SideBySide::of(result),
         differences: differences(result),
+        matrices: matrices(result),
+        breakers: breaker_changes(result),
+        drawn_note: drawn_note(result),
+        aftermath: format::span(AFTERMATH.as_micros() as f64),
+        has_faults: drawn(result).any(|(_, run)| faults(run).is_some()),
         load_note: load_note(result),
         load: load_figures(result)?,
         latency_note: latency_note(result),
@@ -82,6 +89,11 @@ struct Page {
     notes: Vec<String>,
     comparison: SideBySide,
     differences: Vec<Difference>,
+    matrices: Vec<Matrix>,
+    breakers: Vec<BreakerGroup>,
+    drawn_note: String,
+    aftermath: String,
+    has_faults: bool,
     load_note: String,
     load: Vec<Figure>,
     latency_note: String,
@@ -118,6 +130,12 @@ fn load_series(run: &RunResult) -> [Vec<u64>; 2] {
     [sum(offered), sum(admitted)]
 }
 
+/// From the first fault to the end of the last, seconds from the start.
+fn faults(run: &RunResult) -> Option<(f64, f64)> {
+    let harm = run.harm.as_ref()?;
+    Some((harm.first_fault_us as f64 / 1e6, harm.last_fault_end_us as f64 / 1e6))
+}
+
 fn seconds(result: &ExperimentResult) -> usize {
     let series = runs(result).flat_map(|run| &run.populations);
     series
@@ -134,34 +152,41 @@ fn load_note(result: &ExperimentResult) -> String {
             format::span(seconds as f64 * 1e6)
         ),
     };
+    let faults = if drawn(result).any(|(_, run)| faults(run).is_some()) {
+        " The band goes from the first fault's start to the last one's end."
+    } else {
+        ""
+    };
     format!(
         "Requests per second on the scenario's clock, UTC, all populations. Offered is counted by the intended time; \
-         admitted are attempts that passed every rate limit.{each}{}",
+         admitted are attempts that passed every rate limit.{each}{faults}{}",
         drawn_note(result)
     )
 }
 
 fn load_figures(result: &ExperimentResult) -> Result<Vec<Figure>, ChartError> {
-    let series: Vec<(String, [Vec<u64>; 2])> =
-        drawn(result).map(|(name, run)| (name, load_series(run))).collect();
-    let top = series.iter().flat_map(|(_, both)| both).flatten().copied().max().unwrap_or(0);
+    let series: Vec<(String, &RunResult, [Vec<u64>; 2])> =
+        drawn(result).map(|(name, run)| (name, run, load_series(run))).collect();
+    let top = series.iter().flat_map(|(_, _, both)| both).flatten().copied().max().unwrap_or(0);
     let seconds = seconds(result);
     if seconds == 0 {
         return Ok(Vec::new());
     }
-    let figure = |(place, (name, [offered, admitted])): (usize, &(String, [Vec<u64>; 2]))| {
-        let svg = load_chart(&LoadChart {
-            id: format!("load-{place}"),
-            variant: name,
-            clock: Clock::of(&result.scenario),
-            offered,
-            admitted,
-            seconds,
-            top,
-            seconds_per_step: seconds_per_step(seconds, COLUMNS),
-        })?;
-        Ok(Figure { caption: name.clone(), svg })
-    };
+    let figure =
+        |(place, (name, run, [offered, admitted])): (usize, &(String, &RunResult, [Vec<u64>; 2]))| {
+            let svg = load_chart(&LoadChart {
+                id: format!("load-{place}"),
+                variant: name,
+                clock: Clock::of(&result.scenario),
+                offered,
+                admitted,
+                faults: faults(run),
+                seconds,
+                top,
+                seconds_per_step: seconds_per_step(seconds, COLUMNS),
+            })?;
+            Ok(Figure { caption: name.clone(), svg })
+        };
     series.iter().enumerate().map(figure).collect()
 }
 
@@ -274,6 +299,7 @@ mod tests {
             testing::three_seeds(),
             testing::hostile(),
             testing::nothing_happened(),
+            testing::incident(),
         ]);
         for result in results {
             let page = report(&result);
@@ -303,6 +329,26 @@ mod tests {
         assert!(page.contains("tuesday run window-boundary"));
         assert!(page.contains("duration = &#34;2m&#34;"));
         assert_eq!(page.matches("<svg").count(), 4 + 3);
+    }
+
+    #[test]
+    fn an_incident_is_shown_by_whom_it_hurt_and_by_the_breakers() {
+        let page = report(&testing::incident());
+        for shown in [
+            "<td class=\"hurt-3\">18.8%<span class=\"note\">1,676 of 8,905</span></td>",
+            "<td class=\"hurt-0\">0%<span class=\"note\">0 of 8,905</span></td>",
+            "direct: depends on what failed",
+            "checkout→payments",
+            "<td>09:00:47</td><td>17.5 s</td>",
+            "class=\"fill faults\"",
+            "The band goes from",
+        ] {
+            assert!(page.contains(shown), "{shown}");
+        }
+        let without = report(&testing::window_boundary());
+        for absent in ["id=\"blast-radius\"", "id=\"breakers\"", "The band goes from"] {
+            assert!(!without.contains(absent), "{absent}");
+        }
     }
 
     #[test]

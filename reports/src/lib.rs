@@ -4,22 +4,26 @@
 //! experiment stand together in an [`ExperimentResult`], from which everything else is drawn: for people the
 //! [terminal's summary](terminal_summary), the [HTML report](html_report) and the [summary of a CI
 //! job](markdown_summary); for programs [`result.json`](to_json) with its [schema](result_schema), [`JUnit`
-//! XML](junit_xml) and CSV ([summary](summary_csv), [series](series_csv), [expectations](expectations_csv)).
+//! XML](junit_xml) and CSV ([summary](summary_csv), [series](series_csv), [breakers](breakers_csv),
+//! [expectations](expectations_csv)).
 //!
 //! `reports` knows neither gateway nor simulator and never runs a simulation: whoever runs one maps its events
 //! onto the words of this crate.
 
 mod breakdown;
+mod breaker_changes;
 mod chart;
 mod csv;
 mod differences;
 mod expectation;
 mod facts;
 mod format;
+mod harm;
 mod html;
 mod json;
 mod junit;
 mod markdown;
+mod matrix;
 mod measure;
 mod outcome;
 mod peak;
@@ -36,22 +40,26 @@ mod testing;
 mod text;
 mod verdict;
 
-pub use self::csv::{expectations_csv, series_csv, summary_csv};
+pub use self::csv::{breakers_csv, expectations_csv, series_csv, summary_csv};
 pub use chart::ChartError;
 pub use expectation::{Bound, Comparison, Expectation};
 pub use facts::facts;
+pub use harm::{AFTERMATH, Harm, HarmCount, HarmLayout, HarmRecorder, Pair};
 pub use html::{HtmlError, html_report};
 pub use json::{JsonError, from_json, to_json};
 pub use junit::junit_xml;
 pub use markdown::markdown_summary;
-pub use measure::{Measure, Selector, StationId, Statistic, Unit};
+pub use measure::{BreakerId, Measure, Selector, StationId, Statistic, Unit};
 pub use outcome::Outcome;
-pub use recorder::{Finished, Layout, LimitLayout, PopulationLayout, Recorder, RouteLayout, StationLayout};
+pub use recorder::{
+    BreakerChange, Finished, Layout, LimitLayout, PopulationLayout, Recorder, RouteLayout, StationLayout,
+};
 pub use recording::Recording;
 pub use result::{
-    Bucket, Distribution, Engine, ExpectationCheck, ExpectationResult, ExperimentResult, LimitResult,
-    NamedSummary, Peak, Percentile, PopulationResult, RunResult, ScenarioSummary, Setting, StationResult,
-    Summary, VERSION, Value, VariantResult,
+    BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck, ExpectationResult,
+    ExperimentResult, HarmResult, LimitResult, NamedSummary, Peak, Percentile, PopulationHarm,
+    PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting, StationResult, Summary, VERSION, Value,
+    VariantResult,
 };
 pub use schema::result_schema;
 pub use terminal::terminal_summary;

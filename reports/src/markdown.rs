@@ -16,6 +16,7 @@ use crate::{
     differences::differences,
     facts::facts,
     format::{self, Clock},
+    matrix::{self, Matrix, matrices},
     side_by_side::{Cell, Mark, SideBySide, notes},
     terminal::{engine, seeds, seeds_note},
     text,
@@ -154,6 +155,7 @@ fn details(page: &mut Page, result: &ExperimentResult) {
         }
         details.push(("What differs between the variants", table.text()));
     }
+    details.extend(matrices(result).iter().map(|matrix| (matrix.title, harm(matrix, result))));
     details.extend(breakdowns(result).iter().map(|table| (table.title, breakdown(table))));
     let mut left_out = Vec::new();
     for (title, content) in details {
@@ -166,6 +168,24 @@ fn details(page: &mut Page, result: &ExperimentResult) {
     if !left_out.is_empty() {
         page.block(&format!("Too long to stand here, see the report: {}.", text::list(&left_out)));
     }
+}
+
+fn harm(matrix: &Matrix, result: &ExperimentResult) -> String {
+    let mut table = MarkdownTable::new(matrix.head);
+    for variant in &result.variants {
+        table.column(&text::name(&variant.name), true);
+    }
+    let hurt = |cell: &Option<matrix::Cell>| {
+        cell.as_ref().map_or_else(
+            || "–".to_owned(),
+            |cell| format!("{}<br><sub>{}</sub>", number(&cell.share), number(&cell.count)),
+        )
+    };
+    for row in &matrix.rows {
+        let name = format!("{}<br><sub>{}</sub>", cell_text(&row.name), row.note);
+        table.row(name, row.cells.iter().map(hurt));
+    }
+    table.text()
 }
 
 fn breakdown(breakdown: &Breakdown) -> String {
@@ -313,6 +333,11 @@ mod tests {
     #[test]
     fn three_seeds_of_which_one_failed() {
         insta::assert_snapshot!(markdown_summary(&testing::three_seeds()));
+    }
+
+    #[test]
+    fn an_incident() {
+        insta::assert_snapshot!(markdown_summary(&testing::incident()));
     }
 
     #[test]

@@ -31,6 +31,27 @@ pub enum Measure {
     Admitted(String),
     /// Most that a limit let through in any window of that length, in the bucket it let most through.
     PeakAdmitted(String, Duration),
+    /// When a breaker first opened, from the scenario's start.
+    BreakerOpenedAt(BreakerId),
+    /// When a breaker last closed, from the scenario's start.
+    BreakerClosedAt(BreakerId),
+    /// Collateral hurt ÷ collateral total, from the first fault to a minute after the last.
+    BlastRadius(Selector),
+    /// The same of the routes that depend on a faulted upstream.
+    DirectDamage(Selector),
+    /// From the first fault until collateral hurt stays at or below 1%.
+    ContainmentTime(Selector),
+    /// From the last fault's end until goodput is 99% of the control's.
+    RecoveryTime(Selector),
+}
+
+/// A circuit breaker: whose, and in front of which upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BreakerId {
+    /// A service, by number; `None` for the gateway.
+    pub service: Option<usize>,
+    /// The upstream, by number.
+    pub upstream: usize,
 }
 
 /// Whose requests are meant. Only [`Selector::Population`] reaches those of hostile populations.
@@ -90,6 +111,8 @@ pub enum Unit {
     Share,
     /// A time.
     Duration,
+    /// A time, or that it never came.
+    DurationOrNever,
     /// Events per time.
     Rate,
 }
@@ -104,7 +127,13 @@ impl Measure {
             | Self::Admitted(_)
             | Self::PeakAdmitted(..) => Unit::Count,
             Self::Served(_) | Self::Rejected(..) => Unit::Requests,
-            Self::SuccessRate(_) | Self::Utilization(_) => Unit::Share,
+            Self::SuccessRate(_) | Self::Utilization(_) | Self::BlastRadius(_) | Self::DirectDamage(_) => {
+                Unit::Share
+            }
+            Self::BreakerOpenedAt(_)
+            | Self::BreakerClosedAt(_)
+            | Self::ContainmentTime(_)
+            | Self::RecoveryTime(_) => Unit::DurationOrNever,
             Self::Goodput(_) => Unit::Rate,
             Self::Latency(..) | Self::Wait(..) => Unit::Duration,
             Self::Amplification(_) => Unit::Number,

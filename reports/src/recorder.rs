@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use fixedbitset::FixedBitSet;
 use hdrhistogram::Histogram;
 
 use crate::peak::PeakCounter;
@@ -25,6 +26,8 @@ pub struct Layout {
     pub upstreams: Vec<StationLayout>,
     /// The gateway's rate limits that are on, in the order a request meets them.
     pub limits: Vec<LimitLayout>,
+    /// Whether to keep a bit for each request, so that a run can be compared with its control pair by pair.
+    pub keeps_pairs: bool,
 }
 
 /// A population of clients.
@@ -43,6 +46,8 @@ pub struct RouteLayout {
     pub path: String,
     /// Its upstream, by number.
     pub upstream: usize,
+    /// All upstreams that a request on it may come to, directly or through calls, by number.
+    pub reaches: Vec<usize>,
 }
 
 /// A place with workers and a queue.
@@ -90,6 +95,9 @@ pub struct Recorder {
     pub(crate) queue_timeouts: u64,
     /// Attempts that reached each upstream.
     pub(crate) attempts: Vec<u64>,
+    /// By population: whether each request was good; empty unless pairs are kept.
+    pub(crate) good: Vec<FixedBitSet>,
+    pub(crate) breakers: Vec<BreakerChange>,
 }
 
 /// The end of a logical request.
@@ -107,6 +115,26 @@ pub struct Finished {
     pub outcome: Outcome,
     /// Whether any attempt of it reached an upstream; only then has it a latency.
     pub reached_upstream: bool,
+    /// Its place among the requests of an open-loop population, which is the same in control and incident; `None` for
+    /// closed-loop users, whose requests depend on the answers before them.
+    pub index: Option<u64>,
+}
+
+/// A circuit breaker changed its condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerChange {
+    /// The service that it belongs to, by number; `None` for the gateway.
+    pub service: Option<usize>,
+    /// The upstream that it stands before, by number.
+    pub upstream: usize,
+    /// When.
+    pub at: Duration,
+    /// `closed`, `open` or `half-open`, from then on.
+    pub to: &'static str,
+    /// What had settled, of the window or of the probes.
+    pub settled: u64,
+    /// Failures among them.
+    pub failures: u64,
 }
 
 /// Population × route: the smallest group that anything is asked of.
@@ -175,6 +203,8 @@ impl Recorder {
             stations: (0..=layout.upstreams.len()).map(station).collect(),
             queue_timeouts: 0,
             attempts: vec![0; layout.upstreams.len()],
+            good: vec![FixedBitSet::new(); layout.populations.len()],
+            breakers: Vec::new(),
             layout,
         }
     }
@@ -239,7 +269,7 @@ impl Recorder {
 
     /// A logical request ended.
     pub fn on_finished(&mut self, finished: Finished) {
-        let Finished { population, route, intended, at, outcome, reached_upstream } = finished;
+        let Finished { population, route, intended, at, outcome, reached_upstream, index } = finished;
         let latency = at.saturating_sub(intended);
         let served = outcome == Outcome::Served;
         let good = served && latency <= self.layout.slo_latency;
@@ -255,6 +285,16 @@ impl Recorder {
         }
         if good {
             series.good.add(intended);
+        }
+        if let Some(index) = index.filter(|_| good && self.layout.keeps_pairs) {
+            self.good[population].grow_and_insert(index as usize);
+        }
+    }
+
+    /// A circuit breaker changed its condition. The first ten thousand changes are kept.
+    pub fn on_breaker(&mut self, change: BreakerChange) {
+        if self.breakers.len() < MOST_CHANGES {
+            self.breakers.push(change);
         }
     }
 
@@ -275,6 +315,8 @@ impl Recorder {
         })
     }
 }
+
+const MOST_CHANGES: usize = 10_000;
 
 /// Microseconds from 1 µs to an hour, to three significant digits.
 pub(crate) fn new_histogram() -> Histogram<u64> {

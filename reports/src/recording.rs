@@ -4,15 +4,18 @@ use hdrhistogram::Histogram;
 
 use crate::recorder::{Cell, LimitRecord, Recorder, StationRecord, new_histogram, outcome_counts};
 use crate::{
-    Bucket, Distribution, Layout, LimitLayout, LimitResult, Measure, NamedSummary, Outcome, Peak, Percentile,
-    PopulationResult, RunResult, Selector, StationId, StationLayout, StationResult, Statistic, Summary,
-    Value,
+    BreakerChange, BreakerChangeResult, BreakerId, BreakerResult, Bucket, Distribution, Harm, HarmCount,
+    HarmResult, Layout, LimitLayout, LimitResult, Measure, NamedSummary, Outcome, Peak, Percentile,
+    PopulationHarm, PopulationResult, RouteHarm, RunResult, Selector, StationId, StationLayout,
+    StationResult, Statistic, Summary, Value,
 };
 
 /// The closed record of one run: it answers measures and becomes a [`RunResult`].
 #[derive(Debug)]
 pub struct Recording {
     recorder: Recorder,
+    /// For each selection that was compared with the control.
+    harm: Vec<(Selector, Harm)>,
 }
 
 /// The requests that a selector means, added up.
@@ -25,7 +28,7 @@ struct Selection {
 
 impl Recording {
     pub(crate) fn new(recorder: Recorder) -> Self {
-        Self { recorder }
+        Self { recorder, harm: Vec::new() }
     }
 
     /// What was measured.
@@ -51,6 +54,14 @@ impl Recording {
                 Value::Count(fullest(limit).map_or(0, |(_, most)| most))
             }),
             Measure::PeakAdmitted(scope, window) => self.peak_admitted(scope, *window),
+            Measure::BreakerOpenedAt(breaker) => self.breaker_at(*breaker, "open", |changes| changes.next()),
+            Measure::BreakerClosedAt(breaker) => {
+                self.breaker_at(*breaker, "closed", |changes| changes.last())
+            }
+            Measure::BlastRadius(selector) => self.harm_share(*selector, |harm| harm.collateral),
+            Measure::DirectDamage(selector) => self.harm_share(*selector, |harm| harm.direct),
+            Measure::ContainmentTime(selector) => self.harm_time(*selector, |harm| harm.containment),
+            Measure::RecoveryTime(selector) => self.harm_time(*selector, |harm| harm.recovery),
         }
     }
 
@@ -61,6 +72,50 @@ impl Recording {
             Measure::Rejected(outcome, selector) => self.share(*outcome, *selector),
             _ => self.measure(measure),
         }
+    }
+
+    /// Whether request number `index` of an open-loop population was good; false where pairs are not kept.
+    pub fn was_good(&self, population: usize, index: u64) -> bool {
+        self.recorder.good[population].contains(index as usize)
+    }
+
+    /// Good requests of a population by intended second.
+    pub fn good_per_s(&self, population: usize) -> &[u32] {
+        self.recorder.populations[population].good.points()
+    }
+
+    /// Adds what comparing a selection with the control came to.
+    pub fn add_harm(&mut self, selector: Selector, harm: Harm) {
+        self.harm.push((selector, harm));
+    }
+
+    fn harm_of(&self, selector: Selector) -> Option<&Harm> {
+        self.harm.iter().find(|(compared, _)| *compared == selector).map(|(_, harm)| harm)
+    }
+
+    fn harm_share(&self, selector: Selector, count: impl Fn(&Harm) -> HarmCount) -> Value {
+        let share = self.harm_of(selector).and_then(|harm| count(harm).share());
+        share.map_or(Value::NotObserved, Value::Share)
+    }
+
+    fn harm_time(&self, selector: Selector, time: impl Fn(&Harm) -> Option<Duration>) -> Value {
+        let time = self.harm_of(selector).map(time);
+        time.map_or(Value::NotObserved, |time| {
+            time.map_or(Value::Never, |time| Value::DurationUs(micros(time)))
+        })
+    }
+
+    fn breaker_at<'r>(
+        &'r self,
+        breaker: BreakerId,
+        to: &str,
+        pick: impl Fn(&mut dyn Iterator<Item = &'r BreakerChange>) -> Option<&'r BreakerChange>,
+    ) -> Value {
+        let of_breaker = |change: &&BreakerChange| {
+            change.to == to && change.service == breaker.service && change.upstream == breaker.upstream
+        };
+        let change = pick(&mut self.recorder.breakers.iter().filter(of_breaker));
+        change.map_or(Value::Never, |change| Value::DurationUs(micros(change.at)))
     }
 
     /// The result of the run under `seed`. `bucket_name` tells the name of a bucket from the place of its limit in
@@ -79,6 +134,9 @@ impl Recording {
             (0..layout.populations.len()).map(|place| summary(Selector::Population(place))).collect();
         let attempts = self.attempts(None);
         let amplification = ratio(attempts, self.requests(None)).unwrap_or(0.0);
+
+        let harm = self.harm_of(Selector::Everybody).map(|harm| harm_result(layout, harm));
+        let breakers = breaker_results(layout, &self.recorder.breakers);
 
         let Recorder { layout, populations: series, limits, stations, queue_timeouts, .. } = self.recorder;
         let populations = layout.populations.iter().zip(populations).zip(series);
@@ -108,6 +166,8 @@ impl Recording {
             stations: stations.collect(),
             attempts,
             amplification,
+            harm,
+            breakers,
         }
     }
 
@@ -180,7 +240,8 @@ impl Recording {
     /// Logical requests, hostile ones too, for one upstream or any.
     fn requests(&self, upstream: Option<usize>) -> u64 {
         let routes = &self.layout().routes;
-        let of_upstream = |route: usize| upstream.is_none_or(|upstream| routes[route].upstream == upstream);
+        let of_upstream =
+            |route: usize| upstream.is_none_or(|upstream| routes[route].reaches.contains(&upstream));
         self.cells().filter(|(_, route, _)| of_upstream(*route)).map(|(_, _, cell)| cell.offered).sum()
     }
 
@@ -298,6 +359,64 @@ fn station_result(
         in_flight_per_s,
         queued_per_s,
     }
+}
+
+fn harm_result(layout: &Layout, harm: &Harm) -> HarmResult {
+    let routes = layout.routes.len();
+    let sum = |cells: &mut dyn Iterator<Item = &HarmCount>| {
+        let mut sum = HarmCount::default();
+        cells.for_each(|cell| sum.add(*cell));
+        sum
+    };
+    let by_route =
+        layout.routes.iter().zip(&harm.depends).enumerate().map(|(route, (layout, direct))| RouteHarm {
+            name: layout.path.clone(),
+            direct: *direct,
+            requests: sum(&mut harm.cells.iter().skip(route).step_by(routes)),
+        });
+    let populations = layout.populations.iter().zip(harm.cells.chunks(routes.max(1))).zip(&harm.identities);
+    let by_population = populations.map(|((layout, cells), identities)| {
+        let of = |direct: bool| {
+            let cells = cells.iter().zip(&harm.depends).filter(|(_, depends)| **depends == direct);
+            sum(&mut cells.map(|(cell, _)| cell))
+        };
+        let (collateral, direct) = (of(false), of(true));
+        PopulationHarm { name: layout.name.clone(), collateral, direct, identities: *identities }
+    });
+    HarmResult {
+        first_fault_us: micros(harm.first_fault),
+        last_fault_end_us: micros(harm.last_fault_end),
+        collateral: harm.collateral,
+        direct: harm.direct,
+        containment_us: harm.containment.map(micros),
+        recovery_us: harm.recovery.map(micros),
+        routes: by_route.filter(|route| route.requests.total > 0).collect(),
+        populations: by_population.filter(|population| population.identities.total > 0).collect(),
+        collateral_hurt_per_s: harm.collateral_hurt_per_s.clone(),
+        direct_hurt_per_s: harm.direct_hurt_per_s.clone(),
+    }
+}
+
+fn breaker_results(layout: &Layout, changes: &[BreakerChange]) -> Vec<BreakerResult> {
+    let mut results: Vec<BreakerResult> = Vec::new();
+    for change in changes {
+        let upstream = &layout.upstreams[change.upstream].name;
+        let name = match change.service {
+            None => upstream.clone(),
+            Some(service) => format!("{}→{upstream}", layout.upstreams[service].name),
+        };
+        let told = BreakerChangeResult {
+            at_us: micros(change.at),
+            to: change.to.to_owned(),
+            settled: change.settled,
+            failures: change.failures,
+        };
+        match results.iter_mut().find(|result| result.name == name) {
+            Some(result) => result.changes.push(told),
+            None => results.push(BreakerResult { name, changes: vec![told] }),
+        }
+    }
+    results
 }
 
 fn micros(duration: Duration) -> u64 {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::Outcome;
+use crate::{HarmCount, Outcome};
 
 /// The version of the format that this crate writes.
 pub const VERSION: u32 = 1;
@@ -105,6 +105,84 @@ pub struct RunResult {
     pub attempts: u64,
     /// `attempts` ÷ logical requests of all populations; 0 where there were none.
     pub amplification: f64,
+    /// What the incident did to whom, against the control; `None` where nothing fails, or that version did not measure
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harm: Option<HarmResult>,
+    /// The circuit breakers that changed their condition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<BreakerResult>,
+}
+
+/// What an incident did to whom, over the time from the first fault to a minute after the last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HarmResult {
+    /// When the first fault began.
+    pub first_fault_us: u64,
+    /// When the last fault ended.
+    pub last_fault_end_us: u64,
+    /// On routes that do not depend on a faulted upstream.
+    pub collateral: HarmCount,
+    /// On routes that do.
+    pub direct: HarmCount,
+    /// From the first fault until collateral hurt stays at or below 1% of every later ten seconds; `None` for never.
+    pub containment_us: Option<u64>,
+    /// From the last fault's end until ten seconds of goodput come to 99% of the control's; `None` for never.
+    pub recovery_us: Option<u64>,
+    /// Each route on which somebody sent.
+    pub routes: Vec<RouteHarm>,
+    /// Each population whose requests can be compared pair by pair and that is not hostile.
+    pub populations: Vec<PopulationHarm>,
+    /// Collateral hurt by intended second.
+    pub collateral_hurt_per_s: Vec<u32>,
+    /// Direct hurt by intended second.
+    pub direct_hurt_per_s: Vec<u32>,
+}
+
+/// What was done to a route.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteHarm {
+    /// Its path.
+    pub name: String,
+    /// Whether it depends on a faulted upstream.
+    pub direct: bool,
+    /// Its requests.
+    pub requests: HarmCount,
+}
+
+/// What was done to a population.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PopulationHarm {
+    /// Its name.
+    pub name: String,
+    /// Its requests on routes that do not depend on a faulted upstream.
+    pub collateral: HarmCount,
+    /// Its requests on routes that do.
+    pub direct: HarmCount,
+    /// Its identities that sent anything, and those of them to whom anything was done.
+    pub identities: HarmCount,
+}
+
+/// The changes of a circuit breaker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BreakerResult {
+    /// The upstream that it stands before; `checkout→payments` for a service's own.
+    pub name: String,
+    /// In order of time; it is closed at the start.
+    pub changes: Vec<BreakerChangeResult>,
+}
+
+/// A change of a circuit breaker's condition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BreakerChangeResult {
+    /// When.
+    pub at_us: u64,
+    /// `closed`, `open` or `half-open`, from then on.
+    pub to: String,
+    /// What had settled by then, of its window or of its probes.
+    pub settled: u64,
+    /// Failures among them.
+    pub failures: u64,
 }
 
 /// Counts and latency of a group of logical requests.

@@ -16,6 +16,17 @@ impl CountSeries {
         }
     }
 
+    /// Adds counts that were made elsewhere, second by second.
+    pub(crate) fn add_all(&mut self, points: &[u32]) {
+        for (count, more) in self.0.iter_mut().zip(points) {
+            *count += more;
+        }
+    }
+
+    pub(crate) fn points(&self) -> &[u32] {
+        &self.0
+    }
+
     pub(crate) fn into_points(self) -> Vec<u32> {
         self.0
     }

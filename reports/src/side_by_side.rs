@@ -4,7 +4,7 @@
 //! was admitted) are not judged: to limit is what a limit is for.
 
 use crate::{
-    ExperimentResult, LimitResult, Outcome, RunResult, VariantResult,
+    AFTERMATH, ExperimentResult, LimitResult, Outcome, RunResult, VariantResult,
     format::{self, Dimension},
     spread::Spread,
     text,
@@ -100,6 +100,7 @@ impl SideBySide {
                 |run| run.overall.latency.at(p).map(|us| us as f64),
             ));
         }
+        columns.extend(harm_columns(result));
         columns.extend(outcome_columns(result));
         columns.extend(peak_columns(result));
         let variants = result.variants.iter().map(|variant| text::name(&variant.name)).collect();
@@ -113,6 +114,58 @@ impl SideBySide {
         let cells = |row: usize| self.columns.iter().map(move |column| column.cells.get(row)?.as_ref());
         self.variants.iter().enumerate().map(|(row, name)| (name.as_str(), cells(row).collect())).collect()
     }
+}
+
+/// What the faults did to whom, and, where retries show in it, how many attempts a request became; where any run was
+/// compared with its control.
+fn harm_columns(result: &ExperimentResult) -> Vec<Column> {
+    if !faulted(result) {
+        return Vec::new();
+    }
+    let mut columns = vec![
+        column(
+            result,
+            ["blast", "radius"],
+            "share hurt by the faults of the requests that do not depend on what failed".to_owned(),
+            (Dimension::Share, Good::Low),
+            |run| run.harm.as_ref()?.collateral.share(),
+        ),
+        column(
+            result,
+            ["direct", "damage"],
+            "share hurt by the faults of the requests that depend on what failed".to_owned(),
+            (Dimension::Share, Good::Low),
+            |run| run.harm.as_ref()?.direct.share(),
+        ),
+        column(
+            result,
+            ["recovery", ""],
+            "time from the last fault's end until goodput is back at 99% of that without faults".to_owned(),
+            (Dimension::UntilUs, Good::Low),
+            |run| Some(run.harm.as_ref()?.recovery_us.map_or(f64::INFINITY, |us| us as f64)),
+        ),
+    ];
+    if retried(result) {
+        // Whoever turns every attempt away has the lowest, which is no merit.
+        columns.push(column(
+            result,
+            ["amplification", ""],
+            "attempts that reached an upstream ÷ requests, over all populations".to_owned(),
+            (Dimension::Ratio, Good::Neither),
+            |run| Some(run.amplification),
+        ));
+    }
+    columns
+}
+
+/// Whether any run was compared with its control.
+fn faulted(result: &ExperimentResult) -> bool {
+    runs(result).any(|run| run.harm.is_some())
+}
+
+/// Whether under any variant more attempts than requests reached an upstream, as far as two decimals show it.
+fn retried(result: &ExperimentResult) -> bool {
+    runs(result).any(|run| run.amplification >= 1.005)
 }
 
 /// The outcomes but `served` that occurred under any variant, as shares of the offered.
@@ -136,9 +189,9 @@ fn outcome_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
     })
 }
 
-/// The most that one bucket of a limit was let through, for each limit and window that was looked at.
+/// The most that one bucket of a limit was let through, for each limit that mattered and window that was looked at.
 fn peak_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
-    peaks_asked_for(result).into_iter().map(|(scope, window_us)| {
+    peaks_that_matter(result).into_iter().map(|(scope, window_us)| {
         let window = format::span(window_us as f64);
         column(
             result,
@@ -157,13 +210,24 @@ pub(crate) fn notes(result: &ExperimentResult) -> Vec<String> {
         format!("goodput: served within the SLO of {slo}, per second. success: served at all."),
         "latency: from the intended send, of requests that reached an upstream.".to_owned(),
     ];
+    if faulted(result) {
+        notes.push(format!(
+            "blast radius, direct damage: of the requests that do not and that do depend on what failed, the share that \
+             was good without the faults and not with them, from the first fault to {} after the last. recovery: from \
+             the last fault's end until ten seconds of goodput come to 99% of those without faults.",
+            format::span(AFTERMATH.as_micros() as f64)
+        ));
+        if retried(result) {
+            notes.push("amplification: attempts that reached an upstream ÷ requests.".to_owned());
+        }
+    }
     let outcomes =
         occurred(result).map(|outcome| format!("{}: {}.", outcome.name(), outcome_meaning(outcome)));
     let outcomes: Vec<String> = outcomes.collect();
     if !outcomes.is_empty() {
         notes.push(outcomes.join(" "));
     }
-    let mut scopes: Vec<String> = peaks_asked_for(result).into_iter().map(|(scope, _)| scope).collect();
+    let mut scopes: Vec<String> = peaks_that_matter(result).into_iter().map(|(scope, _)| scope).collect();
     scopes.dedup();
     notes.extend(scopes.iter().map(|scope| {
         let (heading, noun) = (bucket_heading(scope), bucket_noun(scope));
@@ -194,6 +258,19 @@ pub(crate) fn peaks_asked_for(result: &ExperimentResult) -> Vec<(String, u64)> {
     let order: Vec<String> = asked.iter().map(|(scope, _)| scope.clone()).collect();
     asked.sort_by_key(|(scope, window_us)| (order.iter().position(|known| known == scope), *window_us));
     asked
+}
+
+/// The [`peaks_asked_for`] of the limits that, under any variant, rejected anything or let more through than they allow
+/// per window. The peak of a limit that nobody came near to says what the load was, and nothing of the limit.
+pub(crate) fn peaks_that_matter(result: &ExperimentResult) -> Vec<(String, u64)> {
+    let exceeded = |limit: &LimitResult| {
+        let within = limit.peaks.iter().filter(|peak| peak.window_us <= limit.window_us);
+        within.map(|peak| peak.count).max() > Some(limit.limit.into())
+    };
+    let matters = |scope: &str| {
+        runs(result).filter_map(|run| limit(run, scope)).any(|limit| limit.rejected > 0 || exceeded(limit))
+    };
+    peaks_asked_for(result).into_iter().filter(|(scope, _)| matters(scope)).collect()
 }
 
 /// The limit of that scope.
@@ -281,6 +358,8 @@ fn mark(value: f64, all: &[Option<f64>], unit: Dimension, good: Good) -> Option<
     let high = all.iter().flatten().copied().max_by(f64::total_cmp)?;
     let alike = |a: f64, b: f64| match unit {
         Dimension::Share => (a - b).abs() < 0.01,
+        // What never came about is like itself alone.
+        _ if a.is_infinite() || b.is_infinite() => a.total_cmp(&b).is_eq(),
         _ => (a - b).abs() <= 0.1 * a.abs().max(b.abs()),
     };
     let (best, worst) = match good {
@@ -342,6 +421,10 @@ mod tests {
         assert_eq!(marks(&[0.991, 0.999], Dimension::Share, Good::High), [None, None]);
         assert_eq!(marks(&[0.5, 0.9], Dimension::Share, Good::High), [worst, best]);
         assert_eq!(marks(&[0.5, 0.9], Dimension::Share, Good::Neither), [None, None]);
+        assert_eq!(
+            marks(&[f64::INFINITY, 22e6, f64::INFINITY, 23e6], Dimension::UntilUs, Good::Low),
+            [worst, best, worst, best]
+        );
         assert_eq!(marks(&[5.0], Dimension::RatePerS, Good::High), [None]);
         assert_eq!(marks(&[0.0, 0.0], Dimension::RatePerS, Good::High), [None, None]);
     }
@@ -351,6 +434,52 @@ mod tests {
         let comparison = SideBySide::of(&testing::three_seeds());
         let cell = comparison.columns[6].cells[0].clone().unwrap();
         assert_eq!((cell.text.as_str(), cell.range.as_deref()), ("2,000", Some("1,990 – 2,000")));
+    }
+
+    #[test]
+    fn where_something_failed_the_columns_say_whom_it_hurt() {
+        let mut result = testing::incident();
+        let titles = |result: &ExperimentResult| -> Vec<String> {
+            SideBySide::of(result).columns.iter().map(Column::title).collect()
+        };
+        assert_eq!(
+            titles(&result)[..8],
+            [
+                "goodput /s",
+                "success",
+                "latency p50",
+                "latency p99",
+                "blast radius",
+                "direct damage",
+                "recovery",
+                "amplification"
+            ]
+        );
+        let comparison = SideBySide::of(&result);
+        assert_eq!(texts(&comparison.columns[4]), ["18.8%", "0%", "19.1%", "0%"]);
+        assert_eq!(texts(&comparison.columns[5]), ["34.4%", "26.1%", "47.3%", "42.5%"]);
+        assert_eq!(texts(&comparison.columns[6]), ["never", "22 s", "33 s", "39 s"]);
+        assert_eq!(texts(&comparison.columns[7]), ["1.18", "1.31", "1.03", "1.05"]);
+        for variant in &mut result.variants {
+            variant.runs[0].amplification = 1.004;
+        }
+        assert!(!titles(&result).contains(&"amplification".to_owned()));
+        result.variants[0].runs[0].harm = None;
+        assert_eq!(texts(&SideBySide::of(&result).columns[4]), ["–", "0%", "19.1%", "0%"]);
+        assert!(!titles(&testing::window_boundary()).contains(&"recovery".to_owned()));
+    }
+
+    #[test]
+    fn the_peaks_of_a_limit_that_nobody_came_near_to_are_not_shown() {
+        let mut result = testing::incident();
+        assert!(!peaks_asked_for(&result).is_empty());
+        assert_eq!(peaks_that_matter(&result), []);
+        result.variants[2].runs[0].limits[0].peaks[1].count = 1001;
+        assert_eq!(peaks_that_matter(&result).len(), 2, "more than the limit within its window");
+        result.variants[2].runs[0].limits[0].peaks[1].window_us = 600_000_000;
+        assert_eq!(peaks_that_matter(&result), [], "more than the limit within ten of its windows");
+        result.variants[3].runs[0].limits[0].rejected = 1;
+        assert_eq!(peaks_that_matter(&result).len(), 3, "something was rejected");
     }
 
     #[test]

@@ -25,7 +25,9 @@ impl Spread {
         let (least, most) = (*values.first()?, *values.last()?);
         let upper = values[values.len() / 2];
         let lower = values[(values.len() - 1) / 2];
-        Some(Self { least, median: lower + (upper - lower) / 2.0, most })
+        // Twice what never came about, which is infinite, is not halfway between anything.
+        let median = if lower.total_cmp(&upper).is_eq() { lower } else { lower + (upper - lower) / 2.0 };
+        Some(Self { least, median, most })
     }
 }
 
@@ -40,5 +42,7 @@ mod tests {
         assert_eq!(spread(&[3.0]), Some(Spread { least: 3.0, median: 3.0, most: 3.0 }));
         assert_eq!(spread(&[9.0, 1.0, 2.0]), Some(Spread { least: 1.0, median: 2.0, most: 9.0 }));
         assert_eq!(spread(&[4.0, 1.0, 2.0, 3.0]).map(|spread| spread.median), Some(2.5));
+        let never = [f64::INFINITY, f64::INFINITY, 1.0].repeat(2);
+        assert_eq!(spread(&never), Some(Spread { least: 1.0, median: f64::INFINITY, most: f64::INFINITY }));
     }
 }

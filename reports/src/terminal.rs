@@ -282,6 +282,11 @@ mod tests {
     }
 
     #[test]
+    fn an_incident() {
+        insta::assert_snapshot!(plain(&testing::incident()));
+    }
+
+    #[test]
     fn several_seeds_of_which_one_failed() {
         insta::assert_snapshot!(plain(&testing::three_seeds()));
     }
@@ -294,7 +299,12 @@ mod tests {
     #[test]
     fn no_line_is_wider_than_eighty_columns_and_none_acts_on_the_terminal() {
         let mut results = testing::odd();
-        results.extend([testing::hostile(), testing::window_boundary(), testing::three_seeds()]);
+        results.extend([
+            testing::hostile(),
+            testing::window_boundary(),
+            testing::three_seeds(),
+            testing::incident(),
+        ]);
         for result in results {
             let plain = plain(&result);
             assert!(plain.lines().all(|line| line.width() <= WIDTH), "{plain}");

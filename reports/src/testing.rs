@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Bucket, Distribution, Engine, ExpectationCheck, ExpectationResult, ExperimentResult, LimitResult,
-    NamedSummary, Outcome, Peak, Percentile, PopulationResult, RunResult, ScenarioSummary, Setting,
-    StationResult, Summary, VERSION, Value, VariantResult,
+    BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck, ExpectationResult,
+    ExperimentResult, HarmCount, HarmResult, LimitResult, NamedSummary, Outcome, Peak, Percentile,
+    PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting, StationResult, Summary,
+    VERSION, Value, VariantResult,
 };
 
 /// The scenario that opens the documentation: a partner sends 2,000 requests in four seconds around a minute's end.
@@ -43,7 +44,103 @@ pub(crate) fn window_boundary() -> ExperimentResult {
     }
 }
 
-/// The same under three seeds, for one of which the first expectation failed.
+/// Two upstreams fail and a third answers late, from 30 to 60 s; the account pages use none of them. No limit is near.
+pub(crate) fn incident() -> ExperimentResult {
+    let mut result = window_boundary();
+    result.scenario.name = "9:02 AM Tuesday".to_owned();
+    result.scenario.duration_s = 180.0;
+    result.expectations = vec![
+        expectation("quickstart", "blast_radius > 10%", Value::Share(0.1882)),
+        expectation("recommended", "recovery_time < 60s", Value::DurationUs(39_000_000)),
+    ];
+    let measured = [
+        ("quickstart", [1676, 10_372], [Some(36), None], 1.182, vec![]),
+        ("timeout", [0, 7892], [Some(0), Some(22)], 1.313, vec![]),
+        (
+            "breaker",
+            [1705, 14_283],
+            [Some(37), Some(33)],
+            1.035,
+            vec![
+                breaker("catalog", &[(36_061_232, "open", 5929, 2965), (76_604_993, "closed", 3, 0)]),
+                breaker(
+                    "checkout",
+                    &[
+                        (47_500_000, "open", 128, 64),
+                        (57_500_000, "half-open", 0, 0),
+                        (58_100_000, "open", 1, 1),
+                        (68_100_000, "half-open", 0, 0),
+                        (93_073_746, "closed", 5, 2),
+                    ],
+                ),
+            ],
+        ),
+        (
+            "recommended",
+            [0, 12_840],
+            [Some(0), Some(39)],
+            1.052,
+            vec![breaker("checkout→payments", &[(39_444_998, "open", 1620, 810)])],
+        ),
+    ];
+    for (variant, (name, hurt, [containment_s, recovery_s], amplification, breakers)) in
+        result.variants.iter_mut().zip(measured)
+    {
+        name.clone_into(&mut variant.name);
+        let run = &mut variant.runs[0];
+        (run.amplification, run.breakers) = (amplification, breakers);
+        run.harm = Some(harm(hurt, containment_s, recovery_s));
+        let limit = &mut run.limits[0];
+        limit.rejected = 0;
+        limit.peaks.iter_mut().zip([20, 68]).for_each(|(peak, count)| peak.count = count);
+    }
+    result
+}
+
+/// From 30 to 60 s, by who was hurt without and with depending on what failed.
+fn harm([collateral, direct]: [u64; 2], containment_s: Option<u64>, recovery_s: Option<u64>) -> HarmResult {
+    let us = |seconds: u64| seconds * 1_000_000;
+    let [none, collateral, direct] =
+        [(0, 0), (collateral, 8905), (direct, 30_193)].map(|(hurt, total)| HarmCount { hurt, total });
+    let hurt_within = |hurt: u64| {
+        (0..180).map(|second| if (30..66).contains(&second) { hurt as u32 / 36 } else { 0 }).collect()
+    };
+    let population = |name: &str, collateral: HarmCount, direct: HarmCount, senders: u64| PopulationHarm {
+        name: name.to_owned(),
+        collateral,
+        direct,
+        identities: HarmCount { hurt: senders.min(collateral.hurt.max(direct.hurt)) * 7 / 8, total: senders },
+    };
+    let route =
+        |name: &str, direct: bool, requests: HarmCount| RouteHarm { name: name.to_owned(), direct, requests };
+    HarmResult {
+        first_fault_us: us(30),
+        last_fault_end_us: us(60),
+        collateral,
+        direct,
+        containment_us: containment_s.map(us),
+        recovery_us: recovery_s.map(us),
+        routes: vec![route("/checkout", true, direct), route("/account", false, collateral)],
+        populations: vec![
+            population("shoppers", none, direct, 2400),
+            population("members", collateral, none, 800),
+        ],
+        collateral_hurt_per_s: hurt_within(collateral.hurt),
+        direct_hurt_per_s: hurt_within(direct.hurt),
+    }
+}
+
+fn breaker(name: &str, changes: &[(u64, &str, u64, u64)]) -> BreakerResult {
+    let change = |&(at_us, to, settled, failures): &(u64, &str, u64, u64)| BreakerChangeResult {
+        at_us,
+        to: to.to_owned(),
+        settled,
+        failures,
+    };
+    BreakerResult { name: name.to_owned(), changes: changes.iter().map(change).collect() }
+}
+
+/// The same as [`window_boundary`] under three seeds, for one of which the first expectation failed.
 pub(crate) fn three_seeds() -> ExperimentResult {
     let mut result = window_boundary();
     result.scenario.seeds = vec![902, 903, 904];
@@ -86,6 +183,11 @@ pub(crate) fn hostile() -> ExperimentResult {
         run.populations[1].summary.outcomes.insert(Outcome::Shed, 7);
         run.limits[0].scope = "per_<i>".to_owned();
         run.stations[1].name = "]]>".to_owned();
+        let mut harm = harm([i as u64 * 700, 9], Some(1), None);
+        harm.routes[1].name = "/<script>|".to_owned();
+        harm.populations[1].name = "<i>\u{1b}[2J".to_owned();
+        run.harm = Some(harm);
+        run.breakers = vec![breaker("<a href=x>→|", &[(1, "<half-open>", 0, 0), (2, "open", u64::MAX, 1)])];
         variant.settings.push(Setting { key: format!("<u>{i}"), value: "\"><img src=http://x/>".to_owned() });
     }
     result.scenario.name = "<title>&amp;\u{1b}[0m".repeat(9);
@@ -139,6 +241,8 @@ pub(crate) fn nothing_happened() -> ExperimentResult {
         stations: Vec::new(),
         attempts: 0,
         amplification: 0.0,
+        harm: None,
+        breakers: Vec::new(),
     };
     result
 }
@@ -174,10 +278,23 @@ pub(crate) fn odd() -> Vec<ExperimentResult> {
         run.limits[0].window_us = 0;
         run.limits[0].fullest = None;
         run.stations[1].utilization = Some(f64::NAN);
+        let mut harm = harm([u64::MAX, 0], None, None);
+        (harm.containment_us, harm.recovery_us) = (Some(u64::MAX), Some(u64::MAX));
+        (harm.first_fault_us, harm.last_fault_end_us) = (u64::MAX, u64::MAX);
+        run.harm = Some(harm);
+        run.breakers = vec![breaker("", &[]), breaker("orders", &[(u64::MAX, "open", 0, 0)])];
     }
+    let mut nobody_to_hurt = incident();
+    for variant in &mut nobody_to_hurt.variants {
+        let Some(harm) = &mut variant.runs[0].harm else { continue };
+        (harm.collateral, harm.direct) = (HarmCount::default(), HarmCount::default());
+        harm.routes.clear();
+        harm.populations.clear();
+    }
+    nobody_to_hurt.variants[0].runs[0].harm = None;
     let mut endless = window_boundary();
     endless.scenario.duration_s = 1e300;
-    vec![no_variants, no_runs, no_runs_at_all, beyond_reason, endless]
+    vec![no_variants, no_runs, no_runs_at_all, beyond_reason, nobody_to_hurt, endless]
 }
 
 /// 75,000 s of a hundred noisy requests per second under four variants.
@@ -264,6 +381,8 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
             stations: stations(admitted, p99_us, queue_full),
             attempts: 12_004 + admitted,
             amplification: (12_004 + admitted) as f64 / 14_004.0,
+            harm: None,
+            breakers: Vec::new(),
         }],
     }
 }

@@ -9,8 +9,8 @@
 use std::{fs, path::PathBuf};
 
 use reports::{
-    ExperimentResult, Outcome, VERSION, expectations_csv, facts, from_json, html_report, junit_xml,
-    markdown_summary, result_schema, series_csv, summary_csv, terminal_summary, to_json,
+    ExperimentResult, Outcome, VERSION, breakers_csv, expectations_csv, facts, from_json, html_report,
+    junit_xml, markdown_summary, result_schema, series_csv, summary_csv, terminal_summary, to_json,
 };
 use serde_json::Value as Json;
 
@@ -101,8 +101,26 @@ fn everything_is_drawn_from_them() {
 }
 
 #[test]
+fn what_was_not_compared_with_a_control_is_not_taken_for_unhurt() {
+    let (before, after) = (read("v1-before-harm.json"), read("v1.json"));
+    let run = |result: &ExperimentResult| result.variants[1].runs[0].clone();
+    assert_eq!((run(&before).harm, run(&before).breakers), (None, Vec::new()));
+    assert!(!facts(&before).iter().any(|fact| fact.contains("hurt")));
+    assert_eq!(breakers_csv(&before).lines().count(), 1);
+    let harm = run(&after).harm.unwrap();
+    assert_eq!((harm.first_fault_us, harm.last_fault_end_us), (10_000_000, 18_000_000));
+    let direct: Vec<&str> =
+        harm.routes.iter().filter(|route| route.direct).map(|route| route.name.as_str()).collect();
+    assert_eq!(direct, ["/stock", "/search"]);
+    assert!(harm.collateral.hurt > 0 && harm.direct.hurt > 0 && harm.recovery_us.is_some());
+    assert_eq!(run(&after).breakers[0].changes[0].to, "open");
+    assert!(breakers_csv(&after).lines().count() > 1);
+    assert!(facts(&after)[0].contains("of the requests that do not depend on what failed"));
+}
+
+#[test]
 fn what_was_not_counted_is_not_taken_for_none() {
-    let (before, after) = (read("v1-before-rejections.json"), read("v1.json"));
+    let (before, after) = (read("v1-before-rejections.json"), read("v1-before-harm.json"));
     let gateway = |result: &ExperimentResult| {
         let gateway = &result.variants[0].runs[0].stations[0];
         (gateway.rejected, gateway.timed_out_in_queue)

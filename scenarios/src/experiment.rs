@@ -59,7 +59,7 @@ struct Observed {
 }
 
 fn observe(scenario: &Scenario, variant: &Variant, seed: u64) -> Observed {
-    let recording = engine::run(&scenario.timeline, variant, seed);
+    let recording = engine::run_with_control(&scenario.timeline, variant, seed);
     let check = |(line, expectation): &(usize, reports::Expectation)| {
         let (measured, held) = expectation.check(&recording);
         (*line, measured, held)

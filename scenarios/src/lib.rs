@@ -7,7 +7,8 @@ mod experiment;
 pub mod file;
 pub mod library;
 mod scenario;
+pub mod selftest;
 
 pub use engine::{DRAIN, run};
 pub use experiment::run_experiment;
-pub use scenario::{NamedUpstream, Scenario, Timeline, Variant, World};
+pub use scenario::{NamedUpstream, Scenario, Timeline, UpstreamFault, Variant, World};

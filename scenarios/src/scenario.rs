@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use gateway::{GatewayConfig, Timestamp};
 use reports::{Expectation, Setting};
-use simulator::{Population, UpstreamConfig};
+use simulator::{Fault, Population, UpstreamConfig};
 
 /// A scenario that has been read and found runnable.
 #[derive(Clone, Debug)]
@@ -57,6 +57,17 @@ pub struct World {
     pub upstreams: Vec<NamedUpstream>,
     /// The clients. Targets name routes by their place in the gateway.
     pub populations: Vec<Population>,
+    /// What goes wrong with the upstreams, in the order of the file.
+    pub faults: Vec<UpstreamFault>,
+}
+
+/// A fault and whom it strikes.
+#[derive(Clone, Debug)]
+pub struct UpstreamFault {
+    /// The upstreams, by their place in [`World::upstreams`].
+    pub upstreams: Vec<usize>,
+    /// What goes wrong, and when.
+    pub fault: Fault,
 }
 
 /// A simulated service and its name.
@@ -66,4 +77,31 @@ pub struct NamedUpstream {
     pub name: String,
     /// What it is made of.
     pub config: UpstreamConfig,
+}
+
+impl World {
+    /// By upstream: whether a request on that route may come to it, directly or through calls.
+    pub fn upstreams_of_route(&self, route: &gateway::Route) -> Vec<bool> {
+        let mut reached = vec![false; self.upstreams.len()];
+        let mut next = vec![route.upstream.0 as usize];
+        while let Some(upstream) = next.pop() {
+            if let Some(seen) = reached.get_mut(upstream)
+                && !std::mem::replace(seen, true)
+            {
+                next.extend(self.upstreams[upstream].config.calls.iter().map(|call| call.upstream));
+            }
+        }
+        reached
+    }
+
+    /// By upstream: whether any route leads to it, directly or through calls.
+    pub fn reached_upstreams(&self) -> Vec<bool> {
+        let mut reached = vec![false; self.upstreams.len()];
+        for route in self.gateway.routes.iter() {
+            for (reached, by_route) in reached.iter_mut().zip(self.upstreams_of_route(route)) {
+                *reached |= by_route;
+            }
+        }
+        reached
+    }
 }

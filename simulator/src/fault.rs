@@ -110,6 +110,11 @@ impl Fault {
         self.to
     }
 
+    /// What its draws hang on.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What goes wrong.
     pub const fn kind(&self) -> &FaultKind {
         &self.kind

@@ -17,8 +17,8 @@ mod upstream;
 
 pub use chance::{Purpose, Stream};
 pub use client::{
-    Arrivals, Burst, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError, OpenLoad,
-    Population, PopulationStreams, RampPoint, Spacing, Targets, api_key, loopback_address,
+    Arrivals, Burst, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError, Method,
+    OpenLoad, Population, PopulationStreams, RampPoint, Spacing, Targets, api_key, loopback_address,
 };
 pub use fault::{Fault, FaultError, FaultKind, FaultTimeline};
 pub use latency::{Latency, LatencyError};

@@ -21,6 +21,8 @@ pub(crate) struct LoadChart<'a> {
     pub(crate) offered: &'a [u64],
     /// Attempts let through per second.
     pub(crate) admitted: &'a [u64],
+    /// From the first fault to the end of the last, seconds from the start.
+    pub(crate) faults: Option<(f64, f64)>,
     /// The end of the time axis, the same for all variants.
     pub(crate) seconds: usize,
     /// The top of the load axis, the same for all variants.
@@ -44,6 +46,12 @@ pub(crate) fn load_chart(chart: &LoadChart) -> Result<String, ChartError> {
             .set_label_area_size(LabelAreaPosition::Bottom, 60)
             .y_label_area_size(110)
             .build_cartesian_2d(x.coordinate(), y.coordinate())?;
+        // Below the lines of the grid; the words come last, above everything.
+        let faults = shown_faults(chart);
+        if let Some((from, to)) = faults {
+            let band = Rectangle::new([(from, 0.0), (to, y.high)], Ink::Faults.colour().filled());
+            context.draw_series(std::iter::once(band))?;
+        }
         context
             .configure_mesh()
             .disable_x_mesh()
@@ -68,6 +76,11 @@ pub(crate) fn load_chart(chart: &LoadChart) -> Result<String, ChartError> {
         if !line.is_empty() {
             context.draw_series(std::iter::once(PathElement::new(line, Ink::Admitted.line(4))))?;
         }
+        if let Some((from, to)) = faults {
+            let middle = f64::midpoint(from, to);
+            let style = Ink::words(HPos::Center, VPos::Top);
+            context.draw_series(std::iter::once(Text::new("faults", (middle, y.high), style)))?;
+        }
         root.present()?;
     }
     let title = format!("{}: offered and admitted load over time", chart.variant);
@@ -87,7 +100,17 @@ fn description(chart: &LoadChart) -> String {
             )
         }
     };
-    format!("{}; {}.", peak("offered", chart.offered), peak("admitted", chart.admitted))
+    let faults = shown_faults(chart).map_or_else(String::new, |(from, to)| {
+        format!("; something failed between {} and {}", chart.clock.at_s(from), chart.clock.at_s(to))
+    });
+    format!("{}; {}{faults}.", peak("offered", chart.offered), peak("admitted", chart.admitted))
+}
+
+/// The part of the faults' time that the axis shows.
+fn shown_faults(chart: &LoadChart) -> Option<(f64, f64)> {
+    let (from, to) = chart.faults?;
+    let end = chart.seconds as f64;
+    (from < end).then(|| (from, to.min(end)))
 }
 
 /// The corners of the steps; where neighbours are level there is none.
@@ -151,6 +174,28 @@ mod tests {
         assert_eq!(day.first().map(String::as_str), Some("12:00:00"));
         assert!(day.len() <= 7);
         assert_eq!(labels(nine, 0, &mut scenario), ["09:00:00", "09:00:01"]);
+    }
+
+    #[test]
+    fn faults_are_shown_as_far_as_the_axis_goes() {
+        let scenario = testing::window_boundary().scenario;
+        let chart = |faults: Option<(f64, f64)>| LoadChart {
+            id: "c".to_owned(),
+            variant: "base",
+            clock: Clock::of(&scenario),
+            offered: &[1, 2, 3],
+            admitted: &[1, 1, 1],
+            faults,
+            seconds: 120,
+            top: 3,
+            seconds_per_step: 1,
+        };
+        assert_eq!(shown_faults(&chart(Some((30.0, 300.0)))), Some((30.0, 120.0)));
+        assert_eq!(shown_faults(&chart(Some((120.0, 300.0)))), None);
+        let svg = load_chart(&chart(Some((30.0, 60.0)))).unwrap();
+        assert!(svg.contains("class=\"fill faults\""), "{svg}");
+        assert!(svg.contains("something failed between 09:00:30 and 09:01:00."), "{svg}");
+        assert!(!load_chart(&chart(None)).unwrap().contains("faults"));
     }
 
     #[test]

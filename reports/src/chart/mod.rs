@@ -58,13 +58,16 @@ enum Ink {
     Offered,
     /// Admitted load.
     Admitted,
+    /// The time in which something failed.
+    Faults,
     /// One of several lines.
     Series(usize),
 }
 
 impl Ink {
     fn all() -> impl Iterator<Item = Self> {
-        let named = [Self::Text, Self::Axis, Self::Grid, Self::Slo, Self::Offered, Self::Admitted];
+        let named =
+            [Self::Text, Self::Axis, Self::Grid, Self::Slo, Self::Offered, Self::Admitted, Self::Faults];
         named.into_iter().chain((0..COLOURS * DASHES).map(Self::Series))
     }
 
@@ -77,6 +80,7 @@ impl Ink {
             Self::Slo => (4, 0),
             Self::Offered => (5, 0),
             Self::Admitted => (6, 0),
+            Self::Faults => (8, 0),
             Self::Series(place) => (7, (place % (COLOURS * DASHES)) as u8),
         };
         RGBColor(0xFE, role, place)
@@ -90,6 +94,7 @@ impl Ink {
             Self::Slo => "slo".to_owned(),
             Self::Offered => "offered".to_owned(),
             Self::Admitted => "admitted".to_owned(),
+            Self::Faults => "faults".to_owned(),
             Self::Series(place) => format!("series-{} dash-{}", place % COLOURS, place % DASHES),
         }
     }

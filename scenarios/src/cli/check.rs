@@ -1,8 +1,14 @@
 use std::fmt::Write as _;
 
-use super::{CheckArgs, ExitCode, Failure, print, sources};
+use serde::Serialize;
+
+use super::{CheckArgs, ExitCode, Failure, print, print_json, sources};
+use crate::file::{Problem, Reading, Severity};
 
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    if args.json {
+        return check_for_programs(&args.scenarios);
+    }
     let mut text = String::new();
     for source in sources::read_all(&args.scenarios)? {
         let (variants, expectations) = (source.scenario.variants.len(), source.scenario.expectations.len());
@@ -14,10 +20,80 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
             plural(expectations),
         );
     }
-    print(&text)?;
+    if !args.quiet {
+        print(&text)?;
+    }
     Ok(ExitCode::Held)
 }
 
 const fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
+}
+
+/// What there is to say of a scenario.
+#[derive(Serialize)]
+struct Checked<'a> {
+    /// As named on the command line.
+    scenario: &'a str,
+    in_order: bool,
+    /// Errors and warnings in the order of the file.
+    problems: Vec<Placed<'a>>,
+}
+
+/// A problem and where it is.
+#[derive(Serialize)]
+struct Placed<'a> {
+    severity: &'static str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    help: &'a str,
+    /// Line and column, in characters, both from 1; of the file as a whole, none.
+    #[serde(flatten)]
+    place: Option<Place>,
+}
+
+#[derive(Serialize)]
+struct Place {
+    line: usize,
+    column: usize,
+}
+
+/// Prints all problems as one JSON array, with an entry for each scenario.
+fn check_for_programs(arguments: &[String]) -> Result<ExitCode, Failure> {
+    let read: Vec<_> = arguments.iter().map(|argument| (argument, sources::read(argument))).collect();
+    let checked: Vec<_> = read
+        .iter()
+        .map(|(argument, read)| match read {
+            Ok(sources::Read { text, reading: Reading { scenario, problems }, .. }) => Checked {
+                scenario: argument,
+                in_order: scenario.is_some(),
+                problems: problems.iter().map(|problem| Placed::of(problem, text)).collect(),
+            },
+            Err(reason) => {
+                Checked { scenario: argument, in_order: false, problems: vec![Placed::unread(reason)] }
+            }
+        })
+        .collect();
+    print_json(&checked)?;
+    let in_order = checked.iter().all(|checked| checked.in_order);
+    Ok(if in_order { ExitCode::Held } else { ExitCode::Usage })
+}
+
+impl<'a> Placed<'a> {
+    fn of(problem: &'a Problem, text: &str) -> Self {
+        let severity = match problem.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let whole_file = problem.span.is_empty() && problem.span.start == 0;
+        let place = text.get(..problem.span.start).filter(|_| !whole_file).map(|before| {
+            let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+            Place { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
+        });
+        Self { severity, message: &problem.message, help: &problem.help, place }
+    }
+
+    const fn unread(reason: &'a str) -> Self {
+        Self { severity: "error", message: reason, help: "", place: None }
+    }
 }

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::fmt::Write as _;
 use std::process::{ExitCode as ProcessExitCode, Termination};
 
 use anstyle::AnsiColor;
@@ -8,23 +9,58 @@ use anstyle::AnsiColor;
 pub enum ExitCode {
     /// 0: every expectation held, or what was asked for was done.
     Held,
-    /// 1: an expectation failed.
+    /// 1: an expectation failed, or a line of the selftest.
     ExpectationFailed,
     /// 2: the command line or a scenario cannot be used.
     Usage,
     /// 3: the run itself failed.
     RunFailed,
+    /// 130: interrupted, as by Ctrl-C. The command never returns it: the signal ends the process, and the shell says
+    /// 128 and the signal's number.
+    Interrupted,
 }
 
-impl Termination for ExitCode {
-    fn report(self) -> ProcessExitCode {
-        ProcessExitCode::from(match self {
+impl ExitCode {
+    /// All of them, by number.
+    pub const ALL: [Self; 5] =
+        [Self::Held, Self::ExpectationFailed, Self::Usage, Self::RunFailed, Self::Interrupted];
+
+    /// What the process exits with.
+    pub const fn number(self) -> u8 {
+        match self {
             Self::Held => 0,
             Self::ExpectationFailed => 1,
             Self::Usage => 2,
             Self::RunFailed => 3,
-        })
+            Self::Interrupted => 130,
+        }
     }
+
+    /// What that means, as help and manual say it.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Held => "every expectation held, or what was asked for was done",
+            Self::ExpectationFailed => "an expectation failed, or a line of the selftest",
+            Self::Usage => "the command line or a scenario cannot be used; nothing was run",
+            Self::RunFailed => "the run itself failed, or what came of it could not be written",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl Termination for ExitCode {
+    fn report(self) -> ProcessExitCode {
+        ProcessExitCode::from(self.number())
+    }
+}
+
+/// The exit codes as the help has them.
+pub(super) fn exit_codes() -> String {
+    let mut text = "Exit codes:".to_owned();
+    for code in ExitCode::ALL {
+        let _ = write!(text, "\n  {:<4} {}", code.number(), code.meaning());
+    }
+    text
 }
 
 /// Why a command could not do what it was asked for.

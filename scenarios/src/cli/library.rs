@@ -1,20 +1,53 @@
 use std::fmt::Write as _;
 
-use super::{ExitCode, Failure, ShowArgs, print};
-use crate::{file, library};
+use serde::Serialize;
 
-pub(super) fn list() -> Result<ExitCode, Failure> {
+use super::{ExitCode, Failure, ListArgs, ShowArgs, print, print_json};
+use crate::{Scenario, file, library};
+
+/// A shipped scenario, for programs.
+#[derive(Serialize)]
+struct Entry<'a> {
+    name: &'a str,
+    title: &'a str,
+    story: &'a str,
+    variants: Vec<&'a str>,
+    /// Lines of `expect.hold`.
+    expectations: &'a [String],
+}
+
+pub(super) fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
+    let shipped: Vec<_> = library::all()
+        .into_iter()
+        .filter_map(|shipped| {
+            let no_files = |_: &str| Err("shipped scenarios have no files beside them".to_owned());
+            // The tests run every one: none is left out.
+            Some((shipped.name, file::read(shipped.text, &no_files).scenario?))
+        })
+        .collect();
+    if args.json {
+        print_json(&shipped.iter().map(|(name, scenario)| Entry::of(name, scenario)).collect::<Vec<_>>())?;
+        return Ok(ExitCode::Held);
+    }
     let mut text = String::new();
-    let shipped = library::all();
-    let width = shipped.iter().map(|shipped| shipped.name.len()).max().unwrap_or(0);
-    for shipped in shipped {
-        let scenario =
-            file::read(shipped.text, &|_| Err("shipped scenarios have no files beside them".to_owned()));
-        let title = scenario.scenario.map(|scenario| scenario.name).unwrap_or_default();
-        let _ = writeln!(text, "{:width$}  {title}", shipped.name);
+    let width = shipped.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    for (name, scenario) in &shipped {
+        let _ = writeln!(text, "{name:width$}  {}", scenario.name);
     }
     print(&text)?;
     Ok(ExitCode::Held)
+}
+
+impl<'a> Entry<'a> {
+    fn of(name: &'a str, scenario: &'a Scenario) -> Self {
+        Self {
+            name,
+            title: &scenario.name,
+            story: &scenario.story,
+            variants: scenario.variants.iter().map(|variant| &*variant.name).collect(),
+            expectations: &scenario.expectations,
+        }
+    }
 }
 
 pub(super) fn show(args: &ShowArgs) -> Result<ExitCode, Failure> {

@@ -2,17 +2,24 @@
 
 mod check;
 mod error;
+mod formats;
 mod library;
+mod progress;
 mod run;
+mod schema;
+mod selftest;
+mod setup;
 mod sources;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::aot::Shell;
 
 pub use self::error::{ExitCode, Failure};
+use self::{error::exit_codes, formats::Format};
 
 /// Replays incidents against API gateway configurations, and says what each does to whom.
 ///
@@ -20,29 +27,39 @@ pub use self::error::{ExitCode, Failure};
 /// time for each of them: minutes of incident in a fraction of a second, and the same result for the same seed
 /// on any machine.
 #[derive(Debug, Parser)]
-#[command(name = "tuesday", version, after_help = EXIT_CODES, max_term_width = 100)]
+#[command(name = "tuesday", version, after_help = exit_codes(), max_term_width = 80)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    every expectation held
-  1    an expectation failed
-  2    the command line or a scenario cannot be used
-  3    the run itself failed";
-
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run scenarios: every variant, the verdict, and a report
+    #[command(after_help = exit_codes())]
     Run(RunArgs),
     /// Say what is wrong with scenarios, without running them
     Check(CheckArgs),
     /// List the scenarios that ship with this command
-    List,
+    List(ListArgs),
     /// Print a scenario that ships with this command
     Show(ShowArgs),
+    /// Print the JSON Schema of the scenario file, for editors
+    Schema,
+    /// Measure the simulator where the answers are known without it
+    ///
+    /// Runs textbook queues, whose answers stand in closed form, and rate limits worked out by hand, each as a whole
+    /// scenario, and compares. What is drawn at random may be off by five standard errors of its run; counts must
+    /// be met exactly.
+    Selftest(SelftestArgs),
+    /// Print the completions for a shell
+    ///
+    /// For bash: tuesday completions bash > ~/.local/share/bash-completion/completions/tuesday
+    Completions(CompletionsArgs),
+    /// Print the manual page, of this command or of one of its own
+    ///
+    /// To read it at once: tuesday man run | man -l -
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -70,6 +87,18 @@ struct RunArgs {
     /// Write the reports here, in a folder for each scenario
     #[arg(long, value_name = "DIR", default_value = "tuesday-results")]
     out: PathBuf,
+
+    /// Write the reports in these formats
+    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "html,json")]
+    format: Vec<Format>,
+
+    /// Print nothing of scenarios whose expectations all held, and no progress
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print the results as one JSON array, an element for each scenario as its result.json has it, and no summary
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -77,6 +106,21 @@ struct CheckArgs {
     /// Scenario files, or names of shipped scenarios
     #[arg(required = true, value_name = "SCENARIO")]
     scenarios: Vec<String>,
+
+    /// Print nothing of scenarios that are in order
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print a JSON array, an element for each scenario with its problems and their places
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    /// Print a JSON array, an element for each scenario
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -86,6 +130,35 @@ struct ShowArgs {
     name: String,
 }
 
+#[derive(Debug, Args)]
+struct SelftestArgs {
+    /// Run under this seed
+    #[arg(long, value_name = "N", default_value = "902")]
+    seed: u64,
+
+    /// Print only what fails, and no progress
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print the lines as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    shell: Shell,
+}
+
+#[derive(Debug, Args)]
+struct ManArgs {
+    /// A command of this one, such as run
+    #[arg(value_name = "COMMAND")]
+    command: Option<String>,
+}
+
 /// Runs the command that the process was started with, and returns how it is to exit.
 pub fn main() -> ExitCode {
     let Cli { command } = match Cli::try_parse() {
@@ -93,14 +166,21 @@ pub fn main() -> ExitCode {
         Err(asked) => {
             // Help and version are answers; everything else is bad usage.
             let code = if asked.use_stderr() { ExitCode::Usage } else { ExitCode::Held };
-            return if asked.print().is_ok() { code } else { ExitCode::RunFailed };
+            return match asked.print() {
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::RunFailed,
+                _ => code,
+            };
         }
     };
     let outcome = match command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
-        Command::List => library::list(),
+        Command::List(args) => library::list(&args),
         Command::Show(args) => library::show(&args),
+        Command::Schema => schema::schema(),
+        Command::Selftest(args) => selftest::selftest(&args),
+        Command::Completions(args) => setup::completions(&args),
+        Command::Man(args) => setup::man(&args),
     };
     outcome.unwrap_or_else(|failure| {
         // Whether anybody reads the message does not change the exit code.
@@ -113,9 +193,15 @@ pub fn main() -> ExitCode {
 fn print(text: &str) -> Result<(), Failure> {
     let mut out = anstream::stdout();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::run(format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
     }
+}
+
+/// Prints a JSON document, for programs.
+fn print_json(document: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(document);
+    print(&(text.map_err(|error| Failure::run(format!("cannot write JSON: {error}")))? + "\n"))
 }

@@ -1,59 +1,105 @@
 use std::fmt::Write as _;
-use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rayon::ThreadPoolBuilder;
-use reports::{html_report, terminal_summary, to_json};
-use tempfile::NamedTempFile;
+use reports::{terminal_summary, to_json};
 
+use super::error::sentence;
 use super::sources::{self, Source};
-use super::{ExitCode, Failure, RunArgs, print};
+use super::{ExitCode, Failure, RunArgs, formats, print, progress};
 use crate::{Scenario, file, run_experiment};
 
+/// Runs every scenario, writes its results, and says what came of it.
+///
+/// Ctrl-C needs no handling: in virtual time there is nothing to be told of half a run, and no file is ever half written
+/// (see [`formats::write`]). So the signal does what it does to any command, and the shell sees 130.
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let mut sources = sources::read_all(&args.scenarios)?;
-    for source in &mut sources {
-        keep_variants(source, &args.variant)?;
-    }
+    keep_variants(&mut sources, &args.variant)?;
     let folders = result_folders(&sources, &args.out)?;
     let threads = args.threads.map_or(0, |threads| threads.get() as usize);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::run(format!("cannot start threads: {error}")))?;
 
-    let mut all_held = true;
+    let (mut failed, mut documents) = (Vec::new(), Vec::new());
     for (source, folder) in sources.iter().zip(&folders) {
         let first = args.seed.unwrap_or(source.scenario.seed);
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
-        let result = pool.install(|| run_experiment(&source.scenario, &seeds, || {}));
-        let report = folder.join("report.html");
-        let html = html_report(&result, &reproduce(source, args, first));
-        let html = html.map_err(|error| Failure::run(format!("cannot draw the report: {error}")))?;
-        write(&report, &html)?;
-        write(&folder.join("result.json"), &to_json(&result))?;
-        all_held &= result.expectations.iter().all(|expectation| expectation.held);
-        let mut text = terminal_summary(&result);
-        let _ = writeln!(text, "\nreport: {}\n", report.display());
-        print(&text)?;
+        let result = {
+            let variants: Vec<_> = source.scenario.variants.iter().map(|variant| &*variant.name).collect();
+            let runs = variants.len() * seeds.len();
+            let bar = progress::bar(runs, &source.stem, variants.join(", "), args.quiet);
+            pool.install(|| run_experiment(&source.scenario, &seeds, || bar.inc(1)))
+        };
+        let written = formats::write(folder, &args.format, &result, &reproduce(source, args, first))?;
+        let held = result.expectations.iter().all(|expectation| expectation.held);
+        if !held {
+            failed.push(&*source.stem);
+        }
+        if args.json {
+            documents.push(to_json(&result));
+        } else if !(args.quiet && held) {
+            let mut text = terminal_summary(&result);
+            text += "\n";
+            for path in &written {
+                let what =
+                    if path.extension().is_some_and(|ending| ending == "html") { "report" } else { "result" };
+                let _ = writeln!(text, "{what}: {}", path.display());
+            }
+            text += "\n";
+            print(&text)?;
+        }
     }
-    Ok(if all_held { ExitCode::Held } else { ExitCode::ExpectationFailed })
+    if args.json {
+        // At the end and at once: if a later run fails, there is no half of a document.
+        print(&array(&documents))?;
+    } else if sources.len() > 1 && !(args.quiet && failed.is_empty()) {
+        print(&verdict(sources.len(), &failed))?;
+    }
+    Ok(if failed.is_empty() { ExitCode::Held } else { ExitCode::ExpectationFailed })
 }
 
-/// Drops the variants that were not asked for, if any were.
-fn keep_variants(source: &mut Source, asked: &[String]) -> Result<(), Failure> {
-    let Scenario { variants, .. } = &mut source.scenario;
-    for name in asked {
-        if !variants.iter().any(|variant| variant.name == *name) {
+/// One JSON array of documents, each as it stands in its own file.
+fn array(documents: &[String]) -> String {
+    let documents: Vec<_> = documents.iter().map(|document| document.trim_end()).collect();
+    format!("[\n{}\n]\n", documents.join(",\n"))
+}
+
+/// The last word on several scenarios.
+fn verdict(scenarios: usize, failed: &[&str]) -> String {
+    if failed.is_empty() {
+        return format!("All {scenarios} scenarios held.\n");
+    }
+    let mut text = format!("{} of {scenarios} scenarios FAILED:\n", failed.len());
+    for stem in failed {
+        let _ = writeln!(text, "  {stem}");
+    }
+    text
+}
+
+/// Drops the variants that were not asked for, if any were. Each scenario must have all that are asked for.
+fn keep_variants(sources: &mut [Source], asked: &[String]) -> Result<(), Failure> {
+    let mut unknown = String::new();
+    for Source { argument, scenario: Scenario { variants, .. }, .. } in &mut *sources {
+        for name in asked {
+            if variants.iter().any(|variant| variant.name == *name) {
+                continue;
+            }
             let names: Vec<_> = variants.iter().map(|variant| &*variant.name).collect();
             let way_out = match file::nearest(name, names.iter().copied()) {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("it has {}", names.join(", ")),
             };
-            return Err(Failure::usage(format!("{} has no variant `{name}`; {way_out}", source.argument)));
+            unknown += &sentence(format!("{argument} has no variant `{name}`; {way_out}"));
         }
     }
+    if !unknown.is_empty() {
+        return Err(Failure::scenarios(unknown));
+    }
     if !asked.is_empty() {
-        variants.retain(|variant| asked.contains(&variant.name));
+        for Source { scenario, .. } in sources {
+            scenario.variants.retain(|variant| asked.contains(&variant.name));
+        }
     }
     Ok(())
 }
@@ -70,27 +116,10 @@ fn result_folders(sources: &[Source], out: &Path) -> Result<Vec<PathBuf>, Failur
         folders.push(folder);
     }
     for folder in &folders {
-        let unusable = |error| Failure::usage(format!("cannot write to {}: {error}", folder.display()));
-        fs::create_dir_all(folder).map_err(unusable)?;
-        NamedTempFile::new_in(folder).map_err(unusable)?;
+        formats::prepare(folder)
+            .map_err(|error| Failure::usage(format!("cannot write to {}: {error}", folder.display())))?;
     }
     Ok(folders)
-}
-
-/// Writes a file whole or not at all.
-fn write(path: &Path, text: &str) -> Result<(), Failure> {
-    let failed = |error| Failure::run(format!("cannot write {}: {error}", path.display()));
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    // A temporary file is its owner's alone; a report is to be passed around.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).map_err(failed)?;
-    }
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
 }
 
 /// The command that runs this scenario again.

@@ -15,14 +15,19 @@ pub(super) struct Source {
     pub(super) scenario: Scenario,
 }
 
+/// The text behind a name on the command line, and what was read from it.
+pub(super) struct Read {
+    stem: String,
+    pub(super) text: String,
+    pub(super) reading: file::Reading,
+}
+
 /// Reads all scenarios; warnings are printed, and errors of all of them are told together.
 pub(super) fn read_all(arguments: &[String]) -> Result<Vec<Source>, Failure> {
     let (mut sources, mut errors, mut warnings) = (Vec::new(), String::new(), String::new());
     for argument in arguments {
-        match text_of(argument) {
-            Ok((stem, text, folder)) => {
-                let file::Reading { scenario, problems } =
-                    file::read(&text, &|name| companion(&folder, name));
+        match read(argument) {
+            Ok(Read { stem, text, reading: file::Reading { scenario, problems } }) => {
                 let rendered = file::render(&problems, argument, &text, true);
                 match scenario {
                     Some(scenario) => {
@@ -41,6 +46,17 @@ pub(super) fn read_all(arguments: &[String]) -> Result<Vec<Source>, Failure> {
     } else {
         Err(Failure::scenarios(warnings + &errors))
     }
+}
+
+/// Reads what is named on the command line.
+///
+/// # Errors
+///
+/// Why there is no text to be read.
+pub(super) fn read(argument: &str) -> Result<Read, String> {
+    let (stem, text, folder) = text_of(argument)?;
+    let reading = file::read(&text, &|name| companion(&folder, name));
+    Ok(Read { stem, text, reading })
 }
 
 /// Stem, text and folder of a scenario. A file goes before a shipped scenario of the same name.

@@ -12,11 +12,11 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         .populations
         .iter()
         .map(|population| PopulationLayout { name: population.name.clone(), hostile: population.hostile });
-    let routes = world
-        .gateway
-        .routes
-        .iter()
-        .map(|route| RouteLayout { path: route.path.clone(), upstream: route.upstream.0 as usize });
+    let routes = world.gateway.routes.iter().map(|route| {
+        let reached = world.upstreams_of_route(route).into_iter().enumerate();
+        let reaches = reached.filter_map(|(upstream, reached)| reached.then_some(upstream)).collect();
+        RouteLayout { path: route.path.clone(), upstream: route.upstream.0 as usize, reaches }
+    });
     let upstreams =
         world.upstreams.iter().map(|upstream| station(upstream.name.clone(), upstream.config.pool));
     let limits = Scope::ALL.into_iter().filter_map(|scope| {
@@ -31,6 +31,7 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         gateway: station("gateway".to_owned(), world.gateway.pool),
         upstreams: upstreams.collect(),
         limits: limits.collect(),
+        keeps_pairs: false,
     }
 }
 

@@ -1,10 +1,14 @@
 //! Engines: they carry the decisions of the gateway's and the simulator's machines from one to the next, each on
 //! its own clock. No rule stands here.
 
+mod clock;
 mod directory;
 mod event_queue;
 mod layout;
+mod services;
+mod twin;
 mod virtual_time;
 
 pub(crate) use directory::bucket_name;
+pub(crate) use twin::run_with_control;
 pub use virtual_time::{DRAIN, run};

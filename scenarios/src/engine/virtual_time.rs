@@ -1,24 +1,24 @@
 //! The virtual engine: the whole path of every request over simulated time, on one thread.
 //!
 //! It decides nothing. Whether a request is admitted, waits, or is answered is for the gateway to say; how long a
-//! service works on it, for the upstream; when clients send, for their load. The engine carries decisions from
-//! one machine to the next, wakes each at its time, and tells the recorder.
+//! service works on it, for the upstream; when clients send and whether they try again, for their load and their
+//! policy. The engine carries decisions from one machine to the next, wakes each at its time, and tells the recorder.
 
 use std::time::Duration;
 
 use gateway::{
-    Checks, Decision, End, Forward, Pass, Pipeline, Rejection, Request, RouteId, Scope, Settlement,
-    Timestamp, UpstreamId, Verdict,
+    AttemptFailure, Checks, Decision, End, Forward, Pass, Pipeline, Rejection, Request, Retrier, RetryState,
+    RouteId, Scope, Settlement, Timestamp, UpstreamId, Verdict,
 };
-use reports::{Finished, Outcome, Recorder, Recording, StationId};
-use simulator::{
-    Arrivals, FaultTimeline, Load, PopulationStreams, Purpose, Reaction, Stream, Upstream, Work,
-};
+use reports::{BreakerChange, Finished, Layout, Outcome, Recorder, Recording, StationId};
+use simulator::{Arrivals, Load, Population, PopulationStreams};
 use slab::Slab;
 
-use super::directory::{Caller, Directory};
+use super::clock::Clock;
+use super::directory::{Caller as Client, Directory};
 use super::event_queue::{EventQueue, LaneId};
 use super::layout::layout;
+use super::services::{Caller, JobId, Reply, Services};
 use crate::{Timeline, Variant, World};
 
 /// For how long a run goes on after the last arrival, at most.
@@ -28,16 +28,24 @@ pub const DRAIN: Duration = Duration::from_secs(300);
 ///
 /// The same version, scenario and seed give the same recording on any machine.
 pub fn run(timeline: &Timeline, variant: &Variant, seed: u64) -> Recording {
-    let mut run = Run::new(timeline, variant, seed);
+    play(timeline, variant, seed, false)
+}
+
+/// As [`run`], and keeps what is needed to compare the requests with those of another run one by one.
+pub(super) fn run_paired(timeline: &Timeline, variant: &Variant, seed: u64) -> Recording {
+    play(timeline, variant, seed, true)
+}
+
+fn play(timeline: &Timeline, variant: &Variant, seed: u64, keeps_pairs: bool) -> Recording {
+    let layout = Layout { keeps_pairs, ..layout(timeline, variant) };
+    let mut run = Run::new(timeline, variant, seed, layout);
     run.play();
-    run.recorder.finish()
+    run.clock.recorder.finish()
 }
 
 struct Run<'w> {
-    now: Timestamp,
-    starts: Timestamp,
+    clock: Clock,
     ends: Timestamp,
-    events: EventQueue<Event>,
     directory: Directory,
     clients: Vec<Clients<'w>>,
     gateway: Pipeline<Ticket>,
@@ -46,124 +54,145 @@ struct Run<'w> {
     queue_timeouts: LaneId,
     /// By route.
     route_timeouts: Vec<LaneId>,
-    upstreams: Vec<Service>,
-    requests: Slab<InFlight>,
-    jobs: Slab<Job>,
+    /// By route.
+    upstream_of: Vec<usize>,
+    services: Services,
+    has_breakers: bool,
+    requests: Slab<Logical>,
     issued: u32,
-    recorder: Recorder,
 }
 
 /// A population at work.
 struct Clients<'w> {
-    population: &'w simulator::Population,
+    population: &'w Population,
     streams: PopulationStreams,
     arrivals: Option<Arrivals>,
     /// Arrivals so far.
     arrived: u64,
     timeouts: LaneId,
-}
-
-struct Service {
-    upstream: Upstream<usize>,
-    /// Its part in the key of a service time.
-    path: u64,
+    retrier: Retrier,
 }
 
 /// A logical request that has not ended.
-struct InFlight {
+#[derive(Clone, Copy)]
+struct Logical {
+    /// Of the present attempt.
     ticket: Ticket,
     population: usize,
     route: RouteId,
+    client: Client,
     /// Of the population's requests.
     index: u64,
     user: Option<User>,
     intended: Timestamp,
+    /// Number of the present attempt, from 0.
+    attempt: u32,
+    retries: RetryState,
+    reached_upstream: bool,
     stage: Stage,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Where the present attempt of a request is.
+#[derive(Clone, Copy)]
 enum Stage {
+    /// Not made yet: its client waits before it tries again.
+    Resting,
     /// In the gateway's queue.
-    Waiting,
+    Waiting {
+        /// Since when.
+        since: Timestamp,
+    },
     /// Holds a worker of the gateway.
     Forwarded {
         pass: Pass,
-        /// When it was sent to the upstream.
+        /// When the gateway's present attempt was sent to the upstream.
         since: Timestamp,
+        /// Number of that attempt, from 0.
+        attempt: u32,
+        /// The upstream's work on it; `None` while the gateway waits before it tries again.
+        job: Option<JobId>,
     },
 }
 
 /// A user of a closed-loop population, and how many requests it has sent.
-#[derive(Clone, Copy)]
-struct User {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct User {
     number: u32,
     sent: u32,
 }
 
-/// Names a request for as long as it lasts. Slots are used again, numbers are not.
+/// Names an attempt for as long as it lasts. Slots are used again, numbers are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Ticket {
+pub(super) struct Ticket {
     slot: u32,
     number: u32,
 }
 
-/// Work of an upstream. It outlives the request that caused it if the caller leaves.
-struct Job {
-    caller: Ticket,
-    upstream: usize,
-    since: Timestamp,
-}
-
-#[derive(Clone, Copy)]
-enum Event {
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Event {
     /// The next open-loop request of a population.
     Arrival { population: u32 },
     /// A user is done thinking.
     Sends { population: u32, user: User },
-    /// The client gives up.
+    /// A client tries again.
+    Retry(Ticket),
+    /// The gateway tries again.
+    GatewayRetry(Ticket),
+    /// The client gives up on an attempt.
     ClientTimeout(Ticket),
     /// The wait in the gateway's queue has been too long.
     QueueTimeout(Ticket),
     /// The route's timeout has run out.
     RouteTimeout(Ticket),
     /// An upstream's work is done.
-    Completed { job: u32 },
+    Completed(JobId),
+    /// An upstream answered without any work.
+    Replied { caller: Caller, reply: Reply },
+    /// A service has waited for another for too long.
+    CallTimeout { job: JobId, attempt: u32 },
+    /// A service tries again.
+    CallRetry { job: JobId, attempt: u32 },
 }
 
 impl<'w> Run<'w> {
-    fn new(timeline: &Timeline, variant: &'w Variant, seed: u64) -> Self {
-        let World { gateway, upstreams, populations } = &variant.world;
-        let mut events = EventQueue::new();
+    fn new(timeline: &Timeline, variant: &'w Variant, seed: u64, layout: Layout) -> Self {
+        let World { gateway, populations, .. } = &variant.world;
+        let mut clock = Clock {
+            now: timeline.starts,
+            starts: timeline.starts,
+            events: EventQueue::new(),
+            recorder: Recorder::new(layout),
+        };
         let clients = populations.iter().map(|population| {
             let streams = PopulationStreams::new(seed, &population.name);
             let arrivals = match &population.load {
                 Load::Open(load) => Some(load.arrivals(timeline.starts, timeline.duration, streams.arrival)),
                 Load::Closed { .. } => None,
             };
-            Clients { population, streams, arrivals, arrived: 0, timeouts: events.lane() }
+            let retrier = Retrier::new(population.retry);
+            Clients { population, streams, arrivals, arrived: 0, timeouts: clock.events.lane(), retrier }
         });
         let clients = clients.collect();
-        let service = |named: &crate::NamedUpstream| Service {
-            upstream: Upstream::new(named.config.clone(), timeline.starts, FaultTimeline::default()),
-            path: Stream::new(0, Purpose::Service, &named.name).bits(),
-        };
         let enabled = Scope::ALL.into_iter().filter(|scope| gateway.limits.get(*scope).is_some());
         Self {
-            now: timeline.starts,
-            starts: timeline.starts,
             ends: timeline.starts + timeline.duration,
             directory: Directory::new(populations),
             clients,
             gateway: Pipeline::new(gateway.clone()),
             limits: enabled.zip(0..).collect(),
-            queue_timeouts: events.lane(),
-            route_timeouts: gateway.routes.iter().map(|_| events.lane()).collect(),
-            upstreams: upstreams.iter().map(service).collect(),
+            queue_timeouts: clock.events.lane(),
+            upstream_of: gateway.routes.iter().map(|route| route.upstream.0 as usize).collect(),
+            route_timeouts: gateway.routes.iter().map(|_| clock.events.lane()).collect(),
+            services: Services::new(&variant.world, &mut clock, seed),
+            has_breakers: gateway.upstreams.iter().any(|policy| policy.breaker.is_some())
+                || variant
+                    .world
+                    .upstreams
+                    .iter()
+                    .any(|named| named.config.calls.iter().any(|call| call.breaker.is_some())),
             requests: Slab::new(),
-            jobs: Slab::new(),
             issued: 0,
-            events,
-            recorder: Recorder::new(layout(timeline, variant)),
+            clock,
         }
     }
 
@@ -179,16 +208,19 @@ impl<'w> Run<'w> {
             }
         }
         let last = self.ends + DRAIN;
-        while let Some((at, event)) = self.events.pop(|event| is_open(&self.requests, event)) {
-            if at > last {
-                break;
-            }
-            self.now = at;
+        loop {
+            let (requests, services) = (&self.requests, &self.services);
+            let next = self.clock.events.pop(|event| is_open(requests, services, event));
+            let Some((at, event)) = next.filter(|(at, _)| *at <= last) else { break };
+            self.clock.now = at;
             self.handle(event);
+            if self.has_breakers {
+                self.record_breakers();
+            }
         }
-        self.now = last;
+        self.clock.now = last;
         for (_, request) in std::mem::take(&mut self.requests) {
-            self.record_end(&request, Outcome::Unfinished);
+            self.record_finished(&request, Outcome::Unfinished);
         }
     }
 
@@ -205,22 +237,45 @@ impl<'w> Run<'w> {
                 let index = u64::from(user.number) << 32 | u64::from(user.sent);
                 self.send(population as usize, index, Some(User { sent: user.sent + 1, ..user }));
             }
-            Event::ClientTimeout(ticket) => match self.requests[ticket.slot as usize].stage {
-                Stage::Waiting => self.leave_queue(ticket, Outcome::GaveUp),
-                Stage::Forwarded { .. } => self.end(ticket, Outcome::GaveUp, End::ClientLeft),
-            },
-            Event::QueueTimeout(ticket) => self.leave_queue(ticket, outcome_of(Rejection::QueueTimeout)),
-            Event::RouteTimeout(ticket) => {
-                self.end(ticket, Outcome::TimedOut, End::Settled(Settlement::TimedOut));
+            Event::Retry(ticket) => self.attempt(ticket.slot),
+            Event::GatewayRetry(ticket) => self.gateway_retry(ticket),
+            Event::ClientTimeout(ticket) => {
+                self.abandon(ticket, End::ClientLeft);
+                self.conclude(ticket, Outcome::GaveUp, Some(AttemptFailure::Timeout), None);
             }
-            Event::Completed { job } => self.complete(job as usize),
+            Event::QueueTimeout(ticket) => {
+                self.abandon(ticket, End::ClientLeft);
+                self.clock.recorder.on_queue_timeout();
+                self.reject(ticket, Rejection::QueueTimeout);
+            }
+            Event::RouteTimeout(ticket) => {
+                self.abandon(ticket, End::Settled(Settlement::TimedOut));
+                self.conclude(ticket, Outcome::TimedOut, Some(AttemptFailure::Status(504)), None);
+            }
+            Event::Completed(job) => {
+                let answer = self.services.on_completed(&mut self.clock, job);
+                self.hear(answer);
+            }
+            Event::Replied { caller: Caller::Gateway(ticket), reply } => self.hear(Some((ticket, reply))),
+            Event::Replied { caller: Caller::Service { job, attempt }, reply } => {
+                let answer = self.services.on_reply(&mut self.clock, job, attempt, reply);
+                self.hear(answer);
+            }
+            Event::CallTimeout { job, attempt } => {
+                let answer = self.services.on_call_timeout(&mut self.clock, job, attempt);
+                self.hear(answer);
+            }
+            Event::CallRetry { job, attempt } => {
+                let answer = self.services.on_call_retry(&mut self.clock, job, attempt);
+                self.hear(answer);
+            }
         }
     }
 
     fn schedule_arrival(&mut self, population: usize) {
         if let Some(offset) = self.clients[population].arrivals.as_mut().and_then(Iterator::next) {
-            let at = self.starts.plus_nanos(offset);
-            self.events.schedule(at, Event::Arrival { population: population as u32 });
+            let at = self.clock.starts.plus_nanos(offset);
+            self.clock.events.schedule(at, Event::Arrival { population: population as u32 });
         }
     }
 
@@ -229,195 +284,270 @@ impl<'w> Run<'w> {
         let Clients { population: settings, streams, .. } = &self.clients[population];
         let Load::Closed { think, .. } = &settings.load else { return };
         let stream = streams.arrival.at(u64::from(user.number)).at(u64::from(user.sent));
-        let at = self.now + think.sample(stream);
+        let at = self.clock.now + think.sample(stream);
         if at < self.ends {
-            self.events.schedule(at, Event::Sends { population: population as u32, user });
+            self.clock.events.schedule(at, Event::Sends { population: population as u32, user });
         }
     }
 
     /// A client sends a request, now.
     fn send(&mut self, population: usize, index: u64, user: Option<User>) {
-        let &Clients { population: settings, streams, timeouts, .. } = &self.clients[population];
+        let clients = &mut self.clients[population];
+        clients.retrier.on_request(self.clock.now);
+        let Clients { population: settings, streams, .. } = clients;
         let route = RouteId(settings.targets.draw(streams.route.at(index)));
         let identity = settings.identities.draw(streams.identity.at(index));
-        let caller = self.directory.caller(population, identity);
-        self.issued = self.issued.wrapping_add(1);
-        let ticket = Ticket { slot: self.requests.vacant_key() as u32, number: self.issued };
-        let request = Request { peer: caller.peer, client: caller.client, route: Some(route) };
-        let at = self.now - self.starts;
-        self.recorder.on_offered(population, route.0 as usize, at);
-        let (checks, decision) = self.gateway.on_request(self.now, ticket, &request);
-        self.record_checks(population, &caller, route, &checks, &decision);
+        let client = self.directory.caller(population, identity);
+        let ticket = self.next_ticket(self.requests.vacant_key() as u32);
+        self.clock.recorder.on_offered(population, route.0 as usize, self.clock.since_start());
+        self.requests.insert(Logical {
+            ticket,
+            population,
+            route,
+            client,
+            index,
+            user,
+            intended: self.clock.now,
+            attempt: 0,
+            retries: RetryState::default(),
+            reached_upstream: false,
+            stage: Stage::Resting,
+        });
+        self.attempt(ticket.slot);
+    }
 
-        let in_flight =
-            InFlight { ticket, population, route, index, user, intended: self.now, stage: Stage::Waiting };
-        if let Decision::Reject(rejection) = decision {
-            self.finish(&in_flight, outcome_of(rejection), false);
-            return;
-        }
-        self.requests.insert(in_flight);
+    fn next_ticket(&mut self, slot: u32) -> Ticket {
+        self.issued = self.issued.wrapping_add(1);
+        Ticket { slot, number: self.issued }
+    }
+
+    /// Makes the attempt that a request stands before.
+    fn attempt(&mut self, slot: u32) {
+        let now = self.clock.now;
+        let &Logical { ticket, population, route, client, .. } = &self.requests[slot as usize];
+        let idempotent = self.clients[population].population.method.is_idempotent();
+        let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
+        let (checks, decision) = self.gateway.on_request(now, ticket, &request);
+        self.record_checks(population, &client, route, &checks, &decision);
+        let deadline = match decision {
+            Decision::Reject(rejection) => return self.reject(ticket, rejection),
+            Decision::Queue { deadline } => deadline,
+            Decision::Forward(_) => None,
+        };
+        let &Clients { population: settings, timeouts, .. } = &self.clients[population];
         if let Some(timeout) = settings.timeout {
-            self.events.schedule_in(timeouts, self.now + timeout, Event::ClientTimeout(ticket));
+            self.clock.events.schedule_in(timeouts, now + timeout, Event::ClientTimeout(ticket));
         }
-        match decision {
-            Decision::Forward(forward) => {
-                if let Some((outcome, end)) = self.forward(ticket, forward) {
-                    self.end(ticket, outcome, end);
-                }
-            }
-            Decision::Queue { deadline: Some(deadline) } => {
-                self.events.schedule_in(self.queue_timeouts, deadline, Event::QueueTimeout(ticket));
-            }
-            Decision::Queue { deadline: None } | Decision::Reject(_) => {}
+        if let Some(deadline) = deadline {
+            self.clock.events.schedule_in(self.queue_timeouts, deadline, Event::QueueTimeout(ticket));
+        }
+        self.requests[slot as usize].stage = Stage::Waiting { since: now };
+        if let Decision::Forward(forward) = decision {
+            self.forward(ticket, forward);
         }
         self.record_gateway();
     }
 
-    /// Sends a request on to its upstream; an answer that comes at once is returned.
-    fn forward(&mut self, ticket: Ticket, forward: Forward) -> Option<(Outcome, End)> {
+    /// Sends an attempt that has a worker on to its upstream.
+    fn forward(&mut self, ticket: Ticket, forward: Forward) {
         let Forward { route, upstream: UpstreamId(upstream), deadline, pass } = forward;
-        let upstream = upstream as usize;
+        let now = self.clock.now;
         let request = &mut self.requests[ticket.slot as usize];
-        request.stage = Stage::Forwarded { pass, since: self.now };
-        let streams = &self.clients[request.population].streams;
-        let waited = self.now - request.intended;
-        self.recorder.on_wait(StationId::Gateway, waited);
-        self.recorder.on_attempt(upstream);
+        if let Stage::Waiting { since } = request.stage {
+            self.clock.recorder.on_wait(StationId::Gateway, now - since);
+        }
         if let Some(deadline) = deadline {
             let lane = self.route_timeouts[route.0 as usize];
-            self.events.schedule_in(lane, deadline, Event::RouteTimeout(ticket));
+            self.clock.events.schedule_in(lane, deadline, Event::RouteTimeout(ticket));
         }
-        let Service { upstream: service, path } = &mut self.upstreams[upstream];
-        let stream = streams.service_time(request.index, 0, 0, *path);
-        let job = self.jobs.insert(Job { caller: ticket, upstream, since: self.now });
-        let answer = match service.on_request(self.now, job, stream) {
-            Reaction::Started(work) => {
-                self.start(upstream, job, work);
-                None
+        request.reached_upstream = true;
+        self.dispatch(ticket, upstream as usize, pass, 0);
+    }
+
+    /// Makes an attempt of the gateway's.
+    fn dispatch(&mut self, ticket: Ticket, upstream: usize, pass: Pass, attempt: u32) {
+        let request = &mut self.requests[ticket.slot as usize];
+        let key = self.clients[request.population].streams.attempt(request.index, request.attempt, attempt);
+        let job = self.services.dispatch(&mut self.clock, upstream, Caller::Gateway(ticket), key);
+        request.stage = Stage::Forwarded { pass, since: self.clock.now, attempt, job: Some(job) };
+    }
+
+    /// The gateway's wait before its next attempt is over.
+    fn gateway_retry(&mut self, ticket: Ticket) {
+        let Some(&Logical { route, stage: Stage::Forwarded { mut pass, attempt, .. }, .. }) =
+            find(&self.requests, ticket)
+        else {
+            return;
+        };
+        match self.gateway.on_retry(self.clock.now, &mut pass) {
+            Ok(()) => {
+                let upstream = self.upstream_of[route.0 as usize];
+                self.dispatch(ticket, upstream, pass, attempt + 1);
             }
-            Reaction::Queued => None,
-            Reaction::Answered { status, .. } => {
-                self.jobs.remove(job);
-                Some((Outcome::UpstreamError, answered(status, Duration::ZERO)))
+            Err(rejection) => {
+                self.free_worker(pass, End::ClientLeft);
+                self.reject(ticket, rejection);
             }
-            Reaction::Refused => {
-                self.jobs.remove(job);
-                Some((Outcome::UpstreamError, End::Settled(Settlement::ConnectionFailed)))
+        }
+    }
+
+    /// The gateway hears of an upstream, if somebody still waits for it.
+    fn hear(&mut self, answer: Option<(Ticket, Reply)>) {
+        let Some((ticket, reply)) = answer else { return };
+        let Some(&request) = find(&self.requests, ticket) else { return };
+        let Stage::Forwarded { mut pass, since, attempt, .. } = request.stage else { return };
+        let (settlement, outcome, failure) = match reply {
+            Reply::Answered(status) => {
+                let settlement = Settlement::Answered { status, took: self.clock.now - since };
+                let failure = (status >= 400).then_some(AttemptFailure::Status(status));
+                let outcome = if failure.is_some() { Outcome::UpstreamError } else { Outcome::Served };
+                (settlement, outcome, failure)
+            }
+            Reply::Broken => {
+                (Settlement::ConnectionFailed, Outcome::UpstreamError, Some(AttemptFailure::Status(502)))
             }
         };
-        self.record_upstream(upstream);
-        answer
+        if let Some(failure) = failure {
+            let jitter = self.clients[request.population].streams.jitter;
+            let unit = jitter.at(request.index).at(u64::from(request.attempt)).at(u64::from(attempt)).unit();
+            let now = self.clock.now;
+            // What broke in the connection is so for the gateway; its client sees a 502.
+            let seen = if reply == Reply::Broken { AttemptFailure::Connect } else { failure };
+            if let Some(wait) = self.gateway.on_attempt_failed(now, &mut pass, seen, settlement, unit) {
+                let stage = Stage::Forwarded { pass, since, attempt, job: None };
+                self.requests[ticket.slot as usize].stage = stage;
+                self.clock.events.schedule(now + wait, Event::GatewayRetry(ticket));
+                return;
+            }
+        }
+        self.free_worker(pass, End::Settled(settlement));
+        self.conclude(ticket, outcome, failure, None);
     }
 
-    /// A worker of an upstream takes a job.
-    fn start(&mut self, upstream: usize, job: usize, work: Work) {
-        let waited = self.now - self.jobs[job].since;
-        self.recorder.on_wait(StationId::Upstream(upstream), waited);
-        if let Some(time) = work.time {
-            self.events.schedule(self.now + time, Event::Completed { job: job as u32 });
+    /// An attempt leaves the gateway without an answer of an upstream.
+    fn abandon(&mut self, ticket: Ticket, end: End) {
+        match self.requests[ticket.slot as usize].stage {
+            Stage::Resting => {}
+            Stage::Waiting { .. } => {
+                self.gateway.on_left_queue(ticket);
+                self.record_gateway();
+            }
+            Stage::Forwarded { pass, job, .. } => {
+                if let Some(job) = job {
+                    self.services.on_caller_left(&mut self.clock, job);
+                }
+                self.free_worker(pass, end);
+            }
         }
     }
 
-    /// An upstream is done with a job: the next in its queue starts, and the caller, if it is still there, has its
-    /// answer.
-    fn complete(&mut self, job: usize) {
-        let Job { caller, upstream, .. } = self.jobs.remove(job);
-        if let Some((next, work)) = self.upstreams[upstream].upstream.on_completed(self.now) {
-            self.start(upstream, next, work);
+    /// A worker of the gateway is free; the next in the queue takes it.
+    fn free_worker(&mut self, pass: Pass, end: End) {
+        if let Some((next, forward)) = self.gateway.on_finished(self.clock.now, pass, end) {
+            self.forward(next, forward);
         }
-        self.record_upstream(upstream);
-        if let Some(Stage::Forwarded { since, .. }) =
-            find(&self.requests, caller).map(|request| request.stage)
-        {
-            self.end(caller, Outcome::Served, answered(200, self.now - since));
-        }
+        self.record_gateway();
     }
 
-    /// A request leaves the gateway's queue without having been sent on.
-    fn leave_queue(&mut self, ticket: Ticket, outcome: Outcome) {
-        self.gateway.on_left_queue(ticket);
+    /// The gateway answers an attempt by itself.
+    fn reject(&mut self, ticket: Ticket, rejection: Rejection) {
+        if matches!(rejection, Rejection::QueueFull) {
+            self.clock.recorder.on_rejected(StationId::Gateway);
+        }
+        let failure = Some(AttemptFailure::Status(rejection.status()));
+        self.conclude(ticket, outcome_of(rejection), failure, rejection.retry_after());
+    }
+
+    /// An attempt ended for its client, which tries again or leaves it at that; then a user goes back to thinking.
+    fn conclude(
+        &mut self,
+        ticket: Ticket,
+        outcome: Outcome,
+        failure: Option<AttemptFailure>,
+        retry_after: Option<Duration>,
+    ) {
+        let now = self.clock.now;
+        let request = &mut self.requests[ticket.slot as usize];
+        let Clients { streams, retrier, .. } = &mut self.clients[request.population];
+        if let Some(failure) = failure {
+            let unit = streams.jitter.at(request.index).at(u64::from(request.attempt)).unit();
+            let wait = retrier.on_failure(&mut request.retries, now, failure, retry_after, unit);
+            if let Some(wait) = wait {
+                request.attempt += 1;
+                request.stage = Stage::Resting;
+                let ticket = self.next_ticket(ticket.slot);
+                self.requests[ticket.slot as usize].ticket = ticket;
+                self.clock.events.schedule(now + wait, Event::Retry(ticket));
+                return;
+            }
+        }
         let request = self.requests.remove(ticket.slot as usize);
-        self.finish(&request, outcome, false);
-        self.record_gateway();
-    }
-
-    /// A request that holds a worker ends. The worker goes to the next in the queue, whose answer may come at
-    /// once, and so on.
-    fn end(&mut self, ticket: Ticket, outcome: Outcome, end: End) {
-        let mut ended = (ticket, outcome, end);
-        loop {
-            let (ticket, outcome, end) = ended;
-            let request = self.requests.remove(ticket.slot as usize);
-            self.finish(&request, outcome, true);
-            let Stage::Forwarded { pass, .. } = request.stage else { break };
-            let Some((next, forward)) = self.gateway.on_finished(self.now, pass, end) else { break };
-            let Some((outcome, end)) = self.forward(next, forward) else { break };
-            ended = (next, outcome, end);
-        }
-        self.record_gateway();
-    }
-
-    /// The client has its answer, or none: a user goes back to thinking.
-    fn finish(&mut self, request: &InFlight, outcome: Outcome, reached_upstream: bool) {
-        self.record_finished(request, outcome, reached_upstream);
+        self.record_finished(&request, outcome);
         if let Some(user) = request.user {
             self.think(request.population, user);
         }
     }
 
-    fn record_end(&mut self, request: &InFlight, outcome: Outcome) {
-        self.record_finished(request, outcome, matches!(request.stage, Stage::Forwarded { .. }));
-    }
-
-    fn record_finished(&mut self, request: &InFlight, outcome: Outcome, reached_upstream: bool) {
-        self.recorder.on_finished(Finished {
+    fn record_finished(&mut self, request: &Logical, outcome: Outcome) {
+        let at = self.clock.since_start();
+        self.clock.recorder.on_finished(Finished {
             population: request.population,
             route: request.route.0 as usize,
-            intended: request.intended - self.starts,
-            at: self.now - self.starts,
+            intended: request.intended - self.clock.starts,
+            at,
             outcome,
-            reached_upstream,
+            reached_upstream: request.reached_upstream,
+            index: request.user.is_none().then_some(request.index),
         });
     }
 
     fn record_checks(
         &mut self,
         population: usize,
-        caller: &Caller,
+        client: &Client,
         route: RouteId,
         checks: &Checks,
         decision: &Decision,
     ) {
-        let at = self.now - self.starts;
+        let at = self.clock.since_start();
         for (scope, place) in &self.limits {
             match checks.get(*scope) {
                 Some(Verdict::Admitted { .. }) => {
-                    self.recorder.on_limit_admitted(*place, caller.bucket(*scope, route.0), at);
+                    self.clock.recorder.on_limit_admitted(*place, client.bucket(*scope, route.0), at);
                 }
-                Some(Verdict::Rejected { .. }) => self.recorder.on_limit_rejected(*place, at),
+                Some(Verdict::Rejected { .. }) => self.clock.recorder.on_limit_rejected(*place, at),
                 None => {}
             }
         }
         if !matches!(decision, Decision::Reject(Rejection::RateLimited { .. })) {
-            self.recorder.on_admitted(population, at);
+            self.clock.recorder.on_admitted(population, at);
+        }
+    }
+
+    fn record_breakers(&mut self) {
+        let (clock, gateway, services) = (&mut self.clock, &mut self.gateway, &mut self.services);
+        let gateways = std::iter::from_fn(|| {
+            gateway.poll_transition().map(|(upstream, change)| (None, upstream.0 as usize, change))
+        });
+        let of_services = std::iter::from_fn(|| {
+            services.poll_transition().map(|(service, upstream, change)| (Some(service), upstream, change))
+        });
+        for (service, upstream, change) in gateways.chain(of_services) {
+            clock.recorder.on_breaker(BreakerChange {
+                service,
+                upstream,
+                at: change.at - clock.starts,
+                to: change.to.name(),
+                settled: change.counts.settled,
+                failures: change.counts.failures,
+            });
         }
     }
 
     fn record_gateway(&mut self) {
-        let at = self.now - self.starts;
-        self.recorder.on_load(StationId::Gateway, at, self.gateway.in_flight(), self.gateway.queued());
+        let at = self.clock.since_start();
+        self.clock.recorder.on_load(StationId::Gateway, at, self.gateway.in_flight(), self.gateway.queued());
     }
-
-    fn record_upstream(&mut self, upstream: usize) {
-        let at = self.now - self.starts;
-        let service = &self.upstreams[upstream].upstream;
-        self.recorder.on_load(StationId::Upstream(upstream), at, service.in_flight(), service.queued());
-    }
-}
-
-/// An upstream's answer, as a breaker sees it.
-const fn answered(status: u16, took: Duration) -> End {
-    End::Settled(Settlement::Answered { status, took })
 }
 
 /// The gateway's reasons in the words of the record.
@@ -430,17 +560,24 @@ const fn outcome_of(rejection: Rejection) -> Outcome {
     }
 }
 
-fn find(requests: &Slab<InFlight>, ticket: Ticket) -> Option<&InFlight> {
+fn find(requests: &Slab<Logical>, ticket: Ticket) -> Option<&Logical> {
     requests.get(ticket.slot as usize).filter(|request| request.ticket == ticket)
 }
 
 /// Whether a timeout can still come to pass.
-fn is_open(requests: &Slab<InFlight>, event: &Event) -> bool {
+fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool {
     match event {
         Event::ClientTimeout(ticket) | Event::RouteTimeout(ticket) => find(requests, *ticket).is_some(),
         Event::QueueTimeout(ticket) => {
-            find(requests, *ticket).is_some_and(|request| request.stage == Stage::Waiting)
+            find(requests, *ticket).is_some_and(|request| matches!(request.stage, Stage::Waiting { .. }))
         }
-        Event::Arrival { .. } | Event::Sends { .. } | Event::Completed { .. } => true,
+        Event::CallTimeout { job, attempt } => services.is_open(*job, *attempt),
+        Event::Arrival { .. }
+        | Event::Sends { .. }
+        | Event::Retry(_)
+        | Event::GatewayRetry(_)
+        | Event::Completed(_)
+        | Event::Replied { .. }
+        | Event::CallRetry { .. } => true,
     }
 }

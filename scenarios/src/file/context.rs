@@ -7,11 +7,19 @@ use super::diagnostic::{Problem, Severity};
 pub(super) struct Context<'f> {
     problems: RefCell<Vec<Problem>>,
     companion: Companion<'f>,
+    /// The paths of all keys that the reader knows a meaning of, for the test that holds the schema to them.
+    #[cfg(test)]
+    pub(super) known: RefCell<std::collections::BTreeSet<String>>,
 }
 
 impl<'f> Context<'f> {
     pub(super) const fn new(companion: Companion<'f>) -> Self {
-        Self { problems: RefCell::new(Vec::new()), companion }
+        Self {
+            problems: RefCell::new(Vec::new()),
+            companion,
+            #[cfg(test)]
+            known: RefCell::new(std::collections::BTreeSet::new()),
+        }
     }
 
     /// Notes a problem, once: what stands in the file is read again for every variant.

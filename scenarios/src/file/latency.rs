@@ -23,6 +23,8 @@ pub(super) fn read_latency(node: &Node, path: &str, context: &Context<'_>) -> Op
         context.push(Problem::error(node.span.clone(), message).help(EXAMPLE));
         return None;
     };
+    #[cfg(test)]
+    context.known.borrow_mut().extend(KINDS.map(|kind| format!("{path}.{kind}")));
     let path = format!("{path}.{}", entry.key);
     match &*entry.key {
         "constant" => {

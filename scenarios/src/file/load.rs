@@ -81,7 +81,7 @@ fn open(
         .ok()
 }
 
-const SPACINGS: [(&str, Spacing); 3] =
+pub(super) const SPACINGS: [(&str, Spacing); 3] =
     [("uniform", Spacing::Uniform), ("poisson", Spacing::Poisson), ("on-the-minute", Spacing::OnTheMinute)];
 
 /// `uniform` where nothing is said.

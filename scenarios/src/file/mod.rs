@@ -4,15 +4,22 @@
 //! read field by field into the validated types of the gateway and the simulator. Serde's derive would stop at the
 //! first problem and lose the places of merged values.
 
+mod breaker;
+mod calls;
 mod context;
 mod diagnostic;
 mod expect;
+mod faults;
 mod latency;
 mod limits;
 mod load;
 mod patch;
 mod reader;
+mod retry;
+mod schema;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod tree;
 mod units;
 mod warnings;
@@ -31,6 +38,7 @@ pub use self::diagnostic::{Problem, Severity, render};
 use self::expect::{Line, LineError, Names};
 pub(crate) use self::reader::nearest;
 use self::reader::{Fields, Positive, list};
+pub use self::schema::json_schema;
 use self::tree::{Entry, Node, Span, Table, Value};
 use crate::{Scenario, Timeline, Variant, World};
 
@@ -181,7 +189,8 @@ fn read_variants(
     for line in lines {
         line.check_variant(text, merged.iter().map(|(name, _)| &**name), context);
     }
-    let worlds: Vec<_> = merged.iter().map(|(_, tree)| world::read_world(tree, &COMMON, context)).collect();
+    let worlds: Vec<_> =
+        merged.iter().map(|(_, tree)| world::read_world(tree, &COMMON, duration, context)).collect();
     let worlds: Vec<World> = worlds.into_iter().collect::<Option<_>>()?;
     for ((_, tree), world) in merged.iter().zip(&worlds) {
         warnings::warn(tree, world, duration, context);

@@ -9,6 +9,8 @@ use std::rc::Rc;
 
 use gateway::Algorithm;
 
+use super::breaker::half_open_has;
+use super::retry::backoff_has;
 use super::tree::{Node, Table, Value};
 
 /// The tables of the file with those of the patch laid over them. A patched value keeps its place in the patch.
@@ -58,6 +60,19 @@ fn drop_what_no_longer_applies(path: &[Rc<str>], inherited: &mut Table, patch: &
                 "count_rejected" => algorithm.is_sliding(),
                 _ => true,
             })
+        }
+        [.., "retry"] => {
+            let Some(Value::Text(kind)) = patch.get("backoff").map(|entry| entry.node.value.clone()) else {
+                return;
+            };
+            Box::new(move |key| backoff_has(&kind, key))
+        }
+        [.., "breaker"] => {
+            let Some(Value::Text(style)) = patch.get("half_open").map(|entry| entry.node.value.clone())
+            else {
+                return;
+            };
+            Box::new(move |key| half_open_has(&style, key))
         }
         ["clients", _] => {
             let Some(kind) = LOAD_KINDS.into_iter().find(|kind| patch.get(kind).is_some()) else { return };

@@ -54,6 +54,11 @@ impl<'t> Fields<'t> {
         self.span.clone()
     }
 
+    /// The place of the value of a field, or of the table where it is absent.
+    pub(super) fn span_of(&self, key: &str) -> Span {
+        self.table.get(key).map_or_else(|| self.span(), |entry| entry.node.span.clone())
+    }
+
     pub(super) fn path(&self) -> &str {
         &self.path
     }
@@ -65,6 +70,8 @@ impl<'t> Fields<'t> {
 
     /// An entry that may be absent, as it stands.
     pub(super) fn entry(&mut self, key: &'static str) -> Option<&'t Entry> {
+        #[cfg(test)]
+        self.context.known.borrow_mut().insert(self.path_of(key));
         self.known.push(key);
         self.table.get(key)
     }
@@ -118,7 +125,8 @@ impl<'t> Fields<'t> {
 
     /// Refuses a field of the format that this version does not run yet.
     pub(super) fn not_yet(&mut self, key: &'static str) {
-        if let Some(entry) = self.entry(key) {
+        self.known.push(key);
+        if let Some(entry) = self.table.get(key) {
             let message = format!("`{}` cannot be run by this version yet", self.path_of(key));
             self.context.push(Problem::error(entry.key_span.clone(), message));
         }

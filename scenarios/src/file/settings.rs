@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use gateway::{RateLimit, Scope};
+use gateway::{BreakerConfig, HalfOpen, RateLimit, Scope};
 use reports::Setting;
 
 use super::reader::display_key;
@@ -82,7 +82,37 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
         let limit = gateway.limits.get(scope).map_or_else(|| "off".to_owned(), limit_text);
         settings.push(setting(&format!("rate_limit.{}", scope.name()), limit));
     }
+    for (upstream, policy) in world.upstreams.iter().zip(&gateway.upstreams) {
+        let setting =
+            |key: &str, value| setting(&format!("upstreams.{}.{key}", display_key(&upstream.name)), value);
+        settings
+            .push(setting("breaker", policy.breaker.as_ref().map_or_else(|| "off".to_owned(), breaker_text)));
+        if let Some(most) = policy.max_in_flight {
+            settings.push(setting("max_in_flight", most.to_string()));
+        }
+        if let Some(timeout) = policy.timeout {
+            settings.push(setting("timeout", write_duration(timeout)));
+        }
+    }
     settings
+}
+
+/// Such as `50% of at least 20 over 30s, single-probe each 10s, 3 to close`.
+fn breaker_text(breaker: &BreakerConfig) -> String {
+    let interval = write_duration(breaker.probe_interval());
+    let half_open = match breaker.half_open() {
+        HalfOpen::SingleProbe { successes_to_close } => {
+            format!("single-probe each {interval}, {successes_to_close} to close")
+        }
+        HalfOpen::Trickle { calls } => format!("trickle of {calls} after {interval}"),
+        HalfOpen::ReopenToAll { successes_to_close } => {
+            format!("reopen-to-all after {interval}, {successes_to_close} to close")
+        }
+    };
+    let (share, window) = (breaker.error_threshold() * 100.0, write_duration(breaker.window()));
+    let slow =
+        breaker.slow_call().map(|slow| format!(", slow from {}", write_duration(slow))).unwrap_or_default();
+    format!("{share}% of at least {} over {window}{slow}, {half_open}", breaker.min_requests())
 }
 
 fn unbounded(number: Option<u32>) -> String {

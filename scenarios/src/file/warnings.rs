@@ -49,10 +49,13 @@ pub(super) fn warn(tree: &Table, world: &World, duration: Duration, context: &Co
 }
 
 fn unreached_upstreams(tree: &Table, world: &World, context: &Context<'_>) {
-    for (place, upstream) in world.upstreams.iter().enumerate() {
-        let reached = world.gateway.routes.iter().any(|route| route.upstream.0 as usize == place);
+    let reached = world.reached_upstreams();
+    for (upstream, reached) in world.upstreams.iter().zip(reached) {
         if let Some(entry) = find(tree, &["upstreams", &upstream.name]).filter(|_| !reached) {
-            let message = format!("no route leads to the upstream `{}`", upstream.name);
+            let message = format!(
+                "no route leads to the upstream `{}`, and none that is reached calls it",
+                upstream.name
+            );
             context.push(Problem::warning(entry.key_span.clone(), message));
         }
     }

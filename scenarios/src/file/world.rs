@@ -3,16 +3,20 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use gateway::{GatewayConfig, PoolConfig, Route, RouteError, Routes, UpstreamId};
-use simulator::{Identities, LOOPBACK_ADDRESSES, Latency, Population, Targets, UpstreamConfig};
+use gateway::{GatewayConfig, PoolConfig, Route, RouteError, Routes, UpstreamId, UpstreamPolicy};
+use simulator::{Call, Identities, LOOPBACK_ADDRESSES, Latency, Method, Population, Targets, UpstreamConfig};
 
+use super::breaker::read_breaker;
+use super::calls::{read_calls, refuse_circles};
 use super::context::Context;
 use super::diagnostic::Problem;
+use super::faults::read_faults;
 use super::latency::read_latency;
 use super::limits;
 use super::load;
 use super::reader::{Fields, Positive, list, nearest, read};
-use super::tree::{Entry, Table, Value};
+use super::retry::{named_or, read_gateway_retry, read_retry};
+use super::tree::{Entry, Span, Table, Value};
 use crate::World;
 use crate::scenario::NamedUpstream;
 
@@ -21,6 +25,7 @@ use crate::scenario::NamedUpstream;
 pub(super) fn read_world(
     tree: &Table,
     common: &'static [&'static str],
+    duration: Duration,
     context: &Context<'_>,
 ) -> Option<World> {
     let mut top = Fields::new(tree, 0..0, "", context);
@@ -30,44 +35,59 @@ pub(super) fn read_world(
     let upstreams = read_upstreams(&mut top, context);
     let routes = read_routes(&mut top, &upstreams, context);
     let populations = read_populations(&mut top, routes.as_ref(), context);
-    let gateway = read_gateway(&mut top, routes);
-    top.not_yet("faults");
+    let names: Vec<_> = upstreams.iter().map(|upstream| &*upstream.name).collect();
+    let gateway = read_gateway(&mut top, routes, &names);
+    let faults = read_faults(&mut top, &names, duration, context);
     top.finish();
-    Some(World { gateway: gateway?, upstreams, populations: populations? })
+    Some(World { gateway: gateway?, upstreams, populations: populations?, faults })
 }
 
 fn read_upstreams(top: &mut Fields<'_>, context: &Context<'_>) -> Vec<NamedUpstream> {
     top.required_entry("upstreams");
-    let mut upstreams = Vec::new();
-    for (entry, path) in top.named("upstreams") {
-        let Some(mut fields) = Fields::of(&entry.node, path, context) else { continue };
-        let pool = PoolConfig {
-            workers: fields.optional("workers"),
-            queue: fields.optional("queue"),
-            queue_timeout: None,
-        };
-        let latency = fields.required_entry("latency");
-        let latency =
-            latency.and_then(|entry| read_latency(&entry.node, &fields.path_of("latency"), context));
-        for key in ["calls", "load_latency", "cancel_on_disconnect", "serves"] {
-            fields.not_yet(key);
-        }
-        fields.finish();
-        // An upstream without a latency is an error already; routes may still name it.
-        let latency = latency.or_else(|| Latency::constant(Duration::ZERO).ok());
-        if let Some(latency) = latency {
-            upstreams.push(NamedUpstream {
-                name: entry.key.to_string(),
-                config: UpstreamConfig {
-                    pool,
-                    latency,
-                    load_latency: Duration::ZERO,
-                    cancel_on_disconnect: false,
-                },
-            });
+    let tables = top.named("upstreams");
+    // A call may name an upstream that stands further down.
+    let names: Vec<&str> = tables.iter().map(|(entry, _)| &*entry.key).collect();
+    let (mut upstreams, mut calls) = (Vec::new(), Vec::new());
+    for (entry, path) in &tables {
+        let (config, asks) = read_upstream(entry, path, &names, context);
+        upstreams.push(NamedUpstream { name: entry.key.to_string(), config });
+        calls.push(asks);
+    }
+    if !refuse_circles(&calls, &names, context) {
+        for (upstream, calls) in upstreams.iter_mut().zip(calls) {
+            upstream.config.calls = calls.into_iter().map(|(call, _)| call).collect();
         }
     }
     upstreams
+}
+
+/// An upstream and its calls, each with the place of the name it asks. What cannot be read is noted and left out: routes
+/// may still name the upstream.
+fn read_upstream(
+    entry: &Entry,
+    path: &str,
+    names: &[&str],
+    context: &Context<'_>,
+) -> (UpstreamConfig, Vec<(Call, Span)>) {
+    let mut config = UpstreamConfig {
+        pool: PoolConfig::default(),
+        latency: Latency::ZERO,
+        load_latency: Duration::ZERO,
+        cancel_on_disconnect: false,
+        calls: Vec::new(),
+    };
+    let Some(mut fields) = Fields::of(&entry.node, path, context) else { return (config, Vec::new()) };
+    config.pool.workers = fields.optional("workers");
+    config.pool.queue = fields.optional("queue");
+    let latency = fields.required_entry("latency");
+    let latency = latency.and_then(|entry| read_latency(&entry.node, &fields.path_of("latency"), context));
+    config.latency = latency.unwrap_or(Latency::ZERO);
+    config.load_latency = fields.optional("load_latency").unwrap_or_default();
+    config.cancel_on_disconnect = fields.optional("cancel_on_disconnect").unwrap_or(false);
+    let calls = read_calls(&mut fields, names, context);
+    fields.not_yet("serves");
+    fields.finish();
+    (config, calls)
 }
 
 /// `None` if there is no table of routes that could be used.
@@ -83,12 +103,11 @@ fn read_routes(top: &mut Fields<'_>, upstreams: &[NamedUpstream], context: &Cont
             let name: Rc<str> = read(&named.node, &fields.path_of("upstream"), context)?;
             find_named(named, &name, "upstream", &names, context)
         });
-        for key in ["retry", "auth"] {
-            fields.not_yet(key);
-        }
+        let retry = read_gateway_retry(&mut fields);
+        fields.not_yet("auth");
         fields.finish();
         let upstream = UpstreamId(upstream.unwrap_or(0) as u32);
-        routes.push(Route { path: entry.key.to_string(), upstream, timeout });
+        routes.push(Route { path: entry.key.to_string(), upstream, timeout, retry });
         places.push(entry.key_span.clone());
     }
     if routes.is_empty() {
@@ -149,7 +168,11 @@ fn read_population(
     let load = load::read_load(&mut fields, context);
     let timeout = fields.optional::<Positive>("timeout").map(|Positive(timeout)| timeout);
     let hostile = fields.optional("hostile").unwrap_or(false);
-    for key in ["retry", "method", "body", "token"] {
+    let retry = read_retry(&mut fields);
+    let methods = Method::ALL.map(|(name, _)| name);
+    let method = named_or(&mut fields, "method", &methods, "GET");
+    let method = Method::ALL.into_iter().find(|(name, _)| Some(*name) == method).map(|(_, method)| method);
+    for key in ["body", "token"] {
         fields.not_yet(key);
     }
     fields.finish();
@@ -160,6 +183,8 @@ fn read_population(
         targets: targets?,
         load: load?,
         timeout,
+        retry,
+        method: method.unwrap_or_default(),
     })
 }
 
@@ -176,7 +201,7 @@ fn read_identities(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Ide
 /// `send = "/path"`, or a table of paths and their weights.
 fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>) -> Option<Targets> {
     let names: Vec<_> = routes.iter().map(|route| &*route.path).collect();
-    let resolve = |span: super::tree::Span, path: &str| {
+    let resolve = |span: Span, path: &str| {
         let route = routes.resolve(path);
         if route.is_none() {
             let problem = Problem::error(span, format!("no route serves `{path}`"));
@@ -219,7 +244,7 @@ fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>
 }
 
 /// The gateway's tables; a file without them describes a plain proxy.
-fn read_gateway(top: &mut Fields<'_>, routes: Option<Routes>) -> Option<GatewayConfig> {
+fn read_gateway(top: &mut Fields<'_>, routes: Option<Routes>, upstreams: &[&str]) -> Option<GatewayConfig> {
     let mut config = GatewayConfig::default();
     if let Some(mut fields) = top.optional_table("gateway") {
         let positive =
@@ -231,13 +256,46 @@ fn read_gateway(top: &mut Fields<'_>, routes: Option<Routes>) -> Option<GatewayC
         };
         config.timeout = positive(&mut fields, "timeout");
         config.limits = limits::read(&mut fields);
-        for key in ["retry", "breaker", "upstreams", "auth", "external"] {
+        config.upstreams = read_policies(&mut fields, upstreams);
+        config.retry = read_gateway_retry(&mut fields);
+        for key in ["auth", "external"] {
             fields.not_yet(key);
         }
         fields.finish();
     }
     config.routes = routes?;
     Some(config)
+}
+
+/// What the gateway holds against each upstream: the general breaker, and the tables `upstreams.NAME` for one.
+fn read_policies(gateway: &mut Fields<'_>, upstreams: &[&str]) -> Vec<UpstreamPolicy> {
+    let breaker = read_breaker(gateway);
+    let mut policies = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }; upstreams.len()];
+    let context = gateway.context();
+    for (entry, path) in gateway.named("upstreams") {
+        let Some(mut fields) = Fields::of(&entry.node, path, context) else { continue };
+        let place = upstreams.iter().position(|known| *known == &*entry.key);
+        let own_breaker = fields.entry("breaker").is_some();
+        let own = UpstreamPolicy {
+            max_in_flight: fields.optional("max_in_flight"),
+            timeout: fields.optional::<Positive>("timeout").map(|Positive(timeout)| timeout),
+            breaker: read_breaker(&mut fields),
+        };
+        fields.finish();
+        // Its own breaker replaces the general one whole, and `false` switches it off.
+        if let Some(place) = place {
+            policies[place] =
+                UpstreamPolicy { breaker: if own_breaker { own.breaker } else { breaker }, ..own };
+        } else {
+            let message = format!("there is no upstream `{}`", entry.key);
+            let problem = Problem::error(entry.key_span.clone(), message);
+            context.push(match nearest(&entry.key, upstreams.iter().copied()) {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem.help(format!("there are {}", list(upstreams))),
+            });
+        }
+    }
+    policies
 }
 
 /// The place of a name among those that it may stand for.

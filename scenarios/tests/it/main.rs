@@ -2,6 +2,7 @@
 
 mod common;
 mod determinism;
+mod failures;
 mod library;
 mod queueing_theory;
 mod rate_limits;

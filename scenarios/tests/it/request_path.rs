@@ -25,10 +25,10 @@ fn world(upstream: &str, gateway: &str, client: &str) -> String {
 
 #[test]
 fn an_upstream_does_not_notice_that_its_caller_left() {
-    // A request each second, 3.5 s of work for one worker, clients that give up after 1 s. The work of a caller who
+    // A request each second, 3.5 s of work for one worker, clients that give up after 0.9 s. The work of a caller who
     // left goes on: the worker is busy from 0 to 3.5, from 4 to 7.5 and from 8 to 11.5.
     let upstream = "workers = 1\nqueue = 0\nlatency = { constant = '3.5s' }";
-    let run = run_one(&world(upstream, "", "rate = '1/s'\ntimeout = '1s'"));
+    let run = run_one(&world(upstream, "", "rate = '1/s'\ntimeout = '900ms'"));
     assert_eq!(run.overall.offered, 10);
     assert_eq!(run.overall.count(Outcome::GaveUp), 3);
     assert_eq!(run.overall.count(Outcome::UpstreamError), 7);

@@ -6,4 +6,4 @@ mod population;
 
 pub use arrivals::{Arrivals, Burst, LoadError, OpenLoad, RampPoint, Spacing};
 pub use identity::{Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, api_key, loopback_address};
-pub use population::{Load, Population, PopulationStreams, Targets};
+pub use population::{Load, Method, Population, PopulationStreams, Targets};

@@ -21,6 +21,40 @@ pub struct Population {
     pub timeout: Option<Duration>,
     /// When a client tries again.
     pub retry: RetryPolicy,
+    /// What its requests ask for.
+    pub method: Method,
+}
+
+/// An HTTP method (RFC 9110, section 9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are the names of the standard")]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Options,
+    Put,
+    Delete,
+    Post,
+    Patch,
+}
+
+impl Method {
+    /// Every method, with its name.
+    pub const ALL: [(&'static str, Self); 7] = [
+        ("GET", Self::Get),
+        ("HEAD", Self::Head),
+        ("OPTIONS", Self::Options),
+        ("PUT", Self::Put),
+        ("DELETE", Self::Delete),
+        ("POST", Self::Post),
+        ("PATCH", Self::Patch),
+    ];
+
+    /// Whether a request may be sent twice and do no more than once (RFC 9110, 9.2.2).
+    pub const fn is_idempotent(self) -> bool {
+        !matches!(self, Self::Post | Self::Patch)
+    }
 }
 
 /// When a population sends.

@@ -2,15 +2,18 @@
 //!
 //! A table of forty numbers is read by whoever made it. Everybody else reads sentences, and believes them; so each
 //! sentence here is a function of measured numbers with a condition written beside it, and says nothing that the
-//! numbers do not. No sentence guesses at causes.
+//! numbers do not. No sentence guesses at causes; what the faults did is told where it was measured against a run
+//! without them.
 //!
 //! Of several seeds, every number is the median.
+
+mod harm;
 
 use crate::{
     ExperimentResult, LimitResult, Outcome, PopulationResult, RunResult, StationResult, Summary,
     VariantResult,
     format::{self, Clock, Dimension},
-    side_by_side::{bucket_noun, limit, peak, peaks_asked_for, runs},
+    side_by_side::{bucket_noun, limit, peak, peaks_asked_for, peaks_that_matter, runs},
     spread::Spread,
     text,
 };
@@ -38,13 +41,14 @@ const NAMES_TOLD: usize = 4;
 
 /// Every sentence that the numbers call for, the most important first.
 ///
-/// What the limits did comes first, then who paid for it, then what ran out. Of each kind of sentence the one with the
-/// widest gap stands before the second of any kind, so that whoever reads six of them has read of everything.
+/// What the faults did to whom comes first, then what the limits did, who paid for it, and what ran out. Of each kind of
+/// sentence the one with the widest gap stands before the second of any kind, so that whoever reads six of them has read
+/// of everything.
 pub fn facts(result: &ExperimentResult) -> Vec<String> {
     if let Some(sentence) = no_requests(result) {
         return vec![sentence];
     }
-    let peaks = peaks_asked_for(result);
+    let peaks = peaks_that_matter(result);
     let (shortest, longer): (Vec<_>, Vec<_>) = peaks
         .iter()
         .enumerate()
@@ -53,6 +57,11 @@ pub fn facts(result: &ExperimentResult) -> Vec<String> {
         windows.iter().filter_map(|(_, (scope, us))| admitted_at_most(result, scope, *us)).collect()
     };
     let ranked = [
+        Vec::from_iter(harm::who_else_was_hurt(result)),
+        Vec::from_iter(harm::direct_damage(result)),
+        Vec::from_iter(harm::recovery(result)),
+        Vec::from_iter(harm::containment(result)),
+        harm::breakers(result),
         admitted(shortest),
         who_waited(result),
         who_was_served_well(result),
@@ -73,7 +82,7 @@ fn no_requests(result: &ExperimentResult) -> Option<String> {
     (!runs(result).any(offered)).then(|| "No request was offered, so there is nothing to compare.".to_owned())
 }
 
-/// When a bucket of the limit was let through at all, and, of the longer windows, when their numbers are not those of
+/// When the limit mattered (see [`peaks_that_matter`]) and a bucket of it was let through at all, and, of the longer windows, when their numbers are not those of
 /// the shortest again.
 fn admitted_at_most(result: &ExperimentResult, scope: &str, window_us: u64) -> Option<String> {
     let counts = |window_us: u64| -> Vec<(&VariantResult, f64)> {

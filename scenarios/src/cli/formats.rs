@@ -1,0 +1,129 @@
+//! What `tuesday run` writes beside what it prints.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::{ValueEnum, builder::PossibleValue};
+use reports::{
+    ExperimentResult, breakers_csv, expectations_csv, html_report, junit_xml, markdown_summary, series_csv,
+    summary_csv, to_json,
+};
+use tempfile::NamedTempFile;
+
+use super::Failure;
+
+/// A value of `--format`: some files made of a result.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Format {
+    name: &'static str,
+    help: &'static str,
+    /// Names within the scenario's folder, and how the files are made.
+    files: &'static [(&'static str, Render)],
+}
+
+/// The text of a file, from a result and the command that runs it again.
+type Render = fn(&ExperimentResult, &str) -> Result<String, Failure>;
+
+/// All there are: whatever stands here can be asked for.
+static FORMATS: [Format; 5] = [
+    Format {
+        name: "html",
+        help: "report.html: the whole report in one file that opens offline",
+        files: &[("report.html", |result, command| {
+            html_report(result, command)
+                .map_err(|error| Failure::run(format!("cannot draw the report: {error}")))
+        })],
+    },
+    Format {
+        name: "json",
+        help: "result.json: every number, the same bytes for the same version, scenario and seed",
+        files: &[("result.json", |result, _| Ok(to_json(result)))],
+    },
+    Format {
+        name: "junit",
+        help: "junit.xml: a test case for each expectation, variant and seed, for CI systems",
+        files: &[("junit.xml", |result, _| Ok(junit_xml(result)))],
+    },
+    Format {
+        name: "md",
+        help: "summary.md: verdict, variants side by side and what happened, as a CI system's step summary",
+        files: &[("summary.md", |result, _| Ok(markdown_summary(result)))],
+    },
+    Format {
+        name: "csv",
+        help: "summary.csv, series.csv, expectations.csv and breakers.csv: the numbers in long form, for a spreadsheet or a notebook",
+        files: &[
+            ("summary.csv", |result, _| Ok(summary_csv(result))),
+            ("series.csv", |result, _| Ok(series_csv(result))),
+            ("expectations.csv", |result, _| Ok(expectations_csv(result))),
+            ("breakers.csv", |result, _| Ok(breakers_csv(result))),
+        ],
+    },
+];
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &FORMATS
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.name).help(self.help))
+    }
+}
+
+/// Makes the folder that results go to, and tries whether files can be made in it.
+pub(super) fn prepare(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    temporary_in(folder)?;
+    Ok(())
+}
+
+/// Writes the result to `folder` in these formats, and returns the paths of the files, in the order of the formats
+/// above.
+///
+/// Nobody ever sees half a file, or a report beside the numbers of an earlier run: all files are written whole under
+/// temporary names, and renamed when the last one is done. So nothing has to be cleaned up when Ctrl-C ends the process
+/// in the middle, as its default action does: what may be left is a temporary file, whose name starts with a dot, so that
+/// neither `ls` nor a glob such as `*.json` shows it.
+pub(super) fn write(
+    folder: &Path,
+    formats: &[Format],
+    result: &ExperimentResult,
+    command: &str,
+) -> Result<Vec<PathBuf>, Failure> {
+    let mut written = Vec::new();
+    // Named twice, a format is written once.
+    let asked = |format: &&Format| formats.iter().any(|asked| asked.name == format.name);
+    for (name, render) in FORMATS.iter().filter(asked).flat_map(|format| format.files) {
+        let text = render(result, command)?;
+        let path = folder.join(name);
+        let file = write_temporary(folder, &text).map_err(|error| failed(&path, &error))?;
+        written.push((file, path));
+    }
+    let in_place = written.into_iter().map(|(file, path)| match file.persist(&path) {
+        Ok(_) => Ok(path),
+        Err(error) => Err(failed(&path, &error.error)),
+    });
+    in_place.collect()
+}
+
+fn failed(path: &Path, error: &io::Error) -> Failure {
+    Failure::run(format!("cannot write {}: {error}", path.display()))
+}
+
+fn write_temporary(folder: &Path, text: &str) -> io::Result<NamedTempFile> {
+    let mut file = temporary_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    // A temporary file is its owner's alone; a report is to be passed around.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644))?;
+    }
+    Ok(file)
+}
+
+fn temporary_in(folder: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new().prefix(".tuesday-").tempfile_in(folder)
+}

@@ -1,0 +1,370 @@
+use std::time::Duration;
+
+use gateway::{AttemptFailure, Breaker, Permit, Retrier, RetryState, Settlement, Timestamp, Transition};
+use reports::StationId;
+use simulator::{FaultTimeline, Left, Purpose, Reaction, Stream, Upstream, Work};
+use slab::Slab;
+
+use super::clock::Clock;
+use super::event_queue::LaneId;
+use super::virtual_time::{Event, Ticket};
+use crate::World;
+
+/// The simulated services and the work that they have accepted.
+///
+/// A piece of work outlives whoever asked for it. A service that calls others asks them after its own work and holds
+/// its worker the while.
+pub(super) struct Services {
+    all: Vec<Service>,
+    jobs: Slab<Job>,
+    issued: u32,
+    jitter: Stream,
+}
+
+struct Service {
+    upstream: Upstream<u32>,
+    /// Its part in the key of a service time.
+    path: u64,
+    calls: Vec<Call>,
+}
+
+/// A service's use of another.
+struct Call {
+    upstream: usize,
+    timeout: Option<(Duration, LaneId)>,
+    retrier: Retrier,
+    breaker: Option<Breaker>,
+}
+
+/// Work of a service.
+struct Job {
+    number: u32,
+    upstream: usize,
+    /// Who waits for the answer, if anybody still does.
+    caller: Option<Caller>,
+    since: Timestamp,
+    /// Its service time is drawn below this.
+    key: Stream,
+    /// Ends with a reset connection.
+    reset: bool,
+    calling: Option<Calling>,
+}
+
+/// How far a job has come with the calls of its service.
+#[derive(Clone, Copy)]
+struct Calling {
+    call: usize,
+    /// Number of the attempt over all calls of this job; an answer to an earlier one comes too late.
+    attempt: u32,
+    retries: RetryState,
+    permit: Option<Permit>,
+    sent: Timestamp,
+    asked: Option<JobId>,
+}
+
+/// Names a job for as long as it lasts. Slots are used again, numbers are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct JobId {
+    slot: u32,
+    number: u32,
+}
+
+/// Who asked a service.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Caller {
+    /// The gateway, for a client's request.
+    Gateway(Ticket),
+    /// Another service, by this attempt.
+    Service { job: JobId, attempt: u32 },
+}
+
+/// What a caller hears of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// An answer with this status.
+    Answered(u16),
+    /// The connection was refused, or reset.
+    Broken,
+}
+
+/// How an attempt at a call ended.
+#[derive(Clone, Copy)]
+enum CallEnd {
+    Reply(Reply),
+    TimedOut,
+}
+
+/// An answer for the gateway.
+pub(super) type ForGateway = Option<(Ticket, Reply)>;
+
+impl Services {
+    pub(super) fn new(world: &World, clock: &mut Clock, seed: u64) -> Self {
+        let services = world.upstreams.iter().enumerate().map(|(number, named)| {
+            let faults = world.faults.iter().filter(|fault| fault.upstreams.contains(&number));
+            let calls = named.config.calls.iter().map(|call| Call {
+                upstream: call.upstream,
+                timeout: call.timeout.map(|timeout| (timeout, clock.events.lane())),
+                retrier: Retrier::new(call.retry),
+                breaker: call.breaker.map(Breaker::new),
+            });
+            let calls = calls.collect();
+            let timeline = FaultTimeline::new(seed, faults.map(|fault| &fault.fault));
+            Service {
+                upstream: Upstream::new(named.config.clone(), clock.starts, timeline),
+                path: Stream::new(0, Purpose::Service, &named.name).bits(),
+                calls,
+            }
+        });
+        let services = services.collect();
+        Self {
+            all: services,
+            jobs: Slab::new(),
+            issued: 0,
+            jitter: Stream::new(seed, Purpose::Jitter, "services"),
+        }
+    }
+
+    /// Sends an attempt to a service; its service time is drawn below `key`. An answer that comes at once is an event of
+    /// its own.
+    pub(super) fn dispatch(
+        &mut self,
+        clock: &mut Clock,
+        upstream: usize,
+        caller: Caller,
+        key: Stream,
+    ) -> JobId {
+        clock.recorder.on_attempt(upstream);
+        let Service { upstream: service, path, .. } = &mut self.all[upstream];
+        self.issued = self.issued.wrapping_add(1);
+        let id = JobId { slot: self.jobs.vacant_key() as u32, number: self.issued };
+        let key = key.at(*path);
+        let since = clock.now;
+        let job = Job {
+            number: id.number,
+            upstream,
+            caller: Some(caller),
+            since,
+            key,
+            reset: false,
+            calling: None,
+        };
+        let station = StationId::Upstream(upstream);
+        match service.on_request(clock.now, id.slot, key) {
+            Reaction::Started(work) => {
+                self.jobs.insert(job);
+                self.start(clock, id.slot, work);
+            }
+            Reaction::Queued => {
+                self.jobs.insert(job);
+            }
+            Reaction::Answered { status, overloaded } => {
+                if overloaded {
+                    clock.recorder.on_rejected(station);
+                }
+                clock.events.schedule(clock.now, Event::Replied { caller, reply: Reply::Answered(status) });
+            }
+            Reaction::Refused => {
+                clock.events.schedule(clock.now, Event::Replied { caller, reply: Reply::Broken });
+            }
+        }
+        self.record_load(clock, upstream);
+        id
+    }
+
+    /// The work on a job is done: its service turns to its calls, or answers.
+    pub(super) fn on_completed(&mut self, clock: &mut Clock, id: JobId) -> ForGateway {
+        if !self.is_present(id) {
+            return None;
+        }
+        let job = &self.jobs[id.slot as usize];
+        if job.reset { self.finish(clock, id.slot, Reply::Broken) } else { self.call(clock, id, 0, 0) }
+    }
+
+    /// A service hears of an attempt at a call.
+    pub(super) fn on_reply(
+        &mut self,
+        clock: &mut Clock,
+        job: JobId,
+        attempt: u32,
+        reply: Reply,
+    ) -> ForGateway {
+        self.settle(clock, job, attempt, CallEnd::Reply(reply))
+    }
+
+    /// The timeout of an attempt at a call ran out.
+    pub(super) fn on_call_timeout(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> ForGateway {
+        self.settle(clock, job, attempt, CallEnd::TimedOut)
+    }
+
+    /// The wait before a further attempt at a call is over.
+    pub(super) fn on_call_retry(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> ForGateway {
+        self.is_open(job, attempt).then(|| self.attempt(clock, job)).flatten()
+    }
+
+    /// Nobody waits for a job any more; most services do not notice.
+    pub(super) fn on_caller_left(&mut self, clock: &mut Clock, id: JobId) {
+        // As deep as calls are nested.
+        let mut left = Some(id);
+        while let Some(id) = left.take().filter(|id| self.is_present(*id)) {
+            let job = &mut self.jobs[id.slot as usize];
+            job.caller = None;
+            let upstream = job.upstream;
+            match self.all[upstream].upstream.on_caller_left(clock.now, id.slot) {
+                Left::Unnoticed => {}
+                Left::Unqueued => {
+                    self.jobs.remove(id.slot as usize);
+                }
+                Left::Freed(next) => {
+                    let job = self.jobs.remove(id.slot as usize);
+                    if let Some(calling) = job.calling {
+                        self.release(upstream, &calling);
+                        left = calling.asked;
+                    }
+                    if let Some((next, work)) = next {
+                        self.start(clock, next, work);
+                    }
+                }
+            }
+            self.record_load(clock, upstream);
+        }
+    }
+
+    /// Whether an attempt at a call has neither been answered nor given up.
+    pub(super) fn is_open(&self, job: JobId, attempt: u32) -> bool {
+        self.is_present(job)
+            && self.jobs[job.slot as usize].calling.is_some_and(|calling| calling.attempt == attempt)
+    }
+
+    /// The next change of the condition of a service's own breaker: service, whom it asks, and the change.
+    pub(super) fn poll_transition(&mut self) -> Option<(usize, usize, Transition)> {
+        let mut calls =
+            self.all.iter_mut().enumerate().flat_map(|(service, Service { calls, .. })| {
+                calls.iter_mut().map(move |call| (service, call))
+            });
+        calls.find_map(|(service, call)| {
+            Some((service, call.upstream, call.breaker.as_mut()?.poll_transition()?))
+        })
+    }
+
+    /// A worker takes a job.
+    fn start(&mut self, clock: &mut Clock, slot: u32, work: Work) {
+        let job = &mut self.jobs[slot as usize];
+        job.reset = work.reset;
+        clock.recorder.on_wait(StationId::Upstream(job.upstream), clock.now - job.since);
+        if let Some(time) = work.time {
+            let id = JobId { slot, number: job.number };
+            clock.events.schedule(clock.now + time, Event::Completed(id));
+        }
+    }
+
+    /// Makes call number `call` of a job; `attempt` is the number of its next attempt. After the last call, the service
+    /// answers.
+    fn call(&mut self, clock: &mut Clock, id: JobId, call: usize, attempt: u32) -> ForGateway {
+        let job = &mut self.jobs[id.slot as usize];
+        let Some(settings) = self.all[job.upstream].calls.get_mut(call) else {
+            return self.finish(clock, id.slot, Reply::Answered(200));
+        };
+        settings.retrier.on_request(clock.now);
+        let retries = RetryState::default();
+        job.calling = Some(Calling { call, attempt, retries, permit: None, sent: clock.now, asked: None });
+        self.attempt(clock, id)
+    }
+
+    /// Makes the attempt that a job stands before.
+    fn attempt(&mut self, clock: &mut Clock, id: JobId) -> ForGateway {
+        let job = &mut self.jobs[id.slot as usize];
+        let (upstream, key) = (job.upstream, job.key);
+        let calling = job.calling.as_mut()?;
+        let call = &mut self.all[upstream].calls[calling.call];
+        let permit = call.breaker.as_mut().map(|breaker| breaker.on_request(clock.now)).transpose();
+        // What its own breaker refuses is not tried again, and is a failed call like any other.
+        let Ok(permit) = permit else { return self.finish(clock, id.slot, Reply::Answered(502)) };
+        if let (Some(breaker), Some(permit)) = (&mut call.breaker, permit) {
+            breaker.on_sent(clock.now, permit);
+        }
+        (calling.permit, calling.sent) = (permit, clock.now);
+        let attempt = calling.attempt;
+        if let Some((timeout, lane)) = call.timeout {
+            let event = Event::CallTimeout { job: id, attempt };
+            clock.events.schedule_in(lane, clock.now + timeout, event);
+        }
+        let asked = call.upstream;
+        let caller = Caller::Service { job: id, attempt };
+        let asked = self.dispatch(clock, asked, caller, key.at(u64::from(attempt)));
+        if let Some(calling) = &mut self.jobs[id.slot as usize].calling {
+            calling.asked = Some(asked);
+        }
+        None
+    }
+
+    /// An attempt at a call ended: on to the next call, to another attempt, or to the service's answer.
+    fn settle(&mut self, clock: &mut Clock, id: JobId, attempt: u32, end: CallEnd) -> ForGateway {
+        if !self.is_open(id, attempt) {
+            return None;
+        }
+        let job = &mut self.jobs[id.slot as usize];
+        let calling = job.calling.as_mut()?;
+        let (upstream, asked) = (job.upstream, calling.asked.take());
+        let call = &mut self.all[upstream].calls[calling.call];
+        let settlement = match end {
+            CallEnd::Reply(Reply::Answered(status)) => {
+                Settlement::Answered { status, took: clock.now - calling.sent }
+            }
+            CallEnd::Reply(Reply::Broken) => Settlement::ConnectionFailed,
+            CallEnd::TimedOut => Settlement::TimedOut,
+        };
+        if let (Some(breaker), Some(permit)) = (&mut call.breaker, calling.permit.take()) {
+            breaker.on_settled(clock.now, permit, settlement);
+        }
+        let (failure, answer) = match end {
+            CallEnd::Reply(Reply::Answered(status)) if status < 400 => {
+                let next = calling.call + 1;
+                return self.call(clock, id, next, attempt + 1);
+            }
+            CallEnd::Reply(Reply::Answered(status)) => (AttemptFailure::Status(status), 502),
+            CallEnd::Reply(Reply::Broken) => (AttemptFailure::Connect, 502),
+            CallEnd::TimedOut => (AttemptFailure::Timeout, 504),
+        };
+        calling.attempt += 1;
+        let unit = self.jitter.at(job.key.bits()).at(u64::from(attempt)).unit();
+        let wait = call.retrier.on_failure(&mut calling.retries, clock.now, failure, None, unit);
+        let next = calling.attempt;
+        if let Some(asked) = asked.filter(|_| matches!(end, CallEnd::TimedOut)) {
+            self.on_caller_left(clock, asked);
+        }
+        let Some(wait) = wait else { return self.finish(clock, id.slot, Reply::Answered(answer)) };
+        clock.events.schedule(clock.now + wait, Event::CallRetry { job: id, attempt: next });
+        None
+    }
+
+    /// A service is done with a job: the next in its queue starts, and the caller, if there still is one, hears of it.
+    fn finish(&mut self, clock: &mut Clock, slot: u32, reply: Reply) -> ForGateway {
+        let Job { upstream, caller, .. } = self.jobs.remove(slot as usize);
+        if let Some((next, work)) = self.all[upstream].upstream.on_completed(clock.now) {
+            self.start(clock, next, work);
+        }
+        self.record_load(clock, upstream);
+        match caller? {
+            Caller::Gateway(ticket) => Some((ticket, reply)),
+            Caller::Service { job, attempt } => self.on_reply(clock, job, attempt, reply),
+        }
+    }
+
+    /// An attempt of which nothing will be learned.
+    fn release(&mut self, upstream: usize, calling: &Calling) {
+        let breaker = self.all[upstream].calls[calling.call].breaker.as_mut();
+        if let (Some(breaker), Some(permit)) = (breaker, calling.permit) {
+            breaker.on_released(permit);
+        }
+    }
+
+    fn is_present(&self, id: JobId) -> bool {
+        self.jobs.get(id.slot as usize).is_some_and(|job| job.number == id.number)
+    }
+
+    fn record_load(&self, clock: &mut Clock, upstream: usize) {
+        let service = &self.all[upstream].upstream;
+        let at = clock.since_start();
+        clock.recorder.on_load(StationId::Upstream(upstream), at, service.in_flight(), service.queued());
+    }
+}

@@ -1,0 +1,103 @@
+use std::time::Duration;
+
+use reports::{HarmLayout, HarmRecorder, Measure, Pair, Recording, Selector};
+use simulator::{Load, PopulationStreams};
+
+use super::virtual_time::{run, run_paired};
+use crate::{Timeline, Variant, World};
+
+/// Runs a variant, and where anything fails in it, its control too; what the faults did is measured request by request
+/// between the two.
+pub(crate) fn run_with_control(timeline: &Timeline, variant: &Variant, seed: u64) -> Recording {
+    if variant.world.faults.is_empty() {
+        return run(timeline, variant, seed);
+    }
+    let well = Variant { world: World { faults: Vec::new(), ..variant.world.clone() }, ..variant.clone() };
+    let (mut incident, control) =
+        rayon::join(|| run_paired(timeline, variant, seed), || run_paired(timeline, &well, seed));
+    for selector in selectors(variant) {
+        let harm = compare(timeline, &variant.world, seed, selector, &control, &incident);
+        incident.add_harm(selector, harm.finish());
+    }
+    incident
+}
+
+/// Everybody, and who else is asked for, each once.
+fn selectors(variant: &Variant) -> Vec<Selector> {
+    let mut selectors = vec![Selector::Everybody];
+    for (_, expectation) in &variant.expectations {
+        if let Measure::BlastRadius(selector)
+        | Measure::DirectDamage(selector)
+        | Measure::ContainmentTime(selector)
+        | Measure::RecoveryTime(selector) = expectation.measure
+            && !selectors.contains(&selector)
+        {
+            selectors.push(selector);
+        }
+    }
+    selectors
+}
+
+/// Goes through the requests of all selected open-loop populations once more, as they were drawn in both runs.
+fn compare(
+    timeline: &Timeline,
+    world: &World,
+    seed: u64,
+    selector: Selector,
+    control: &Recording,
+    incident: &Recording,
+) -> HarmRecorder {
+    let struck: Vec<usize> = world.faults.iter().flat_map(|fault| fault.upstreams.iter().copied()).collect();
+    let depends = world.gateway.routes.iter().map(|route| {
+        let reached = world.upstreams_of_route(route);
+        struck.iter().any(|upstream| reached[*upstream])
+    });
+    let depends: Vec<bool> = depends.collect();
+    let first_fault = world.faults.iter().map(|fault| fault.fault.from()).min().unwrap_or_default();
+    let last_fault_end = world.faults.iter().map(|fault| fault.fault.to()).max().unwrap_or_default();
+    let mut harm = HarmRecorder::new(HarmLayout {
+        first_fault,
+        last_fault_end,
+        duration: timeline.duration,
+        depends,
+        populations: world.populations.len(),
+    });
+    let routes: Vec<_> = world.gateway.routes.iter().collect();
+    for (number, population) in world.populations.iter().enumerate() {
+        let selected = match selector {
+            Selector::Population(selected) => selected == number,
+            Selector::Everybody | Selector::Route(_) | Selector::Upstream(_) => !population.hostile,
+        };
+        if !selected {
+            continue;
+        }
+        let streams = PopulationStreams::new(seed, &population.name);
+        let Load::Open(load) = &population.load else {
+            // A user's requests depend on the answers before them: only the goodput can be compared.
+            if matches!(selector, Selector::Everybody | Selector::Population(_)) {
+                harm.on_unpaired(control.good_per_s(number), incident.good_per_s(number));
+            }
+            continue;
+        };
+        let arrivals = load.arrivals(timeline.starts, timeline.duration, streams.arrival);
+        for (index, offset) in (0..).zip(arrivals) {
+            let route = population.targets.draw(streams.route.at(index)) as usize;
+            let selected = match selector {
+                Selector::Everybody | Selector::Population(_) => true,
+                Selector::Route(selected) => selected == route,
+                Selector::Upstream(selected) => routes[route].upstream.0 as usize == selected,
+            };
+            if selected {
+                harm.on_pair(Pair {
+                    population: number,
+                    route,
+                    identity: population.identities.draw(streams.identity.at(index)).index,
+                    intended: Duration::from_nanos(offset),
+                    good_in_control: control.was_good(number, index),
+                    good_in_incident: incident.was_good(number, index),
+                });
+            }
+        }
+    }
+    harm
+}

@@ -1,0 +1,292 @@
+//! Retry policies, of clients and of services alike.
+
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use std::time::Duration;
+
+use gateway::{Backoff, BackoffError, GatewayRetry, Jitter, RetryBudgetConfig, RetryOn, RetryPolicy};
+use simulator::Rate;
+
+use super::diagnostic::Problem;
+use super::reader::{Fields, Positive, Share, list, nearest, read};
+use super::tree::{Entry, Value};
+
+/// The table `retry` among the fields of whoever tries again; absent or `false` is never.
+pub(super) fn read_retry(fields: &mut Fields<'_>) -> RetryPolicy {
+    fields
+        .optional_table("retry")
+        .map(|mut retry| {
+            let policy = read_policy(&mut retry);
+            retry.finish();
+            policy
+        })
+        .unwrap_or_default()
+}
+
+/// The same of the gateway or one of its routes: `Some` if anything is said, be it that it never tries again.
+pub(super) fn read_gateway_retry(fields: &mut Fields<'_>) -> Option<GatewayRetry> {
+    fields.entry("retry")?;
+    let Some(mut retry) = fields.optional_table("retry") else { return Some(GatewayRetry::default()) };
+    let policy = read_policy(&mut retry);
+    let non_idempotent = retry.optional("non_idempotent").unwrap_or(false);
+    retry.finish();
+    Some(GatewayRetry { policy, non_idempotent })
+}
+
+fn read_policy(retry: &mut Fields<'_>) -> RetryPolicy {
+    let retries: Option<NonZeroU32> = retry.required("retries");
+    let on = read_on(retry);
+    let backoff = read_backoff(retry);
+    let honor_retry_after = retry.optional("honor_retry_after").unwrap_or(false);
+    let budget = read_budget(retry);
+    RetryPolicy {
+        retries: retries.map_or(0, NonZeroU32::get),
+        on,
+        backoff: backoff.unwrap_or(Backoff::NONE),
+        honor_retry_after,
+        budget,
+    }
+}
+
+pub(super) const CLASSES: [&str; 4] = ["5xx", "429", "timeout", "connect"];
+
+/// Any of the classes; `5xx`, `timeout` and `connect` where nothing is said.
+fn read_on(retry: &mut Fields<'_>) -> RetryOn {
+    let mut on = RetryOn { server_errors: true, rate_limited: false, timeout: true, connect: true };
+    let (path, context) = (retry.path_of("on"), retry.context());
+    let Some(entry) = retry.entry("on") else { return on };
+    on = RetryOn::default();
+    let Value::Array(items) = &entry.node.value else {
+        let message = format!("`{path}`: expected an array of failures, found {}", entry.node.kind());
+        context.push(
+            Problem::error(entry.node.span.clone(), message).help(format!("any of {}", list(&CLASSES))),
+        );
+        return on;
+    };
+    for item in &**items {
+        let Some(class) = read::<Rc<str>>(item, &path, context) else { continue };
+        match &*class {
+            "5xx" => on.server_errors = true,
+            "429" => on.rate_limited = true,
+            "timeout" => on.timeout = true,
+            "connect" => on.connect = true,
+            unknown => {
+                let message = format!("`{path}`: there is no failure `{unknown}` to try again on");
+                context.push(
+                    Problem::error(item.span.clone(), message).help(format!("any of {}", list(&CLASSES))),
+                );
+            }
+        }
+    }
+    on
+}
+
+pub(super) const BACKOFFS: [&str; 3] = ["none", "fixed", "exponential"];
+pub(super) const JITTERS: [(&str, Jitter); 4] = [
+    ("none", Jitter::None),
+    ("full", Jitter::Full),
+    ("equal", Jitter::Equal),
+    ("decorrelated", Jitter::Decorrelated),
+];
+
+/// The cap of an exponential back-off where none is said: the default of AWS's SDKs.
+const MAX: Duration = Duration::from_secs(20);
+
+/// Whether a policy with that back-off has that key.
+pub(super) fn backoff_has(kind: &str, key: &str) -> bool {
+    match key {
+        "base" | "jitter" => kind != "none",
+        "max" => kind == "exponential",
+        _ => true,
+    }
+}
+
+fn read_backoff(retry: &mut Fields<'_>) -> Option<Backoff> {
+    let kind = named_or(retry, "backoff", &BACKOFFS, "none");
+    let jitter = named(retry, "jitter", &JITTERS.map(|(name, _)| name));
+    let jitter = jitter.and_then(|name| JITTERS.into_iter().find(|(known, _)| *known == name));
+    let jitter = jitter.map_or(Jitter::None, |(_, jitter)| jitter);
+    let context = retry.context();
+    for key in ["base", "jitter", "max"] {
+        if let (Some(surplus), Some(kind)) = (retry.entry(key), kind)
+            && !backoff_has(kind, key)
+        {
+            let message = format!("`{}` has no meaning with a back-off of `{kind}`", retry.path_of(key));
+            context.push(Problem::error(surplus.key_span.clone(), message));
+        }
+    }
+    let kind = kind?;
+    if kind == "none" {
+        return Some(Backoff::NONE);
+    }
+    let base = retry.required::<Positive>("base")?.0;
+    let max = retry.optional::<Positive>("max").map_or(MAX.max(base), |Positive(max)| max);
+    let backoff = match kind {
+        "fixed" => Backoff::fixed(base, jitter),
+        _ => Backoff::exponential(base, max, jitter),
+    };
+    let path = retry.path().to_owned();
+    backoff
+        .map_err(|error: BackoffError| {
+            let place = match error {
+                BackoffError::BaseZero => "base",
+                BackoffError::MaxBelowBase => "max",
+            };
+            context.push(Problem::error(retry.span_of(place), format!("`{path}`: {error}")));
+        })
+        .ok()
+}
+
+/// `{ ratio = "20%", floor = "1/s" }`
+fn read_budget(retry: &mut Fields<'_>) -> Option<RetryBudgetConfig> {
+    let mut budget = retry.optional_table("budget")?;
+    let ratio = budget.required::<Share>("ratio");
+    let floor = budget.optional("floor").unwrap_or(Rate::ZERO);
+    let (context, span, path) = (budget.context(), budget.span(), budget.path().to_owned());
+    budget.finish();
+    let config = RetryBudgetConfig::new(ratio?.0, floor.per_second())
+        .map_err(|error| context.push(Problem::error(span.clone(), format!("`{path}`: {error}"))))
+        .ok()?;
+    if config.is_nothing() {
+        let problem = Problem::warning(span, format!("`{path}` allows no retry at all"));
+        context.push(problem.help("`floor` allows some to callers of few requests, such as \"1/s\""));
+    }
+    Some(config)
+}
+
+/// The text of a field that must be one of some names, `absent` where there is no field. `None` is a misspelt one: of
+/// what belongs to it, nothing can be said.
+pub(super) fn named_or(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    names: &[&'static str],
+    absent: &'static str,
+) -> Option<&'static str> {
+    if fields.entry(key).is_none() { Some(absent) } else { named(fields, key, names) }
+}
+
+/// The text of a field that must be one of some names.
+fn named(fields: &mut Fields<'_>, key: &'static str, names: &[&'static str]) -> Option<&'static str> {
+    let entry: &Entry = fields.entry(key)?;
+    let path = fields.path_of(key);
+    let text: Rc<str> = read(&entry.node, &path, fields.context())?;
+    let name = names.iter().copied().find(|name| *name == &*text);
+    if name.is_none() {
+        let problem = Problem::error(entry.node.span.clone(), format!("`{path}`: there is no `{text}`"));
+        fields.context().push(match nearest(&text, names.iter().copied()) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!("there are {}", list(names))),
+        });
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{first_problem, world_with};
+    use super::*;
+
+    const fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn what_is_left_out_is_off() {
+        let policy =
+            |retry: &str| world_with(&format!("clients.shoppers.retry = {retry}")).populations[0].retry;
+        assert_eq!(policy("false"), RetryPolicy::default());
+        let on = RetryOn { server_errors: true, rate_limited: false, timeout: true, connect: true };
+        let thrice = RetryPolicy { retries: 3, on, ..RetryPolicy::default() };
+        assert_eq!(policy("{ retries = 3 }"), thrice);
+        assert_eq!(policy("{ retries = 3, budget = false, backoff = 'none' }"), thrice);
+        let rate_limited = RetryOn { rate_limited: true, ..RetryOn::default() };
+        let asked = RetryPolicy { on: rate_limited, honor_retry_after: true, ..thrice };
+        assert_eq!(policy("{ retries = 3, on = ['429'], honor_retry_after = true }"), asked);
+        let budget = RetryBudgetConfig::new(0.2, 1.0).ok();
+        let bounded = RetryPolicy { budget, ..thrice };
+        assert_eq!(policy("{ retries = 3, budget = { ratio = '20%', floor = '60/m' } }"), bounded);
+    }
+
+    #[test]
+    fn each_back_off_has_what_belongs_to_it() {
+        for (fields, backoff) in [
+            ("backoff = 'fixed', base = '50ms'", Backoff::fixed(ms(50), Jitter::None)),
+            ("backoff = 'fixed', base = '50ms', jitter = 'equal'", Backoff::fixed(ms(50), Jitter::Equal)),
+            (
+                "backoff = 'exponential', base = '50ms', max = '1s', jitter = 'full'",
+                Backoff::exponential(ms(50), ms(1_000), Jitter::Full),
+            ),
+            (
+                "backoff = 'exponential', base = '50ms', jitter = 'decorrelated'",
+                Backoff::exponential(ms(50), ms(20_000), Jitter::Decorrelated),
+            ),
+            // The cap that nobody asked for refuses nothing.
+            (
+                "backoff = 'exponential', base = '30s'",
+                Backoff::exponential(ms(30_000), ms(30_000), Jitter::None),
+            ),
+        ] {
+            let world = world_with(&format!("clients.shoppers.retry = {{ retries = 1, {fields} }}"));
+            assert_eq!(Ok(world.populations[0].retry.backoff), backoff, "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_route_goes_before_the_gateway_even_to_try_nothing() {
+        let world = world_with(
+            "gateway.retry = { retries = 2, non_idempotent = true }\nroutes.'/stock'.retry = false\n\
+             routes.'/payments'.retry = { retries = 1 }",
+        );
+        let retries = |retry: Option<GatewayRetry>| retry.map(|it| (it.policy.retries, it.non_idempotent));
+        assert_eq!(retries(world.gateway.retry), Some((2, true)));
+        let of_routes: Vec<_> = world.gateway.routes.iter().map(|route| retries(route.retry)).collect();
+        assert_eq!(of_routes, [None, Some((1, false)), Some((0, false))]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_place() {
+        let path = "clients.shoppers.retry";
+        for (fields, message, place) in [
+            ("retrys = 3", "`P` needs `retries`", "{ retrys = 3 }"),
+            ("retries = 0", "`P.retries`: expected a whole number of at least 1, found 0", "0"),
+            ("retries = 1, on = '5xx'", "`P.on`: expected an array of failures, found a string", "'5xx'"),
+            (
+                "retries = 1, on = ['5xx', '4xx']",
+                "`P.on`: there is no failure `4xx` to try again on",
+                "'4xx'",
+            ),
+            (
+                "retries = 1, backoff = 'exponental', base = '1s', max = '5s'",
+                "`P.backoff`: there is no `exponental`",
+                "'exponental'",
+            ),
+            ("retries = 1, backoff = 'fixed'", "`P` needs `base`", "{ retries = 1, backoff = 'fixed' }"),
+            ("retries = 1, base = '1s'", "`P.base` has no meaning with a back-off of `none`", "base"),
+            (
+                "retries = 1, backoff = 'fixed', base = '1s', max = '5s'",
+                "`P.max` has no meaning with a back-off of `fixed`",
+                "max",
+            ),
+            (
+                "retries = 1, backoff = 'exponential', base = '5s', max = '1s'",
+                "`P`: max must be at least base",
+                "'1s'",
+            ),
+            (
+                "retries = 1, backoff = 'fixed', base = '1s', jitter = 'half'",
+                "`P.jitter`: there is no `half`",
+                "'half'",
+            ),
+            ("retries = 1, budget = {}", "`P.budget` needs `ratio`", "{}"),
+            (
+                "retries = 1, budget = { ratio = '0%' }",
+                "`P.budget` allows no retry at all",
+                "{ ratio = '0%' }",
+            ),
+            ("retries = 1, non_idempotent = true", "`P` has no field `non_idempotent`", "non_idempotent"),
+        ] {
+            let problem = first_problem(&format!("{path} = {{ {fields} }}"));
+            assert_eq!(problem, (message.replace('P', path), place.to_owned()), "{fields}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! What breaks and what contains it, in worlds whose answers are known beforehand.
+
+use crate::common::{assert_held, run, run_one, scenario};
+use reports::Outcome;
+
+#[test]
+fn a_breaker_opens_and_closes_when_arithmetic_says() {
+    // Uniform arrivals, answers in no time, a timeout of 5 s. An upstream that hangs from 2 m on: at x seconds there are
+    // x − 5 seconds of failures against 30 − x of successes in the window, which is half at 17.5. Probes go out each 10 s
+    // from 27.5 on; the fault ends at 90, those at 97.5, 107.5 and 117.5 succeed. A request comes each 20 ms and the
+    // window moves in slots of 30 ms: a tenth of a second is allowed for the opening, three for the last probe.
+    let text = r#"
+        name = "Breaker arithmetic"
+        starts = 2026-06-02T09:00:00Z
+        duration = "6m"
+        slo.latency = "1s"
+        upstreams.api.latency = { constant = "0s" }
+        routes."/".upstream = "api"
+        clients.everybody = { send = "/", rate = "50/s" }
+        faults = [{ at = "2m", for = "90s", upstreams = ["api"], hang = {} }]
+        [gateway]
+        timeout = "5s"
+        [gateway.breaker]
+        [expect]
+        hold = [
+          "breaker_opened_at(api) >= 2m 17.4s",
+          "breaker_opened_at(api) <= 2m 17.6s",
+          "breaker_closed_at(api) >= 3m 57.4s",
+          "breaker_closed_at(api) <= 3m 57.8s",
+          # Ten probes reach the upstream between opening and closing: attempts are those before, these, and those after.
+          "rejected(short-circuited) > 0",
+        ]
+    "#;
+    let result = run(text);
+    assert_held(&result);
+    let breakers = &result.variants[0].runs[0].breakers;
+    let told: Vec<_> = breakers[0].changes.iter().map(|change| change.to.as_str()).collect();
+    assert_eq!((breakers.len(), told), (1, vec!["open", "half-open", "closed"]));
+    let run = &result.variants[0].runs[0];
+    assert_eq!(run.attempts, run.overall.offered - run.overall.count(Outcome::ShortCircuited));
+}
+
+/// Three services in a row, each trying three times again what the one below it fails.
+const LAYERS: &str = r#"
+    name = "Layers"
+    starts = 2026-06-02T09:00:00Z
+    duration = "10s"
+    slo.latency = "1s"
+    [upstreams.front]
+    latency = { constant = "1ms" }
+    calls = [{ upstream = "middle", retry = { retries = 3, on = ["5xx"] } }]
+    [upstreams.middle]
+    latency = { constant = "1ms" }
+    calls = [{ upstream = "back", retry = { retries = 3, on = ["5xx"] } }]
+    [upstreams.back]
+    latency = { constant = "1ms" }
+    [routes]
+    "/" = { upstream = "front" }
+    [clients.one]
+    send = "/"
+    bursts = [{ from = "1s", to = "1s", count = 1 }]
+    retry = { retries = 3, on = ["5xx"] }
+    [[faults]]
+    at = "0s"
+    for = "10s"
+    upstreams = ["back"]
+    error = { status = 503 }
+"#;
+
+#[test]
+fn retries_multiply_by_layers() {
+    let run = run_one(LAYERS);
+    // (retries + 1) to the power of the layers: 4 by the client, 16 by front, 64 by middle.
+    let served: Vec<_> =
+        run.stations.iter().map(|station| (station.name.as_str(), station.wait.count)).collect();
+    assert_eq!(served, [("gateway", 4), ("front", 4), ("middle", 16), ("back", 0)]);
+    assert_eq!(run.attempts, 4 + 16 + 64);
+    assert_eq!(run.overall.count(Outcome::UpstreamError), 1);
+    assert_eq!(run.overall.offered, 1);
+}
+
+#[test]
+fn a_budget_bounds_what_retries_add() {
+    // 100 requests a second, all failing, at most a tenth of them again: over a minute 6,000 requests and no more than
+    // 600 retries, and the budget's ten seconds are used up to the last.
+    let text = r#"
+        name = "Budget"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1m"
+        slo.latency = "1s"
+        upstreams.api.latency = { constant = "1ms" }
+        routes."/".upstream = "api"
+        [clients.all]
+        send = "/"
+        rate = "100/s"
+        retry = { retries = 3, on = ["5xx"], budget = { ratio = "10%" } }
+        [[faults]]
+        at = "0s"
+        for = "1m"
+        upstreams = ["api"]
+        error = { status = 500 }
+        [expect]
+        hold = ["attempts <= 6600", "attempts >= 6550", "amplification <= 1.1"]
+    "#;
+    assert_held(&run(text));
+}
+
+#[test]
+fn retries_against_independent_failure() {
+    // With three retries, a request fails if four attempts do: success 1 − f⁴, attempts (1 − f⁴)/(1 − f). At 200,000
+    // requests the relative standard error of both is below a tenth of a percent; within 1% a right engine never fails.
+    for (percent, f) in [("10%", 0.1_f64), ("50%", 0.5), ("75%", 0.75)] {
+        let text = format!(
+            r#"
+            name = "Independent failure"
+            starts = 2026-06-02T09:00:00Z
+            duration = "200s"
+            slo.latency = "1s"
+            upstreams.api.latency = {{ constant = "1ms" }}
+            routes."/".upstream = "api"
+            clients.all = {{ send = "/", rate = "1000/s", retry = {{ retries = 3, on = ["5xx"] }} }}
+            faults = [{{ at = "0s", for = "1h", upstreams = ["api"], fraction = "{percent}", error = {{ status = 503 }} }}]
+            "#
+        );
+        let run = run_one(&text);
+        let failing = f * f * f * f;
+        let success = run.overall.success_rate().unwrap();
+        assert!((success / (1.0 - failing) - 1.0).abs() < 0.01, "success {success} at {percent}");
+        let attempts = (1.0 - failing) / (1.0 - f);
+        assert!(
+            (run.amplification / attempts - 1.0).abs() < 0.01,
+            "{} attempts at {percent}",
+            run.amplification
+        );
+    }
+}
+
+#[test]
+fn a_fault_hurts_directly_who_depends_on_it_and_by_the_pool_who_does_not() {
+    // Payments hang for ten seconds. Ten a second wait for them, each holding one of the gateway's 20 workers for the
+    // timeout of 5 s: after two seconds the pool is full, and the account pages with it.
+    let world = |gateway: &str| {
+        format!(
+            r#"
+            name = "Shared pool"
+            starts = 2026-06-02T09:00:00Z
+            duration = "3m"
+            slo.latency = "1s"
+            upstreams.payments.latency = {{ constant = "10ms" }}
+            upstreams.accounts.latency = {{ constant = "10ms" }}
+            routes."/pay".upstream = "payments"
+            routes."/account".upstream = "accounts"
+            clients.buyers = {{ send = "/pay", rate = "10/s", identities = 10 }}
+            clients.members = {{ send = "/account", rate = "10/s", identities = 10 }}
+            faults = [{{ at = "1m", for = "10s", upstreams = ["payments"], hang = {{}} }}]
+            [gateway]
+            workers = 20
+            queue = 0
+            timeout = "5s"
+            {gateway}
+            [expect]
+            hold = []
+            "#
+        )
+    };
+    let shared = run_one(&world("")).harm.unwrap();
+    // All of the buyers' requests within ten seconds that found a worker hang, the others are shed: 100 of the 701 from
+    // 60 s to 130 s; those of the two seconds in which the pool fills count too.
+    assert_eq!((shared.direct.hurt, shared.direct.total), (100, 701));
+    assert!(shared.collateral.hurt > 30 && shared.collateral.hurt < 100, "{:?}", shared.collateral);
+    assert_eq!(shared.routes.iter().map(|route| route.direct).collect::<Vec<_>>(), [true, false]);
+    // Five seconds after the end the last that hangs has timed out.
+    assert!(shared.recovery_us.is_some_and(|time| time <= 6_000_000), "{:?}", shared.recovery_us);
+
+    let walled = run_one(&world("upstreams.payments.max_in_flight = 15")).harm.unwrap();
+    assert_eq!(walled.collateral.hurt, 0);
+    assert_eq!(walled.containment_us, Some(0));
+    assert_eq!(walled.direct.hurt, 100);
+}
+
+#[test]
+fn harm_follows_calls() {
+    // Nobody's route names payments, but checkout calls it: what hurts buyers is direct.
+    let text = r#"
+        name = "Through a call"
+        starts = 2026-06-02T09:00:00Z
+        duration = "3m"
+        slo.latency = "1s"
+        [upstreams]
+        payments = { latency = { constant = "10ms" } }
+        checkout = { latency = { constant = "10ms" }, calls = [{ upstream = "payments", timeout = "2s" }] }
+        accounts = { latency = { constant = "10ms" } }
+        [routes]
+        "/checkout" = { upstream = "checkout" }
+        "/account" = { upstream = "accounts" }
+        [clients]
+        buyers = { send = "/checkout", rate = "10/s" }
+        members = { send = "/account", rate = "10/s" }
+        [[faults]]
+        at = "1m"
+        for = "10s"
+        upstreams = ["payments"]
+        slow = { latency = "28s" }
+        [expect]
+        hold = [
+          "blast_radius == 0%",
+          "direct_damage(clients.buyers) > 14%",
+          "direct_damage(routes.\"/checkout\") < 15%",
+          "recovery_time == 0s",
+          "containment_time == 0s",
+        ]
+    "#;
+    let result = run(text);
+    assert_held(&result);
+    let run = &result.variants[0].runs[0];
+    // A call that times out is answered 504 by the service: an error of the upstream, as the gateway sees it.
+    assert_eq!(run.overall.count(Outcome::UpstreamError), 100);
+    // Payments does not notice that checkout left: all ten seconds' calls are in its hands at once, and beside them the
+    // one that is being served.
+    let payments = run.stations.iter().find(|station| station.name == "payments").unwrap();
+    assert_eq!(payments.peak_in_flight, 101);
+}
+
+#[test]
+fn without_faults_there_is_no_harm_to_measure() {
+    let text = LAYERS.split("[[faults]]").next().unwrap();
+    let run = run_one(text);
+    assert_eq!(run.harm, None);
+    assert_eq!(run.attempts, 3);
+}
+
+#[test]
+fn a_fault_shifts_nobodys_draws() {
+    // A fault far below anybody's notice, on an upstream of its own: everybody else's run is the same to the last bit.
+    let with = |fault: &str| {
+        format!(
+            r#"
+            name = "Draws"
+            starts = 2026-06-02T09:00:00Z
+            duration = "1m"
+            slo.latency = "1s"
+            upstreams.a.latency = {{ log-normal = {{ median = "12ms", p99 = "60ms" }} }}
+            upstreams.b.latency = {{ exponential = {{ mean = "20ms" }} }}
+            routes."/a".upstream = "a"
+            routes."/b".upstream = "b"
+            clients.of-a = {{ send = "/a", rate = "50/s", arrivals = "poisson" }}
+            clients.of-b = {{ send = "/b", rate = "50/s", arrivals = "poisson", retry = {{ retries = 2 }} }}
+            {fault}
+            "#
+        )
+    };
+    let calm = run_one(&with(""));
+    let fault = r#"faults = [{ at = "20s", for = "20s", upstreams = ["b"], fraction = "50%", error = { status = 503 } }]"#;
+    let struck = run_one(&with(fault));
+    assert_eq!(calm.populations[0], struck.populations[0]);
+    assert_ne!(calm.populations[1].summary, struck.populations[1].summary);
+    assert_eq!(calm.populations[1].offered_per_s, struck.populations[1].offered_per_s);
+    // Somebody was hurt, and nobody else.
+    let harm = struck.harm.unwrap();
+    assert_eq!(harm.collateral.hurt, 0);
+    assert!(harm.direct.hurt > 0);
+    scenario(&with(fault));
+}
