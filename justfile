@@ -29,3 +29,8 @@ run *args:
 # All benchmarks, or those whose name holds the argument
 bench *args:
     cargo bench -p gateway -p tuesday -- {{args}}
+
+# Fuzz the path from bytes to a checked scenario: needs cargo-fuzz; RUSTC_BOOTSTRAP lets it run on a stable toolchain
+fuzz seconds="120":
+    mkdir -p fuzz/corpus/scenario && cp scenarios/library/*.toml scenarios/tests/wrong_files/*.toml fuzz/corpus/scenario/
+    RUSTC_BOOTSTRAP=1 cargo fuzz run scenario -- -max_total_time={{seconds}} -max_len=4096 -timeout=1 -rss_limit_mb=512

@@ -1,6 +1,6 @@
 //! From what the user names to scenarios.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::error::{Failure, sentence};
@@ -67,16 +67,15 @@ fn text_of(argument: &str) -> Result<(String, String, PathBuf), String> {
     {
         return Ok((shipped.name.to_owned(), shipped.text.to_owned(), PathBuf::new()));
     }
-    if !path.exists() {
+    // What cannot be looked at may be there; opening it says why.
+    if path.try_exists().is_ok_and(|exists| !exists) {
         let names: Vec<_> = library::all().iter().map(|shipped| shipped.name).collect();
         return Err(match file::nearest(argument, names.iter().copied()) {
             Some(near) => {
                 format!("there is no such file, and no shipped scenario of that name; did you mean `{near}`?")
             }
-            None => format!(
-                "there is no such file, and no shipped scenario of that name (`tuesday list` shows {})",
-                if names.len() == 1 { "the one there is".to_owned() } else { format!("all {}", names.len()) }
-            ),
+            None => "there is no such file, and no shipped scenario of that name (`tuesday list` shows them)"
+                .to_owned(),
         });
     }
     let text = file::load(path)?;
@@ -88,5 +87,13 @@ fn text_of(argument: &str) -> Result<(String, String, PathBuf), String> {
 
 /// A file that a scenario names stands relative to it.
 fn companion(folder: &Path, name: &str) -> Result<String, String> {
-    file::load(&folder.join(name))
+    let path = folder.join(name);
+    // Nobody waits at the other end of a pipe for a scenario to be read.
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => Err("it is no file".to_owned()),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Err("there is no such file in the folder of the scenario".to_owned())
+        }
+        _ => file::load(&path),
+    }
 }

@@ -141,6 +141,6 @@ mod tests {
             assert_eq!(problem, (message.to_owned(), place.to_owned()), "{fields}");
         }
         let (message, _) = first_problem("gateway.upstreams.paymnts.breaker = false");
-        assert_eq!(message, "there is no upstream `paymnts`");
+        assert_eq!(message, "`gateway.upstreams`: there is no upstream `paymnts`");
     }
 }

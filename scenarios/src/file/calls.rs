@@ -7,7 +7,7 @@ use simulator::Call;
 use super::breaker::read_breaker;
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{Fields, Positive, list, nearest, read};
+use super::reader::{Fields, Positive, find_upstream, read};
 use super::retry::read_retry;
 use super::tree::{Span, Value};
 
@@ -33,15 +33,10 @@ pub(super) fn read_calls(
         let breaker = read_breaker(&mut fields);
         fields.finish();
         let Some(named) = named else { continue };
-        let Some(name) = read::<Rc<str>>(&named.node, &format!("{path}.upstream"), context) else { continue };
-        if let Some(upstream) = upstreams.iter().position(|known| *known == &*name) {
-            calls.push((Call { upstream, timeout, retry, breaker }, named.node.span.clone()));
-        } else {
-            let problem = Problem::error(named.node.span.clone(), format!("there is no upstream `{name}`"));
-            context.push(match nearest(&name, upstreams.iter().copied()) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem.help(format!("there are {}", list(upstreams))),
-            });
+        let (path, span) = (format!("{path}.upstream"), &named.node.span);
+        let Some(name) = read::<Rc<str>>(&named.node, &path, context) else { continue };
+        if let Some(upstream) = find_upstream(span, &path, &name, upstreams, context) {
+            calls.push((Call { upstream, timeout, retry, breaker }, span.clone()));
         }
     }
     calls
@@ -125,8 +120,12 @@ mod tests {
         for (calls, message, place) in [
             ("{}", "`upstreams.orders.calls`: expected an array of tables, found a table", "{}"),
             ("[{}]", "`upstreams.orders.calls` needs `upstream`", "{}"),
-            ("['stock']", "`upstreams.orders.calls` is a table, found a string", "'stock'"),
-            ("[{ upstream = 'stok' }]", "there is no upstream `stok`", "'stok'"),
+            ("['stock']", "`upstreams.orders.calls`: expected a table, found a string", "'stock'"),
+            (
+                "[{ upstream = 'stok' }]",
+                "`upstreams.orders.calls.upstream`: there is no upstream `stok`",
+                "'stok'",
+            ),
             (
                 "[{ upstream = 'stock', timeout = '0s' }]",
                 "`upstreams.orders.calls.timeout`: expected more than zero",

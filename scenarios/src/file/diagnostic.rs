@@ -1,7 +1,7 @@
 //! What is wrong with a file, said so that its author can mend it.
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 
 use super::tree::Span;
 
@@ -29,15 +29,19 @@ pub enum Severity {
 
 impl Problem {
     pub(super) fn error(span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), span, help: String::new() }
+        Self { severity: Severity::Error, message: printable(message.into()), span, help: String::new() }
     }
 
     pub(super) fn warning(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
     }
 
+    fn is_of_whole_file(&self) -> bool {
+        self.span == (0..0)
+    }
+
     pub(super) fn help(self, help: impl Into<String>) -> Self {
-        Self { help: help.into(), ..self }
+        Self { help: printable(help.into()), ..self }
     }
 }
 
@@ -46,19 +50,28 @@ impl Problem {
 pub fn render(problems: &[Problem], path: &str, source: &str, styled: bool) -> String {
     let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(WIDTH);
+    let mut lines = Lines::new(source);
     let mut text = String::new();
     for problem in problems {
         let level = match problem.severity {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let title = level.primary_title(&problem.message);
-        let mut group = if problem.span.is_empty() && problem.span.start == 0 {
-            Group::with_title(title).element(annotate_snippets::Origin::path(path))
+        let mut group = Group::with_title(level.primary_title(&problem.message));
+        if problem.is_of_whole_file() {
+            group = group.element(Origin::path(path));
         } else {
-            let annotation = AnnotationKind::Primary.span(problem.span.clone());
-            title.element(Snippet::source(source).path(path).annotation(annotation))
-        };
+            let Excerpt { text, line, column, span } = lines.excerpt(&problem.span);
+            let annotation = AnnotationKind::Primary.span(span);
+            let snippet = Snippet::source(text).line_start(line).annotation(annotation);
+            // The renderer counts columns in what it is shown.
+            group = match column {
+                None => group.element(snippet.path(path)),
+                Some(column) => {
+                    group.element(Origin::path(path).line(line).char_column(column)).element(snippet)
+                }
+            };
+        }
         if !problem.help.is_empty() {
             group = group.element(Level::HELP.message(&problem.help));
         }
@@ -70,3 +83,140 @@ pub fn render(problems: &[Problem], path: &str, source: &str, styled: bool) -> S
 
 /// Long source lines are cut around the place.
 const WIDTH: usize = 100;
+
+/// The text of a file by its lines, asked for places that mostly rise.
+struct Lines<'s> {
+    source: &'s str,
+    /// The start of a line, and its number from 1.
+    known: (usize, usize),
+}
+
+/// What is shown of a file for one problem.
+struct Excerpt<'s> {
+    /// The line of the place, or of a long line a piece.
+    text: &'s str,
+    /// From 1.
+    line: usize,
+    /// In characters, from 1, if the text does not begin where the line does.
+    column: Option<usize>,
+    /// The place in `text`.
+    span: Span,
+}
+
+impl<'s> Lines<'s> {
+    const fn new(source: &'s str) -> Self {
+        Self { source, known: (0, 1) }
+    }
+
+    /// A place that reaches over several lines is shown by the first of them. Rendering takes time for all the
+    /// text it is given, hence the piece.
+    fn excerpt(&mut self, place: &Span) -> Excerpt<'s> {
+        let source = self.source;
+        let start = char_start(source, place.start);
+        let (line_start, line) = self.line_of(start);
+        let rest = source.get(start..).unwrap_or_default();
+        let line_end = start + rest.find('\n').unwrap_or(rest.len());
+        let end = char_end(source, place.end.min(line_end)).max(start);
+        let from = char_start(source, line_start.max(start.saturating_sub(LONGEST_PIECE)));
+        let to = char_end(source, line_end.min(start + LONGEST_PIECE));
+        let before = source.get(line_start..start).unwrap_or_default();
+        let column = (from > line_start).then(|| before.chars().count() + 1);
+        let text = source.get(from..to).unwrap_or_default();
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        let at = |place: usize| (place - from).min(text.len());
+        Excerpt { text, line, column, span: at(start)..at(end) }
+    }
+
+    /// The start of the line with this place, and its number.
+    fn line_of(&mut self, place: usize) -> (usize, usize) {
+        let (mut start, mut line) = if self.known.0 <= place { self.known } else { (0, 1) };
+        let between = self.source.get(start..place).unwrap_or_default();
+        if let Some(last) = between.rfind('\n') {
+            line += between.matches('\n').count();
+            start += last + 1;
+        }
+        self.known = (start, line);
+        self.known
+    }
+}
+
+/// The start of the character that holds this byte; at most the end of the text.
+pub(super) fn char_start(text: &str, place: usize) -> usize {
+    (0..=place.min(text.len())).rev().find(|place| text.is_char_boundary(*place)).unwrap_or(0)
+}
+
+/// The end of the character that holds the byte before this one; at most the end of the text.
+pub(super) fn char_end(text: &str, place: usize) -> usize {
+    (place..text.len()).find(|place| text.is_char_boundary(*place)).unwrap_or(text.len())
+}
+
+/// Of a source line, in bytes before the place and from it on: more than is shown of it, and little enough to be
+/// rendered in no time.
+const LONGEST_PIECE: usize = 400;
+
+/// The text on one line, and no longer than anybody reads: names and values come from the file, and may be
+/// anything.
+fn printable(text: String) -> String {
+    if text.len() <= LONGEST_MESSAGE && !text.contains(char::is_control) {
+        return text;
+    }
+    let cut = |text: &str| text.chars().flat_map(escape_control).collect::<String>();
+    if text.len() <= LONGEST_MESSAGE {
+        return cut(&text);
+    }
+    // The beginning says what it is about, the end what is wrong with it.
+    let beginning = text.get(..char_start(&text, LONGEST_MESSAGE / 2)).unwrap_or_default();
+    let end = text.get(char_end(&text, text.len() - LONGEST_MESSAGE / 2)..).unwrap_or_default();
+    format!("{} … {}", cut(beginning), cut(end))
+}
+
+fn escape_control(char: char) -> impl Iterator<Item = char> {
+    let escaped = char.is_control().then(|| char.escape_debug());
+    let plain = escaped.is_none().then_some(char);
+    escaped.into_iter().flatten().chain(plain)
+}
+
+/// In bytes.
+const LONGEST_MESSAGE: usize = 600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_of_an_excerpt_is_that_of_the_file() {
+        let long = format!("é = \"{}\"", "ü".repeat(10_000));
+        let source = format!("a = 1\r\n{long}\nlast");
+        let mut lines = Lines::new(&source);
+        let mut shown = |place: &str, start: usize| {
+            let at = source.match_indices(place).nth(start).unwrap().0;
+            let Excerpt { text, line, column, span } = lines.excerpt(&(at..at + place.len()));
+            assert_eq!(&text[span], place);
+            assert!(text.len() <= 2 * LONGEST_PIECE + 8);
+            (line, column)
+        };
+        assert_eq!(shown("1", 0), (1, None));
+        assert_eq!(shown("ü", 9_999), (2, Some(10_005)));
+        assert_eq!(shown("last", 0), (3, None));
+        // Back again.
+        assert_eq!(shown("é", 0), (2, None));
+    }
+
+    #[test]
+    fn any_place_can_be_shown() {
+        let source = "a\r\nü\n";
+        for start in 0..9 {
+            for end in 0..9 {
+                let problem = Problem::error(start..end, "wrong").help("help");
+                assert!(render(&[problem], "scenario.toml", source, false).ends_with("\n\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_from_the_file_is_shown_on_one_line_and_not_for_ever() {
+        assert_eq!(printable("a\u{1b}[2J\nb".to_owned()), "a\\u{1b}[2J\\nb");
+        let long = printable(format!("no `{}`: gone", "ü".repeat(1_000_000)));
+        assert!(long.len() < 700 && long.starts_with("no `ü") && long.ends_with("ü`: gone"), "{long}");
+    }
+}

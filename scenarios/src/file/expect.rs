@@ -16,14 +16,14 @@ use winnow::prelude::*;
 use winnow::stream::LocatingSlice;
 use winnow::token::{rest, take_till, take_while};
 
-use super::reader::{list, nearest};
+use super::reader::{all, display_key, list, nearest, way_out};
 use super::units;
 
 /// A line as it is written, each part with its place in the line.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Line {
     pub(super) variant: Option<Part<String>>,
-    measure: Part<String>,
+    pub(super) measure: Part<String>,
     arguments: Vec<Part<String>>,
     comparison: Comparison,
     pub(super) value: Part<String>,
@@ -38,10 +38,31 @@ pub(super) struct Part<T> {
 
 /// What is wrong with a line, and where in it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct LineError {
+pub(super) struct LineError<'n> {
     pub(super) message: String,
-    pub(super) help: String,
+    pub(super) help: Help<'n>,
     pub(super) span: Range<usize>,
+}
+
+/// The way out of a [`LineError`].
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Help<'n> {
+    /// As it is said; may be empty.
+    Text(String),
+    /// One of these names, which are compared with the wrong one only if the error is told: a line is resolved in
+    /// every variant, and all fail alike.
+    Names { wrong: String, what: &'static str, names: &'n [&'n str] },
+}
+
+impl Help<'_> {
+    const NONE: Self = Self::Text(String::new());
+
+    pub(super) fn tell(&self) -> String {
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Names { wrong, what, names } => way_out(wrong, names, || all(what, names)),
+        }
+    }
 }
 
 /// What the names in a line may stand for.
@@ -52,7 +73,7 @@ pub(super) struct Names<'n> {
 }
 
 /// Takes a line apart.
-pub(super) fn parse(text: &str) -> Result<Line, LineError> {
+pub(super) fn parse(text: &str) -> Result<Line, LineError<'static>> {
     line.parse(LocatingSlice::new(text)).map_err(|error| {
         let start = error.offset().min(text.len());
         let end = text[start..].chars().next().map_or(start, |next| start + next.len_utf8());
@@ -69,7 +90,7 @@ pub(super) fn parse(text: &str) -> Result<Line, LineError> {
             Some(what) => format!("expected {what}"),
             None => "not an expectation".to_owned(),
         };
-        LineError { message, help: FORM.to_owned(), span: start..end }
+        LineError { message, help: Help::Text(FORM.to_owned()), span: start..end }
     })
 }
 
@@ -88,12 +109,9 @@ fn line(input: &mut Input<'_>) -> winnow::Result<Line> {
     space(input)?;
     // Once a parenthesis is open, only arguments can follow.
     let arguments = match opt(peek('(')).parse_next(input)? {
-        Some(_) => delimited(
-            ('(', space),
-            separated(0.., terminated(argument, space), (',', space)),
-            ')'.context(expected("`,` or `)`")),
-        )
-        .parse_next(input)?,
+        Some(_) => {
+            delimited(('(', space), arguments, ')'.context(expected("`,` or `)`"))).parse_next(input)?
+        }
         None => Vec::new(),
     };
     space(input)?;
@@ -104,6 +122,15 @@ fn line(input: &mut Input<'_>) -> winnow::Result<Line> {
         .context(expected("a value to compare with"))
         .parse_next(input)?;
     Ok(Line { variant, measure, arguments, comparison, value })
+}
+
+fn arguments(input: &mut Input<'_>) -> winnow::Result<Vec<Part<String>>> {
+    let arguments: Vec<_> = separated(0.., terminated(argument, space), (',', space)).parse_next(input)?;
+    // The list above ends before a comma without an argument, which is to be said of what follows the comma.
+    if !arguments.is_empty() && opt((',', space)).parse_next(input)?.is_some() {
+        argument.parse_next(input)?;
+    }
+    Ok(arguments)
 }
 
 fn argument(input: &mut Input<'_>) -> winnow::Result<Part<String>> {
@@ -179,13 +206,13 @@ const NOT_YET: [&str; 2] = ["unauthorized_reached", "lateness"];
 
 impl Line {
     /// What the line asks of a variant in which the names stand for these.
-    pub(super) fn resolve(&self, names: &Names<'_>) -> Result<Expectation, LineError> {
+    pub(super) fn resolve<'n>(&self, names: &'n Names<'n>) -> Result<Expectation, LineError<'n>> {
         let measure = self.measure(names)?;
         let bound = self.bound(measure.unit())?;
         Ok(Expectation { measure, comparison: self.comparison, bound })
     }
 
-    fn measure(&self, names: &Names<'_>) -> Result<Measure, LineError> {
+    fn measure<'n>(&self, names: &'n Names<'n>) -> Result<Measure, LineError<'n>> {
         let mut arguments = Arguments { line: self, next: 0, names };
         let measure = match &*self.measure.value {
             "offered" => Measure::Offered(arguments.selector()?),
@@ -213,11 +240,11 @@ impl Line {
         Ok(measure)
     }
 
-    fn unknown_measure(&self, unknown: &str) -> LineError {
+    fn unknown_measure(&self, unknown: &str) -> LineError<'static> {
         let span = self.measure.span.clone();
         if NOT_YET.contains(&unknown) {
             let message = format!("the measure `{unknown}` is not known to this version yet");
-            return LineError { message, help: String::new(), span };
+            return LineError { message, help: Help::NONE, span };
         }
         let names = MEASURES.iter().filter_map(|signature| signature.split('(').next());
         let help = match nearest(unknown, names) {
@@ -227,10 +254,10 @@ impl Line {
             }
             None => format!("the measures are {}", list(&MEASURES)),
         };
-        LineError { message: format!("there is no measure `{unknown}`"), help, span }
+        LineError { message: format!("there is no measure `{unknown}`"), help: Help::Text(help), span }
     }
 
-    fn bound(&self, unit: Unit) -> Result<Bound, LineError> {
+    fn bound(&self, unit: Unit) -> Result<Bound, LineError<'static>> {
         let text = &*self.value.value;
         let number = || units::number(text).map(Bound::Number);
         let share = || units::share(text).ok().map(Bound::Share);
@@ -251,10 +278,22 @@ impl Line {
                 "a rate such as `100/s`",
             ),
         };
-        bound.ok_or_else(|| LineError {
-            message: format!("`{}` is compared with {wanted}, found `{text}`", self.measure.value),
-            help: String::new(),
-            span: self.value.span.clone(),
+        bound.ok_or_else(|| {
+            let reason = match unit {
+                _ if text.starts_with('-') => "no measure is below zero".to_owned(),
+                Unit::Count | Unit::Number | Unit::Requests if text.contains(',') => {
+                    "digits are grouped by `_`, as in `1_000`".to_owned()
+                }
+                Unit::Share | Unit::Requests if text.ends_with('%') => {
+                    units::share(text).err().unwrap_or_default()
+                }
+                _ => String::new(),
+            };
+            LineError {
+                message: format!("`{}` is compared with {wanted}, found `{text}`", self.measure.value),
+                help: Help::Text(reason),
+                span: self.value.span.clone(),
+            }
         })
     }
 }
@@ -280,36 +319,36 @@ pub(super) fn never(expectation: &Expectation) -> Option<&'static str> {
 }
 
 /// The arguments of a measure, taken one after the other.
-struct Arguments<'a> {
+struct Arguments<'a, 'n> {
     line: &'a Line,
     next: usize,
-    names: &'a Names<'a>,
+    names: &'n Names<'n>,
 }
 
-impl<'a> Arguments<'a> {
+impl<'a, 'n> Arguments<'a, 'n> {
     fn optional(&mut self) -> Option<&'a Part<String>> {
         let argument = self.line.arguments.get(self.next)?;
         self.next += 1;
         Some(argument)
     }
 
-    fn required(&mut self, what: &str) -> Result<&'a Part<String>, LineError> {
+    fn required(&mut self, what: &str) -> Result<&'a Part<String>, LineError<'n>> {
         let measure = &self.line.measure;
         let missing = || LineError {
             message: format!("`{}` needs {what}", measure.value),
-            help: self.signature(),
+            help: Help::Text(self.signature()),
             span: measure.span.clone(),
         };
         let missing = missing();
         self.optional().ok_or(missing)
     }
 
-    fn finish(self) -> Result<(), LineError> {
+    fn finish(self) -> Result<(), LineError<'n>> {
         match self.line.arguments.get(self.next) {
             None => Ok(()),
             Some(extra) => Err(LineError {
                 message: format!("`{}` takes no further argument", self.line.measure.value),
-                help: self.signature(),
+                help: Help::Text(self.signature()),
                 span: extra.span.clone(),
             }),
         }
@@ -321,7 +360,7 @@ impl<'a> Arguments<'a> {
         signature.map(|signature| format!("it is written `{signature}`")).unwrap_or_default()
     }
 
-    fn outcome(&mut self) -> Result<Outcome, LineError> {
+    fn outcome(&mut self) -> Result<Outcome, LineError<'n>> {
         let argument = self.required("an outcome")?;
         let names: Vec<_> = Outcome::ALL
             .into_iter()
@@ -330,11 +369,16 @@ impl<'a> Arguments<'a> {
             .collect();
         match Outcome::from_name(&argument.value) {
             Some(outcome) if outcome != Outcome::Served => Ok(outcome),
-            _ => Err(unknown(argument, "outcome other than served", &names)),
+            Some(_) => Err(LineError {
+                message: "`served` is no rejection".to_owned(),
+                help: Help::Text("how many were served is the measure `served([selector])`".to_owned()),
+                span: argument.span.clone(),
+            }),
+            None => Err(unknown(argument, "outcome", &names)),
         }
     }
 
-    fn statistic(&mut self) -> Result<Statistic, LineError> {
+    fn statistic(&mut self) -> Result<Statistic, LineError<'n>> {
         let argument = self.required("a statistic")?;
         let percentile = |text: &str| {
             let percentile = units::number(text.strip_prefix('p')?)?;
@@ -345,18 +389,19 @@ impl<'a> Arguments<'a> {
             "max" => Ok(Statistic::Max),
             text => percentile(text).ok_or_else(|| LineError {
                 message: format!("`{text}` is no statistic"),
-                help: "a statistic is `mean`, `max` or a percentile such as `p50`, `p99` or `p99.9`"
-                    .to_owned(),
+                help: Help::Text(
+                    "a statistic is `mean`, `max` or a percentile such as `p50`, `p99` or `p99.9`".to_owned(),
+                ),
                 span: argument.span.clone(),
             }),
         }
     }
 
-    fn selector(&mut self) -> Result<Selector, LineError> {
+    fn selector(&mut self) -> Result<Selector, LineError<'n>> {
         let Some(argument) = self.optional() else { return Ok(Selector::Everybody) };
         let (table, name) = argument.value.split_once('.').unwrap_or((&argument.value, ""));
         let name = unquoted(name);
-        let find = |names: &[&str], what| {
+        let find = |names: &'n [&'n str], what| {
             place(names, name).ok_or_else(|| unknown_name(argument, name, what, names))
         };
         match table {
@@ -365,19 +410,34 @@ impl<'a> Arguments<'a> {
             "upstreams" => find(&self.names.upstreams, "upstream").map(Selector::Upstream),
             _ => Err(LineError {
                 message: format!("`{}` selects nothing", argument.value),
-                help: "a selector is a path into the file: `clients.NAME`, `routes.\"/PATH\"` or \
-                       `upstreams.NAME`"
-                    .to_owned(),
+                help: self.selector_help(&argument.value),
                 span: argument.span.clone(),
             }),
         }
     }
 
-    fn upstream(&mut self) -> Result<Option<usize>, LineError> {
+    /// The selector that was meant by a bare name, or how one is written.
+    fn selector_help(&self, written: &str) -> Help<'n> {
+        let name = unquoted(written);
+        let meant = [
+            (place(&self.names.populations, name), "clients"),
+            (place(&self.names.routes, name), "routes"),
+            (place(&self.names.upstreams, name), "upstreams"),
+        ];
+        Help::Text(match meant.into_iter().find(|(place, _)| place.is_some()) {
+            Some((_, table)) => format!("did you mean `{table}.{}`?", display_key(name)),
+            None => {
+                "a selector is a path into the file: `clients.NAME`, `routes.\"/PATH\"` or `upstreams.NAME`"
+                    .to_owned()
+            }
+        })
+    }
+
+    fn upstream(&mut self) -> Result<Option<usize>, LineError<'n>> {
         self.optional().map(|argument| self.upstream_of(argument)).transpose()
     }
 
-    fn station(&mut self) -> Result<StationId, LineError> {
+    fn station(&mut self) -> Result<StationId, LineError<'n>> {
         let argument = self.required("`gateway` or an upstream")?;
         match &*argument.value {
             "gateway" => Ok(StationId::Gateway),
@@ -386,7 +446,7 @@ impl<'a> Arguments<'a> {
     }
 
     /// `payments` for the gateway's, `checkout→payments` or `checkout->payments` for a service's own.
-    fn breaker(&mut self) -> Result<BreakerId, LineError> {
+    fn breaker(&mut self) -> Result<BreakerId, LineError<'n>> {
         let argument = self.required("an upstream")?;
         let part = |text: &str| Part { value: text.trim().to_owned(), span: argument.span.clone() };
         let (service, upstream) =
@@ -397,13 +457,13 @@ impl<'a> Arguments<'a> {
         Ok(BreakerId { service, upstream: self.upstream_of(&upstream)? })
     }
 
-    fn upstream_of(&self, argument: &Part<String>) -> Result<usize, LineError> {
+    fn upstream_of(&self, argument: &Part<String>) -> Result<usize, LineError<'n>> {
         let name = unquoted(argument.value.strip_prefix("upstreams.").unwrap_or(&argument.value));
         place(&self.names.upstreams, name)
             .ok_or_else(|| unknown_name(argument, name, "upstream", &self.names.upstreams))
     }
 
-    fn scope(&mut self) -> Result<String, LineError> {
+    fn scope(&mut self) -> Result<String, LineError<'n>> {
         let argument = self.required("a limit")?;
         let names = Scope::ALL.map(Scope::name);
         if names.contains(&&*argument.value) {
@@ -413,12 +473,12 @@ impl<'a> Arguments<'a> {
         }
     }
 
-    fn window(&mut self) -> Result<Duration, LineError> {
+    fn window(&mut self) -> Result<Duration, LineError<'n>> {
         let argument = self.required("a window")?;
         let window = units::duration(&argument.value).and_then(|window| {
             if window.is_zero() { Err("a window of zero holds nothing".to_owned()) } else { Ok(window) }
         });
-        window.map_err(|message| LineError { message, help: String::new(), span: argument.span.clone() })
+        window.map_err(|message| LineError { message, help: Help::NONE, span: argument.span.clone() })
     }
 }
 
@@ -430,16 +490,24 @@ fn unquoted(name: &str) -> &str {
     name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name)
 }
 
-fn unknown(argument: &Part<String>, what: &str, names: &[&str]) -> LineError {
-    unknown_name(argument, &argument.value, what, names)
+/// For one of the names of the format.
+fn unknown(argument: &Part<String>, what: &'static str, names: &[&str]) -> LineError<'static> {
+    let wrong = &argument.value;
+    let help = way_out(wrong, names, || all(what, names));
+    let message = format!("there is no {what} `{wrong}`");
+    LineError { message, help: Help::Text(help), span: argument.span.clone() }
 }
 
-fn unknown_name(argument: &Part<String>, name: &str, what: &str, names: &[&str]) -> LineError {
-    let help = match nearest(name, names.iter().copied()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are {}", list(names)),
-    };
-    LineError { message: format!("there is no {what} `{name}`"), help, span: argument.span.clone() }
+/// For one of the names of the file.
+fn unknown_name<'n>(
+    argument: &Part<String>,
+    name: &str,
+    what: &'static str,
+    names: &'n [&'n str],
+) -> LineError<'n> {
+    let message = format!("there is no {what} `{name}`");
+    let help = Help::Names { wrong: name.to_owned(), what, names };
+    LineError { message, help, span: argument.span.clone() }
 }
 
 #[cfg(test)]
@@ -454,8 +522,9 @@ mod tests {
         }
     }
 
-    fn resolve(text: &str) -> Result<Expectation, LineError> {
-        parse(text)?.resolve(&names())
+    fn resolve(text: &str) -> Result<Expectation, LineError<'static>> {
+        let owned = |error: LineError<'_>| LineError { help: Help::Text(error.help.tell()), ..error };
+        parse(text)?.resolve(&names()).map_err(owned)
     }
 
     #[test]
@@ -525,7 +594,7 @@ mod tests {
             ),
             ("offered(clients.partnr) > 1", "there is no population `partnr`", "clients.partnr"),
             ("offered(partner) > 1", "`partner` selects nothing", "partner"),
-            ("rejected(served) > 1", "there is no outcome other than served `served`", "served"),
+            ("rejected(served) > 1", "`served` is no rejection", "served"),
             ("admitted(per_kee) > 1", "there is no limit `per_kee`", "per_kee"),
             ("peak_admitted(per_key, 0s) > 1", "a window of zero holds nothing", "0s"),
             ("utilization(paymnts) > 1%", "there is no upstream `paymnts`", "paymnts"),

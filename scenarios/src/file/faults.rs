@@ -9,8 +9,8 @@ use simulator::{Fault, FaultError, FaultKind};
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::latency::read_time;
-use super::reader::{Fields, Positive, Share, list, nearest, read};
-use super::tree::{Entry, Value};
+use super::reader::{Fields, Positive, Share, find_upstream, list, read};
+use super::tree::{Entry, Node, Value};
 use crate::UpstreamFault;
 
 pub(super) const KINDS: [&str; 7] = ["error", "refuse", "slow", "hang", "drip", "reset", "capacity"];
@@ -48,6 +48,7 @@ fn read_fault(
     let lasts = fields.required::<Positive>("for");
     let struck = read_upstreams(&mut fields, upstreams, context);
     let fraction = fields.optional::<Share>("fraction").map_or(1.0, |share| share.0);
+    let known_later = fields.has("rotate-keys");
     fields.not_yet("rotate-keys");
     let kinds = KINDS
         .map(|kind| fields.entry(kind).filter(|entry| !matches!(entry.node.value, Value::Boolean(false))));
@@ -57,6 +58,10 @@ fn read_fault(
     let fraction_span = fields.span_of("fraction");
     fields.finish();
     let &[(kind, entry)] = &kinds[..] else {
+        // A kind that cannot be run yet has been told.
+        if known_later && kinds.is_empty() {
+            return None;
+        }
         let problem = match kinds.get(1) {
             None => Problem::error(span, "a fault needs a kind"),
             Some((_, second)) => {
@@ -105,17 +110,9 @@ fn read_upstreams(fields: &mut Fields<'_>, upstreams: &[&str], context: &Context
     if items.is_empty() {
         context.push(Problem::error(entry.node.span.clone(), format!("`{path}` names no upstream")));
     }
-    let place = |item| {
+    let place = |item: &Node| {
         let name: Rc<str> = read(item, &path, context)?;
-        let place = upstreams.iter().position(|known| *known == &*name);
-        if place.is_none() {
-            let problem = Problem::error(item.span.clone(), format!("there is no upstream `{name}`"));
-            context.push(match nearest(&name, upstreams.iter().copied()) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem.help(format!("there are {}", list(upstreams))),
-            });
-        }
-        place
+        find_upstream(&item.span, &path, &name, upstreams, context)
     };
     let places: Vec<_> = items.iter().map(place).collect();
     places.into_iter().collect()
@@ -218,9 +215,9 @@ mod tests {
             ("hang = false", "a fault needs a kind", "[[faults]]"),
             ("hang = true\nrefuse = true", "a fault is of one kind, this is a second", "hang"),
             ("hnag = true", "a fault needs a kind", "[[faults]]"),
-            ("hang = 1", "`faults.hang` is a table, found an integer", "1"),
+            ("hang = 1", "`faults.hang`: expected a table, found an integer", "1"),
             ("hang = { latency = '1s' }", "`faults.hang` has no field `latency`", "latency"),
-            ("error = true", "`faults.error` is a table, found a boolean", "true"),
+            ("error = true", "`faults.error`: expected a table, found a boolean", "true"),
             ("error = {}", "`faults.error` needs `status`", "{}"),
             ("error = { status = 200 }", "`faults`: status must be from 400 to 599", "{ status = 200 }"),
             ("error = { status = 70000 }", "`faults`: status must be from 400 to 599", "{ status = 70000 }"),
@@ -243,7 +240,10 @@ mod tests {
             ("at = '1m', for = '0s', upstreams = ['orders']", "`faults.for`: expected more than zero"),
             ("for = '1s', upstreams = ['orders']", "`faults` needs `at`"),
             ("at = '1m', for = '1s', upstreams = []", "`faults.upstreams` names no upstream"),
-            ("at = '1m', for = '1s', upstreams = ['order']", "there is no upstream `order`"),
+            (
+                "at = '1m', for = '1s', upstreams = ['order']",
+                "`faults.upstreams`: there is no upstream `order`",
+            ),
             (
                 "at = '1m', for = '1s', upstreams = 'orders'",
                 "`faults.upstreams`: expected an array of upstreams, found a string",

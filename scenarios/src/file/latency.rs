@@ -7,7 +7,7 @@ use simulator::{Latency, LatencyError};
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{Fields, Share, list, nearest, read};
+use super::reader::{Fields, Share, all, read, way_out};
 use super::tree::{Entry, Node, Value};
 use super::units;
 
@@ -18,14 +18,14 @@ pub(super) fn read_latency(node: &Node, path: &str, context: &Context<'_>) -> Op
         context.push(Problem::error(node.span.clone(), message).help(EXAMPLE));
         return None;
     };
-    let [entry] = &table.entries[..] else {
-        let message = format!("`{path}` is one distribution, found {}", table.entries.len());
+    let [entry] = table.entries() else {
+        let message = format!("`{path}`: expected one distribution, found {}", table.entries().len());
         context.push(Problem::error(node.span.clone(), message).help(EXAMPLE));
         return None;
     };
     #[cfg(test)]
     context.known.borrow_mut().extend(KINDS.map(|kind| format!("{path}.{kind}")));
-    let path = format!("{path}.{}", entry.key);
+    let (whole, path) = (path, format!("{path}.{}", entry.key));
     match &*entry.key {
         "constant" => {
             checked(&entry.node, &path, Latency::constant(read(&entry.node, &path, context)?), context)
@@ -45,12 +45,9 @@ pub(super) fn read_latency(node: &Node, path: &str, context: &Context<'_>) -> Op
         "mixture" => mixture(entry, &path, context),
         "empirical" => empirical(entry, &path, context),
         unknown => {
-            let problem =
-                Problem::error(entry.key_span.clone(), format!("there is no distribution `{unknown}`"));
-            context.push(match nearest(unknown, KINDS) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem.help(format!("the distributions are {}", list(&KINDS))),
-            });
+            let message = format!("`{whole}`: there is no distribution `{unknown}`");
+            let problem = Problem::error(entry.key_span.clone(), message);
+            context.push_with_help(problem, || way_out(unknown, &KINDS, || all("distribution", &KINDS)));
             None
         }
     }
@@ -115,15 +112,20 @@ fn empirical(entry: &Entry, path: &str, context: &Context<'_>) -> Option<Latency
     fields.finish();
     let file = file?;
     let name: Rc<str> = read(&file.node, &format!("{path}.file"), context)?;
-    let refuse =
-        |reason: String| context.push(Problem::error(file.node.span.clone(), format!("`{name}`: {reason}")));
-    let text = context.companion(&name).map_err(refuse).ok()?;
+    let refuse = |reason: String| {
+        let message = format!("`{path}.file`: cannot use {name:?}: {reason}");
+        context.push(Problem::error(file.node.span.clone(), message));
+    };
+    // A file that is named again is not read again.
+    context.measured(&name, measured).map_err(refuse).ok()
+}
+
+fn measured(text: &str) -> Result<Latency, String> {
     let lines = (1..).zip(text.lines()).map(|(number, line)| (number, line.trim()));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let samples = lines
         .map(|(number, line)| units::duration(line).map_err(|reason| format!("line {number}: {reason}")));
-    let samples = samples.collect::<Result<Vec<_>, _>>().map_err(refuse).ok()?;
-    checked(&entry.node, path, Latency::empirical(samples), context)
+    Latency::empirical(samples.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
 }
 
 fn checked(
@@ -132,6 +134,14 @@ fn checked(
     latency: Result<Latency, LatencyError>,
     context: &Context<'_>,
 ) -> Option<Latency> {
-    let refuse = |error| context.push(Problem::error(node.span.clone(), format!("`{path}`: {error}")));
+    let refuse = |error| {
+        let reason = match error {
+            LatencyError::SharesMissOne { sum } => {
+                format!("the shares add up to {}%, expected 100%", (sum * 1e8).round() / 1e6)
+            }
+            other => other.to_string(),
+        };
+        context.push(Problem::error(node.span.clone(), format!("`{path}`: {reason}")));
+    };
     latency.map_err(refuse).ok()
 }

@@ -1,10 +1,11 @@
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use gateway::{Algorithm, RateLimit, RateLimits, Scope};
+use gateway::{Algorithm, RateLimit, RateLimitError, RateLimits, Scope};
 
 use super::diagnostic::Problem;
-use super::reader::{Fields, Positive, list, nearest};
+use super::reader::{Fields, Positive, all, list, way_out};
+use super::tree::Entry;
 
 /// The table `gateway.rate_limit`.
 pub(super) fn read(gateway: &mut Fields<'_>) -> RateLimits {
@@ -18,33 +19,44 @@ pub(super) fn read(gateway: &mut Fields<'_>) -> RateLimits {
 fn read_limit(mut fields: Fields<'_>) -> Option<RateLimit> {
     let algorithm = read_algorithm(&mut fields);
     let limit: Option<NonZeroU32> = fields.required("limit");
+    let window_entry = fields.entry("window");
     let window = fields.required::<Positive>("window");
     let burst_entry = fields.entry("burst");
     let burst: Option<NonZeroU32> = fields.optional("burst");
     let count_entry = fields.entry("count_rejected");
     let count_rejected: Option<bool> = fields.optional("count_rejected");
     fields.not_yet("by");
-    let (context, span, path) = (fields.context(), fields.span(), fields.path().to_owned());
+    let (context, path) = (fields.context(), fields.path().to_owned());
     fields.finish();
 
     let algorithm = algorithm?;
-    let refuse = |span, error: gateway::RateLimitError| {
-        context.push(Problem::error(span, format!("`{path}`: {error}")));
+    let refuse = |entry: &Entry, error: RateLimitError| {
+        let problem = Problem::error(entry.key_span.clone(), format!("`{path}`: {error}"));
+        context.push(problem.help(match error {
+            RateLimitError::BurstNotApplicable { .. } => {
+                format!("those with a burst are {}", algorithms(Algorithm::has_burst))
+            }
+            RateLimitError::CountRejectedNotApplicable { .. } => {
+                format!("those that can are {}", algorithms(Algorithm::is_sliding))
+            }
+            _ => String::new(),
+        }));
     };
-    let mut settings = RateLimit::new(algorithm, limit?.get(), window?.0)
-        .map_err(|error| refuse(span.clone(), error))
-        .ok()?;
+    // Of limit and window, only the window can still be wrong.
+    let settings = RateLimit::new(algorithm, limit?.get(), window?.0);
+    let mut settings = settings.map_err(|error| window_entry.map(|entry| refuse(entry, error))).ok()?;
     if let (Some(entry), Some(burst)) = (burst_entry, burst) {
-        settings =
-            settings.with_burst(burst.get()).map_err(|error| refuse(entry.key_span.clone(), error)).ok()?;
+        settings = settings.with_burst(burst.get()).map_err(|error| refuse(entry, error)).ok()?;
     }
     if let (Some(entry), Some(count_rejected)) = (count_entry, count_rejected) {
-        settings = settings
-            .with_count_rejected(count_rejected)
-            .map_err(|error| refuse(entry.key_span.clone(), error))
-            .ok()?;
+        settings = settings.with_count_rejected(count_rejected).map_err(|error| refuse(entry, error)).ok()?;
     }
     Some(settings)
+}
+
+fn algorithms(wanted: impl Fn(Algorithm) -> bool) -> String {
+    let names: Vec<_> = Algorithm::ALL.into_iter().filter(|one| wanted(*one)).map(Algorithm::name).collect();
+    list(&names)
 }
 
 fn read_algorithm(fields: &mut Fields<'_>) -> Option<Algorithm> {
@@ -57,10 +69,7 @@ fn read_algorithm(fields: &mut Fields<'_>) -> Option<Algorithm> {
             span,
             format!("`{}`: there is no algorithm `{name}`", fields.path_of("algorithm")),
         );
-        fields.context().push(match nearest(&name, names) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None => problem.help(format!("the algorithms are {}", list(&names))),
-        });
+        fields.context().push_with_help(problem, || way_out(&name, &names, || all("algorithm", &names)));
     }
     algorithm
 }

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use simulator::{Burst, Load, OpenLoad, RampPoint, Rate, Spacing};
+use simulator::{Burst, Load, LoadError, OpenLoad, RampPoint, Rate, Spacing};
 
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::latency::read_time;
 use super::patch::{LOAD_KINDS, load_has};
-use super::reader::{Fields, list, nearest};
+use super::reader::{Fields, list, way_out};
 use super::tree::{Entry, Value};
 
 pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Load> {
@@ -22,9 +22,10 @@ pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Optio
         let path = fields.path();
         let problem = match kinds.get(1) {
             None => Problem::error(fields.span(), format!("`{path}` needs a load")),
-            Some((_, second)) => {
-                Problem::error(second.key_span.clone(), format!("`{path}` has a second load"))
-            }
+            Some((_, second)) => Problem::error(
+                second.key_span.clone(),
+                format!("`{path}` has two loads, `{}` and `{}`", kinds[0].0, kinds[1].0),
+            ),
         };
         context.push(problem.help(format!("a population has one of {}", list(&LOAD_KINDS))));
         return None;
@@ -70,15 +71,19 @@ pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Optio
     }
 }
 
-fn open(
-    entry: &Entry,
-    path: &str,
-    load: Result<OpenLoad, simulator::LoadError>,
-    context: &Context<'_>,
-) -> Option<Load> {
-    load.map(Load::Open)
-        .map_err(|error| context.push(Problem::error(entry.node.span.clone(), format!("`{path}`: {error}"))))
-        .ok()
+/// What is wrong with one point or burst is noted at it.
+fn open(entry: &Entry, path: &str, load: Result<OpenLoad, LoadError>, context: &Context<'_>) -> Option<Load> {
+    let refuse = |error| {
+        let item = match error {
+            LoadError::RampOutOfOrder { point } => Some(point),
+            LoadError::BurstEndsBeforeItBegins { burst } => Some(burst),
+            LoadError::EmptyRamp | LoadError::RampTooFine => None,
+        };
+        let items = if let Value::Array(items) = &entry.node.value { &**items } else { &[] };
+        let node = item.and_then(|item| items.get(item)).unwrap_or(&entry.node);
+        context.push(Problem::error(node.span.clone(), format!("`{path}`: {error}")));
+    };
+    load.map(Load::Open).map_err(refuse).ok()
 }
 
 pub(super) const SPACINGS: [(&str, Spacing); 3] =
@@ -94,10 +99,8 @@ fn read_spacing(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Spacin
         let names = SPACINGS.map(|(name, _)| name);
         let problem =
             Problem::error(entry.node.span.clone(), format!("`{path}`: there are no `{name}` arrivals"));
-        context.push(match nearest(&name, names) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None => problem.help(format!("arrivals are {}", list(&names))),
-        });
+        context
+            .push_with_help(problem, || way_out(&name, &names, || format!("arrivals are {}", list(&names))));
     }
     spacing
 }
@@ -115,7 +118,10 @@ fn read_items<T>(
         return None;
     };
     if items.is_empty() {
-        context.push(Problem::error(entry.node.span.clone(), format!("`{path}` is empty")));
+        context.push(Problem::error(
+            entry.node.span.clone(),
+            format!("`{path}`: expected at least one, found none"),
+        ));
     }
     let items: Vec<_> = items
         .iter()

@@ -18,6 +18,7 @@ mod reader;
 mod retry;
 mod schema;
 mod settings;
+mod syntax;
 #[cfg(test)]
 mod testing;
 mod tree;
@@ -35,11 +36,11 @@ use toml::de::DeTable;
 
 use self::context::Context;
 pub use self::diagnostic::{Problem, Severity, render};
-use self::expect::{Line, LineError, Names};
+use self::expect::{Help, Line, LineError, Names};
 pub(crate) use self::reader::nearest;
-use self::reader::{Fields, Positive, list};
+use self::reader::{Fields, Positive};
 pub use self::schema::json_schema;
-use self::tree::{Entry, Node, Span, Table, Value};
+use self::tree::{Node, Span, Table, Value};
 use crate::{Scenario, Timeline, Variant, World};
 
 /// Larger files are refused unread: no scenario that anybody wrote comes near it.
@@ -47,6 +48,13 @@ pub const LARGEST_FILE: u64 = 4 << 20;
 
 /// More variants are refused: nobody compares that many side by side.
 const MOST_VARIANTS: usize = 64;
+
+/// More values are refused, those of the file counted again for every variant, since each is read as a whole: a
+/// second's worth of reading.
+const MOST_VALUES: usize = 250_000;
+
+/// More lines of `expect.hold` are refused: each is held against every variant.
+const MOST_LINES: usize = 1_000;
 
 /// The start of scenario time where the file names none: a Tuesday morning, 2026-06-02T09:00:00Z.
 const STARTS: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
@@ -75,7 +83,7 @@ pub fn read(text: &str, companion: Companion<'_>) -> Reading {
     let context = Context::new(companion);
     let scenario = parse(text, &context).and_then(|file| read_scenario(text, &file, &context));
     let scenario = scenario.filter(|_| !context.is_fatal());
-    Reading { scenario, problems: context.into_sorted() }
+    Reading { scenario, problems: context.into_sorted(text) }
 }
 
 /// The bytes of a scenario file as text.
@@ -86,39 +94,56 @@ pub fn read(text: &str, companion: Companion<'_>) -> Reading {
 /// UTF-8.
 pub fn load(path: &Path) -> Result<String, String> {
     use std::io::Read as _;
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let metadata = file.metadata().map_err(|error| error.to_string())?;
-    if metadata.is_dir() {
-        return Err("it is a directory, a scenario is a file".to_owned());
+    let cannot = |what: &str| {
+        let what = what.to_owned();
+        move |error: std::io::Error| format!("it cannot be {what}: {error}")
+    };
+    let file = std::fs::File::open(path).map_err(cannot("opened"))?;
+    if file.metadata().map_err(cannot("read"))?.is_dir() {
+        return Err("it is a directory, expected a file".to_owned());
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(cannot("read"))?;
     if bytes.len() as u64 > LARGEST_FILE {
-        return Err(format!("it is larger than {} MiB, a scenario is not", LARGEST_FILE >> 20));
+        return Err(format!("it is larger than {} MiB, the most that is read", LARGEST_FILE >> 20));
     }
     String::from_utf8(bytes).map_err(|error| {
-        format!(
-            "it is not UTF-8 text, from byte {} on; a scenario is a TOML file",
-            error.utf8_error().valid_up_to()
-        )
+        let text = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = text.split(|byte| *byte == b'\n').count();
+        let byte = text.len() + 1;
+        format!("it is not UTF-8 text: the first stray byte is number {byte} of the file, in line {line}")
     })
 }
 
 fn parse(text: &str, context: &Context<'_>) -> Option<Table> {
-    let (document, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        let end = (span.start + 1).max(span.end).min(text.len());
-        context.push(Problem::error(span.start.min(end)..end, format!("not TOML: {}", error.message())));
+    match DeTable::parse(text) {
+        Ok(document) => return Some(Table::from_document(document.get_ref())),
+        // A small file was written by hand, and may be mistyped at several places.
+        Err(_) if text.len() <= LARGEST_RECOVERY => {
+            let (_, errors) = DeTable::parse_recoverable(text);
+            for error in syntax::first_causes(text, errors) {
+                context.push(syntax::problem(text, &error));
+            }
+        }
+        Err(error) => context.push(syntax::problem(text, &error)),
     }
-    errors.is_empty().then(|| Table::from_document(document.get_ref()))
+    None
 }
 
+/// In bytes. The TOML parser that goes on after an error takes time in the square of their number.
+const LARGEST_RECOVERY: usize = 64 << 10;
+
 fn read_scenario(text: &str, file: &Table, context: &Context<'_>) -> Option<Scenario> {
+    if file.entries().is_empty() {
+        let problem = Problem::error(0..0, "there is no scenario in this file");
+        context.push(problem.help("`tuesday show window-boundary` prints one to begin with"));
+        return None;
+    }
     let mut top = Fields::new(file, 0..0, "", context);
     let name: Option<Rc<str>> = top.required("name");
     let story: Option<Rc<str>> = top.optional("story");
-    let starts = top.entry("starts").map_or(Some(STARTS), |entry| starts(&entry.node, context));
+    // What cannot be read is stood in for, so that the rest of the file is read too.
+    let starts = top.entry("starts").and_then(|entry| starts(&entry.node, context)).unwrap_or(STARTS);
     let duration = top.required::<Positive>("duration").map(|Positive(duration)| duration);
     let duration = duration.and_then(|duration| checked_duration(file, duration, context));
     let seed = top.optional("seed").unwrap_or(1);
@@ -129,17 +154,12 @@ fn read_scenario(text: &str, file: &Table, context: &Context<'_>) -> Option<Scen
         latency
     });
     let lines = expect_lines(text, &mut top, context);
-    let patches = top.named("variants");
-    let timeline = Timeline {
-        starts: starts?,
-        duration: duration.unwrap_or(STAND_IN),
-        slo_latency: slo_latency.unwrap_or(STAND_IN),
-    };
-    let variants = read_variants(text, file, timeline.duration, patches, &lines, context);
+    let patches = read_patches(file, &mut top, context);
+    let variants = read_variants(text, file, duration, &patches?, &lines, context);
     Some(Scenario {
         name: name?.to_string(),
         story: story.as_deref().unwrap_or_default().trim().to_owned(),
-        timeline,
+        timeline: Timeline { starts, duration: duration?, slo_latency: slo_latency? },
         seed,
         variants: variants?,
         expectations: lines.into_iter().map(|line| line.text.to_string()).collect(),
@@ -147,59 +167,82 @@ fn read_scenario(text: &str, file: &Table, context: &Context<'_>) -> Option<Scen
     })
 }
 
-/// For a duration that could not be read, so that the rest of the file can.
-const STAND_IN: Duration = Duration::from_secs(1);
-
-/// The merged world of every variant, and what must hold of it.
-fn read_variants(
-    text: &str,
-    file: &Table,
-    duration: Duration,
-    patches: Vec<(&Entry, String)>,
-    lines: &[ExpectLine],
+/// The variants as they stand in the file, each a table to be laid over it. `None` if there is too much of them to
+/// be read.
+fn read_patches<'t>(
+    file: &'t Table,
+    top: &mut Fields<'t>,
     context: &Context<'_>,
-) -> Option<Vec<Variant>> {
-    if let Some((surplus, _)) = patches.get(MOST_VARIANTS) {
-        let message = format!("a scenario has at most {MOST_VARIANTS} variants");
-        context.push(Problem::error(surplus.key_span.clone(), message));
-        return None;
-    }
-    let mut merged: Vec<(Rc<str>, Table)> = Vec::new();
-    let mut laid_over = Vec::new();
-    for (entry, path) in patches {
+) -> Option<Vec<(Rc<str>, &'t Table)>> {
+    let mut patches: Vec<(Rc<str>, &Table)> = Vec::new();
+    for (entry, path) in top.named_up_to(MOST_VARIANTS, "variants")? {
         let Some(patch) = entry.node.as_table() else {
-            let message = format!("`{path}` is a table, found {}", entry.node.kind());
+            let message = format!("`{path}`: expected a table, found {}", entry.node.kind());
             context.push(Problem::error(entry.node.span.clone(), message));
             continue;
         };
-        for entry in &patch.entries {
+        for entry in patch.entries() {
             if COMMON.contains(&&*entry.key) {
-                let message = format!("a variant cannot change `{}`", entry.key);
+                let message = format!("`{path}`: a variant cannot change `{}`", entry.key);
                 let problem = Problem::error(entry.key_span.clone(), message);
                 context
                     .push(problem.help("variants are compared over the same time and by the same measure"));
             }
         }
-        merged.push((entry.key.clone(), patch::merge(file, patch)));
-        laid_over.push(&**patch);
+        patches.push((entry.key.clone(), patch));
     }
+    // Every variant is read as a whole, the file under it and all.
+    let shared = file.entries().iter().filter(|entry| &*entry.key != "variants");
+    let shared: usize = shared.map(|entry| entry.node.values()).sum();
+    let patched: usize = patches.iter().map(|(_, patch)| patch.values()).sum();
+    let values = shared * patches.len().max(1) + patched;
+    if values > MOST_VALUES {
+        let message = format!(
+            "a scenario has at most {MOST_VALUES} values, those of the file counted for each variant, found {values}"
+        );
+        context.push(Problem::error(0..0, message));
+        return None;
+    }
+    Some(patches)
+}
+
+/// The merged world of every variant, and what must hold of it. A duration that could not be read is not warned of.
+fn read_variants(
+    text: &str,
+    file: &Table,
+    duration: Option<Duration>,
+    patches: &[(Rc<str>, &Table)],
+    lines: &[ExpectLine],
+    context: &Context<'_>,
+) -> Option<Vec<Variant>> {
+    let mut merged: Vec<(Rc<str>, Table)> =
+        patches.iter().map(|(name, patch)| (name.clone(), patch::merge(file, patch))).collect();
     if merged.is_empty() {
         merged.push(("base".into(), file.clone()));
     }
+    let names: Vec<&str> = merged.iter().map(|(name, _)| &**name).collect();
     for line in lines {
-        line.check_variant(text, merged.iter().map(|(name, _)| &**name), context);
+        line.check_variant(text, &names, context);
     }
-    let worlds: Vec<_> =
-        merged.iter().map(|(_, tree)| world::read_world(tree, &COMMON, duration, context)).collect();
+    let worlds: Vec<_> = merged
+        .iter()
+        .map(|(_, tree)| world::read_world(tree, &COMMON, duration.unwrap_or(Duration::MAX), context))
+        .collect();
     let worlds: Vec<World> = worlds.into_iter().collect::<Option<_>>()?;
+    let mut expectations = resolve(text, lines, &names, &worlds, context).into_iter();
+    // What follows is for a file that can be run, and may take it for that.
+    if context.is_fatal() {
+        return None;
+    }
     for ((_, tree), world) in merged.iter().zip(&worlds) {
-        warnings::warn(tree, world, duration, context);
+        warnings::warn(tree, world, duration?, context);
     }
     let trees: Vec<_> = merged.iter().map(|(_, tree)| tree).collect();
+    let laid_over: Vec<_> = patches.iter().map(|(_, patch)| *patch).collect();
     let settings = settings::describe(text, &laid_over, &trees, &worlds);
     let variants = merged.iter().zip(worlds).zip(settings).map(|(((name, _), world), settings)| Variant {
         name: name.to_string(),
-        expectations: resolve(text, lines, name, &world, context),
+        expectations: expectations.next().unwrap_or_default(),
         world,
         settings,
     });
@@ -218,10 +261,16 @@ fn expect_lines(text: &str, top: &mut Fields<'_>, context: &Context<'_>) -> Vec<
     let mut lines = Vec::new();
     if let Some(hold) = expect.entry("hold") {
         let Value::Array(items) = &hold.node.value else {
-            let message = format!("`expect.hold` is an array of strings, found {}", hold.node.kind());
+            let message = format!("`expect.hold`: expected an array of strings, found {}", hold.node.kind());
             context.push(Problem::error(hold.node.span.clone(), message));
             return lines;
         };
+        if let Some(surplus) = items.get(MOST_LINES) {
+            let message =
+                format!("`expect.hold`: a scenario has at most {MOST_LINES} lines, found {}", items.len());
+            context.push(Problem::error(surplus.span.clone(), message));
+            return lines;
+        }
         for item in &**items {
             let Some(line) = reader::read::<Rc<str>>(item, "expect.hold", context) else { continue };
             let parsed = expect::parse(&line);
@@ -238,79 +287,93 @@ fn expect_lines(text: &str, top: &mut Fields<'_>, context: &Context<'_>) -> Vec<
 }
 
 impl ExpectLine {
-    fn note(&self, file: &str, error: LineError, context: &Context<'_>) {
+    fn note(&self, file: &str, error: LineError<'_>, context: &Context<'_>) {
         let LineError { message, help, span } = error;
-        self.note_at(file, &span, |span| Problem::error(span, message).help(help), context);
+        let problem = Problem::error(self.place(file, &span), format!("`expect.hold`: {message}"));
+        context.push_with_help(problem, || help.tell());
     }
 
-    /// Notes a problem of the line at its place in the file: inside the string, where the string is written as it
-    /// reads, else at the string as a whole.
-    fn note_at(
-        &self,
-        file: &str,
-        place: &Span,
-        problem: impl FnOnce(Span) -> Problem,
-        context: &Context<'_>,
-    ) {
+    /// The place in the file of a place in the line: inside the string, where the string is written as it reads,
+    /// else the string as a whole.
+    fn place(&self, file: &str, place: &Span) -> Span {
         let written = file.get(self.span.clone()).unwrap_or_default();
         let quote =
             ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quote| written.starts_with(quote)).unwrap_or("");
         let inner = written.get(quote.len()..written.len().saturating_sub(quote.len())).unwrap_or_default();
-        let span = if inner == &*self.text {
+        if inner == &*self.text {
             let start = self.span.start + quote.len();
             // A place at the end of the line is the closing quote.
             start + place.start..start + place.start + place.len().max(1)
         } else {
             self.span.clone()
-        };
-        context.push(problem(span));
+        }
     }
 
-    fn check_variant<'v>(&self, file: &str, names: impl Iterator<Item = &'v str>, context: &Context<'_>) {
+    fn check_variant(&self, file: &str, names: &[&str], context: &Context<'_>) {
         let Some(variant) = self.line.as_ref().and_then(|line| line.variant.as_ref()) else { return };
-        let names: Vec<_> = names.collect();
         if !names.contains(&&*variant.value) {
-            let help = match nearest(&variant.value, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the variants are {}", list(&names)),
-            };
             let message = format!("there is no variant `{}`", variant.value);
+            let help = Help::Names { wrong: variant.value.clone(), what: "variant", names };
             self.note(file, LineError { message, help, span: variant.span.clone() }, context);
         }
     }
 }
 
-/// What the lines ask of one variant.
+/// What the lines ask of each variant.
 fn resolve(
     file: &str,
     lines: &[ExpectLine],
-    variant: &str,
-    world: &World,
+    variants: &[&str],
+    worlds: &[World],
     context: &Context<'_>,
-) -> Vec<(usize, reports::Expectation)> {
-    let names = Names {
-        populations: world.populations.iter().map(|population| &*population.name).collect(),
-        routes: world.gateway.routes.iter().map(|route| &*route.path).collect(),
-        upstreams: world.upstreams.iter().map(|upstream| &*upstream.name).collect(),
-    };
-    let mut expectations = Vec::new();
+) -> Vec<Vec<(usize, reports::Expectation)>> {
+    let names: Vec<_> = worlds.iter().map(names_of).collect();
+    let mut expectations = vec![Vec::new(); variants.len()];
     for (place, read) in lines.iter().enumerate() {
         let Some(line) = &read.line else { continue };
-        if line.variant.as_ref().is_none_or(|named| named.value == variant) {
-            match line.resolve(&names) {
-                Ok(expectation) => {
-                    if let Some(never) = expect::never(&expectation) {
-                        let warning =
-                            |span| Problem::warning(span, format!("this expectation can never {never}"));
-                        read.note_at(file, &line.value.span, warning, context);
-                    }
-                    expectations.push((place, expectation));
-                }
-                Err(error) => read.note(file, error, context),
+        let (mut errors, mut resolved) = (Vec::new(), None);
+        for (variant, (world, names)) in worlds.iter().zip(&names).enumerate() {
+            if line.variant.as_ref().is_some_and(|named| named.value != variants[variant]) {
+                continue;
             }
+            match line.resolve(names) {
+                Ok(expectation) => {
+                    resolved = Some(variants[variant]);
+                    warnings::warn_of_expectation(
+                        line,
+                        &expectation,
+                        world,
+                        variants[variant],
+                        &|place| read.place(file, place),
+                        context,
+                    );
+                    expectations[variant].push((place, expectation));
+                }
+                Err(error) => errors.push((variant, error)),
+            }
+        }
+        for (variant, error) in errors {
+            // A name that only some variants lack is no misspelt one.
+            let error = match resolved {
+                None => error,
+                Some(other) => LineError {
+                    message: format!("{} in the variant `{}`", error.message, variants[variant]),
+                    help: Help::Text(format!("a line for one variant begins with its name: `{other}: …`")),
+                    ..error
+                },
+            };
+            read.note(file, error, context);
         }
     }
     expectations
+}
+
+fn names_of(world: &World) -> Names<'_> {
+    Names {
+        populations: world.populations.iter().map(|population| &*population.name).collect(),
+        routes: world.gateway.routes.iter().map(|route| &*route.path).collect(),
+        upstreams: world.upstreams.iter().map(|upstream| &*upstream.name).collect(),
+    }
 }
 
 fn starts(node: &Node, context: &Context<'_>) -> Option<Timestamp> {
@@ -342,6 +405,6 @@ fn checked_duration(file: &Table, duration: Duration, context: &Context<'_>) -> 
         return Some(duration);
     }
     let span = file.get("duration").map(|entry| entry.node.span.clone()).unwrap_or_default();
-    context.push(Problem::error(span, "`duration`: a scenario lasts at most 7 days, written \"168h\""));
+    context.push(Problem::error(span, "`duration`: a scenario lasts at most 7 days (168h)"));
     None
 }

@@ -11,35 +11,34 @@ use gateway::Algorithm;
 
 use super::breaker::half_open_has;
 use super::retry::backoff_has;
-use super::tree::{Node, Table, Value};
+use super::tree::{Table, Value};
 
-/// The tables of the file with those of the patch laid over them. A patched value keeps its place in the patch.
+/// The tables of the file with those of the patch laid over them. A patched value has its place in
+/// the patch.
 pub(super) fn merge(base: &Table, patch: &Table) -> Table {
     merge_at(&mut Vec::new(), base, patch)
 }
 
 fn merge_at(path: &mut Vec<Rc<str>>, base: &Table, patch: &Table) -> Table {
-    let mut merged = base.clone();
-    drop_what_no_longer_applies(path, &mut merged, patch);
-    for entry in &patch.entries {
+    let mut merged = base.entries().to_vec();
+    for entry in patch.entries() {
         path.push(entry.key.clone());
-        match merged.entries.iter_mut().find(|inherited| inherited.key == entry.key) {
-            Some(inherited) => {
-                let node = match (&inherited.node.value, &entry.node.value) {
-                    (Value::Table(base), Value::Table(patch)) if !is_choice(path) => {
-                        let table = merge_at(path, base, patch);
-                        Node { span: entry.node.span.clone(), value: Value::Table(Rc::new(table)) }
-                    }
-                    _ => entry.node.clone(),
-                };
-                inherited.node = node;
-                inherited.key_span = entry.key_span.clone();
-            }
-            None => merged.entries.push(entry.clone()),
+        match base.place(&entry.key).and_then(|place| merged.get_mut(place)) {
+            Some(inherited) => match (&inherited.node.value, &entry.node.value) {
+                // A table keeps its place in the file: what it lacks, it lacks there.
+                (Value::Table(base), Value::Table(patch)) if !is_choice(path) => {
+                    inherited.node.value = Value::Table(Rc::new(merge_at(path, base, patch)));
+                }
+                _ => *inherited = entry.clone(),
+            },
+            None => merged.push(entry.clone()),
         }
         path.pop();
     }
-    merged
+    if let Some(applies) = what_still_applies(path, patch) {
+        merged.retain(|entry| patch.place(&entry.key).is_some() || applies(&entry.key));
+    }
+    Table::new(merged)
 }
 
 /// Whether the table at this path holds one of several keys, each a choice of its own.
@@ -48,39 +47,40 @@ fn is_choice(path: &[Rc<str>]) -> bool {
     matches!(path[..], ["upstreams", _, "latency"] | ["clients", _, "think" | "send"])
 }
 
-fn drop_what_no_longer_applies(path: &[Rc<str>], inherited: &mut Table, patch: &Table) {
-    let applies: Box<dyn Fn(&str) -> bool> = match path.iter().map(|key| &**key).collect::<Vec<_>>()[..] {
+/// Whether a field still applies.
+type Applies = Box<dyn Fn(&str) -> bool>;
+
+/// Which inherited fields the table at this path still has once the patch is laid over it; `None` for all.
+fn what_still_applies(path: &[Rc<str>], patch: &Table) -> Option<Applies> {
+    match path.iter().map(|key| &**key).collect::<Vec<_>>()[..] {
         ["gateway", "rate_limit", _] => {
-            let Some(Value::Text(name)) = patch.get("algorithm").map(|entry| &entry.node.value) else {
-                return;
-            };
-            let Some(algorithm) = Algorithm::from_name(name) else { return };
-            Box::new(move |key| match key {
+            let Value::Text(name) = &patch.get("algorithm")?.node.value else { return None };
+            let algorithm = Algorithm::from_name(name)?;
+            Some(Box::new(move |key| match key {
                 "burst" => algorithm.has_burst(),
                 "count_rejected" => algorithm.is_sliding(),
                 _ => true,
-            })
+            }))
         }
         [.., "retry"] => {
             let Some(Value::Text(kind)) = patch.get("backoff").map(|entry| entry.node.value.clone()) else {
-                return;
+                return None;
             };
-            Box::new(move |key| backoff_has(&kind, key))
+            Some(Box::new(move |key| backoff_has(&kind, key)))
         }
         [.., "breaker"] => {
             let Some(Value::Text(style)) = patch.get("half_open").map(|entry| entry.node.value.clone())
             else {
-                return;
+                return None;
             };
-            Box::new(move |key| half_open_has(&style, key))
+            Some(Box::new(move |key| half_open_has(&style, key)))
         }
         ["clients", _] => {
-            let Some(kind) = LOAD_KINDS.into_iter().find(|kind| patch.get(kind).is_some()) else { return };
-            Box::new(move |key| load_has(kind, key))
+            let kind = LOAD_KINDS.into_iter().find(|kind| patch.get(kind).is_some())?;
+            Some(Box::new(move |key| load_has(kind, key)))
         }
-        _ => return,
-    };
-    inherited.entries.retain(|entry| applies(&entry.key));
+        _ => None,
+    }
 }
 
 /// The keys that each make a load of their own.

@@ -22,6 +22,8 @@ pub(super) struct Fields<'t> {
     /// Such as `gateway.rate_limit.per_key`; empty for the file itself.
     path: String,
     known: Vec<&'static str>,
+    /// Known, but of no use to this version.
+    later: Vec<&'static str>,
     context: &'t Context<'t>,
 }
 
@@ -32,14 +34,14 @@ impl<'t> Fields<'t> {
         path: impl Into<String>,
         context: &'t Context<'t>,
     ) -> Self {
-        Self { table, span, path: path.into(), known: Vec::new(), context }
+        Self { table, span, path: path.into(), known: Vec::new(), later: Vec::new(), context }
     }
 
     /// The fields of a value that must be a table.
     pub(super) fn of(node: &'t Node, path: impl Into<String>, context: &'t Context<'t>) -> Option<Self> {
         let path = path.into();
         let Some(table) = node.as_table() else {
-            let message = format!("`{path}` is a table, found {}", node.kind());
+            let message = format!("`{path}`: expected a table, found {}", node.kind());
             context.push(Problem::error(node.span.clone(), message));
             return None;
         };
@@ -72,7 +74,9 @@ impl<'t> Fields<'t> {
     pub(super) fn entry(&mut self, key: &'static str) -> Option<&'t Entry> {
         #[cfg(test)]
         self.context.known.borrow_mut().insert(self.path_of(key));
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         self.table.get(key)
     }
 
@@ -88,16 +92,17 @@ impl<'t> Fields<'t> {
         self.read(entry)
     }
 
+    /// Whether there is such an entry, of whatever kind.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.get(key).is_some()
+    }
+
     /// An entry that may not be absent.
     pub(super) fn required_entry(&mut self, key: &'static str) -> Option<&'t Entry> {
         let entry = self.entry(key);
         if entry.is_none() {
-            let message = if self.path.is_empty() {
-                format!("the scenario needs `{key}`")
-            } else {
-                format!("`{}` needs `{key}`", self.path)
-            };
-            self.context.push(Problem::error(self.span.clone(), message));
+            let problem = Problem::error(self.span.clone(), self.missing(key));
+            self.context.push(problem.help(example(&self.path, key)));
         }
         entry
     }
@@ -105,27 +110,53 @@ impl<'t> Fields<'t> {
     /// A table that may be absent, or switched off by `false`.
     pub(super) fn optional_table(&mut self, key: &'static str) -> Option<Self> {
         let entry = self.entry(key)?;
-        if matches!(entry.node.value, Value::Boolean(false)) {
-            return None;
+        match entry.node.value {
+            Value::Boolean(false) => None,
+            Value::Boolean(true) => {
+                let message = format!("`{}`: expected a table or false, found true", self.path_of(key));
+                self.context.push(Problem::error(entry.node.span.clone(), message));
+                None
+            }
+            _ => Self::of(&entry.node, self.path_of(key), self.context),
         }
-        Self::of(&entry.node, self.path_of(key), self.context)
     }
 
-    /// A table of named things: each entry, in order, with its path. Absent is empty.
+    /// A table of named things: each entry that can be used, in order, with its path. Absent is empty.
     pub(super) fn named(&mut self, key: &'static str) -> Vec<(&'t Entry, String)> {
-        let Some(entry) = self.entry(key) else { return Vec::new() };
+        self.named_up_to(MOST_NAMES, key).unwrap_or_default()
+    }
+
+    /// [`named`](Self::named) things, none if there are more than so many of them.
+    pub(super) fn named_up_to(&mut self, most: usize, key: &'static str) -> Option<Vec<(&'t Entry, String)>> {
+        let Some(entry) = self.entry(key) else { return Some(Vec::new()) };
         let path = self.path_of(key);
         let Some(table) = entry.node.as_table() else {
-            let message = format!("`{path}` is a table, found {}", entry.node.kind());
+            let message = format!("`{path}`: expected a table, found {}", entry.node.kind());
             self.context.push(Problem::error(entry.node.span.clone(), message));
-            return Vec::new();
+            return Some(Vec::new());
         };
-        table.entries.iter().map(|entry| (entry, format!("{path}.{}", display_key(&entry.key)))).collect()
+        if let Some(surplus) = table.entries().get(most) {
+            let message = format!("`{path}`: a scenario has at most {most}, found {}", table.entries().len());
+            self.context.push(Problem::error(surplus.key_span.clone(), message));
+            return None;
+        }
+        let named = table.entries().iter().filter_map(|entry| {
+            let path = format!("{path}.{}", display_key(&entry.key));
+            match checked_name(&entry.key) {
+                Ok(()) => Some((entry, path)),
+                Err(reason) => {
+                    self.context.push(Problem::error(entry.key_span.clone(), format!("`{path}`: {reason}")));
+                    // What is wrong with it, and what refers to it, is told all the same.
+                    (entry.key.len() <= LONGEST_NAME).then_some((entry, path))
+                }
+            }
+        });
+        Some(named.collect())
     }
 
     /// Refuses a field of the format that this version does not run yet.
     pub(super) fn not_yet(&mut self, key: &'static str) {
-        self.known.push(key);
+        self.later.push(key);
         if let Some(entry) = self.table.get(key) {
             let message = format!("`{}` cannot be run by this version yet", self.path_of(key));
             self.context.push(Problem::error(entry.key_span.clone(), message));
@@ -134,18 +165,29 @@ impl<'t> Fields<'t> {
 
     /// Notes every field that nobody asked for.
     pub(super) fn finish(self) {
-        for entry in &self.table.entries {
-            if !self.known.contains(&&*entry.key) {
-                let place =
-                    if self.path.is_empty() { "the scenario".to_owned() } else { format!("`{}`", self.path) };
-                let message = format!("{place} has no field `{}`", entry.key);
-                let problem = Problem::error(entry.key_span.clone(), message);
-                self.context.push(match nearest(&entry.key, self.known.iter().copied()) {
-                    Some(near) => problem.help(format!("did you mean `{near}`?")),
-                    None => problem.help(format!("it has {}", list(&self.known))),
-                });
-            }
+        let is_known = |key: &str| self.known.iter().chain(&self.later).any(|known| *known == key);
+        for entry in self.table.entries().iter().filter(|entry| !is_known(&entry.key)) {
+            let message = format!("{} has no field `{}`", self.place(), entry.key);
+            self.context.push_with_help(Problem::error(entry.key_span.clone(), message), || {
+                let Some(near) = nearest(&entry.key, self.known.iter().chain(&self.later).copied()) else {
+                    return format!("it has {}", list(&self.known));
+                };
+                if self.table.get(near).is_none() {
+                    // It is not missing, it is misspelt.
+                    self.context.retract(&self.span, &self.missing(near));
+                }
+                format!("did you mean `{near}`?")
+            });
         }
+    }
+
+    fn missing(&self, key: &str) -> String {
+        format!("{} needs `{key}`", self.place())
+    }
+
+    /// The table, as the subject of a message.
+    fn place(&self) -> String {
+        if self.path.is_empty() { "the scenario".to_owned() } else { format!("`{}`", self.path) }
     }
 
     fn read<T: FromNode>(&self, entry: &Entry) -> Option<T> {
@@ -192,27 +234,32 @@ impl FromNode for bool {
 
 impl FromNode for u64 {
     fn from_node(node: &Node) -> Result<Self, String> {
-        let Value::Integer(digits) = &node.value else {
-            return Err(format!("expected a whole number, found {}", node.kind()));
-        };
-        let (radix, plain) = match digits.get(..2) {
-            Some("0x") => (16, &digits[2..]),
-            Some("0o") => (8, &digits[2..]),
-            Some("0b") => (2, &digits[2..]),
-            _ => (10, &**digits),
-        };
-        if plain.starts_with('-') {
-            return Err("expected a whole number that is not negative".to_owned());
-        }
-        Self::from_str_radix(plain, radix).map_err(|_| format!("expected a whole number up to {}", Self::MAX))
+        whole_number(node, Self::MAX)
     }
 }
 
 impl FromNode for u32 {
     fn from_node(node: &Node) -> Result<Self, String> {
-        let number = u64::from_node(node)?;
-        Self::try_from(number).map_err(|_| format!("expected a whole number up to {}", Self::MAX))
+        whole_number(node, Self::MAX.into()).map(|number| number as Self)
     }
+}
+
+/// A whole number from 0 to `most`.
+fn whole_number(node: &Node, most: u64) -> Result<u64, String> {
+    let Value::Integer(digits) = &node.value else {
+        return Err(format!("expected a whole number, found {}", node.kind()));
+    };
+    let (radix, plain) = match digits.get(..2) {
+        Some("0x") => (16, &digits[2..]),
+        Some("0o") => (8, &digits[2..]),
+        Some("0b") => (2, &digits[2..]),
+        _ => (10, &**digits),
+    };
+    if plain.starts_with('-') {
+        return Err("expected a whole number that is not negative".to_owned());
+    }
+    let number = u64::from_str_radix(plain, radix).ok().filter(|number| *number <= most);
+    number.ok_or_else(|| format!("expected a whole number up to {most}"))
 }
 
 impl FromNode for NonZeroU32 {
@@ -275,6 +322,25 @@ impl FromNode for Share {
 /// Longer than any scenario, and short enough that no sum of a few overflows.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// The place of an upstream by its name, which stands at `span` as a value of `path`.
+pub(super) fn find_upstream(
+    span: &Span,
+    path: &str,
+    name: &str,
+    names: &[&str],
+    context: &Context<'_>,
+) -> Option<usize> {
+    let place = names.iter().position(|known| *known == name);
+    // Where there is none at all, that has been told.
+    if place.is_none() && !names.is_empty() {
+        let message = format!("`{path}`: there is no upstream `{name}`");
+        context.push_with_help(Problem::error(span.clone(), message), || {
+            way_out(name, names, || all("upstream", names))
+        });
+    }
+    place
+}
+
 /// The name that a misspelt one most likely stands for, if any is near.
 pub(crate) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     // The distance takes time in the square of the length, and nobody misspells that much.
@@ -287,13 +353,82 @@ pub(crate) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>)
     (likeness > 0.8).then_some(name)
 }
 
-/// `a`, `b` and `c`, each quoted as code.
+/// The way out for a misspelt name: the nearest one, else what there is.
+pub(super) fn way_out(wrong: &str, names: &[&str], otherwise: impl FnOnce() -> String) -> String {
+    match nearest(wrong, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => otherwise(),
+    }
+}
+
+/// All names that a wrong one could be, for a way out.
+pub(super) fn all(what: &str, names: &[&str]) -> String {
+    match names {
+        [] => format!("there is no {what}"),
+        [only] => format!("the only {what} is `{only}`"),
+        _ => format!("the {what}s are {}", list(names)),
+    }
+}
+
+/// `a`, `b` and `c`, each quoted as code; of many, the first ones.
 pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n &'n str>) -> String {
-    let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    let mut names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    if names.len() > MOST_LISTED {
+        let more = names.len() - MOST_LISTED;
+        names.truncate(MOST_LISTED);
+        names.push(format!("{more} more"));
+    }
     match names.split_last() {
         None => "none".to_owned(),
         Some((only, [])) => only.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
+/// More names than the measures, the longest list of the format, are not read.
+const MOST_LISTED: usize = 20;
+
+/// More upstreams, routes or populations are refused: reading them takes time in their square.
+const MOST_NAMES: usize = 500;
+
+/// A name as tables and charts can show it.
+fn checked_name(name: &str) -> Result<(), String> {
+    if name.is_empty() {
+        Err("a name cannot be empty".to_owned())
+    } else if name.len() > LONGEST_NAME {
+        Err(format!("a name has at most {LONGEST_NAME} bytes, found {}", name.len()))
+    } else if name.contains(char::is_control) {
+        Err("a name has no control characters".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+/// In bytes; room for a long path of a route.
+const LONGEST_NAME: usize = 250;
+
+/// How a field that is missing is written; empty where its name says it.
+fn example(path: &str, key: &str) -> &'static str {
+    match key {
+        "latency" if path == "slo" => "such as `latency = \"500ms\"`",
+        "name" => "such as `name = \"Window-boundary burst\"`",
+        "duration" => "for how long requests arrive, such as `duration = \"2m\"`",
+        "slo" => "what counts as served well, such as `slo.latency = \"500ms\"`",
+        "at" if path == "faults" => {
+            "when it begins, counted from the scenario's start, such as `at = \"2m\"`"
+        }
+        "for" if path == "faults" => "how long it lasts, such as `for = \"90s\"`",
+        "upstreams" if path == "faults" => "whom it strikes, such as `upstreams = [\"payments\"]`",
+        "upstreams" => "such as `upstreams.orders.latency = { constant = \"5ms\" }`",
+        "routes" => "such as `routes.\"/orders\".upstream = \"orders\"`",
+        "clients" => "such as `clients.partner = { send = \"/orders\", rate = \"100/s\" }`",
+        "latency" => "such as `latency = { constant = \"5ms\" }`",
+        "send" => "the path of the requests, such as `send = \"/orders\"`",
+        "upstream" => "the name of one of the `upstreams`",
+        "algorithm" => "such as `algorithm = \"token-bucket\"`",
+        "limit" => "requests in a window, such as `limit = 1000`",
+        "window" => "such as `window = \"1m\"`",
+        _ => "",
     }
 }
 

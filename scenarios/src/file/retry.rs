@@ -247,7 +247,7 @@ mod tests {
     fn what_is_wrong_is_named_with_its_place() {
         let path = "clients.shoppers.retry";
         for (fields, message, place) in [
-            ("retrys = 3", "`P` needs `retries`", "{ retrys = 3 }"),
+            ("retrys = 3", "`P` has no field `retrys`", "retrys"),
             ("retries = 0", "`P.retries`: expected a whole number of at least 1, found 0", "0"),
             ("retries = 1, on = '5xx'", "`P.on`: expected an array of failures, found a string", "'5xx'"),
             (

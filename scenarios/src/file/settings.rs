@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use gateway::{BreakerConfig, HalfOpen, RateLimit, Scope};
@@ -24,47 +25,62 @@ pub(super) fn describe(
     worlds: &[World],
 ) -> Vec<Vec<Setting>> {
     let mut described: Vec<_> = worlds.iter().map(gateway_settings).collect();
-    for path in touched_paths(patches, trees) {
-        let values: Vec<_> = trees.iter().map(|tree| find(tree, &path)).collect();
+    let mut rows = 0;
+    let _ = each_touched_path(patches, trees, |path| {
+        let values: Vec<_> = trees.iter().map(|tree| find(tree, path)).collect();
         let same = values.windows(2).all(|pair| match (pair[0], pair[1]) {
             (Some(one), Some(other)) => one.value.same(&other.value),
             (None, None) => true,
             _ => false,
         });
-        if !same {
-            let key = path.iter().map(|key| display_key(key)).collect::<Vec<_>>().join(".");
-            for (settings, value) in described.iter_mut().zip(values) {
-                let value = value.map_or_else(|| "–".to_owned(), |node| as_written(text, node));
-                settings.push(Setting { key: key.clone(), value });
-            }
+        if same {
+            return ControlFlow::Continue(());
         }
-    }
+        rows += 1;
+        let key = match rows {
+            ..=MOST_ROWS => path.iter().map(|key| display_key(key)).collect::<Vec<_>>().join("."),
+            _ => "and more".to_owned(),
+        };
+        for (settings, value) in described.iter_mut().zip(values) {
+            let value = match (rows, value) {
+                (..=MOST_ROWS, Some(node)) => as_written(text, node),
+                _ => "–".to_owned(),
+            };
+            settings.push(Setting { key: key.clone(), value });
+        }
+        if rows <= MOST_ROWS { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
     described
 }
 
-/// The paths of all values in the entries that some variant touches, such as all of `clients.shoppers`; not those
-/// of the gateway, which [`gateway_settings`] tells.
-fn touched_paths(patches: &[&Table], trees: &[&Table]) -> Vec<Vec<Rc<str>>> {
+/// More differences between variants are not read side by side.
+const MOST_ROWS: usize = 200;
+
+/// Hands over the paths of all values in the entries that some variant touches, such as all of `clients.shoppers`;
+/// not those of the gateway, which [`gateway_settings`] tells.
+fn each_touched_path(
+    patches: &[&Table],
+    trees: &[&Table],
+    mut found: impl FnMut(&[Rc<str>]) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     let mut touched = BTreeSet::new();
-    for table in patches.iter().flat_map(|patch| &patch.entries).filter(|table| &*table.key != "gateway") {
-        for entry in table.node.as_table().iter().flat_map(|table| &table.entries) {
+    for table in patches.iter().flat_map(|patch| patch.entries()).filter(|table| &*table.key != "gateway") {
+        for entry in table.node.as_table().iter().flat_map(|table| table.entries()) {
             touched.insert((table.key.clone(), entry.key.clone()));
         }
     }
-    let (mut seen, mut paths) = (BTreeSet::new(), Vec::new());
+    let mut seen = BTreeSet::new();
     for tree in trees {
         for (table, entry) in &touched {
-            let path = vec![table.clone(), entry.clone()];
+            let mut path = vec![table.clone(), entry.clone()];
             if let Some(node) = find(tree, &path) {
-                collect_paths(path, node, &mut |path| {
-                    if seen.insert(path.clone()) {
-                        paths.push(path);
-                    }
-                });
+                each_path(&mut path, node, &mut |path| {
+                    if seen.insert(path.to_vec()) { found(path) } else { ControlFlow::Continue(()) }
+                })?;
             }
         }
     }
-    paths
+    ControlFlow::Continue(())
 }
 
 fn gateway_settings(world: &World) -> Vec<Setting> {
@@ -133,14 +149,19 @@ fn limit_text(limit: &RateLimit) -> String {
 }
 
 /// Hands over the paths of all values below `node` that are no tables.
-fn collect_paths(path: Vec<Rc<str>>, node: &Node, found: &mut impl FnMut(Vec<Rc<str>>)) {
+fn each_path(
+    path: &mut Vec<Rc<str>>,
+    node: &Node,
+    found: &mut impl FnMut(&[Rc<str>]) -> ControlFlow<()>,
+) -> ControlFlow<()> {
     match node.as_table() {
-        Some(table) if !table.entries.is_empty() => {
-            for entry in &table.entries {
-                let mut path = path.clone();
+        Some(table) if !table.entries().is_empty() => {
+            for entry in table.entries() {
                 path.push(entry.key.clone());
-                collect_paths(path, &entry.node, found);
+                each_path(path, &entry.node, found)?;
+                path.pop();
             }
+            ControlFlow::Continue(())
         }
         _ => found(path),
     }
@@ -157,16 +178,21 @@ fn find<'t>(tree: &'t Table, path: &[Rc<str>]) -> Option<&'t Node> {
 
 /// The value as it stands in the file, on one line.
 fn as_written(text: &str, node: &Node) -> String {
-    if let Value::Text(text) = &node.value {
-        return text.to_string();
+    let written = match &node.value {
+        Value::Text(text) => text,
+        _ => text.get(node.span.clone()).unwrap_or_default(),
+    };
+    let mut line = String::new();
+    for word in written.split_whitespace() {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().take(LONGEST + 1));
+        if line.chars().count() > LONGEST {
+            return line.chars().take(LONGEST).chain(['…']).collect();
+        }
     }
-    let written = text.get(node.span.clone()).unwrap_or_default();
-    let line = written.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() > LONGEST {
-        format!("{}…", line.chars().take(LONGEST).collect::<String>())
-    } else {
-        line
-    }
+    line
 }
 
 /// Of a value in a table of settings, in characters.

@@ -3,6 +3,7 @@
 //! Variants are merged on this tree, before anything is made of its values, so that a value carries its place
 //! with it and a problem found in a variant points at the line that caused it.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -33,10 +34,12 @@ pub(super) enum Value {
     Table(Rc<Table>),
 }
 
-/// Entries in the order of the file.
+/// Entries in the order of the file, no two with the same key.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Table {
-    pub(super) entries: Vec<Entry>,
+    entries: Vec<Entry>,
+    /// Places by key, for a table too long to be searched from its beginning each time.
+    places: Option<HashMap<Rc<str>, usize>>,
 }
 
 /// A key, where it stands, and its value.
@@ -48,8 +51,32 @@ pub(super) struct Entry {
 }
 
 impl Table {
+    /// A table of these entries, whose keys differ.
+    pub(super) fn new(entries: Vec<Entry>) -> Self {
+        let places = (entries.len() > LONGEST_SEARCH)
+            .then(|| entries.iter().enumerate().map(|(place, entry)| (entry.key.clone(), place)).collect());
+        Self { entries, places }
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&Entry> {
-        self.entries.iter().find(|entry| &*entry.key == key)
+        self.entries.get(self.place(key)?)
+    }
+
+    /// The place of a key among the entries.
+    pub(super) fn place(&self, key: &str) -> Option<usize> {
+        match &self.places {
+            Some(places) => places.get(key).copied(),
+            None => self.entries.iter().position(|entry| &*entry.key == key),
+        }
+    }
+
+    /// How many values there are in the table, tables and arrays with all that is in them.
+    pub(super) fn values(&self) -> usize {
+        self.entries.iter().map(|entry| entry.node.values()).sum()
     }
 
     /// The tree of a parsed document.
@@ -59,9 +86,12 @@ impl Table {
             key_span: key.span(),
             node: Node::from_value(value),
         };
-        Self { entries: document.iter().map(entry).collect() }
+        Self::new(document.iter().map(entry).collect())
     }
 }
+
+/// In so many entries a key is found faster by looking at each.
+const LONGEST_SEARCH: usize = 16;
 
 impl Node {
     fn from_value(value: &Spanned<DeValue<'_>>) -> Self {
@@ -76,6 +106,15 @@ impl Node {
             DeValue::Table(table) => Value::Table(Rc::new(Table::from_document(table))),
         };
         Self { span, value }
+    }
+
+    /// How many values this is, itself and all that is in it.
+    pub(super) fn values(&self) -> usize {
+        1 + match &self.value {
+            Value::Array(items) => items.iter().map(Self::values).sum(),
+            Value::Table(table) => table.values(),
+            _ => 0,
+        }
     }
 
     pub(super) fn as_table(&self) -> Option<&Rc<Table>> {

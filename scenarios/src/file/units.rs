@@ -50,9 +50,10 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     if share > 1.0 { Err("a share is at most 100%".to_owned()) } else { Ok(share) }
 }
 
-/// A plain number such as `166`, `1.5` or `1_000`.
+/// A plain number such as `166`, `1.5` or `1_000`. A comma is refused: it parts thousands for some and decimals for
+/// others.
 pub(super) fn number(text: &str) -> Option<f64> {
-    let (mantissa, decimals) = decimal(&text.replace(['_', ','], ""))?;
+    let (mantissa, decimals) = decimal(&text.replace('_', ""))?;
     Some(mantissa as f64 / 10u64.pow(decimals) as f64)
 }
 
@@ -144,6 +145,8 @@ mod tests {
         }
         assert_eq!(number("1_000"), Some(1000.0));
         assert_eq!(number("1.5"), Some(1.5));
-        assert_eq!(number("1e400"), None);
+        for text in ["1e400", "1,000", "1,5", "-1", "nan"] {
+            assert_eq!(number(text), None, "{text}");
+        }
     }
 }

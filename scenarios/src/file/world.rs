@@ -4,7 +4,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gateway::{GatewayConfig, PoolConfig, Route, RouteError, Routes, UpstreamId, UpstreamPolicy};
-use simulator::{Call, Identities, LOOPBACK_ADDRESSES, Latency, Method, Population, Targets, UpstreamConfig};
+use simulator::{
+    Call, Identities, IdentitiesError, LOOPBACK_ADDRESSES, Latency, Method, Population, Targets,
+    UpstreamConfig,
+};
 
 use super::breaker::read_breaker;
 use super::calls::{read_calls, refuse_circles};
@@ -14,7 +17,7 @@ use super::faults::read_faults;
 use super::latency::read_latency;
 use super::limits;
 use super::load;
-use super::reader::{Fields, Positive, list, nearest, read};
+use super::reader::{Fields, Positive, all, display_key, find_upstream, read, way_out};
 use super::retry::{named_or, read_gateway_retry, read_retry};
 use super::tree::{Entry, Span, Table, Value};
 use crate::World;
@@ -43,7 +46,9 @@ pub(super) fn read_world(
 }
 
 fn read_upstreams(top: &mut Fields<'_>, context: &Context<'_>) -> Vec<NamedUpstream> {
-    top.required_entry("upstreams");
+    if let Some(table) = top.required_entry("upstreams") {
+        refuse_empty(table, "upstreams", context);
+    }
     let tables = top.named("upstreams");
     // A call may name an upstream that stands further down.
     let names: Vec<&str> = tables.iter().map(|(entry, _)| &*entry.key).collect();
@@ -90,39 +95,60 @@ fn read_upstream(
     (config, calls)
 }
 
+fn refuse_empty(entry: &Entry, path: &str, context: &Context<'_>) {
+    if entry.node.as_table().is_some_and(|table| table.entries().is_empty()) {
+        let message = format!("`{path}`: expected at least one, found none");
+        context.push(Problem::error(entry.key_span.clone(), message));
+    }
+}
+
 /// `None` if there is no table of routes that could be used.
 fn read_routes(top: &mut Fields<'_>, upstreams: &[NamedUpstream], context: &Context<'_>) -> Option<Routes> {
-    top.required_entry("routes")?;
+    refuse_empty(top.required_entry("routes")?, "routes", context);
     let names: Vec<_> = upstreams.iter().map(|upstream| &*upstream.name).collect();
     let (mut routes, mut places) = (Vec::new(), Vec::new());
     for (entry, path) in top.named("routes") {
-        let Some(mut fields) = Fields::of(&entry.node, path, context) else { continue };
-        let named = fields.required_entry("upstream");
-        let timeout = fields.optional::<Positive>("timeout").map(|Positive(timeout)| timeout);
-        let upstream = named.and_then(|named| {
-            let name: Rc<str> = read(&named.node, &fields.path_of("upstream"), context)?;
-            find_named(named, &name, "upstream", &names, context)
-        });
-        let retry = read_gateway_retry(&mut fields);
-        fields.not_yet("auth");
-        fields.finish();
-        let upstream = UpstreamId(upstream.unwrap_or(0) as u32);
-        routes.push(Route { path: entry.key.to_string(), upstream, timeout, retry });
+        let mut route =
+            Route { path: entry.key.to_string(), upstream: UpstreamId(0), timeout: None, retry: None };
+        if let Some(mut fields) = Fields::of(&entry.node, path, context) {
+            if let Some(named) = fields.required_entry("upstream") {
+                let path = fields.path_of("upstream");
+                let name: Option<Rc<str>> = read(&named.node, &path, context);
+                let place =
+                    name.and_then(|name| find_upstream(&named.node.span, &path, &name, &names, context));
+                route.upstream = UpstreamId(place.unwrap_or(0) as u32);
+            }
+            route.timeout = fields.optional::<Positive>("timeout").map(|Positive(timeout)| timeout);
+            route.retry = read_gateway_retry(&mut fields);
+            fields.not_yet("auth");
+            fields.finish();
+        }
+        routes.push(route);
         places.push(entry.key_span.clone());
     }
     if routes.is_empty() {
-        let span = top.entry("routes").map(|entry| entry.key_span.clone()).unwrap_or_default();
-        context.push(Problem::error(span, "`routes` names no route"));
         return None;
     }
-    let paths: Vec<_> = routes.iter().map(|route| route.path.clone()).collect();
-    Routes::new(routes)
-        .map_err(|error| {
-            let (RouteError::Path(path) | RouteError::Duplicate(path)) = &error;
-            let place = paths.iter().rposition(|known| known == path).and_then(|place| places.get(place));
-            context.push(Problem::error(place.cloned().unwrap_or_default(), error.to_string()));
-        })
-        .ok()
+    // The table names what is wrong with one route at a time; that one is taken out to hear of the next.
+    let mut usable = true;
+    loop {
+        let error = match Routes::new(routes.clone()) {
+            Ok(routes) => return usable.then_some(routes),
+            Err(error) => error,
+        };
+        usable = false;
+        let (RouteError::Path(path) | RouteError::Duplicate(path)) = &error;
+        // Of two, the later one.
+        let place = routes.iter().rposition(|route| route.path == *path)?;
+        let span = places.get(place).cloned().unwrap_or_default();
+        let problem = Problem::error(span, format!("`routes`: {error}"));
+        context.push(match error {
+            RouteError::Duplicate(_) => problem.help("a path and the same with a `/` at its end are one"),
+            RouteError::Path(_) => problem,
+        });
+        routes.remove(place);
+        places.remove(place);
+    }
 }
 
 fn read_populations(
@@ -131,6 +157,7 @@ fn read_populations(
     context: &Context<'_>,
 ) -> Option<Vec<Population>> {
     let clients = top.required_entry("clients")?;
+    refuse_empty(clients, "clients", context);
     let mut populations = Some(Vec::new());
     let mut addresses = 0u64;
     for (entry, path) in top.named("clients") {
@@ -142,12 +169,10 @@ fn read_populations(
             (populations, _) => *populations = None,
         }
     }
-    if clients.node.as_table().is_some_and(|table| table.entries.is_empty()) {
-        context.push(Problem::error(clients.key_span.clone(), "`clients` names no population"));
-    }
     if addresses > u64::from(LOOPBACK_ADDRESSES) {
-        let message =
-            format!("the populations have {addresses} addresses together, there are {LOOPBACK_ADDRESSES}");
+        let message = format!(
+            "`clients`: there are {LOOPBACK_ADDRESSES} addresses for all populations, found {addresses}"
+        );
         let problem = Problem::error(clients.key_span.clone(), message);
         context.push(problem.help("`ips` gives a population fewer addresses than identities"));
         return None;
@@ -189,11 +214,26 @@ fn read_population(
 }
 
 fn read_identities(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Identities> {
-    let identities = fields.optional("identities").unwrap_or(1);
+    let entries = ["identities", "keys", "ips"].map(|key| fields.entry(key));
+    let identities = fields.optional("identities");
     let (keys, ips) = (fields.optional("keys"), fields.optional("ips"));
-    Identities::new(identities, keys, ips)
+    Identities::new(identities.unwrap_or(1), keys, ips)
         .map_err(|error| {
-            context.push(Problem::error(fields.span(), format!("`{}`: {error}", fields.path())));
+            let [identities, keys, ips] = entries;
+            // Of two numbers that do not go together, the one further down: a variant stands below the file.
+            let place = match error {
+                IdentitiesError::NoIdentities => identities,
+                IdentitiesError::NoKeys => keys,
+                IdentitiesError::NoIps => ips,
+                IdentitiesError::SurplusKeys { .. } => {
+                    identities.into_iter().chain(keys).max_by_key(|entry| entry.node.span.start)
+                }
+                IdentitiesError::SurplusIps { .. } => {
+                    identities.into_iter().chain(ips).max_by_key(|entry| entry.node.span.start)
+                }
+            };
+            let span = place.map_or_else(|| fields.span(), |entry| entry.node.span.clone());
+            context.push(Problem::error(span, format!("`{}`: {error}", fields.path())));
         })
         .ok()
 }
@@ -201,14 +241,12 @@ fn read_identities(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Ide
 /// `send = "/path"`, or a table of paths and their weights.
 fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>) -> Option<Targets> {
     let names: Vec<_> = routes.iter().map(|route| &*route.path).collect();
+    let field = path;
     let resolve = |span: Span, path: &str| {
         let route = routes.resolve(path);
         if route.is_none() {
-            let problem = Problem::error(span, format!("no route serves `{path}`"));
-            context.push(match nearest(path, names.iter().copied()) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem.help(format!("the routes are {}", list(&names))),
-            });
+            let problem = Problem::error(span, format!("`{field}`: no route serves `{path}`"));
+            context.push_with_help(problem, || way_out(path, &names, || all("route", &names)));
         }
         Some(route?.0)
     };
@@ -216,17 +254,18 @@ fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>
         Value::Text(path) => Targets::new([(resolve(send.node.span.clone(), path)?, 1)]),
         Value::Table(table) => {
             let weights: Vec<Option<(u32, u32)>> = table
-                .entries
+                .entries()
                 .iter()
                 .map(|entry| {
                     let route = resolve(entry.key_span.clone(), &entry.key);
-                    let weight = read::<u32>(&entry.node, &format!("{path}.{:?}", entry.key), context);
+                    let weight =
+                        read::<u32>(&entry.node, &format!("{path}.{}", display_key(&entry.key)), context);
                     Some((route?, weight?))
                 })
                 .collect();
             let targets = Targets::new(weights.into_iter().collect::<Option<Vec<_>>>()?);
             if targets.is_none() {
-                let message = format!("`{path}` needs a path with a weight above zero");
+                let message = format!("`{path}`: expected a path with a weight above zero");
                 context.push(Problem::error(send.node.span.clone(), message));
             }
             targets
@@ -287,26 +326,8 @@ fn read_policies(gateway: &mut Fields<'_>, upstreams: &[&str]) -> Vec<UpstreamPo
             policies[place] =
                 UpstreamPolicy { breaker: if own_breaker { own.breaker } else { breaker }, ..own };
         } else {
-            let message = format!("there is no upstream `{}`", entry.key);
-            let problem = Problem::error(entry.key_span.clone(), message);
-            context.push(match nearest(&entry.key, upstreams.iter().copied()) {
-                Some(near) => problem.help(format!("did you mean `{near}`?")),
-                None => problem.help(format!("there are {}", list(upstreams))),
-            });
+            find_upstream(&entry.key_span, "gateway.upstreams", &entry.key, upstreams, context);
         }
     }
     policies
-}
-
-/// The place of a name among those that it may stand for.
-fn find_named(entry: &Entry, name: &str, what: &str, names: &[&str], context: &Context<'_>) -> Option<usize> {
-    let place = names.iter().position(|known| *known == name);
-    if place.is_none() {
-        let problem = Problem::error(entry.node.span.clone(), format!("there is no {what} `{name}`"));
-        context.push(match nearest(name, names.iter().copied()) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None => problem.help(format!("there are {}", list(names))),
-        });
-    }
-    place
 }

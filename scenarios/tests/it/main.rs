@@ -7,3 +7,4 @@ mod library;
 mod queueing_theory;
 mod rate_limits;
 mod request_path;
+mod wrong_input;

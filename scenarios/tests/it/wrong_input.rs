@@ -1,0 +1,168 @@
+//! What cannot be used as a scenario or as a place for results, through the real command: exit code 2, a message
+//! that names what was asked for, and nothing written.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+use tuesday::library;
+
+/// Runs and checks the scenario in an empty folder, once `prepare` has put there what it needs; returns what is
+/// said, in which `[FOLDER]` stands for the folder.
+fn refused(scenario: &str, prepare: impl Fn(&Path)) -> String {
+    let told = ["check", "run"].map(|command| {
+        let folder = TempDir::new().unwrap();
+        prepare(folder.path());
+        let before = entries(folder.path());
+        let output = tuesday(folder.path()).args([command, scenario]).output().unwrap();
+        let told =
+            String::from_utf8(output.stderr).unwrap().replace(folder.path().to_str().unwrap(), "[FOLDER]");
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(output.stdout.is_empty(), "{told}");
+        assert!(!told.contains("panicked"), "{told}");
+        assert_eq!(entries(folder.path()), before, "something was written");
+        told
+    });
+    assert_eq!(told[0], told[1]);
+    let [told, _] = told;
+    told
+}
+
+fn tuesday(folder: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("tuesday"));
+    command.current_dir(folder).env("NO_COLOR", "1");
+    command
+}
+
+fn entries(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn file(name: &'static str, bytes: impl AsRef<[u8]>) -> impl Fn(&Path) {
+    move |folder| fs::write(folder.join(name), &bytes).unwrap()
+}
+
+fn window_boundary() -> &'static str {
+    library::find("window-boundary").unwrap().text
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    insta::assert_snapshot!(refused("scenarios/mine.toml", |_| ()), @"error: scenarios/mine.toml: there is no such file, and no shipped scenario of that name (`tuesday list` shows them)");
+}
+
+#[test]
+fn a_shipped_name_that_is_misspelt() {
+    insta::assert_snapshot!(refused("window-boundry", |_| ()), @"error: window-boundry: there is no such file, and no shipped scenario of that name; did you mean `window-boundary`?");
+    insta::assert_snapshot!(refused("window-boundary.toml", |_| ()), @"error: window-boundary.toml: there is no such file, and no shipped scenario of that name; did you mean `window-boundary`?");
+}
+
+#[test]
+fn a_directory() {
+    let told = refused("library", |folder| fs::create_dir(folder.join("library")).unwrap());
+    insta::assert_snapshot!(told, @"error: library: it is a directory, expected a file");
+}
+
+#[test]
+fn noise() {
+    let noise: Vec<u8> = (0..2000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    insta::assert_snapshot!(refused("noise.toml", file("noise.toml", noise)), @"error: noise.toml: it is not UTF-8 text: the first stray byte is number 2 of the file, in line 1");
+    let latin1 = b"name = \"x\"\nstory = \"caf\xe9\"\n";
+    insta::assert_snapshot!(refused("latin1.toml", file("latin1.toml", latin1)), @"error: latin1.toml: it is not UTF-8 text: the first stray byte is number 24 of the file, in line 2");
+}
+
+#[test]
+fn a_file_without_end() {
+    let long = format!("name = \"{}\"\n", "x".repeat(10_000_000));
+    insta::assert_snapshot!(refused("long.toml", file("long.toml", long)), @"error: long.toml: it is larger than 4 MiB, the most that is read");
+}
+
+/// Permissions do not keep root out, the memory of a process at address zero does.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_cannot_be_read() {
+    insta::assert_snapshot!(refused("/proc/self/mem", |_| ()), @"error: /proc/self/mem: it cannot be read: Input/output error (os error 5)");
+}
+
+#[test]
+fn a_wrong_scenario() {
+    let wrong = window_boundary().replacen("\"100/s\"", "\"fast\"", 1);
+    insta::assert_snapshot!(refused("wrong.toml", file("wrong.toml", wrong)), @r#"
+        error: `clients.everyone-else.rate`: expected a rate such as "200/s", "16.7/s" or "1000/m"
+          --> wrong.toml:33:14
+           |
+        33 | rate       = "fast"
+           |              ^^^^^^
+        "#);
+}
+
+#[test]
+fn a_file_that_the_scenario_names_is_none() {
+    let with = |named: &str| {
+        let text = window_boundary().replacen("log-normal = { median = \"12ms\", p99 = \"60ms\" }", named, 1);
+        assert_ne!(text, window_boundary());
+        file("wrong.toml", text)
+    };
+    let folder = with("empirical = { file = \".\" }");
+    insta::assert_snapshot!(refused("wrong.toml", folder), @r#"
+        error: `upstreams.orders.latency.empirical.file`: cannot use ".": it is no file
+          --> wrong.toml:16:34
+           |
+        16 | latency = { empirical = { file = "." } }
+           |                                  ^^^
+        "#);
+    let missing = with("empirical = { file = \"missing.txt\" }");
+    insta::assert_snapshot!(refused("wrong.toml", missing), @r#"
+        error: `upstreams.orders.latency.empirical.file`: cannot use "missing.txt": there is no such file in the folder of the scenario
+          --> wrong.toml:16:34
+           |
+        16 | latency = { empirical = { file = "missing.txt" } }
+           |                                  ^^^^^^^^^^^^^
+        "#);
+}
+
+#[test]
+fn all_problems_of_all_scenarios_are_told() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("empty.toml"), "").unwrap();
+    let output =
+        tuesday(folder.path()).args(["check", "empty.toml", "window-boundary", "mine"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r#"
+        error: there is no scenario in this file
+        --> empty.toml
+         = help: `tuesday show window-boundary` prints one to begin with
+
+        error: mine: there is no such file, and no shipped scenario of that name (`tuesday list` shows them)
+        "#);
+}
+
+#[test]
+fn a_place_for_results_that_cannot_be_written() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("results"), "a file in the way").unwrap();
+    let output =
+        tuesday(folder.path()).args(["run", "window-boundary", "--out", "results"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"error: cannot write to results/window-boundary: Not a directory (os error 20)");
+    assert_eq!(entries(folder.path()), ["results"]);
+    assert_eq!(fs::read_to_string(folder.path().join("results")).unwrap(), "a file in the way");
+}
+
+#[test]
+fn a_scenario_in_order_is_accepted() {
+    let folder = TempDir::new().unwrap();
+    // A mark of Windows at the beginning, and its ends of lines.
+    let text = format!("\u{feff}{}", window_boundary().replace('\n', "\r\n"));
+    fs::write(folder.path().join("mine.toml"), text).unwrap();
+    let output = tuesday(folder.path()).args(["check", "mine.toml"]).output().unwrap();
+    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @"mine.toml: in order, 4 variants and 5 expectations");
+    assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
+}
