@@ -32,5 +32,5 @@ bench *args:
 
 # Fuzz the path from bytes to a checked scenario: needs cargo-fuzz; RUSTC_BOOTSTRAP lets it run on a stable toolchain
 fuzz seconds="120":
-    mkdir -p fuzz/corpus/scenario && cp scenarios/library/*.toml scenarios/tests/wrong_files/*.toml fuzz/corpus/scenario/
-    RUSTC_BOOTSTRAP=1 cargo fuzz run scenario -- -max_total_time={{seconds}} -max_len=4096 -timeout=1 -rss_limit_mb=512
+    mkdir -p fuzz/corpus/scenario && cp scenarios/library/*.toml scenarios/reference.toml scenarios/tests/wrong_files/*.toml fuzz/corpus/scenario/
+    RUSTC_BOOTSTRAP=1 cargo fuzz run scenario -- -max_total_time={{seconds}} -max_len=4096 -timeout=1 -rss_limit_mb=1024

@@ -69,8 +69,8 @@ pub(super) fn refuse_circles(calls: &[Vec<(Call, Span)>], names: &[&str], contex
                 Mark::OnTheWay => {
                     let from = way.iter().position(|(upstream, _)| *upstream == call.upstream).unwrap_or(0);
                     let circle: Vec<_> = way[from..].iter().map(|(upstream, _)| names[*upstream]).collect();
-                    let message =
-                        format!("calls go in a circle: {} → {}", circle.join(" → "), names[call.upstream]);
+                    let (circle, first) = (circle.join(" → "), names[call.upstream]);
+                    let message = format!("`upstreams`: calls go in a circle: {circle} → {first}");
                     context.push(Problem::error(span.clone(), message));
                     circles = true;
                 }
@@ -137,7 +137,7 @@ mod tests {
                 "`upstreams.orders.calls` has no field `workers`",
                 "workers",
             ),
-            ("[{ upstream = 'orders' }]", "calls go in a circle: orders → orders", "'orders'"),
+            ("[{ upstream = 'orders' }]", "`upstreams`: calls go in a circle: orders → orders", "'orders'"),
         ] {
             let problem = first_problem(&format!("upstreams.orders.calls = {calls}"));
             assert_eq!(problem, (message.to_owned(), place.to_owned()), "{calls}");
@@ -148,7 +148,7 @@ mod tests {
              upstreams.stock.calls = [{ upstream = 'payments' }]",
         );
         // It is noted at the call that closes it, seen from the first upstream of the file.
-        assert_eq!(message, "calls go in a circle: orders → stock → payments → orders");
+        assert_eq!(message, "`upstreams`: calls go in a circle: orders → stock → payments → orders");
         assert_eq!(place, "\"orders\"");
     }
 }

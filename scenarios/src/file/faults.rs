@@ -1,5 +1,6 @@
 //! What goes wrong, and when: the array `faults`.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub(super) fn read_faults(
             .push(Problem::error(entry.node.span.clone(), message).help("each fault begins with [[faults]]"));
         return Vec::new();
     };
-    let (mut faults, mut taken) = (Vec::new(), Vec::new());
+    let (mut faults, mut taken) = (Vec::new(), HashMap::new());
     for item in &**items {
         let Some(fields) = Fields::of(item, "faults", context) else { continue };
         faults.extend(read_fault(fields, upstreams, duration, &mut taken, context));
@@ -41,7 +42,7 @@ fn read_fault(
     mut fields: Fields<'_>,
     upstreams: &[&str],
     duration: Duration,
-    taken: &mut Vec<String>,
+    taken: &mut HashMap<String, usize>,
     context: &Context<'_>,
 ) -> Option<UpstreamFault> {
     let at: Option<Duration> = fields.required("at");
@@ -63,9 +64,9 @@ fn read_fault(
             return None;
         }
         let problem = match kinds.get(1) {
-            None => Problem::error(span, "a fault needs a kind"),
+            None => Problem::error(span, "`faults`: a fault needs a kind"),
             Some((_, second)) => {
-                Problem::error(second.key_span.clone(), "a fault is of one kind, this is a second")
+                Problem::error(second.key_span.clone(), "`faults`: a fault is of one kind, this is a second")
             }
         };
         context.push(problem.help(format!("one of {}", list(&KINDS))));
@@ -74,17 +75,17 @@ fn read_fault(
     let kind = read_kind(kind, entry, context);
     let (at, Positive(lasts), struck, kind) = (at?, lasts?, struck?, kind?);
     if at >= duration {
-        let message = "the fault begins after the last request";
+        let message = "`faults.at`: the fault begins after the last request";
         context.push(Problem::warning(at_span, message).help("`duration` is when requests stop to arrive"));
     }
     // Named by what it is, not by its place: another fault in the file shifts no draw of this one. Only what two have
     // in common is counted, lest both strike the same attempts.
     let names: Vec<_> = struck.iter().map(|upstream| upstreams[*upstream]).collect();
     let mut name = format!("{} at {at:?} for {lasts:?} of {}", kind.name(), names.join(", "));
-    let alike = taken.iter().filter(|taken| **taken == name).count();
-    taken.push(name.clone());
-    if alike > 0 {
-        let _ = write!(name, ", number {}", alike + 1);
+    let alike = taken.entry(name.clone()).or_default();
+    *alike += 1;
+    if *alike > 1 {
+        let _ = write!(name, ", number {alike}");
     }
     let fault = Fault::new(at, lasts, fraction, kind, name)
         .map_err(|error| {
@@ -108,7 +109,10 @@ fn read_upstreams(fields: &mut Fields<'_>, upstreams: &[&str], context: &Context
         return None;
     };
     if items.is_empty() {
-        context.push(Problem::error(entry.node.span.clone(), format!("`{path}` names no upstream")));
+        context.push(Problem::error(
+            entry.node.span.clone(),
+            format!("`{path}`: expected at least one, found none"),
+        ));
     }
     let place = |item: &Node| {
         let name: Rc<str> = read(item, &path, context)?;
@@ -211,10 +215,10 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (fields, message, place) in [
-            ("", "a fault needs a kind", "[[faults]]"),
-            ("hang = false", "a fault needs a kind", "[[faults]]"),
-            ("hang = true\nrefuse = true", "a fault is of one kind, this is a second", "hang"),
-            ("hnag = true", "a fault needs a kind", "[[faults]]"),
+            ("", "`faults`: a fault needs a kind", "[[faults]]"),
+            ("hang = false", "`faults`: a fault needs a kind", "[[faults]]"),
+            ("hang = true\nrefuse = true", "`faults`: a fault is of one kind, this is a second", "hang"),
+            ("hnag = true", "`faults`: a fault needs a kind", "[[faults]]"),
             ("hang = 1", "`faults.hang`: expected a table, found an integer", "1"),
             ("hang = { latency = '1s' }", "`faults.hang` has no field `latency`", "latency"),
             ("error = true", "`faults.error`: expected a table, found a boolean", "true"),
@@ -239,7 +243,10 @@ mod tests {
         for (fields, message) in [
             ("at = '1m', for = '0s', upstreams = ['orders']", "`faults.for`: expected more than zero"),
             ("for = '1s', upstreams = ['orders']", "`faults` needs `at`"),
-            ("at = '1m', for = '1s', upstreams = []", "`faults.upstreams` names no upstream"),
+            (
+                "at = '1m', for = '1s', upstreams = []",
+                "`faults.upstreams`: expected at least one, found none",
+            ),
             (
                 "at = '1m', for = '1s', upstreams = ['order']",
                 "`faults.upstreams`: there is no upstream `order`",
@@ -248,7 +255,10 @@ mod tests {
                 "at = '1m', for = '1s', upstreams = 'orders'",
                 "`faults.upstreams`: expected an array of upstreams, found a string",
             ),
-            ("at = '2m', for = '1s', upstreams = ['orders']", "the fault begins after the last request"),
+            (
+                "at = '2m', for = '1s', upstreams = ['orders']",
+                "`faults.at`: the fault begins after the last request",
+            ),
         ] {
             let (problem, _) = first_problem(&format!("faults = [{{ {fields}, hang = true }}]"));
             assert_eq!(problem, message, "{fields}");

@@ -419,6 +419,8 @@ fn example(path: &str, key: &str) -> &'static str {
         }
         "for" if path == "faults" => "how long it lasts, such as `for = \"90s\"`",
         "upstreams" if path == "faults" => "whom it strikes, such as `upstreams = [\"payments\"]`",
+        "retries" => "attempts after the first, such as `retries = 3`",
+        "base" => "the first wait, such as `base = \"100ms\"`",
         "upstreams" => "such as `upstreams.orders.latency = { constant = \"5ms\" }`",
         "routes" => "such as `routes.\"/orders\".upstream = \"orders\"`",
         "clients" => "such as `clients.partner = { send = \"/orders\", rate = \"100/s\" }`",
