@@ -55,7 +55,7 @@ fn table<'a>(shown: impl Iterator<Item = &'a Line>, all: &[Line], seed: u64) -> 
             line.what,
             figure(line.expected, line.unit),
             line.measured.map_or_else(|| "–".to_owned(), |measured| figure(measured, line.unit)),
-            line.error().map_or_else(|| "–".to_owned(), |error| format!("{:+.2}%", error * 100.0)),
+            line.error().map_or_else(|| "–".to_owned(), deviation),
             if line.tolerance > 0.0 { format!("{:.2}%", line.tolerance * 100.0) } else { "exact".to_owned() },
         );
     }
@@ -70,6 +70,12 @@ fn table<'a>(shown: impl Iterator<Item = &'a Line>, all: &[Line], seed: u64) -> 
          {style}{verdict}{style:#}\n"
     );
     text
+}
+
+/// How far off, without the sign of what is rounded away.
+fn deviation(error: f64) -> String {
+    let percent = error * 100.0;
+    if percent.abs() < 0.005 { "0.00%".to_owned() } else { format!("{percent:+.2}%") }
 }
 
 /// A value as it is compared by eye: with more digits than the tolerance leaves meaning to.

@@ -28,61 +28,6 @@ fn scenario(load: &str, limit: &str, variants: &str, expect: &str) -> String {
     )
 }
 
-const BURSTS: &str = r#"bursts = [
-    { from = "58s", to = "60s", count = 1000 },
-    { from = "60s", to = "62s", count = 1000 },
-]"#;
-
-const VARIANTS: &str = r#"
-    [variants.fixed]
-    [variants.log.gateway.rate_limit.per_key]
-    algorithm = "sliding-window-log"
-    [variants.counter.gateway.rate_limit.per_key]
-    algorithm = "sliding-window-counter"
-    [variants.bucket-100.gateway.rate_limit.per_key]
-    algorithm = "token-bucket"
-    burst = 100
-    [variants.bucket-1000.gateway.rate_limit.per_key]
-    algorithm = "token-bucket"
-    [variants.gcra-100.gateway.rate_limit.per_key]
-    algorithm = "gcra"
-    burst = 100
-    [variants.gcra-1000.gateway.rate_limit.per_key]
-    algorithm = "gcra"
-"#;
-
-#[test]
-fn a_burst_across_the_boundary_of_a_window() {
-    let limit = "algorithm = \"fixed-window\"\nlimit = 1000\nwindow = \"1m\"";
-    let expect = r#"
-        "offered == 2000",
-        "fixed: admitted(per_key) == 2000",
-        "fixed: served == 100%",
-        "log: admitted(per_key) == 1000",
-        "log: rejected(rate-limited) == 1000",
-        "counter: admitted(per_key) == 1034",
-        "bucket-100: admitted(per_key) == 166",
-        "bucket-100: rejected(rate-limited, clients.partner) == 1834",
-        "bucket-1000: admitted(per_key) == 1066",
-        "gcra-100: admitted(per_key) == 166",
-        "gcra-1000: admitted(per_key) == 1066",
-    "#;
-    assert_held(&run(&scenario(BURSTS, limit, VARIANTS, expect)));
-}
-
-#[test]
-fn a_steady_client_above_its_limit_for_two_minutes() {
-    let limit = "algorithm = \"fixed-window\"\nlimit = 100\nwindow = \"1m\"";
-    let expect = r#"
-        "offered == 1200",
-        "fixed: admitted(per_key) == 200",
-        "log: admitted(per_key) == 200",
-        "bucket-100: admitted(per_key) == 299",
-        "gcra-100: admitted(per_key) == 299",
-    "#;
-    assert_held(&run(&scenario("rate = \"10/s\"", limit, VARIANTS, expect)));
-}
-
 #[test]
 fn counting_rejected_requests_locks_a_client_out_that_stays_above_the_limit() {
     // 25/s against 16.7/s. The log fills within 40 s; from then on every rejected request keeps it full.
