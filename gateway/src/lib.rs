@@ -4,6 +4,8 @@
 //! on their own. Each is told the time, answers with a decision and owns no socket, timer, clock or thread:
 //! the same rules are driven over simulated time and by a real server. `gateway` knows neither who calls it
 //! nor who observes it.
+//!
+//! With the feature `server` comes the real one: module `server`, the rules between sockets.
 
 mod admission;
 mod breaker;
@@ -14,6 +16,8 @@ mod rate_limit;
 mod rejection;
 mod retry;
 mod route;
+#[cfg(feature = "server")]
+pub mod server;
 mod timestamp;
 
 pub use admission::{Checks, RateLimits, Request, Scope};
