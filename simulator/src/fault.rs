@@ -141,6 +141,10 @@ impl FaultKind {
     }
 }
 
+/// The place of a fault in its [`FaultTimeline`], from 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FaultId(pub u32);
+
 /// The faults of one upstream under one seed, in the order of the file.
 #[derive(Clone, Debug, Default)]
 pub struct FaultTimeline {
@@ -155,13 +159,13 @@ impl FaultTimeline {
     }
 
     /// What strikes the attempt that owns `attempt` on its arrival, `since_start` after the scenario's start.
-    pub(crate) fn on_arrival(&self, since_start: Duration, attempt: Stream) -> Option<&FaultKind> {
+    pub(crate) fn on_arrival(&self, since_start: Duration, attempt: Stream) -> Option<(FaultId, &FaultKind)> {
         // A later fault that waits for a worker shields from an earlier one at the door.
-        self.last_striking(since_start, attempt, |_| true).filter(|kind| kind.strikes_on_arrival())
+        self.last_striking(since_start, attempt, |_| true).filter(|(_, kind)| kind.strikes_on_arrival())
     }
 
     /// What strikes it when a worker starts on it.
-    pub(crate) fn on_start(&self, since_start: Duration, attempt: Stream) -> Option<&FaultKind> {
+    pub(crate) fn on_start(&self, since_start: Duration, attempt: Stream) -> Option<(FaultId, &FaultKind)> {
         self.last_striking(since_start, attempt, |kind| !kind.strikes_on_arrival())
     }
 
@@ -170,13 +174,14 @@ impl FaultTimeline {
         since_start: Duration,
         attempt: Stream,
         of_kind: impl Fn(&FaultKind) -> bool,
-    ) -> Option<&FaultKind> {
-        let strikes = |(fault, draws): &&(Fault, Stream)| {
+    ) -> Option<(FaultId, &FaultKind)> {
+        let strikes = |(_, (fault, draws)): &(usize, &(Fault, Stream))| {
             (fault.from..fault.to).contains(&since_start)
                 && of_kind(&fault.kind)
                 && (fault.fraction >= 1.0 || draws.at(attempt.bits()).unit() < fault.fraction)
         };
-        self.faults.iter().rev().find(strikes).map(|(fault, _)| &fault.kind)
+        let (place, (fault, _)) = self.faults.iter().enumerate().rev().find(strikes)?;
+        Some((FaultId(place as u32), &fault.kind))
     }
 }
 
@@ -217,7 +222,7 @@ mod tests {
                 timeline.on_arrival(seconds(second), attempt(0)),
                 timeline.on_start(seconds(second), attempt(0)),
             );
-            (arrival.map(FaultKind::name), start.map(FaultKind::name))
+            (arrival.map(|(_, kind)| kind.name()), start.map(|(_, kind)| kind.name()))
         };
         assert_eq!(at(2), (Some("refuse"), None));
         assert_eq!(at(6), (None, Some("hang")));

@@ -20,7 +20,7 @@ pub use client::{
     Arrivals, Burst, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError, Method,
     OpenLoad, Population, PopulationStreams, RampPoint, Spacing, Targets, api_key, loopback_address,
 };
-pub use fault::{Fault, FaultError, FaultKind, FaultTimeline};
+pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline};
 pub use latency::{Latency, LatencyError};
 pub use rate::{Rate, RateError};
 pub use upstream::{Call, Left, Reaction, Upstream, UpstreamConfig, Work};

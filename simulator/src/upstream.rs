@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::{BreakerConfig, Place, Pool, PoolConfig, RetryPolicy, Timestamp};
 
-use crate::fault::{FaultKind, FaultTimeline};
+use crate::fault::{FaultId, FaultKind, FaultTimeline};
 use crate::{Latency, Stream};
 
 /// What a simulated service is made of.
@@ -65,11 +65,14 @@ pub enum Reaction {
     Answered {
         /// HTTP status.
         status: u16,
-        /// Whether the service's own queue was full.
-        overloaded: bool,
+        /// Whose doing that is; `None` where the service's own queue was full.
+        fault: Option<FaultId>,
     },
     /// The connection is refused.
-    Refused,
+    Refused {
+        /// Whose doing that is.
+        fault: FaultId,
+    },
 }
 
 /// What a worker does with a request.
@@ -79,6 +82,8 @@ pub struct Work {
     pub time: Option<Duration>,
     /// Whether the connection is reset at its end, instead of an answer.
     pub reset: bool,
+    /// What strikes it, if anything does.
+    pub fault: Option<FaultId>,
 }
 
 /// What becomes of a job whose caller left.
@@ -101,16 +106,16 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
     /// Takes a request on; `service` is the random stream of its service time.
     pub fn on_request(&mut self, now: Timestamp, job: J, service: Stream) -> Reaction {
         match self.faults.on_arrival(now - self.starts, service) {
-            Some(FaultKind::Error { status }) => {
-                return Reaction::Answered { status: *status, overloaded: false };
+            Some((fault, FaultKind::Error { status })) => {
+                return Reaction::Answered { status: *status, fault: Some(fault) };
             }
-            Some(_) => return Reaction::Refused,
+            Some((fault, _)) => return Reaction::Refused { fault },
             None => {}
         }
         match self.pool.on_arrival(now, job, service) {
             Place::Worker => Reaction::Started(self.start(now, job, service)),
             Place::Queue { .. } => Reaction::Queued,
-            Place::Full => Reaction::Answered { status: 503, overloaded: true },
+            Place::Full => Reaction::Answered { status: 503, fault: None },
         }
     }
 
@@ -149,25 +154,24 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
     }
 
     fn start(&mut self, now: Timestamp, job: J, service: Stream) -> Work {
-        let fault = self.faults.on_start(now - self.starts, service);
+        let (fault, kind) = self.faults.on_start(now - self.starts, service).unzip();
         let others = self.pool.in_flight().saturating_sub(1);
         let work =
             |latency: &Latency| latency.sample(service) + self.config.load_latency.saturating_mul(others);
-        let time = |time| Work { time: Some(time), reset: false };
-        match fault {
-            None => time(work(&self.config.latency)),
-            Some(FaultKind::Slow { latency }) => time(latency.sample(service)),
-            Some(FaultKind::Drip { body }) => time(work(&self.config.latency) + body.sample(service.at(0))),
+        let own = &self.config.latency;
+        let time = match kind {
+            None | Some(FaultKind::Reset) => Some(work(own)),
+            Some(FaultKind::Slow { latency }) => Some(latency.sample(service)),
+            Some(FaultKind::Drip { body }) => Some(work(own) + body.sample(service.at(0))),
             Some(FaultKind::Capacity { factor }) => {
-                let nanos = work(&self.config.latency).as_nanos() as f64 / factor;
-                time(Duration::from_nanos(nanos as u64))
+                Some(Duration::from_nanos((work(own).as_nanos() as f64 / factor) as u64))
             }
-            Some(FaultKind::Reset) => Work { time: Some(work(&self.config.latency)), reset: true },
             Some(FaultKind::Hang | FaultKind::Error { .. } | FaultKind::Refuse) => {
                 self.hanging.insert(job);
-                Work { time: None, reset: false }
+                None
             }
-        }
+        };
+        Work { time, reset: matches!(kind, Some(FaultKind::Reset)), fault }
     }
 }
 
@@ -179,7 +183,8 @@ mod tests {
     use crate::{Fault, Purpose};
 
     const SERVICE: Duration = Duration::from_millis(5);
-    const DONE: Work = Work { time: Some(SERVICE), reset: false };
+    const DONE: Work = Work { time: Some(SERVICE), reset: false, fault: None };
+    const STRUCK: Option<FaultId> = Some(FaultId(0));
 
     fn upstream(fault: Option<FaultKind>, cancel_on_disconnect: bool) -> Upstream<u32> {
         let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(1), queue_timeout: None };
@@ -213,7 +218,7 @@ mod tests {
         let mut upstream = upstream(None, false);
         assert_eq!(send(&mut upstream, 0, 1), Reaction::Started(DONE));
         assert_eq!(send(&mut upstream, 0, 2), Reaction::Queued);
-        assert_eq!(send(&mut upstream, 0, 3), Reaction::Answered { status: 503, overloaded: true });
+        assert_eq!(send(&mut upstream, 0, 3), Reaction::Answered { status: 503, fault: None });
         assert_eq!(upstream.on_completed(at(5)), Some((2, DONE)));
         assert_eq!(upstream.on_completed(at(10)), None);
         assert_eq!((upstream.in_flight(), upstream.queued()), (0, 0));
@@ -239,8 +244,8 @@ mod tests {
     #[test]
     fn faults_at_the_door_take_no_worker() {
         for (kind, reaction) in [
-            (FaultKind::Error { status: 500 }, Reaction::Answered { status: 500, overloaded: false }),
-            (FaultKind::Refuse, Reaction::Refused),
+            (FaultKind::Error { status: 500 }, Reaction::Answered { status: 500, fault: STRUCK }),
+            (FaultKind::Refuse, Reaction::Refused { fault: FaultId(0) }),
         ] {
             let mut upstream = upstream(Some(kind), false);
             assert_eq!(send(&mut upstream, 999, 1), reaction);
@@ -255,15 +260,18 @@ mod tests {
         for (kind, work) in [
             (
                 FaultKind::Slow { latency: slow.clone() },
-                Work { time: Some(Duration::from_secs(28)), reset: false },
+                Work { time: Some(Duration::from_secs(28)), reset: false, fault: STRUCK },
             ),
             (
                 FaultKind::Drip { body: slow },
-                Work { time: Some(Duration::from_secs(28) + SERVICE), reset: false },
+                Work { time: Some(Duration::from_secs(28) + SERVICE), reset: false, fault: STRUCK },
             ),
-            (FaultKind::Reset, Work { time: Some(SERVICE), reset: true }),
-            (FaultKind::Capacity { factor: 0.25 }, Work { time: Some(SERVICE * 4), reset: false }),
-            (FaultKind::Hang, Work { time: None, reset: false }),
+            (FaultKind::Reset, Work { time: Some(SERVICE), reset: true, fault: STRUCK }),
+            (
+                FaultKind::Capacity { factor: 0.25 },
+                Work { time: Some(SERVICE * 4), reset: false, fault: STRUCK },
+            ),
+            (FaultKind::Hang, Work { time: None, reset: false, fault: STRUCK }),
         ] {
             let mut upstream = upstream(Some(kind), false);
             assert_eq!(send(&mut upstream, 999, 1), Reaction::Started(work));
@@ -291,7 +299,7 @@ mod tests {
         let mut upstream = Upstream::new(config, Timestamp::EPOCH, FaultTimeline::default());
         for others in 0..4 {
             let time = Some(SERVICE + load_latency * others);
-            assert_eq!(send(&mut upstream, 0, others), Reaction::Started(Work { time, reset: false }));
+            assert_eq!(send(&mut upstream, 0, others), Reaction::Started(Work { time, ..DONE }));
         }
     }
 }

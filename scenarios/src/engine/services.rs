@@ -157,13 +157,13 @@ impl Services {
             Reaction::Queued => {
                 self.jobs.insert(job);
             }
-            Reaction::Answered { status, overloaded } => {
-                if overloaded {
+            Reaction::Answered { status, fault } => {
+                if fault.is_none() {
                     clock.recorder.on_rejected(station);
                 }
                 clock.events.schedule(clock.now, Event::Replied { caller, reply: Reply::Answered(status) });
             }
-            Reaction::Refused => {
+            Reaction::Refused { .. } => {
                 clock.events.schedule(clock.now, Event::Replied { caller, reply: Reply::Broken });
             }
         }
