@@ -50,7 +50,7 @@ pub fn summary_csv(result: &ExperimentResult) -> String {
 /// Series of `harm` are `collateral_hurt` and `direct_hurt`, by the second in which a request was meant to be sent.
 /// Series of a `population` are `offered`, `served` and `good`, by the second in which a request was meant to be sent,
 /// and `admitted`, by the second in which it came; of a `limit`, `admitted` and `rejected`; of a `station`, `in_flight`
-/// and `queued`, each the most within the second.
+/// and `queued`, each the most within the second; of an `upstream`, `attempts` by the second in which they were sent.
 pub fn series_csv(result: &ExperimentResult) -> String {
     let mut table = Table::new(&["variant", "seed", "kind", "name", "series", "second", "value"]);
     for (variant, run) in runs(result) {
@@ -77,6 +77,9 @@ pub fn series_csv(result: &ExperimentResult) -> String {
                 ("direct_hurt", &*harm.direct_hurt_per_s),
             ];
             series("harm", "", both);
+        }
+        for upstream in &run.upstream_attempts {
+            series("upstream", &upstream.upstream, [("attempts", &*upstream.per_s), ("", &[])]);
         }
         for limit in &run.limits {
             let both = [("admitted", &*limit.admitted_per_s), ("rejected", &*limit.rejected_per_s)];
@@ -105,6 +108,34 @@ pub fn breakers_csv(result: &ExperimentResult) -> String {
                 let (name, to) = (plain(&breaker.name), plain(&change.to));
                 table.row(&[&variant, seed, &name, number, at_us, &to, settled, failures]);
             }
+        }
+    }
+    table.finish()
+}
+
+/// `variant,seed,rank,route,ending,requests,steps`: why requests of non-hostile populations were not served well.
+///
+/// `rank` counts from 0, the most frequent reason; `ending` is `failed` or `late`; `steps` leads from what the client saw
+/// back to what made it so, such as `client-timeout < gateway-pool /checkout < fault hang on payments`.
+pub fn causes_csv(result: &ExperimentResult) -> String {
+    let mut table = Table::new(&["variant", "seed", "rank", "route", "ending", "requests", "steps"]);
+    for (variant, run) in runs(result) {
+        for (rank, cause) in run.causes.iter().enumerate() {
+            let [seed, rank, requests] = [run.seed, rank as u64, cause.requests].map(|n| n.to_string());
+            let steps = cause.steps.iter().map(|step| match &step.of {
+                Some(of) => format!("{} {}", step.kind.name(), plain(of)),
+                None => step.kind.name().to_owned(),
+            });
+            let steps = steps.collect::<Vec<_>>().join(" < ");
+            table.row(&[
+                &variant,
+                &seed,
+                &rank,
+                &plain(&cause.route),
+                cause.ending.name(),
+                &requests,
+                &steps,
+            ]);
         }
     }
     table.finish()
@@ -168,6 +199,11 @@ fn limits_and_stations(rows: &mut Rows, run: &RunResult) {
 }
 
 fn harm_and_breakers(rows: &mut Rows, run: &RunResult) {
+    for upstream in &run.upstream_attempts {
+        let mut of = rows.of("upstream", &upstream.upstream);
+        of.number("attempts", upstream.attempts);
+        of.number("amplification", upstream.amplification);
+    }
     if let Some(harm) = &run.harm {
         let mut of = rows.of("harm", "");
         of.number("first_fault_us", harm.first_fault_us);
@@ -362,7 +398,7 @@ mod tests {
     fn series_have_a_row_for_each_second() {
         let result = testing::window_boundary();
         let table = read(&series_csv(&result));
-        assert_eq!(table.len(), 1 + 4 * (2 * 4 + 2 + 2 * 2) * 120);
+        assert_eq!(table.len(), 1 + 4 * (2 * 4 + 1 + 2 + 2 * 2) * 120);
         let offered: Vec<u32> = table
             .iter()
             .filter(|row| row[..5] == ["token-bucket", "902", "population", "partner", "offered"])

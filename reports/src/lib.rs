@@ -4,7 +4,7 @@
 //! experiment stand together in an [`ExperimentResult`], from which everything else is drawn: for people the
 //! [terminal's summary](terminal_summary), the [HTML report](html_report) and the [summary of a CI
 //! job](markdown_summary); for programs [`result.json`](to_json) with its [schema](result_schema), [`JUnit`
-//! XML](junit_xml) and CSV ([summary](summary_csv), [series](series_csv), [breakers](breakers_csv),
+//! XML](junit_xml) and CSV ([summary](summary_csv), [series](series_csv), [breakers](breakers_csv), [causes](causes_csv),
 //! [expectations](expectations_csv)).
 //!
 //! `reports` knows neither gateway nor simulator and never runs a simulation: whoever runs one maps its events
@@ -12,6 +12,8 @@
 
 mod breakdown;
 mod breaker_changes;
+mod cause;
+mod cause_ranking;
 mod chart;
 mod csv;
 mod differences;
@@ -40,7 +42,8 @@ mod testing;
 mod text;
 mod verdict;
 
-pub use self::csv::{breakers_csv, expectations_csv, series_csv, summary_csv};
+pub use self::csv::{breakers_csv, causes_csv, expectations_csv, series_csv, summary_csv};
+pub use cause::{Cause, CauseId, CauseKind, CauseResult, CauseStep, CauseTable, Ending};
 pub use chart::ChartError;
 pub use expectation::{Bound, Comparison, Expectation};
 pub use facts::facts;
@@ -56,10 +59,10 @@ pub use recorder::{
 };
 pub use recording::Recording;
 pub use result::{
-    BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck, ExpectationResult,
-    ExperimentResult, HarmResult, LimitResult, NamedSummary, Peak, Percentile, PopulationHarm,
-    PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting, StationResult, Summary, VERSION, Value,
-    VariantResult,
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
+    ExpectationResult, ExperimentResult, HarmResult, LimitResult, NamedSummary, Peak, Percentile,
+    PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting, StationResult, Summary,
+    VERSION, Value, VariantResult,
 };
 pub use schema::result_schema;
 pub use terminal::terminal_summary;

@@ -46,7 +46,7 @@ pub enum Measure {
 }
 
 /// A circuit breaker: whose, and in front of which upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BreakerId {
     /// A service, by number; `None` for the gateway.
     pub service: Option<usize>,

@@ -4,10 +4,11 @@ use std::time::Duration;
 use fixedbitset::FixedBitSet;
 use hdrhistogram::Histogram;
 
+use crate::cause::{CauseCounts, Ending};
 use crate::peak::PeakCounter;
 use crate::recording::Recording;
 use crate::series::{CountSeries, Level};
-use crate::{Outcome, StationId};
+use crate::{CauseId, CauseTable, Outcome, StationId};
 
 /// What a run consists of, so that its events can be told by number.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,8 @@ pub struct Layout {
     pub upstreams: Vec<StationLayout>,
     /// The gateway's rate limits that are on, in the order a request meets them.
     pub limits: Vec<LimitLayout>,
+    /// What goes wrong, by the word for it (`hang`, `slow`), in the order of the file.
+    pub faults: Vec<String>,
     /// Whether to keep a bit for each request, so that a run can be compared with its control pair by pair.
     pub keeps_pairs: bool,
 }
@@ -94,10 +97,14 @@ pub struct Recorder {
     /// Turned away after having waited in the gateway's queue for too long.
     pub(crate) queue_timeouts: u64,
     /// Attempts that reached each upstream.
-    pub(crate) attempts: Vec<u64>,
+    pub(crate) attempts: Vec<AttemptSeries>,
     /// By population: whether each request was good; empty unless pairs are kept.
     pub(crate) good: Vec<FixedBitSet>,
     pub(crate) breakers: Vec<BreakerChange>,
+    /// The ways back from requests that were not served well.
+    pub causes: CauseTable,
+    /// Of non-hostile populations.
+    pub(crate) cause_counts: CauseCounts,
 }
 
 /// The end of a logical request.
@@ -118,6 +125,8 @@ pub struct Finished {
     /// Its place among the requests of an open-loop population, which is the same in control and incident; `None` for
     /// closed-loop users, whose requests depend on the answers before them.
     pub index: Option<u64>,
+    /// Why, if it was not served well; looked at only then.
+    pub cause: CauseId,
 }
 
 /// A circuit breaker changed its condition.
@@ -152,6 +161,13 @@ pub(crate) struct PopulationSeries {
     pub(crate) admitted: CountSeries,
     pub(crate) served: CountSeries,
     pub(crate) good: CountSeries,
+}
+
+/// Attempts that reached an upstream.
+#[derive(Debug)]
+pub(crate) struct AttemptSeries {
+    pub(crate) total: u64,
+    pub(crate) per_s: CountSeries,
 }
 
 #[derive(Debug)]
@@ -202,9 +218,11 @@ impl Recorder {
             limits: layout.limits.iter().map(limit).collect(),
             stations: (0..=layout.upstreams.len()).map(station).collect(),
             queue_timeouts: 0,
-            attempts: vec![0; layout.upstreams.len()],
+            attempts: layout.upstreams.iter().map(|_| AttemptSeries { total: 0, per_s: series() }).collect(),
             good: vec![FixedBitSet::new(); layout.populations.len()],
             breakers: Vec::new(),
+            causes: CauseTable::default(),
+            cause_counts: CauseCounts::default(),
             layout,
         }
     }
@@ -241,8 +259,10 @@ impl Recorder {
     }
 
     /// An attempt was sent to an upstream.
-    pub fn on_attempt(&mut self, upstream: usize) {
-        self.attempts[upstream] += 1;
+    pub fn on_attempt(&mut self, upstream: usize, at: Duration) {
+        let attempts = &mut self.attempts[upstream];
+        attempts.total += 1;
+        attempts.per_s.add(at);
     }
 
     /// A request got a worker of a station after waiting this long for it.
@@ -269,7 +289,7 @@ impl Recorder {
 
     /// A logical request ended.
     pub fn on_finished(&mut self, finished: Finished) {
-        let Finished { population, route, intended, at, outcome, reached_upstream, index } = finished;
+        let Finished { population, route, intended, at, outcome, reached_upstream, index, cause } = finished;
         let latency = at.saturating_sub(intended);
         let served = outcome == Outcome::Served;
         let good = served && latency <= self.layout.slo_latency;
@@ -278,6 +298,10 @@ impl Recorder {
         cell.good += u64::from(good);
         if reached_upstream && outcome != Outcome::Unfinished {
             record(&mut cell.latency, latency);
+        }
+        if !good && !self.layout.populations[population].hostile {
+            let ending = if served { Ending::Late } else { Ending::Failed };
+            self.cause_counts.add(cause, route, ending);
         }
         let series = &mut self.populations[population];
         if served {

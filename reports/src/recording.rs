@@ -4,9 +4,9 @@ use hdrhistogram::Histogram;
 
 use crate::recorder::{Cell, LimitRecord, Recorder, StationRecord, new_histogram, outcome_counts};
 use crate::{
-    BreakerChange, BreakerChangeResult, BreakerId, BreakerResult, Bucket, Distribution, Harm, HarmCount,
-    HarmResult, Layout, LimitLayout, LimitResult, Measure, NamedSummary, Outcome, Peak, Percentile,
-    PopulationHarm, PopulationResult, RouteHarm, RunResult, Selector, StationId, StationLayout,
+    AttemptsResult, BreakerChange, BreakerChangeResult, BreakerId, BreakerResult, Bucket, Distribution, Harm,
+    HarmCount, HarmResult, Layout, LimitLayout, LimitResult, Measure, NamedSummary, Outcome, Peak,
+    Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, Selector, StationId, StationLayout,
     StationResult, Statistic, Summary, Value,
 };
 
@@ -60,6 +60,12 @@ impl Recording {
             }
             Measure::BlastRadius(selector) => self.harm_share(*selector, |harm| harm.collateral),
             Measure::DirectDamage(selector) => self.harm_share(*selector, |harm| harm.direct),
+            // Where nobody can be hurt, there is nothing to contain.
+            Measure::ContainmentTime(selector)
+                if self.harm_of(*selector).is_some_and(|harm| harm.collateral.total == 0) =>
+            {
+                Value::NotObserved
+            }
             Measure::ContainmentTime(selector) => self.harm_time(*selector, |harm| harm.containment),
             Measure::RecoveryTime(selector) => self.harm_time(*selector, |harm| harm.recovery),
         }
@@ -138,7 +144,26 @@ impl Recording {
         let harm = self.harm_of(Selector::Everybody).map(|harm| harm_result(layout, harm));
         let breakers = breaker_results(layout, &self.recorder.breakers);
 
-        let Recorder { layout, populations: series, limits, stations, queue_timeouts, .. } = self.recorder;
+        let reached = (0..layout.upstreams.len()).map(|upstream| self.requests(Some(upstream)));
+        let reached: Vec<u64> = reached.collect();
+        let Recorder {
+            layout,
+            populations: series,
+            limits,
+            stations,
+            queue_timeouts,
+            attempts: by_upstream,
+            causes,
+            cause_counts,
+            ..
+        } = self.recorder;
+        let upstream_attempts = layout.upstreams.iter().zip(reached).zip(by_upstream);
+        let upstream_attempts = upstream_attempts.map(|((layout, requests), attempts)| AttemptsResult {
+            upstream: layout.name.clone(),
+            attempts: attempts.total,
+            amplification: ratio(attempts.total, requests).unwrap_or(0.0),
+            per_s: attempts.per_s.into_points(),
+        });
         let populations = layout.populations.iter().zip(populations).zip(series);
         let populations = populations.map(|((population, summary), series)| PopulationResult {
             name: population.name.clone(),
@@ -166,8 +191,10 @@ impl Recording {
             stations: stations.collect(),
             attempts,
             amplification,
+            upstream_attempts: upstream_attempts.collect(),
             harm,
             breakers,
+            causes: cause_counts.into_results(&causes, &layout),
         }
     }
 
@@ -232,8 +259,8 @@ impl Recording {
     /// Attempts that reached one upstream, or any.
     fn attempts(&self, upstream: Option<usize>) -> u64 {
         match upstream {
-            Some(upstream) => self.recorder.attempts[upstream],
-            None => self.recorder.attempts.iter().sum(),
+            Some(upstream) => self.recorder.attempts[upstream].total,
+            None => self.recorder.attempts.iter().map(|attempts| attempts.total).sum(),
         }
     }
 

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::{HarmCount, Outcome};
+use crate::{CauseResult, HarmCount, Outcome};
 
 /// The version of the format that this crate writes.
 pub const VERSION: u32 = 1;
@@ -105,6 +105,9 @@ pub struct RunResult {
     pub attempts: u64,
     /// `attempts` ÷ logical requests of all populations; 0 where there were none.
     pub amplification: f64,
+    /// Attempts by upstream, in the order of the file; empty in results of a version that did not tell them apart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upstream_attempts: Vec<AttemptsResult>,
     /// What the incident did to whom, against the control; `None` where nothing fails, or that version did not measure
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -112,6 +115,22 @@ pub struct RunResult {
     /// The circuit breakers that changed their condition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakers: Vec<BreakerResult>,
+    /// Why requests of non-hostile populations were not served well, the most frequent reasons first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<CauseResult>,
+}
+
+/// Attempts that reached an upstream, over all populations.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AttemptsResult {
+    /// The upstream's name.
+    pub upstream: String,
+    /// Attempts of gateway and services.
+    pub attempts: u64,
+    /// `attempts` ÷ logical requests on the routes that reach it, directly or through calls; 0 where there were none.
+    pub amplification: f64,
+    /// Attempts by second.
+    pub per_s: Vec<u32>,
 }
 
 /// What an incident did to whom, over the time from the first fault to a minute after the last.

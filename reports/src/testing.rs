@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck, ExpectationResult,
-    ExperimentResult, HarmCount, HarmResult, LimitResult, NamedSummary, Outcome, Peak, Percentile,
-    PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting, StationResult, Summary,
-    VERSION, Value, VariantResult,
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, CauseKind, CauseResult, CauseStep,
+    Distribution, Ending, Engine, ExpectationCheck, ExpectationResult, ExperimentResult, HarmCount,
+    HarmResult, LimitResult, NamedSummary, Outcome, Peak, Percentile, PopulationHarm, PopulationResult,
+    RouteHarm, RunResult, ScenarioSummary, Setting, StationResult, Summary, VERSION, Value, VariantResult,
 };
 
 /// The scenario that opens the documentation: a partner sends 2,000 requests in four seconds around a minute's end.
@@ -90,11 +90,37 @@ pub(crate) fn incident() -> ExperimentResult {
         let run = &mut variant.runs[0];
         (run.amplification, run.breakers) = (amplification, breakers);
         run.harm = Some(harm(hurt, containment_s, recovery_s));
+        run.causes = causes(hurt[0]);
         let limit = &mut run.limits[0];
         limit.rejected = 0;
         limit.peaks.iter_mut().zip([20, 68]).for_each(|(peak, count)| peak.count = count);
     }
     result
+}
+
+/// Why requests were not served well, where the pool was exhausted and where it was not.
+fn causes(collateral: u64) -> Vec<CauseResult> {
+    let step = |kind, of: Option<&str>| CauseStep { kind, of: of.map(str::to_owned) };
+    let slow = step(CauseKind::Fault, Some("slow on payments"));
+    let pool = step(CauseKind::GatewayPool, Some("/checkout"));
+    let cause = |route: &str, ending, requests, steps| {
+        let route = route.to_owned();
+        CauseResult { route, ending, requests, steps }
+    };
+    let timeout = step(CauseKind::ClientTimeout, None);
+    let checkout = cause("/checkout", Ending::Failed, 2000, vec![timeout.clone(), slow.clone()]);
+    if collateral == 0 {
+        return vec![checkout];
+    }
+    let half = collateral / 2;
+    let other = if collateral > 1700 { collateral * 7 / 18 } else { collateral / 9 };
+    let work = step(CauseKind::Work, Some("accounts"));
+    vec![
+        checkout,
+        cause("/account", Ending::Failed, half, vec![pool.clone(), slow.clone()]),
+        cause("/account", Ending::Late, half, vec![timeout, pool, slow]),
+        cause("/account", Ending::Late, other, vec![work]),
+    ]
 }
 
 /// From 30 to 60 s, by who was hurt without and with depending on what failed.
@@ -241,8 +267,10 @@ pub(crate) fn nothing_happened() -> ExperimentResult {
         stations: Vec::new(),
         attempts: 0,
         amplification: 0.0,
+        upstream_attempts: Vec::new(),
         harm: None,
         breakers: Vec::new(),
+        causes: Vec::new(),
     };
     result
 }
@@ -342,6 +370,7 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
     };
     let steady: Vec<u32> = (0..120).map(noise).collect();
     let with_burst: Vec<u32> = (0..120).map(|second| noise(second) + burst_admitted(second)).collect();
+    let burst_and_steady = with_burst.clone();
     let burst_size = if name == "token-bucket" { ", burst 100" } else { "" };
     let settings = [
         ("gateway.workers", "256".to_owned()),
@@ -381,8 +410,15 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
             stations: stations(admitted, p99_us, queue_full),
             attempts: 12_004 + admitted,
             amplification: (12_004 + admitted) as f64 / 14_004.0,
+            upstream_attempts: vec![AttemptsResult {
+                upstream: "orders".to_owned(),
+                attempts: 12_004 + admitted,
+                amplification: (12_004 + admitted) as f64 / 14_004.0,
+                per_s: burst_and_steady,
+            }],
             harm: None,
             breakers: Vec::new(),
+            causes: Vec::new(),
         }],
     }
 }

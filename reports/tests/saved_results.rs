@@ -9,8 +9,9 @@
 use std::{fs, path::PathBuf};
 
 use reports::{
-    ExperimentResult, Outcome, VERSION, breakers_csv, expectations_csv, facts, from_json, html_report,
-    junit_xml, markdown_summary, result_schema, series_csv, summary_csv, terminal_summary, to_json,
+    ExperimentResult, Outcome, VERSION, breakers_csv, causes_csv, expectations_csv, facts, from_json,
+    html_report, junit_xml, markdown_summary, result_schema, series_csv, summary_csv, terminal_summary,
+    to_json,
 };
 use serde_json::Value as Json;
 
@@ -102,7 +103,7 @@ fn everything_is_drawn_from_them() {
 
 #[test]
 fn what_was_not_compared_with_a_control_is_not_taken_for_unhurt() {
-    let (before, after) = (read("v1-before-harm.json"), read("v1.json"));
+    let (before, after) = (read("v1-before-harm.json"), read("v1-before-causes.json"));
     let run = |result: &ExperimentResult| result.variants[1].runs[0].clone();
     assert_eq!((run(&before).harm, run(&before).breakers), (None, Vec::new()));
     assert!(!facts(&before).iter().any(|fact| fact.contains("hurt")));
@@ -116,6 +117,21 @@ fn what_was_not_compared_with_a_control_is_not_taken_for_unhurt() {
     assert_eq!(run(&after).breakers[0].changes[0].to, "open");
     assert!(breakers_csv(&after).lines().count() > 1);
     assert!(facts(&after)[0].contains("of the requests that do not depend on what failed"));
+}
+
+#[test]
+fn what_was_not_followed_back_has_no_reasons() {
+    let (before, after) = (read("v1-before-causes.json"), read("v1.json"));
+    let of = |result: &ExperimentResult| result.variants[1].runs[0].clone();
+    assert_eq!((of(&before).causes, of(&before).upstream_attempts), (Vec::new(), Vec::new()));
+    assert_eq!(causes_csv(&before).lines().count(), 1);
+    let run = of(&after);
+    let told: u64 = run.causes.iter().map(|cause| cause.requests).sum();
+    assert_eq!(told, run.overall.offered - run.overall.good);
+    assert_eq!(run.upstream_attempts.iter().map(|upstream| upstream.attempts).sum::<u64>(), run.attempts);
+    assert!(causes_csv(&after).lines().count() > run.causes.len());
+    // Nothing else has changed for having been looked at.
+    assert_eq!((of(&before).overall, of(&before).harm), (run.overall, run.harm));
 }
 
 #[test]

@@ -11,4 +11,4 @@ pub mod selftest;
 
 pub use engine::{DRAIN, run};
 pub use experiment::run_experiment;
-pub use scenario::{NamedUpstream, Scenario, Timeline, UpstreamFault, Variant, World};
+pub use scenario::{Incident, NamedUpstream, Scenario, Timeline, UpstreamFault, Variant, World};

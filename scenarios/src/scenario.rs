@@ -33,6 +33,26 @@ pub struct Timeline {
     pub duration: Duration,
     /// Served within this is good.
     pub slo_latency: Duration,
+    /// When anything fails under any variant; harm is measured over the same time in all of them.
+    pub incident: Option<Incident>,
+}
+
+/// From the first fault of all variants to the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Incident {
+    /// When the first begins, from the scenario's start.
+    pub from: Duration,
+    /// When the last ends.
+    pub to: Duration,
+}
+
+impl Incident {
+    /// Of all faults in these worlds; `None` where nothing fails.
+    pub fn over<'w>(worlds: impl IntoIterator<Item = &'w World>) -> Option<Self> {
+        let faults = worlds.into_iter().flat_map(|world| &world.faults);
+        let spans = faults.map(|fault| Self { from: fault.fault.from(), to: fault.fault.to() });
+        spans.reduce(|all, fault| Self { from: all.from.min(fault.from), to: all.to.max(fault.to) })
+    }
 }
 
 /// One configuration.

@@ -117,7 +117,7 @@ fn what_the_reader_takes_the_schema_takes() {
         ("rate = '1/s'", "users = 3\nthink = '0s'", ""),
         ("send = '/orders'", "send = { '/orders/42' = 1, '/orders' = 0 }", ""),
         ("rate = '1/s'", "rate = '1/s'\nretry = { retries = 1 }", ""),
-        ("rate = '1/s'", "rate = '1/s'\nretry = { retries = 1, on = [], backoff = 'none' }", ""),
+        ("rate = '1/s'", "rate = '1/s'\nretry = { retries = 1, on = ['429'], backoff = 'none' }", ""),
         (
             "rate = '1/s'",
             "rate = '1/s'\n\

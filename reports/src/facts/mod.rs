@@ -2,11 +2,12 @@
 //!
 //! A table of forty numbers is read by whoever made it. Everybody else reads sentences, and believes them; so each
 //! sentence here is a function of measured numbers with a condition written beside it, and says nothing that the
-//! numbers do not. No sentence guesses at causes; what the faults did is told where it was measured against a run
-//! without them.
+//! numbers do not. No sentence guesses at causes: what the faults did is told where it was measured against a run
+//! without them, and why a request failed, where it was followed back to the reason.
 //!
 //! Of several seeds, every number is the median.
 
+mod causes;
 mod harm;
 
 use crate::{
@@ -59,7 +60,9 @@ pub fn facts(result: &ExperimentResult) -> Vec<String> {
     let ranked = [
         Vec::from_iter(harm::who_else_was_hurt(result)),
         Vec::from_iter(harm::direct_damage(result)),
+        causes::why_others_were_hurt(result),
         Vec::from_iter(harm::recovery(result)),
+        causes::what_keeps_it_up(result),
         Vec::from_iter(harm::containment(result)),
         harm::breakers(result),
         admitted(shortest),

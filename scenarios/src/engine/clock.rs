@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use gateway::Timestamp;
-use reports::Recorder;
+use reports::{Cause, CauseId, Recorder};
 
 use super::event_queue::EventQueue;
 use super::virtual_time::Event;
@@ -12,11 +12,19 @@ pub(super) struct Clock {
     pub(super) starts: Timestamp,
     pub(super) events: EventQueue<Event>,
     pub(super) recorder: Recorder,
+    /// What takes less than this is not looked at as a reason for being late: of the three places where a request can
+    /// spend its time, one must have taken a third of what the SLO allows.
+    pub(super) noticeable: Duration,
 }
 
 impl Clock {
     /// Time since the scenario's start.
     pub(super) fn since_start(&self) -> Duration {
         self.now - self.starts
+    }
+
+    /// The way back that begins with `first` and goes on with `rest`.
+    pub(super) fn way(&mut self, first: Cause, rest: CauseId) -> CauseId {
+        self.recorder.causes.way(first, rest)
     }
 }

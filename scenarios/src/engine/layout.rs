@@ -31,6 +31,7 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         gateway: station("gateway".to_owned(), world.gateway.pool),
         upstreams: upstreams.collect(),
         limits: limits.collect(),
+        faults: world.faults.iter().map(|fault| fault.fault.kind().name().to_owned()).collect(),
         keeps_pairs: false,
     }
 }

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use gateway::{AttemptFailure, Breaker, Permit, Retrier, RetryState, Settlement, Timestamp, Transition};
-use reports::StationId;
-use simulator::{FaultTimeline, Left, Purpose, Reaction, Stream, Upstream, Work};
+use reports::{BreakerId, Cause, CauseId, StationId};
+use simulator::{FaultId, FaultTimeline, Left, Purpose, Reaction, Stream, Upstream, Work};
 use slab::Slab;
 
 use super::clock::Clock;
@@ -26,6 +26,23 @@ struct Service {
     /// Its part in the key of a service time.
     path: u64,
     calls: Vec<Call>,
+    /// By number in its own timeline: the fault's number in the scenario.
+    faults: Vec<usize>,
+    /// What its workers are at, by [`Service::place`].
+    busy: Vec<u32>,
+}
+
+/// What holds a worker of a service.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Activity {
+    /// Its own work.
+    Work,
+    /// Its own work, struck by a fault.
+    Struck(FaultId),
+    /// Its own work, for a caller that has left.
+    Abandoned,
+    /// The call of that number.
+    Calling(usize),
 }
 
 /// A service's use of another.
@@ -34,6 +51,8 @@ struct Call {
     timeout: Option<(Duration, LaneId)>,
     retrier: Retrier,
     breaker: Option<Breaker>,
+    /// Why its last attempt failed.
+    last_failure: CauseId,
 }
 
 /// Work of a service.
@@ -43,6 +62,9 @@ struct Job {
     /// Who waits for the answer, if anybody still does.
     caller: Option<Caller>,
     since: Timestamp,
+    /// What its worker is at, and when it took the job; `None` as long as it waits.
+    activity: Option<Activity>,
+    started: Timestamp,
     /// Its service time is drawn below this.
     key: Stream,
     /// Ends with a reset connection.
@@ -60,6 +82,11 @@ struct Calling {
     permit: Option<Permit>,
     sent: Timestamp,
     asked: Option<JobId>,
+    /// When the job's own work was done.
+    since: Timestamp,
+    /// The call that took longest so far, and why it did.
+    longest: Duration,
+    why: CauseId,
 }
 
 /// Names a job for as long as it lasts. Slots are used again, numbers are not.
@@ -94,24 +121,61 @@ enum CallEnd {
     TimedOut,
 }
 
-/// An answer for the gateway.
-pub(super) type ForGateway = Option<(Ticket, Reply)>;
+/// An answer for the gateway, and why it is a failure or took long.
+pub(super) type ForGateway = Option<(Ticket, Reply, CauseId)>;
+
+/// Why a service answers at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AtOnce {
+    /// Its queue is full.
+    QueueFull,
+    /// A fault makes it.
+    Fault(FaultId),
+}
+
+impl Service {
+    /// The place of an activity in the list of them all.
+    fn place(&self, activity: Activity) -> usize {
+        match activity {
+            Activity::Work => 0,
+            Activity::Abandoned => 1,
+            Activity::Struck(fault) => 2 + fault.0 as usize,
+            Activity::Calling(call) => 2 + self.faults.len() + call,
+        }
+    }
+
+    /// The activity at a place.
+    fn activity(&self, place: usize) -> Activity {
+        match place.checked_sub(2 + self.faults.len()) {
+            Some(call) => Activity::Calling(call),
+            None => match place {
+                0 => Activity::Work,
+                1 => Activity::Abandoned,
+                fault => Activity::Struck(FaultId(fault as u32 - 2)),
+            },
+        }
+    }
+}
 
 impl Services {
     pub(super) fn new(world: &World, clock: &mut Clock, seed: u64) -> Self {
         let services = world.upstreams.iter().enumerate().map(|(number, named)| {
-            let faults = world.faults.iter().filter(|fault| fault.upstreams.contains(&number));
+            let faults = world.faults.iter().enumerate();
+            let faults: Vec<_> = faults.filter(|(_, fault)| fault.upstreams.contains(&number)).collect();
             let calls = named.config.calls.iter().map(|call| Call {
                 upstream: call.upstream,
                 timeout: call.timeout.map(|timeout| (timeout, clock.events.lane())),
                 retrier: Retrier::new(call.retry),
                 breaker: call.breaker.map(Breaker::new),
+                last_failure: CauseId::UNKNOWN,
             });
-            let calls = calls.collect();
-            let timeline = FaultTimeline::new(seed, faults.map(|fault| &fault.fault));
+            let calls: Vec<_> = calls.collect();
+            let timeline = FaultTimeline::new(seed, faults.iter().map(|(_, fault)| &fault.fault));
             Service {
                 upstream: Upstream::new(named.config.clone(), clock.starts, timeline),
                 path: Stream::new(0, Purpose::Service, &named.name).bits(),
+                busy: vec![0; 2 + faults.len() + calls.len()],
+                faults: faults.iter().map(|(number, _)| *number).collect(),
                 calls,
             }
         });
@@ -133,7 +197,7 @@ impl Services {
         caller: Caller,
         key: Stream,
     ) -> JobId {
-        clock.recorder.on_attempt(upstream);
+        clock.recorder.on_attempt(upstream, clock.since_start());
         let Service { upstream: service, path, .. } = &mut self.all[upstream];
         self.issued = self.issued.wrapping_add(1);
         let id = JobId { slot: self.jobs.vacant_key() as u32, number: self.issued };
@@ -144,6 +208,8 @@ impl Services {
             upstream,
             caller: Some(caller),
             since,
+            activity: None,
+            started: since,
             key,
             reset: false,
             calling: None,
@@ -161,10 +227,16 @@ impl Services {
                 if fault.is_none() {
                     clock.recorder.on_rejected(station);
                 }
-                clock.events.schedule(clock.now, Event::Replied { caller, reply: Reply::Answered(status) });
+                let (reply, by) = (Reply::Answered(status), fault.map_or(AtOnce::QueueFull, AtOnce::Fault));
+                clock
+                    .events
+                    .schedule(clock.now, Event::Replied { caller, upstream: upstream as u32, reply, by });
             }
-            Reaction::Refused { .. } => {
-                clock.events.schedule(clock.now, Event::Replied { caller, reply: Reply::Broken });
+            Reaction::Refused { fault } => {
+                let (reply, by) = (Reply::Broken, AtOnce::Fault(fault));
+                clock
+                    .events
+                    .schedule(clock.now, Event::Replied { caller, upstream: upstream as u32, reply, by });
             }
         }
         self.record_load(clock, upstream);
@@ -177,7 +249,12 @@ impl Services {
             return None;
         }
         let job = &self.jobs[id.slot as usize];
-        if job.reset { self.finish(clock, id.slot, Reply::Broken) } else { self.call(clock, id, 0, 0) }
+        if job.reset {
+            let why = self.holds(clock, id);
+            self.finish(clock, id.slot, Reply::Broken, why)
+        } else {
+            self.call(clock, id, 0, 0)
+        }
     }
 
     /// A service hears of an attempt at a call.
@@ -187,13 +264,14 @@ impl Services {
         job: JobId,
         attempt: u32,
         reply: Reply,
+        why: CauseId,
     ) -> ForGateway {
-        self.settle(clock, job, attempt, CallEnd::Reply(reply))
+        self.settle(clock, job, attempt, CallEnd::Reply(reply), why)
     }
 
     /// The timeout of an attempt at a call ran out.
     pub(super) fn on_call_timeout(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> ForGateway {
-        self.settle(clock, job, attempt, CallEnd::TimedOut)
+        self.settle(clock, job, attempt, CallEnd::TimedOut, CauseId::UNKNOWN)
     }
 
     /// The wait before a further attempt at a call is over.
@@ -210,11 +288,16 @@ impl Services {
             job.caller = None;
             let upstream = job.upstream;
             match self.all[upstream].upstream.on_caller_left(clock.now, id.slot) {
-                Left::Unnoticed => {}
+                Left::Unnoticed => {
+                    if job.activity == Some(Activity::Work) {
+                        self.turn(id.slot, Some(Activity::Abandoned));
+                    }
+                }
                 Left::Unqueued => {
                     self.jobs.remove(id.slot as usize);
                 }
                 Left::Freed(next) => {
+                    self.turn(id.slot, None);
                     let job = self.jobs.remove(id.slot as usize);
                     if let Some(calling) = job.calling {
                         self.release(upstream, &calling);
@@ -246,10 +329,91 @@ impl Services {
         })
     }
 
+    /// What holds up a job.
+    pub(super) fn holds(&self, clock: &mut Clock, id: JobId) -> CauseId {
+        if !self.is_present(id) {
+            return CauseId::UNKNOWN;
+        }
+        let job = &self.jobs[id.slot as usize];
+        match job.activity {
+            None => self.holds_up(clock, job.upstream),
+            Some(Activity::Calling(call)) => {
+                let asked = job.calling.and_then(|calling| calling.asked);
+                let rest = match asked {
+                    Some(asked) => self.holds(clock, asked),
+                    None => clock.way(Cause::Backoff, CauseId::UNKNOWN),
+                };
+                self.calls(clock, job.upstream, call, rest)
+            }
+            Some(activity) => self.works(clock, job.upstream, activity),
+        }
+    }
+
+    /// What holds up those that ask an upstream: its queue, if there is one, and what most of its workers are at.
+    pub(super) fn holds_up(&self, clock: &mut Clock, upstream: usize) -> CauseId {
+        // As deep as calls are nested.
+        let service = &self.all[upstream];
+        let most = (0..service.busy.len()).rev().max_by_key(|place| service.busy[*place]).unwrap_or(0);
+        let rest = match service.activity(most) {
+            Activity::Calling(call) => {
+                let rest = self.holds_up(clock, service.calls[call].upstream);
+                self.calls(clock, upstream, call, rest)
+            }
+            activity => self.works(clock, upstream, activity),
+        };
+        if service.upstream.queued() == 0 { rest } else { clock.way(Cause::UpstreamQueue(upstream), rest) }
+    }
+
+    /// Why a service answered at once.
+    pub(super) fn at_once(&self, clock: &mut Clock, upstream: usize, by: AtOnce) -> CauseId {
+        match by {
+            AtOnce::Fault(fault) => self.works(clock, upstream, Activity::Struck(fault)),
+            AtOnce::QueueFull if self.all[upstream].upstream.queued() == 0 => {
+                // Without places to wait, or freed at this very moment.
+                let rest = self.holds_up(clock, upstream);
+                clock.way(Cause::UpstreamQueue(upstream), rest)
+            }
+            AtOnce::QueueFull => self.holds_up(clock, upstream),
+        }
+    }
+
+    fn works(&self, clock: &mut Clock, upstream: usize, activity: Activity) -> CauseId {
+        let cause = match activity {
+            Activity::Struck(fault) => {
+                Cause::Fault { fault: self.all[upstream].faults[fault.0 as usize], upstream }
+            }
+            Activity::Abandoned => Cause::AbandonedWork(upstream),
+            Activity::Work | Activity::Calling(_) => Cause::Work(upstream),
+        };
+        clock.way(cause, CauseId::UNKNOWN)
+    }
+
+    fn calls(&self, clock: &mut Clock, service: usize, call: usize, rest: CauseId) -> CauseId {
+        clock.way(Cause::Call { service, upstream: self.all[service].calls[call].upstream }, rest)
+    }
+
+    /// The worker of a job turns to something else, or away from it.
+    fn turn(&mut self, slot: u32, activity: Option<Activity>) {
+        let job = &mut self.jobs[slot as usize];
+        let service = &mut self.all[job.upstream];
+        if let Some(before) = job.activity {
+            let place = service.place(before);
+            service.busy[place] = service.busy[place].saturating_sub(1);
+        }
+        if let Some(now) = activity {
+            let place = service.place(now);
+            service.busy[place] += 1;
+        }
+        job.activity = activity;
+    }
+
     /// A worker takes a job.
     fn start(&mut self, clock: &mut Clock, slot: u32, work: Work) {
+        let own =
+            if self.jobs[slot as usize].caller.is_some() { Activity::Work } else { Activity::Abandoned };
+        self.turn(slot, Some(work.fault.map_or(own, Activity::Struck)));
         let job = &mut self.jobs[slot as usize];
-        job.reset = work.reset;
+        (job.reset, job.started) = (work.reset, clock.now);
         clock.recorder.on_wait(StationId::Upstream(job.upstream), clock.now - job.since);
         if let Some(time) = work.time {
             let id = JobId { slot, number: job.number };
@@ -260,13 +424,22 @@ impl Services {
     /// Makes call number `call` of a job; `attempt` is the number of its next attempt. After the last call, the service
     /// answers.
     fn call(&mut self, clock: &mut Clock, id: JobId, call: usize, attempt: u32) -> ForGateway {
-        let job = &mut self.jobs[id.slot as usize];
+        let job = &self.jobs[id.slot as usize];
         let Some(settings) = self.all[job.upstream].calls.get_mut(call) else {
-            return self.finish(clock, id.slot, Reply::Answered(200));
+            let why = self.took_longest(clock, id.slot);
+            return self.finish(clock, id.slot, Reply::Answered(200), why);
         };
         settings.retrier.on_request(clock.now);
+        self.turn(id.slot, Some(Activity::Calling(call)));
+        let job = &mut self.jobs[id.slot as usize];
+        let (since, longest, why) =
+            job.calling.map_or((clock.now, Duration::ZERO, CauseId::UNKNOWN), |calling| {
+                (calling.since, calling.longest, calling.why)
+            });
         let retries = RetryState::default();
-        job.calling = Some(Calling { call, attempt, retries, permit: None, sent: clock.now, asked: None });
+        let sent = clock.now;
+        job.calling =
+            Some(Calling { call, attempt, retries, permit: None, sent, asked: None, since, longest, why });
         self.attempt(clock, id)
     }
 
@@ -278,7 +451,11 @@ impl Services {
         let call = &mut self.all[upstream].calls[calling.call];
         let permit = call.breaker.as_mut().map(|breaker| breaker.on_request(clock.now)).transpose();
         // What its own breaker refuses is not tried again, and is a failed call like any other.
-        let Ok(permit) = permit else { return self.finish(clock, id.slot, Reply::Answered(502)) };
+        let Ok(permit) = permit else {
+            let breaker = BreakerId { service: Some(upstream), upstream: call.upstream };
+            let why = clock.way(Cause::Breaker(breaker), call.last_failure);
+            return self.finish(clock, id.slot, Reply::Answered(502), why);
+        };
         if let (Some(breaker), Some(permit)) = (&mut call.breaker, permit) {
             breaker.on_sent(clock.now, permit);
         }
@@ -297,11 +474,26 @@ impl Services {
         None
     }
 
-    /// An attempt at a call ended: on to the next call, to another attempt, or to the service's answer.
-    fn settle(&mut self, clock: &mut Clock, id: JobId, attempt: u32, end: CallEnd) -> ForGateway {
+    /// An attempt at a call ended, for the reason `why` if it was answered: on to the next call, to another attempt, or to
+    /// the service's answer.
+    fn settle(
+        &mut self,
+        clock: &mut Clock,
+        id: JobId,
+        attempt: u32,
+        end: CallEnd,
+        why: CauseId,
+    ) -> ForGateway {
         if !self.is_open(id, attempt) {
             return None;
         }
+        let why = match end {
+            CallEnd::Reply(_) => why,
+            CallEnd::TimedOut => {
+                let asked = self.jobs[id.slot as usize].calling.and_then(|calling| calling.asked);
+                asked.map_or(CauseId::UNKNOWN, |asked| self.holds(clock, asked))
+            }
+        };
         let job = &mut self.jobs[id.slot as usize];
         let calling = job.calling.as_mut()?;
         let (upstream, asked) = (job.upstream, calling.asked.take());
@@ -316,6 +508,12 @@ impl Services {
         if let (Some(breaker), Some(permit)) = (&mut call.breaker, calling.permit.take()) {
             breaker.on_settled(clock.now, permit, settlement);
         }
+        let took = clock.now - calling.sent;
+        let to = call.upstream;
+        if took >= clock.noticeable && took > calling.longest {
+            calling.longest = took;
+            calling.why = clock.way(Cause::Call { service: upstream, upstream: to }, why);
+        }
         let (failure, answer) = match end {
             CallEnd::Reply(Reply::Answered(status)) if status < 400 => {
                 let next = calling.call + 1;
@@ -325,6 +523,11 @@ impl Services {
             CallEnd::Reply(Reply::Broken) => (AttemptFailure::Connect, 502),
             CallEnd::TimedOut => (AttemptFailure::Timeout, 504),
         };
+        let why = match end {
+            CallEnd::Reply(_) => clock.way(Cause::Call { service: upstream, upstream: to }, why),
+            CallEnd::TimedOut => clock.way(Cause::CallTimeout { service: upstream, upstream: to }, why),
+        };
+        call.last_failure = why;
         calling.attempt += 1;
         let unit = self.jitter.at(job.key.bits()).at(u64::from(attempt)).unit();
         let wait = call.retrier.on_failure(&mut calling.retries, clock.now, failure, None, unit);
@@ -332,21 +535,44 @@ impl Services {
         if let Some(asked) = asked.filter(|_| matches!(end, CallEnd::TimedOut)) {
             self.on_caller_left(clock, asked);
         }
-        let Some(wait) = wait else { return self.finish(clock, id.slot, Reply::Answered(answer)) };
+        let Some(wait) = wait else { return self.finish(clock, id.slot, Reply::Answered(answer), why) };
         clock.events.schedule(clock.now + wait, Event::CallRetry { job: id, attempt: next });
         None
     }
 
+    /// Where a job that ends well spent most of its time: in the queue, at work or with its calls.
+    fn took_longest(&self, clock: &mut Clock, slot: u32) -> CauseId {
+        let job = &self.jobs[slot as usize];
+        if clock.now - job.since < clock.noticeable {
+            return CauseId::UNKNOWN;
+        }
+        let worked_until = job.calling.map_or(clock.now, |calling| calling.since);
+        let (waited, worked, called) =
+            (job.started - job.since, worked_until - job.started, clock.now - worked_until);
+        match (job.calling, job.activity) {
+            _ if waited >= worked && waited >= called => {
+                let rest = self.holds_up(clock, job.upstream);
+                // It may have been the last in it.
+                let has_queue = self.all[job.upstream].upstream.queued() > 0;
+                if has_queue { rest } else { clock.way(Cause::UpstreamQueue(job.upstream), rest) }
+            }
+            (Some(calling), _) if called > worked => calling.why,
+            (None, Some(activity)) => self.works(clock, job.upstream, activity),
+            _ => self.works(clock, job.upstream, Activity::Work),
+        }
+    }
+
     /// A service is done with a job: the next in its queue starts, and the caller, if there still is one, hears of it.
-    fn finish(&mut self, clock: &mut Clock, slot: u32, reply: Reply) -> ForGateway {
+    fn finish(&mut self, clock: &mut Clock, slot: u32, reply: Reply, why: CauseId) -> ForGateway {
+        self.turn(slot, None);
         let Job { upstream, caller, .. } = self.jobs.remove(slot as usize);
         if let Some((next, work)) = self.all[upstream].upstream.on_completed(clock.now) {
             self.start(clock, next, work);
         }
         self.record_load(clock, upstream);
         match caller? {
-            Caller::Gateway(ticket) => Some((ticket, reply)),
-            Caller::Service { job, attempt } => self.on_reply(clock, job, attempt, reply),
+            Caller::Gateway(ticket) => Some((ticket, reply, why)),
+            Caller::Service { job, attempt } => self.on_reply(clock, job, attempt, reply, why),
         }
     }
 

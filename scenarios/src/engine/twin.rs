@@ -53,11 +53,9 @@ fn compare(
         struck.iter().any(|upstream| reached[*upstream])
     });
     let depends: Vec<bool> = depends.collect();
-    let first_fault = world.faults.iter().map(|fault| fault.fault.from()).min().unwrap_or_default();
-    let last_fault_end = world.faults.iter().map(|fault| fault.fault.to()).max().unwrap_or_default();
     let mut harm = HarmRecorder::new(HarmLayout {
-        first_fault,
-        last_fault_end,
+        first_fault: timeline.incident.map_or(Duration::ZERO, |incident| incident.from),
+        last_fault_end: timeline.incident.map_or(Duration::ZERO, |incident| incident.to),
         duration: timeline.duration,
         depends,
         populations: world.populations.len(),

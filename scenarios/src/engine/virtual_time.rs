@@ -10,7 +10,9 @@ use gateway::{
     AttemptFailure, Checks, Decision, End, Forward, Pass, Pipeline, Rejection, Request, Retrier, RetryState,
     RouteId, Scope, Settlement, Timestamp, UpstreamId, Verdict,
 };
-use reports::{BreakerChange, Finished, Layout, Outcome, Recorder, Recording, StationId};
+use reports::{
+    BreakerChange, BreakerId, Cause, CauseId, Finished, Layout, Outcome, Recorder, Recording, StationId,
+};
 use simulator::{Arrivals, Load, Population, PopulationStreams};
 use slab::Slab;
 
@@ -18,7 +20,7 @@ use super::clock::Clock;
 use super::directory::{Caller as Client, Directory};
 use super::event_queue::{EventQueue, LaneId};
 use super::layout::layout;
-use super::services::{Caller, JobId, Reply, Services};
+use super::services::{AtOnce, Caller, ForGateway, JobId, Reply, Services};
 use crate::{Timeline, Variant, World};
 
 /// For how long a run goes on after the last arrival, at most.
@@ -57,6 +59,10 @@ struct Run<'w> {
     /// By route.
     upstream_of: Vec<usize>,
     services: Services,
+    /// By route: workers of the gateway that requests on it hold.
+    held: Vec<u32>,
+    /// By upstream: why the last attempt of the gateway failed.
+    last_failure: Vec<CauseId>,
     has_breakers: bool,
     requests: Slab<Logical>,
     issued: u32,
@@ -90,6 +96,12 @@ struct Logical {
     retries: RetryState,
     reached_upstream: bool,
     stage: Stage,
+    /// When the present attempt was made.
+    since: Timestamp,
+    /// Why the attempt before it failed.
+    failure: CauseId,
+    /// Why the present attempt had to wait for a worker of the gateway, if it did for long.
+    waited: CauseId,
 }
 
 /// Where the present attempt of a request is.
@@ -105,6 +117,8 @@ enum Stage {
     /// Holds a worker of the gateway.
     Forwarded {
         pass: Pass,
+        /// When it got the worker.
+        from: Timestamp,
         /// When the gateway's present attempt was sent to the upstream.
         since: Timestamp,
         /// Number of that attempt, from 0.
@@ -147,7 +161,7 @@ pub(super) enum Event {
     /// An upstream's work is done.
     Completed(JobId),
     /// An upstream answered without any work.
-    Replied { caller: Caller, reply: Reply },
+    Replied { caller: Caller, upstream: u32, reply: Reply, by: AtOnce },
     /// A service has waited for another for too long.
     CallTimeout { job: JobId, attempt: u32 },
     /// A service tries again.
@@ -162,6 +176,7 @@ impl<'w> Run<'w> {
             starts: timeline.starts,
             events: EventQueue::new(),
             recorder: Recorder::new(layout),
+            noticeable: timeline.slo_latency / 3,
         };
         let clients = populations.iter().map(|population| {
             let streams = PopulationStreams::new(seed, &population.name);
@@ -184,6 +199,8 @@ impl<'w> Run<'w> {
             upstream_of: gateway.routes.iter().map(|route| route.upstream.0 as usize).collect(),
             route_timeouts: gateway.routes.iter().map(|_| clock.events.lane()).collect(),
             services: Services::new(&variant.world, &mut clock, seed),
+            held: vec![0; gateway.routes.iter().count()],
+            last_failure: vec![CauseId::UNKNOWN; variant.world.upstreams.len()],
             has_breakers: gateway.upstreams.iter().any(|policy| policy.breaker.is_some())
                 || variant
                     .world
@@ -220,7 +237,8 @@ impl<'w> Run<'w> {
         }
         self.clock.now = last;
         for (_, request) in std::mem::take(&mut self.requests) {
-            self.record_finished(&request, Outcome::Unfinished);
+            let why = self.holds(&request);
+            self.record_finished(&request, Outcome::Unfinished, why);
         }
     }
 
@@ -237,28 +255,41 @@ impl<'w> Run<'w> {
                 let index = u64::from(user.number) << 32 | u64::from(user.sent);
                 self.send(population as usize, index, Some(User { sent: user.sent + 1, ..user }));
             }
-            Event::Retry(ticket) => self.attempt(ticket.slot),
+            Event::Retry(ticket) => {
+                self.requests[ticket.slot as usize].since = self.clock.now;
+                self.attempt(ticket.slot);
+            }
             Event::GatewayRetry(ticket) => self.gateway_retry(ticket),
             Event::ClientTimeout(ticket) => {
+                let why = self.timed_out(ticket, Cause::ClientTimeout);
                 self.abandon(ticket, End::ClientLeft);
-                self.conclude(ticket, Outcome::GaveUp, Some(AttemptFailure::Timeout), None);
+                self.conclude(ticket, Outcome::GaveUp, Some(AttemptFailure::Timeout), None, why);
             }
             Event::QueueTimeout(ticket) => {
+                let why = self.timed_out(ticket, Cause::QueueTimeout);
                 self.abandon(ticket, End::ClientLeft);
                 self.clock.recorder.on_queue_timeout();
-                self.reject(ticket, Rejection::QueueTimeout);
+                self.reject(ticket, Rejection::QueueTimeout, why);
             }
             Event::RouteTimeout(ticket) => {
+                let why = self.timed_out(ticket, Cause::RouteTimeout);
+                let route = self.requests[ticket.slot as usize].route;
+                self.last_failure[self.upstream_of[route.0 as usize]] = why;
                 self.abandon(ticket, End::Settled(Settlement::TimedOut));
-                self.conclude(ticket, Outcome::TimedOut, Some(AttemptFailure::Status(504)), None);
+                self.conclude(ticket, Outcome::TimedOut, Some(AttemptFailure::Status(504)), None, why);
             }
             Event::Completed(job) => {
                 let answer = self.services.on_completed(&mut self.clock, job);
                 self.hear(answer);
             }
-            Event::Replied { caller: Caller::Gateway(ticket), reply } => self.hear(Some((ticket, reply))),
-            Event::Replied { caller: Caller::Service { job, attempt }, reply } => {
-                let answer = self.services.on_reply(&mut self.clock, job, attempt, reply);
+            Event::Replied { caller, upstream, reply, by } => {
+                let why = self.services.at_once(&mut self.clock, upstream as usize, by);
+                let answer = match caller {
+                    Caller::Gateway(ticket) => Some((ticket, reply, why)),
+                    Caller::Service { job, attempt } => {
+                        self.services.on_reply(&mut self.clock, job, attempt, reply, why)
+                    }
+                };
                 self.hear(answer);
             }
             Event::CallTimeout { job, attempt } => {
@@ -312,6 +343,9 @@ impl<'w> Run<'w> {
             retries: RetryState::default(),
             reached_upstream: false,
             stage: Stage::Resting,
+            since: self.clock.now,
+            failure: CauseId::UNKNOWN,
+            waited: CauseId::UNKNOWN,
         });
         self.attempt(ticket.slot);
     }
@@ -330,7 +364,10 @@ impl<'w> Run<'w> {
         let (checks, decision) = self.gateway.on_request(now, ticket, &request);
         self.record_checks(population, &client, route, &checks, &decision);
         let deadline = match decision {
-            Decision::Reject(rejection) => return self.reject(ticket, rejection),
+            Decision::Reject(rejection) => {
+                let why = self.rejected(rejection, route);
+                return self.reject(ticket, rejection, why);
+            }
             Decision::Queue { deadline } => deadline,
             Decision::Forward(_) => None,
         };
@@ -352,29 +389,34 @@ impl<'w> Run<'w> {
     fn forward(&mut self, ticket: Ticket, forward: Forward) {
         let Forward { route, upstream: UpstreamId(upstream), deadline, pass } = forward;
         let now = self.clock.now;
-        let request = &mut self.requests[ticket.slot as usize];
-        if let Stage::Waiting { since } = request.stage {
-            self.clock.recorder.on_wait(StationId::Gateway, now - since);
+        if let Stage::Waiting { since } = self.requests[ticket.slot as usize].stage {
+            let waited = now - since;
+            self.clock.recorder.on_wait(StationId::Gateway, waited);
+            if waited >= self.clock.noticeable {
+                self.requests[ticket.slot as usize].waited = self.pool_is_taken();
+            }
         }
+        self.held[route.0 as usize] += 1;
+        let request = &mut self.requests[ticket.slot as usize];
         if let Some(deadline) = deadline {
             let lane = self.route_timeouts[route.0 as usize];
             self.clock.events.schedule_in(lane, deadline, Event::RouteTimeout(ticket));
         }
         request.reached_upstream = true;
-        self.dispatch(ticket, upstream as usize, pass, 0);
+        self.dispatch(ticket, upstream as usize, pass, now, 0);
     }
 
     /// Makes an attempt of the gateway's.
-    fn dispatch(&mut self, ticket: Ticket, upstream: usize, pass: Pass, attempt: u32) {
+    fn dispatch(&mut self, ticket: Ticket, upstream: usize, pass: Pass, from: Timestamp, attempt: u32) {
         let request = &mut self.requests[ticket.slot as usize];
         let key = self.clients[request.population].streams.attempt(request.index, request.attempt, attempt);
         let job = self.services.dispatch(&mut self.clock, upstream, Caller::Gateway(ticket), key);
-        request.stage = Stage::Forwarded { pass, since: self.clock.now, attempt, job: Some(job) };
+        request.stage = Stage::Forwarded { pass, from, since: self.clock.now, attempt, job: Some(job) };
     }
 
     /// The gateway's wait before its next attempt is over.
     fn gateway_retry(&mut self, ticket: Ticket) {
-        let Some(&Logical { route, stage: Stage::Forwarded { mut pass, attempt, .. }, .. }) =
+        let Some(&Logical { route, stage: Stage::Forwarded { mut pass, from, attempt, .. }, .. }) =
             find(&self.requests, ticket)
         else {
             return;
@@ -382,23 +424,25 @@ impl<'w> Run<'w> {
         match self.gateway.on_retry(self.clock.now, &mut pass) {
             Ok(()) => {
                 let upstream = self.upstream_of[route.0 as usize];
-                self.dispatch(ticket, upstream, pass, attempt + 1);
+                self.dispatch(ticket, upstream, pass, from, attempt + 1);
             }
             Err(rejection) => {
-                self.free_worker(pass, End::ClientLeft);
-                self.reject(ticket, rejection);
+                let why = self.rejected(rejection, route);
+                self.free_worker(route, pass, End::ClientLeft);
+                self.reject(ticket, rejection, why);
             }
         }
     }
 
     /// The gateway hears of an upstream, if somebody still waits for it.
-    fn hear(&mut self, answer: Option<(Ticket, Reply)>) {
-        let Some((ticket, reply)) = answer else { return };
+    fn hear(&mut self, answer: ForGateway) {
+        let Some((ticket, reply, why)) = answer else { return };
         let Some(&request) = find(&self.requests, ticket) else { return };
-        let Stage::Forwarded { mut pass, since, attempt, .. } = request.stage else { return };
+        let Stage::Forwarded { mut pass, from, since, attempt, .. } = request.stage else { return };
+        let now = self.clock.now;
         let (settlement, outcome, failure) = match reply {
             Reply::Answered(status) => {
-                let settlement = Settlement::Answered { status, took: self.clock.now - since };
+                let settlement = Settlement::Answered { status, took: now - since };
                 let failure = (status >= 400).then_some(AttemptFailure::Status(status));
                 let outcome = if failure.is_some() { Outcome::UpstreamError } else { Outcome::Served };
                 (settlement, outcome, failure)
@@ -408,25 +452,86 @@ impl<'w> Run<'w> {
             }
         };
         if let Some(failure) = failure {
+            self.last_failure[self.upstream_of[request.route.0 as usize]] = why;
             let jitter = self.clients[request.population].streams.jitter;
             let unit = jitter.at(request.index).at(u64::from(request.attempt)).at(u64::from(attempt)).unit();
-            let now = self.clock.now;
             // What broke in the connection is so for the gateway; its client sees a 502.
             let seen = if reply == Reply::Broken { AttemptFailure::Connect } else { failure };
             if let Some(wait) = self.gateway.on_attempt_failed(now, &mut pass, seen, settlement, unit) {
-                let stage = Stage::Forwarded { pass, since, attempt, job: None };
+                let stage = Stage::Forwarded { pass, from, since, attempt, job: None };
                 self.requests[ticket.slot as usize].stage = stage;
                 self.clock.events.schedule(now + wait, Event::GatewayRetry(ticket));
                 return;
             }
         }
-        self.free_worker(pass, End::Settled(settlement));
-        self.conclude(ticket, outcome, failure, None);
+        let why = if failure.is_some() { why } else { self.took_longest(&request, from, why) };
+        self.free_worker(request.route, pass, End::Settled(settlement));
+        self.conclude(ticket, outcome, failure, None, why);
+    }
+
+    /// Where a request that is served now spent most of its time; `why` its upstream took as long as it did.
+    fn took_longest(&mut self, request: &Logical, from: Timestamp, why: CauseId) -> CauseId {
+        let before = request.since - request.intended;
+        let (waited, served) = (from - request.since, self.clock.now - from);
+        if before >= waited && before >= served && request.attempt > 0 {
+            self.clock.way(Cause::EarlierAttempts, request.failure)
+        } else if waited >= served {
+            request.waited
+        } else {
+            why
+        }
+    }
+
+    /// Why an attempt that runs into a timeout got no further.
+    fn timed_out(&mut self, ticket: Ticket, timeout: Cause) -> CauseId {
+        let request = self.requests[ticket.slot as usize];
+        let rest = self.holds(&request);
+        self.clock.way(timeout, rest)
+    }
+
+    /// What holds up a request.
+    fn holds(&mut self, request: &Logical) -> CauseId {
+        match request.stage {
+            Stage::Waiting { .. } => self.pool_is_taken(),
+            Stage::Forwarded { job: Some(job), .. } => self.services.holds(&mut self.clock, job),
+            Stage::Forwarded { job: None, .. } | Stage::Resting => {
+                self.clock.way(Cause::Backoff, CauseId::UNKNOWN)
+            }
+        }
+    }
+
+    /// The route that holds most of the gateway's workers, and what holds it up.
+    fn pool_is_taken(&mut self) -> CauseId {
+        let most = (0..self.held.len()).rev().max_by_key(|route| self.held[*route]).unwrap_or(0);
+        let rest = self.services.holds_up(&mut self.clock, self.upstream_of[most]);
+        self.clock.way(Cause::GatewayPool { behind: most }, rest)
+    }
+
+    /// Why the gateway answers by itself.
+    fn rejected(&mut self, rejection: Rejection, route: RouteId) -> CauseId {
+        let upstream = self.upstream_of[route.0 as usize];
+        let (cause, rest) = match rejection {
+            Rejection::RateLimited { scope, .. } => {
+                let limit = self.limits.iter().find(|(limited, _)| *limited == scope);
+                (Cause::RateLimit(limit.map_or(0, |(_, place)| *place)), CauseId::UNKNOWN)
+            }
+            Rejection::NoRoute => (Cause::NoRoute, CauseId::UNKNOWN),
+            Rejection::ShortCircuited { .. } => {
+                (Cause::Breaker(BreakerId { service: None, upstream }), self.last_failure[upstream])
+            }
+            Rejection::BulkheadFull => {
+                (Cause::Bulkhead(upstream), self.services.holds_up(&mut self.clock, upstream))
+            }
+            Rejection::QueueFull => return self.pool_is_taken(),
+            Rejection::QueueTimeout => (Cause::QueueTimeout, self.pool_is_taken()),
+        };
+        self.clock.way(cause, rest)
     }
 
     /// An attempt leaves the gateway without an answer of an upstream.
     fn abandon(&mut self, ticket: Ticket, end: End) {
-        match self.requests[ticket.slot as usize].stage {
+        let Logical { route, stage, .. } = self.requests[ticket.slot as usize];
+        match stage {
             Stage::Resting => {}
             Stage::Waiting { .. } => {
                 self.gateway.on_left_queue(ticket);
@@ -436,13 +541,15 @@ impl<'w> Run<'w> {
                 if let Some(job) = job {
                     self.services.on_caller_left(&mut self.clock, job);
                 }
-                self.free_worker(pass, end);
+                self.free_worker(route, pass, end);
             }
         }
     }
 
     /// A worker of the gateway is free; the next in the queue takes it.
-    fn free_worker(&mut self, pass: Pass, end: End) {
+    fn free_worker(&mut self, route: RouteId, pass: Pass, end: End) {
+        let held = &mut self.held[route.0 as usize];
+        *held = held.saturating_sub(1);
         if let Some((next, forward)) = self.gateway.on_finished(self.clock.now, pass, end) {
             self.forward(next, forward);
         }
@@ -450,12 +557,12 @@ impl<'w> Run<'w> {
     }
 
     /// The gateway answers an attempt by itself.
-    fn reject(&mut self, ticket: Ticket, rejection: Rejection) {
+    fn reject(&mut self, ticket: Ticket, rejection: Rejection, why: CauseId) {
         if matches!(rejection, Rejection::QueueFull) {
             self.clock.recorder.on_rejected(StationId::Gateway);
         }
         let failure = Some(AttemptFailure::Status(rejection.status()));
-        self.conclude(ticket, outcome_of(rejection), failure, rejection.retry_after());
+        self.conclude(ticket, outcome_of(rejection), failure, rejection.retry_after(), why);
     }
 
     /// An attempt ended for its client, which tries again or leaves it at that; then a user goes back to thinking.
@@ -465,6 +572,7 @@ impl<'w> Run<'w> {
         outcome: Outcome,
         failure: Option<AttemptFailure>,
         retry_after: Option<Duration>,
+        why: CauseId,
     ) {
         let now = self.clock.now;
         let request = &mut self.requests[ticket.slot as usize];
@@ -475,6 +583,7 @@ impl<'w> Run<'w> {
             if let Some(wait) = wait {
                 request.attempt += 1;
                 request.stage = Stage::Resting;
+                (request.failure, request.waited) = (why, CauseId::UNKNOWN);
                 let ticket = self.next_ticket(ticket.slot);
                 self.requests[ticket.slot as usize].ticket = ticket;
                 self.clock.events.schedule(now + wait, Event::Retry(ticket));
@@ -482,13 +591,13 @@ impl<'w> Run<'w> {
             }
         }
         let request = self.requests.remove(ticket.slot as usize);
-        self.record_finished(&request, outcome);
+        self.record_finished(&request, outcome, why);
         if let Some(user) = request.user {
             self.think(request.population, user);
         }
     }
 
-    fn record_finished(&mut self, request: &Logical, outcome: Outcome) {
+    fn record_finished(&mut self, request: &Logical, outcome: Outcome, cause: CauseId) {
         let at = self.clock.since_start();
         self.clock.recorder.on_finished(Finished {
             population: request.population,
@@ -498,6 +607,7 @@ impl<'w> Run<'w> {
             outcome,
             reached_upstream: request.reached_upstream,
             index: request.user.is_none().then_some(request.index),
+            cause,
         });
     }
 

@@ -41,7 +41,8 @@ pub(crate) use self::reader::nearest;
 use self::reader::{Fields, Positive};
 pub use self::schema::json_schema;
 use self::tree::{Node, Span, Table, Value};
-use crate::{Scenario, Timeline, Variant, World};
+
+use crate::{Incident, Scenario, Timeline, Variant, World};
 
 /// Larger files are refused unread: no scenario that anybody wrote comes near it.
 pub const LARGEST_FILE: u64 = 4 << 20;
@@ -156,10 +157,12 @@ fn read_scenario(text: &str, file: &Table, context: &Context<'_>) -> Option<Scen
     let lines = expect_lines(text, &mut top, context);
     let patches = read_patches(file, &mut top, context);
     let variants = read_variants(text, file, duration, &patches?, &lines, context);
+    let incident =
+        variants.as_ref().and_then(|variants| Incident::over(variants.iter().map(|variant| &variant.world)));
     Some(Scenario {
         name: name?.to_string(),
         story: story.as_deref().unwrap_or_default().trim().to_owned(),
-        timeline: Timeline { starts, duration: duration?, slo_latency: slo_latency? },
+        timeline: Timeline { starts, duration: duration?, slo_latency: slo_latency?, incident },
         seed,
         variants: variants?,
         expectations: lines.into_iter().map(|line| line.text.to_string()).collect(),

@@ -63,6 +63,11 @@ fn read_on(retry: &mut Fields<'_>) -> RetryOn {
         );
         return on;
     };
+    if items.is_empty() {
+        let problem =
+            Problem::warning(entry.node.span.clone(), format!("`{path}`: nothing is ever tried again"));
+        context.push(problem.help(format!("any of {}", list(&CLASSES))));
+    }
     for item in &**items {
         let Some(class) = read::<Rc<str>>(item, &path, context) else { continue };
         match &*class {
@@ -283,6 +288,7 @@ mod tests {
                 "`P.budget` allows no retry at all",
                 "{ ratio = '0%' }",
             ),
+            ("retries = 1, on = []", "`P.on`: nothing is ever tried again", "[]"),
             ("retries = 1, non_idempotent = true", "`P` has no field `non_idempotent`", "non_idempotent"),
         ] {
             let problem = first_problem(&format!("{path} = {{ {fields} }}"));

@@ -65,14 +65,17 @@ fn each_touched_path(
 ) -> ControlFlow<()> {
     let mut touched = BTreeSet::new();
     for table in patches.iter().flat_map(|patch| patch.entries()).filter(|table| &*table.key != "gateway") {
-        for entry in table.node.as_table().iter().flat_map(|table| table.entries()) {
-            touched.insert((table.key.clone(), entry.key.clone()));
+        match table.node.as_table() {
+            Some(entries) => touched
+                .extend(entries.entries().iter().map(|entry| vec![table.key.clone(), entry.key.clone()])),
+            // Such as `faults`, which is replaced whole.
+            None => _ = touched.insert(vec![table.key.clone()]),
         }
     }
     let mut seen = BTreeSet::new();
     for tree in trees {
-        for (table, entry) in &touched {
-            let mut path = vec![table.clone(), entry.clone()];
+        for path in &touched {
+            let mut path = path.clone();
             if let Some(node) = find(tree, &path) {
                 each_path(&mut path, node, &mut |path| {
                     if seen.insert(path.to_vec()) { found(path) } else { ControlFlow::Continue(()) }

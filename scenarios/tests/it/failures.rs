@@ -261,3 +261,45 @@ fn a_fault_shifts_nobodys_draws() {
     assert!(harm.direct.hurt > 0);
     scenario(&with(fault));
 }
+
+#[test]
+fn variants_that_fail_at_other_times_are_measured_over_the_same_time() {
+    let result = run(r#"
+        name = "Sooner or later"
+        starts = 2026-06-02T09:00:00Z
+        duration = "3m"
+        slo.latency = "1s"
+        upstreams.a.latency = { constant = "1ms" }
+        routes."/a".upstream = "a"
+        clients.all = { send = "/a", rate = "10/s" }
+        faults = [{ at = "10s", for = "10s", upstreams = ["a"], error = { status = 503 } }]
+        [variants.sooner]
+        [variants.later]
+        faults = [{ at = "60s", for = "20s", upstreams = ["a"], error = { status = 503 } }]
+    "#);
+    // From 10 s to a minute after 80 s, the ends with it, of which 10 and 20 s fail.
+    for (variant, hurt) in result.variants.iter().zip([100, 200]) {
+        let harm = variant.runs[0].harm.as_ref().unwrap();
+        assert_eq!((harm.first_fault_us, harm.last_fault_end_us), (10_000_000, 80_000_000));
+        assert_eq!((harm.direct.hurt, harm.direct.total), (hurt, 1301));
+        // What they fail of is what is compared, and stands in the report.
+        assert!(variant.settings.iter().any(|setting| setting.key == "faults"), "{:?}", variant.settings);
+    }
+}
+
+#[test]
+fn where_nobody_else_can_be_hurt_there_is_nothing_to_contain() {
+    let text = r#"
+        name = "Alone"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1m"
+        slo.latency = "1s"
+        upstreams.a.latency = { constant = "1ms" }
+        routes."/a".upstream = "a"
+        clients.all = { send = "/a", rate = "10/s" }
+        faults = [{ at = "10s", for = "10s", upstreams = ["a"], error = { status = 503 } }]
+        expect.hold = ["containment_time < 1s"]
+    "#;
+    let check = &run(text).expectations[0].checks[0];
+    assert_eq!((check.held, &check.measured), (false, &reports::Value::NotObserved));
+}

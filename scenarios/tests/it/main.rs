@@ -1,5 +1,6 @@
 //! Whole scenarios, from the text of a file to what was measured.
 
+mod causes;
 mod common;
 mod determinism;
 mod failures;
