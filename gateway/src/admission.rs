@@ -181,7 +181,7 @@ mod tests {
         let request = |number: u32| Request {
             peer: Peer::from(IpAddr::from([127, 0, 0, (number % 100) as u8])),
             client: Client::from_key(KeySecret([3; 16]), &(number % 70).to_le_bytes()),
-            route: (number % 11 != 0).then_some(RouteId(number % 3)),
+            route: (!number.is_multiple_of(11)).then_some(RouteId(number % 3)),
             idempotent: true,
         };
 

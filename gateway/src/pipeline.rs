@@ -109,7 +109,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
 
     /// Takes a request out of the queue.
     pub fn on_left_queue(&mut self, ticket: T) {
-        self.dispatcher.on_left_queue(ticket)
+        self.dispatcher.on_left_queue(ticket);
     }
 
     /// The next change of a breaker's condition that nobody has taken note of.
