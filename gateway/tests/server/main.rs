@@ -5,3 +5,4 @@ mod gateway;
 mod upstream;
 
 mod decisions;
+mod messages;
