@@ -1,3 +1,5 @@
+use std::sync::{Mutex, PoisonError};
+
 use crate::{Client, KeyedLimiter, Peer, RateLimit, Rejection, RouteId, Timestamp, Verdict};
 
 /// What a rate limit counts by, in the order in which a request meets them.
@@ -82,49 +84,124 @@ pub struct Request {
     pub idempotent: bool,
 }
 
-/// The limits in front of a gateway and their state.
+/// The limits in front of a gateway and their state, for one caller at a time.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub struct Admission {
     limiters: [Option<KeyedLimiter>; 4],
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &RateLimits) -> Self {
+    /// Limits under which nobody has sent anything yet.
+    pub fn new(limits: &RateLimits) -> Self {
         Self { limiters: Scope::ALL.map(|scope| limits.get(scope).copied().map(KeyedLimiter::new)) }
     }
 
-    /// Asks limit after limit; the first to refuse is the last to be asked, so that later ones lose nothing to
-    /// a request that never reaches them.
-    pub(crate) fn on_request(
-        &mut self,
-        now: Timestamp,
-        request: &Request,
-    ) -> (Checks, Result<RouteId, Rejection>) {
-        let mut checks = Checks::default();
-        let admitted = (|| {
-            self.check(now, Scope::PerIp, request.peer.bucket(), &mut checks)?;
-            self.check(now, Scope::PerKey, request.client.bucket(), &mut checks)?;
-            let route = request.route.ok_or(Rejection::NoRoute)?;
-            self.check(now, Scope::PerRoute, u64::from(route.0), &mut checks)?;
-            self.check(now, Scope::Global, 0, &mut checks)?;
-            Ok(route)
-        })();
-        (checks, admitted)
+    /// Decides over a request: the route that is to serve it, or why not, and what each limit had to say.
+    pub fn on_request(&mut self, now: Timestamp, request: &Request) -> (Checks, Result<RouteId, Rejection>) {
+        judge(request, |scope, bucket| Some(self.limiters[scope as usize].as_mut()?.check(now, bucket)))
+    }
+}
+
+/// The same for any number of threads: each limit's buckets are spread over [`SHARDS`] limiters with a lock each.
+///
+/// Two threads that meet in a shard may have read the clock in the other order; the limiter takes the later time for
+/// both.
+#[derive(Debug)]
+pub struct SharedAdmission {
+    limiters: [Option<Box<[Mutex<KeyedLimiter>]>>; 4],
+}
+
+/// Enough that a few dozen threads seldom meet.
+const SHARDS: usize = 64;
+
+impl SharedAdmission {
+    /// Limits under which nobody has sent anything yet.
+    pub fn new(limits: &RateLimits) -> Self {
+        let shards = |limit: &RateLimit| (0..SHARDS).map(|_| Mutex::new(KeyedLimiter::new(*limit))).collect();
+        Self { limiters: Scope::ALL.map(|scope| limits.get(scope).map(shards)) }
     }
 
-    fn check(
-        &mut self,
-        now: Timestamp,
-        scope: Scope,
-        bucket: u64,
-        checks: &mut Checks,
-    ) -> Result<(), Rejection> {
-        let Some(limiter) = &mut self.limiters[scope as usize] else { return Ok(()) };
-        let verdict = limiter.check(now, bucket);
-        checks.0[scope as usize] = Some(verdict);
+    /// As [`Admission::on_request`].
+    pub fn on_request(&self, now: Timestamp, request: &Request) -> (Checks, Result<RouteId, Rejection>) {
+        judge(request, |scope, bucket| {
+            let shards = self.limiters[scope as usize].as_ref()?;
+            // Addresses and routes are numbers in a row, keys are digests: a multiplication spreads them all (Knuth's
+            // multiplicative hashing; the highest bits are the mixed ones).
+            let shard = bucket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SHARDS.ilog2());
+            let mut limiter = shards[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
+            Some(limiter.check(now, bucket))
+        })
+    }
+}
+
+/// Asks limit after limit; the first to refuse is the last to be asked, so that later ones lose nothing to a request
+/// that never reaches them. `check` asks the limit of a scope, if there is one.
+fn judge(
+    request: &Request,
+    mut check: impl FnMut(Scope, u64) -> Option<Verdict>,
+) -> (Checks, Result<RouteId, Rejection>) {
+    let mut checks = Checks::default();
+    let mut ask = |scope, bucket| {
+        let verdict = check(scope, bucket);
+        checks.0[scope as usize] = verdict;
         match verdict {
-            Verdict::Admitted { .. } => Ok(()),
-            Verdict::Rejected { retry_after } => Err(Rejection::RateLimited { scope, retry_after }),
+            Some(Verdict::Rejected { retry_after }) => Err(Rejection::RateLimited { scope, retry_after }),
+            Some(Verdict::Admitted { .. }) | None => Ok(()),
         }
+    };
+    let admitted = (|| {
+        ask(Scope::PerIp, request.peer.bucket())?;
+        ask(Scope::PerKey, request.client.bucket())?;
+        let route = request.route.ok_or(Rejection::NoRoute)?;
+        ask(Scope::PerRoute, u64::from(route.0))?;
+        ask(Scope::Global, 0)?;
+        Ok(route)
+    })();
+    (checks, admitted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{Algorithm, KeySecret};
+
+    #[test]
+    fn shards_and_threads_change_no_verdict() {
+        let limit = |limit| RateLimit::new(Algorithm::FixedWindow, limit, Duration::from_secs(60)).ok();
+        let limits = RateLimits {
+            per_ip: limit(50),
+            per_key: limit(40),
+            per_route: limit(3_000),
+            global: limit(2_500),
+        };
+        let now = Timestamp::from_nanos(1_780_390_800_000_000_000);
+        let request = |number: u32| Request {
+            peer: Peer::from(IpAddr::from([127, 0, 0, (number % 100) as u8])),
+            client: Client::from_key(KeySecret([3; 16]), &(number % 70).to_le_bytes()),
+            route: (!number.is_multiple_of(11)).then_some(RouteId(number % 3)),
+            idempotent: true,
+        };
+
+        let (mut alone, shared) = (Admission::new(&limits), SharedAdmission::new(&limits));
+        for number in 0..8_000 {
+            let request = request(number);
+            assert_eq!(alone.on_request(now, &request), shared.on_request(now, &request), "request {number}");
+        }
+
+        let shared = SharedAdmission::new(&RateLimits { global: limit(2_500), ..RateLimits::default() });
+        let admitted = |from: u32| {
+            (from..from + 2_000).filter(|n| {
+                let request = Request { route: Some(RouteId(0)), ..request(*n) };
+                shared.on_request(now, &request).1.is_ok()
+            })
+        };
+        let admitted: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..4).map(|n| scope.spawn(move || admitted(n * 2_000).count())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        });
+        assert_eq!(admitted, 2_500);
     }
 }

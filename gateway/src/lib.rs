@@ -9,6 +9,7 @@
 
 mod admission;
 mod breaker;
+mod dispatcher;
 mod identity;
 mod pipeline;
 mod pool;
@@ -20,13 +21,14 @@ mod route;
 pub mod server;
 mod timestamp;
 
-pub use admission::{Checks, RateLimits, Request, Scope};
+pub use admission::{Admission, Checks, RateLimits, Request, Scope, SharedAdmission};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, HalfOpen, Permit, Settlement,
     ShortCircuit, Transition,
 };
+pub use dispatcher::{Decision, Dispatcher, End, Forward, Pass};
 pub use identity::{Client, KeySecret, Peer};
-pub use pipeline::{Decision, End, Forward, GatewayConfig, Pass, Pipeline, UpstreamPolicy};
+pub use pipeline::{GatewayConfig, Pipeline, UpstreamPolicy};
 pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
 pub use rejection::Rejection;

@@ -1,5 +1,120 @@
-//! The rules on real sockets and in real time.
+//! The rules on real sockets and in real time: a reverse proxy for HTTP/1.1 and HTTP/2 (with prior knowledge) in front of
+//! HTTP/1.1 upstreams.
+//!
+//! Each thread has a runtime, a listener and upstream connections of its own, and a request stays where it came in. What
+//! threads share is the gateway: limits in shards, and the pool, the breakers and the queue behind one lock that is never
+//! held while anything is waited for. No rule stands here; the server asks
+//! [`SharedAdmission`](crate::SharedAdmission) and [`Dispatcher`](crate::Dispatcher) and carries out what they say.
+//!
+//! A message is read and written anew between its two connections, never copied through, so that exactly one framing
+//! reaches the upstream. Bodies are streamed both ways; a body that cannot be completed cuts its connection.
 
+mod body;
+mod client_io;
 mod clock;
+mod config;
+mod connection;
+mod connection_state;
+mod course;
+mod fields;
+mod observer;
+mod problem;
+mod proxy;
+mod thread;
+mod upstream;
 
-pub use clock::ScenarioClock;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+
+pub use self::clock::ScenarioClock;
+pub use self::config::{HttpLimits, ServerConfig, StartError};
+use self::course::Rules;
+pub use self::observer::{Ended, Fate, Mark, Observer, Seen};
+use self::thread::{Settings, Thread, listen};
+
+/// A gateway that serves. Dropped, it closes at once; [`Server::shutdown`] lets it finish.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    stop: watch::Sender<Option<Duration>>,
+    threads: Vec<JoinHandle<u32>>,
+}
+
+/// How a shutdown went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShutdownReport {
+    /// Requests that were not finished within the grace given.
+    pub requests_cut: u32,
+}
+
+impl Server {
+    /// Starts serving; when this returns, connections are taken in.
+    ///
+    /// # Errors
+    ///
+    /// If the address cannot be listened on, an upstream has no address, or a thread cannot be made.
+    pub fn start(
+        config: ServerConfig,
+        clock: ScenarioClock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, StartError> {
+        let settings = Arc::new(Settings::new(&config));
+        let ServerConfig { listen: asked, gateway, upstreams, http, threads, seed, .. } = config;
+        let homeless = gateway.routes.iter().find(|route| route.upstream.0 as usize >= upstreams.len());
+        if let Some(route) = homeless {
+            return Err(StartError::NoAddress { upstream: route.upstream.0 });
+        }
+        let rules = Arc::new(Rules::new(gateway, clock, observer, seed));
+        let threads = threads.max(1);
+        let failed = |source| StartError::Listen { address: asked, source };
+        let mut listeners = vec![listen(asked, threads > 1).map_err(failed)?];
+        let address = listeners[0].local_addr().map_err(failed)?;
+        for _ in 1..threads {
+            listeners.push(listen(address, true).map_err(failed)?);
+        }
+
+        let permits = Arc::new(Semaphore::new(http.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let (stop, stopped) = watch::channel(None);
+        let mut server = Self { address, stop, threads: Vec::with_capacity(threads) };
+        for (number, listener) in listeners.into_iter().enumerate() {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(StartError::Thread)?;
+            let thread = Thread::new(Arc::clone(&rules), Arc::clone(&settings), upstreams.clone());
+            let (permits, stopped) = (Arc::clone(&permits), stopped.clone());
+            let serve = move || thread.run(&runtime, listener, permits, stopped);
+            let name = format!("gateway-{number}");
+            let joined = std::thread::Builder::new().name(name).spawn(serve).map_err(StartError::Thread)?;
+            server.threads.push(joined);
+        }
+        Ok(server)
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops taking in connections, answers the requests that are under way, closes, and waits for all of that: for
+    /// `grace` (of real time) at most, after which what is left is cut.
+    pub fn shutdown(mut self, grace: Duration) -> ShutdownReport {
+        self.stop(grace)
+    }
+
+    fn stop(&mut self, grace: Duration) -> ShutdownReport {
+        self.stop.send_replace(Some(grace));
+        let cut = self.threads.drain(..).map(|thread| thread.join().unwrap_or_default());
+        ShutdownReport { requests_cut: cut.sum() }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}

@@ -1,0 +1,268 @@
+use std::hash::Hash;
+use std::time::Duration;
+
+use crate::{
+    AttemptFailure, Breaker, GatewayConfig, GatewayRetry, Permit, Place, Pool, Rejection, Retrier,
+    RetryState, Route, RouteId, Routes, Settlement, ShortCircuit, Timestamp, Transition, UpstreamId,
+    UpstreamPolicy,
+};
+
+/// The path of a request behind the limits: breaker, bulkhead, worker, upstream.
+///
+/// All of it is one per gateway, however many threads serve: a pool per thread would be as many pools.
+///
+/// The calling contract, for a ticket unique among the requests present:
+///
+/// - [`Dispatcher::on_admitted`] decides. A [`Decision::Forward`] holds a worker and makes an attempt, until
+///   [`Dispatcher::on_finished`]: when the answer is whole or the attempt failed otherwise, when the deadline passes (the
+///   client is answered 504) or when the client leaves, whichever comes first.
+/// - Before that, a failed attempt may be made again: [`Dispatcher::on_attempt_failed`] says whether and when, and
+///   [`Dispatcher::on_retry`] begins the next one. The worker and the place in the bulkhead stay held all the while.
+/// - A [`Decision::Queue`] waits until an `on_finished` starts it, or until [`Dispatcher::on_left_queue`]: when its
+///   deadline passes (the client is answered by [`Rejection::QueueTimeout`]) or when the client leaves.
+#[derive(Debug)]
+pub struct Dispatcher<T> {
+    pool: Pool<T, Pass>,
+    timeout: Option<Duration>,
+    routes: Routes,
+    /// By route.
+    retries: Vec<Option<RouteRetry>>,
+    upstreams: Vec<UpstreamGuard>,
+}
+
+/// The state of a [`GatewayRetry`].
+#[derive(Debug)]
+struct RouteRetry {
+    retrier: Retrier,
+    non_idempotent: bool,
+}
+
+/// The state of an [`UpstreamPolicy`].
+#[derive(Debug)]
+struct UpstreamGuard {
+    policy: UpstreamPolicy,
+    /// Requests that hold or wait for a worker.
+    in_flight: u32,
+    breaker: Option<Breaker>,
+}
+
+/// What a request was given on its way: handed back when it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pass {
+    route: RouteId,
+    upstream: UpstreamId,
+    permit: Option<Permit>,
+    idempotent: bool,
+    retries: RetryState,
+    deadline: Option<Timestamp>,
+}
+
+/// What becomes of a request on arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It has a worker: send it to the upstream.
+    Forward(Forward),
+    /// It waits for a worker.
+    Queue {
+        /// When it must be taken out if it has not started.
+        deadline: Option<Timestamp>,
+    },
+    /// It is answered by the gateway.
+    Reject(Rejection),
+}
+
+/// Where a request that holds a worker goes, and until when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// The route that serves it.
+    pub route: RouteId,
+    /// Who is to answer.
+    pub upstream: UpstreamId,
+    /// When the client is answered 504 instead; `None` for never.
+    pub deadline: Option<Timestamp>,
+    /// To be handed back to [`Dispatcher::on_finished`].
+    pub pass: Pass,
+}
+
+/// How a request that held a worker ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Its attempt was answered, ran into the deadline, or lost its connection.
+    Settled(Settlement),
+    /// The client left before that.
+    ClientLeft,
+}
+
+impl<T: Copy + Eq + Hash> Dispatcher<T> {
+    /// Idle, with closed breakers.
+    pub fn new(config: GatewayConfig) -> Self {
+        let upstreams = config.routes.iter().map(|route| route.upstream.0 as usize + 1).max().unwrap_or(0);
+        let guard = |upstream| {
+            let policy: UpstreamPolicy = config.upstreams.get(upstream).copied().unwrap_or_default();
+            UpstreamGuard { policy, in_flight: 0, breaker: policy.breaker.map(Breaker::new) }
+        };
+        let retry = |route: &Route| {
+            let GatewayRetry { policy, non_idempotent } = route.retry.or(config.retry)?;
+            Some(RouteRetry { retrier: Retrier::new(policy), non_idempotent })
+        };
+        Self {
+            retries: config.routes.iter().map(retry).collect(),
+            pool: Pool::new(config.pool),
+            timeout: config.timeout,
+            upstreams: (0..upstreams).map(guard).collect(),
+            routes: config.routes,
+        }
+    }
+
+    /// Decides over a request that the limits let through to a route.
+    pub fn on_admitted(&mut self, now: Timestamp, ticket: T, route: RouteId, idempotent: bool) -> Decision {
+        self.enter(now, ticket, route, idempotent).unwrap_or_else(Decision::Reject)
+    }
+
+    /// A request that held a worker ended; the longest waiting takes the worker over, if any waits.
+    ///
+    /// # Panics
+    ///
+    /// If no request holds a worker.
+    pub fn on_finished(&mut self, now: Timestamp, pass: Pass, end: End) -> Option<(T, Forward)> {
+        self.settle(now, pass, end);
+        let guard = &mut self.upstreams[pass.upstream.0 as usize];
+        guard.in_flight = guard.in_flight.saturating_sub(1);
+        let (ticket, pass) = self.pool.on_release()?;
+        Some((ticket, self.forward(now, pass)))
+    }
+
+    /// An attempt failed. The wait before the next one, or `None` to answer the client with this failure: then
+    /// [`Dispatcher::on_finished`] is due. A wait that would outlast the deadline is not begun.
+    ///
+    /// `unit` is a uniform draw from [0, 1) of this attempt's own.
+    pub fn on_attempt_failed(
+        &mut self,
+        now: Timestamp,
+        pass: &mut Pass,
+        failure: AttemptFailure,
+        settlement: Settlement,
+        unit: f64,
+    ) -> Option<Duration> {
+        let retry = self.retries[pass.route.0 as usize].as_mut()?;
+        if !pass.idempotent && !retry.non_idempotent {
+            return None;
+        }
+        let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, None, unit)?;
+        if pass.deadline.is_some_and(|deadline| now + wait >= deadline) {
+            return None;
+        }
+        self.settle(now, *pass, End::Settled(settlement));
+        pass.permit = None;
+        Some(wait)
+    }
+
+    /// The wait is over: the next attempt is sent now, if the breaker lets it through.
+    ///
+    /// # Errors
+    ///
+    /// [`Rejection::ShortCircuited`]; then [`Dispatcher::on_finished`] is due.
+    pub fn on_retry(&mut self, now: Timestamp, pass: &mut Pass) -> Result<(), Rejection> {
+        pass.permit = self.permit(now, pass.upstream)?;
+        if let (Some(breaker), Some(permit)) =
+            (&mut self.upstreams[pass.upstream.0 as usize].breaker, pass.permit)
+        {
+            breaker.on_sent(now, permit);
+        }
+        Ok(())
+    }
+
+    /// Takes a request out of the queue.
+    pub fn on_left_queue(&mut self, ticket: T) {
+        if let Some(pass) = self.pool.on_left_queue(ticket) {
+            self.give_back(pass);
+        }
+    }
+
+    /// The next change of a breaker's condition that nobody has taken note of.
+    pub fn poll_transition(&mut self) -> Option<(UpstreamId, Transition)> {
+        let mut guards = (0..).zip(&mut self.upstreams);
+        guards.find_map(|(upstream, guard)| {
+            Some((UpstreamId(upstream), guard.breaker.as_mut()?.poll_transition()?))
+        })
+    }
+
+    /// Workers in use.
+    pub fn in_flight(&self) -> u32 {
+        self.pool.in_flight()
+    }
+
+    /// Requests that wait for a worker.
+    pub fn queued(&self) -> u32 {
+        self.pool.queued()
+    }
+
+    fn enter(
+        &mut self,
+        now: Timestamp,
+        ticket: T,
+        route: RouteId,
+        idempotent: bool,
+    ) -> Result<Decision, Rejection> {
+        let upstream = self.routes.get(route).upstream;
+        let permit = self.permit(now, upstream)?;
+        let pass =
+            Pass { route, upstream, permit, idempotent, retries: RetryState::default(), deadline: None };
+        let guard = &mut self.upstreams[upstream.0 as usize];
+        let full = guard.policy.max_in_flight.is_some_and(|most| guard.in_flight >= most.get());
+        guard.in_flight += 1;
+        if full {
+            self.give_back(pass);
+            return Err(Rejection::BulkheadFull);
+        }
+        match self.pool.on_arrival(now, ticket, pass) {
+            Place::Worker => Ok(Decision::Forward(self.forward(now, pass))),
+            Place::Queue { deadline } => Ok(Decision::Queue { deadline }),
+            Place::Full => {
+                self.give_back(pass);
+                Err(Rejection::QueueFull)
+            }
+        }
+    }
+
+    /// Asks an upstream's breaker, if it has one.
+    fn permit(&mut self, now: Timestamp, upstream: UpstreamId) -> Result<Option<Permit>, Rejection> {
+        let breaker = self.upstreams[upstream.0 as usize].breaker.as_mut();
+        let permit = breaker.map(|breaker| breaker.on_request(now)).transpose();
+        permit.map_err(|ShortCircuit { retry_after }| Rejection::ShortCircuited { retry_after })
+    }
+
+    /// Tells an upstream's breaker how the attempt that holds a permit ended.
+    fn settle(&mut self, now: Timestamp, pass: Pass, end: End) {
+        let breaker = self.upstreams[pass.upstream.0 as usize].breaker.as_mut();
+        if let (Some(breaker), Some(permit)) = (breaker, pass.permit) {
+            match end {
+                End::Settled(settlement) => breaker.on_settled(now, permit, settlement),
+                End::ClientLeft => breaker.on_released(permit),
+            }
+        }
+    }
+
+    /// A request that never got a worker leaves its place in the bulkhead, and its permit.
+    fn give_back(&mut self, pass: Pass) {
+        let guard = &mut self.upstreams[pass.upstream.0 as usize];
+        guard.in_flight = guard.in_flight.saturating_sub(1);
+        if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
+            breaker.on_released(permit);
+        }
+    }
+
+    fn forward(&mut self, now: Timestamp, mut pass: Pass) -> Forward {
+        if let Some(retry) = &mut self.retries[pass.route.0 as usize] {
+            retry.retrier.on_request(now);
+        }
+        let guard = &mut self.upstreams[pass.upstream.0 as usize];
+        if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
+            breaker.on_sent(now, permit);
+        }
+        let timeout = self.routes.get(pass.route).timeout.or(guard.policy.timeout).or(self.timeout);
+        let deadline = timeout.map(|timeout| now + timeout);
+        pass.deadline = deadline;
+        Forward { route: pass.route, upstream: pass.upstream, deadline, pass }
+    }
+}

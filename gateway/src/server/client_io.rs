@@ -1,0 +1,98 @@
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::connection_state::ConnectionState;
+
+/// What opens a connection of HTTP/2 with prior knowledge (RFC 9113, 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A client's connection, which notes when bytes come and go.
+#[derive(Debug)]
+pub(super) struct ClientIo {
+    stream: TcpStream,
+    state: Arc<ConnectionState>,
+    /// What was read to see which protocol it is, and has yet to be read again.
+    opening: [u8; PREFACE.len()],
+    unread: std::ops::Range<usize>,
+}
+
+impl ClientIo {
+    /// Reads as much as it takes to see whether the client speaks HTTP/2.
+    pub(super) async fn open(mut stream: TcpStream, state: Arc<ConnectionState>) -> io::Result<(Self, bool)> {
+        let mut opening = [0; PREFACE.len()];
+        let mut read = 0;
+        while read < PREFACE.len() && opening[..read] == PREFACE[..read] {
+            match stream.read(&mut opening[read..]).await? {
+                0 => break,
+                more => {
+                    read += more;
+                    state.on_bytes();
+                }
+            }
+        }
+        let http2 = opening == *PREFACE;
+        Ok((Self { stream, state, opening, unread: 0..read }, http2))
+    }
+
+    /// The connection itself, once nobody reads it any more.
+    pub(super) fn into_stream(self) -> TcpStream {
+        self.stream
+    }
+}
+
+impl AsyncRead for ClientIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.unread.is_empty() {
+            let start = self.unread.start;
+            let end = self.unread.end.min(start + buf.remaining());
+            buf.put_slice(&self.opening[start..end]);
+            self.unread.start = end;
+            return Poll::Ready(Ok(()));
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.state.on_bytes();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for ClientIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.state.on_write(polled.is_pending());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.state.on_write(polled.is_pending());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,107 @@
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::HeaderName;
+use thiserror::Error;
+
+use crate::{GatewayConfig, KeySecret};
+
+/// What a [`Server`](super::Server) is told to do.
+#[derive(Clone)]
+pub struct ServerConfig {
+    /// Where to listen; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// The rules.
+    pub gateway: GatewayConfig,
+    /// Where each upstream listens, by its number.
+    pub upstreams: Vec<SocketAddr>,
+    /// The field that carries a client's API key (default `x-api-key`).
+    pub key_header: HeaderName,
+    /// Under which keys are digested (default all zero: fine for a simulation, not for the open internet).
+    pub key_secret: KeySecret,
+    /// What holds for connections and messages, in real time.
+    pub http: HttpLimits,
+    /// Threads, each with a runtime, a listener and upstream connections of its own (default 1; 0 counts as 1).
+    pub threads: usize,
+    /// Of the draws for the jitter of the gateway's own retries (default 0).
+    pub seed: u64,
+}
+
+impl ServerConfig {
+    /// On this address, with these rules and upstreams, and the defaults for the rest.
+    pub fn new(listen: SocketAddr, gateway: GatewayConfig, upstreams: Vec<SocketAddr>) -> Self {
+        Self {
+            listen,
+            gateway,
+            upstreams,
+            key_header: HeaderName::from_static("x-api-key"),
+            key_secret: KeySecret([0; 16]),
+            http: HttpLimits::default(),
+            threads: 1,
+            seed: 0,
+        }
+    }
+}
+
+/// Bounds of connections and messages. Times are real: they are the server's housekeeping and no part of a scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpLimits {
+    /// Request line and header fields together, in bytes (64 KiB; at least 8 KiB); beyond: 431.
+    pub header_bytes: usize,
+    /// Header fields of a request (100); beyond: 431.
+    pub headers: usize,
+    /// Body of a request, in bytes (`None`: any length); beyond: 413.
+    pub body_bytes: Option<u64>,
+    /// From a connection's opening, or the first byte of a later request, until the header is complete (10 s); beyond: 408.
+    pub header_timeout: Duration,
+    /// How long a connection may rest between requests, and how long a peer in the midst of a body may neither send nor
+    /// take a byte (60 s); beyond, the connection is closed.
+    pub idle_timeout: Duration,
+    /// Client connections at once, over all threads (65,536); more wait in the listener's backlog.
+    pub connections: usize,
+    /// Opening a connection to an upstream (5 s); beyond, the attempt has failed.
+    pub connect_timeout: Duration,
+    /// Idle connections kept for each upstream, on each thread (1,024).
+    pub idle_upstream_connections: usize,
+    /// How long such a connection is kept (30 s).
+    pub upstream_idle_timeout: Duration,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 64 * 1024,
+            headers: 100,
+            body_bytes: None,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            connections: 65_536,
+            connect_timeout: Duration::from_secs(5),
+            idle_upstream_connections: 1_024,
+            upstream_idle_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a server did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The address is taken, not of this machine, or not permitted.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Where it should have listened.
+        address: SocketAddr,
+        /// Why it does not.
+        source: io::Error,
+    },
+    /// A route leads to an upstream that has no address.
+    #[error("upstream number {upstream} has no address")]
+    NoAddress {
+        /// Its number.
+        upstream: u32,
+    },
+    /// A thread or its runtime could not be made.
+    #[error("cannot start a thread to serve on")]
+    Thread(#[source] io::Error),
+}

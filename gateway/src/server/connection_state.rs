@@ -1,0 +1,199 @@
+//! What a connection is doing, as far as the housekeeping of its thread has to know.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::upgrade::OnUpgrade;
+use tokio::sync::Notify;
+
+/// Coarse real time of a thread, in milliseconds since its start: a request need not read a clock for its housekeeping.
+#[derive(Debug, Default)]
+pub(super) struct CoarseClock(AtomicU64);
+
+impl CoarseClock {
+    pub(super) fn set(&self, since_start: Duration) {
+        self.0.store(since_start.as_millis() as u64, Relaxed);
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Shared by a connection, its requests and the housekeeping, all on one thread.
+#[derive(Debug)]
+pub(super) struct ConnectionState {
+    clock: Arc<CoarseClock>,
+    /// Requests between header and the end of their answers.
+    active: AtomicU32,
+    /// Whether there was one.
+    used: AtomicBool,
+    /// Whether a part of the next request's header has come.
+    in_header: AtomicBool,
+    /// When it last came to rest, or the header began.
+    since: AtomicU64,
+    /// Since when a request's body keeps us waiting, and an answer its reader; 0 for not at all.
+    awaiting_body: AtomicU64,
+    awaiting_reader: AtomicU64,
+    order: AtomicU8,
+    http2: AtomicBool,
+    /// An answer broke off: the connection must not end as if it had been whole.
+    failed: AtomicBool,
+    /// What the connection becomes after an answer of 101.
+    tunnel: Mutex<Option<OnUpgrade>>,
+    pub(super) wake: Notify,
+}
+
+/// What the connection's task is to do when woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Order {
+    None,
+    /// Answer what is under way, and close.
+    Finish,
+    /// Close now: it has rested long enough.
+    Close,
+    /// Answer 408 and close.
+    HeaderTimeout,
+    /// Close although an answer is under way, so that it is seen to be cut.
+    Cut,
+}
+
+impl ConnectionState {
+    pub(super) fn new(clock: Arc<CoarseClock>) -> Self {
+        let since = clock.now().into();
+        Self {
+            clock,
+            active: 0.into(),
+            used: false.into(),
+            in_header: false.into(),
+            since,
+            awaiting_body: 0.into(),
+            awaiting_reader: 0.into(),
+            order: (Order::None as u8).into(),
+            http2: false.into(),
+            failed: false.into(),
+            tunnel: Mutex::new(None),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Bytes of the client have come.
+    pub(super) fn on_bytes(&self) {
+        if self.active.load(Relaxed) == 0 && !self.in_header.swap(true, Relaxed) && self.used.load(Relaxed) {
+            self.since.store(self.clock.now(), Relaxed);
+        }
+    }
+
+    /// A request's body has, or has not, kept us waiting.
+    pub(super) fn on_body(&self, pending: bool) {
+        note(&self.awaiting_body, pending, &self.clock);
+    }
+
+    /// The client has, or has not, room for more of the answer.
+    pub(super) fn on_write(&self, pending: bool) {
+        note(&self.awaiting_reader, pending, &self.clock);
+    }
+
+    pub(super) fn set_http2(&self) {
+        self.http2.store(true, Relaxed);
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Relaxed)
+    }
+
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Relaxed);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Relaxed)
+    }
+
+    pub(super) fn set_tunnel(&self, upstream: OnUpgrade) {
+        *self.tunnel.lock().unwrap_or_else(PoisonError::into_inner) = Some(upstream);
+    }
+
+    pub(super) fn take_tunnel(&self) -> Option<OnUpgrade> {
+        self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn active(&self) -> u32 {
+        self.active.load(Relaxed)
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.active.load(Relaxed) > 0
+    }
+
+    pub(super) fn give(&self, order: Order) {
+        self.order.store(order as u8, Relaxed);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn order(&self) -> Order {
+        let order = self.order.swap(Order::None as u8, Relaxed);
+        [Order::Finish, Order::Close, Order::HeaderTimeout, Order::Cut]
+            .into_iter()
+            .find(|one| *one as u8 == order)
+            .unwrap_or(Order::None)
+    }
+
+    /// Gives the order that is due.
+    pub(super) fn keep_house(&self, header_timeout: Duration, idle_timeout: Duration) {
+        let older = |since: u64, limit: Duration| {
+            u128::from(self.clock.now().saturating_sub(since)) > limit.as_millis()
+        };
+        let stalled = |since: &AtomicU64| match since.load(Relaxed) {
+            0 => false,
+            since => older(since, idle_timeout),
+        };
+        let since = self.since.load(Relaxed);
+        if stalled(&self.awaiting_body) || stalled(&self.awaiting_reader) {
+            self.give(Order::Cut);
+        } else if self.is_active() {
+        } else if self.in_header.load(Relaxed) && !self.is_http2() {
+            if older(since, header_timeout) {
+                self.give(Order::HeaderTimeout);
+            }
+        } else {
+            let limit = if self.used.load(Relaxed) { idle_timeout } else { header_timeout };
+            if older(since, limit) {
+                self.give(Order::Close);
+            }
+        }
+    }
+}
+
+fn note(since: &AtomicU64, pending: bool, clock: &CoarseClock) {
+    if !pending {
+        since.store(0, Relaxed);
+    } else if since.load(Relaxed) == 0 {
+        since.store(clock.now().max(1), Relaxed);
+    }
+}
+
+/// A request on a connection, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Active(pub(super) Arc<ConnectionState>);
+
+impl Active {
+    pub(super) fn new(state: &Arc<ConnectionState>) -> Self {
+        state.active.fetch_add(1, Relaxed);
+        state.used.store(true, Relaxed);
+        state.in_header.store(false, Relaxed);
+        Self(Arc::clone(state))
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        let state = &self.0;
+        state.since.store(state.clock.now(), Relaxed);
+        state.in_header.store(false, Relaxed);
+        state.active.fetch_sub(1, Relaxed);
+        state.awaiting_body.store(0, Relaxed);
+    }
+}

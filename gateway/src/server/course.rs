@@ -1,0 +1,329 @@
+//! The one gateway that all threads share, and the course of one request through it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use tokio::sync::oneshot;
+
+use super::observer::{Ended, Fate, Mark, Observer};
+use super::{ScenarioClock, Seen};
+use crate::{
+    AttemptFailure, Checks, Decision, Dispatcher, End, Forward, GatewayConfig, Pass, Rejection, Request,
+    Settlement, SharedAdmission, Timestamp,
+};
+
+/// The rules of a gateway, between the threads that serve it.
+pub(super) struct Rules {
+    pub(super) clock: ScenarioClock,
+    pub(super) observer: Arc<dyn Observer>,
+    admission: SharedAdmission,
+    behind: Mutex<Behind>,
+    seed: u64,
+    draws: AtomicU64,
+}
+
+/// What stands behind the limits, under one short lock.
+struct Behind {
+    dispatcher: Dispatcher<u64>,
+    /// Those who wait for a worker, by their ticket.
+    waiting: HashMap<u64, oneshot::Sender<Started>>,
+    /// Tickets so far.
+    issued: u64,
+    /// What was last told of the pool.
+    load: (u32, u32),
+}
+
+/// A worker became free for a request that waited.
+#[derive(Debug)]
+struct Started {
+    at: Timestamp,
+    forward: Forward,
+}
+
+impl Rules {
+    pub(super) fn new(
+        config: GatewayConfig,
+        clock: ScenarioClock,
+        observer: Arc<dyn Observer>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            clock,
+            observer,
+            admission: SharedAdmission::new(&config.limits),
+            behind: Mutex::new(Behind {
+                dispatcher: Dispatcher::new(config),
+                waiting: HashMap::new(),
+                issued: 0,
+                load: (0, 0),
+            }),
+            seed,
+            draws: AtomicU64::new(0),
+        }
+    }
+
+    /// Decides over a request.
+    pub(super) fn on_request(self: &Arc<Self>, request: &Request, seen: &Seen<'_>) -> Decided {
+        let arrived = self.clock.now();
+        let (checks, admitted) = self.admission.on_request(arrived, request);
+        let (at, decision, waiting) = match admitted {
+            Ok(route) => {
+                let mut behind = self.behind();
+                let at = self.clock.now();
+                behind.issued += 1;
+                let ticket = behind.issued;
+                let decision = behind.dispatcher.on_admitted(at, ticket, route, request.idempotent);
+                let waiting = matches!(decision, Decision::Queue { .. }).then(|| {
+                    let (sender, receiver) = oneshot::channel();
+                    behind.waiting.insert(ticket, sender);
+                    Stage::Waiting { ticket, receiver }
+                });
+                self.report(&mut behind, at);
+                (at, decision, waiting)
+            }
+            Err(rejection) => (arrived, Decision::Reject(rejection), None),
+        };
+        let mark = self.observer.on_decided(at, seen, &checks, &decision);
+        let mut course = Course {
+            rules: Arc::clone(self),
+            mark,
+            arrived: at,
+            attempts: 0,
+            sent: None,
+            stage: waiting.unwrap_or(Stage::Over),
+        };
+        let next = match decision {
+            Decision::Forward(forward) => {
+                course.stage = Stage::Working(forward.pass);
+                self.observer.on_worker(at, mark, Duration::ZERO);
+                Next::Forward(course, forward)
+            }
+            Decision::Queue { deadline } => Next::Wait(course, deadline),
+            Decision::Reject(rejection) => {
+                course.tell(at, Fate::Rejected(rejection), None);
+                Next::Reject(rejection)
+            }
+        };
+        Decided { checks, next }
+    }
+
+    fn behind(&self) -> MutexGuard<'_, Behind> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells what changed, in order of time because under the lock.
+    fn report(&self, behind: &mut Behind, at: Timestamp) {
+        let load = (behind.dispatcher.in_flight(), behind.dispatcher.queued());
+        if load != behind.load {
+            behind.load = load;
+            self.observer.on_load(at, load.0, load.1);
+        }
+        while let Some((upstream, transition)) = behind.dispatcher.poll_transition() {
+            self.observer.on_transition(upstream, transition);
+        }
+    }
+
+    /// Gives a worker back, to whoever waits for it.
+    fn on_finished(&self, pass: Pass, end: impl FnOnce(Timestamp) -> End) -> Timestamp {
+        let mut behind = self.behind();
+        let finished = self.clock.now();
+        let (mut at, mut next) = (finished, behind.dispatcher.on_finished(finished, pass, end(finished)));
+        loop {
+            let started = next.map(|(ticket, forward)| (behind.waiting.remove(&ticket), forward));
+            self.report(&mut behind, at);
+            // Waking somebody on another thread takes a system call: not under the lock.
+            drop(behind);
+            let Some((sender, forward)) = started else { break };
+            let started = Started { at, forward };
+            let unheard = match sender {
+                Some(sender) => sender.send(started).err(),
+                None => Some(started),
+            };
+            // Who left between being started and hearing of it passes the worker on.
+            let Some(Started { forward, .. }) = unheard else { break };
+            behind = self.behind();
+            at = self.clock.now();
+            next = behind.dispatcher.on_finished(at, forward.pass, End::ClientLeft);
+        }
+        finished
+    }
+
+    /// A uniform draw from [0, 1): `SplitMix64`'s output function over a counter.
+    fn unit(&self) -> f64 {
+        let draw = self.draws.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
+        let mixed = self.seed.wrapping_add(draw.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+}
+
+/// What was decided over a request, and by which limits.
+pub(super) struct Decided {
+    pub(super) checks: Checks,
+    pub(super) next: Next,
+}
+
+pub(super) enum Next {
+    Forward(Course, Forward),
+    /// Until this time at most.
+    Wait(Course, Option<Timestamp>),
+    Reject(Rejection),
+}
+
+/// The course of one request through the gateway.
+///
+/// It holds the request's place in the queue or its worker, and gives it back exactly once: by [`Course::end`], or when it
+/// is dropped, which means that the client left.
+pub(super) struct Course {
+    rules: Arc<Rules>,
+    mark: Mark,
+    arrived: Timestamp,
+    attempts: u32,
+    /// When the last attempt was sent.
+    sent: Option<Timestamp>,
+    stage: Stage,
+}
+
+enum Stage {
+    Waiting { ticket: u64, receiver: oneshot::Receiver<Started> },
+    Working(Pass),
+    Over,
+}
+
+impl Course {
+    /// Waits for a worker; `None` never comes. Dropped before that, the request is where it was.
+    pub(super) async fn wait(&mut self) -> Option<Forward> {
+        let Stage::Waiting { receiver, .. } = &mut self.stage else { return None };
+        // A sender is dropped only after it was used.
+        let started = receiver.await.ok()?;
+        Some(self.start(started))
+    }
+
+    /// The queue's timeout ran out.
+    ///
+    /// # Errors
+    ///
+    /// If a worker became free at the same moment: then it goes on.
+    pub(super) fn on_queue_timeout(&mut self) -> Result<Rejection, Forward> {
+        if let Some(started) = self.leave_queue() {
+            return Err(self.start(started));
+        }
+        self.stage = Stage::Over;
+        let at = self.rules.clock.now();
+        self.rules.observer.on_queue_timeout(at, self.mark);
+        self.tell(at, Fate::Rejected(Rejection::QueueTimeout), None);
+        Ok(Rejection::QueueTimeout)
+    }
+
+    fn start(&mut self, Started { at, forward }: Started) -> Forward {
+        self.stage = Stage::Working(forward.pass);
+        self.rules.observer.on_worker(at, self.mark, at - self.arrived);
+        forward
+    }
+
+    /// Takes the request out of the queue, unless it was started meanwhile.
+    fn leave_queue(&mut self) -> Option<Started> {
+        let Stage::Waiting { ticket, receiver } = &mut self.stage else { return None };
+        let mut behind = self.rules.behind();
+        if behind.waiting.remove(ticket).is_some() {
+            let at = self.rules.clock.now();
+            behind.dispatcher.on_left_queue(*ticket);
+            self.rules.report(&mut behind, at);
+            return None;
+        }
+        drop(behind);
+        // Either the message is in the channel, or whoever sends it finds the channel closed and passes the worker on.
+        receiver.close();
+        receiver.try_recv().ok()
+    }
+
+    /// An attempt is sent to the upstream now.
+    pub(super) fn on_sent(&mut self) {
+        self.attempts += 1;
+        self.sent = Some(self.rules.clock.now());
+    }
+
+    /// Attempts so far.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// An attempt failed before an answer was passed on. The wait before the next one in scenario time, or `None` to leave
+    /// it at that; then [`Course::end`] is due.
+    pub(super) fn on_attempt_failed(&mut self, failure: AttemptFailure) -> Option<Duration> {
+        let Stage::Working(pass) = &mut self.stage else { return None };
+        let unit = self.rules.unit();
+        let mut behind = self.rules.behind();
+        let now = self.rules.clock.now();
+        let settlement = match failure {
+            AttemptFailure::Status(status) => {
+                Settlement::Answered { status, took: now - self.sent.unwrap_or(now) }
+            }
+            AttemptFailure::Timeout => Settlement::TimedOut,
+            AttemptFailure::Connect => Settlement::ConnectionFailed,
+        };
+        let wait = behind.dispatcher.on_attempt_failed(now, pass, failure, settlement, unit);
+        self.rules.report(&mut behind, now);
+        wait
+    }
+
+    /// The wait is over.
+    ///
+    /// # Errors
+    ///
+    /// If the breaker does not let the next attempt through; then the course has ended.
+    pub(super) fn on_retry(&mut self) -> Result<(), Rejection> {
+        let Stage::Working(pass) = &mut self.stage else { return Ok(()) };
+        let mut behind = self.rules.behind();
+        let now = self.rules.clock.now();
+        let permitted = behind.dispatcher.on_retry(now, pass);
+        self.rules.report(&mut behind, now);
+        drop(behind);
+        permitted.inspect_err(|rejection| self.end(Fate::Rejected(*rejection)))
+    }
+
+    /// The request has ended; what it held is free. Of no effect on a course that has ended.
+    pub(super) fn end(&mut self, fate: Fate) {
+        if let Some(started) = self.leave_queue() {
+            self.stage = Stage::Working(started.forward.pass);
+        }
+        match std::mem::replace(&mut self.stage, Stage::Over) {
+            Stage::Over => {}
+            Stage::Waiting { .. } => self.tell(self.rules.clock.now(), fate, None),
+            Stage::Working(pass) => {
+                let mut took = None;
+                let at = self.rules.on_finished(pass, |now| {
+                    took = self.sent.map(|sent| now - sent);
+                    end_of(fate, took.unwrap_or_default())
+                });
+                self.tell(at, fate, took);
+            }
+        }
+    }
+
+    fn tell(&self, at: Timestamp, fate: Fate, upstream_time: Option<Duration>) {
+        let total_time = at - self.arrived;
+        let ended = Ended { fate, attempts: self.attempts, upstream_time, total_time };
+        self.rules.observer.on_finished(at, self.mark, &ended);
+    }
+}
+
+impl Drop for Course {
+    fn drop(&mut self) {
+        self.end(Fate::ClientLeft);
+    }
+}
+
+/// What a breaker learns of a request's end.
+fn end_of(fate: Fate, took: Duration) -> End {
+    match fate {
+        Fate::Answered { status } => End::Settled(Settlement::Answered { status, took }),
+        Fate::TimedOut => End::Settled(Settlement::TimedOut),
+        Fate::BadGateway => End::Settled(Settlement::ConnectionFailed),
+        // Nothing of the upstream.
+        Fate::Rejected(_) | Fate::Malformed { .. } | Fate::ClientLeft => End::ClientLeft,
+    }
+}

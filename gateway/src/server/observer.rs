@@ -1,0 +1,104 @@
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Uri};
+
+use crate::{Checks, Decision, Rejection, RouteId, Timestamp, Transition, UpstreamId};
+
+/// Is told what happens in a server, in scenario time.
+///
+/// Calls come from the server's threads and must not block: `on_load` and `on_transition` under the gateway's lock, so
+/// that they come in the order of their times; the others come without one, and calls from different threads may come a
+/// little out of order. A request that is malformed (400, 408, 413, 431, 501) is judged by no rule and not told.
+pub trait Observer: Send + Sync + 'static {
+    /// The gateway decided over a request. What is returned is handed back with whatever else is told of the request.
+    fn on_decided(&self, at: Timestamp, request: &Seen<'_>, checks: &Checks, decision: &Decision) -> Mark {
+        let _ = (at, request, checks, decision);
+        Mark::default()
+    }
+
+    /// A request took a worker, after this wait in the queue (zero for one that had not to wait).
+    fn on_worker(&self, at: Timestamp, mark: Mark, waited: Duration) {
+        let _ = (at, mark, waited);
+    }
+
+    /// The pool changed: requests that hold a worker, and that wait for one.
+    fn on_load(&self, at: Timestamp, in_flight: u32, queued: u32) {
+        let _ = (at, in_flight, queued);
+    }
+
+    /// A request waited longer than the queue's timeout.
+    fn on_queue_timeout(&self, at: Timestamp, mark: Mark) {
+        let _ = (at, mark);
+    }
+
+    /// A breaker changed its condition.
+    fn on_transition(&self, upstream: UpstreamId, transition: Transition) {
+        let _ = (upstream, transition);
+    }
+
+    /// A request that was decided over has ended; exactly once for each.
+    fn on_finished(&self, at: Timestamp, mark: Mark, ended: &Ended) {
+        let _ = (at, mark, ended);
+    }
+}
+
+/// Observes nothing.
+impl Observer for () {}
+
+/// What an observer wants to be reminded of: a number of its own for each request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Mark(pub u64);
+
+/// A request as it came in.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a> {
+    /// Who sent it.
+    pub peer: IpAddr,
+    /// Its API key.
+    pub key: Option<&'a [u8]>,
+    /// Its method.
+    pub method: &'a Method,
+    /// Its target.
+    pub uri: &'a Uri,
+    /// Its header fields, as received.
+    pub headers: &'a HeaderMap,
+    /// The route that serves it.
+    pub route: Option<RouteId>,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// What its client was told, if anything.
+    pub fate: Fate,
+    /// Attempts at its upstream, the gateway's retries included; zero for a request that never got there.
+    pub attempts: u32,
+    /// From when the last attempt was sent until it ended.
+    pub upstream_time: Option<Duration>,
+    /// From its arrival until it ended.
+    pub total_time: Duration,
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The upstream's answer was passed on, whole.
+    Answered {
+        /// With this HTTP status.
+        status: u16,
+    },
+    /// The gateway's rules answered by themselves.
+    Rejected(Rejection),
+    /// The route's timeout ran out: 504, or a connection cut in the midst of the answer.
+    TimedOut,
+    /// The connection to the upstream was refused or broke: 502, or a connection cut in the midst of the answer.
+    BadGateway,
+    /// Its body was not as it must be, which showed only while it was passed on.
+    Malformed {
+        /// The HTTP status of the answer.
+        status: u16,
+    },
+    /// The client left first.
+    ClientLeft,
+}

@@ -1,0 +1,171 @@
+//! The gateway's own answers: problem documents (RFC 9457), `Retry-After` and the fields of rate limits.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+
+use crate::{Checks, RateLimits, Rejection, Scope, Verdict};
+
+/// A type that the draft of the rate limit fields registers (draft-ietf-httpapi-ratelimit-headers-10, 6).
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
+/// Why the gateway answers by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Problem {
+    Rejected(Rejection),
+    TimedOut,
+    BadGateway,
+    /// Not a request that can be passed on; the connection is closed after it.
+    BadRequest(&'static str),
+    TooLarge,
+    NotImplemented(&'static str),
+}
+
+impl Problem {
+    /// The kebab-case name that tells one from another.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Rejected(rejection) => match rejection {
+                Rejection::RateLimited { .. } => "rate-limited",
+                Rejection::NoRoute => "no-route",
+                Rejection::ShortCircuited { .. } => "short-circuited",
+                Rejection::BulkheadFull => "bulkhead-full",
+                Rejection::QueueFull => "queue-full",
+                Rejection::QueueTimeout => "queue-timeout",
+            },
+            Self::TimedOut => "timed-out",
+            Self::BadGateway => "bad-gateway",
+            Self::BadRequest(_) => "bad-request",
+            Self::TooLarge => "body-too-large",
+            Self::NotImplemented(_) => "not-implemented",
+        }
+    }
+
+    fn detail(self) -> &'static str {
+        match self {
+            Self::Rejected(rejection) => match rejection {
+                Rejection::RateLimited { .. } => "a rate limit is used up",
+                Rejection::NoRoute => "no route serves this path",
+                Rejection::ShortCircuited { .. } => "the circuit breaker of the upstream is open",
+                Rejection::BulkheadFull => "too many requests are on their way to the upstream",
+                Rejection::QueueFull => "every worker is taken and the queue is full",
+                Rejection::QueueTimeout => "no worker became free in time",
+            },
+            Self::TimedOut => "the upstream did not answer in time",
+            Self::BadGateway => "the connection to the upstream was refused or broke",
+            Self::BadRequest(detail) | Self::NotImplemented(detail) => detail,
+            Self::TooLarge => "the body is longer than it may be",
+        }
+    }
+
+    pub(super) fn status(self) -> StatusCode {
+        match self {
+            Self::Rejected(rejection) => {
+                StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
+            }
+            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
+            Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+        }
+    }
+
+    /// Whether nothing more can be made of the connection.
+    pub(super) fn closes(self) -> bool {
+        matches!(self, Self::BadRequest(_) | Self::TooLarge | Self::NotImplemented(_))
+    }
+
+    /// The answer.
+    pub(super) fn answer(self) -> Response<Bytes> {
+        let status = self.status();
+        let title = status.canonical_reason().unwrap_or_default();
+        let kind = if let Self::Rejected(Rejection::RateLimited { .. }) = self {
+            QUOTA_EXCEEDED
+        } else {
+            "about:blank"
+        };
+        let (reason, detail) = (self.reason(), self.detail());
+        let mut body = format!(
+            r#"{{"type":"{kind}","title":"{title}","status":{},"detail":"{detail}","reason":"{reason}""#,
+            status.as_u16()
+        );
+        if let Self::Rejected(Rejection::RateLimited { scope, .. }) = self {
+            let name = scope.name();
+            // Writing to a string does not fail.
+            let _ = write!(body, r#","scope":"{name}","violated-policies":["{name}"]"#);
+        }
+        body.push_str("}\n");
+        let mut response = Response::new(Bytes::from(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Self::Rejected(rejection) = self
+            && let Some(wait) = rejection.retry_after()
+        {
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        }
+        response
+    }
+}
+
+/// The most general close: of the connection, after this answer.
+pub(super) fn close_after(headers: &mut HeaderMap) {
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+}
+
+/// Rounded up, so that whoever comes back then is not too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
+}
+
+/// The `RateLimit-Policy` and `RateLimit` fields of answers (draft-ietf-httpapi-ratelimit-headers-10).
+#[derive(Clone, Debug, Default)]
+pub(super) struct RateLimitFields {
+    /// The same for all answers; `None` for a gateway without limits.
+    policy: Option<HeaderValue>,
+}
+
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
+impl RateLimitFields {
+    pub(super) fn new(limits: &RateLimits) -> Self {
+        let mut policy = String::new();
+        for scope in Scope::ALL {
+            if let Some(limit) = limits.get(scope) {
+                let separator = if policy.is_empty() { "" } else { ", " };
+                let window = whole_seconds(limit.window());
+                let _ = write!(policy, r#"{separator}"{}";q={};w={window}"#, scope.name(), limit.limit());
+            }
+        }
+        Self { policy: HeaderValue::try_from(policy).ok().filter(|policy| !policy.is_empty()) }
+    }
+
+    /// Adds what the limits said of a request to its answer.
+    pub(super) fn apply(&self, checks: &Checks, headers: &mut HeaderMap) {
+        let Some(policy) = &self.policy else { return };
+        let mut limit = String::with_capacity(64);
+        for (scope, verdict) in checks.iter() {
+            let separator = if limit.is_empty() { "" } else { ", " };
+            let name = scope.name();
+            let _ = match verdict {
+                Verdict::Admitted { remaining } => write!(limit, r#"{separator}"{name}";r={remaining}"#),
+                Verdict::Rejected { retry_after } => {
+                    write!(limit, r#"{separator}"{name}";r=0;t={}"#, whole_seconds(retry_after))
+                }
+            };
+        }
+        if limit.is_empty() {
+            return;
+        }
+        headers.insert(POLICY, policy.clone());
+        if let Ok(limit) = HeaderValue::try_from(limit) {
+            headers.insert(LIMIT, limit);
+        }
+    }
+}

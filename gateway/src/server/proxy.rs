@@ -1,0 +1,349 @@
+//! One request: what is asked of the rules, what goes to the upstream, and what comes back.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::body::{AnswerBody, BodyError, RequestBody, Source, Streaming};
+use super::connection_state::{Active, ConnectionState};
+use super::course::{Course, Decided, Next};
+use super::fields::{self, Coding, Provenance};
+use super::observer::{Fate, Seen};
+use super::problem::{Problem, close_after};
+use super::thread::Thread;
+use super::upstream::Lease;
+use crate::{AttemptFailure, Checks, Client, Forward, Peer, Rejection, Request as Asked};
+
+/// A client's connection, as its requests see it.
+pub(super) struct Caller {
+    pub(super) thread: Arc<Thread>,
+    pub(super) state: Arc<ConnectionState>,
+    pub(super) peer: IpAddr,
+    pub(super) provenance: Provenance,
+}
+
+/// Answers a request.
+pub(super) async fn serve(
+    caller: Arc<Caller>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let active = Active::new(&caller.state);
+    let http1 = request.version() < Version::HTTP_2;
+    let mut checks = Checks::default();
+    let answer = match caller.proxy(request, &mut checks).await {
+        Ok(answer) => Ok(answer),
+        Err(problem) => Err((problem.answer(), problem.closes())),
+    };
+    let (mut response, closes) = match answer {
+        Ok(Answer { response, streaming: Some(streaming) }) => {
+            let body = AnswerBody::upstream(streaming, active, !http1);
+            (response.map(|()| body), false)
+        }
+        Ok(Answer { response, streaming: None }) => {
+            (response.map(|()| AnswerBody::own(Bytes::new(), active)), false)
+        }
+        Err((response, closes)) => (response.map(|body| AnswerBody::own(body, active)), closes),
+    };
+    let settings = caller.thread.settings();
+    settings.fields.apply(&checks, response.headers_mut());
+    if http1
+        && (closes || caller.thread.is_draining())
+        && response.status() != StatusCode::SWITCHING_PROTOCOLS
+    {
+        close_after(response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// An answer that is passed on.
+struct Answer {
+    response: Response<()>,
+    streaming: Option<Streaming>,
+}
+
+/// What of a request stays the same over its attempts.
+struct Head {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+}
+
+/// Why an attempt brought no answer.
+enum Failure {
+    /// The connection was refused or broke.
+    Connection,
+    /// The client's body is not as it must be.
+    Body(BodyError),
+}
+
+impl Caller {
+    async fn proxy(&self, request: Request<Incoming>, checks: &mut Checks) -> Result<Answer, Problem> {
+        let settings = self.thread.settings();
+        let (mut parts, incoming) = request.into_parts();
+        if parts.method == Method::CONNECT {
+            return Err(Problem::NotImplemented("this gateway opens no tunnels"));
+        }
+        let coding = fields::transfer_coding(&parts.headers);
+        if coding == Coding::Other {
+            return Err(Problem::NotImplemented("the only transfer coding served is chunked"));
+        }
+        let host = host_of(&parts.headers, &parts.uri, parts.version)?;
+        if settings.http.body_bytes.is_some_and(|most| incoming.size_hint().lower() > most) {
+            return Err(Problem::TooLarge);
+        }
+
+        let route = settings.routes.resolve(parts.uri.path());
+        let key = parts.headers.get(&settings.key_header).map(HeaderValue::as_bytes);
+        let peer = Peer::from(self.peer);
+        let client = match key {
+            Some(key) => Client::from_key(settings.key_secret, key),
+            None => Client::anonymous(settings.key_secret, peer),
+        };
+        let idempotent = parts.method.is_idempotent();
+        let seen = Seen {
+            peer: self.peer,
+            key,
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            route,
+        };
+        let asked = Asked { peer, client, route, idempotent };
+        let Decided { checks: said, next } = self.thread.rules().on_request(&asked, &seen);
+        *checks = said;
+        let (mut course, forward) = match next {
+            Next::Forward(course, forward) => (course, forward),
+            Next::Reject(rejection) => return Err(Problem::Rejected(rejection)),
+            Next::Wait(mut course, deadline) => {
+                let deadline = deadline.map(|at| Instant::from_std(self.thread.rules().clock.moment(at)));
+                let forward = wait(&mut course, deadline).await.map_err(Problem::Rejected)?;
+                (course, forward)
+            }
+        };
+
+        let retries = settings.retries(forward.route, idempotent);
+        let upgrade = if incoming.is_end_stream() && parts.version == Version::HTTP_11 {
+            fields::upgrade(&parts.headers)
+        } else {
+            None
+        };
+        let trailers = fields::strip_hop_by_hop(&mut parts.headers);
+        self.provenance.apply(&mut parts.headers, host, parts.version);
+        if let Some(protocol) = &upgrade {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            parts.headers.insert(UPGRADE, protocol.clone());
+        } else if trailers {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            parts.headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
+        let source = if incoming.is_end_stream() {
+            None
+        } else {
+            if !parts.headers.contains_key(CONTENT_LENGTH) {
+                parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
+            Some(Source::new(incoming, settings.http.body_bytes, retries, &self.state))
+        };
+        let mut head = Head { method: parts.method, uri: origin_form(parts.uri), headers: parts.headers };
+
+        let deadline = forward.deadline.map(|at| Instant::from_std(self.thread.rules().clock.moment(at)));
+        let attempts = self.attempts(&mut course, &forward, &mut head, source.as_ref(), retries);
+        let attempted = match deadline {
+            Some(deadline) => timeout_at(deadline, attempts).await.unwrap_or(Err(Problem::TimedOut)),
+            None => attempts.await,
+        };
+        let (response, lease) = attempted.inspect_err(|problem| {
+            course.end(match *problem {
+                Problem::Rejected(rejection) => Fate::Rejected(rejection),
+                Problem::TimedOut => Fate::TimedOut,
+                Problem::BadGateway => Fate::BadGateway,
+                other => Fate::Malformed { status: other.status().as_u16() },
+            });
+        })?;
+        self.pass_on(course, response, lease, upgrade.is_some(), deadline)
+    }
+
+    /// Sends the request until there is an answer to pass on.
+    async fn attempts(
+        &self,
+        course: &mut Course,
+        forward: &Forward,
+        head: &mut Head,
+        source: Option<&Source>,
+        retries: bool,
+    ) -> Result<(Response<Incoming>, Lease), Problem> {
+        let upstream = forward.upstream.0 as usize;
+        loop {
+            course.on_sent();
+            let attempt = self.attempt(upstream, head, source, retries).await;
+            let failure = match &attempt {
+                Ok((response, _)) if response.status().as_u16() >= 400 => {
+                    Some(AttemptFailure::Status(response.status().as_u16()))
+                }
+                Ok(_) | Err(Failure::Body(_)) => None,
+                Err(Failure::Connection) => Some(AttemptFailure::Connect),
+            };
+            if let Some(failure) = failure
+                && retries
+                && source.is_none_or(Source::is_replayable)
+                && let Some(wait) = course.on_attempt_failed(failure)
+            {
+                // With its connection, if the answer is not whole.
+                drop(attempt);
+                if !wait.is_zero() {
+                    sleep(self.thread.rules().clock.real(wait)).await;
+                }
+                course.on_retry().map_err(Problem::Rejected)?;
+                head.headers.insert(fields::ATTEMPT, HeaderValue::from(course.attempts()));
+                continue;
+            }
+            return attempt.map_err(|failure| match failure {
+                Failure::Connection => Problem::BadGateway,
+                Failure::Body(BodyError::TooLarge) => Problem::TooLarge,
+                Failure::Body(_) => Problem::BadRequest("the body broke off"),
+            });
+        }
+    }
+
+    /// Sends the request once, as far as the upstream can tell.
+    async fn attempt(
+        &self,
+        upstream: usize,
+        head: &mut Head,
+        source: Option<&Source>,
+        retries: bool,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        let upstreams = self.thread.upstreams();
+        let mut request = None;
+        if let Some(mut lease) = upstreams.take_idle(upstream) {
+            // The upstream may be closing it this very moment. What has not been sent can be sent on another connection;
+            // what has been sent may have been carried out (RFC 9112, 9.3.1).
+            let again = head.method.is_idempotent();
+            match lease.send(head.request(source, retries || again)).await {
+                Ok(response) => return Ok((response, lease)),
+                Err(error) => {
+                    let fits = source.is_none_or(Source::is_replayable);
+                    match error.unsent {
+                        Some(unsent) => request = Some(unsent),
+                        None if again && fits && !error.answered => {}
+                        None => return Err(failure(source)),
+                    }
+                }
+            }
+        }
+        let mut lease = upstreams.connect(upstream).await.map_err(|_| Failure::Connection)?;
+        let request = request.unwrap_or_else(|| head.request(source, retries));
+        match lease.send(request).await {
+            Ok(response) => Ok((response, lease)),
+            Err(_) => Err(failure(source)),
+        }
+    }
+
+    /// Makes an upstream's answer the client's.
+    fn pass_on(
+        &self,
+        mut course: Course,
+        mut response: Response<Incoming>,
+        lease: Lease,
+        upgrade: bool,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, Problem> {
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            if !upgrade {
+                course.end(Fate::BadGateway);
+                return Err(Problem::BadGateway);
+            }
+            self.state.set_tunnel(hyper::upgrade::on(&mut response));
+            course.end(Fate::Answered { status: status.as_u16() });
+            let protocol = response.headers().get(UPGRADE).cloned();
+            let (mut parts, _) = response.into_parts();
+            fields::strip_hop_by_hop(&mut parts.headers);
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            if let Some(protocol) = protocol {
+                parts.headers.insert(UPGRADE, protocol);
+            }
+            return Ok(Answer { response: Response::from_parts(parts, ()), streaming: None });
+        }
+        let (mut parts, incoming) = response.into_parts();
+        match fields::transfer_coding(&parts.headers) {
+            Coding::None => {}
+            // It is framed anew, and by one length only (RFC 9112, 6.3).
+            Coding::Chunked => _ = parts.headers.remove(CONTENT_LENGTH),
+            Coding::Other => {
+                course.end(Fate::BadGateway);
+                return Err(Problem::BadGateway);
+            }
+        }
+        fields::strip_hop_by_hop(&mut parts.headers);
+        parts.version = Version::HTTP_11;
+        let streaming = Streaming { incoming, course, lease: Some(lease), status: status.as_u16(), deadline };
+        Ok(Answer { response: Response::from_parts(parts, ()), streaming: Some(streaming) })
+    }
+}
+
+/// Waits in the queue.
+async fn wait(course: &mut Course, deadline: Option<Instant>) -> Result<Forward, Rejection> {
+    let started = match deadline {
+        Some(deadline) => timeout_at(deadline, course.wait()).await.unwrap_or_default(),
+        None => course.wait().await,
+    };
+    match started {
+        Some(forward) => Ok(forward),
+        None => course.on_queue_timeout().map_or_else(Ok, Err),
+    }
+}
+
+/// Whose fault it is that there is no answer.
+fn failure(source: Option<&Source>) -> Failure {
+    source.and_then(Source::error).map_or(Failure::Connection, Failure::Body)
+}
+
+impl Head {
+    /// The request as it is sent. Its fields are moved out unless they are needed again.
+    fn request(&mut self, source: Option<&Source>, again: bool) -> Request<RequestBody> {
+        let mut request = Request::new(source.map_or(RequestBody::EMPTY, Source::open));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = if again { self.headers.clone() } else { std::mem::take(&mut self.headers) };
+        request
+    }
+}
+
+/// Whom a request is for: the authority of its target, which goes before the field (RFC 9112, 3.2.2), or its one `Host`.
+fn host_of(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<HeaderValue, Problem> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let (host, more) = (hosts.next(), hosts.next());
+    if more.is_some() {
+        return Err(Problem::BadRequest("there is more than one Host"));
+    }
+    if let Some(authority) = uri.authority() {
+        return HeaderValue::try_from(authority.as_str())
+            .map_err(|_| Problem::BadRequest("the target has no valid authority"));
+    }
+    match host {
+        Some(host) if host.as_bytes().iter().any(|byte| b" ,/?#@\t".contains(byte)) => {
+            Err(Problem::BadRequest("the Host is not valid"))
+        }
+        Some(host) => Ok(host.clone()),
+        None if version == Version::HTTP_10 => Ok(HeaderValue::from_static("")),
+        None => Err(Problem::BadRequest("there is no Host")),
+    }
+}
+
+/// The target as an origin is asked for it (RFC 9112, 3.2.1).
+fn origin_form(uri: Uri) -> Uri {
+    if uri.authority().is_none() && uri.scheme().is_none() {
+        return uri;
+    }
+    let path = uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
+    Uri::from(path)
+}

@@ -1,0 +1,260 @@
+//! What one thread of the server holds: its listener, its clients' connections and its connections to upstreams.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::HeaderName;
+use slab::Slab;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
+
+use super::connection;
+use super::connection_state::{CoarseClock, ConnectionState, Order};
+use super::course::Rules;
+use super::problem::RateLimitFields;
+use super::upstream::Upstreams;
+use super::{HttpLimits, ServerConfig};
+use crate::{KeySecret, RouteId, Routes};
+
+/// What all threads go by.
+pub(super) struct Settings {
+    pub(super) routes: Routes,
+    /// By route: whether it is tried again, and whether requests that are not idempotent are too.
+    retries: Vec<Option<bool>>,
+    pub(super) key_header: HeaderName,
+    pub(super) key_secret: KeySecret,
+    pub(super) http: HttpLimits,
+    pub(super) fields: RateLimitFields,
+}
+
+impl Settings {
+    pub(super) fn new(config: &ServerConfig) -> Self {
+        let gateway = &config.gateway;
+        let retries = gateway.routes.iter().map(|route| {
+            let retry = route.retry.or(gateway.retry)?;
+            (retry.policy.retries > 0).then_some(retry.non_idempotent)
+        });
+        Self {
+            retries: retries.collect(),
+            routes: gateway.routes.clone(),
+            key_header: config.key_header.clone(),
+            key_secret: config.key_secret,
+            http: config.http,
+            fields: RateLimitFields::new(&gateway.limits),
+        }
+    }
+
+    /// Whether a request may be tried again, so that it pays to keep it.
+    pub(super) fn retries(&self, route: RouteId, idempotent: bool) -> bool {
+        let retries = self.retries.get(route.0 as usize).copied().flatten();
+        retries.is_some_and(|non_idempotent| idempotent || non_idempotent)
+    }
+}
+
+/// When to stop, and when to stop waiting for that; `None` as long as nobody said so.
+pub(super) type Stop = watch::Receiver<Option<Duration>>;
+
+pub(super) struct Thread {
+    rules: Arc<Rules>,
+    settings: Arc<Settings>,
+    upstreams: Arc<Upstreams>,
+    clock: Arc<CoarseClock>,
+    draining: AtomicBool,
+    connections: Mutex<Slab<Arc<ConnectionState>>>,
+    /// A connection is gone.
+    gone: Notify,
+}
+
+/// How often a connection is looked after, unless its timeouts are shorter than that.
+const HOUSEKEEPING: Duration = Duration::from_millis(500);
+
+/// How long a client that has just been answered is given to have its next request on its way, when the server stops: it is
+/// answered with `Connection: close`, instead of finding its connection closed.
+const LAST_REQUESTS: Duration = Duration::from_millis(250);
+
+impl Thread {
+    pub(super) fn new(rules: Arc<Rules>, settings: Arc<Settings>, addresses: Vec<SocketAddr>) -> Arc<Self> {
+        let clock = Arc::new(CoarseClock::default());
+        let upstreams = Upstreams::new(addresses, settings.http, Arc::clone(&clock));
+        Arc::new(Self {
+            rules,
+            settings,
+            upstreams: Arc::new(upstreams),
+            clock,
+            draining: false.into(),
+            connections: Mutex::default(),
+            gone: Notify::new(),
+        })
+    }
+
+    /// Serves until told to stop. Says how many requests were cut.
+    pub(super) fn run(
+        self: Arc<Self>,
+        runtime: &Runtime,
+        listener: StdListener,
+        permits: Arc<Semaphore>,
+        stop: Stop,
+    ) -> u32 {
+        runtime.block_on(async move {
+            // Failing that, there is nothing to serve; it has been bound and set up before.
+            let Ok(listener) = TcpListener::from_std(listener) else { return 0 };
+            let housekeeping = tokio::spawn(Arc::clone(&self).keep_house());
+            let mut stopped = stop.clone();
+            let grace = tokio::select! {
+                biased;
+                grace = stopped.wait_for(Option::is_some) => grace.ok().and_then(|grace| *grace).unwrap_or_default(),
+                () = self.accept(&listener, &permits) => Duration::ZERO,
+            };
+            let cut = self.drain(listener, grace).await;
+            housekeeping.abort();
+            cut
+        })
+    }
+
+    /// Takes connections in, for ever.
+    async fn accept(self: &Arc<Self>, listener: &TcpListener, permits: &Arc<Semaphore>) {
+        // The semaphore is never closed.
+        while let Ok(permit) = Arc::clone(permits).acquire_owned().await {
+            match listener.accept().await {
+                Ok((stream, peer)) => self.take(stream, peer.ip(), Some(permit)),
+                // Out of descriptors or memory, or a client that left meanwhile: some room may be made by and by.
+                Err(_) => sleep(Duration::from_millis(5)).await,
+            }
+        }
+    }
+
+    fn take(self: &Arc<Self>, stream: TcpStream, peer: IpAddr, permit: Option<OwnedSemaphorePermit>) {
+        let thread = Arc::clone(self);
+        tokio::spawn(async move {
+            if stream.set_nodelay(true).is_ok() {
+                connection::run(thread, stream, peer).await;
+            }
+            drop(permit);
+        });
+    }
+
+    /// Finishes what is under way.
+    async fn drain(self: &Arc<Self>, listener: TcpListener, grace: Duration) -> u32 {
+        let now = Instant::now();
+        let deadline = now + grace;
+        self.draining.store(true, Relaxed);
+        // Whoever connected before this moment is served: closed with the listener, they would be reset.
+        while let Ok((socket, peer)) = SockRef::from(&listener).accept() {
+            let Some(peer) = peer.as_socket() else { continue };
+            let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
+            if let Ok(stream) = stream {
+                self.take(stream, peer.ip(), None);
+            }
+        }
+        drop(listener);
+        // The connections just taken in have to come to be known.
+        tokio::task::yield_now().await;
+        self.order(Order::Finish, |state| state.is_active() || state.is_http2());
+        let last_requests = LAST_REQUESTS.min(grace / 2);
+        self.all_gone(now + last_requests).await;
+        self.order(Order::Close, |state| !state.is_active() && !state.is_http2());
+        self.all_gone(deadline).await;
+        let connections = self.connections();
+        connections.iter().map(|(_, state)| state.active()).sum()
+    }
+
+    /// Waits until no connection is left, or for so long.
+    async fn all_gone(&self, deadline: Instant) {
+        let gone = async {
+            while !self.connections().is_empty() {
+                self.gone.notified().await;
+            }
+        };
+        let _ = timeout_at(deadline, gone).await;
+    }
+
+    fn order(&self, order: Order, to: impl Fn(&ConnectionState) -> bool) {
+        let connections = self.connections();
+        connections.iter().filter(|(_, state)| to(state)).for_each(|(_, state)| state.give(order));
+    }
+
+    /// Looks after connections that rest or stall, for ever.
+    async fn keep_house(self: Arc<Self>) {
+        let HttpLimits { header_timeout, idle_timeout, upstream_idle_timeout, .. } = self.settings.http;
+        let shortest = header_timeout.min(idle_timeout).min(upstream_idle_timeout);
+        let mut tick = interval((shortest / 8).clamp(Duration::from_millis(5), HOUSEKEEPING));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let started = Instant::now();
+        loop {
+            tick.tick().await;
+            self.clock.set(started.elapsed());
+            for (_, state) in self.connections().iter() {
+                state.keep_house(header_timeout, idle_timeout);
+            }
+            self.upstreams.keep_house();
+        }
+    }
+
+    /// Makes a connection known, until what is returned is dropped.
+    pub(super) fn register(self: &Arc<Self>) -> Registered {
+        let state = Arc::new(ConnectionState::new(Arc::clone(&self.clock)));
+        let place = self.connections().insert(Arc::clone(&state));
+        Registered { thread: Arc::clone(self), place, state }
+    }
+
+    pub(super) fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub(super) fn upstreams(&self) -> &Arc<Upstreams> {
+        &self.upstreams
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Slab<Arc<ConnectionState>>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection's entry with its thread.
+pub(super) struct Registered {
+    thread: Arc<Thread>,
+    place: usize,
+    state: Arc<ConnectionState>,
+}
+
+impl Registered {
+    pub(super) fn state(&self) -> &Arc<ConnectionState> {
+        &self.state
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.thread.connections().try_remove(self.place);
+        self.thread.gone.notify_one();
+    }
+}
+
+/// A listener that shares its port with those of the other threads.
+pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    // As much as the system grants: while too many connections are open, the others wait there.
+    socket.listen(4096)?;
+    Ok(socket.into())
+}

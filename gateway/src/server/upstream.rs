@@ -1,0 +1,191 @@
+//! Connections to upstreams: those of one thread, which are never another's.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::HttpLimits;
+use super::body::RequestBody;
+use super::connection_state::CoarseClock;
+
+/// The connections of one thread to all upstreams.
+pub(super) struct Upstreams {
+    addresses: Vec<SocketAddr>,
+    limits: HttpLimits,
+    clock: Arc<CoarseClock>,
+    /// By upstream; the one that rests longest in front.
+    idle: Mutex<Vec<VecDeque<Idle>>>,
+}
+
+struct Idle {
+    connection: Connection,
+    since: u64,
+}
+
+struct Connection {
+    sender: SendRequest<RequestBody>,
+    /// Whether a byte has come since the last request was sent.
+    answered: Arc<AtomicBool>,
+}
+
+/// A connection that a request has for itself. Dropped before the answer is whole, it is closed.
+pub(super) struct Lease {
+    upstreams: Arc<Upstreams>,
+    upstream: usize,
+    connection: Connection,
+}
+
+/// Why a request got no answer on a connection.
+pub(super) struct SendError {
+    /// The request, where not a byte of it was sent.
+    pub(super) unsent: Option<Request<RequestBody>>,
+    /// Whether a byte of the answer had come.
+    pub(super) answered: bool,
+}
+
+impl Upstreams {
+    pub(super) fn new(addresses: Vec<SocketAddr>, limits: HttpLimits, clock: Arc<CoarseClock>) -> Self {
+        let idle = Mutex::new(addresses.iter().map(|_| VecDeque::new()).collect());
+        Self { addresses, limits, clock, idle }
+    }
+
+    /// A connection that waits for a request, the latest used first.
+    pub(super) fn take_idle(self: &Arc<Self>, upstream: usize) -> Option<Lease> {
+        let mut idle = self.idle();
+        let idle = idle.get_mut(upstream)?;
+        while let Some(Idle { connection, since }) = idle.pop_back() {
+            if connection.sender.is_ready() && !self.is_stale(since) {
+                return Some(Lease { upstreams: Arc::clone(self), upstream, connection });
+            }
+        }
+        None
+    }
+
+    /// A new connection.
+    pub(super) async fn connect(self: &Arc<Self>, upstream: usize) -> io::Result<Lease> {
+        let address = *self.addresses.get(upstream).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let stream = tokio::time::timeout(self.limits.connect_timeout, TcpStream::connect(address)).await??;
+        stream.set_nodelay(true)?;
+        let answered = Arc::new(AtomicBool::new(false));
+        let io = TokioIo::new(UpstreamIo { stream, answered: Arc::clone(&answered) });
+        let (sender, connection) = Builder::new().handshake(io).await.map_err(io::Error::other)?;
+        tokio::spawn(connection.with_upgrades());
+        let connection = Connection { sender, answered };
+        Ok(Lease { upstreams: Arc::clone(self), upstream, connection })
+    }
+
+    /// Closes what has rested for too long.
+    pub(super) fn keep_house(&self) {
+        for idle in &mut *self.idle() {
+            while idle
+                .front()
+                .is_some_and(|one| self.is_stale(one.since) || one.connection.sender.is_closed())
+            {
+                idle.pop_front();
+            }
+        }
+    }
+
+    fn is_stale(&self, since: u64) -> bool {
+        u128::from(self.clock.now().saturating_sub(since)) > self.limits.upstream_idle_timeout.as_millis()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<VecDeque<Idle>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, upstream: usize, connection: Connection) {
+        if let Some(idle) = self.idle().get_mut(upstream) {
+            if idle.len() >= self.limits.idle_upstream_connections {
+                idle.pop_front();
+            }
+            idle.push_back(Idle { connection, since: self.clock.now() });
+        }
+    }
+}
+
+impl Lease {
+    pub(super) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let Connection { sender, answered } = &mut self.connection;
+        answered.store(false, Relaxed);
+        sender.try_send_request(request).await.map_err(|mut error| {
+            let unsent = error.take_message();
+            SendError { unsent, answered: answered.load(Relaxed) }
+        })
+    }
+
+    /// The answer is whole: the connection may serve again, once it is ready to.
+    pub(super) fn give_back(self) {
+        let Self { upstreams, upstream, mut connection, .. } = self;
+        if connection.sender.is_ready() {
+            upstreams.put(upstream, connection);
+        } else if !connection.sender.is_closed() {
+            tokio::spawn(async move {
+                if connection.sender.ready().await.is_ok() {
+                    upstreams.put(upstream, connection);
+                }
+            });
+        }
+    }
+}
+
+/// Notes when bytes of an answer come.
+struct UpstreamIo {
+    stream: TcpStream,
+    answered: Arc<AtomicBool>,
+}
+
+impl AsyncRead for UpstreamIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if buf.filled().len() > before {
+            self.answered.store(true, Relaxed);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for UpstreamIo {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

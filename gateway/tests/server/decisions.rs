@@ -1,0 +1,414 @@
+//! What the rules decide, and how a client hears of it.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::gateway::server::Fate;
+use ::gateway::{
+    Algorithm, Backoff, BreakerConfig, Condition, GatewayConfig, GatewayRetry, Jitter, PoolConfig, RateLimit,
+    RateLimits, Rejection, RetryOn, RetryPolicy, UpstreamPolicy,
+};
+use tokio::sync::Notify;
+
+use crate::client::Client;
+use crate::gateway::Gateway;
+use crate::upstream::{Reply, Upstream, ok};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn hello() -> Upstream {
+    Upstream::answering(|_| Reply::Send(ok("hello")))
+}
+
+#[test]
+fn a_gateway_without_rules_passes_on() {
+    let upstream = hello();
+    let gateway = Gateway::proxy(upstream.address);
+    let mut client = Client::connect(gateway.address());
+    for _ in 0..3 {
+        let answer = client.get("/orders/42?x=1");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+        assert_eq!(upstream.next().target(), "/orders/42?x=1");
+    }
+    let told = gateway.log.settled(3);
+    assert_eq!(told.served(), 3);
+    assert_eq!(
+        upstream.connections.load(std::sync::atomic::Ordering::SeqCst),
+        1,
+        "one connection serves all"
+    );
+}
+
+fn limit(limit: u32) -> Option<RateLimit> {
+    RateLimit::new(Algorithm::FixedWindow, limit, MINUTE).ok()
+}
+
+fn pool(workers: u32, queue: u32, queue_timeout: Option<Duration>) -> PoolConfig {
+    PoolConfig { workers: NonZeroU32::new(workers), queue: Some(queue), queue_timeout }
+}
+
+fn get(path: &str, fields: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nhost: gateway.test\r\n{fields}\r\n")
+}
+
+#[test]
+fn a_limit_counts_keys_and_says_when_to_come_back() {
+    let upstream = hello();
+    let limits = RateLimits { per_key: limit(3), global: limit(100), ..RateLimits::default() };
+    let gateway =
+        Gateway::with(GatewayConfig { limits, ..GatewayConfig::default() }, &[upstream.address], |_| {});
+    let mut client = Client::connect(gateway.address());
+    for remaining in (0..3).rev() {
+        let answer = client.send(get("/", "x-api-key: a\r\n")).answer(false);
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.value("ratelimit-policy"), Some(r#""per_key";q=3;w=60, "global";q=100;w=60"#));
+        let fields = format!(r#""per_key";r={remaining}, "global";r={}"#, 97 + remaining);
+        assert_eq!(answer.value("ratelimit"), Some(&*fields));
+    }
+    let answer = client.send(get("/", "x-api-key: a\r\n")).answer(false);
+    assert_eq!(answer.status, 429);
+    assert_eq!(answer.value("content-type"), Some("application/problem+json"));
+    // The clock shows the start of a minute and the seconds since.
+    let seconds: u64 = answer.value("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&seconds), "{seconds}");
+    assert_eq!(answer.value("ratelimit"), Some(&*format!(r#""per_key";r=0;t={seconds}"#)));
+    let text = answer.text();
+    for part in [r#""status":429"#, r#""reason":"rate-limited""#, r#""scope":"per_key""#, "quota-exceeded"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    // Another key, and a caller without one, have their own.
+    assert_eq!(client.send(get("/", "x-api-key: b\r\n")).answer(false).status, 200);
+    assert_eq!(client.get("/").status, 200);
+    let told = gateway.log.settled(6);
+    assert_eq!(told.decided[0].0.as_deref(), Some(&b"a"[..]));
+    assert_eq!((told.served(), told.rejected(|why| matches!(why, Rejection::RateLimited { .. }))), (5, 1));
+}
+
+#[test]
+fn a_limit_holds_over_all_connections_and_threads() {
+    let upstream = hello();
+    let limits = RateLimits { per_key: limit(100), ..RateLimits::default() };
+    let config = GatewayConfig { limits, ..GatewayConfig::default() };
+    // The window lasts for longer than any test.
+    let gateway = Gateway::at_speed(0.001, config, &[upstream.address], |config| config.threads = 3);
+    let address = gateway.address();
+    let statuses = |_| {
+        let mut client = Client::connect(address);
+        (0..25).map(|_| client.send(get("/", "x-api-key: k\r\n")).answer(false).status).collect::<Vec<_>>()
+    };
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || statuses(n))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    let count = |status| statuses.iter().filter(|one| **one == status).count();
+    assert_eq!((count(200), count(429)), (100, 100));
+    assert_eq!(gateway.log.settled(200).served(), 100);
+}
+
+#[test]
+fn a_path_that_nobody_serves() {
+    let upstream = hello();
+    let route = ::gateway::Route {
+        path: "/orders".into(),
+        upstream: ::gateway::UpstreamId(0),
+        timeout: None,
+        retry: None,
+    };
+    let routes = ::gateway::Routes::new(vec![route]).unwrap();
+    let gateway =
+        Gateway::with(GatewayConfig { routes, ..GatewayConfig::default() }, &[upstream.address], |_| {});
+    let mut client = Client::connect(gateway.address());
+    let answer = client.get("/ordersmith");
+    assert_eq!(answer.status, 404);
+    assert!(answer.text().contains(r#""reason":"no-route""#));
+    assert_eq!(client.get("/orders/1").status, 200);
+    gateway.log.settled(2);
+}
+
+#[test]
+fn workers_then_the_queue_in_order_then_nothing() {
+    let go = Arc::new(Notify::new());
+    let upstream = {
+        let go = Arc::clone(&go);
+        Upstream::answering(move |_| Reply::When(Arc::clone(&go), ok("late")))
+    };
+    let config = GatewayConfig { pool: pool(1, 2, None), ..GatewayConfig::default() };
+    let gateway = Gateway::with(config, &[upstream.address], |config| config.threads = 2);
+    let mut clients: Vec<_> = (0..4).map(|_| Client::connect(gateway.address())).collect();
+    for (place, client) in clients.iter_mut().enumerate() {
+        client.send(get(&format!("/{place}"), ""));
+        gateway.log.until("decision", |told| told.decided.len() == place + 1);
+    }
+    let refused = clients[3].answer(false);
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains(r#""reason":"queue-full""#));
+    gateway.log.until("a full house", |told| told.load == (1, 2));
+    for (place, client) in clients.iter_mut().enumerate().take(3) {
+        assert_eq!(upstream.next().target(), format!("/{place}"), "first come, first served");
+        go.notify_one();
+        assert_eq!(client.answer(false).status, 200);
+    }
+    let told = gateway.log.settled(4);
+    assert_eq!((told.served(), told.rejected(|why| *why == Rejection::QueueFull)), (3, 1));
+    assert_eq!(told.workers.len(), 3);
+    assert_eq!(told.workers[0], Duration::ZERO);
+    assert!(told.workers[1] > Duration::ZERO);
+    assert_eq!(told.loads.iter().map(|(_, busy, _)| *busy).max(), Some(1));
+}
+
+#[test]
+fn who_leaves_gives_worker_and_place_back() {
+    let upstream = Upstream::answering(|request| match request.target() {
+        "/hang" => Reply::Hang(Vec::new()),
+        _ => Reply::Send(ok("hello")),
+    });
+    let config = GatewayConfig { pool: pool(1, 9, None), ..GatewayConfig::default() };
+    let gateway = Gateway::with(config, &[upstream.address], |_| {});
+    let mut working = Client::connect(gateway.address());
+    working.send(get("/hang", ""));
+    upstream.next();
+    let mut waiting: Vec<_> = (0..3).map(|_| Client::connect(gateway.address())).collect();
+    for (place, client) in waiting.iter_mut().enumerate() {
+        client.send(get(&format!("/{place}"), ""));
+        gateway.log.until("a place", |told| told.load == (1, place as u32 + 1));
+    }
+    drop(waiting.remove(1));
+    gateway.log.until("a free place", |told| told.load == (1, 2));
+    drop(working);
+    assert_eq!(waiting[0].answer(false).status, 200);
+    assert_eq!(waiting[1].answer(false).status, 200);
+    assert_eq!((upstream.next().target(), upstream.next().target()), ("/0", "/2"));
+    let told = gateway.log.settled(4);
+    assert_eq!(told.served(), 2);
+    assert_eq!(told.fates().iter().filter(|fate| **fate == Fate::ClientLeft).count(), 2);
+}
+
+#[test]
+fn the_queue_has_an_end_to_its_patience() {
+    let upstream = Upstream::answering(|_| Reply::Hang(Vec::new()));
+    let timeout = Some(Duration::from_secs(10));
+    let config = GatewayConfig { pool: pool(1, 9, timeout), ..GatewayConfig::default() };
+    // Ten seconds are a tenth of one.
+    let gateway = Gateway::at_speed(100.0, config, &[upstream.address], |_| {});
+    let mut working = Client::connect(gateway.address());
+    working.send(get("/", ""));
+    upstream.next();
+    let answer = Client::connect(gateway.address()).get("/");
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains(r#""reason":"queue-timeout""#));
+    drop(working);
+    let told = gateway.log.settled(2);
+    assert_eq!(told.queue_timeouts, 1);
+    assert_eq!(told.rejected(|why| *why == Rejection::QueueTimeout), 1);
+}
+
+#[test]
+fn a_bulkhead_is_full_for_its_upstream_only() {
+    let hanging = Upstream::answering(|_| Reply::Hang(Vec::new()));
+    let upstream = hello();
+    let policy = UpstreamPolicy { max_in_flight: NonZeroU32::new(1), ..UpstreamPolicy::default() };
+    let config = GatewayConfig { upstreams: vec![policy, policy], ..GatewayConfig::default() };
+    let gateway = Gateway::with(config, &[hanging.address, upstream.address], |_| {});
+    let mut holding = Client::connect(gateway.address());
+    holding.send(get("/", ""));
+    hanging.next();
+    let mut client = Client::connect(gateway.address());
+    let answer = client.get("/");
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains(r#""reason":"bulkhead-full""#));
+    assert_eq!(client.get("/1").status, 200);
+    drop(holding);
+    gateway.log.settled(3);
+}
+
+#[test]
+fn a_breaker_opens_and_answers_for_its_upstream() {
+    let upstream = Upstream::answering(|_| {
+        Reply::Send(b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n".to_vec())
+    });
+    let breaker = BreakerConfig::new(MINUTE, 0.5, 5).ok();
+    let policy = UpstreamPolicy { breaker, ..UpstreamPolicy::default() };
+    let config = GatewayConfig { upstreams: vec![policy], ..GatewayConfig::default() };
+    let gateway = Gateway::with(config, &[upstream.address], |_| {});
+    let mut client = Client::connect(gateway.address());
+    for _ in 0..5 {
+        assert_eq!(client.get("/").status, 500);
+    }
+    let answer = client.get("/");
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains(r#""reason":"short-circuited""#));
+    assert_eq!(answer.value("retry-after"), Some("10"));
+    let told = gateway.log.settled(6);
+    assert_eq!(told.transitions.len(), 1);
+    assert_eq!(told.transitions[0].to, Condition::Open);
+    assert_eq!(told.rejected(|why| matches!(why, Rejection::ShortCircuited { .. })), 1);
+}
+
+#[test]
+fn connections_that_are_refused_or_break_are_bad_gateways() {
+    let refused = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let upstream = Upstream::answering(|request| match request.target() {
+        "/1/reset" => Reply::Reset(Vec::new()),
+        "/1/close" => Reply::Close(Vec::new()),
+        "/1/half" => Reply::Close(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec()),
+        "/1/garbage" => Reply::Close(b"what do you want?\r\n\r\n".to_vec()),
+        "/1/coded" => Reply::Close(b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\nxxx".to_vec()),
+        "/1/switch" => Reply::Close(
+            b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n".to_vec(),
+        ),
+        _ => Reply::Send(ok("hello")),
+    });
+    let gateway = Gateway::with(GatewayConfig::default(), &[refused, upstream.address], |_| {});
+    let mut client = Client::connect(gateway.address());
+    let paths = ["/", "/1/reset", "/1/close", "/1/half", "/1/garbage", "/1/coded", "/1/switch"];
+    for path in paths {
+        let answer = client.get(path);
+        assert_eq!(answer.status, 502, "{path}");
+        assert!(answer.text().contains(r#""reason":"bad-gateway""#), "{path}");
+        assert_eq!(client.get("/1").status, 200, "the connection goes on after {path}");
+    }
+    let told = gateway.log.settled(2 * paths.len());
+    assert_eq!(told.fates().iter().filter(|fate| **fate == Fate::BadGateway).count(), paths.len());
+}
+
+#[test]
+fn a_timeout_is_a_504_before_the_answer_and_a_cut_within_it() {
+    let upstream = Upstream::answering(|request| match request.target() {
+        "/silent" => Reply::Hang(Vec::new()),
+        "/length" => Reply::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nfive!".to_vec()),
+        "/chunked" => {
+            Reply::Hang(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfive!\r\n".to_vec())
+        }
+        _ => Reply::Hang(b"HTTP/1.0 200 OK\r\n\r\nfive!".to_vec()),
+    });
+    let config = GatewayConfig { timeout: Some(Duration::from_secs(10)), ..GatewayConfig::default() };
+    let gateway = Gateway::at_speed(100.0, config, &[upstream.address], |_| {});
+    let answer = Client::connect(gateway.address()).get("/silent");
+    assert_eq!(answer.status, 504);
+    assert!(answer.text().contains(r#""reason":"timed-out""#));
+    for (path, version) in [("/length", "1.1"), ("/chunked", "1.1"), ("/open", "1.1"), ("/open", "1.0")] {
+        let mut client = Client::connect(gateway.address());
+        client.send(format!("GET {path} HTTP/{version}\r\nhost: gateway.test\r\n\r\n"));
+        assert_eq!(client.try_head().unwrap().status, 200);
+        // However the body is framed, its reader sees that it is not whole: the connection is reset.
+        let error = loop {
+            match client.take(1) {
+                Ok(_) => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{path} {version}");
+    }
+    let told = gateway.log.settled(5);
+    assert!(told.fates().iter().all(|fate| *fate == Fate::TimedOut), "{:?}", told.fates());
+}
+
+#[test]
+fn a_client_that_does_not_read_holds_its_worker_until_the_timeout() {
+    let upstream = Upstream::scripted(|mut connection| async move {
+        connection.head().await?;
+        connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
+        let mut chunk = b"10000\r\n".to_vec();
+        chunk.resize(chunk.len() + 0x10000, b'x');
+        chunk.extend(b"\r\n");
+        while connection.send(&chunk).await.is_ok() {}
+        Ok(())
+    });
+    let config = GatewayConfig {
+        timeout: Some(Duration::from_secs(20)),
+        pool: pool(1, 0, None),
+        ..GatewayConfig::default()
+    };
+    let gateway = Gateway::at_speed(100.0, config, &[upstream.address], |_| {});
+    let mut client = Client::connect(gateway.address());
+    client.send(get("/", ""));
+    let told = gateway.log.settled(1);
+    assert_eq!(told.fates(), [Fate::TimedOut]);
+    while client.take(1 << 20).is_ok() {}
+}
+
+fn retrying(retries: u32, non_idempotent: bool) -> GatewayConfig {
+    let on = RetryOn { server_errors: true, connect: true, ..RetryOn::default() };
+    let backoff = Backoff::fixed(Duration::from_millis(1), Jitter::Full).unwrap();
+    let policy = RetryPolicy { retries, on, backoff, ..RetryPolicy::default() };
+    GatewayConfig { retry: Some(GatewayRetry { policy, non_idempotent }), ..GatewayConfig::default() }
+}
+
+const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+
+#[test]
+fn the_gateway_tries_again_and_numbers_its_attempts() {
+    let upstream = Upstream::answering(|request| match request.values("x-gateway-attempt")[..] {
+        [] => Reply::Send(UNAVAILABLE.to_vec()),
+        ["1"] => Reply::Reset(Vec::new()),
+        _ => Reply::Send(ok(&request.body)),
+    });
+    let gateway = Gateway::with(retrying(3, false), &[upstream.address], |_| {});
+    let mut client = Client::connect(gateway.address());
+    let body = "b".repeat(60_000);
+    client.send(format!(
+        "PUT / HTTP/1.1\r\nhost: a\r\nx-gateway-attempt: 7\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    let answer = client.answer(false);
+    assert_eq!((answer.status, answer.text()), (200, body.clone()));
+    for attempt in 0..3 {
+        let request = upstream.next();
+        let expected: &[&str] = [&[][..], &["1"], &["2"]][attempt];
+        assert_eq!(request.values("x-gateway-attempt"), expected);
+        assert_eq!(request.body, body.as_bytes());
+    }
+    let told = gateway.log.settled(1);
+    assert_eq!(told.finished[0].1.attempts, 3);
+    assert_eq!(told.workers.len(), 1, "one worker serves all attempts");
+}
+
+#[test]
+fn what_must_not_or_cannot_be_sent_twice_is_not() {
+    let upstream = Upstream::answering(|_| Reply::Send(UNAVAILABLE.to_vec()));
+    let gateway = Gateway::with(retrying(3, false), &[upstream.address], |_| {});
+    let attempts = |client: &mut Client, method: &str, length: usize| {
+        client.send(format!("{method} / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n"));
+        client.send("b".repeat(length));
+        assert_eq!(client.answer(false).status, 503);
+    };
+    let mut client = Client::connect(gateway.address());
+    attempts(&mut client, "POST", 10);
+    attempts(&mut client, "PUT", 10);
+    attempts(&mut client, "PUT", 64 * 1024);
+    attempts(&mut client, "PUT", 64 * 1024 + 1);
+    let told = gateway.log.settled(4);
+    let attempts: Vec<_> = told.finished.iter().map(|(_, ended)| ended.attempts).collect();
+    assert_eq!(attempts, [1, 4, 4, 1]);
+
+    let gateway = Gateway::with(retrying(2, true), &[upstream.address], |_| {});
+    let mut client = Client::connect(gateway.address());
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi");
+    assert_eq!(client.answer(false).status, 503);
+    assert_eq!(gateway.log.settled(1).finished[0].1.attempts, 3);
+}
+
+#[test]
+fn a_connection_that_the_upstream_closed_meanwhile_costs_nobody_an_answer() {
+    // Answers one request on each connection, and closes when the next has come.
+    let upstream = Upstream::scripted(|mut connection| async move {
+        connection.request().await?;
+        connection.send(&ok("hello")).await?;
+        connection.request().await?;
+        Ok(())
+    });
+    let gateway = Gateway::proxy(upstream.address);
+    let mut client = Client::connect(gateway.address());
+    for _ in 0..10 {
+        assert_eq!(client.get("/").status, 200);
+    }
+    // What may have been carried out is not sent again.
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi");
+    assert_eq!(client.answer(false).status, 502);
+    let told = gateway.log.settled(11);
+    assert!(told.finished.iter().all(|(_, ended)| ended.attempts == 1));
+}
