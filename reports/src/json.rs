@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn what_is_no_result_is_refused_with_its_place() {
         let good = to_json(&testing::window_boundary());
-        let unknown = good.replacen("\"virtual\"", "\"live\"", 1).replacen("\"0.1.0\"", "\"0.7.0\"", 1);
+        let unknown = good.replacen("\"virtual\"", "\"imagined\"", 1).replacen("\"0.1.0\"", "\"0.7.0\"", 1);
         let told = |json: &str| from_json(json).unwrap_err().to_string();
         for (json, expected) in [
             ("", "line 1, column 0: the file is empty"),
@@ -288,7 +288,7 @@ mod tests {
             ),
             (
                 &unknown,
-                "line 4, column 18: not a result of Tuesday: unknown variant `live`, expected `virtual`; Tuesday 0.7.0 \
+                "line 4, column 18: not a result of Tuesday: unknown variant `imagined`, expected `virtual` or `live`; Tuesday 0.7.0 \
                  wrote the file, this is 0.1.0",
             ),
         ] {

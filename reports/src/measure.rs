@@ -43,6 +43,8 @@ pub enum Measure {
     ContainmentTime(Selector),
     /// From the last fault's end until goodput is 99% of the control's.
     RecoveryTime(Selector),
+    /// How much later than intended requests were sent, of a live run.
+    Lateness(Statistic),
 }
 
 /// A circuit breaker: whose, and in front of which upstream.
@@ -135,7 +137,7 @@ impl Measure {
             | Self::ContainmentTime(_)
             | Self::RecoveryTime(_) => Unit::DurationOrNever,
             Self::Goodput(_) => Unit::Rate,
-            Self::Latency(..) | Self::Wait(..) => Unit::Duration,
+            Self::Latency(..) | Self::Wait(..) | Self::Lateness(_) => Unit::Duration,
             Self::Amplification(_) => Unit::Number,
         }
     }

@@ -322,6 +322,11 @@ impl Recorder {
         }
     }
 
+    /// What the run is made of.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// Closes the record.
     pub fn finish(self) -> Recording {
         Recording::new(self)
@@ -348,7 +353,7 @@ pub(crate) fn new_histogram() -> Histogram<u64> {
 }
 
 /// Longer than the histogram's hour counts as an hour.
-fn record(histogram: &mut Histogram<u64>, time: Duration) {
+pub(crate) fn record(histogram: &mut Histogram<u64>, time: Duration) {
     histogram.saturating_record(time.as_secs() * 1_000_000 + u64::from(time.subsec_micros()));
 }
 

@@ -5,9 +5,9 @@ use hdrhistogram::Histogram;
 use crate::recorder::{Cell, LimitRecord, Recorder, StationRecord, new_histogram, outcome_counts};
 use crate::{
     AttemptsResult, BreakerChange, BreakerChangeResult, BreakerId, BreakerResult, Bucket, Distribution, Harm,
-    HarmCount, HarmResult, Layout, LimitLayout, LimitResult, Measure, NamedSummary, Outcome, Peak,
-    Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, Selector, StationId, StationLayout,
-    StationResult, Statistic, Summary, Value,
+    HarmCount, HarmResult, HarnessRecord, Layout, LimitLayout, LimitResult, Measure, NamedSummary, Outcome,
+    Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, Selector, StationId,
+    StationLayout, StationResult, Statistic, Summary, Value,
 };
 
 /// The closed record of one run: it answers measures and becomes a [`RunResult`].
@@ -16,6 +16,8 @@ pub struct Recording {
     recorder: Recorder,
     /// For each selection that was compared with the control.
     harm: Vec<(Selector, Harm)>,
+    /// Of a live run.
+    harness: Option<HarnessRecord>,
 }
 
 /// The requests that a selector means, added up.
@@ -28,7 +30,7 @@ struct Selection {
 
 impl Recording {
     pub(crate) fn new(recorder: Recorder) -> Self {
-        Self { recorder, harm: Vec::new() }
+        Self { recorder, harm: Vec::new(), harness: None }
     }
 
     /// What was measured.
@@ -68,6 +70,11 @@ impl Recording {
             }
             Measure::ContainmentTime(selector) => self.harm_time(*selector, |harm| harm.containment),
             Measure::RecoveryTime(selector) => self.harm_time(*selector, |harm| harm.recovery),
+            Measure::Lateness(statistic) => {
+                // In virtual time everything is sent when it is meant to be.
+                let lateness = self.harness.as_ref().map(HarnessRecord::lateness);
+                lateness.map_or(Value::DurationUs(0), |lateness| statistic_of(lateness, *statistic))
+            }
         }
     }
 
@@ -93,6 +100,11 @@ impl Recording {
     /// Adds what comparing a selection with the control came to.
     pub fn add_harm(&mut self, selector: Selector, harm: Harm) {
         self.harm.push((selector, harm));
+    }
+
+    /// Adds how the harness fared, of a live run.
+    pub fn add_harness(&mut self, harness: HarnessRecord) {
+        self.harness = Some(harness);
     }
 
     fn harm_of(&self, selector: Selector) -> Option<&Harm> {
@@ -143,6 +155,8 @@ impl Recording {
 
         let harm = self.harm_of(Selector::Everybody).map(|harm| harm_result(layout, harm));
         let breakers = breaker_results(layout, &self.recorder.breakers);
+        let slo_latency = layout.slo_latency;
+        let harness = self.harness.as_ref().map(|harness| harness.result(slo_latency));
 
         let reached = (0..layout.upstreams.len()).map(|upstream| self.requests(Some(upstream)));
         let reached: Vec<u64> = reached.collect();
@@ -195,6 +209,7 @@ impl Recording {
             harm,
             breakers,
             causes: cause_counts.into_results(&causes, &layout),
+            harness,
         }
     }
 
@@ -314,7 +329,7 @@ fn statistic_of(histogram: &Histogram<u64>, statistic: Statistic) -> Value {
     })
 }
 
-fn distribution(histogram: &Histogram<u64>) -> Distribution {
+pub(crate) fn distribution(histogram: &Histogram<u64>) -> Distribution {
     if histogram.is_empty() {
         return Distribution::default();
     }

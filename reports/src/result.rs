@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::{CauseResult, HarmCount, Outcome};
+use crate::{CauseResult, HarmCount, HarnessResult, Outcome};
 
 /// The version of the format that this crate writes.
 pub const VERSION: u32 = 1;
@@ -40,6 +40,8 @@ pub struct ExperimentResult {
 pub enum Engine {
     /// An event loop over simulated time.
     Virtual,
+    /// Real sockets in real time.
+    Live,
 }
 
 /// The scenario as far as a reader of the result needs it.
@@ -118,6 +120,9 @@ pub struct RunResult {
     /// Why requests of non-hostile populations were not served well, the most frequent reasons first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<CauseResult>,
+    /// Of a live run, how the harness itself fared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub harness: Option<HarnessResult>,
 }
 
 /// Attempts that reached an upstream, over all populations.

@@ -76,6 +76,7 @@ pub(crate) fn seeds(seeds: &[u64]) -> String {
 pub(crate) fn engine(engine: Engine) -> &'static str {
     match engine {
         Engine::Virtual => "virtual engine",
+        Engine::Live => "live engine",
     }
 }
 

@@ -271,6 +271,7 @@ pub(crate) fn nothing_happened() -> ExperimentResult {
         harm: None,
         breakers: Vec::new(),
         causes: Vec::new(),
+        harness: None,
     };
     result
 }
@@ -419,6 +420,7 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
             harm: None,
             breakers: Vec::new(),
             causes: Vec::new(),
+            harness: None,
         }],
     }
 }

@@ -179,7 +179,7 @@ fn expected(what: &'static str) -> StrContext {
 }
 
 /// Measures of this version, each as its arguments are written.
-pub(super) const MEASURES: [&str; 19] = [
+pub(super) const MEASURES: [&str; 20] = [
     "offered([selector])",
     "served([selector])",
     "success_rate([selector])",
@@ -199,10 +199,11 @@ pub(super) const MEASURES: [&str; 19] = [
     "direct_damage([selector])",
     "containment_time([selector])",
     "recovery_time([selector])",
+    "lateness(statistic)",
 ];
 
 /// Measures of the format that need what this version does not have.
-const NOT_YET: [&str; 2] = ["unauthorized_reached", "lateness"];
+const NOT_YET: [&str; 1] = ["unauthorized_reached"];
 
 impl Line {
     /// What the line asks of a variant in which the names stand for these.
@@ -234,6 +235,7 @@ impl Line {
             "direct_damage" => Measure::DirectDamage(arguments.selector()?),
             "containment_time" => Measure::ContainmentTime(arguments.selector()?),
             "recovery_time" => Measure::RecoveryTime(arguments.selector()?),
+            "lateness" => Measure::Lateness(arguments.statistic()?),
             unknown => return Err(self.unknown_measure(unknown)),
         };
         arguments.finish()?;

@@ -1,0 +1,191 @@
+//! How the harness itself fared while it drove a live run: a harness that cannot keep up measures itself.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Distribution;
+use crate::format;
+use crate::recorder::{new_histogram, record};
+
+/// A run whose lateness p99 exceeds this share of the SLO latency is invalid.
+const LATENESS_OF_SLO: f64 = 0.1;
+
+/// A second in which the processes of the machine had no more than this share of its cores left was saturated.
+const SATURATED: f64 = 0.97;
+
+/// A run with more than this share of saturated seconds is invalid.
+const SATURATED_SECONDS: f64 = 0.1;
+
+/// What the harness notes of itself during a live run. Times are scenario time unless it says otherwise.
+#[derive(Clone, Debug)]
+pub struct HarnessRecord {
+    /// How many times as fast as real time the scenario's clock ran.
+    pub speed: f64,
+    /// Clients that could have a request under way at once, and the most that had.
+    pub users: u32,
+    /// The most that had one.
+    pub peak_users: u32,
+    /// Descriptors that the process may have open.
+    pub descriptor_limit: u64,
+    /// The most that it had open, where the system tells.
+    pub peak_descriptors: Option<u64>,
+    /// Attempts that could not be made for want of descriptors, ports or memory of the kernel.
+    pub exhausted: u64,
+    /// By second of real time: the share of the machine's cores that was in use by anybody, where the system tells.
+    pub busy_cores: Vec<f64>,
+    /// The share of the machine's cores that this process used over the run, where the system tells.
+    pub own_cores: Option<f64>,
+    /// Whether it was ended before the scenario was over.
+    pub interrupted: bool,
+    lateness: Histogram<u64>,
+}
+
+impl HarnessRecord {
+    /// Nothing noted yet.
+    pub fn new(speed: f64, users: u32, descriptor_limit: u64) -> Self {
+        Self {
+            speed,
+            users,
+            peak_users: 0,
+            descriptor_limit,
+            peak_descriptors: None,
+            exhausted: 0,
+            busy_cores: Vec::new(),
+            own_cores: None,
+            interrupted: false,
+            lateness: new_histogram(),
+        }
+    }
+
+    /// A request was sent so long after it was meant to be.
+    pub fn on_sent(&mut self, late: Duration) {
+        record(&mut self.lateness, late);
+    }
+
+    pub(crate) const fn lateness(&self) -> &Histogram<u64> {
+        &self.lateness
+    }
+
+    /// As a result has it, judged against the SLO latency.
+    pub(crate) fn result(&self, slo_latency: Duration) -> HarnessResult {
+        let invalid = self.spoiled(slo_latency);
+        let peak_busy = self.busy_cores.iter().copied().fold(0.0, f64::max);
+        HarnessResult {
+            speed: self.speed,
+            lateness: crate::recording::distribution(&self.lateness),
+            users: self.users,
+            peak_users: self.peak_users,
+            descriptor_limit: self.descriptor_limit,
+            peak_descriptors: self.peak_descriptors,
+            exhausted: self.exhausted,
+            peak_busy_cores: (!self.busy_cores.is_empty()).then_some(peak_busy),
+            own_cores: self.own_cores,
+            interrupted: self.interrupted,
+            invalid,
+        }
+    }
+
+    /// Why the run says more of the harness than of the gateway, a sentence each.
+    fn spoiled(&self, slo_latency: Duration) -> Vec<String> {
+        let mut reasons = Vec::new();
+        let allowed = slo_latency.mul_f64(LATENESS_OF_SLO).as_micros() as u64;
+        let late = if self.lateness.is_empty() { 0 } else { self.lateness.value_at_quantile(0.99) };
+        if late > allowed {
+            reasons.push(format!(
+                "requests were sent late: 1% by more than {}, where a tenth of the SLO is {}",
+                format::latency_us(late),
+                format::latency_us(allowed)
+            ));
+        }
+        if self.peak_users >= self.users && self.users > 0 && late > allowed {
+            reasons.push(format!("all {} clients were waiting for answers at once", self.users));
+        }
+        if self.exhausted > 0 {
+            reasons.push(format!(
+                "{} attempts could not be made: the process ran out of descriptors (limit {}) or ports",
+                format::count(self.exhausted),
+                format::count(self.descriptor_limit)
+            ));
+        }
+        let saturated = self.busy_cores.iter().filter(|share| **share >= SATURATED).count();
+        if saturated as f64 > SATURATED_SECONDS * self.busy_cores.len() as f64 && late > allowed / 2 {
+            reasons.push(format!(
+                "the machine's cores were all busy in {saturated} of {} seconds",
+                self.busy_cores.len()
+            ));
+        }
+        reasons
+    }
+}
+
+/// How the harness fared in a live run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HarnessResult {
+    /// How many times as fast as real time the scenario's clock ran.
+    pub speed: f64,
+    /// How much later than intended requests were sent, in scenario time.
+    pub lateness: Distribution,
+    /// Clients that could have a request under way at once.
+    pub users: u32,
+    /// The most that had one.
+    pub peak_users: u32,
+    /// Descriptors that the process may have open.
+    pub descriptor_limit: u64,
+    /// The most that it had open; `None` where the system does not tell.
+    pub peak_descriptors: Option<u64>,
+    /// Attempts that could not be made for want of descriptors or ports.
+    pub exhausted: u64,
+    /// The largest share of the machine's cores in use in any second; `None` where the system does not tell.
+    pub peak_busy_cores: Option<f64>,
+    /// The share of the machine's cores that the run used itself; `None` where the system does not tell.
+    pub own_cores: Option<f64>,
+    /// Whether the run was ended before the scenario was over.
+    pub interrupted: bool,
+    /// Why the run says more of the harness than of the gateway; empty for a valid one.
+    pub invalid: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SLO: Duration = Duration::from_millis(500);
+
+    fn sent(late: &[u64]) -> HarnessRecord {
+        let mut record = HarnessRecord::new(1.0, 100, 20_000);
+        late.iter().for_each(|millis| record.on_sent(Duration::from_millis(*millis)));
+        record
+    }
+
+    #[test]
+    fn a_tenth_of_the_slo_may_be_lateness() {
+        let mut punctual = vec![1; 990];
+        punctual.extend([400; 10]);
+        assert_eq!(sent(&punctual).result(SLO).invalid, [""; 0]);
+        punctual.extend([51; 10]);
+        let late = sent(&punctual).result(SLO).invalid;
+        assert_eq!(
+            late,
+            ["requests were sent late: 1% by more than 51 ms, where a tenth of the SLO is 50 ms"]
+        );
+    }
+
+    #[test]
+    fn what_the_system_refused_spoils_a_run_and_a_busy_machine_only_one_that_was_late() {
+        let mut record = sent(&[1; 100]);
+        record.busy_cores = vec![1.0; 10];
+        assert_eq!(record.result(SLO).invalid, [""; 0]);
+        record.exhausted = 3;
+        let invalid = record.result(SLO).invalid;
+        assert_eq!(
+            invalid,
+            ["3 attempts could not be made: the process ran out of descriptors (limit 20,000) or ports"]
+        );
+        let mut record = sent(&[80; 100]);
+        (record.busy_cores, record.peak_users) = (vec![0.5, 1.0], 100);
+        assert_eq!(record.result(SLO).invalid.len(), 3);
+    }
+}
