@@ -7,14 +7,17 @@
 //!
 //! Nothing here reads a clock, opens a socket or waits: both engines ask the same machines.
 
+mod calls;
 mod chance;
 mod client;
 mod fault;
 mod latency;
 mod normal;
 mod rate;
+mod tag;
 mod upstream;
 
+pub use calls::{Ask, CallEnd, CallState, CallStep, Calls};
 pub use chance::{Purpose, Stream};
 pub use client::{
     Arrivals, Burst, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError, Method,
@@ -23,4 +26,5 @@ pub use client::{
 pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline};
 pub use latency::{Latency, LatencyError};
 pub use rate::{Rate, RateError};
+pub use tag::{RequestTag, RequestTagError, headers, upstream_number};
 pub use upstream::{Call, Left, Reaction, Upstream, UpstreamConfig, Work};
