@@ -5,7 +5,8 @@
 //! which clients send ([`OpenLoad`]), who they are ([`Identities`]), and the services that answer ([`Upstream`]) or
 //! fail to ([`Fault`]).
 //!
-//! Nothing here reads a clock, opens a socket or waits: both engines ask the same machines.
+//! Nothing here reads a clock, opens a socket or waits: both engines ask the same machines. Only [`server`], behind the
+//! feature of that name, puts the services on real sockets.
 
 mod calls;
 mod chance;
@@ -14,6 +15,8 @@ mod fault;
 mod latency;
 mod normal;
 mod rate;
+#[cfg(feature = "server")]
+pub mod server;
 mod tag;
 mod upstream;
 

@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn the_text_never_changes() {
         let tag =
-            RequestTag { population: 3, request: 17, key: Stream::from_bits(0x2_bad_cafe), attempt: 1 << 32 };
+            RequestTag { population: 3, request: 17, key: Stream::from_bits(0x2bad_cafe), attempt: 1 << 32 };
         assert_eq!(tag.to_string(), "3-17-000000002badcafe-4294967296");
     }
 
