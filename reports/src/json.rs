@@ -288,7 +288,7 @@ mod tests {
             ),
             (
                 &unknown,
-                "line 4, column 18: not a result of Tuesday: unknown variant `imagined`, expected `virtual` or `live`; Tuesday 0.7.0 \
+                "line 4, column 22: not a result of Tuesday: unknown variant `imagined`, expected `virtual` or `live`; Tuesday 0.7.0 \
                  wrote the file, this is 0.1.0",
             ),
         ] {

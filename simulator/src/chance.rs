@@ -132,7 +132,6 @@ impl Stream {
     }
 
     /// The stream whose draw is `bits`.
-    #[cfg(test)]
     pub(crate) const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }

@@ -1,5 +1,6 @@
 //! Failure modes of upstreams, on a timeline.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -169,6 +170,30 @@ impl FaultTimeline {
         self.last_striking(since_start, attempt, |kind| !kind.strikes_on_arrival())
     }
 
+    /// The spans from the scenario's start in which every attempt is refused, so that nobody need listen: in order, apart
+    /// from one another, the end no part of each.
+    pub fn refusals(&self) -> Vec<Range<Duration>> {
+        let mut bounds: Vec<_> = self.faults.iter().flat_map(|(fault, _)| [fault.from, fault.to]).collect();
+        bounds.sort_unstable();
+        let mut spans: Vec<Range<Duration>> = Vec::new();
+        for (from, to) in bounds.iter().copied().zip(bounds.iter().copied().skip(1)) {
+            match spans.last_mut() {
+                _ if from == to || !self.refuses_all(from) => {}
+                Some(last) if last.end == from => last.end = to,
+                _ => spans.push(from..to),
+            }
+        }
+        spans
+    }
+
+    fn refuses_all(&self, since_start: Duration) -> bool {
+        let mut active =
+            self.faults.iter().rev().filter(|(fault, _)| (fault.from..fault.to).contains(&since_start));
+        // A refusal of some lets the others through to the faults before it; any other fault shields those it strikes.
+        let decisive = active.find(|(fault, _)| fault.fraction >= 1.0 || fault.kind != FaultKind::Refuse);
+        decisive.is_some_and(|(fault, _)| fault.kind == FaultKind::Refuse)
+    }
+
     fn last_striking(
         &self,
         since_start: Duration,
@@ -243,6 +268,23 @@ mod tests {
         assert!(
             (0..1_000)
                 .all(|index| with_another.on_start(seconds(1), attempt(index)).is_some() == strikes(index))
+        );
+    }
+
+    #[test]
+    fn a_refusal_is_whole_where_nothing_gets_past_it() {
+        let refuse = |at, duration, fraction| fault(at, duration, fraction, FaultKind::Refuse);
+        let refusals = |faults: &[Fault]| FaultTimeline::new(1, faults).refusals();
+        assert_eq!(refusals(&[refuse(0, 10, 0.99)]), []);
+        assert_eq!(refusals(&[refuse(2, 3, 1.0), refuse(5, 1, 1.0)]), [seconds(2)..seconds(6)]);
+        // What comes later in the file goes before it, if only for some; a partial refusal lets nobody past a whole one.
+        let shield = fault(3, 1, 0.1, FaultKind::Hang);
+        let faults = [refuse(0, 10, 1.0), shield, refuse(6, 1, 0.5)];
+        assert_eq!(refusals(&faults), [seconds(0)..seconds(3), seconds(4)..seconds(10)]);
+        // Earlier in the file, the other one is shielded.
+        assert_eq!(
+            refusals(&[fault(3, 1, 1.0, FaultKind::Hang), refuse(0, 10, 1.0)]),
+            [seconds(0)..seconds(10)]
         );
     }
 

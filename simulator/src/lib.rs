@@ -5,16 +5,22 @@
 //! which clients send ([`OpenLoad`]), who they are ([`Identities`]), and the services that answer ([`Upstream`]) or
 //! fail to ([`Fault`]).
 //!
-//! Nothing here reads a clock, opens a socket or waits: both engines ask the same machines.
+//! Nothing here reads a clock, opens a socket or waits: both engines ask the same machines. Only [`server`], behind the
+//! feature of that name, puts the services on real sockets.
 
+mod calls;
 mod chance;
 mod client;
 mod fault;
 mod latency;
 mod normal;
 mod rate;
+#[cfg(feature = "server")]
+pub mod server;
+mod tag;
 mod upstream;
 
+pub use calls::{Ask, CallEnd, CallState, CallStep, Calls};
 pub use chance::{Purpose, Stream};
 pub use client::{
     Arrivals, Burst, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError, Method,
@@ -23,4 +29,5 @@ pub use client::{
 pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline};
 pub use latency::{Latency, LatencyError};
 pub use rate::{Rate, RateError};
+pub use tag::{RequestTag, RequestTagError, headers, upstream_number};
 pub use upstream::{Call, Left, Reaction, Upstream, UpstreamConfig, Work};

@@ -80,6 +80,8 @@ pub enum Reaction {
 pub struct Work {
     /// How long it takes; `None` for ever.
     pub time: Option<Duration>,
+    /// How much of that, at its end, the body of the answer trickles for; zero for an answer as a whole.
+    pub body: Duration,
     /// Whether the connection is reset at its end, instead of an answer.
     pub reset: bool,
     /// What strikes it, if anything does.
@@ -159,10 +161,13 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
         let work =
             |latency: &Latency| latency.sample(service) + self.config.load_latency.saturating_mul(others);
         let own = &self.config.latency;
+        let body = match kind {
+            Some(FaultKind::Drip { body }) => body.sample(service.at(0)),
+            _ => Duration::ZERO,
+        };
         let time = match kind {
-            None | Some(FaultKind::Reset) => Some(work(own)),
+            None | Some(FaultKind::Reset | FaultKind::Drip { .. }) => Some(work(own) + body),
             Some(FaultKind::Slow { latency }) => Some(latency.sample(service)),
-            Some(FaultKind::Drip { body }) => Some(work(own) + body.sample(service.at(0))),
             Some(FaultKind::Capacity { factor }) => {
                 Some(Duration::from_nanos((work(own).as_nanos() as f64 / factor) as u64))
             }
@@ -171,7 +176,7 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
                 None
             }
         };
-        Work { time, reset: matches!(kind, Some(FaultKind::Reset)), fault }
+        Work { time, body, reset: matches!(kind, Some(FaultKind::Reset)), fault }
     }
 }
 
@@ -183,7 +188,7 @@ mod tests {
     use crate::{Fault, Purpose};
 
     const SERVICE: Duration = Duration::from_millis(5);
-    const DONE: Work = Work { time: Some(SERVICE), reset: false, fault: None };
+    const DONE: Work = Work { time: Some(SERVICE), body: Duration::ZERO, reset: false, fault: None };
     const STRUCK: Option<FaultId> = Some(FaultId(0));
 
     fn upstream(fault: Option<FaultKind>, cancel_on_disconnect: bool) -> Upstream<u32> {
@@ -257,21 +262,23 @@ mod tests {
     #[test]
     fn faults_at_a_worker_change_what_it_does_and_keep_their_course() {
         let slow = Latency::constant(Duration::from_secs(28)).unwrap();
+        let struck = Work { fault: STRUCK, ..DONE };
         for (kind, work) in [
             (
                 FaultKind::Slow { latency: slow.clone() },
-                Work { time: Some(Duration::from_secs(28)), reset: false, fault: STRUCK },
+                Work { time: Some(Duration::from_secs(28)), ..struck },
             ),
             (
                 FaultKind::Drip { body: slow },
-                Work { time: Some(Duration::from_secs(28) + SERVICE), reset: false, fault: STRUCK },
+                Work {
+                    time: Some(Duration::from_secs(28) + SERVICE),
+                    body: Duration::from_secs(28),
+                    ..struck
+                },
             ),
-            (FaultKind::Reset, Work { time: Some(SERVICE), reset: true, fault: STRUCK }),
-            (
-                FaultKind::Capacity { factor: 0.25 },
-                Work { time: Some(SERVICE * 4), reset: false, fault: STRUCK },
-            ),
-            (FaultKind::Hang, Work { time: None, reset: false, fault: STRUCK }),
+            (FaultKind::Reset, Work { reset: true, ..struck }),
+            (FaultKind::Capacity { factor: 0.25 }, Work { time: Some(SERVICE * 4), ..struck }),
+            (FaultKind::Hang, Work { time: None, ..struck }),
         ] {
             let mut upstream = upstream(Some(kind), false);
             assert_eq!(send(&mut upstream, 999, 1), Reaction::Started(work));

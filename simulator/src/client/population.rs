@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use gateway::RetryPolicy;
 
-use crate::{Identities, Latency, OpenLoad, Purpose, Stream};
+use crate::{Identities, Latency, OpenLoad, Purpose, RequestTag, Stream};
 
 /// A group of clients that behave alike.
 #[derive(Clone, Debug)]
@@ -143,7 +143,13 @@ impl PopulationStreams {
     /// it, by a number made of the upstream's name, so that they are the same whatever else the scenario holds; and so
     /// on below that for what the upstream calls.
     pub const fn attempt(&self, request: u64, client_attempt: u32, gateway_attempt: u32) -> Stream {
-        self.service.at(request).at(((client_attempt as u64) << 32) | gateway_attempt as u64)
+        self.tag(0, request, client_attempt).service(gateway_attempt)
+    }
+
+    /// The tag of a client's attempt, the first being 0, `population` being this one's number.
+    pub const fn tag(&self, population: u32, request: u64, client_attempt: u32) -> RequestTag {
+        let key = self.service.at(request);
+        RequestTag { population, request, key, attempt: (client_attempt as u64) << 32 }
     }
 }
 

@@ -1,0 +1,253 @@
+use std::time::Duration;
+
+use gateway::{
+    AttemptFailure, Breaker, Permit, Retrier, RetryState, Settlement, ShortCircuit, Timestamp, Transition,
+};
+
+use crate::{Call, Purpose, Stream};
+
+/// What a service asks of others, one after the other, for each job: when it tries again, and when it gives up.
+///
+/// The calling contract: after its own work a job begins by [`Calls::on_begun`]. Each [`CallStep::Ask`] is followed by one
+/// [`Calls::on_ended`], each [`CallStep::Wait`] by one [`Calls::on_waited`], until there is a [`CallStep::Answer`]; a job
+/// that is dropped before is told by [`Calls::on_given_up`]. Of the attempts of a job, one is under way at a time.
+#[derive(Debug)]
+pub struct Calls {
+    links: Vec<Link>,
+    jitter: Stream,
+}
+
+/// A service's use of another.
+#[derive(Debug)]
+struct Link {
+    upstream: usize,
+    timeout: Option<Duration>,
+    retrier: Retrier,
+    breaker: Option<Breaker>,
+}
+
+/// How far a job has come with the calls of its service.
+#[derive(Clone, Copy, Debug)]
+pub struct CallState {
+    call: usize,
+    attempt: u32,
+    retries: RetryState,
+    permit: Option<Permit>,
+    sent: Timestamp,
+}
+
+/// What a job does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallStep {
+    /// It asks another service, now.
+    Ask(Ask),
+    /// It waits so long before it asks again.
+    Wait(Duration),
+    /// Its service answers with this status.
+    Answer(u16),
+}
+
+/// An attempt at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Number of the call among those of the service.
+    pub call: usize,
+    /// Whom it asks, by number.
+    pub upstream: usize,
+    /// After what time it gives up; `None` for never.
+    pub timeout: Option<Duration>,
+    /// Number of the attempt over all calls of the job, from 0. The service time of the one asked is drawn at it below
+    /// the job's key.
+    pub attempt: u32,
+}
+
+/// How an attempt at a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// An answer with this status.
+    Answered(u16),
+    /// The connection was refused, or reset.
+    Broken,
+    /// The timeout ran out.
+    TimedOut,
+}
+
+impl Calls {
+    /// Closed breakers and untouched budgets under `seed`.
+    pub fn new(calls: &[Call], seed: u64) -> Self {
+        let link = |call: &Call| Link {
+            upstream: call.upstream,
+            timeout: call.timeout,
+            retrier: Retrier::new(call.retry),
+            breaker: call.breaker.map(Breaker::new),
+        };
+        let jitter = Stream::new(seed, Purpose::Jitter, "services");
+        Self { links: calls.iter().map(link).collect(), jitter }
+    }
+
+    /// A job is done with its service's own work.
+    pub fn on_begun(&mut self, now: Timestamp) -> (CallState, CallStep) {
+        let mut state =
+            CallState { call: 0, attempt: 0, retries: RetryState::default(), permit: None, sent: now };
+        let step = self.call(now, &mut state);
+        (state, step)
+    }
+
+    /// The attempt under way ended; `key` is the stream of the job's service time.
+    pub fn on_ended(&mut self, now: Timestamp, state: &mut CallState, key: Stream, end: CallEnd) -> CallStep {
+        let Some(link) = self.links.get_mut(state.call) else { return CallStep::Answer(200) };
+        let settlement = match end {
+            CallEnd::Answered(status) => Settlement::Answered { status, took: now - state.sent },
+            CallEnd::Broken => Settlement::ConnectionFailed,
+            CallEnd::TimedOut => Settlement::TimedOut,
+        };
+        if let (Some(breaker), Some(permit)) = (&mut link.breaker, state.permit.take()) {
+            breaker.on_settled(now, permit, settlement);
+        }
+        let unit = self.jitter.at(key.bits()).at(u64::from(state.attempt)).unit();
+        state.attempt += 1;
+        let (failure, answer) = match end {
+            CallEnd::Answered(status) if status < 400 => {
+                state.call += 1;
+                state.retries = RetryState::default();
+                return self.call(now, state);
+            }
+            CallEnd::Answered(status) => (AttemptFailure::Status(status), 502),
+            CallEnd::Broken => (AttemptFailure::Connect, 502),
+            CallEnd::TimedOut => (AttemptFailure::Timeout, 504),
+        };
+        let wait = link.retrier.on_failure(&mut state.retries, now, failure, None, unit);
+        wait.map_or(CallStep::Answer(answer), CallStep::Wait)
+    }
+
+    /// The wait before a further attempt is over.
+    pub fn on_waited(&mut self, now: Timestamp, state: &mut CallState) -> CallStep {
+        self.attempt(now, state)
+    }
+
+    /// The job is dropped: of an attempt under way nothing will be learned.
+    pub fn on_given_up(&mut self, state: CallState) {
+        let link = self.links.get_mut(state.call);
+        if let (Some(breaker), Some(permit)) = (link.and_then(|link| link.breaker.as_mut()), state.permit) {
+            breaker.on_released(permit);
+        }
+    }
+
+    /// The next change of the condition of a breaker: the upstream that is asked, and the change.
+    pub fn poll_transition(&mut self) -> Option<(usize, Transition)> {
+        let mut links = self.links.iter_mut();
+        links.find_map(|link| Some((link.upstream, link.breaker.as_mut()?.poll_transition()?)))
+    }
+
+    /// Makes the next call of a job. After the last one, the service answers.
+    fn call(&mut self, now: Timestamp, state: &mut CallState) -> CallStep {
+        if let Some(link) = self.links.get_mut(state.call) {
+            link.retrier.on_request(now);
+        }
+        self.attempt(now, state)
+    }
+
+    /// Makes the attempt that a job stands before.
+    fn attempt(&mut self, now: Timestamp, state: &mut CallState) -> CallStep {
+        let Some(Link { upstream, timeout, breaker, .. }) = self.links.get_mut(state.call) else {
+            return CallStep::Answer(200);
+        };
+        if let Some(breaker) = breaker {
+            // What its own breaker refuses is not tried again, and is a failed call like any other.
+            let permit = match breaker.on_request(now) {
+                Ok(permit) => permit,
+                Err(ShortCircuit { .. }) => return CallStep::Answer(502),
+            };
+            breaker.on_sent(now, permit);
+            state.permit = Some(permit);
+        }
+        state.sent = now;
+        CallStep::Ask(Ask {
+            call: state.call,
+            upstream: *upstream,
+            timeout: *timeout,
+            attempt: state.attempt,
+        })
+    }
+}
+
+impl CallState {
+    /// Number of the attempt that is under way or waited for, over all calls of the job.
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gateway::{Backoff, BreakerConfig, Condition, Jitter, RetryOn, RetryPolicy};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
+    const TIMEOUT: Duration = Duration::from_secs(1);
+    const WAIT: Duration = Duration::from_millis(10);
+
+    fn key() -> Stream {
+        Stream::new(902, Purpose::Service, "buyers")
+    }
+
+    fn call(upstream: usize, retries: u32, breaker: Option<BreakerConfig>) -> Call {
+        let retry = RetryPolicy {
+            retries,
+            on: RetryOn { server_errors: true, rate_limited: false, timeout: true, connect: true },
+            backoff: Backoff::fixed(WAIT, Jitter::None).unwrap(),
+            ..RetryPolicy::default()
+        };
+        Call { upstream, timeout: Some(TIMEOUT), retry, breaker }
+    }
+
+    fn ask(call: usize, upstream: usize, attempt: u32) -> CallStep {
+        CallStep::Ask(Ask { call, upstream, timeout: Some(TIMEOUT), attempt })
+    }
+
+    #[test]
+    fn a_service_without_calls_answers() {
+        assert_eq!(Calls::new(&[], 902).on_begun(NOW).1, CallStep::Answer(200));
+    }
+
+    #[test]
+    fn calls_are_made_in_order_each_with_its_retries() {
+        let mut calls = Calls::new(&[call(4, 1, None), call(2, 1, None)], 902);
+        let (mut state, step) = calls.on_begun(NOW);
+        assert_eq!(step, ask(0, 4, 0));
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::Answered(503)), CallStep::Wait(WAIT));
+        assert_eq!(calls.on_waited(NOW, &mut state), ask(0, 4, 1));
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::Answered(200)), ask(1, 2, 2));
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::TimedOut), CallStep::Wait(WAIT));
+        assert_eq!(calls.on_waited(NOW, &mut state), ask(1, 2, 3));
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::TimedOut), CallStep::Answer(504));
+    }
+
+    #[test]
+    fn what_is_not_tried_again_is_a_bad_gateway() {
+        for end in [CallEnd::Answered(404), CallEnd::Answered(503), CallEnd::Broken] {
+            let mut calls = Calls::new(&[call(0, 0, None)], 902);
+            let (mut state, _) = calls.on_begun(NOW);
+            assert_eq!(calls.on_ended(NOW, &mut state, key(), end), CallStep::Answer(502));
+        }
+    }
+
+    #[test]
+    fn an_open_breaker_answers_and_a_dropped_probe_gives_its_place_back() {
+        let interval = Duration::from_secs(10);
+        let breaker = BreakerConfig::new(interval, 0.5, 1).unwrap();
+        let mut calls = Calls::new(&[call(7, 0, Some(breaker))], 902);
+        let (mut state, _) = calls.on_begun(NOW);
+        calls.on_ended(NOW, &mut state, key(), CallEnd::Broken);
+        let (upstream, change) = calls.poll_transition().unwrap();
+        assert_eq!((upstream, change.to), (7, Condition::Open));
+        assert_eq!(calls.on_begun(NOW).1, CallStep::Answer(502));
+        let later = NOW + interval;
+        let (probe, step) = calls.on_begun(later);
+        assert_eq!(step, ask(0, 7, 0));
+        assert_eq!(calls.on_begun(later).1, CallStep::Answer(502));
+        calls.on_given_up(probe);
+        assert_eq!(calls.on_begun(later + interval).1, ask(0, 7, 0));
+    }
+}

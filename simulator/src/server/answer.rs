@@ -1,0 +1,110 @@
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use gateway::Timestamp;
+use hyper::body::{Body, Frame, SizeHint};
+
+use super::connection::Fate;
+use super::service::Caller;
+use super::timers::{Sleep, Timer};
+
+/// In how many pieces a body trickles.
+const PIECES: u32 = 10;
+
+/// The body of an answer.
+pub(super) struct Answer {
+    /// What is not written yet.
+    rest: Bytes,
+    course: Course,
+}
+
+enum Course {
+    /// At once.
+    Whole,
+    /// Its beginning was all.
+    Never,
+    /// Half of it, and then the connection is reset.
+    Breaks(Arc<Fate>),
+    /// Piece by piece, while its client is there.
+    Drips(Box<Drips>),
+}
+
+struct Drips {
+    timer: Timer,
+    from: Timestamp,
+    to: Timestamp,
+    /// Bytes of a piece.
+    piece: usize,
+    /// Pieces written.
+    written: u32,
+    sleep: Sleep,
+    _caller: Caller,
+}
+
+impl Answer {
+    pub(super) fn whole(body: Bytes) -> Self {
+        Self { rest: body, course: Course::Whole }
+    }
+
+    pub(super) fn breaking(body: Bytes, fate: Arc<Fate>) -> Self {
+        Self { rest: body, course: Course::Breaks(fate) }
+    }
+
+    /// The first piece at `from`, the last one at `to`.
+    pub(super) fn dripping(
+        body: Bytes,
+        timer: Timer,
+        (from, to): (Timestamp, Timestamp),
+        caller: Caller,
+    ) -> Self {
+        let piece = body.len().div_ceil(PIECES as usize).max(1);
+        let sleep = timer.until(from);
+        let drips = Drips { timer, from, to, piece, written: 0, sleep, _caller: caller };
+        Self { rest: body, course: Course::Drips(Box::new(drips)) }
+    }
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Self { rest, course } = &mut *self;
+        if rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        let bytes = match course {
+            Course::Whole => rest.split_off(0),
+            Course::Breaks(fate) => {
+                let part = rest.len().div_ceil(2);
+                let (part, fate) = (rest.split_to(part), Arc::clone(fate));
+                fate.reset_once_written();
+                *course = Course::Never;
+                part
+            }
+            Course::Drips(drips) => {
+                ready!(Pin::new(&mut drips.sleep).poll(context));
+                drips.written += 1;
+                let share = (drips.to - drips.from) * drips.written / (PIECES - 1);
+                drips.sleep = drips.timer.until(drips.from + share);
+                rest.split_to(drips.piece.min(rest.len()))
+            }
+            Course::Never => return Poll::Pending,
+        };
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
+}

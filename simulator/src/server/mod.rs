@@ -1,0 +1,267 @@
+//! The simulated services on real sockets and in real time.
+//!
+//! The machines are those of the virtual engine and decide everything; what stands here carries their decisions to
+//! connections, and lets a fault look on the wire as it really does.
+
+mod answer;
+mod client;
+mod connection;
+mod http1;
+mod listener;
+mod port;
+mod service;
+mod timers;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use gateway::server::ScenarioClock;
+use gateway::{Timestamp, Transition};
+use http::HeaderValue;
+use thiserror::Error;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+
+use self::client::Client;
+use self::http1::Limits;
+use self::listener::Listener;
+use self::port::Port;
+use self::service::{Common, Parts, Service as Running};
+use self::timers::Timers;
+use crate::{Calls, FaultTimeline, RequestTag, Upstream, UpstreamConfig};
+
+/// What [`Upstreams`] serve, and how.
+#[derive(Clone, Debug)]
+pub struct UpstreamsConfig {
+    /// Each service; others call it by its place here.
+    pub upstreams: Vec<Service>,
+    /// Of the waits before services' retries, and of the service times of requests without a tag.
+    pub seed: u64,
+    /// Threads that serve; each service has one of them. One is right unless the machine has cores to spare.
+    pub threads: NonZeroUsize,
+    /// Connections of a service at once; further ones wait in the kernel until one ends.
+    pub connections: u32,
+    /// Bytes of a request's body; one that is longer ends its connection.
+    pub body_limit: u64,
+}
+
+impl UpstreamsConfig {
+    /// With one thread, 16,384 connections for each service, and 16 MiB for a body.
+    pub fn new(upstreams: Vec<Service>, seed: u64) -> Self {
+        let threads = NonZeroUsize::MIN;
+        Self { upstreams, seed, threads, connections: 16_384, body_limit: 16 << 20 }
+    }
+}
+
+/// One service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Its name: part of the keys of its service times, and in its answers.
+    pub name: String,
+    /// What it is made of.
+    pub config: UpstreamConfig,
+    /// What goes wrong with it.
+    pub faults: FaultTimeline,
+    /// Where it listens; port 0 stands for any that is free.
+    pub listen: SocketAddr,
+}
+
+/// Why [`Upstreams`] could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// An address cannot be had.
+    #[error("cannot listen on {address} for {name}")]
+    Listen {
+        /// The service.
+        name: String,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// A name cannot be sent as the value of a header.
+    #[error("{name:?} cannot stand in a header")]
+    Name {
+        /// The name.
+        name: String,
+    },
+    /// A service calls one that there is not.
+    #[error("{name} calls service number {called}, which there is not")]
+    Call {
+        /// The service.
+        name: String,
+        /// The number that it calls.
+        called: usize,
+    },
+    /// The system has no threads or descriptors left.
+    #[error("cannot start a thread")]
+    Thread(#[from] io::Error),
+}
+
+/// Hears what happens in services, at scenario times.
+///
+/// What happens is told while the service waits: an observer is quick, and calls nobody back. The times of one service
+/// never go back; among those of several they may, by as much as an alarm is late.
+pub trait Observer: Send + Sync + 'static {
+    /// An attempt came to the service `upstream`, with its tag if it had one. What the kernel refuses comes to nobody.
+    fn on_attempt(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
+        let _ = (at, upstream, tag);
+    }
+
+    /// A worker took a job that had `waited` for it.
+    fn on_wait(&self, at: Timestamp, upstream: usize, waited: Duration) {
+        let _ = (at, upstream, waited);
+    }
+
+    /// So many jobs are worked on from now on, and so many wait.
+    fn on_load(&self, at: Timestamp, upstream: usize, in_flight: u32, queued: u32) {
+        let _ = (at, upstream, in_flight, queued);
+    }
+
+    /// An attempt found every worker busy and the queue full.
+    fn on_rejected(&self, at: Timestamp, upstream: usize) {
+        let _ = (at, upstream);
+    }
+
+    /// The breaker of `service` in front of `upstream` changed.
+    fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {
+        let _ = (service, upstream, transition);
+    }
+}
+
+/// Hears nothing.
+impl Observer for () {}
+
+/// Simulated services that listen, until they are shut down or dropped.
+pub struct Upstreams {
+    addresses: Vec<SocketAddr>,
+    /// How long what is under way may take once it is to end.
+    stop: watch::Sender<Option<Duration>>,
+    threads: Vec<JoinHandle<()>>,
+    // After the threads: whatever waits for an alarm is gone by then.
+    _timers: Timers,
+}
+
+impl Upstreams {
+    /// Starts the services. All have their addresses when this returns, and all listen that no fault keeps from it.
+    ///
+    /// # Errors
+    ///
+    /// If an address cannot be had, a name cannot be sent, a call leads nowhere, or the system is out of threads.
+    pub fn start(
+        config: UpstreamsConfig,
+        clock: ScenarioClock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, StartError> {
+        let UpstreamsConfig { upstreams, seed, threads, connections, body_limit } = config;
+        let take = |service: &Service| {
+            Port::take(service.listen).map_err(|source| StartError::Listen {
+                name: service.name.clone(),
+                address: service.listen,
+                source,
+            })
+        };
+        let ports = upstreams.iter().map(take).collect::<Result<Vec<_>, _>>()?;
+        let addresses: Vec<_> = ports.iter().map(Port::address).collect();
+        let timers = Timers::start(clock)?;
+        let runtimes = (0..threads.get().min(upstreams.len()))
+            .map(|_| Builder::new_current_thread().enable_all().build())
+            .collect::<io::Result<Vec<_>>>()?;
+        let common = Common { seed, clock, timer: timers.timer(), observer };
+        let (stop, stopping) = watch::channel(None);
+        let mut listeners: Vec<Vec<Listener>> = runtimes.iter().map(|_| Vec::new()).collect();
+        for (number, (service, port)) in upstreams.into_iter().zip(ports).enumerate() {
+            let Service { name, config, faults, listen } = service;
+            let Ok(header) = HeaderValue::from_bytes(name.as_bytes()) else {
+                return Err(StartError::Name { name });
+            };
+            if let Some(call) = config.calls.iter().find(|call| call.upstream >= addresses.len()) {
+                return Err(StartError::Call { name, called: call.upstream });
+            }
+            let thread = number % runtimes.len();
+            let spans = faults.refusals();
+            let refusals =
+                spans.into_iter().map(|span| clock.starts() + span.start..clock.starts() + span.end);
+            let parts = Parts {
+                number,
+                name,
+                calls: Calls::new(&config.calls, seed),
+                asks: !config.calls.is_empty(),
+                upstream: Upstream::new(config, clock.starts(), faults),
+                client: Client::new(&addresses),
+            };
+            let tasks = runtimes[thread].handle().clone();
+            let running = Running::new(parts, &common, tasks);
+            let name = running.name.clone();
+            let limits = Limits { connections, body: body_limit };
+            let listener =
+                Listener::new(Arc::new(running), header, port, refusals.collect(), clock.now(), limits);
+            let listener = listener.map_err(|source| StartError::Listen { name, address: listen, source })?;
+            listeners[thread].push(listener);
+        }
+        let mut this = Self { addresses, stop, threads: Vec::new(), _timers: timers };
+        for (number, (runtime, listeners)) in runtimes.into_iter().zip(listeners).enumerate() {
+            let stopping = stopping.clone();
+            let run = move || serve(runtime, listeners, stopping);
+            this.threads.push(thread::Builder::new().name(format!("upstreams-{number}")).spawn(run)?);
+        }
+        Ok(this)
+    }
+
+    /// Where each service listens, in the order of the configuration.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Stops listening, lets requests under way end for at most `grace` of real time, and drops the rest. When it
+    /// returns, no thread or socket is left. It blocks: call it from no asynchronous task.
+    pub fn shutdown(mut self, grace: Duration) {
+        self.end(grace);
+    }
+
+    fn end(&mut self, grace: Duration) {
+        self.stop.send_replace(Some(grace));
+        for thread in self.threads.drain(..) {
+            // One that panicked has said so, and has stopped as well.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Upstreams {
+    fn drop(&mut self) {
+        self.end(Duration::ZERO);
+    }
+}
+
+/// Serves on one thread until it is stopped.
+fn serve(runtime: Runtime, listeners: Vec<Listener>, mut stopping: watch::Receiver<Option<Duration>>) {
+    runtime.block_on(async {
+        let mut services = Vec::new();
+        let mut doors = Vec::new();
+        for listener in listeners {
+            let service = Arc::clone(listener.service());
+            tokio::spawn(Arc::clone(&service).drive());
+            services.push(service);
+            let (door, run) = listener.run(stopping.clone());
+            doors.push(door);
+            tokio::spawn(run);
+        }
+        let grace = stopping.wait_for(Option::is_some).await.ok().and_then(|grace| *grace);
+        let all_left = async {
+            for door in &doors {
+                door.all_left().await;
+            }
+        };
+        let _ = tokio::time::timeout(grace.unwrap_or_default(), all_left).await;
+        for service in services {
+            service.stop();
+        }
+    });
+    // Drops every task, and with them their connections.
+    drop(runtime);
+}

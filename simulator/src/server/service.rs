@@ -1,0 +1,417 @@
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gateway::Timestamp;
+use gateway::server::ScenarioClock;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+
+use super::Observer;
+use super::client::Client;
+use super::timers::Timer;
+use crate::{
+    Ask, CallEnd, CallState, CallStep, Calls, Left, Purpose, Reaction, RequestTag, Stream, Upstream, Work,
+    upstream_number,
+};
+
+/// A service at work: its machines, the jobs it has accepted, and what drives them.
+///
+/// A job lives here and not in the connection that brought it, since a connection ends when its client leaves and the
+/// work does not.
+///
+/// Alarms go off late, but nothing happens late: whoever comes first, an alarm or a request, brings everything up that
+/// was due before, each at the time for which it was due. So a queued job starts when its predecessor ends and not when
+/// the machine's scheduler gets round to it, and a request finds the worker free that should be free. Late is only what
+/// leaves: an answer, or a call of another service.
+pub(super) struct Service {
+    pub(super) name: String,
+    pub(super) timer: Timer,
+    clock: ScenarioClock,
+    tasks: Handle,
+    client: Client,
+    state: Mutex<State>,
+    /// Something is due before the alarm that is set.
+    earlier: Notify,
+}
+
+struct State {
+    number: usize,
+    observer: Arc<dyn Observer>,
+    upstream: Upstream<u64>,
+    calls: Calls,
+    /// Whether it asks others at all.
+    asks: bool,
+    /// A number made of its name.
+    path: u64,
+    /// Where the service times of requests without a tag are drawn.
+    untagged: Stream,
+    jobs: HashMap<u64, Job>,
+    /// Jobs so far.
+    issued: u64,
+    /// Ends of work, by job. Those of jobs that are gone count for nothing.
+    due: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    /// Until when the alarm is set.
+    alarm: Option<Timestamp>,
+    /// Jobs whose calls begin, with what they do first.
+    begun: Vec<(u64, Next, oneshot::Receiver<()>)>,
+    stopped: bool,
+}
+
+struct Job {
+    population: u32,
+    request: u64,
+    /// Its service time is drawn here, and those of its calls below.
+    key: Stream,
+    since: Timestamp,
+    work: Option<Work>,
+    /// To its caller, who may have left.
+    tell: Option<oneshot::Sender<Word>>,
+    calling: Option<Calling>,
+}
+
+struct Calling {
+    state: CallState,
+    /// Ends the calls when the job is dropped.
+    _alive: oneshot::Sender<()>,
+}
+
+/// What a caller is told of its job.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Word {
+    /// An answer.
+    Answered { status: u16, work: Work },
+    /// The connection is reset after part of the answer.
+    Reset { work: Work },
+    /// An answer whose body trickles from then to then.
+    Drips { from: Timestamp, to: Timestamp, work: Work },
+}
+
+/// What becomes of a request on arrival.
+pub(super) enum Arrival {
+    /// A job is made of it.
+    Accepted(Caller, oneshot::Receiver<Word>),
+    /// It is answered with this status at once.
+    Answered(u16),
+    /// Its connection is reset.
+    Refused,
+}
+
+/// Stands for who waits for a job: dropped before it has heard of it, it has left.
+pub(super) struct Caller {
+    service: Arc<Service>,
+    /// `None` once it has heard.
+    job: Option<u64>,
+}
+
+/// What a job's calls do next.
+#[derive(Clone, Copy)]
+enum Next {
+    Ask { ask: Ask, tag: RequestTag, deadline: Option<Timestamp> },
+    Wait(Timestamp),
+}
+
+/// What all services have in common.
+pub(super) struct Common {
+    pub(super) seed: u64,
+    pub(super) clock: ScenarioClock,
+    pub(super) timer: Timer,
+    pub(super) observer: Arc<dyn Observer>,
+}
+
+/// What a service has of its own.
+pub(super) struct Parts {
+    pub(super) number: usize,
+    pub(super) name: String,
+    pub(super) upstream: Upstream<u64>,
+    pub(super) calls: Calls,
+    pub(super) asks: bool,
+    pub(super) client: Client,
+}
+
+impl Service {
+    pub(super) fn new(parts: Parts, common: &Common, tasks: Handle) -> Self {
+        let Common { seed, clock, timer, observer } = common;
+        let Parts { number, name, upstream, calls, asks, client } = parts;
+        let state = State {
+            number,
+            observer: Arc::clone(observer),
+            upstream,
+            calls,
+            asks,
+            path: upstream_number(&name),
+            untagged: Stream::new(*seed, Purpose::Service, "untagged").named(&name),
+            jobs: HashMap::new(),
+            issued: 0,
+            due: BinaryHeap::new(),
+            alarm: None,
+            begun: Vec::new(),
+            stopped: false,
+        };
+        Self {
+            name,
+            timer: timer.clone(),
+            clock: *clock,
+            tasks,
+            client,
+            state: Mutex::new(state),
+            earlier: Notify::new(),
+        }
+    }
+
+    /// A request came, with its tag and the number of the gateway's attempt.
+    pub(super) fn on_request(self: &Arc<Self>, tag: Option<RequestTag>, gateway_attempt: u32) -> Arrival {
+        let arrival = self.enter(|state, now| state.on_request(now, tag, gateway_attempt));
+        match arrival {
+            Ok((job, told)) => Arrival::Accepted(Caller { service: Arc::clone(self), job: Some(job) }, told),
+            Err(Some(status)) => Arrival::Answered(status),
+            Err(None) => Arrival::Refused,
+        }
+    }
+
+    /// Brings up what is due, when it is due; does not end.
+    pub(super) async fn drive(self: Arc<Self>) {
+        loop {
+            let next = self.enter(|state, _| {
+                state.alarm = state.next_due();
+                state.alarm
+            });
+            tokio::select! {
+                () = self.timer.until_some(next) => {}
+                () = self.earlier.notified() => {}
+            }
+        }
+    }
+
+    /// Forgets who leaves from now on: it is the end.
+    pub(super) fn stop(&self) {
+        self.state().stopped = true;
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something to the machines, now, after all that was due before.
+    fn enter<R>(self: &Arc<Self>, act: impl FnOnce(&mut State, Timestamp) -> R) -> R {
+        let mut state = self.state();
+        // Read under the lock, so that the machines' time does not go back.
+        let now = self.clock.now();
+        state.advance(now);
+        let result = act(&mut state, now);
+        state.tell_transitions();
+        let earlier = match (state.next_due(), state.alarm) {
+            (Some(due), Some(alarm)) => due < alarm,
+            (due, None) => due.is_some(),
+            (None, Some(_)) => false,
+        };
+        let begun = mem::take(&mut state.begun);
+        drop(state);
+        if earlier {
+            self.earlier.notify_one();
+        }
+        for (job, next, gone) in begun {
+            let service = Arc::clone(self);
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    () = service.call(job, next) => {}
+                    _ = gone => {}
+                }
+            });
+        }
+        result
+    }
+
+    /// Makes the calls of a job.
+    async fn call(self: &Arc<Self>, job: u64, first: Next) {
+        let mut next = Some(first);
+        while let Some(step) = next {
+            next = match step {
+                Next::Wait(until) => {
+                    self.timer.until(until).await;
+                    self.enter(|state, now| state.on_waited(now, job))
+                }
+                Next::Ask { ask, tag, deadline } => {
+                    let end = tokio::select! {
+                        end = self.client.ask(ask.upstream, tag) => end,
+                        () = self.timer.until_some(deadline) => CallEnd::TimedOut,
+                    };
+                    self.enter(|state, now| state.on_ended(now, job, end))
+                }
+            };
+        }
+    }
+}
+
+impl State {
+    fn on_request(
+        &mut self,
+        now: Timestamp,
+        tag: Option<RequestTag>,
+        gateway_attempt: u32,
+    ) -> Result<(u64, oneshot::Receiver<Word>), Option<u16>> {
+        self.observer.on_attempt(now, self.number, tag);
+        self.issued += 1;
+        let number = self.issued;
+        let (population, request, key) = match tag {
+            Some(tag) => (tag.population, tag.request, tag.service(gateway_attempt).at(self.path)),
+            None => (RequestTag::NO_POPULATION, number, self.untagged.at(number)),
+        };
+        let (tell, told) = oneshot::channel();
+        let job = Job { population, request, key, since: now, work: None, tell: Some(tell), calling: None };
+        let result = match self.upstream.on_request(now, number, key) {
+            Reaction::Started(work) => {
+                self.jobs.insert(number, job);
+                self.start(now, number, work);
+                Ok((number, told))
+            }
+            Reaction::Queued => {
+                self.jobs.insert(number, job);
+                Ok((number, told))
+            }
+            Reaction::Answered { status, fault } => {
+                if fault.is_none() {
+                    self.observer.on_rejected(now, self.number);
+                }
+                Err(Some(status))
+            }
+            Reaction::Refused { .. } => Err(None),
+        };
+        self.record_load(now);
+        result
+    }
+
+    /// Brings up everything that was due until now.
+    fn advance(&mut self, now: Timestamp) {
+        while let Some(&Reverse((due, number))) = self.due.peek().filter(|next| next.0.0 <= now) {
+            self.due.pop();
+            let Some(&Job { work: Some(work), .. }) = self.jobs.get(&number) else { continue };
+            if work.reset {
+                self.finish(due, number, Word::Reset { work });
+                continue;
+            }
+            // Others are asked now: they live in real time.
+            let (state, step) = self.calls.on_begun(if self.asks { now } else { due });
+            if let CallStep::Answer(status) = step {
+                self.finish(due, number, Word::Answered { status, work });
+                continue;
+            }
+            let (alive, gone) = oneshot::channel();
+            if let Some(job) = self.jobs.get_mut(&number) {
+                job.calling = Some(Calling { state, _alive: alive });
+            }
+            if let Some(next) = self.follow(now, number, step) {
+                self.begun.push((number, next, gone));
+            }
+        }
+    }
+
+    /// An attempt at a call ended.
+    fn on_ended(&mut self, now: Timestamp, number: u64, end: CallEnd) -> Option<Next> {
+        let job = self.jobs.get_mut(&number)?;
+        let step = self.calls.on_ended(now, &mut job.calling.as_mut()?.state, job.key, end);
+        self.follow(now, number, step)
+    }
+
+    /// The wait before an attempt at a call is over.
+    fn on_waited(&mut self, now: Timestamp, number: u64) -> Option<Next> {
+        let job = self.jobs.get_mut(&number)?;
+        let step = self.calls.on_waited(now, &mut job.calling.as_mut()?.state);
+        self.follow(now, number, step)
+    }
+
+    fn on_caller_left(&mut self, now: Timestamp, number: u64) {
+        if self.stopped || !self.jobs.contains_key(&number) {
+            return;
+        }
+        match self.upstream.on_caller_left(now, number) {
+            Left::Unnoticed => {}
+            Left::Unqueued => {
+                self.jobs.remove(&number);
+            }
+            Left::Freed(next) => {
+                if let Some(Calling { state, .. }) = self.jobs.remove(&number).and_then(|job| job.calling) {
+                    self.calls.on_given_up(state);
+                }
+                if let Some((next, work)) = next {
+                    self.start(now, next, work);
+                }
+            }
+        }
+        self.record_load(now);
+    }
+
+    /// A worker takes a job.
+    fn start(&mut self, now: Timestamp, number: u64, work: Work) {
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        job.work = Some(work);
+        self.observer.on_wait(now, self.number, now - job.since);
+        let Some(time) = work.time else { return };
+        let to = now + time;
+        self.due.push(Reverse((to, number)));
+        // Who asks others knows its answer only after them: what trickles there is late as a whole.
+        if !work.body.is_zero()
+            && !self.asks
+            && let Some(tell) = job.tell.take()
+        {
+            let _ = tell.send(Word::Drips { from: now + time.saturating_sub(work.body), to, work });
+        }
+    }
+
+    /// What the shell does for a step, if the job is not done by it.
+    fn follow(&mut self, now: Timestamp, number: u64, step: CallStep) -> Option<Next> {
+        let &Job { population, request, key, work, .. } = self.jobs.get(&number)?;
+        match step {
+            CallStep::Ask(ask) => {
+                let tag = RequestTag { population, request, key, attempt: u64::from(ask.attempt) };
+                Some(Next::Ask { ask, tag, deadline: ask.timeout.map(|timeout| now + timeout) })
+            }
+            CallStep::Wait(wait) => Some(Next::Wait(now + wait)),
+            CallStep::Answer(status) => {
+                self.finish(now, number, Word::Answered { status, work: work? });
+                None
+            }
+        }
+    }
+
+    /// The service is done with a job: the next in its queue starts, and the caller, if there still is one, hears of it.
+    fn finish(&mut self, now: Timestamp, number: u64, word: Word) {
+        if let Some(tell) = self.jobs.remove(&number).and_then(|job| job.tell) {
+            let _ = tell.send(word);
+        }
+        if let Some((next, work)) = self.upstream.on_completed(now) {
+            self.start(now, next, work);
+        }
+        self.record_load(now);
+    }
+
+    fn next_due(&self) -> Option<Timestamp> {
+        self.due.peek().map(|next| next.0.0)
+    }
+
+    fn record_load(&self, now: Timestamp) {
+        self.observer.on_load(now, self.number, self.upstream.in_flight(), self.upstream.queued());
+    }
+
+    fn tell_transitions(&mut self) {
+        while let Some((upstream, transition)) = self.calls.poll_transition() {
+            self.observer.on_transition(self.number, upstream, transition);
+        }
+    }
+}
+
+impl Caller {
+    /// It knows how its job ended.
+    pub(super) fn heard(mut self) {
+        self.job = None;
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        if let Some(job) = self.job {
+            self.service.enter(|state, now| state.on_caller_left(now, job));
+        }
+    }
+}
