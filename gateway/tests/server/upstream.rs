@@ -30,8 +30,6 @@ pub(crate) struct Request {
     /// As framed on the wire.
     pub(crate) raw_body: Vec<u8>,
     pub(crate) body: Vec<u8>,
-    /// Counts connections from 0.
-    pub(crate) connection: usize,
 }
 
 impl Request {
@@ -119,8 +117,8 @@ impl Upstream {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         listener.set_nonblocking(true).unwrap();
-        let (stop, stopped) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
-        let (connections, notified) = (Arc::clone(&stopped), Arc::clone(&stop));
+        let (stop, connections) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+        let (notified, counted) = (Arc::clone(&stop), Arc::clone(&connections));
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -130,8 +128,8 @@ impl Upstream {
                         accepted = listener.accept() => {
                             let Ok((stream, _)) = accepted else { continue };
                             stream.set_nodelay(true).unwrap();
-                            let number = stopped.fetch_add(1, SeqCst);
-                            tokio::spawn(script(Connection { stream, buffer: Vec::new(), number }));
+                            counted.fetch_add(1, SeqCst);
+                            tokio::spawn(script(Connection { stream, buffer: Vec::new() }));
                         }
                         () = notified.notified() => return,
                     }
@@ -159,7 +157,6 @@ impl Drop for Upstream {
 pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     buffer: Vec<u8>,
-    pub(crate) number: usize,
 }
 
 impl Connection {
@@ -182,7 +179,7 @@ impl Connection {
         self.stream.read_buf(&mut self.buffer).await
     }
 
-    async fn line(&mut self) -> io::Result<String> {
+    pub(crate) async fn line(&mut self) -> io::Result<String> {
         loop {
             if let Some(end) = self.buffer.windows(2).position(|two| two == b"\r\n") {
                 let line = self.buffer.drain(..end + 2).collect();
@@ -203,6 +200,21 @@ impl Connection {
         Ok(self.buffer.drain(..length).collect())
     }
 
+    /// Reads so many bytes and forgets them.
+    pub(crate) async fn skip(&mut self, length: usize) -> io::Result<()> {
+        let mut left = length - self.buffer.len().min(length);
+        self.buffer.drain(..length - left);
+        let mut some = [0; 16 * 1024];
+        while left > 0 {
+            let most = left.min(some.len());
+            match self.stream.read(&mut some[..most]).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => left -= read,
+            }
+        }
+        Ok(())
+    }
+
     /// Reads request line and fields; `None` at the end of the connection.
     pub(crate) async fn head(&mut self) -> io::Result<Option<Request>> {
         if self.buffer.is_empty() && self.more().await? == 0 {
@@ -212,7 +224,7 @@ impl Connection {
         while !head.ends_with("\r\n\r\n") {
             head += &self.line().await?;
         }
-        Ok(Some(Request { head, connection: self.number, ..Request::default() }))
+        Ok(Some(Request { head, ..Request::default() }))
     }
 
     /// Reads a request by the strict letter of its framing.
