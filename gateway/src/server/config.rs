@@ -58,7 +58,7 @@ pub struct HttpLimits {
     /// How long a connection may rest between requests, and how long a peer in the midst of a body may neither send nor
     /// take a byte (60 s); beyond, the connection is closed.
     pub idle_timeout: Duration,
-    /// Client connections at once, over all threads (65,536); more wait in the listener's backlog.
+    /// Client connections at once, over all threads (65,536; at least one a thread); more wait in the listener's backlog.
     pub connections: usize,
     /// Opening a connection to an upstream (5 s); beyond, the attempt has failed.
     pub connect_timeout: Duration,

@@ -151,7 +151,8 @@ impl ConnectionState {
             since => older(since, idle_timeout),
         };
         let since = self.since.load(Relaxed);
-        if stalled(&self.awaiting_body) || stalled(&self.awaiting_reader) {
+        // With HTTP/2 a body that keeps us waiting is one stream of many.
+        if (stalled(&self.awaiting_body) && !self.is_http2()) || stalled(&self.awaiting_reader) {
             self.give(Order::Cut);
         } else if self.is_active() {
         } else if self.in_header.load(Relaxed) && !self.is_http2() {

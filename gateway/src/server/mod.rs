@@ -77,7 +77,7 @@ impl Server {
             listeners.push(listen(address, true).map_err(failed)?);
         }
 
-        let permits = Arc::new(Semaphore::new(http.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let permits = Arc::new(Semaphore::new(http.connections.clamp(threads, Semaphore::MAX_PERMITS)));
         let (stop, stopped) = watch::channel(None);
         let mut server = Self { address, stop, threads: Vec::with_capacity(threads) };
         for (number, listener) in listeners.into_iter().enumerate() {

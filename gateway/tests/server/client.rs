@@ -54,7 +54,7 @@ impl Client {
     }
 
     fn more(&mut self) -> io::Result<usize> {
-        let mut chunk = [0; 65_536];
+        let mut chunk = [0; 16 * 1024];
         let read = self.stream.read(&mut chunk)?;
         self.buffer.extend(&chunk[..read]);
         Ok(read)

@@ -1,7 +1,10 @@
 //! The server on real sockets, between a client and an upstream that do what the test says.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod client;
 mod gateway;
+#[expect(dead_code, reason = "some is for the tests that stand alone")]
 mod upstream;
 
 mod decisions;

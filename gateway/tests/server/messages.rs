@@ -122,6 +122,43 @@ fn chunks_and_trailers_pass_both_ways() {
 }
 
 #[test]
+fn any_method_may_have_a_body() {
+    let upstream = echo();
+    let gateway = Gateway::proxy(upstream.address);
+    let mut client = Client::connect(gateway.address());
+    for method in ["GET", "DELETE", "OPTIONS", "PROPFIND"] {
+        client.send(format!(
+            "{method} / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+        ));
+        assert_eq!(client.answer(false).text(), "hi", "{method}");
+        client.send(format!("{method} / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi"));
+        assert_eq!(client.answer(false).text(), "hi", "{method}");
+    }
+}
+
+#[test]
+fn more_connections_than_may_be_wait_to_be_taken_in() {
+    let upstream = echo();
+    let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
+        config.http.connections = 2;
+    });
+    let mut served: Vec<_> = (0..2).map(|_| Client::connect(gateway.address())).collect();
+    for client in &mut served {
+        assert_eq!(client.get("/served").status, 200);
+    }
+    let mut waiting = Client::connect(gateway.address());
+    waiting.send("GET /waiting HTTP/1.1\r\nhost: a\r\n\r\n");
+    for client in &mut served {
+        for _ in 0..20 {
+            assert_eq!(client.get("/served").status, 200);
+        }
+    }
+    assert!(upstream.received.try_iter().all(|request| request.target() == "/served"));
+    drop(served.pop());
+    assert_eq!(waiting.answer(false).status, 200);
+}
+
+#[test]
 fn answers_without_a_body_end_where_they_must() {
     let upstream = Upstream::answering(|request| {
         Reply::Send(match request.target() {
@@ -265,21 +302,22 @@ fn an_upgraded_connection_is_a_tunnel() {
     gateway.log.settled(1);
 }
 
-/// What the server must not be talked into: two ideas of where a request ends.
-#[test]
-fn one_framing_reaches_the_upstream() {
-    enum Must {
-        /// Be answered so, the connection closed, and nothing reach the upstream.
-        Refuse(u16),
-        /// Reach the upstream as these bytes, and the connection close.
-        Close(&'static str),
-        /// Reach the upstream as these bytes.
-        Pass(&'static str),
-    }
+/// What must become of a request that gives two ideas of where it ends, or might.
+enum Must {
+    /// Be answered so, the connection closed, and nothing reach the upstream.
+    Refuse(u16),
+    /// Reach the upstream with this body, as framed, and the connection close.
+    Close(&'static str),
+    /// Reach the upstream with this body, as framed.
+    Pass(&'static str),
+}
+
+#[rustfmt::skip]
+fn shapes() -> Vec<(&'static str, String, Must)> {
     use Must::{Close, Pass, Refuse};
     const TE: &str = "transfer-encoding: chunked\r\n";
     let post = |fields: &str, body: &str| format!("POST /x HTTP/1.1\r\nhost: a\r\n{fields}\r\n{body}");
-    let shapes = [
+    vec![
         ("two lengths", post("content-length: 5\r\ncontent-length: 6\r\n", "hello!"), Refuse(400)),
         ("two lengths in one", post("content-length: 5, 6\r\n", "hello!"), Refuse(400)),
         ("the same length twice", post("content-length: 5\r\ncontent-length: 5\r\n", "hello"), Pass("hello")),
@@ -289,37 +327,17 @@ fn one_framing_reaches_the_upstream() {
         ("a length in hexadecimal", post("content-length: 0x5\r\n", "hello"), Refuse(400)),
         ("no length at all", post("content-length: \r\n", "hello"), Refuse(400)),
         ("a length beyond numbers", post("content-length: 99999999999999999999\r\n", "hello"), Refuse(400)),
-        (
-            "chunks and a length",
-            post(&format!("content-length: 4\r\n{TE}"), "5\r\nhello\r\n0\r\n\r\n"),
-            Close("5\r\nhello\r\n0\r\n\r\n"),
-        ),
-        (
-            "a length and chunks",
-            post(&format!("{TE}content-length: 4\r\n"), "5\r\nhello\r\n0\r\n\r\n"),
-            Close("5\r\nhello\r\n0\r\n\r\n"),
-        ),
+        ("chunks and a length", post(&format!("content-length: 4\r\n{TE}"), "5\r\nhello\r\n0\r\n\r\n"), Close("5\r\nhello\r\n0\r\n\r\n")),
+        ("a length and chunks", post(&format!("{TE}content-length: 4\r\n"), "5\r\nhello\r\n0\r\n\r\n"), Close("5\r\nhello\r\n0\r\n\r\n")),
         ("chunked twice", post(&format!("{TE}{TE}"), "5\r\nhello\r\n0\r\n\r\n"), Refuse(501)),
         ("chunked twice in one", post("transfer-encoding: chunked, chunked\r\n", "0\r\n\r\n"), Refuse(501)),
         ("another coding", post("transfer-encoding: gzip, chunked\r\n", "0\r\n\r\n"), Refuse(501)),
         ("identity first", post("transfer-encoding: identity, chunked\r\n", "0\r\n\r\n"), Refuse(501)),
         ("identity last", post("transfer-encoding: chunked, identity\r\n", "0\r\n\r\n"), Refuse(400)),
         ("only identity", post("transfer-encoding: identity\r\ncontent-length: 5\r\n", "hello"), Refuse(400)),
-        (
-            "nearly chunked",
-            post("transfer-encoding: xchunked\r\ncontent-length: 5\r\n", "hello"),
-            Refuse(400),
-        ),
-        (
-            "chunked after a vertical tab",
-            post("transfer-encoding: \u{b}chunked\r\n", "0\r\n\r\n"),
-            Refuse(400),
-        ),
-        (
-            "chunked in capitals",
-            post("Transfer-Encoding: CHUNKED\r\n", "5\r\nhello\r\n0\r\n\r\n"),
-            Pass("5\r\nhello\r\n0\r\n\r\n"),
-        ),
+        ("nearly chunked", post("transfer-encoding: xchunked\r\ncontent-length: 5\r\n", "hello"), Refuse(400)),
+        ("chunked after a vertical tab", post("transfer-encoding: \u{b}chunked\r\n", "0\r\n\r\n"), Refuse(400)),
+        ("chunked in capitals", post("Transfer-Encoding: CHUNKED\r\n", "5\r\nhello\r\n0\r\n\r\n"), Pass("5\r\nhello\r\n0\r\n\r\n")),
         ("a space before the colon", post("transfer-encoding : chunked\r\n", "0\r\n\r\n"), Refuse(400)),
         ("a tab before the colon", post("content-length\t: 5\r\n", "hello"), Refuse(400)),
         ("a folded field", post("x: 1\r\n content-length: 5\r\n", "hello"), Refuse(400)),
@@ -328,11 +346,7 @@ fn one_framing_reaches_the_upstream() {
         ("a field without a colon", post("content-length 5\r\n", "hello"), Refuse(400)),
         ("a null in a value", post("x: a\0b\r\n", ""), Refuse(400)),
         ("a bare return in a value", post("x: a\rcontent-length: 5\r\n", "hello"), Refuse(400)),
-        (
-            "bare line feeds",
-            "POST /x HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello".to_owned(),
-            Pass("hello"),
-        ),
+        ("bare line feeds", "POST /x HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello".to_owned(), Pass("hello")),
         ("chunks in HTTP/1.0", format!("POST /x HTTP/1.0\r\nhost: a\r\n{TE}\r\n0\r\n\r\n"), Refuse(400)),
         ("a chunk size with a sign", post(TE, "+5\r\nhello\r\n0\r\n\r\n"), Refuse(400)),
         ("a chunk size with a prefix", post(TE, "0x5\r\nhello\r\n0\r\n\r\n"), Refuse(400)),
@@ -345,11 +359,7 @@ fn one_framing_reaches_the_upstream() {
         ("an extension with a line feed", post(TE, "5;x=\ny\r\nhello\r\n0\r\n\r\n"), Refuse(400)),
         ("a chunk extension", post(TE, "5;x=\"y\"\r\nhello\r\n0\r\n\r\n"), Pass("5\r\nhello\r\n0\r\n\r\n")),
         ("leading zeros", post(TE, "0005\r\nhello\r\n000\r\n\r\n"), Pass("5\r\nhello\r\n0\r\n\r\n")),
-        (
-            "trailers that are framing",
-            post(TE, "5\r\nhello\r\n0\r\ncontent-length: 9\r\n\r\n"),
-            Pass("5\r\nhello\r\n0\r\n\r\n"),
-        ),
+        ("trailers that are framing", post(TE, "5\r\nhello\r\n0\r\ncontent-length: 9\r\n\r\n"), Pass("5\r\nhello\r\n0\r\n\r\n")),
         ("two hosts", "GET /x HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n".to_owned(), Refuse(400)),
         ("a list of hosts", "GET /x HTTP/1.1\r\nhost: a, b\r\n\r\n".to_owned(), Refuse(400)),
         ("no host", "GET /x HTTP/1.1\r\n\r\n".to_owned(), Refuse(400)),
@@ -358,11 +368,16 @@ fn one_framing_reaches_the_upstream() {
         ("no version", "GET /x\r\n\r\n".to_owned(), Refuse(400)),
         ("a target with a space", "GET /x y HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), Refuse(400)),
         ("a tunnel", "CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\n\r\n".to_owned(), Refuse(501)),
-    ];
+    ]
+}
+
+#[test]
+fn one_framing_reaches_the_upstream() {
+    use Must::{Close, Pass, Refuse};
     let upstream = Upstream::answering(|_| Reply::Send(ok("answered")));
     let gateway = Gateway::proxy(upstream.address);
     let mut wrong = Vec::new();
-    for (what, shape, must) in shapes {
+    for (what, shape, must) in shapes() {
         let mut client = Client::connect(gateway.address());
         // Were the end of it taken for a request of its own, it would reach the upstream.
         client.send(shape).send("GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n");

@@ -204,7 +204,7 @@ impl Connection {
     pub(crate) async fn skip(&mut self, length: usize) -> io::Result<()> {
         let mut left = length - self.buffer.len().min(length);
         self.buffer.drain(..length - left);
-        let mut some = [0; 16 * 1024];
+        let mut some = [0; 8 * 1024];
         while left > 0 {
             let most = left.min(some.len());
             match self.stream.read(&mut some[..most]).await? {
