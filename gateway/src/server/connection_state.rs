@@ -150,20 +150,22 @@ impl ConnectionState {
             0 => false,
             since => older(since, idle_timeout),
         };
-        let since = self.since.load(Relaxed);
         // With HTTP/2 a body that keeps us waiting is one stream of many.
         if (stalled(&self.awaiting_body) && !self.is_http2()) || stalled(&self.awaiting_reader) {
-            self.give(Order::Cut);
-        } else if self.is_active() {
-        } else if self.in_header.load(Relaxed) && !self.is_http2() {
-            if older(since, header_timeout) {
-                self.give(Order::HeaderTimeout);
-            }
+            return self.give(Order::Cut);
+        }
+        if self.is_active() {
+            return;
+        }
+        let (limit, order) = if self.in_header.load(Relaxed) && !self.is_http2() {
+            (header_timeout, Order::HeaderTimeout)
+        } else if self.used.load(Relaxed) {
+            (idle_timeout, Order::Close)
         } else {
-            let limit = if self.used.load(Relaxed) { idle_timeout } else { header_timeout };
-            if older(since, limit) {
-                self.give(Order::Close);
-            }
+            (header_timeout, Order::Close)
+        };
+        if older(self.since.load(Relaxed), limit) {
+            self.give(order);
         }
     }
 }

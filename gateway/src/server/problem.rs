@@ -113,7 +113,7 @@ impl Problem {
     }
 }
 
-/// The most general close: of the connection, after this answer.
+/// Has the connection closed after this answer.
 pub(super) fn close_after(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
 }

@@ -412,3 +412,76 @@ fn a_connection_that_the_upstream_closed_meanwhile_costs_nobody_an_answer() {
     let told = gateway.log.settled(11);
     assert!(told.finished.iter().all(|(_, ended)| ended.attempts == 1));
 }
+
+/// Under a clock that all but stands, each algorithm lets through what it lets through at one instant.
+#[test]
+fn every_algorithm_counts_the_same_as_without_sockets() {
+    let upstream = hello();
+    for algorithm in Algorithm::ALL {
+        let mut per_key = RateLimit::new(algorithm, 200, MINUTE).unwrap();
+        if algorithm.has_burst() {
+            per_key = per_key.with_burst(50).unwrap();
+        }
+        let limits = RateLimits { per_key: Some(per_key), ..RateLimits::default() };
+        let config = GatewayConfig { limits, ..GatewayConfig::default() };
+        let gateway = Gateway::at_speed(1e-6, config, &[upstream.address], |_| {});
+        let mut client = Client::connect(gateway.address());
+        for key in ["a", "b"] {
+            let request = get("/", &format!("x-api-key: {key}\r\n"));
+            let admitted = (0..300).filter(|_| client.send(&request).answer(false).status == 200).count();
+            assert_eq!(admitted, per_key.allowance() as usize, "{algorithm}");
+        }
+        gateway.log.settled(600);
+    }
+}
+
+#[test]
+fn a_breaker_ends_the_gateways_own_retries() {
+    let upstream = Upstream::answering(|_| Reply::Send(UNAVAILABLE.to_vec()));
+    let breaker = BreakerConfig::new(MINUTE, 1.0, 2).ok();
+    let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
+    let config = GatewayConfig { upstreams, ..retrying(5, false) };
+    let gateway = Gateway::with(config, &[upstream.address], |_| {});
+    let answer = Client::connect(gateway.address()).get("/");
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains(r#""reason":"short-circuited""#), "{}", answer.text());
+    let told = gateway.log.settled(1);
+    assert_eq!(told.finished[0].1.attempts, 2);
+    assert_eq!(told.rejected(|why| matches!(why, Rejection::ShortCircuited { .. })), 1);
+}
+
+/// A wait that would take an hour, and a client that does not.
+#[test]
+fn who_leaves_between_two_attempts_frees_the_worker() {
+    let upstream = Upstream::answering(|_| Reply::Send(UNAVAILABLE.to_vec()));
+    let on = RetryOn { server_errors: true, ..RetryOn::default() };
+    let backoff = Backoff::fixed(60 * MINUTE, Jitter::None).unwrap();
+    let policy = RetryPolicy { retries: 1, on, backoff, ..RetryPolicy::default() };
+    let retry = Some(GatewayRetry { policy, non_idempotent: false });
+    let gateway = Gateway::with(
+        GatewayConfig { retry, pool: pool(1, 1, None), ..GatewayConfig::default() },
+        &[upstream.address],
+        |_| {},
+    );
+    let mut client = Client::connect(gateway.address());
+    client.send(get("/", ""));
+    upstream.next();
+    gateway.log.until("a worker", |told| told.load == (1, 0));
+    drop(client);
+    let told = gateway.log.settled(1);
+    assert_eq!((told.fates(), told.finished[0].1.attempts), (vec![Fate::ClientLeft], 1));
+}
+
+/// The timeout runs over all attempts: this one strikes while the gateway waits for the answer to its second.
+#[test]
+fn one_timeout_covers_all_attempts() {
+    let upstream = Upstream::answering(|request| match request.values("x-gateway-attempt")[..] {
+        [] => Reply::Send(UNAVAILABLE.to_vec()),
+        _ => Reply::Hang(Vec::new()),
+    });
+    let config = GatewayConfig { timeout: Some(Duration::from_secs(20)), ..retrying(3, false) };
+    let gateway = Gateway::at_speed(100.0, config, &[upstream.address], |_| {});
+    assert_eq!(Client::connect(gateway.address()).get("/").status, 504);
+    let told = gateway.log.settled(1);
+    assert_eq!((told.fates(), told.finished[0].1.attempts), (vec![Fate::TimedOut], 2));
+}
