@@ -65,6 +65,18 @@ impl HarnessRecord {
         record(&mut self.lateness, late);
     }
 
+    /// Takes in what was noted of another run that belongs to this one.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.lateness.add(&other.lateness).expect("all histograms have the same bounds");
+        self.peak_users = self.peak_users.max(other.peak_users);
+        self.users = self.users.max(other.users);
+        self.peak_descriptors = self.peak_descriptors.max(other.peak_descriptors);
+        self.exhausted += other.exhausted;
+        self.busy_cores.extend(&other.busy_cores);
+        self.own_cores = self.own_cores.zip(other.own_cores).map(|(own, other)| f64::midpoint(own, other));
+        self.interrupted |= other.interrupted;
+    }
+
     pub(crate) const fn lateness(&self) -> &Histogram<u64> {
         &self.lateness
     }
@@ -156,7 +168,9 @@ mod tests {
 
     fn sent(late: &[u64]) -> HarnessRecord {
         let mut record = HarnessRecord::new(1.0, 100, 20_000);
-        late.iter().for_each(|millis| record.on_sent(Duration::from_millis(*millis)));
+        for millis in late {
+            record.on_sent(Duration::from_millis(*millis));
+        }
         record
     }
 

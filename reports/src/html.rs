@@ -7,7 +7,7 @@
 use askama::Template;
 
 use crate::{
-    AFTERMATH, Distribution, ExperimentResult, RunResult, VariantResult,
+    AFTERMATH, AgreementLine, Distribution, ExperimentResult, RunResult, VariantResult,
     breakdown::{Breakdown, breakdowns},
     breaker_changes::{BreakerGroup, breaker_changes},
     cause_ranking::{CauseGroup, cause_ranking},
@@ -19,6 +19,7 @@ use crate::{
     side_by_side::{Mark, SideBySide, notes, runs},
     terminal::{engine, seeds, seeds_note},
     text,
+    validity::reservations,
     verdict::Verdict,
 };
 
@@ -47,7 +48,9 @@ pub fn html_report(result: &ExperimentResult, command: &str) -> Result<String, H
         title: text::line(&scenario.name),
         when: format!("{} from {}", format::span(scenario.duration_s * 1e6), Clock::of(scenario).start()),
         seeds: seeds(&scenario.seeds),
-        engine: engine(result.engine),
+        engine: engine(result),
+        reservations: reservations(result),
+        agreement: engines(result),
         tuesday: text::line(&result.tuesday),
         format_version: result.version,
         story: text::paragraphs(&scenario.story),
@@ -81,7 +84,9 @@ struct Page {
     title: String,
     when: String,
     seeds: String,
-    engine: &'static str,
+    engine: String,
+    reservations: Vec<String>,
+    agreement: Vec<EnginesGroup>,
     tuesday: String,
     format_version: u32,
     story: Vec<String>,
@@ -104,6 +109,35 @@ struct Page {
     breakdowns: Vec<Breakdown>,
     command: String,
     source: String,
+}
+
+/// How far the engines agree on a variant.
+struct EnginesGroup {
+    variant: String,
+    rows: Vec<EnginesRow>,
+}
+
+/// A measure of both engines.
+struct EnginesRow {
+    what: String,
+    simulated: String,
+    live: String,
+    apart: String,
+    agrees: bool,
+}
+
+/// The agreement table, where both engines ran.
+fn engines(result: &ExperimentResult) -> Vec<EnginesGroup> {
+    let row = |line: &AgreementLine| {
+        let [simulated, live, apart] = line.told();
+        EnginesRow { what: text::line(&line.what), simulated, live, apart, agrees: line.agrees }
+    };
+    let variants = result.agreement.iter().flat_map(|agreement| &agreement.variants);
+    let groups = variants.map(|variant| EnginesGroup {
+        variant: text::name(&variant.variant),
+        rows: variant.lines.iter().map(row).collect(),
+    });
+    groups.filter(|group| !group.rows.is_empty()).collect()
 }
 
 /// A chart with its caption.

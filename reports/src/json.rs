@@ -280,7 +280,7 @@ mod tests {
             ("{\n  \"version\": 1\n}", "line 3, column 1: not a result of Tuesday: missing field `tuesday`"),
             (
                 "[1]",
-                "line 1, column 3: not a result of Tuesday: invalid length 1, expected struct ExperimentResult with 6 elements",
+                "line 1, column 3: not a result of Tuesday: invalid length 1, expected struct ExperimentResult with 7 elements",
             ),
             (
                 &good[..200],

@@ -10,6 +10,7 @@
 //! `reports` knows neither gateway nor simulator and never runs a simulation: whoever runs one maps its events
 //! onto the words of this crate.
 
+mod agreement;
 mod breakdown;
 mod breaker_changes;
 mod cause;
@@ -41,9 +42,11 @@ mod terminal;
 #[cfg(test)]
 mod testing;
 mod text;
+mod validity;
 mod verdict;
 
 pub use self::csv::{breakers_csv, causes_csv, expectations_csv, series_csv, summary_csv};
+pub use agreement::{AgreementLine, AgreementResult, AgreementUnit, VariantAgreement, agreement};
 pub use cause::{Cause, CauseId, CauseKind, CauseResult, CauseStep, CauseTable, Ending};
 pub use chart::ChartError;
 pub use expectation::{Bound, Comparison, Expectation};

@@ -20,6 +20,7 @@ use crate::{
     side_by_side::{Cell, Mark, SideBySide, notes},
     terminal::{engine, seeds, seeds_note},
     text,
+    validity::reservations,
     verdict::{Line, Measured, Verdict},
 };
 
@@ -62,9 +63,14 @@ fn heading(page: &mut Page, result: &ExperimentResult, verdict: &Verdict) {
         format::span(scenario.duration_s * 1e6),
         Clock::of(scenario).start(),
         seeds(&scenario.seeds),
-        engine(result.engine)
+        engine(result)
     );
     page.block(&format!("**{}** {}.", verdict.sentence, escaped(&run)));
+    let reservations: Vec<String> =
+        reservations(result).iter().map(|reservation| format!("- ⚠️ {}", escaped(reservation))).collect();
+    if !reservations.is_empty() {
+        page.block(&reservations.join("\n"));
+    }
     let failed = verdict.lines.iter().filter(|line| !line.held);
     let failed: Vec<String> =
         failed.map(|line| format!("- ❌ {} – {}", code(&line.text), failures(line))).collect();

@@ -107,6 +107,13 @@ impl Recording {
         self.harness = Some(harness);
     }
 
+    /// Adds how the harness fared in the control: what spoils the one spoils the comparison.
+    pub fn add_control_harness(&mut self, control: &Self) {
+        if let (Some(harness), Some(control)) = (&mut self.harness, &control.harness) {
+            harness.add(control);
+        }
+    }
+
     fn harm_of(&self, selector: Selector) -> Option<&Harm> {
         self.harm.iter().find(|(compared, _)| *compared == selector).map(|(_, harm)| harm)
     }

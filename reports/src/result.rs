@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::{CauseResult, HarmCount, HarnessResult, Outcome};
+use crate::{AgreementResult, CauseResult, HarmCount, HarnessResult, Outcome};
 
 /// The version of the format that this crate writes.
 pub const VERSION: u32 = 1;
@@ -32,6 +32,9 @@ pub struct ExperimentResult {
     pub variants: Vec<VariantResult>,
     /// The lines of `expect.hold` in the order of the file.
     pub expectations: Vec<ExpectationResult>,
+    /// How far the engines agree, where both ran it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agreement: Option<AgreementResult>,
 }
 
 /// Which clock drove the run.

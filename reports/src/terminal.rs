@@ -10,11 +10,12 @@ use comfy_table::{CellAlignment, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    Engine, ExperimentResult,
+    AgreementResult, Engine, ExperimentResult, VariantAgreement,
     facts::facts,
     format::{self, Clock},
     side_by_side::{self, Column, SideBySide},
     text,
+    validity::{reservations, speed},
     verdict::{Line, Verdict},
 };
 
@@ -40,6 +41,10 @@ const FAILED: Style = AnsiColor::Red.on_default().bold();
 pub fn terminal_summary(result: &ExperimentResult) -> String {
     let mut page = Page::default();
     title(&mut page, result);
+    for reservation in reservations(result) {
+        page.blank();
+        page.paragraph(&reservation, "! ", "  ", FAILED);
+    }
     side_by_side(&mut page, result);
     let facts = facts(result);
     if !facts.is_empty() {
@@ -52,6 +57,9 @@ pub fn terminal_summary(result: &ExperimentResult) -> String {
             1 => page.paragraph("One more is in the report.", "  ", "  ", DIM),
             more => page.paragraph(&format!("{more} more are in the report."), "  ", "  ", DIM),
         }
+    }
+    if let Some(agreement) = &result.agreement {
+        engines(&mut page, agreement);
     }
     verdict(&mut page, &Verdict::of(result));
     page.text
@@ -72,11 +80,12 @@ pub(crate) fn seeds(seeds: &[u64]) -> String {
     }
 }
 
-/// How the engine is called.
-pub(crate) fn engine(engine: Engine) -> &'static str {
-    match engine {
-        Engine::Virtual => "virtual engine",
-        Engine::Live => "live engine",
+/// How the engine is called, and how fast its clock ran.
+pub(crate) fn engine(result: &ExperimentResult) -> String {
+    match (result.engine, speed(result)) {
+        (Engine::Virtual, _) => "virtual engine".to_owned(),
+        (Engine::Live, None | Some(1.0)) => "live engine".to_owned(),
+        (Engine::Live, Some(speed)) => format!("live engine at {speed} times real time"),
     }
 }
 
@@ -94,7 +103,7 @@ fn title(page: &mut Page, result: &ExperimentResult) {
         format::span(scenario.duration_s * 1e6),
         Clock::of(scenario).start(),
         seeds(&scenario.seeds),
-        engine(result.engine)
+        engine(result)
     );
     page.paragraph(&run, "", "", DIM);
 }
@@ -157,6 +166,27 @@ fn fitting(columns: &[Column], width: usize) -> Vec<&[Column]> {
 
 fn cell(column: &Column, row: usize) -> &str {
     column.cells.get(row).and_then(Option::as_ref).map_or("–", |cell| &cell.text)
+}
+
+/// How far the engines agree, variant by variant: of one in which everything agrees, that alone.
+fn engines(page: &mut Page, agreement: &AgreementResult) {
+    page.blank();
+    page.line("virtual and live, compared", BOLD);
+    for VariantAgreement { variant, lines } in &agreement.variants {
+        let name = text::cut(&text::name(variant), NAME_WIDTH).into_owned();
+        let off: Vec<_> = lines.iter().filter(|line| !line.agrees).collect();
+        if off.is_empty() {
+            page.line(&format!("✓ {name}: {} of {} measures agree", lines.len(), lines.len()), HELD);
+            continue;
+        }
+        page.line(&format!("✗ {name}: {} of {} measures do not agree", off.len(), lines.len()), FAILED);
+        for line in off {
+            let [simulated, live, apart] = line.told();
+            let told =
+                format!("{}: {simulated} virtual, {live} live ({apart} apart)", text::line(&line.what));
+            page.paragraph(&told, "    ", "      ", Style::new());
+        }
+    }
 }
 
 fn verdict(page: &mut Page, verdict: &Verdict) {

@@ -41,6 +41,7 @@ pub(crate) fn window_boundary() -> ExperimentResult {
             expectation("fixed-window", "latency(p99, clients.everyone-else) > 1s", Value::DurationUs(4_210_687)),
             expectation("token-bucket", "latency(p99, clients.everyone-else) < 100ms", Value::DurationUs(61_247)),
         ],
+        agreement: None,
     }
 }
 

@@ -1,11 +1,11 @@
 use gateway::Scope;
 use rayon::prelude::*;
 use reports::{
-    Engine, ExpectationCheck, ExpectationResult, ExperimentResult, RunResult, ScenarioSummary, VERSION,
-    Value, VariantResult,
+    Engine, ExpectationCheck, ExpectationResult, ExperimentResult, Recording, RunResult, ScenarioSummary,
+    VERSION, Value, VariantResult,
 };
 
-use crate::{Scenario, Variant, engine};
+use crate::{Drive, LiveError, Scenario, Variant, engine};
 
 /// Runs every variant of a scenario under every seed, in parallel on the threads of the current rayon pool, and
 /// holds the expectations against what was measured.
@@ -24,6 +24,37 @@ pub fn run_experiment(scenario: &Scenario, seeds: &[u64], on_run: impl Fn() + Sy
         })
         .collect();
 
+    gather(scenario, seeds, Engine::Virtual, observed)
+}
+
+/// Runs every variant of a scenario under every seed over real sockets, one after the other, as [`run_experiment`] does in
+/// virtual time. A run that is stopped is the last one.
+///
+/// # Errors
+///
+/// If a run cannot be made.
+pub fn run_live_experiment(
+    scenario: &Scenario,
+    seeds: &[u64],
+    drive: &Drive,
+    on_run: impl Fn(&Variant, u64),
+) -> Result<ExperimentResult, LiveError> {
+    let mut observed = Vec::new();
+    'runs: for variant in &scenario.variants {
+        for seed in seeds {
+            on_run(variant, *seed);
+            let recording = engine::run_live_with_control(&scenario.timeline, variant, *seed, drive)?;
+            observed.push(judge(variant, *seed, recording));
+            if drive.stop.is_asked() {
+                break 'runs;
+            }
+        }
+    }
+    Ok(gather(scenario, seeds, Engine::Live, observed))
+}
+
+/// Puts together what was observed, by variant and seed; of a run that was stopped, what there is.
+fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Observed>) -> ExperimentResult {
     let mut expectations: Vec<_> = scenario.expectations.iter().map(|text| unchecked(text)).collect();
     let mut variants = Vec::new();
     let mut observed = observed.into_iter();
@@ -37,6 +68,9 @@ pub fn run_experiment(scenario: &Scenario, seeds: &[u64], on_run: impl Fn() + Sy
                 expectations[line].checks.push(check);
             }
         }
+        if runs.is_empty() {
+            break;
+        }
         variants.push(VariantResult { name: variant.name.clone(), settings: variant.settings.clone(), runs });
     }
     // Lines of variants that were not run.
@@ -44,10 +78,11 @@ pub fn run_experiment(scenario: &Scenario, seeds: &[u64], on_run: impl Fn() + Sy
     ExperimentResult {
         version: VERSION,
         tuesday: env!("CARGO_PKG_VERSION").to_owned(),
-        engine: Engine::Virtual,
+        engine,
         scenario: summary(scenario, seeds),
         variants,
         expectations,
+        agreement: None,
     }
 }
 
@@ -59,7 +94,11 @@ struct Observed {
 }
 
 fn observe(scenario: &Scenario, variant: &Variant, seed: u64) -> Observed {
-    let recording = engine::run_with_control(&scenario.timeline, variant, seed);
+    judge(variant, seed, engine::run_with_control(&scenario.timeline, variant, seed))
+}
+
+/// Holds the expectations of a variant against a recording.
+fn judge(variant: &Variant, seed: u64, recording: Recording) -> Observed {
     let check = |(line, expectation): &(usize, reports::Expectation)| {
         let (measured, held) = expectation.check(&recording);
         (*line, measured, held)

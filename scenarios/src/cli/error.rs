@@ -15,8 +15,8 @@ pub enum ExitCode {
     Usage,
     /// 3: the run itself failed.
     RunFailed,
-    /// 130: interrupted, as by Ctrl-C. The command never returns it: the signal ends the process, and the shell says
-    /// 128 and the signal's number.
+    /// 130: interrupted, as by Ctrl-C. In virtual time the command never returns it: the signal ends the process, and the
+    /// shell says 128 and the signal's number. A live run ends and is reported first.
     Interrupted,
 }
 

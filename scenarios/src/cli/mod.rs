@@ -15,7 +15,7 @@ use std::io::{ErrorKind, Write as _};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::aot::Shell;
 
 pub use self::error::{ExitCode, Failure};
@@ -68,6 +68,17 @@ struct RunArgs {
     #[arg(required = true, value_name = "SCENARIO")]
     scenarios: Vec<String>,
 
+    /// How to run them
+    #[arg(long, value_enum, value_name = "ENGINE", default_value = "virtual")]
+    engine: EngineChoice,
+
+    /// Let the live engine's clock run N times as fast as real time
+    ///
+    /// Shares, counts and breaker transitions are comparable at any speed; latency carries N times the machine's own
+    /// overhead, and is comparable at 1.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = speed)]
+    speed: f64,
+
     /// Run only these variants
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     variant: Vec<String>,
@@ -99,6 +110,25 @@ struct RunArgs {
     /// Print the results as one JSON array, an element for each scenario as its result.json has it, and no summary
     #[arg(long)]
     json: bool,
+}
+
+/// A value of `--engine`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EngineChoice {
+    /// In virtual time: minutes in a fraction of a second, the same result anywhere
+    Virtual,
+    /// Over real sockets on loopback, in real time
+    Live,
+    /// Both, and how far they agree; the live run's reports go to the folder live beside the others
+    Both,
+}
+
+/// A speed of the live engine's clock.
+fn speed(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(speed) if (0.01..=1000.0).contains(&speed) => Ok(speed),
+        _ => Err("a number from 0.01 to 1000".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

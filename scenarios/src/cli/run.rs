@@ -2,17 +2,18 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use rayon::ThreadPoolBuilder;
-use reports::{terminal_summary, to_json};
+use reports::{ExperimentResult, agreement, terminal_summary, to_json};
 
 use super::error::sentence;
 use super::sources::{self, Source};
-use super::{ExitCode, Failure, RunArgs, formats, print, progress};
-use crate::{Scenario, file, run_experiment};
+use super::{EngineChoice, ExitCode, Failure, RunArgs, formats, print, progress};
+use crate::{Drive, Scenario, Stop, Variant, file, run_experiment, run_live_experiment};
 
 /// Runs every scenario, writes its results, and says what came of it.
 ///
-/// Ctrl-C needs no handling: in virtual time there is nothing to be told of half a run, and no file is ever half written
-/// (see [`formats::write`]). So the signal does what it does to any command, and the shell sees 130.
+/// In virtual time Ctrl-C needs no handling: there is nothing to be told of half a run, and no file is ever half written
+/// (see [`formats::write`]). So the signal does what it does to any command, and the shell sees 130. A live run takes
+/// minutes, and what was seen of it is worth a report: there the signal ends the run, and a second one the process.
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let mut sources = sources::read_all(&args.scenarios)?;
     keep_variants(&mut sources, &args.variant)?;
@@ -21,21 +22,54 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::run(format!("cannot start threads: {error}")))?;
 
-    let (mut failed, mut documents) = (Vec::new(), Vec::new());
+    let stop = Stop::default();
+    if args.engine != EngineChoice::Virtual {
+        stop_on_signals(&stop)?;
+    }
+    let (mut failed, mut documents, mut invalid) = (Vec::new(), Vec::new(), false);
     for (source, folder) in sources.iter().zip(&folders) {
         let first = args.seed.unwrap_or(source.scenario.seed);
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
-        let result = {
-            let variants: Vec<_> = source.scenario.variants.iter().map(|variant| &*variant.name).collect();
-            let runs = variants.len() * seeds.len();
-            let bar = progress::bar(runs, &source.stem, variants.join(", "), args.quiet);
+        let variants: Vec<_> = source.scenario.variants.iter().map(|variant| &*variant.name).collect();
+        let bar = |runs| progress::bar(runs, &source.stem, variants.join(", "), args.quiet);
+        let simulate = || {
+            let bar = bar(variants.len() * seeds.len());
             pool.install(|| run_experiment(&source.scenario, &seeds, || bar.inc(1)))
         };
-        let written = formats::write(folder, &args.format, &result, &reproduce(source, args, first))?;
+        let live = || {
+            let bar = bar(variants.len() * seeds.len());
+            let drive = Drive { speed: args.speed, stop: stop.clone() };
+            let on_run = |variant: &Variant, _| {
+                bar.set_message(variant.name.clone());
+                bar.inc(1);
+            };
+            run_live_experiment(&source.scenario, &seeds, &drive, on_run)
+                .map_err(|error| Failure::run(with_causes(&error)))
+        };
+        let command = reproduce(source, args, first);
+        let (result, beside) = match args.engine {
+            EngineChoice::Virtual => (simulate(), None),
+            EngineChoice::Live => (live()?, None),
+            EngineChoice::Both => {
+                let (mut simulated, mut live) = (simulate(), live()?);
+                let agreement = agreement(&simulated, &live);
+                (simulated.agreement, live.agreement) = (Some(agreement.clone()), Some(agreement));
+                invalid |= is_invalid(&live);
+                (simulated, Some(live))
+            }
+        };
+        if let Some(live) = beside {
+            let folder = folder.join("live");
+            formats::prepare(&folder)
+                .map_err(|error| Failure::run(format!("cannot write to {}: {error}", folder.display())))?;
+            formats::write(&folder, &args.format, &live, &command)?;
+        }
+        let written = formats::write(folder, &args.format, &result, &command)?;
         let held = result.expectations.iter().all(|expectation| expectation.held);
         if !held {
             failed.push(&*source.stem);
         }
+        invalid |= is_invalid(&result);
         if args.json {
             documents.push(to_json(&result));
         } else if !(args.quiet && held) {
@@ -49,6 +83,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             text += "\n";
             print(&text)?;
         }
+        if stop.is_asked() {
+            break;
+        }
     }
     if args.json {
         // At the end and at once: if a later run fails, there is no half of a document.
@@ -56,7 +93,41 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     } else if sources.len() > 1 && !(args.quiet && failed.is_empty()) {
         print(&verdict(sources.len(), &failed))?;
     }
-    Ok(if failed.is_empty() { ExitCode::Held } else { ExitCode::ExpectationFailed })
+    Ok(match () {
+        () if stop.is_asked() => ExitCode::Interrupted,
+        () if invalid => ExitCode::RunFailed,
+        () if failed.is_empty() => ExitCode::Held,
+        () => ExitCode::ExpectationFailed,
+    })
+}
+
+/// Whether the harness spoilt any run.
+fn is_invalid(result: &ExperimentResult) -> bool {
+    let runs = result.variants.iter().flat_map(|variant| &variant.runs);
+    runs.filter_map(|run| run.harness.as_ref()).any(|harness| !harness.invalid.is_empty())
+}
+
+/// Lets Ctrl-C and SIGTERM end the run, and a second one the process.
+fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
+    let stop = stop.clone();
+    let handler = move || {
+        if stop.is_asked() {
+            std::process::exit(ExitCode::Interrupted.number().into());
+        }
+        stop.ask();
+    };
+    ctrlc::set_handler(handler).map_err(|error| Failure::run(format!("cannot watch for Ctrl-C: {error}")))
+}
+
+/// An error and what is behind it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 /// One JSON array of documents, each as it stands in its own file.
@@ -125,6 +196,11 @@ fn result_folders(sources: &[Source], out: &Path) -> Result<Vec<PathBuf>, Failur
 /// The command that runs this scenario again.
 fn reproduce(source: &Source, args: &RunArgs, first_seed: u64) -> String {
     let mut command = format!("tuesday run {} --seed {first_seed}", source.argument);
+    match args.engine {
+        EngineChoice::Virtual => {}
+        EngineChoice::Live => _ = write!(command, " --engine live --speed {}", args.speed),
+        EngineChoice::Both => _ = write!(command, " --engine both --speed {}", args.speed),
+    }
     if args.seeds > 1 {
         let _ = write!(command, " --seeds {}", args.seeds);
     }

@@ -1,4 +1,4 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use gateway::{Client, KeySecret, Peer, Scope};
 use simulator::{Identity, Population, api_key, loopback_address};
@@ -39,6 +39,11 @@ impl Directory {
             directory.clients.extend((0..population.identities.keys()).map(client));
         }
         directory
+    }
+
+    /// The address that an identity of a population sends from.
+    pub(super) fn address(&self, population: usize, identity: Identity) -> Ipv4Addr {
+        address(self.first[population].1 + identity.address)
     }
 
     /// The caller behind an identity of a population.
@@ -86,8 +91,11 @@ pub(crate) fn bucket_name(world: &World, scope: Scope, bucket: u32) -> String {
     }
 }
 
+fn peer(number: u32) -> Peer {
+    Peer::from(IpAddr::from(address(number)))
+}
+
 /// A scenario has no more addresses than there are loopback addresses; it is refused when it is read.
-fn peer(address: u32) -> Peer {
-    let address = loopback_address(address).expect("a checked scenario has an address for everybody");
-    Peer::from(IpAddr::from(address))
+fn address(number: u32) -> Ipv4Addr {
+    loopback_address(number).expect("a checked scenario has an address for everybody")
 }

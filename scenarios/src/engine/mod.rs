@@ -5,10 +5,12 @@ mod clock;
 mod directory;
 mod event_queue;
 mod layout;
+mod live;
 mod services;
 mod twin;
 mod virtual_time;
 
 pub(crate) use directory::bucket_name;
-pub(crate) use twin::run_with_control;
+pub use live::{Drive, LiveError, Stop};
+pub(crate) use twin::{run_live_with_control, run_with_control};
 pub use virtual_time::{DRAIN, run};

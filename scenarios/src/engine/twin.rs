@@ -3,8 +3,50 @@ use std::time::Duration;
 use reports::{HarmLayout, HarmRecorder, Measure, Pair, Recording, Selector};
 use simulator::{Load, PopulationStreams};
 
+use super::live::{self, Drive, LiveError};
 use super::virtual_time::{run, run_paired};
 use crate::{Timeline, Variant, World};
+
+/// Runs a variant over real sockets, and where anything fails in it, its control too, one after the other: side by side
+/// they would take each other's cores.
+pub(crate) fn run_live_with_control(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    drive: &Drive,
+) -> Result<Recording, LiveError> {
+    if variant.world.faults.is_empty() {
+        return live::run(timeline, variant, seed, drive, false);
+    }
+    let mut incident = live::run(timeline, variant, seed, drive, true)?;
+    // Without a control, nobody was hurt by anything that is known.
+    if !drive.stop.is_asked() {
+        let control = live::run(timeline, &well(variant), seed, drive, true)?;
+        if !drive.stop.is_asked() {
+            add_harm(timeline, variant, seed, &control, &mut incident);
+        }
+        incident.add_control_harness(&control);
+    }
+    Ok(incident)
+}
+
+/// A variant in which nothing fails.
+fn well(variant: &Variant) -> Variant {
+    Variant { world: World { faults: Vec::new(), ..variant.world.clone() }, ..variant.clone() }
+}
+
+fn add_harm(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    control: &Recording,
+    incident: &mut Recording,
+) {
+    for selector in selectors(variant) {
+        let harm = compare(timeline, &variant.world, seed, selector, control, incident);
+        incident.add_harm(selector, harm.finish());
+    }
+}
 
 /// Runs a variant, and where anything fails in it, its control too; what the faults did is measured request by request
 /// between the two.
@@ -12,13 +54,10 @@ pub(crate) fn run_with_control(timeline: &Timeline, variant: &Variant, seed: u64
     if variant.world.faults.is_empty() {
         return run(timeline, variant, seed);
     }
-    let well = Variant { world: World { faults: Vec::new(), ..variant.world.clone() }, ..variant.clone() };
+    let well = well(variant);
     let (mut incident, control) =
         rayon::join(|| run_paired(timeline, variant, seed), || run_paired(timeline, &well, seed));
-    for selector in selectors(variant) {
-        let harm = compare(timeline, &variant.world, seed, selector, &control, &incident);
-        incident.add_harm(selector, harm.finish());
-    }
+    add_harm(timeline, variant, seed, &control, &mut incident);
     incident
 }
 

@@ -45,6 +45,19 @@ fn play(timeline: &Timeline, variant: &Variant, seed: u64, keeps_pairs: bool) ->
     run.clock.recorder.finish()
 }
 
+/// What another engine has to be ready for.
+pub(super) struct Rehearsal {
+    /// The most logical requests under way at once.
+    pub(super) peak_requests: u64,
+}
+
+/// Runs a variant for what it takes, not for what comes of it.
+pub(super) fn rehearse(timeline: &Timeline, variant: &Variant, seed: u64) -> Rehearsal {
+    let mut run = Run::new(timeline, variant, seed, layout(timeline, variant));
+    run.play();
+    Rehearsal { peak_requests: run.peak_requests as u64 }
+}
+
 struct Run<'w> {
     clock: Clock,
     ends: Timestamp,
@@ -65,6 +78,7 @@ struct Run<'w> {
     last_failure: Vec<CauseId>,
     has_breakers: bool,
     requests: Slab<Logical>,
+    peak_requests: usize,
     issued: u32,
 }
 
@@ -208,6 +222,7 @@ impl<'w> Run<'w> {
                     .iter()
                     .any(|named| named.config.calls.iter().any(|call| call.breaker.is_some())),
             requests: Slab::new(),
+            peak_requests: 0,
             issued: 0,
             clock,
         }
@@ -347,6 +362,7 @@ impl<'w> Run<'w> {
             failure: CauseId::UNKNOWN,
             waited: CauseId::UNKNOWN,
         });
+        self.peak_requests = self.peak_requests.max(self.requests.len());
         self.attempt(ticket.slot);
     }
 

@@ -1,0 +1,231 @@
+//! How far two engines agree on the same experiment.
+//!
+//! The rules are the same, so a difference beyond the machine's own delays is a bug in one of the engines, or an effect
+//! that only one of them has and that ought to be known.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{ExperimentResult, Outcome, RunResult, VariantResult, format::Dimension};
+
+/// Shares of requests may differ by two points.
+const SHARES: f64 = 0.02;
+
+/// The blast radius may differ by three points.
+const BLAST_RADIUS: f64 = 0.03;
+
+/// Breakers may open and close half a second apart, in scenario time.
+const TRANSITIONS_US: f64 = 500_000.0;
+
+/// How far a live run and the virtual one agree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgreementResult {
+    /// The seed of the runs that were compared.
+    pub seed: u64,
+    /// How many times as fast as real time the live run's clock ran.
+    pub speed: f64,
+    /// Each variant that both engines ran.
+    pub variants: Vec<VariantAgreement>,
+}
+
+/// How far the runs of a variant agree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VariantAgreement {
+    /// The variant.
+    pub variant: String,
+    /// What was compared.
+    pub lines: Vec<AgreementLine>,
+}
+
+/// A measure of two runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgreementLine {
+    /// What was measured, such as `served` or `breaker of payments opened`.
+    pub what: String,
+    /// In what: as a share from 0 to 1, or in microseconds.
+    pub unit: AgreementUnit,
+    /// In virtual time; `None` where it did not come about.
+    pub simulated: Option<f64>,
+    /// Over real sockets; `None` where it did not come about.
+    pub live: Option<f64>,
+    /// How far apart they may be; `None` for what is shown and not judged.
+    pub tolerance: Option<f64>,
+    /// Whether they are no further apart than that.
+    pub agrees: bool,
+}
+
+/// In what a line of an agreement is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgreementUnit {
+    /// From 0 to 1.
+    Share,
+    /// Microseconds.
+    Us,
+}
+
+/// Compares the first runs under the same seed of each variant; latency at the machine's own pace only, since at a faster
+/// clock it carries that many times the machine's overhead.
+pub fn agreement(simulated: &ExperimentResult, live: &ExperimentResult) -> AgreementResult {
+    let first = live.variants.iter().find_map(|variant| variant.runs.first());
+    let speed = first.and_then(|run| run.harness.as_ref()).map_or(1.0, |harness| harness.speed);
+    let pairs = live.variants.iter().filter_map(|variant| {
+        let live = variant.runs.first()?;
+        let twin: &VariantResult = simulated.variants.iter().find(|twin| twin.name == variant.name)?;
+        let simulated = twin.runs.iter().find(|run| run.seed == live.seed)?;
+        Some(VariantAgreement { variant: variant.name.clone(), lines: lines(simulated, live, speed) })
+    });
+    AgreementResult { seed: first.map_or(0, |run| run.seed), speed, variants: pairs.collect() }
+}
+
+impl AgreementResult {
+    /// Whether everything agrees.
+    pub fn agrees(&self) -> bool {
+        self.variants.iter().flat_map(|variant| &variant.lines).all(|line| line.agrees)
+    }
+}
+
+impl AgreementLine {
+    fn new(
+        what: impl Into<String>,
+        unit: AgreementUnit,
+        [simulated, live]: [Option<f64>; 2],
+        tolerance: Option<f64>,
+    ) -> Self {
+        let agrees = match (simulated, live, tolerance) {
+            (Some(simulated), Some(live), Some(tolerance)) => (simulated - live).abs() <= tolerance,
+            (simulated, live, Some(_)) => simulated.is_some() == live.is_some(),
+            (_, _, None) => true,
+        };
+        Self { what: what.into(), unit, simulated, live, tolerance, agrees }
+    }
+
+    /// The values and how far apart they are, as a table has them.
+    pub(crate) fn told(&self) -> [String; 3] {
+        let value = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| self.show(value));
+        let apart = self.simulated.zip(self.live).map(|(simulated, live)| (simulated - live).abs());
+        let apart = apart.map_or_else(
+            || if self.agrees { "–".to_owned() } else { "only one".to_owned() },
+            |apart| match self.unit {
+                AgreementUnit::Share => format!("{:.1} points", apart * 100.0),
+                AgreementUnit::Us => self.show(apart),
+            },
+        );
+        [value(self.simulated), value(self.live), apart]
+    }
+
+    fn show(&self, value: f64) -> String {
+        match self.unit {
+            AgreementUnit::Share => Dimension::Share.show(value),
+            AgreementUnit::Us => Dimension::DurationUs.show(value),
+        }
+    }
+}
+
+fn lines(simulated: &RunResult, live: &RunResult, speed: f64) -> Vec<AgreementLine> {
+    let runs = [simulated, live];
+    let mut lines = Vec::new();
+    for (place, population) in simulated.populations.iter().enumerate() {
+        for (outcome, what) in [(Outcome::Served, "served"), (Outcome::RateLimited, "429")] {
+            let share = runs.map(|run| {
+                let summary = &run.populations.get(place)?.summary;
+                (summary.offered > 0).then(|| summary.count(outcome) as f64 / summary.offered as f64)
+            });
+            let never = share.iter().all(|share| share.is_none_or(|share| share == 0.0));
+            if outcome == Outcome::Served || !never {
+                let what = format!("{}: {what}", population.name);
+                lines.push(AgreementLine::new(what, AgreementUnit::Share, share, Some(SHARES)));
+            }
+        }
+    }
+    let harm = |run: &RunResult| run.harm.as_ref().map(|harm| (harm.collateral.share(), harm.direct.share()));
+    let harms = runs.map(harm);
+    if harms.iter().any(Option::is_some) {
+        let blast = harms.map(|harm| harm.and_then(|(collateral, _)| collateral));
+        lines.push(AgreementLine::new("blast radius", AgreementUnit::Share, blast, Some(BLAST_RADIUS)));
+        let direct = harms.map(|harm| harm.and_then(|(_, direct)| direct));
+        lines.push(AgreementLine::new("direct damage", AgreementUnit::Share, direct, Some(BLAST_RADIUS)));
+    }
+    let mut breakers: Vec<&str> = Vec::new();
+    for breaker in runs.iter().flat_map(|run| &run.breakers) {
+        if !breakers.contains(&breaker.name.as_str()) {
+            breakers.push(&breaker.name);
+        }
+    }
+    for name in breakers {
+        for (to, what, last) in [("open", "opened first", false), ("closed", "closed last", true)] {
+            let at = runs.map(|run| {
+                let breaker = run.breakers.iter().find(|breaker| breaker.name == name)?;
+                let mut changes = breaker.changes.iter().filter(|change| change.to == to);
+                let change = if last { changes.next_back() } else { changes.next() };
+                change.map(|change| change.at_us as f64)
+            });
+            if at.iter().any(Option::is_some) {
+                let what = format!("breaker of {name} {what}");
+                lines.push(AgreementLine::new(what, AgreementUnit::Us, at, Some(TRANSITIONS_US)));
+            }
+        }
+    }
+    if speed.total_cmp(&1.0).is_eq() {
+        for p in [50.0, 99.0] {
+            let latency = runs.map(|run| run.overall.latency.at(p).map(|us| us as f64));
+            lines.push(AgreementLine::new(format!("latency p{p}"), AgreementUnit::Us, latency, None));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_run_agrees_with_itself() {
+        let result = testing::incident();
+        let agreement = agreement(&result, &result);
+        assert!(agreement.agrees());
+        let breaker = &agreement.variants[2].lines;
+        let told: Vec<&str> = breaker.iter().map(|line| line.what.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "partner: served",
+                "partner: 429",
+                "everyone-else: served",
+                "blast radius",
+                "direct damage",
+                "breaker of catalog opened first",
+                "breaker of catalog closed last",
+                "breaker of checkout opened first",
+                "breaker of checkout closed last",
+                "latency p50",
+                "latency p99",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_further_apart_than_it_may_be_is_told() {
+        let simulated = testing::incident();
+        let mut live = simulated.clone();
+        let run = &mut live.variants[2].runs[0];
+        run.breakers[0].changes[0].at_us += 499_999;
+        run.breakers[1].changes[0].at_us += 500_001;
+        run.harm.as_mut().unwrap().collateral.hurt += 300;
+        run.breakers[1].changes.truncate(1);
+        let agreement = agreement(&simulated, &live);
+        let off: Vec<_> = agreement.variants[2]
+            .lines
+            .iter()
+            .filter(|line| !line.agrees)
+            .map(|line| line.what.as_str())
+            .collect();
+        assert_eq!(
+            off,
+            ["blast radius", "breaker of checkout opened first", "breaker of checkout closed last"]
+        );
+        let told = agreement.variants[2].lines.iter().find(|line| !line.agrees).unwrap().told();
+        assert_eq!(told, ["19.1%", "22.5%", "3.4 points"]);
+    }
+}

@@ -1,0 +1,67 @@
+//! Whether a live run says anything of the gateway.
+
+use crate::{ExperimentResult, HarnessResult, RunResult, text};
+
+/// For each variant whose run the harness spoilt, and for a run that was ended early, what is to be said before anything
+/// else.
+pub(crate) fn reservations(result: &ExperimentResult) -> Vec<String> {
+    let mut told = Vec::new();
+    for variant in &result.variants {
+        let harnesses = || variant.runs.iter().filter_map(|run| run.harness.as_ref());
+        let mut reasons: Vec<&str> = Vec::new();
+        for reason in harnesses().flat_map(|harness| &harness.invalid) {
+            if !reasons.contains(&reason.as_str()) {
+                reasons.push(reason);
+            }
+        }
+        if !reasons.is_empty() {
+            told.push(format!(
+                "INVALID under {}: {}. The harness was the bottleneck, so the numbers say more of it than of the gateway: \
+                 run it at a lower speed, or with less load.",
+                text::name(&variant.name),
+                text::line(&reasons.join("; "))
+            ));
+        }
+    }
+    let interrupted = |run: &RunResult| run.harness.as_ref().is_some_and(|harness| harness.interrupted);
+    if result.variants.iter().flat_map(|variant| &variant.runs).any(interrupted) {
+        told.push("The run was interrupted; what is told is what was seen until then.".to_owned());
+    }
+    told
+}
+
+/// The harness of the first run that has one: `live engine, 20 times real time`.
+pub(crate) fn speed(result: &ExperimentResult) -> Option<f64> {
+    let mut runs = result.variants.iter().flat_map(|variant| &variant.runs);
+    let harness: Option<&HarnessResult> = runs.find_map(|run| run.harness.as_ref());
+    harness.map(|harness| harness.speed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{HarnessRecord, testing};
+
+    #[test]
+    fn what_the_harness_spoilt_is_said_once_for_each_variant() {
+        let mut result = testing::three_seeds();
+        assert!(reservations(&result).is_empty());
+        let mut record = HarnessRecord::new(20.0, 100, 20_000);
+        record.exhausted = 7;
+        for run in &mut result.variants[0].runs {
+            run.harness = Some(record.result(Duration::from_millis(500)));
+        }
+        let told = reservations(&result);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].starts_with("INVALID under fixed-window: 7 attempts could not be made"),
+            "{}",
+            told[0]
+        );
+        result.variants[0].runs[1].harness.as_mut().unwrap().interrupted = true;
+        assert_eq!(reservations(&result).len(), 2);
+        assert_eq!(speed(&result), Some(20.0));
+    }
+}

@@ -1,0 +1,141 @@
+//! One attempt on the wire, and what its client makes of the answer.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use gateway::AttemptFailure;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use reports::Outcome;
+use reqwest::Response;
+use serde::Deserialize;
+use simulator::headers;
+
+/// How an attempt ended for its client.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct AttemptEnd {
+    pub(super) outcome: Outcome,
+    /// `None` for one that was served.
+    pub(super) failure: Option<AttemptFailure>,
+    /// What a `Retry-After` field of the answer says, in scenario time.
+    pub(super) retry_after: Option<Duration>,
+    /// The answer broke off.
+    pub(super) cut: bool,
+    /// The attempt could not be made for want of descriptors, ports or memory.
+    pub(super) exhausted: bool,
+}
+
+impl AttemptEnd {
+    const fn new(outcome: Outcome, failure: Option<AttemptFailure>) -> Self {
+        Self { outcome, failure, retry_after: None, cut: false, exhausted: false }
+    }
+
+    /// The client had waited for as long as it waits.
+    pub(super) const fn gave_up() -> Self {
+        Self::new(Outcome::GaveUp, Some(AttemptFailure::Timeout))
+    }
+
+    /// The run was stopped.
+    pub(super) const fn unfinished() -> Self {
+        Self::new(Outcome::Unfinished, None)
+    }
+
+    /// Nobody answered.
+    pub(super) fn unreachable(error: &reqwest::Error) -> Self {
+        let exhausted = is_exhaustion(error);
+        Self { exhausted, ..Self::new(Outcome::Unreachable, Some(AttemptFailure::Connect)) }
+    }
+
+    /// Reads an answer to its end.
+    pub(super) async fn of(mut response: Response) -> Self {
+        let status = response.status().as_u16();
+        let by_upstream = response.headers().contains_key(headers::UPSTREAM);
+        let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let retry_after =
+            field(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let is_problem = field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/problem+json"));
+        let mut body = Vec::new();
+        loop {
+            match response.chunk().await {
+                Ok(Some(chunk)) if is_problem && body.len() + chunk.len() <= LARGEST_PROBLEM => {
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                // What the gateway could not complete is for its client what a 502 would have been.
+                Err(_) => {
+                    let failure = Some(AttemptFailure::Status(502));
+                    return Self { cut: true, ..Self::new(Outcome::UpstreamError, failure) };
+                }
+            }
+        }
+        let failure = (status >= 400).then_some(AttemptFailure::Status(status));
+        let outcome = if by_upstream {
+            if failure.is_some() { Outcome::UpstreamError } else { Outcome::Served }
+        } else {
+            let problem = serde_json::from_slice::<Problem>(&body).unwrap_or_default();
+            own_answer(status, problem.reason.as_deref())
+        };
+        Self { retry_after, ..Self::new(outcome, failure) }
+    }
+}
+
+/// What the gateway says of an answer of its own (RFC 9457).
+#[derive(Default, Deserialize)]
+struct Problem {
+    reason: Option<String>,
+}
+
+/// A problem document is a few hundred bytes.
+const LARGEST_PROBLEM: usize = 64 << 10;
+
+/// The outcome of an answer that no upstream gave; of another gateway than ours, by its status alone.
+fn own_answer(status: u16, reason: Option<&str>) -> Outcome {
+    match (status, reason) {
+        (_, Some("short-circuited")) => Outcome::ShortCircuited,
+        (0..=399, _) => Outcome::Served,
+        (401, _) => Outcome::Unauthenticated,
+        (403, _) => Outcome::Forbidden,
+        (404, _) => Outcome::NoRoute,
+        (429, _) => Outcome::RateLimited,
+        (503, _) => Outcome::Shed,
+        (504, _) => Outcome::TimedOut,
+        // 502: the upstream could not be reached, or broke off.
+        _ => Outcome::UpstreamError,
+    }
+}
+
+/// Whether an attempt failed for want of what the machine has: descriptors (`EMFILE` 24, `ENFILE` 23), ports
+/// (`EADDRNOTAVAIL` 99) or buffers (`ENOBUFS` 105), by their numbers on Linux.
+fn is_exhaustion(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<std::io::Error>()
+            && matches!(error.raw_os_error(), Some(23 | 24 | 99 | 105))
+        {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateways_own_answers_are_told_by_status_and_ours_by_reason() {
+        for (status, reason, outcome) in [
+            (429, Some("rate-limited"), Outcome::RateLimited),
+            (503, Some("short-circuited"), Outcome::ShortCircuited),
+            (503, Some("queue-full"), Outcome::Shed),
+            (503, None, Outcome::Shed),
+            (504, Some("timed-out"), Outcome::TimedOut),
+            (502, Some("bad-gateway"), Outcome::UpstreamError),
+            (404, None, Outcome::NoRoute),
+            (200, None, Outcome::Served),
+        ] {
+            assert_eq!(own_answer(status, reason), outcome, "{status} {reason:?}");
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! What happens in a live run, from many threads into one record.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+use gateway::{Rejection, Scope, Timestamp};
+use reports::{BreakerChange, BreakerId, Cause, CauseId, Finished, Outcome, Recorder, StationId};
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) at: Timestamp,
+    pub(super) what: What,
+}
+
+/// A logical request: its population and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RequestId {
+    pub(super) population: u32,
+    pub(super) index: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// A client meant to send a request.
+    Offered { population: u32, route: u32 },
+    /// A rate limit of the gateway judged an attempt.
+    Judged { limit: usize, bucket: u32, admitted: bool },
+    /// An attempt passed every limit.
+    Admitted { population: u32 },
+    /// The gateway answered an attempt by itself.
+    Rejected { request: RequestId, rejection: Rejection },
+    /// A request took a worker of the gateway.
+    Worker { route: u32 },
+    /// It gave it back.
+    WorkerFree { route: u32 },
+    /// The gateway's timeout ended an attempt.
+    CutOff { request: RequestId },
+    /// An attempt came to an upstream.
+    Attempt { upstream: usize, request: Option<RequestId> },
+    /// A station's worker took up what had waited this long.
+    Waited { station: StationId, waited: Duration },
+    /// A station's workers in use, and its queue.
+    Load { station: StationId, in_flight: u32, queued: u32 },
+    /// A station had neither worker nor place.
+    Full { station: StationId },
+    /// A wait in the gateway's queue was too long.
+    QueueTimeout,
+    /// A breaker changed.
+    Breaker(BreakerChange),
+    /// A logical request ended for its client.
+    Ended(Ended),
+}
+
+/// How a logical request ended, as its client saw it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ended {
+    pub(super) request: RequestId,
+    pub(super) route: u32,
+    pub(super) intended: Timestamp,
+    pub(super) outcome: Outcome,
+    /// The answer's connection broke in the midst of it: the gateway knows whether that was its own timeout.
+    pub(super) cut: bool,
+    /// Whether it is one of a schedule, which has it in the control too.
+    pub(super) paired: bool,
+}
+
+/// Writes entries down; one for each thread, or shared.
+#[derive(Clone, Debug)]
+pub(super) struct Journal(Sender<Entry>);
+
+impl Journal {
+    pub(super) const fn new(sender: Sender<Entry>) -> Self {
+        Self(sender)
+    }
+
+    pub(super) fn note(&self, at: Timestamp, what: What) {
+        // Nobody reads any more only once the run is over.
+        let _ = self.0.send(Entry { at, what });
+    }
+}
+
+/// Entries come a little out of order, from many threads; they are put in order over this much of scenario time at speed
+/// 1, and as much more as the clock is faster.
+const DISORDER: Duration = Duration::from_millis(200);
+
+/// Reads entries until nobody writes any more, and returns the record.
+pub(super) fn keep(entries: &Receiver<Entry>, scribe: Scribe, speed: f64) -> Recorder {
+    let disorder = DISORDER.mul_f64(speed.max(1.0));
+    let mut scribe = scribe;
+    let mut waiting: BinaryHeap<Reverse<(Timestamp, u64)>> = BinaryHeap::new();
+    let mut whats: HashMap<u64, What> = HashMap::new();
+    let (mut newest, mut number) = (Timestamp::EPOCH, 0_u64);
+    while let Ok(Entry { at, what }) = entries.recv() {
+        newest = newest.max(at);
+        waiting.push(Reverse((at, number)));
+        whats.insert(number, what);
+        number += 1;
+        while let Some(Reverse((at, first))) = waiting.peek().copied() {
+            if newest - at < disorder {
+                break;
+            }
+            waiting.pop();
+            if let Some(what) = whats.remove(&first) {
+                scribe.write(at, what);
+            }
+        }
+    }
+    while let Some(Reverse((at, first))) = waiting.pop() {
+        if let Some(what) = whats.remove(&first) {
+            scribe.write(at, what);
+        }
+    }
+    scribe.recorder
+}
+
+/// Tells a recorder what happened, in order of time.
+pub(super) struct Scribe {
+    recorder: Recorder,
+    starts: Timestamp,
+    /// By scope, the place of the limit in the record.
+    limits: Vec<(Scope, usize)>,
+    /// By route.
+    upstream_of: Vec<usize>,
+    /// By route, requests that hold a worker of the gateway.
+    held: Vec<u32>,
+    /// Requests under way of which an attempt reached an upstream.
+    reached: HashSet<RequestId>,
+    /// Requests under way whose last attempt the gateway's timeout ended.
+    cut_off: HashSet<RequestId>,
+    /// Requests under way whose last attempt the gateway answered by itself, and why.
+    rejected: HashMap<RequestId, CauseId>,
+    last: Timestamp,
+}
+
+impl Scribe {
+    pub(super) fn new(
+        recorder: Recorder,
+        starts: Timestamp,
+        limits: Vec<(Scope, usize)>,
+        upstream_of: Vec<usize>,
+    ) -> Self {
+        Self {
+            recorder,
+            starts,
+            limits,
+            held: vec![0; upstream_of.len()],
+            upstream_of,
+            reached: HashSet::new(),
+            cut_off: HashSet::new(),
+            rejected: HashMap::new(),
+            last: starts,
+        }
+    }
+
+    fn write(&mut self, at: Timestamp, what: What) {
+        // What comes later than the disorder allows for is written down as of now.
+        self.last = self.last.max(at);
+        let at = self.last - self.starts;
+        let recorder = &mut self.recorder;
+        match what {
+            What::Offered { population, route } => {
+                recorder.on_offered(population as usize, route as usize, at);
+            }
+            What::Judged { limit, bucket, admitted: true } => recorder.on_limit_admitted(limit, bucket, at),
+            What::Judged { limit, .. } => recorder.on_limit_rejected(limit, at),
+            What::Admitted { population } => recorder.on_admitted(population as usize, at),
+            What::Rejected { request, rejection } => self.reject(request, rejection),
+            What::Worker { route } => self.held[route as usize] += 1,
+            What::WorkerFree { route } => {
+                let held = &mut self.held[route as usize];
+                *held = held.saturating_sub(1);
+            }
+            What::CutOff { request } => _ = self.cut_off.insert(request),
+            What::Attempt { upstream, request } => {
+                recorder.on_attempt(upstream, at);
+                self.reached.extend(request);
+            }
+            What::Waited { station, waited } => recorder.on_wait(station, waited),
+            What::Load { station, in_flight, queued } => recorder.on_load(station, at, in_flight, queued),
+            What::Full { station } => recorder.on_rejected(station),
+            What::QueueTimeout => recorder.on_queue_timeout(),
+            What::Breaker(change) => recorder.on_breaker(change),
+            What::Ended(ended) => self.end(at, ended),
+        }
+    }
+
+    fn reject(&mut self, request: RequestId, rejection: Rejection) {
+        let causes = &mut self.recorder.causes;
+        // How far it is seen from outside: what holds the workers is known, what holds up those is not.
+        let most = (0..self.held.len()).rev().max_by_key(|route| self.held[*route]);
+        let cause = match rejection {
+            Rejection::RateLimited { scope, .. } => {
+                let limit = self.limits.iter().find(|(limited, _)| *limited == scope);
+                limit.map(|(_, place)| Cause::RateLimit(*place))
+            }
+            Rejection::NoRoute => Some(Cause::NoRoute),
+            Rejection::ShortCircuited { .. } | Rejection::BulkheadFull => None,
+            Rejection::QueueFull | Rejection::QueueTimeout => {
+                most.map(|route| Cause::GatewayPool { behind: route })
+            }
+        };
+        let way = cause.map_or(CauseId::UNKNOWN, |cause| causes.way(cause, CauseId::UNKNOWN));
+        let way = match rejection {
+            Rejection::QueueTimeout => causes.way(Cause::QueueTimeout, way),
+            _ => way,
+        };
+        self.rejected.insert(request, way);
+    }
+
+    fn end(&mut self, at: Duration, ended: Ended) {
+        let Ended { request, route, intended, outcome, cut, paired } = ended;
+        let cut_off = self.cut_off.remove(&request);
+        let outcome = if cut && cut_off { Outcome::TimedOut } else { outcome };
+        let rejected = self.rejected.remove(&request);
+        let upstream = self.upstream_of[route as usize];
+        let causes = &mut self.recorder.causes;
+        let cause = match outcome {
+            Outcome::GaveUp => causes.way(Cause::ClientTimeout, CauseId::UNKNOWN),
+            Outcome::TimedOut => causes.way(Cause::RouteTimeout, CauseId::UNKNOWN),
+            Outcome::ShortCircuited => {
+                causes.way(Cause::Breaker(BreakerId { service: None, upstream }), CauseId::UNKNOWN)
+            }
+            Outcome::Shed => match rejected {
+                Some(way) if way != CauseId::UNKNOWN => way,
+                _ => causes.way(Cause::Bulkhead(upstream), CauseId::UNKNOWN),
+            },
+            Outcome::RateLimited => rejected.unwrap_or(CauseId::UNKNOWN),
+            _ => CauseId::UNKNOWN,
+        };
+        self.recorder.on_finished(Finished {
+            population: request.population as usize,
+            route: route as usize,
+            intended: intended - self.starts,
+            at,
+            outcome,
+            reached_upstream: self.reached.remove(&request),
+            index: paired.then_some(request.index),
+            cause,
+        });
+    }
+}

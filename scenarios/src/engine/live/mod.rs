@@ -1,0 +1,260 @@
+//! The live engine: the same machines on real sockets and in real time.
+//!
+//! Gateway and upstreams are the servers of their crates, the clients are goose's users. Nothing is decided here: what
+//! happens comes from the servers' observers and the clients, in scenario time, and goes into one record.
+
+mod attempt;
+mod journal;
+mod machine;
+mod observers;
+mod pacer;
+mod stop;
+mod users;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+use std::{io, thread};
+
+use gateway::server::{ScenarioClock, Server, ServerConfig};
+use gateway::{Scope, Timestamp};
+use reports::{HarnessRecord, Recorder, Recording};
+use reqwest::Url;
+use simulator::server::{Service, Upstreams, UpstreamsConfig};
+use simulator::{FaultTimeline, Population, PopulationStreams};
+use slab::Slab;
+use thiserror::Error;
+
+use self::journal::{Journal, Scribe};
+use self::observers::{GatewayObserver, UpstreamObserver};
+use self::pacer::Arrival;
+pub use self::stop::Stop;
+use self::users::{Clients, Surroundings, UsersError};
+use super::directory::Directory;
+use super::layout::layout;
+use super::virtual_time::{DRAIN, Rehearsal, rehearse};
+use crate::{Timeline, Variant};
+
+/// How a live run is driven.
+#[derive(Clone, Debug)]
+pub struct Drive {
+    /// How many times as fast as real time the scenario's clock runs, above zero.
+    pub speed: f64,
+    /// Ends the run early.
+    pub stop: Stop,
+}
+
+/// Why a live run failed.
+#[derive(Debug, Error)]
+pub enum LiveError {
+    /// The gateway did not start.
+    #[error("cannot start the gateway")]
+    Gateway(#[from] gateway::server::StartError),
+    /// The upstreams did not start.
+    #[error("cannot start the upstreams")]
+    Upstreams(#[from] simulator::server::StartError),
+    /// The clients could not do their work.
+    #[error("the clients failed: {0}")]
+    Clients(String),
+    /// The system has no threads left.
+    #[error("cannot start a thread")]
+    Thread(#[from] io::Error),
+    /// More requests would be under way than the process may have descriptors for.
+    #[error(
+        "about {needed} descriptors are needed ({requests} requests under way at once), and the limit is {limit}; raise it \
+         with `ulimit -n`, or run the scenario with less load"
+    )]
+    Descriptors {
+        /// As many as the requests take.
+        needed: u64,
+        /// The most requests under way at once, as the virtual engine has it.
+        requests: u64,
+        /// As many as there may be.
+        limit: u64,
+    },
+}
+
+impl From<UsersError> for LiveError {
+    fn from(error: UsersError) -> Self {
+        let mut text = error.to_string();
+        if let Some(source) = std::error::Error::source(&error) {
+            text = format!("{text}: {source}");
+        }
+        Self::Clients(text)
+    }
+}
+
+/// Client and gateway and upstream each have an end of a request's two connections.
+const DESCRIPTORS_PER_REQUEST: u64 = 4;
+
+/// What a process has open besides.
+const DESCRIPTORS_BESIDES: u64 = 200;
+
+/// The servers have this long to start before the scenario does.
+const LEAD: Duration = Duration::from_millis(300);
+
+/// More for each of goose's users.
+const LEAD_PER_USER: Duration = Duration::from_micros(100);
+
+/// Runs a variant under a seed over real sockets, from the first arrival until the last request has ended, [`DRAIN`] is
+/// over or the run is stopped. One at a time in a process: goose's users share what is global to it.
+pub(crate) fn run(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    drive: &Drive,
+    keeps_pairs: bool,
+) -> Result<Recording, LiveError> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+
+    let Rehearsal { peak_requests } = rehearse(timeline, variant, seed);
+    let limit = machine::descriptor_limit();
+    let needed = peak_requests * DESCRIPTORS_PER_REQUEST + DESCRIPTORS_BESIDES;
+    if needed > limit {
+        return Err(LiveError::Descriptors { needed, requests: peak_requests, limit });
+    }
+    // Half as many again as the virtual engine has under way at once, and some for the machine's own delays.
+    let most = (limit - DESCRIPTORS_BESIDES) / DESCRIPTORS_PER_REQUEST;
+    let users = (peak_requests * 3 / 2 + 100).min(most) as usize;
+    let lead = LEAD + LEAD_PER_USER * users as u32;
+    let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
+    let clock = ScenarioClock::new(timeline.starts, start, drive.speed);
+
+    let (sender, entries) = mpsc::channel();
+    let journal = Journal::new(sender);
+    let populations: Vec<(Population, PopulationStreams)> = variant
+        .world
+        .populations
+        .iter()
+        .map(|population| (population.clone(), PopulationStreams::new(seed, &population.name)))
+        .collect();
+    let layout = reports::Layout { keeps_pairs, ..layout(timeline, variant) };
+    let enabled = Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some());
+    let limits: Vec<(Scope, usize)> = enabled.zip(0..).collect();
+    let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
+    let scribe = Scribe::new(Recorder::new(layout), timeline.starts, limits.clone(), upstream_of);
+    let speed = drive.speed;
+    let keeper = thread::Builder::new()
+        .name("record".to_owned())
+        .spawn(move || journal::keep(&entries, scribe, speed))?;
+
+    let upstreams = start_upstreams(variant, seed, clock, journal.clone(), populations.len() as u32)?;
+    let observer = GatewayObserver {
+        journal: journal.clone(),
+        starts: timeline.starts,
+        directory: Directory::new(&variant.world.populations),
+        populations: populations.clone(),
+        limits,
+        present: Mutex::new(Slab::new()),
+    };
+    let mut config =
+        ServerConfig::new(LOOPBACK, variant.world.gateway.clone(), upstreams.addresses().to_vec());
+    (config.seed, config.threads) =
+        (seed, thread::available_parallelism().map_or(1, usize::from).div_ceil(2));
+    let server = Server::start(config, clock, Arc::new(observer))?;
+
+    let urls: Vec<Url> =
+        variant.world.gateway.routes.iter().map(|route| url(server.address(), &route.path)).collect();
+    let over = Arc::new(AtomicBool::new(false));
+    let watcher = {
+        let over = Arc::clone(&over);
+        thread::Builder::new().name("machine".to_owned()).spawn(move || machine::watch(&over))?
+    };
+    let harness = HarnessRecord::new(drive.speed, users as u32, limit);
+    let sent = send(timeline, clock, users, &drive.stop, |ends, due, stop| {
+        let surroundings = Surroundings { clock, ends, due, journal, stop };
+        Clients::new(surroundings, &populations, urls, harness)
+    });
+    // Load and queues count until the end, when everybody was answered before, too.
+    if sent.is_ok() && !drive.stop.is_asked() {
+        thread::sleep(clock.real((timeline.starts + timeline.duration).saturating_since(clock.now())));
+    }
+    over.store(true, Ordering::Relaxed);
+    server.shutdown(Duration::from_secs(1));
+    upstreams.shutdown(Duration::ZERO);
+    let seen = watcher.join().unwrap_or_default();
+    let recorder = keeper.join().map_err(|_| io::Error::other("the record was lost"))?;
+
+    let mut harness = sent?;
+    harness.peak_descriptors = seen.peak_descriptors;
+    (harness.busy_cores, harness.own_cores) = (seen.busy_cores, seen.own_cores);
+    harness.interrupted = drive.stop.is_asked();
+    let mut recording = recorder.finish();
+    recording.add_harness(harness);
+    Ok(recording)
+}
+
+const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+fn start_upstreams(
+    variant: &Variant,
+    seed: u64,
+    clock: ScenarioClock,
+    journal: Journal,
+    populations: u32,
+) -> Result<Upstreams, LiveError> {
+    let services = variant.world.upstreams.iter().enumerate().map(|(number, named)| {
+        let faults = variant.world.faults.iter().filter(|fault| fault.upstreams.contains(&number));
+        Service {
+            name: named.name.clone(),
+            config: named.config.clone(),
+            faults: FaultTimeline::new(seed, faults.map(|fault| &fault.fault)),
+            listen: LOOPBACK,
+        }
+    });
+    let observer = UpstreamObserver { journal, starts: clock.starts(), populations };
+    Ok(Upstreams::start(UpstreamsConfig::new(services.collect(), seed), clock, Arc::new(observer))?)
+}
+
+/// Has the clients that `make` makes send everything, and waits for the last answer.
+fn send(
+    timeline: &Timeline,
+    clock: ScenarioClock,
+    users: usize,
+    asked: &Stop,
+    make: impl FnOnce(Timestamp, flume::Receiver<Arrival>, Stop) -> Clients,
+) -> Result<HarnessRecord, LiveError> {
+    let ends = timeline.starts + timeline.duration;
+    let (sender, due) = flume::unbounded();
+    let stop = Stop::default();
+    let clients = Arc::new(make(ends, due, stop.clone()));
+    let schedules = clients.schedules(timeline);
+    let users = if schedules.is_empty() { 0 } else { users };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(thread::available_parallelism().map_or(2, usize::from))
+        .thread_name("clients")
+        .enable_all()
+        .build()?;
+    let pacers = stop.clone();
+    let pacer = thread::Builder::new()
+        .name("pacer".to_owned())
+        .spawn(move || pacer::pace(clock, schedules, &sender, &pacers))?;
+    let (asked, given_up) = (asked.clone(), stop.clone());
+    let sent = runtime.block_on(async {
+        // Whoever asks for the end, and the end of the drain, come to the same: what is under way is given up.
+        let last = tokio::time::Instant::from_std(clock.moment(ends + DRAIN));
+        let warden = tokio::spawn(async move {
+            tokio::select! {
+                () = asked.asked() => {}
+                () = tokio::time::sleep_until(last) => {}
+            }
+            given_up.ask();
+        });
+        let sent = Box::pin(clients.work(users)).await;
+        warden.abort();
+        sent
+    });
+    stop.ask();
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    let _ = pacer.join();
+    Ok(sent?)
+}
+
+/// The address of a route; its path is one that the gateway serves, and so one that can be asked for.
+fn url(gateway: SocketAddr, path: &str) -> Url {
+    let mut url = Url::parse(&format!("http://{gateway}/")).expect("an address makes a URL");
+    url.set_path(path);
+    url
+}

@@ -1,0 +1,153 @@
+//! Gateway and upstreams as they are seen in a live run.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gateway::server::{Ended, Fate, Mark, Seen};
+use gateway::{Checks, Decision, Rejection, RouteId, Scope, Timestamp, Transition, UpstreamId, Verdict};
+use reports::{BreakerChange, StationId};
+use simulator::{Population, PopulationStreams, RequestTag, headers};
+use slab::Slab;
+
+use super::journal::{Journal, RequestId, What};
+use crate::engine::directory::Directory;
+
+/// Notes down what the gateway decides. Requests that bear no tag of this run are nobody's.
+pub(super) struct GatewayObserver {
+    pub(super) journal: Journal,
+    pub(super) starts: Timestamp,
+    pub(super) directory: Directory,
+    pub(super) populations: Vec<(Population, PopulationStreams)>,
+    /// The enabled limits, each with its place in the record.
+    pub(super) limits: Vec<(Scope, usize)>,
+    /// Requests of this run that the gateway has not ended, each with its route; a mark is a place here, from 1.
+    pub(super) present: Mutex<Slab<(RequestId, RouteId)>>,
+}
+
+impl GatewayObserver {
+    fn present(&self) -> MutexGuard<'_, Slab<(RequestId, RouteId)>> {
+        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn marked(&self, Mark(mark): Mark) -> Option<(RequestId, RouteId)> {
+        self.present().get((mark as usize).checked_sub(1)?).copied()
+    }
+
+    fn request(&self, seen: &Seen<'_>) -> Option<RequestId> {
+        let tag = seen.headers.get(headers::REQUEST)?.to_str().ok()?.parse::<RequestTag>().ok()?;
+        let known = (tag.population as usize) < self.populations.len();
+        known.then_some(RequestId { population: tag.population, index: tag.request })
+    }
+}
+
+impl gateway::server::Observer for GatewayObserver {
+    fn on_decided(&self, at: Timestamp, seen: &Seen<'_>, checks: &Checks, decision: &Decision) -> Mark {
+        let Some(request) = self.request(seen) else { return Mark::default() };
+        let (population, streams) = &self.populations[request.population as usize];
+        let identity = population.identities.draw(streams.identity.at(request.index));
+        let caller = self.directory.caller(request.population as usize, identity);
+        let route = seen.route.unwrap_or(RouteId(0));
+        for (scope, limit) in &self.limits {
+            if let Some(verdict) = checks.get(*scope) {
+                let admitted = matches!(verdict, Verdict::Admitted { .. });
+                let bucket = caller.bucket(*scope, route.0);
+                self.journal.note(at, What::Judged { limit: *limit, bucket, admitted });
+            }
+        }
+        if !matches!(decision, Decision::Reject(Rejection::RateLimited { .. })) {
+            self.journal.note(at, What::Admitted { population: request.population });
+        }
+        if let Decision::Reject(rejection) = decision {
+            self.journal.note(at, What::Rejected { request, rejection: *rejection });
+            if matches!(rejection, Rejection::QueueFull) {
+                self.journal.note(at, What::Full { station: StationId::Gateway });
+            }
+        }
+        Mark(self.present().insert((request, route)) as u64 + 1)
+    }
+
+    fn on_worker(&self, at: Timestamp, mark: Mark, waited: Duration) {
+        self.journal.note(at, What::Waited { station: StationId::Gateway, waited });
+        if let Some((_, route)) = self.marked(mark) {
+            self.journal.note(at, What::Worker { route: route.0 });
+        }
+    }
+
+    fn on_load(&self, at: Timestamp, in_flight: u32, queued: u32) {
+        self.journal.note(at, What::Load { station: StationId::Gateway, in_flight, queued });
+    }
+
+    fn on_queue_timeout(&self, at: Timestamp, mark: Mark) {
+        self.journal.note(at, What::QueueTimeout);
+        if let Some((request, _)) = self.marked(mark) {
+            self.journal.note(at, What::Rejected { request, rejection: Rejection::QueueTimeout });
+        }
+    }
+
+    fn on_transition(&self, upstream: UpstreamId, transition: Transition) {
+        let change = change(None, upstream.0 as usize, &transition, self.starts);
+        self.journal.note(transition.at, What::Breaker(change));
+    }
+
+    fn on_finished(&self, at: Timestamp, mark: Mark, ended: &Ended) {
+        let Some((request, route)) =
+            (mark.0 as usize).checked_sub(1).and_then(|place| self.present().try_remove(place))
+        else {
+            return;
+        };
+        if ended.fate == Fate::TimedOut {
+            self.journal.note(at, What::CutOff { request });
+        }
+        if ended.attempts > 0 {
+            self.journal.note(at, What::WorkerFree { route: route.0 });
+        }
+    }
+}
+
+/// Notes down what comes to the upstreams.
+pub(super) struct UpstreamObserver {
+    pub(super) journal: Journal,
+    pub(super) starts: Timestamp,
+    pub(super) populations: u32,
+}
+
+impl simulator::server::Observer for UpstreamObserver {
+    fn on_attempt(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
+        let known = tag.filter(|tag| tag.population < self.populations);
+        let request = known.map(|tag| RequestId { population: tag.population, index: tag.request });
+        self.journal.note(at, What::Attempt { upstream, request });
+    }
+
+    fn on_wait(&self, at: Timestamp, upstream: usize, waited: Duration) {
+        self.journal.note(at, What::Waited { station: StationId::Upstream(upstream), waited });
+    }
+
+    fn on_load(&self, at: Timestamp, upstream: usize, in_flight: u32, queued: u32) {
+        self.journal.note(at, What::Load { station: StationId::Upstream(upstream), in_flight, queued });
+    }
+
+    fn on_rejected(&self, at: Timestamp, upstream: usize) {
+        self.journal.note(at, What::Full { station: StationId::Upstream(upstream) });
+    }
+
+    fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {
+        let change = change(Some(service), upstream, &transition, self.starts);
+        self.journal.note(transition.at, What::Breaker(change));
+    }
+}
+
+fn change(
+    service: Option<usize>,
+    upstream: usize,
+    transition: &Transition,
+    starts: Timestamp,
+) -> BreakerChange {
+    BreakerChange {
+        service,
+        upstream,
+        at: transition.at - starts,
+        to: transition.to.name(),
+        settled: transition.counts.settled,
+        failures: transition.counts.failures,
+    }
+}
