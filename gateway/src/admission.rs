@@ -102,7 +102,7 @@ impl Admission {
     }
 }
 
-/// The same for any number of threads: each limit's buckets are spread over [`SHARDS`] limiters with a lock each.
+/// The same for any number of threads: each limit's buckets are spread over 64 limiters with a lock each.
 ///
 /// Two threads that meet in a shard may have read the clock in the other order; the limiter takes the later time for
 /// both.

@@ -38,19 +38,15 @@ pub(super) async fn serve(
     let active = Active::new(&caller.state);
     let http1 = request.version() < Version::HTTP_2;
     let mut checks = Checks::default();
-    let answer = match caller.proxy(request, &mut checks).await {
-        Ok(answer) => Ok(answer),
-        Err(problem) => Err((problem.answer(), problem.closes())),
-    };
-    let (mut response, closes) = match answer {
-        Ok(Answer { response, streaming: Some(streaming) }) => {
-            let body = AnswerBody::upstream(streaming, active, !http1);
+    let (mut response, closes) = match caller.proxy(request, &mut checks).await {
+        Ok(Answer { response, streaming }) => {
+            let body = match streaming {
+                Some(streaming) => AnswerBody::upstream(streaming, active, !http1),
+                None => AnswerBody::own(Bytes::new(), active),
+            };
             (response.map(|()| body), false)
         }
-        Ok(Answer { response, streaming: None }) => {
-            (response.map(|()| AnswerBody::own(Bytes::new(), active)), false)
-        }
-        Err((response, closes)) => (response.map(|body| AnswerBody::own(body, active)), closes),
+        Err(problem) => (problem.answer().map(|body| AnswerBody::own(body, active)), problem.closes()),
     };
     let settings = caller.thread.settings();
     settings.fields.apply(&checks, response.headers_mut());
@@ -96,6 +92,9 @@ impl Caller {
             return Err(Problem::NotImplemented("the only transfer coding served is chunked"));
         }
         let host = host_of(&parts.headers, &parts.uri, parts.version)?;
+        if parts.uri.path().split('/').any(is_dots) {
+            return Err(Problem::BadRequest("the path climbs"));
+        }
         if settings.http.body_bytes.is_some_and(|most| incoming.size_hint().lower() > most) {
             return Err(Problem::TooLarge);
         }
@@ -326,6 +325,9 @@ fn host_of(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<HeaderVal
         return Err(Problem::BadRequest("there is more than one Host"));
     }
     if let Some(authority) = uri.authority() {
+        if authority.as_str().contains('@') {
+            return Err(Problem::BadRequest("the target names a user"));
+        }
         return HeaderValue::try_from(authority.as_str())
             .map_err(|_| Problem::BadRequest("the target has no valid authority"));
     }
@@ -337,6 +339,15 @@ fn host_of(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<HeaderVal
         None if version == Version::HTTP_10 => Ok(HeaderValue::from_static("")),
         None => Err(Problem::BadRequest("there is no Host")),
     }
+}
+
+/// Whether a segment of a path leads out of the path before it, or may be taken to: one server would have `/orders/../export`
+/// be below `/orders`, and the next one below it be `/export`. Clients resolve such segments before they send (RFC 3986, 5.2.4).
+fn is_dots(segment: &str) -> bool {
+    fn dot(segment: &str) -> Option<&str> {
+        segment.strip_prefix('.').or(segment.strip_prefix("%2e")).or(segment.strip_prefix("%2E"))
+    }
+    dot(segment).is_some_and(|rest| rest.is_empty() || dot(rest) == Some(""))
 }
 
 /// The target as an origin is asked for it (RFC 9112, 3.2.1).
