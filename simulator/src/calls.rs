@@ -43,8 +43,24 @@ pub enum CallStep {
     Ask(Ask),
     /// It waits so long before it asks again.
     Wait(Duration),
-    /// Its service answers with this status.
-    Answer(u16),
+    /// Its service answers.
+    Answer {
+        /// With this HTTP status.
+        status: u16,
+        /// Because its calls have come to this.
+        outcome: CallsOutcome,
+    },
+}
+
+/// What has become of all calls of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallsOutcome {
+    /// Each was answered well, or there are none.
+    Done,
+    /// One failed, and is not tried again.
+    Failed,
+    /// The service's own breaker did not let one through.
+    ShortCircuited,
 }
 
 /// An attempt at a call.
@@ -93,9 +109,10 @@ impl Calls {
         (state, step)
     }
 
-    /// The attempt under way ended; `key` is the stream of the job's service time.
+    /// The attempt under way ended; `key` is the stream of the job's service time. It failed if the job now waits, or answers
+    /// for [`CallsOutcome::Failed`].
     pub fn on_ended(&mut self, now: Timestamp, state: &mut CallState, key: Stream, end: CallEnd) -> CallStep {
-        let Some(link) = self.links.get_mut(state.call) else { return CallStep::Answer(200) };
+        let Some(link) = self.links.get_mut(state.call) else { return CallStep::DONE };
         let settlement = match end {
             CallEnd::Answered(status) => Settlement::Answered { status, took: now - state.sent },
             CallEnd::Broken => Settlement::ConnectionFailed,
@@ -117,7 +134,8 @@ impl Calls {
             CallEnd::TimedOut => (AttemptFailure::Timeout, 504),
         };
         let wait = link.retrier.on_failure(&mut state.retries, now, failure, None, unit);
-        wait.map_or(CallStep::Answer(answer), CallStep::Wait)
+        let failed = CallStep::Answer { status: answer, outcome: CallsOutcome::Failed };
+        wait.map_or(failed, CallStep::Wait)
     }
 
     /// The wait before a further attempt is over.
@@ -150,13 +168,13 @@ impl Calls {
     /// Makes the attempt that a job stands before.
     fn attempt(&mut self, now: Timestamp, state: &mut CallState) -> CallStep {
         let Some(Link { upstream, timeout, breaker, .. }) = self.links.get_mut(state.call) else {
-            return CallStep::Answer(200);
+            return CallStep::DONE;
         };
         if let Some(breaker) = breaker {
             // What its own breaker refuses is not tried again, and is a failed call like any other.
             let permit = match breaker.on_request(now) {
                 Ok(permit) => permit,
-                Err(ShortCircuit { .. }) => return CallStep::Answer(502),
+                Err(ShortCircuit { .. }) => return CallStep::SHORT_CIRCUITED,
             };
             breaker.on_sent(now, permit);
             state.permit = Some(permit);
@@ -171,7 +189,22 @@ impl Calls {
     }
 }
 
+impl CallStep {
+    const DONE: Self = Self::Answer { status: 200, outcome: CallsOutcome::Done };
+    const SHORT_CIRCUITED: Self = Self::Answer { status: 502, outcome: CallsOutcome::ShortCircuited };
+}
+
 impl CallState {
+    /// Number of the call that the job is at, among those of its service.
+    pub const fn call(&self) -> usize {
+        self.call
+    }
+
+    /// When the last attempt was sent.
+    pub const fn sent(&self) -> Timestamp {
+        self.sent
+    }
+
     /// Number of the attempt that is under way or waited for, over all calls of the job.
     pub const fn attempt(&self) -> u32 {
         self.attempt
@@ -206,9 +239,13 @@ mod tests {
         CallStep::Ask(Ask { call, upstream, timeout: Some(TIMEOUT), attempt })
     }
 
+    fn failed(status: u16) -> CallStep {
+        CallStep::Answer { status, outcome: CallsOutcome::Failed }
+    }
+
     #[test]
     fn a_service_without_calls_answers() {
-        assert_eq!(Calls::new(&[], 902).on_begun(NOW).1, CallStep::Answer(200));
+        assert_eq!(Calls::new(&[], 902).on_begun(NOW).1, CallStep::DONE);
     }
 
     #[test]
@@ -221,7 +258,7 @@ mod tests {
         assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::Answered(200)), ask(1, 2, 2));
         assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::TimedOut), CallStep::Wait(WAIT));
         assert_eq!(calls.on_waited(NOW, &mut state), ask(1, 2, 3));
-        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::TimedOut), CallStep::Answer(504));
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::TimedOut), failed(504));
     }
 
     #[test]
@@ -229,7 +266,7 @@ mod tests {
         for end in [CallEnd::Answered(404), CallEnd::Answered(503), CallEnd::Broken] {
             let mut calls = Calls::new(&[call(0, 0, None)], 902);
             let (mut state, _) = calls.on_begun(NOW);
-            assert_eq!(calls.on_ended(NOW, &mut state, key(), end), CallStep::Answer(502));
+            assert_eq!(calls.on_ended(NOW, &mut state, key(), end), failed(502));
         }
     }
 
@@ -242,11 +279,11 @@ mod tests {
         calls.on_ended(NOW, &mut state, key(), CallEnd::Broken);
         let (upstream, change) = calls.poll_transition().unwrap();
         assert_eq!((upstream, change.to), (7, Condition::Open));
-        assert_eq!(calls.on_begun(NOW).1, CallStep::Answer(502));
+        assert_eq!(calls.on_begun(NOW).1, CallStep::SHORT_CIRCUITED);
         let later = NOW + interval;
         let (probe, step) = calls.on_begun(later);
         assert_eq!(step, ask(0, 7, 0));
-        assert_eq!(calls.on_begun(later).1, CallStep::Answer(502));
+        assert_eq!(calls.on_begun(later).1, CallStep::SHORT_CIRCUITED);
         calls.on_given_up(probe);
         assert_eq!(calls.on_begun(later + interval).1, ask(0, 7, 0));
     }

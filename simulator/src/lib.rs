@@ -20,7 +20,7 @@ pub mod server;
 mod tag;
 mod upstream;
 
-pub use calls::{Ask, CallEnd, CallState, CallStep, Calls};
+pub use calls::{Ask, CallEnd, CallState, CallStep, Calls, CallsOutcome};
 pub use chance::{Purpose, Stream};
 pub use client::{
     Arrivals, Burst, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError, Method,

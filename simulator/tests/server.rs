@@ -1,5 +1,7 @@
 //! The simulated services as a client on a real socket sees them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gateway::server::ScenarioClock;
-use gateway::{PoolConfig, RetryOn, RetryPolicy, Timestamp, Transition};
-use simulator::server::{Observer, Service, Upstreams, UpstreamsConfig};
+use gateway::{BreakerConfig, Condition, PoolConfig, RetryOn, RetryPolicy, Timestamp, Transition};
+use simulator::server::{Observer, Service, StartError, Upstreams, UpstreamsConfig};
 use simulator::{
     Call, Fault, FaultKind, FaultTimeline, Latency, PopulationStreams, RequestTag, UpstreamConfig, headers,
     upstream_number,
@@ -19,6 +21,7 @@ use simulator::{
 /// Longer than anything here takes: what runs into it hangs.
 const GUARD: Duration = Duration::from_secs(30);
 const LONG: Duration = Duration::from_secs(86_400);
+const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const SEED: u64 = 902;
 const STARTS: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
 
@@ -71,23 +74,19 @@ struct World {
 
 impl World {
     fn new(services: Vec<Service>) -> Self {
-        Self::at_speed(services, 1.0)
+        Self::with(UpstreamsConfig::new(services, SEED))
     }
 
-    fn at_speed(services: Vec<Service>, speed: f64) -> Self {
+    fn with(config: UpstreamsConfig) -> Self {
         let (sender, seen) = channel();
-        let clock = ScenarioClock::starting_now(STARTS, speed);
-        let config = UpstreamsConfig::new(services, SEED);
+        let clock = ScenarioClock::starting_now(STARTS, 1.0);
         let upstreams = Upstreams::start(config, clock, Arc::new(Channel(Mutex::new(sender)))).unwrap();
         Self { upstreams, seen }
     }
 
+    /// A client of the first service.
     fn connect(&self) -> Client {
-        self.connect_to(0)
-    }
-
-    fn connect_to(&self, upstream: usize) -> Client {
-        Client::connect(self.upstreams.addresses()[upstream]).unwrap()
+        Client::connect(self.upstreams.addresses()[0]).unwrap()
     }
 
     /// Waits until this is seen.
@@ -95,7 +94,7 @@ impl World {
         while self.seen.recv_timeout(GUARD).unwrap() != expected {}
     }
 
-    /// Ends it, and says what was seen up to then.
+    /// Ends it after the requests under way, and says what was seen up to then.
     fn end(self) -> Vec<Seen> {
         self.upstreams.shutdown(GUARD);
         self.seen.try_iter().collect()
@@ -123,7 +122,7 @@ impl Client {
     }
 
     fn get(&mut self) -> io::Result<Answer> {
-        self.send("GET /orders HTTP/1.1\r\nhost: a\r\n\r\n");
+        self.send(GET);
         self.answer()
     }
 
@@ -193,6 +192,15 @@ fn faulty(kind: FaultKind, fraction: f64) -> Service {
     Service { faults: FaultTimeline::new(SEED, &[fault]), ..quick() }
 }
 
+fn calling(upstream: usize, retry: RetryPolicy, timeout: Option<Duration>, service: Service) -> Service {
+    let calls = vec![Call { upstream, timeout, retry, breaker: None }];
+    Service { config: UpstreamConfig { calls, ..service.config }, ..service }
+}
+
+fn cancelling(service: Service) -> Service {
+    Service { config: UpstreamConfig { cancel_on_disconnect: true, ..service.config }, ..service }
+}
+
 fn workers(workers: u32, queue: u32, service: Service) -> Service {
     let pool = PoolConfig { workers: NonZeroU32::new(workers), queue: Some(queue), queue_timeout: None };
     Service { config: UpstreamConfig { pool, ..service.config }, ..service }
@@ -203,10 +211,8 @@ fn an_answer_says_who_gives_it_and_to_what() {
     let world = World::new(vec![quick()]);
     let mut client = world.connect();
     let tag = PopulationStreams::new(SEED, "buyers").tag(3, 17, 0);
-    let request = headers::REQUEST;
-    client.send(&format!(
-        "POST /any/path?x HTTP/1.1\r\nhost: a\r\n{request}: {tag}\r\ncontent-length: 5\r\n\r\nhello"
-    ));
+    let head = format!("POST /any/path?x HTTP/1.1\r\nhost: a\r\n{}: {tag}\r\n", headers::REQUEST);
+    client.send(&format!("{head}content-length: 5\r\n\r\nhello"));
     let answer = client.answer().unwrap();
     assert_eq!((answer.status, answer.headers[headers::UPSTREAM].as_str()), (200, "payments"));
     let expected = serde_json::json!({
@@ -216,8 +222,372 @@ fn an_answer_says_who_gives_it_and_to_what() {
     // The connection is used again, and a HEAD has no body.
     client.send("HEAD / HTTP/1.1\r\nhost: a\r\n\r\n");
     assert_eq!(client.head().unwrap().status, 200);
-    let answer = client.get().unwrap();
-    assert_eq!(answer.json()["request"], serde_json::Value::Null);
-    world.wait_for(Seen::Attempt(0, Some(tag)));
-    world.wait_for(Seen::Attempt(0, None));
+    // What is no tag is as good as none.
+    client.send(&format!("GET / HTTP/1.1\r\nhost: a\r\n{}: 1-2-3-4\r\n\r\n", headers::REQUEST));
+    assert_eq!(client.answer().unwrap().json()["request"], serde_json::Value::Null);
+    let attempts = [Some(tag), None, None].map(|tag| Seen::Attempt(0, tag));
+    let seen = world.end();
+    let seen: Vec<_> = seen.into_iter().filter(|seen| matches!(seen, Seen::Attempt(..))).collect();
+    assert_eq!(seen, attempts);
+}
+
+#[test]
+fn the_same_tag_takes_the_time_that_the_virtual_engine_draws() {
+    let latency = Latency::exponential(Duration::from_micros(100)).unwrap();
+    let service = quick();
+    let config = UpstreamConfig { latency: latency.clone(), ..service.config };
+    let world = World::new(vec![Service { config, ..service }]);
+    let mut client = world.connect();
+    let streams = PopulationStreams::new(SEED, "buyers");
+    for (request, client_attempt, gateway_attempt) in [(0, 0, 0), (17, 0, 0), (17, 2, 0), (17, 2, 3)] {
+        let tag = streams.tag(0, request, client_attempt);
+        let answer = client.get_tagged(tag, gateway_attempt).unwrap();
+        let drawn = streams.attempt(request, client_attempt, gateway_attempt);
+        let time = latency.sample(drawn.at(upstream_number("payments")));
+        assert_eq!(answer.json()["service_time_ns"], time.as_nanos() as u64);
+    }
+}
+
+#[test]
+fn requests_without_a_tag_take_the_same_times_in_each_run() {
+    let run = || {
+        let service = quick();
+        let latency = Latency::exponential(Duration::from_micros(100)).unwrap();
+        let config = UpstreamConfig { latency, ..service.config };
+        let world = World::new(vec![Service { config, ..service }]);
+        let mut client = world.connect();
+        [(); 3].map(|()| client.get().unwrap().json()["service_time_ns"].as_u64().unwrap())
+    };
+    let times = run();
+    assert_eq!(times, run());
+    assert!(times[0] != times[1] && times[1] != times[2], "{times:?}");
+}
+
+#[test]
+fn a_full_queue_is_a_503_of_the_upstream() {
+    let world = World::new(vec![workers(1, 1, service("payments", LONG))]);
+    let mut clients = [world.connect(), world.connect(), world.connect()];
+    for (client, (busy, waiting)) in clients.iter_mut().zip([(1, 0), (1, 1)]) {
+        client.send(GET);
+        world.wait_for(Seen::Load(0, busy, waiting));
+    }
+    let answer = clients[2].get().unwrap();
+    assert_eq!((answer.status, answer.headers[headers::UPSTREAM].as_str()), (503, "payments"));
+    world.wait_for(Seen::Rejected(0));
+}
+
+/// When jobs started, and how long each had waited.
+#[derive(Default)]
+struct Starts(Mutex<Vec<(Timestamp, Duration)>>);
+
+impl Observer for Starts {
+    fn on_wait(&self, at: Timestamp, _: usize, waited: Duration) {
+        self.0.lock().unwrap().push((at, waited));
+    }
+}
+
+#[test]
+fn what_waits_starts_when_the_one_before_it_is_due() {
+    let time = Duration::from_millis(2);
+    let starts = Arc::new(Starts::default());
+    let clock = ScenarioClock::starting_now(STARTS, 1.0);
+    let config = UpstreamsConfig::new(vec![workers(1, 99, service("payments", time))], SEED);
+    let upstreams = Upstreams::start(config, clock, Arc::clone(&starts) as Arc<dyn Observer>).unwrap();
+    let mut clients: Vec<_> = (0..50).map(|_| Client::connect(upstreams.addresses()[0]).unwrap()).collect();
+    for client in &mut clients {
+        client.send(GET);
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().unwrap().status, 200);
+    }
+    upstreams.shutdown(GUARD);
+    let starts = starts.0.lock().unwrap();
+    assert_eq!(starts.len(), 50);
+    for (before, (at, waited)) in starts.iter().zip(&starts[1..]) {
+        // To the nanosecond, however late the alarm was; or later, if it was not there yet.
+        let due = before.0 + time;
+        assert!(if waited.is_zero() { *at >= due } else { *at == due }, "{before:?}, then {at:?} {waited:?}");
+    }
+}
+
+#[test]
+fn a_caller_that_leaves_frees_no_worker() {
+    let world = World::new(vec![workers(1, 9, service("payments", LONG))]);
+    let mut client = world.connect();
+    client.send(GET);
+    world.wait_for(Seen::Load(0, 1, 0));
+    drop(client);
+    // The service is told, and goes on.
+    world.wait_for(Seen::Load(0, 1, 0));
+    world.connect().send(GET);
+    world.wait_for(Seen::Load(0, 1, 1));
+}
+
+#[test]
+fn a_caller_that_leaves_frees_the_worker_of_a_service_that_notices() {
+    let world = World::new(vec![workers(1, 9, cancelling(service("payments", LONG)))]);
+    let [mut first, mut second, mut third] = [(); 3].map(|()| world.connect());
+    for (client, waiting) in [(&mut first, 0), (&mut second, 1), (&mut third, 2)] {
+        client.send(GET);
+        world.wait_for(Seen::Load(0, 1, waiting));
+    }
+    drop(third);
+    world.wait_for(Seen::Load(0, 1, 1));
+    drop(first);
+    world.wait_for(Seen::Load(0, 1, 0));
+    drop(second);
+    world.wait_for(Seen::Load(0, 0, 0));
+}
+
+#[test]
+fn refused_by_all_means_that_nobody_listens() {
+    let world = World::new(vec![faulty(FaultKind::Refuse, 1.0)]);
+    let refused = Client::connect(world.upstreams.addresses()[0]).err().unwrap();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn refused_by_some_means_a_reset_before_the_answer() {
+    let world = World::new(vec![faulty(FaultKind::Refuse, 0.999_999)]);
+    assert_eq!(world.connect().get().unwrap_err().kind(), ErrorKind::ConnectionReset);
+    assert!(!world.end().contains(&Seen::Wait(0)));
+}
+
+/// Refuses after `lead` for as long again. `None` if the test itself was too slow to see it.
+fn refuse_and_come_back(lead: Duration) -> Option<()> {
+    let refusal = Fault::new(lead, lead, 1.0, FaultKind::Refuse, "refusal".to_owned()).unwrap();
+    let world = World::new(vec![Service { faults: FaultTimeline::new(SEED, &[refusal]), ..quick() }]);
+    let address = world.upstreams.addresses()[0];
+    let mut idle = Client::connect(address).ok()?;
+    idle.get().ok()?;
+    // It is closed when the refusal begins.
+    assert_eq!(idle.head().unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    let refused = Client::connect(address).err()?;
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    loop {
+        match Client::connect(address) {
+            Ok(mut client) => break assert_eq!(client.get().unwrap().status, 200),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionRefused),
+        }
+        std::thread::yield_now();
+    }
+    Some(())
+}
+
+#[test]
+fn a_refusal_closes_what_is_idle_and_the_listener_comes_back() {
+    let mut leads = [250, 2_000, 16_000].map(Duration::from_millis).into_iter();
+    assert!(leads.find_map(refuse_and_come_back).is_some());
+}
+
+#[test]
+fn a_reset_comes_after_part_of_the_answer() {
+    let world = World::new(vec![workers(1, 0, faulty(FaultKind::Reset, 1.0))]);
+    let mut client = world.connect();
+    client.send(GET);
+    let mut answer = client.head().unwrap();
+    assert_eq!((answer.status, answer.headers[headers::UPSTREAM].as_str()), (200, "payments"));
+    assert_eq!(client.0.read_to_end(&mut answer.body).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    let length: usize = answer.headers["content-length"].parse().unwrap();
+    assert!((1..length).contains(&answer.body.len()), "{} of {length}", answer.body.len());
+    // The worker is free, and it is the same again.
+    let mut client = world.connect();
+    client.send("HEAD / HTTP/1.1\r\nhost: a\r\n\r\n");
+    client.head().unwrap();
+    assert_eq!(client.head().unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn what_hangs_holds_its_worker_until_the_caller_leaves() {
+    let world = World::new(vec![workers(1, 9, faulty(FaultKind::Hang, 1.0))]);
+    let [mut first, mut second] = [(); 2].map(|()| world.connect());
+    for (client, waiting) in [(&mut first, 0), (&mut second, 1)] {
+        client.send(GET);
+        world.wait_for(Seen::Load(0, 1, waiting));
+    }
+    drop(first);
+    world.wait_for(Seen::Load(0, 1, 0));
+    drop(second);
+    world.wait_for(Seen::Load(0, 0, 0));
+}
+
+#[test]
+fn a_body_drips() {
+    let drip = |body| FaultKind::Drip { body: Latency::constant(body).unwrap() };
+    let world = World::new(vec![cancelling(faulty(drip(LONG), 1.0))]);
+    let mut client = world.connect();
+    client.send(GET);
+    let length: usize = client.head().unwrap().headers["content-length"].parse().unwrap();
+    // The first piece comes with the head, the second in hours.
+    let piece = client.0.fill_buf().unwrap().len();
+    assert!((1..length).contains(&piece), "{piece} of {length}");
+    drop(client);
+    world.wait_for(Seen::Load(0, 0, 0));
+
+    let world = World::new(vec![faulty(drip(Duration::from_millis(20)), 1.0)]);
+    let answer = world.connect().get().unwrap();
+    assert_eq!(answer.json()["service_time_ns"], 20_000_000);
+}
+
+#[test]
+fn errors_come_at_once_and_other_faults_take_their_time() {
+    let millis = |millis| Duration::from_millis(millis);
+    let world = World::new(vec![faulty(FaultKind::Error { status: 599 }, 1.0)]);
+    let answer = world.connect().get().unwrap();
+    assert_eq!((answer.status, answer.headers[headers::UPSTREAM].as_str()), (599, "payments"));
+    assert_eq!(answer.json()["service_time_ns"], serde_json::Value::Null);
+    assert!(!world.end().contains(&Seen::Wait(0)));
+
+    let slow = FaultKind::Slow { latency: Latency::constant(millis(7)).unwrap() };
+    let capacity = Service {
+        config: service("", millis(2)).config,
+        ..faulty(FaultKind::Capacity { factor: 0.25 }, 1.0)
+    };
+    for (service, nanos) in [(faulty(slow, 1.0), 7_000_000), (capacity, 8_000_000)] {
+        let answer = World::new(vec![service]).connect().get().unwrap();
+        assert_eq!((answer.status, &answer.json()["service_time_ns"]), (200, &nanos.into()));
+    }
+}
+
+fn three_retries() -> RetryPolicy {
+    let on = RetryOn { server_errors: true, rate_limited: false, timeout: false, connect: true };
+    RetryPolicy { retries: 3, on, ..RetryPolicy::default() }
+}
+
+#[test]
+fn three_retries_in_three_layers_are_64_attempts() {
+    let names = ["edge", "orders", "stock", "database"];
+    let mut services: Vec<_> = names.iter().map(|name| service(name, Duration::ZERO)).collect();
+    services[3].faults = faulty(FaultKind::Error { status: 500 }, 1.0).faults;
+    let services = services.into_iter().enumerate().map(|(number, service)| match number {
+        3 => service,
+        _ => calling(number + 1, three_retries(), None, service),
+    });
+    let world = World::new(services.collect());
+    let tag = PopulationStreams::new(SEED, "buyers").tag(2, 17, 1);
+    let answer = world.connect().get_tagged(tag, 3).unwrap();
+    assert_eq!((answer.status, answer.headers[headers::UPSTREAM].as_str()), (502, "edge"));
+
+    let seen = world.end();
+    let attempts = |upstream| {
+        let tag = |seen: &Seen| match seen {
+            Seen::Attempt(at, tag) if *at == upstream => *tag,
+            _ => None,
+        };
+        seen.iter().filter_map(tag).collect::<Vec<_>>()
+    };
+    // The keys are those of the virtual engine: the attempt below the job, the service below the attempt.
+    let mut jobs = vec![tag.service(3).at(upstream_number("edge"))];
+    for (upstream, name) in names.iter().enumerate().skip(1) {
+        let tags = jobs.iter().flat_map(|key| {
+            (0..4).map(|attempt| RequestTag { population: 2, request: 17, key: *key, attempt })
+        });
+        let tags: Vec<_> = tags.collect();
+        assert_eq!(attempts(upstream), tags, "{name}");
+        jobs = tags.iter().map(|tag| tag.service(0).at(upstream_number(name))).collect();
+    }
+    assert_eq!(jobs.len(), 64);
+}
+
+#[test]
+fn a_call_that_breaks_is_tried_again() {
+    for kind in [FaultKind::Refuse, FaultKind::Reset] {
+        for fraction in [1.0, 0.999_999] {
+            let services = vec![calling(1, three_retries(), None, quick()), faulty(kind.clone(), fraction)];
+            let world = World::new(services);
+            assert_eq!(world.connect().get().unwrap().status, 502);
+            let came = world.end().iter().filter(|seen| matches!(seen, Seen::Attempt(1, _))).count();
+            // What the kernel refuses comes to nobody.
+            assert_eq!(came, if kind == FaultKind::Refuse && fraction >= 1.0 { 0 } else { 4 });
+        }
+    }
+}
+
+#[test]
+fn a_call_that_takes_too_long_is_given_up_with_its_connection() {
+    let timeout = Some(Duration::from_millis(10));
+    let services = vec![
+        calling(1, RetryPolicy::default(), timeout, quick()),
+        workers(1, 0, faulty(FaultKind::Hang, 1.0)),
+    ];
+    let world = World::new(services);
+    assert_eq!(world.connect().get().unwrap().status, 504);
+    world.wait_for(Seen::Load(1, 1, 0));
+    world.wait_for(Seen::Load(1, 0, 0));
+}
+
+#[test]
+fn who_notices_that_its_caller_left_gives_up_its_calls() {
+    let asks = cancelling(calling(1, RetryPolicy::default(), None, quick()));
+    let world = World::new(vec![asks, workers(1, 0, faulty(FaultKind::Hang, 1.0))]);
+    let mut client = world.connect();
+    client.send(GET);
+    world.wait_for(Seen::Load(1, 1, 0));
+    drop(client);
+    world.wait_for(Seen::Load(0, 0, 0));
+    world.wait_for(Seen::Load(1, 0, 0));
+}
+
+#[test]
+fn a_services_own_breaker_opens() {
+    let mut asks = calling(1, RetryPolicy::default(), None, quick());
+    asks.config.calls[0].breaker = Some(BreakerConfig::new(LONG, 0.5, 2).unwrap());
+    let world = World::new(vec![asks, faulty(FaultKind::Error { status: 500 }, 1.0)]);
+    let mut client = world.connect();
+    for _ in 0..3 {
+        assert_eq!(client.get().unwrap().status, 502);
+    }
+    let seen = world.end();
+    assert_eq!(seen.iter().filter(|seen| matches!(seen, Seen::Attempt(1, _))).count(), 2);
+    let opened =
+        |seen: &&Seen| matches!(seen, Seen::Transition(0, 1, change) if change.to == Condition::Open);
+    assert_eq!(seen.iter().filter(opened).count(), 1);
+}
+
+#[test]
+fn a_connection_too_many_waits_until_one_ends() {
+    let world = World::with(UpstreamsConfig { connections: 1, ..UpstreamsConfig::new(vec![quick()], SEED) });
+    let [mut first, mut second] = [(); 2].map(|()| world.connect());
+    second.send(GET);
+    first.get().unwrap();
+    first.get().unwrap();
+    drop(first);
+    assert_eq!(second.answer().unwrap().status, 200);
+}
+
+#[test]
+fn a_body_too_long_ends_its_connection() {
+    let world = World::with(UpstreamsConfig { body_limit: 4, ..UpstreamsConfig::new(vec![quick()], SEED) });
+    let mut client = world.connect();
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nfour");
+    assert_eq!(client.answer().unwrap().status, 200);
+    client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 6\r\n\r\nsix is");
+    assert_eq!(client.answer().unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_shutdown_lets_requests_under_way_end() {
+    let world = World::new(vec![service("payments", Duration::from_millis(50))]);
+    let mut client = world.connect();
+    client.send(GET);
+    world.wait_for(Seen::Load(0, 1, 0));
+    let address = world.upstreams.addresses()[0];
+    assert_eq!(world.end().last(), Some(&Seen::Load(0, 0, 0)));
+    assert_eq!(client.answer().unwrap().status, 200);
+    assert_eq!(Client::connect(address).err().unwrap().kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn what_cannot_be_served_is_refused_at_the_start() {
+    let start = |services| {
+        let clock = ScenarioClock::starting_now(STARTS, 1.0);
+        Upstreams::start(UpstreamsConfig::new(services, SEED), clock, Arc::new(())).err().unwrap()
+    };
+    let name = service("a\nb", Duration::ZERO);
+    assert!(matches!(start(vec![name]), StartError::Name { .. }));
+    let call = calling(1, RetryPolicy::default(), None, quick());
+    assert!(matches!(start(vec![call]), StartError::Call { called: 1, .. }));
+    let world = World::new(vec![quick()]);
+    let taken = Service { listen: world.upstreams.addresses()[0], ..quick() };
+    assert!(matches!(start(vec![taken]), StartError::Listen { .. }));
 }

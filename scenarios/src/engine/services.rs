@@ -1,8 +1,11 @@
 use std::time::Duration;
 
-use gateway::{AttemptFailure, Breaker, Permit, Retrier, RetryState, Settlement, Timestamp, Transition};
+use gateway::{Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
-use simulator::{FaultId, FaultTimeline, Left, Purpose, Reaction, Stream, Upstream, Work};
+use simulator::{
+    CallEnd, CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, Reaction, Stream,
+    Upstream, Work, upstream_number,
+};
 use slab::Slab;
 
 use super::clock::Clock;
@@ -18,14 +21,15 @@ pub(super) struct Services {
     all: Vec<Service>,
     jobs: Slab<Job>,
     issued: u32,
-    jitter: Stream,
 }
 
 struct Service {
     upstream: Upstream<u32>,
     /// Its part in the key of a service time.
     path: u64,
-    calls: Vec<Call>,
+    calls: Calls,
+    /// By number of the call.
+    links: Vec<Link>,
     /// By number in its own timeline: the fault's number in the scenario.
     faults: Vec<usize>,
     /// What its workers are at, by [`Service::place`].
@@ -46,11 +50,9 @@ enum Activity {
 }
 
 /// A service's use of another.
-struct Call {
+struct Link {
     upstream: usize,
-    timeout: Option<(Duration, LaneId)>,
-    retrier: Retrier,
-    breaker: Option<Breaker>,
+    timeouts: LaneId,
     /// Why its last attempt failed.
     last_failure: CauseId,
 }
@@ -75,12 +77,8 @@ struct Job {
 /// How far a job has come with the calls of its service.
 #[derive(Clone, Copy)]
 struct Calling {
-    call: usize,
-    /// Number of the attempt over all calls of this job; an answer to an earlier one comes too late.
-    attempt: u32,
-    retries: RetryState,
-    permit: Option<Permit>,
-    sent: Timestamp,
+    /// Tells the attempt under way; an answer to an earlier one comes too late.
+    state: CallState,
     asked: Option<JobId>,
     /// When the job's own work was done.
     since: Timestamp,
@@ -112,13 +110,6 @@ pub(super) enum Reply {
     Answered(u16),
     /// The connection was refused, or reset.
     Broken,
-}
-
-/// How an attempt at a call ended.
-#[derive(Clone, Copy)]
-enum CallEnd {
-    Reply(Reply),
-    TimedOut,
 }
 
 /// An answer for the gateway, and why it is a failure or took long.
@@ -162,30 +153,24 @@ impl Services {
         let services = world.upstreams.iter().enumerate().map(|(number, named)| {
             let faults = world.faults.iter().enumerate();
             let faults: Vec<_> = faults.filter(|(_, fault)| fault.upstreams.contains(&number)).collect();
-            let calls = named.config.calls.iter().map(|call| Call {
+            let calls = &named.config.calls;
+            let links = calls.iter().map(|call| Link {
                 upstream: call.upstream,
-                timeout: call.timeout.map(|timeout| (timeout, clock.events.lane())),
-                retrier: Retrier::new(call.retry),
-                breaker: call.breaker.map(Breaker::new),
+                timeouts: clock.events.lane(),
                 last_failure: CauseId::UNKNOWN,
             });
-            let calls: Vec<_> = calls.collect();
             let timeline = FaultTimeline::new(seed, faults.iter().map(|(_, fault)| &fault.fault));
             Service {
                 upstream: Upstream::new(named.config.clone(), clock.starts, timeline),
-                path: Stream::new(0, Purpose::Service, &named.name).bits(),
+                path: upstream_number(&named.name),
                 busy: vec![0; 2 + faults.len() + calls.len()],
                 faults: faults.iter().map(|(number, _)| *number).collect(),
-                calls,
+                calls: Calls::new(calls, seed),
+                links: links.collect(),
             }
         });
         let services = services.collect();
-        Self {
-            all: services,
-            jobs: Slab::new(),
-            issued: 0,
-            jitter: Stream::new(seed, Purpose::Jitter, "services"),
-        }
+        Self { all: services, jobs: Slab::new(), issued: 0 }
     }
 
     /// Sends an attempt to a service; its service time is drawn below `key`. An answer that comes at once is an event of
@@ -251,10 +236,15 @@ impl Services {
         let job = &self.jobs[id.slot as usize];
         if job.reset {
             let why = self.holds(clock, id);
-            self.finish(clock, id.slot, Reply::Broken, why)
-        } else {
-            self.call(clock, id, 0, 0)
+            return self.finish(clock, id.slot, Reply::Broken, why);
         }
+        let (state, step) = self.all[job.upstream].calls.on_begun(clock.now);
+        if !matches!(step, CallStep::Answer { outcome: CallsOutcome::Done, .. }) {
+            let (since, longest, why) = (clock.now, Duration::ZERO, CauseId::UNKNOWN);
+            let calling = Calling { state, asked: None, since, longest, why };
+            self.jobs[id.slot as usize].calling = Some(calling);
+        }
+        self.follow(clock, id, step, CauseId::UNKNOWN)
     }
 
     /// A service hears of an attempt at a call.
@@ -266,7 +256,11 @@ impl Services {
         reply: Reply,
         why: CauseId,
     ) -> ForGateway {
-        self.settle(clock, job, attempt, CallEnd::Reply(reply), why)
+        let end = match reply {
+            Reply::Answered(status) => CallEnd::Answered(status),
+            Reply::Broken => CallEnd::Broken,
+        };
+        self.settle(clock, job, attempt, end, why)
     }
 
     /// The timeout of an attempt at a call ran out.
@@ -276,7 +270,12 @@ impl Services {
 
     /// The wait before a further attempt at a call is over.
     pub(super) fn on_call_retry(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> ForGateway {
-        self.is_open(job, attempt).then(|| self.attempt(clock, job)).flatten()
+        if !self.is_open(job, attempt) {
+            return None;
+        }
+        let Job { upstream, calling, .. } = &mut self.jobs[job.slot as usize];
+        let step = self.all[*upstream].calls.on_waited(clock.now, &mut calling.as_mut()?.state);
+        self.follow(clock, job, step, CauseId::UNKNOWN)
     }
 
     /// Nobody waits for a job any more; most services do not notice.
@@ -300,7 +299,7 @@ impl Services {
                     self.turn(id.slot, None);
                     let job = self.jobs.remove(id.slot as usize);
                     if let Some(calling) = job.calling {
-                        self.release(upstream, &calling);
+                        self.all[upstream].calls.on_given_up(calling.state);
                         left = calling.asked;
                     }
                     if let Some((next, work)) = next {
@@ -315,17 +314,14 @@ impl Services {
     /// Whether an attempt at a call has neither been answered nor given up.
     pub(super) fn is_open(&self, job: JobId, attempt: u32) -> bool {
         self.is_present(job)
-            && self.jobs[job.slot as usize].calling.is_some_and(|calling| calling.attempt == attempt)
+            && self.jobs[job.slot as usize].calling.is_some_and(|calling| calling.state.attempt() == attempt)
     }
 
     /// The next change of the condition of a service's own breaker: service, whom it asks, and the change.
     pub(super) fn poll_transition(&mut self) -> Option<(usize, usize, Transition)> {
-        let mut calls =
-            self.all.iter_mut().enumerate().flat_map(|(service, Service { calls, .. })| {
-                calls.iter_mut().map(move |call| (service, call))
-            });
-        calls.find_map(|(service, call)| {
-            Some((service, call.upstream, call.breaker.as_mut()?.poll_transition()?))
+        self.all.iter_mut().enumerate().find_map(|(service, Service { calls, .. })| {
+            let (upstream, transition) = calls.poll_transition()?;
+            Some((service, upstream, transition))
         })
     }
 
@@ -356,7 +352,7 @@ impl Services {
         let most = (0..service.busy.len()).rev().max_by_key(|place| service.busy[*place]).unwrap_or(0);
         let rest = match service.activity(most) {
             Activity::Calling(call) => {
-                let rest = self.holds_up(clock, service.calls[call].upstream);
+                let rest = self.holds_up(clock, service.links[call].upstream);
                 self.calls(clock, upstream, call, rest)
             }
             activity => self.works(clock, upstream, activity),
@@ -389,7 +385,7 @@ impl Services {
     }
 
     fn calls(&self, clock: &mut Clock, service: usize, call: usize, rest: CauseId) -> CauseId {
-        clock.way(Cause::Call { service, upstream: self.all[service].calls[call].upstream }, rest)
+        clock.way(Cause::Call { service, upstream: self.all[service].links[call].upstream }, rest)
     }
 
     /// The worker of a job turns to something else, or away from it.
@@ -421,57 +417,42 @@ impl Services {
         }
     }
 
-    /// Makes call number `call` of a job; `attempt` is the number of its next attempt. After the last call, the service
-    /// answers.
-    fn call(&mut self, clock: &mut Clock, id: JobId, call: usize, attempt: u32) -> ForGateway {
-        let job = &self.jobs[id.slot as usize];
-        let Some(settings) = self.all[job.upstream].calls.get_mut(call) else {
-            let why = self.took_longest(clock, id.slot);
-            return self.finish(clock, id.slot, Reply::Answered(200), why);
-        };
-        settings.retrier.on_request(clock.now);
-        self.turn(id.slot, Some(Activity::Calling(call)));
-        let job = &mut self.jobs[id.slot as usize];
-        let (since, longest, why) =
-            job.calling.map_or((clock.now, Duration::ZERO, CauseId::UNKNOWN), |calling| {
-                (calling.since, calling.longest, calling.why)
-            });
-        let retries = RetryState::default();
-        let sent = clock.now;
-        job.calling =
-            Some(Calling { call, attempt, retries, permit: None, sent, asked: None, since, longest, why });
-        self.attempt(clock, id)
-    }
-
-    /// Makes the attempt that a job stands before.
-    fn attempt(&mut self, clock: &mut Clock, id: JobId) -> ForGateway {
-        let job = &mut self.jobs[id.slot as usize];
-        let (upstream, key) = (job.upstream, job.key);
-        let calling = job.calling.as_mut()?;
-        let call = &mut self.all[upstream].calls[calling.call];
-        let permit = call.breaker.as_mut().map(|breaker| breaker.on_request(clock.now)).transpose();
-        // What its own breaker refuses is not tried again, and is a failed call like any other.
-        let Ok(permit) = permit else {
-            let breaker = BreakerId { service: Some(upstream), upstream: call.upstream };
-            let why = clock.way(Cause::Breaker(breaker), call.last_failure);
-            return self.finish(clock, id.slot, Reply::Answered(502), why);
-        };
-        if let (Some(breaker), Some(permit)) = (&mut call.breaker, permit) {
-            breaker.on_sent(clock.now, permit);
+    /// Does what a job does next; `failure` is why the attempt before failed, if it did.
+    fn follow(&mut self, clock: &mut Clock, id: JobId, step: CallStep, failure: CauseId) -> ForGateway {
+        let Job { upstream, key, calling, .. } = self.jobs[id.slot as usize];
+        match step {
+            CallStep::Ask(ask) => {
+                self.turn(id.slot, Some(Activity::Calling(ask.call)));
+                let attempt = ask.attempt;
+                if let Some(timeout) = ask.timeout {
+                    let (lane, at) = (self.all[upstream].links[ask.call].timeouts, clock.now + timeout);
+                    clock.events.schedule_in(lane, at, Event::CallTimeout { job: id, attempt });
+                }
+                let caller = Caller::Service { job: id, attempt };
+                let asked = self.dispatch(clock, ask.upstream, caller, key.at(u64::from(attempt)));
+                if let Some(calling) = &mut self.jobs[id.slot as usize].calling {
+                    calling.asked = Some(asked);
+                }
+                None
+            }
+            CallStep::Wait(wait) => {
+                let attempt = calling?.state.attempt();
+                clock.events.schedule(clock.now + wait, Event::CallRetry { job: id, attempt });
+                None
+            }
+            CallStep::Answer { status, outcome } => {
+                let why = match outcome {
+                    CallsOutcome::Done => self.took_longest(clock, id.slot),
+                    CallsOutcome::Failed => failure,
+                    CallsOutcome::ShortCircuited => {
+                        let link = &self.all[upstream].links[calling?.state.call()];
+                        let breaker = BreakerId { service: Some(upstream), upstream: link.upstream };
+                        clock.way(Cause::Breaker(breaker), link.last_failure)
+                    }
+                };
+                self.finish(clock, id.slot, Reply::Answered(status), why)
+            }
         }
-        (calling.permit, calling.sent) = (permit, clock.now);
-        let attempt = calling.attempt;
-        if let Some((timeout, lane)) = call.timeout {
-            let event = Event::CallTimeout { job: id, attempt };
-            clock.events.schedule_in(lane, clock.now + timeout, event);
-        }
-        let asked = call.upstream;
-        let caller = Caller::Service { job: id, attempt };
-        let asked = self.dispatch(clock, asked, caller, key.at(u64::from(attempt)));
-        if let Some(calling) = &mut self.jobs[id.slot as usize].calling {
-            calling.asked = Some(asked);
-        }
-        None
     }
 
     /// An attempt at a call ended, for the reason `why` if it was answered: on to the next call, to another attempt, or to
@@ -487,57 +468,41 @@ impl Services {
         if !self.is_open(id, attempt) {
             return None;
         }
-        let why = match end {
-            CallEnd::Reply(_) => why,
-            CallEnd::TimedOut => {
-                let asked = self.jobs[id.slot as usize].calling.and_then(|calling| calling.asked);
-                asked.map_or(CauseId::UNKNOWN, |asked| self.holds(clock, asked))
-            }
+        let timed_out = end == CallEnd::TimedOut;
+        let asked = self.jobs[id.slot as usize].calling.and_then(|calling| calling.asked);
+        let why = match asked {
+            _ if !timed_out => why,
+            Some(asked) => self.holds(clock, asked),
+            None => CauseId::UNKNOWN,
         };
-        let job = &mut self.jobs[id.slot as usize];
-        let calling = job.calling.as_mut()?;
-        let (upstream, asked) = (job.upstream, calling.asked.take());
-        let call = &mut self.all[upstream].calls[calling.call];
-        let settlement = match end {
-            CallEnd::Reply(Reply::Answered(status)) => {
-                Settlement::Answered { status, took: clock.now - calling.sent }
-            }
-            CallEnd::Reply(Reply::Broken) => Settlement::ConnectionFailed,
-            CallEnd::TimedOut => Settlement::TimedOut,
-        };
-        if let (Some(breaker), Some(permit)) = (&mut call.breaker, calling.permit.take()) {
-            breaker.on_settled(clock.now, permit, settlement);
-        }
-        let took = clock.now - calling.sent;
-        let to = call.upstream;
+        let Job { upstream: service, key, calling, .. } = &mut self.jobs[id.slot as usize];
+        let (service, calling) = (*service, calling.as_mut()?);
+        calling.asked = None;
+        let Service { calls, links, .. } = &mut self.all[service];
+        let link = &mut links[calling.state.call()];
+        let upstream = link.upstream;
+        let took = clock.now - calling.state.sent();
         if took >= clock.noticeable && took > calling.longest {
             calling.longest = took;
-            calling.why = clock.way(Cause::Call { service: upstream, upstream: to }, why);
+            calling.why = clock.way(Cause::Call { service, upstream }, why);
         }
-        let (failure, answer) = match end {
-            CallEnd::Reply(Reply::Answered(status)) if status < 400 => {
-                let next = calling.call + 1;
-                return self.call(clock, id, next, attempt + 1);
+        let step = calls.on_ended(clock.now, &mut calling.state, *key, end);
+        let why = match step {
+            CallStep::Wait(_) | CallStep::Answer { outcome: CallsOutcome::Failed, .. } => {
+                let cause = if timed_out {
+                    Cause::CallTimeout { service, upstream }
+                } else {
+                    Cause::Call { service, upstream }
+                };
+                link.last_failure = clock.way(cause, why);
+                link.last_failure
             }
-            CallEnd::Reply(Reply::Answered(status)) => (AttemptFailure::Status(status), 502),
-            CallEnd::Reply(Reply::Broken) => (AttemptFailure::Connect, 502),
-            CallEnd::TimedOut => (AttemptFailure::Timeout, 504),
+            CallStep::Ask(_) | CallStep::Answer { .. } => CauseId::UNKNOWN,
         };
-        let why = match end {
-            CallEnd::Reply(_) => clock.way(Cause::Call { service: upstream, upstream: to }, why),
-            CallEnd::TimedOut => clock.way(Cause::CallTimeout { service: upstream, upstream: to }, why),
-        };
-        call.last_failure = why;
-        calling.attempt += 1;
-        let unit = self.jitter.at(job.key.bits()).at(u64::from(attempt)).unit();
-        let wait = call.retrier.on_failure(&mut calling.retries, clock.now, failure, None, unit);
-        let next = calling.attempt;
-        if let Some(asked) = asked.filter(|_| matches!(end, CallEnd::TimedOut)) {
+        if let Some(asked) = asked.filter(|_| timed_out) {
             self.on_caller_left(clock, asked);
         }
-        let Some(wait) = wait else { return self.finish(clock, id.slot, Reply::Answered(answer), why) };
-        clock.events.schedule(clock.now + wait, Event::CallRetry { job: id, attempt: next });
-        None
+        self.follow(clock, id, step, why)
     }
 
     /// Where a job that ends well spent most of its time: in the queue, at work or with its calls.
@@ -573,14 +538,6 @@ impl Services {
         match caller? {
             Caller::Gateway(ticket) => Some((ticket, reply, why)),
             Caller::Service { job, attempt } => self.on_reply(clock, job, attempt, reply, why),
-        }
-    }
-
-    /// An attempt of which nothing will be learned.
-    fn release(&mut self, upstream: usize, calling: &Calling) {
-        let breaker = self.all[upstream].calls[calling.call].breaker.as_mut();
-        if let (Some(breaker), Some(permit)) = (breaker, calling.permit) {
-            breaker.on_released(permit);
         }
     }
 

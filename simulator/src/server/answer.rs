@@ -36,8 +36,8 @@ struct Drips {
     timer: Timer,
     from: Timestamp,
     to: Timestamp,
-    /// Bytes of a piece.
-    piece: usize,
+    /// Bytes in all.
+    length: usize,
     /// Pieces written.
     written: u32,
     sleep: Sleep,
@@ -60,9 +60,8 @@ impl Answer {
         (from, to): (Timestamp, Timestamp),
         caller: Caller,
     ) -> Self {
-        let piece = body.len().div_ceil(PIECES as usize).max(1);
-        let sleep = timer.until(from);
-        let drips = Drips { timer, from, to, piece, written: 0, sleep, _caller: caller };
+        let (length, sleep) = (body.len(), timer.until(from));
+        let drips = Drips { timer, from, to, length, written: 0, sleep, _caller: caller };
         Self { rest: body, course: Course::Drips(Box::new(drips)) }
     }
 }
@@ -93,7 +92,9 @@ impl Body for Answer {
                 drips.written += 1;
                 let share = (drips.to - drips.from) * drips.written / (PIECES - 1);
                 drips.sleep = drips.timer.until(drips.from + share);
-                rest.split_to(drips.piece.min(rest.len()))
+                // What is left after a piece is a share of the whole, so that the last piece is not an empty one.
+                let left = drips.length * PIECES.saturating_sub(drips.written) as usize / PIECES as usize;
+                rest.split_to(rest.len().saturating_sub(left))
             }
             Course::Never => return Poll::Pending,
         };

@@ -70,6 +70,17 @@ pub struct Service {
     pub listen: SocketAddr,
 }
 
+impl Service {
+    /// Its name as the value of a header, if it can be served among `all` services.
+    fn header(&self, all: usize) -> Result<HeaderValue, StartError> {
+        let name = || self.name.clone();
+        if let Some(call) = self.config.calls.iter().find(|call| call.upstream >= all) {
+            return Err(StartError::Call { name: name(), called: call.upstream });
+        }
+        HeaderValue::from_bytes(self.name.as_bytes()).map_err(|_| StartError::Name { name: name() })
+    }
+}
+
 /// Why [`Upstreams`] could not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -147,7 +158,8 @@ pub struct Upstreams {
 }
 
 impl Upstreams {
-    /// Starts the services. All have their addresses when this returns, and all listen that no fault keeps from it.
+    /// Starts the services. All have their addresses when this returns, and all listen that no fault keeps from it. Like
+    /// [`Upstreams::shutdown`], it is not for asynchronous tasks.
     ///
     /// # Errors
     ///
@@ -158,6 +170,8 @@ impl Upstreams {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
         let UpstreamsConfig { upstreams, seed, threads, connections, body_limit } = config;
+        let headers = upstreams.iter().map(|service| service.header(upstreams.len()));
+        let headers = headers.collect::<Result<Vec<_>, _>>()?;
         let take = |service: &Service| {
             Port::take(service.listen).map_err(|source| StartError::Listen {
                 name: service.name.clone(),
@@ -174,14 +188,8 @@ impl Upstreams {
         let common = Common { seed, clock, timer: timers.timer(), observer };
         let (stop, stopping) = watch::channel(None);
         let mut listeners: Vec<Vec<Listener>> = runtimes.iter().map(|_| Vec::new()).collect();
-        for (number, (service, port)) in upstreams.into_iter().zip(ports).enumerate() {
+        for (number, ((service, port), header)) in upstreams.into_iter().zip(ports).zip(headers).enumerate() {
             let Service { name, config, faults, listen } = service;
-            let Ok(header) = HeaderValue::from_bytes(name.as_bytes()) else {
-                return Err(StartError::Name { name });
-            };
-            if let Some(call) = config.calls.iter().find(|call| call.upstream >= addresses.len()) {
-                return Err(StartError::Call { name, called: call.upstream });
-            }
             let thread = number % runtimes.len();
             let spans = faults.refusals();
             let refusals =

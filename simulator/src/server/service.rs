@@ -293,7 +293,7 @@ impl State {
             }
             // Others are asked now: they live in real time.
             let (state, step) = self.calls.on_begun(if self.asks { now } else { due });
-            if let CallStep::Answer(status) = step {
+            if let CallStep::Answer { status, .. } = step {
                 self.finish(due, number, Word::Answered { status, work });
                 continue;
             }
@@ -368,7 +368,7 @@ impl State {
                 Some(Next::Ask { ask, tag, deadline: ask.timeout.map(|timeout| now + timeout) })
             }
             CallStep::Wait(wait) => Some(Next::Wait(now + wait)),
-            CallStep::Answer(status) => {
+            CallStep::Answer { status, .. } => {
                 self.finish(now, number, Word::Answered { status, work: work? });
                 None
             }

@@ -155,3 +155,55 @@ impl Drop for Sleep {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future;
+    use std::task::Poll;
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    fn timers() -> (ScenarioClock, Timers) {
+        let clock = ScenarioClock::starting_now(Timestamp::from_nanos(1_780_390_800_000_000_000), 1.0);
+        (clock, Timers::start(clock).unwrap())
+    }
+
+    #[test]
+    fn alarms_go_off_in_their_order_and_not_too_early() {
+        let (clock, timers) = timers();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        runtime.block_on(async {
+            let now = clock.now();
+            let wait = |millis| {
+                let (at, timer, order) =
+                    (now + Duration::from_millis(millis), timers.timer(), Arc::clone(&order));
+                tokio::spawn(async move {
+                    timer.until(at).await;
+                    assert!(clock.now() >= at);
+                    order.lock().unwrap().push(millis);
+                })
+            };
+            // The second is the earlier one, and the thread is asleep until the first.
+            for task in [wait(40), wait(20), wait(0)] {
+                task.await.unwrap();
+            }
+        });
+        assert_eq!(*order.lock().unwrap(), [0, 20, 40]);
+        assert!(timers.shared.alarms().wakers.is_empty());
+    }
+
+    #[test]
+    fn who_no_longer_waits_leaves_no_alarm() {
+        let (clock, timers) = timers();
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let mut sleep = Box::pin(timers.timer().until(clock.now() + LONGEST));
+        let pending = runtime.block_on(future::poll_fn(|context| Poll::Ready(sleep.as_mut().poll(context))));
+        assert!(pending.is_pending());
+        assert_eq!(timers.shared.alarms().wakers.len(), 1);
+        drop(sleep);
+        assert!(timers.shared.alarms().wakers.is_empty());
+    }
+}
