@@ -82,7 +82,8 @@ impl Server {
         let mut server = Self { address, stop, threads: Vec::with_capacity(threads) };
         for (number, listener) in listeners.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
+                .enable_io()
+                .enable_time()
                 .build()
                 .map_err(StartError::Thread)?;
             let thread = Thread::new(Arc::clone(&rules), Arc::clone(&settings), upstreams.clone());

@@ -120,7 +120,8 @@ impl Upstream {
         let (stop, connections) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
         let (notified, counted) = (Arc::clone(&stop), Arc::clone(&connections));
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 loop {
