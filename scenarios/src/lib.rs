@@ -9,6 +9,6 @@ pub mod library;
 mod scenario;
 pub mod selftest;
 
-pub use engine::{DRAIN, Drive, LiveError, Stop, run};
+pub use engine::{DRAIN, Drive, LiveError, Stop, highest_speed, run};
 pub use experiment::{run_experiment, run_live_experiment};
 pub use scenario::{Incident, NamedUpstream, Scenario, Timeline, UpstreamFault, Variant, World};

@@ -72,12 +72,13 @@ struct RunArgs {
     #[arg(long, value_enum, value_name = "ENGINE", default_value = "virtual")]
     engine: EngineChoice,
 
-    /// Let the live engine's clock run N times as fast as real time
+    /// Let the live engine's clock run N times as fast as real time, or as fast as this machine can be expected to keep
+    /// up with (`max`)
     ///
     /// Shares, counts and breaker transitions are comparable at any speed; latency carries N times the machine's own
     /// overhead, and is comparable at 1.
-    #[arg(long, value_name = "N", default_value = "1", value_parser = speed)]
-    speed: f64,
+    #[arg(long, value_name = "N|max", default_value = "1", value_parser = speed)]
+    speed: Speed,
 
     /// Run only these variants
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
@@ -123,11 +124,18 @@ enum EngineChoice {
     Both,
 }
 
-/// A speed of the live engine's clock.
-fn speed(text: &str) -> Result<f64, String> {
+/// A value of `--speed`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Speed {
+    Times(f64),
+    Max,
+}
+
+fn speed(text: &str) -> Result<Speed, String> {
     match text.parse::<f64>() {
-        Ok(speed) if (0.01..=1000.0).contains(&speed) => Ok(speed),
-        _ => Err("a number from 0.01 to 1000".to_owned()),
+        Ok(speed) if (0.01..=1000.0).contains(&speed) => Ok(Speed::Times(speed)),
+        _ if text == "max" => Ok(Speed::Max),
+        _ => Err("a number from 0.01 to 1000, or max".to_owned()),
     }
 }
 

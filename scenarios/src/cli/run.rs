@@ -1,13 +1,15 @@
 use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use anstyle::AnsiColor;
 use rayon::ThreadPoolBuilder;
 use reports::{ExperimentResult, agreement, terminal_summary, to_json};
 
 use super::error::sentence;
 use super::sources::{self, Source};
-use super::{EngineChoice, ExitCode, Failure, RunArgs, formats, print, progress};
-use crate::{Drive, Scenario, Stop, Variant, file, run_experiment, run_live_experiment};
+use super::{EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress};
+use crate::{Drive, Scenario, Stop, Variant, file, highest_speed, run_experiment, run_live_experiment};
 
 /// Runs every scenario, writes its results, and says what came of it.
 ///
@@ -31,6 +33,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         let first = args.seed.unwrap_or(source.scenario.seed);
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
         let variants: Vec<_> = source.scenario.variants.iter().map(|variant| &*variant.name).collect();
+        let speed = chosen_speed(source, args, first);
         let bar = |runs| progress::bar(runs, &source.stem, variants.join(", "), args.quiet);
         let simulate = || {
             let bar = bar(variants.len() * seeds.len());
@@ -38,7 +41,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         };
         let live = || {
             let bar = bar(variants.len() * seeds.len());
-            let drive = Drive { speed: args.speed, stop: stop.clone() };
+            let drive = Drive { speed, stop: stop.clone() };
             let on_run = |variant: &Variant, _| {
                 bar.set_message(variant.name.clone());
                 bar.inc(1);
@@ -46,7 +49,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             run_live_experiment(&source.scenario, &seeds, &drive, on_run)
                 .map_err(|error| Failure::run(with_causes(&error)))
         };
-        let command = reproduce(source, args, first);
+        let command = reproduce(source, args, first, speed);
         let (result, beside) = match args.engine {
             EngineChoice::Virtual => (simulate(), None),
             EngineChoice::Live => (live()?, None),
@@ -99,6 +102,30 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         () if failed.is_empty() => ExitCode::Held,
         () => ExitCode::ExpectationFailed,
     })
+}
+
+/// The speed of the live engine's clock. Whoever asks for more than the machine can be expected to keep up with is told.
+fn chosen_speed(source: &Source, args: &RunArgs, seed: u64) -> f64 {
+    if args.engine == EngineChoice::Virtual {
+        return 1.0;
+    }
+    let highest = highest_speed(&source.scenario, seed);
+    match args.speed {
+        Speed::Max => highest,
+        Speed::Times(speed) => {
+            if speed > highest {
+                let style = AnsiColor::Yellow.on_default().bold();
+                // Whether anybody reads it does not change the run.
+                let _ = writeln!(
+                    anstream::stderr(),
+                    "{style}warning{style:#}: this machine can be expected to keep up with {} at a speed of {highest}, not \
+                     of {speed}; where it does not, the run will be marked invalid",
+                    source.stem
+                );
+            }
+            speed
+        }
+    }
 }
 
 /// Whether the harness spoilt any run.
@@ -194,12 +221,12 @@ fn result_folders(sources: &[Source], out: &Path) -> Result<Vec<PathBuf>, Failur
 }
 
 /// The command that runs this scenario again.
-fn reproduce(source: &Source, args: &RunArgs, first_seed: u64) -> String {
+fn reproduce(source: &Source, args: &RunArgs, first_seed: u64, speed: f64) -> String {
     let mut command = format!("tuesday run {} --seed {first_seed}", source.argument);
     match args.engine {
         EngineChoice::Virtual => {}
-        EngineChoice::Live => _ = write!(command, " --engine live --speed {}", args.speed),
-        EngineChoice::Both => _ = write!(command, " --engine both --speed {}", args.speed),
+        EngineChoice::Live => _ = write!(command, " --engine live --speed {speed}"),
+        EngineChoice::Both => _ = write!(command, " --engine both --speed {speed}"),
     }
     if args.seeds > 1 {
         let _ = write!(command, " --seeds {}", args.seeds);

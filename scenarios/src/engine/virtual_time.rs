@@ -49,13 +49,16 @@ fn play(timeline: &Timeline, variant: &Variant, seed: u64, keeps_pairs: bool) ->
 pub(super) struct Rehearsal {
     /// The most logical requests under way at once.
     pub(super) peak_requests: u64,
+    /// The most attempts of clients within a second of the scenario.
+    pub(super) peak_sends_per_s: u32,
 }
 
 /// Runs a variant for what it takes, not for what comes of it.
 pub(super) fn rehearse(timeline: &Timeline, variant: &Variant, seed: u64) -> Rehearsal {
     let mut run = Run::new(timeline, variant, seed, layout(timeline, variant));
     run.play();
-    Rehearsal { peak_requests: run.peak_requests as u64 }
+    let peak_sends_per_s = run.sends_per_s.iter().copied().max().unwrap_or(0);
+    Rehearsal { peak_requests: run.peak_requests as u64, peak_sends_per_s }
 }
 
 struct Run<'w> {
@@ -79,6 +82,8 @@ struct Run<'w> {
     has_breakers: bool,
     requests: Slab<Logical>,
     peak_requests: usize,
+    /// Attempts of clients, by second.
+    sends_per_s: Vec<u32>,
     issued: u32,
 }
 
@@ -223,6 +228,7 @@ impl<'w> Run<'w> {
                     .any(|named| named.config.calls.iter().any(|call| call.breaker.is_some())),
             requests: Slab::new(),
             peak_requests: 0,
+            sends_per_s: vec![0; timeline.duration.as_secs() as usize + 1],
             issued: 0,
             clock,
         }
@@ -377,6 +383,9 @@ impl<'w> Run<'w> {
         let &Logical { ticket, population, route, client, .. } = &self.requests[slot as usize];
         let idempotent = self.clients[population].population.method.is_idempotent();
         let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
+        if let Some(sends) = self.sends_per_s.get_mut(self.clock.since_start().as_secs() as usize) {
+            *sends += 1;
+        }
         let (checks, decision) = self.gateway.on_request(now, ticket, &request);
         self.record_checks(population, &client, route, &checks, &decision);
         let deadline = match decision {

@@ -8,6 +8,7 @@ mod journal;
 mod machine;
 mod observers;
 mod pacer;
+mod speed;
 mod stop;
 mod users;
 
@@ -29,6 +30,7 @@ use thiserror::Error;
 use self::journal::{Journal, Scribe};
 use self::observers::{GatewayObserver, UpstreamObserver};
 use self::pacer::Arrival;
+pub use self::speed::highest_speed;
 pub use self::stop::Stop;
 use self::users::{Clients, Surroundings, UsersError};
 use super::directory::Directory;
@@ -109,7 +111,7 @@ pub(crate) fn run(
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
 
-    let Rehearsal { peak_requests } = rehearse(timeline, variant, seed);
+    let Rehearsal { peak_requests, .. } = rehearse(timeline, variant, seed);
     let limit = machine::descriptor_limit();
     let needed = peak_requests * DESCRIPTORS_PER_REQUEST + DESCRIPTORS_BESIDES;
     if needed > limit {

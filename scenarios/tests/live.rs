@@ -1,0 +1,177 @@
+//! Whole scenarios over real sockets. What is asserted are counts and who was hurt, never how long anything took.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+use std::fs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use reports::{ExperimentResult, Outcome, RunResult};
+use tuesday::{Drive, Scenario, Stop, file, run_experiment, run_live_experiment};
+
+/// Descriptors and threads are the process's: one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn scenario(text: &str) -> Scenario {
+    let reading = file::read(text, &|name| Err(format!("no file {name} here")));
+    let problems = file::render(&reading.problems, "scenario.toml", text, false);
+    reading.scenario.unwrap_or_else(|| panic!("{problems}"))
+}
+
+fn live(scenario: &Scenario, speed: f64, stop: &Stop) -> ExperimentResult {
+    let drive = Drive { speed, stop: stop.clone() };
+    run_live_experiment(scenario, &[scenario.seed], &drive, |_, _| {}).unwrap()
+}
+
+fn run(result: &ExperimentResult, variant: &str) -> RunResult {
+    result.variants.iter().find(|known| known.name == variant).unwrap().runs[0].clone()
+}
+
+/// A service that hangs for three seconds, and one that does not; eight workers.
+const INCIDENT: &str = r#"
+    name = "Incident"
+    starts = 2026-06-02T09:00:00Z
+    duration = "8s"
+    slo.latency = "500ms"
+    faults = [{ at = "2s", for = "3s", upstreams = ["payments"], hang = {} }]
+    [upstreams]
+    payments.latency = { constant = "5ms" }
+    accounts.latency = { constant = "5ms" }
+    [routes]
+    "/checkout".upstream = "payments"
+    "/account".upstream = "accounts"
+    [clients]
+    buyers = { send = "/checkout", rate = "20/s", identities = 50 }
+    members = { send = "/account", rate = "40/s", identities = 50, retry = { retries = 1, on = ["5xx"], backoff = "fixed", base = "50ms", jitter = "full" } }
+    [gateway]
+    workers = 8
+    queue = 0
+    timeout = "2s"
+    [variants.shared]
+    [variants.bulkhead.gateway.upstreams.payments]
+    max_in_flight = 4
+"#;
+
+#[test]
+fn an_incident_and_its_control_as_in_virtual_time() {
+    let _alone = alone();
+    let scenario = scenario(INCIDENT);
+    let simulated = run_experiment(&scenario, &[scenario.seed], || {});
+    let live = live(&scenario, 1.0, &Stop::default());
+    // 20 checkouts a second fill 8 workers in 0.4 s and hold them for 2 s; the account pages are turned away the while.
+    // With a bulkhead of 4, they never are.
+    for (variant, hurts) in [("shared", true), ("bulkhead", false)] {
+        let [simulated, live] = [&simulated, &live].map(|result| run(result, variant));
+        let collateral = |run: &RunResult| run.harm.as_ref().unwrap().collateral;
+        assert_eq!(collateral(&simulated).hurt > 0, hurts, "{variant}");
+        assert_eq!(collateral(&live).hurt > 0, hurts, "{variant}: {:?}", collateral(&live));
+        assert_eq!(collateral(&live).total, collateral(&simulated).total, "{variant}");
+        // The hang itself is the same number of requests: each of the 60 is cut off, shed, or struck.
+        assert_eq!(live.overall.offered, simulated.overall.offered);
+        assert!(live.overall.count(Outcome::TimedOut) > 0, "{:?}", live.overall.outcomes);
+        assert!(live.attempts > 0 && live.harness.is_some());
+        let told: u64 = live.causes.iter().map(|cause| cause.requests).sum();
+        assert_eq!(told, live.overall.offered - live.overall.good);
+    }
+}
+
+#[test]
+fn nothing_is_left_of_a_run() {
+    let _alone = alone();
+    let descriptors = || fs::read_dir("/proc/self/fd").map(Iterator::count).ok();
+    let threads = || fs::read_dir("/proc/self/task").map(Iterator::count).ok();
+    let mut scenario = scenario(INCIDENT);
+    scenario.variants.truncate(1);
+    // What is made once for the process is made by the first run.
+    live(&scenario, 8.0, &Stop::default());
+    let before = (descriptors(), threads());
+    for _ in 0..3 {
+        live(&scenario, 8.0, &Stop::default());
+    }
+    assert_eq!((descriptors(), threads()), before);
+}
+
+#[test]
+fn a_burst_across_the_boundary_through_real_sockets() {
+    let _alone = alone();
+    let limit = |variant: &str, algorithm: &str| {
+        format!(
+            "[variants.{variant}.gateway.rate_limit.per_key]\nalgorithm = \"{algorithm}\"\nlimit = 100\nwindow = \"10s\"\n"
+        )
+    };
+    let text = format!(
+        r#"
+        name = "Boundary"
+        starts = 2026-06-02T09:00:00Z
+        duration = "15s"
+        slo.latency = "1s"
+        upstreams.orders.latency = {{ constant = "1ms" }}
+        routes."/orders".upstream = "orders"
+        clients.partner = {{ send = "/orders", bursts = [
+            {{ from = "8s", to = "10s", count = 100 }}, {{ from = "10s", to = "12s", count = 100 }},
+        ] }}
+        {}{}burst = 10
+        "#,
+        limit("window", "fixed-window"),
+        limit("bucket", "token-bucket"),
+    );
+    let result = live(&scenario(&text), 3.0, &Stop::default());
+    let admitted = |variant: &str| run(&result, variant).limits[0].fullest.as_ref().unwrap().count;
+    // The last of a window may be sent a moment late, and fall into the next one, which has room for 100 alone.
+    assert!((199..=200).contains(&admitted("window")), "{}", admitted("window"));
+    // Ten at once and ten a second for four seconds: 10 + 39.8 at the last one's time.
+    assert!((48..=51).contains(&admitted("bucket")), "{}", admitted("bucket"));
+}
+
+#[test]
+fn users_who_think_are_never_more_than_they_are() {
+    let _alone = alone();
+    let text = r#"
+        name = "Users"
+        starts = 2026-06-02T09:00:00Z
+        duration = "6s"
+        slo.latency = "1s"
+        [upstreams.api]
+        workers = 4
+        latency = { constant = "20ms" }
+        [routes]
+        "/".upstream = "api"
+        [clients.people]
+        send = "/"
+        users = 10
+        think = { constant = "100ms" }
+    "#;
+    let result = live(&scenario(text), 2.0, &Stop::default());
+    let run = run(&result, "base");
+    // Each needs 120 ms for a round, if not more; all that were sent were answered.
+    assert!(run.overall.offered > 0 && run.overall.offered <= 10 * 50, "{}", run.overall.offered);
+    assert_eq!(run.overall.count(Outcome::Served), run.overall.offered);
+    assert!(run.stations.iter().all(|station| station.peak_in_flight <= 10), "{:?}", run.stations);
+}
+
+#[test]
+fn a_run_that_is_stopped_is_told_as_far_as_it_came() {
+    let _alone = alone();
+    let scenario = scenario(&INCIDENT.replace("8s", "1h").replace("hang = {}", "error = { status = 500 }"));
+    let stop = Stop::default();
+    let asker = {
+        let stop = stop.clone();
+        // Some of it is to be seen; how much does not matter.
+        thread::spawn(move || {
+            thread::sleep(Duration::from_secs(2));
+            stop.ask();
+        })
+    };
+    let result = live(&scenario, 1.0, &stop);
+    asker.join().unwrap();
+    assert_eq!(result.variants.len(), 1, "the run that was stopped is the last");
+    let run = &result.variants[0].runs[0];
+    assert!(run.harness.as_ref().unwrap().interrupted);
+    let ended: u64 = run.overall.outcomes.values().sum();
+    assert_eq!(ended, run.overall.offered, "each that was sent has ended in one way");
+    assert!(run.harm.is_none(), "without a control, nothing is known of harm");
+}
