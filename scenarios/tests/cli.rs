@@ -330,6 +330,52 @@ fn ctrl_c_leaves_nothing_half_written() {
     assert_eq!(visible, ["long.toml"]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_ends_a_live_run_and_what_was_seen_is_reported() {
+    let desk = Desk::new();
+    desk.write("long.toml", &scenario("Long", "").replace("10s", "160h").replace("1/s", "20/s"));
+    let mut child = desk
+        .tuesday()
+        .args(["run", "long.toml", "--engine", "live"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Once it paces, it listens for signals.
+    let tasks = format!("/proc/{}/task", child.id());
+    let paces = || {
+        let tasks = fs::read_dir(&tasks).unwrap();
+        let names = tasks.filter_map(|task| fs::read_to_string(task.unwrap().path().join("comm")).ok());
+        names.into_iter().any(|name| name.trim() == "pacer")
+    };
+    while !paces() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let said = Said::of(&output).exits(ExitCode::Interrupted, &["The run was interrupted"]);
+    assert_eq!(said.err, "");
+    let result: Value = serde_json::from_str(&desk.read("tuesday-results/long/result.json")).unwrap();
+    let run = &result["variants"][0]["runs"][0];
+    assert_eq!(
+        (&result["engine"], &run["harness"]["interrupted"]),
+        (&Value::from("live"), &Value::from(true))
+    );
+    assert!(desk.read("tuesday-results/long/report.html").contains("The run was interrupted"));
+}
+
+#[test]
+fn a_speed_that_nothing_runs_at_is_bad_usage() {
+    let desk = Desk::new();
+    desk.write("a.toml", &scenario("A", ""));
+    for speed in ["0", "1e9", "NaN", "fast"] {
+        let args = ["run", "a.toml", "--engine", "live", "--speed", speed];
+        desk.run(args).exits(ExitCode::Usage, &["a number from 0.01 to 1000, or max"]);
+    }
+}
+
 #[test]
 fn the_shipped_scenarios_can_be_listed_shown_and_checked() {
     let desk = Desk::new();

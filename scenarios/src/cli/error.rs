@@ -42,7 +42,7 @@ impl ExitCode {
             Self::Held => "every expectation held, or what was asked for was done",
             Self::ExpectationFailed => "an expectation failed, or a line of the selftest",
             Self::Usage => "the command line or a scenario cannot be used; nothing was run",
-            Self::RunFailed => "the run itself failed, or what came of it could not be written",
+            Self::RunFailed => "the run failed or is invalid, or what came of it could not be written",
             Self::Interrupted => "interrupted",
         }
     }
