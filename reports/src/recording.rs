@@ -97,6 +97,17 @@ impl Recording {
         self.recorder.populations[population].good.points()
     }
 
+    /// Attempts at all upstreams, by second.
+    pub fn attempts_per_s(&self) -> Vec<u32> {
+        let mut sum: Vec<u32> = Vec::new();
+        for attempts in &self.recorder.attempts {
+            let points = attempts.per_s.points();
+            sum.resize(points.len(), 0);
+            sum.iter_mut().zip(points).for_each(|(sum, more)| *sum += more);
+        }
+        sum
+    }
+
     /// Adds what comparing a selection with the control came to.
     pub fn add_harm(&mut self, selector: Selector, harm: Harm) {
         self.harm.push((selector, harm));

@@ -49,16 +49,18 @@ fn play(timeline: &Timeline, variant: &Variant, seed: u64, keeps_pairs: bool) ->
 pub(super) struct Rehearsal {
     /// The most logical requests under way at once.
     pub(super) peak_requests: u64,
-    /// The most attempts of clients within a second of the scenario.
-    pub(super) peak_sends_per_s: u32,
+    /// The most attempts of clients and at upstreams, together, within a second of the scenario.
+    pub(super) peak_halves_per_s: u32,
 }
 
 /// Runs a variant for what it takes, not for what comes of it.
 pub(super) fn rehearse(timeline: &Timeline, variant: &Variant, seed: u64) -> Rehearsal {
     let mut run = Run::new(timeline, variant, seed, layout(timeline, variant));
     run.play();
-    let peak_sends_per_s = run.sends_per_s.iter().copied().max().unwrap_or(0);
-    Rehearsal { peak_requests: run.peak_requests as u64, peak_sends_per_s }
+    let (peak_requests, sends) = (run.peak_requests as u64, run.sends_per_s);
+    let attempts = run.clock.recorder.finish().attempts_per_s();
+    let halves = sends.iter().zip(attempts).map(|(sends, attempts)| sends + attempts);
+    Rehearsal { peak_requests, peak_halves_per_s: halves.max().unwrap_or(0) }
 }
 
 struct Run<'w> {
