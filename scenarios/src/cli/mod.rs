@@ -5,6 +5,7 @@ mod error;
 mod formats;
 mod library;
 mod progress;
+mod remote;
 mod run;
 mod schema;
 mod selftest;
@@ -96,6 +97,12 @@ struct RunArgs {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroU32>,
 
+    /// Let load go beyond loopback: to an external gateway on another host, or upstreams that other hosts can reach
+    ///
+    /// Only against machines that are yours. Identities then have no addresses of their own to send from.
+    #[arg(long)]
+    allow_remote: bool,
+
     /// Write the reports here, in a folder for each scenario
     #[arg(long, value_name = "DIR", default_value = "tuesday-results")]
     out: PathBuf,
@@ -132,11 +139,17 @@ enum Speed {
 }
 
 fn speed(text: &str) -> Result<Speed, String> {
-    match text.parse::<f64>() {
-        Ok(speed) if (0.01..=1000.0).contains(&speed) => Ok(Speed::Times(speed)),
-        _ if text == "max" => Ok(Speed::Max),
-        _ => Err("a number from 0.01 to 1000, or max".to_owned()),
+    match times(text) {
+        Ok(speed) => Ok(Speed::Times(speed)),
+        Err(_) if text == "max" => Ok(Speed::Max),
+        Err(expected) => Err(format!("{expected}, or max")),
     }
+}
+
+/// How many times as fast as real time a clock can run.
+fn times(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok().filter(|speed| (0.01..=1000.0).contains(speed));
+    speed.ok_or_else(|| "a number from 0.01 to 1000".to_owned())
 }
 
 #[derive(Debug, Args)]
