@@ -1,5 +1,7 @@
 //! Nothing beyond loopback is dialled or listened on unless the user says so.
 
+use std::net::SocketAddr;
+
 use super::error::{Failure, sentence};
 use super::sources::Source;
 use crate::file::display_key;
@@ -28,6 +30,14 @@ pub(super) fn refuse(sources: &[Source], allowed: bool) -> Result<(), Failure> {
     // A variant that does not change it says it again.
     refused.dedup();
     if refused.is_empty() { Ok(()) } else { Err(Failure::scenarios(refused.concat())) }
+}
+
+/// Refuses an address of the command line beyond loopback, unless that is allowed.
+pub(super) fn refuse_address(option: &str, address: SocketAddr, allowed: bool) -> Result<(), Failure> {
+    if allowed || address.ip().is_loopback() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("{option}: {}", reason(&address.to_string()))))
 }
 
 fn reason(place: &str) -> String {

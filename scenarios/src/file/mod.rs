@@ -42,6 +42,7 @@ use self::reader::{Fields, Positive};
 pub(crate) use self::reader::{display_key, nearest};
 pub use self::schema::json_schema;
 use self::tree::{Node, Span, Table, Value};
+pub(crate) use self::units::{duration as parse_duration, write_duration};
 
 use crate::{Incident, Scenario, Timeline, Variant, World};
 
