@@ -120,6 +120,18 @@ pub enum Unit {
 }
 
 impl Measure {
+    /// Whether only our own gateway can tell it: of an external one nothing but its answers is observed.
+    pub const fn is_of_our_gateway(&self) -> bool {
+        match self {
+            Self::Wait(_, station) | Self::Utilization(station) | Self::PeakInFlight(station) => {
+                matches!(station, StationId::Gateway)
+            }
+            Self::Admitted(_) | Self::PeakAdmitted(..) => true,
+            Self::BreakerOpenedAt(breaker) | Self::BreakerClosedAt(breaker) => breaker.service.is_none(),
+            _ => false,
+        }
+    }
+
     /// In what it is told.
     pub const fn unit(&self) -> Unit {
         match self {

@@ -29,6 +29,8 @@ pub struct Layout {
     pub limits: Vec<LimitLayout>,
     /// What goes wrong, by the word for it (`hang`, `slow`), in the order of the file.
     pub faults: Vec<String>,
+    /// Where the gateway is, if it is not ours: then nothing but its answers is observed of it.
+    pub external: Option<String>,
     /// Whether to keep a bit for each request, so that a run can be compared with its control pair by pair.
     pub keeps_pairs: bool,
 }

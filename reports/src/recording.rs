@@ -35,6 +35,9 @@ impl Recording {
 
     /// What was measured.
     pub fn measure(&self, measure: &Measure) -> Value {
+        if self.layout().external.is_some() && measure.is_of_our_gateway() {
+            return Value::NotObserved;
+        }
         match measure {
             Measure::Offered(selector) => Value::Count(self.select(*selector).offered),
             Measure::Served(selector) => self.outcome(Outcome::Served, *selector),
@@ -202,7 +205,11 @@ impl Recording {
             hostile: population.hostile,
             summary,
             offered_per_s: series.offered.into_points(),
-            admitted_per_s: series.admitted.into_points(),
+            admitted_per_s: if layout.external.is_none() {
+                series.admitted.into_points()
+            } else {
+                Vec::new()
+            },
             served_per_s: series.served.into_points(),
             good_per_s: series.good.into_points(),
         });
@@ -213,6 +220,7 @@ impl Recording {
         let stations = places.map(|(place, (layout, station))| {
             station_result(layout, station, (place == 0).then_some(queue_timeouts))
         });
+        let stations = stations.skip(usize::from(layout.external.is_some()));
         RunResult {
             seed,
             overall,
@@ -228,6 +236,7 @@ impl Recording {
             breakers,
             causes: cause_counts.into_results(&causes, &layout),
             harness,
+            external: layout.external.clone(),
         }
     }
 
@@ -481,4 +490,54 @@ fn breaker_results(layout: &Layout, changes: &[BreakerChange]) -> Vec<BreakerRes
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{PopulationLayout, RouteLayout};
+
+    #[test]
+    fn of_an_external_gateway_nothing_but_its_answers_is_observed() {
+        let station = |name: &str| StationLayout {
+            name: name.to_owned(),
+            workers: Some(1),
+            ..StationLayout::default()
+        };
+        let external = Some("http://127.0.0.1:8080".to_owned());
+        let layout = |external| Layout {
+            duration: Duration::from_secs(2),
+            populations: vec![PopulationLayout::default()],
+            routes: vec![RouteLayout { reaches: vec![0], ..RouteLayout::default() }],
+            gateway: station("gateway"),
+            upstreams: vec![station("orders")],
+            external,
+            ..Layout::default()
+        };
+        let of_ours = [
+            Measure::Wait(Statistic::Max, StationId::Gateway),
+            Measure::Utilization(StationId::Gateway),
+            Measure::PeakInFlight(StationId::Gateway),
+            Measure::BreakerOpenedAt(BreakerId { service: None, upstream: 0 }),
+        ];
+        for (external, is_ours) in [(None, true), (external, false)] {
+            let mut recorder = Recorder::new(layout(external.clone()));
+            for station in [StationId::Gateway, StationId::Upstream(0)] {
+                recorder.on_wait(station, Duration::from_millis(1));
+                recorder.on_load(station, Duration::from_millis(1), 1, 0);
+            }
+            let recording = recorder.finish();
+            for measure in &of_ours {
+                let observed = recording.measure(measure) != Value::NotObserved;
+                assert_eq!(observed, is_ours, "{measure:?}");
+            }
+            let upstreams = recording.measure(&Measure::PeakInFlight(StationId::Upstream(0)));
+            assert_eq!(upstreams, Value::Count(1), "the upstreams are ours in any case");
+            let run = recording.into_result(1, |_, _| String::new());
+            let stations: Vec<&str> = run.stations.iter().map(|station| &*station.name).collect();
+            assert_eq!(stations, if is_ours { vec!["gateway", "orders"] } else { vec!["orders"] });
+            assert_eq!(run.populations[0].admitted_per_s.is_empty(), !is_ours);
+            assert_eq!(run.external, external);
+        }
+    }
 }

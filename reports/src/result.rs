@@ -104,7 +104,7 @@ pub struct RunResult {
     pub upstreams: Vec<NamedSummary>,
     /// The gateway's rate limits that are on, in the order a request meets them.
     pub limits: Vec<LimitResult>,
-    /// The gateway (first) and every upstream, as places with workers and a queue.
+    /// The gateway (first, unless it is external) and every upstream, as places with workers and a queue.
     pub stations: Vec<StationResult>,
     /// Attempts that reached an upstream, over all populations.
     pub attempts: u64,
@@ -126,6 +126,9 @@ pub struct RunResult {
     /// Of a live run, how the harness itself fared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harness: Option<HarnessResult>,
+    /// Where the gateway was, if it was an external one: of its workers, queue, limits and breakers nothing is observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external: Option<String>,
 }
 
 /// Attempts that reached an upstream, over all populations.
@@ -271,7 +274,8 @@ pub struct PopulationResult {
     pub summary: Summary,
     /// Logical requests by their intended second.
     pub offered_per_s: Vec<u32>,
-    /// Attempts that passed every rate limit, by the second in which they reached the gateway.
+    /// Attempts that passed every rate limit, by the second in which they reached the gateway; empty where the gateway
+    /// was an external one.
     pub admitted_per_s: Vec<u32>,
     /// Served logical requests by their intended second.
     pub served_per_s: Vec<u32>,

@@ -233,7 +233,35 @@ pub(crate) fn notes(result: &ExperimentResult) -> Vec<String> {
         let (heading, noun) = (bucket_heading(scope), bucket_noun(scope));
         format!("{heading} in a time: the most requests of {noun} let through in any such time.")
     }));
+    notes.extend(external_gateways(result));
     notes
+}
+
+/// Where the gateway was an external one, and what therefore is not known.
+fn external_gateways(result: &ExperimentResult) -> Vec<String> {
+    let mut places: Vec<(&str, Vec<String>)> = Vec::new();
+    for variant in &result.variants {
+        let Some(place) = variant.runs.iter().find_map(|run| run.external.as_deref()) else { continue };
+        let name = text::name(&variant.name);
+        match places.iter_mut().find(|(known, _)| *known == place) {
+            Some((_, names)) => names.push(name),
+            None => places.push((place, vec![name])),
+        }
+    }
+    let all = places.iter().map(|(_, names)| names.len()).sum::<usize>() == result.variants.len();
+    let told = places.iter().map(|(place, names)| {
+        let under = if all && places.len() == 1 {
+            String::new()
+        } else {
+            format!(" under {}", text::list(names))
+        };
+        format!(
+            "The gateway is external ({}){under}: its workers and queue, what its limits let through and its breakers are \
+             not observed, and what it answered by itself is told by the status alone.",
+            text::line(place)
+        )
+    });
+    told.collect()
 }
 
 /// The outcomes but `served` that occurred under any variant.
@@ -385,6 +413,28 @@ mod tests {
 
     fn texts(column: &Column) -> Vec<&str> {
         column.cells.iter().map(|cell| cell.as_ref().map_or("–", |cell| cell.text.as_str())).collect()
+    }
+
+    #[test]
+    fn a_gateway_that_is_not_ours_is_named() {
+        let mut result = testing::window_boundary();
+        let told = |result: &ExperimentResult| {
+            notes(result).into_iter().filter(|note| note.contains("external")).collect::<Vec<_>>()
+        };
+        assert_eq!(told(&result), [""; 0]);
+        result.variants[1].runs[0].external = Some("http://127.0.0.1:8080".to_owned());
+        assert!(
+            told(&result)[0].starts_with(
+                "The gateway is external (http://127.0.0.1:8080) under token-bucket: its workers"
+            ),
+            "{:?}",
+            told(&result)
+        );
+        for variant in &mut result.variants {
+            variant.runs[0].external = Some("http://127.0.0.1:8080".to_owned());
+        }
+        assert!(told(&result)[0].starts_with("The gateway is external (http://127.0.0.1:8080): its workers"));
+        assert_eq!(told(&result).len(), 1);
     }
 
     #[test]

@@ -273,6 +273,7 @@ pub(crate) fn nothing_happened() -> ExperimentResult {
         breakers: Vec::new(),
         causes: Vec::new(),
         harness: None,
+        external: None,
     };
     result
 }
@@ -422,6 +423,7 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
             breakers: Vec::new(),
             causes: Vec::new(),
             harness: None,
+            external: None,
         }],
     }
 }

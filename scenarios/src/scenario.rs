@@ -1,8 +1,10 @@
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::{GatewayConfig, Timestamp};
 use reports::{Expectation, Setting};
+use reqwest::Url;
 use simulator::{Fault, Population, UpstreamConfig};
 
 /// A scenario that has been read and found runnable.
@@ -73,12 +75,41 @@ pub struct Variant {
 pub struct World {
     /// The gateway. Routes name upstreams by their place here.
     pub gateway: GatewayConfig,
+    /// The gateway that takes the place of ours, of which then only the routes are left.
+    pub external: Option<ExternalGateway>,
     /// The upstreams.
     pub upstreams: Vec<NamedUpstream>,
     /// The clients. Targets name routes by their place in the gateway.
     pub populations: Vec<Population>,
     /// What goes wrong with the upstreams, in the order of the file.
     pub faults: Vec<UpstreamFault>,
+}
+
+/// A gateway that is not ours: it is asked over its socket, and nothing else is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExternalGateway {
+    /// Where it is: `http`, host and port.
+    pub url: Url,
+    /// The program that starts it and its arguments, run in the folder of the scenario; empty where it runs already.
+    pub command: Vec<String>,
+    /// The path that it answers below 500 once it is ready; `None` where it is ready as soon as it takes connections.
+    pub ready: Option<String>,
+    /// How long it may take until it is, in real time.
+    pub ready_within: Duration,
+}
+
+impl ExternalGateway {
+    /// Where it is, as a message has it: without a slash at its end.
+    pub fn place(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
+    /// Whether it is on this machine: its host is an address of loopback, or `localhost`.
+    pub fn is_local(&self) -> bool {
+        let host = self.url.host_str().unwrap_or_default();
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+        address.map_or(host == "localhost", |address| address.is_loopback())
+    }
 }
 
 /// A fault and whom it strikes.
@@ -97,6 +128,8 @@ pub struct NamedUpstream {
     pub name: String,
     /// What it is made of.
     pub config: UpstreamConfig,
+    /// Where it listens in a live run; `None` for any free port of loopback.
+    pub listen: Option<SocketAddr>,
 }
 
 impl World {

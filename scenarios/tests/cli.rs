@@ -544,7 +544,9 @@ fn every_exit_code_is_documented_wherever_one_looks() {
 fn every_command_has_a_manual_page() {
     let desk = Desk::new();
     let root = desk.run(["man"]).exits(ExitCode::Held, &[".TH tuesday 1"]).out;
-    for command in ["run", "check", "list", "show", "schema", "selftest", "completions", "man"] {
+    for command in
+        ["run", "check", "list", "show", "schema", "gateway", "upstreams", "selftest", "completions", "man"]
+    {
         assert!(root.contains(&format!("tuesday\\-{command}(1)")), "{command} is not in {root}");
         desk.run(["man", command])
             .exits(ExitCode::Held, &[&format!(".TH tuesday-{command} 1"), ".SH SYNOPSIS"]);

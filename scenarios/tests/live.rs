@@ -23,7 +23,7 @@ fn scenario(text: &str) -> Scenario {
 }
 
 fn live(scenario: &Scenario, speed: f64, stop: &Stop) -> ExperimentResult {
-    let drive = Drive { speed, stop: stop.clone() };
+    let drive = Drive { speed, stop: stop.clone(), folder: std::path::PathBuf::new() };
     run_live_experiment(scenario, &[scenario.seed], &drive, |_, _| {}).unwrap()
 }
 

@@ -58,16 +58,21 @@ fn the_schema_that_is_checked_in_is_the_one_that_is_printed() {
 
 #[test]
 fn every_shipped_file_is_in_order_by_the_schema() {
-    let reference = text_of("reference.toml");
+    let beside =
+        ["reference.toml", "external/window-boundary-nginx.toml", "external/window-boundary-haproxy.toml"]
+            .map(|name| (name, text_of(name)));
+    let beside = beside.iter().map(|(name, text)| (*name, &**text));
     let shipped = library::all().into_iter().map(|shipped| (shipped.name, shipped.text));
-    for (name, text) in shipped.chain([("reference", &*reference)]) {
+    for (name, text) in shipped.chain(beside) {
         assert_eq!(problems_by_schema(text), [], "{name}");
     }
 }
 
 #[test]
 fn the_reference_runs_and_does_what_it_says() {
-    let scenario = scenario(&text_of("reference.toml")).unwrap_or_else(|problems| panic!("{problems}"));
+    let mut scenario = scenario(&text_of("reference.toml")).unwrap_or_else(|problems| panic!("{problems}"));
+    // A gateway that is not ours cannot be run in virtual time, nor where it is not installed.
+    scenario.variants.retain(|variant| variant.world.external.is_none());
     let result = run_experiment(&scenario, &[scenario.seed], || {});
     let failed: Vec<_> = result.expectations.iter().filter(|expectation| !expectation.held).collect();
     assert!(failed.is_empty(), "{failed:#?}");

@@ -101,6 +101,12 @@ impl Fault {
         Ok(Self { from: at, to: at.saturating_add(duration), fraction, kind, name })
     }
 
+    /// What is left of it if nothing goes wrong from `end` on, counted from the scenario's start.
+    #[must_use]
+    pub fn until(&self, end: Duration) -> Option<Self> {
+        (self.from < end).then(|| Self { to: self.to.min(end), ..self.clone() })
+    }
+
     /// When it begins, from the scenario's start.
     pub const fn from(&self) -> Duration {
         self.from

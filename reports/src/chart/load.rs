@@ -90,7 +90,8 @@ pub(crate) fn load_chart(chart: &LoadChart) -> Result<String, ChartError> {
 /// The chart in words: both peaks and when they were.
 fn description(chart: &LoadChart) -> String {
     let peak = |name: &str, series: &[u64]| match series.iter().copied().max() {
-        None | Some(0) => format!("{name} load is zero throughout"),
+        None => format!("{name} load was not observed"),
+        Some(0) => format!("{name} load is zero throughout"),
         Some(most) => {
             let second = series.iter().position(|value| *value == most).unwrap_or(0);
             format!(

@@ -1,25 +1,32 @@
 //! The `tuesday` command: it finds scenarios, has them run, and says what came of it. No rule stands here.
 
+mod alone;
 mod check;
 mod error;
 mod formats;
+mod gateway;
 mod library;
 mod progress;
+mod remote;
 mod run;
 mod schema;
 mod selftest;
 mod setup;
 mod sources;
+mod upstreams;
 
 use std::io::{ErrorKind, Write as _};
-use std::num::NonZeroU32;
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::aot::Shell;
 
 pub use self::error::{ExitCode, Failure};
 use self::{error::exit_codes, formats::Format};
+use crate::file;
 
 /// Replays incidents against API gateway configurations, and says what each does to whom.
 ///
@@ -46,6 +53,18 @@ enum Command {
     Show(ShowArgs),
     /// Print the JSON Schema of the scenario file, for editors
     Schema,
+    /// Run the gateway of a scenario alone, as a real proxy
+    ///
+    /// It serves the routes of the file with the policies of one variant, by the clock on the wall, and prints where it
+    /// listens. SIGINT (Ctrl-C) or SIGTERM let the requests under way finish, a second one ends it at once.
+    #[command(after_help = GATEWAY_EXAMPLE)]
+    Gateway(GatewayArgs),
+    /// Run the simulated upstreams of a scenario alone, for any client or gateway
+    ///
+    /// They listen where the file says (`listen`), or on any free port, and print where. The scenario's time begins at once,
+    /// so that its faults come at their times; after its duration the upstreams go on without any. SIGINT (Ctrl-C) or SIGTERM
+    /// end them.
+    Upstreams(UpstreamsArgs),
     /// Measure the simulator where the answers are known without it
     ///
     /// Runs textbook queues, whose answers stand in closed form, and rate limits worked out by hand, each as a whole
@@ -96,6 +115,12 @@ struct RunArgs {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroU32>,
 
+    /// Let load go beyond loopback: to an external gateway on another host, or upstreams that other hosts can reach
+    ///
+    /// Only against machines that are yours. Identities then have no addresses of their own to send from.
+    #[arg(long)]
+    allow_remote: bool,
+
     /// Write the reports here, in a folder for each scenario
     #[arg(long, value_name = "DIR", default_value = "tuesday-results")]
     out: PathBuf,
@@ -132,11 +157,17 @@ enum Speed {
 }
 
 fn speed(text: &str) -> Result<Speed, String> {
-    match text.parse::<f64>() {
-        Ok(speed) if (0.01..=1000.0).contains(&speed) => Ok(Speed::Times(speed)),
-        _ if text == "max" => Ok(Speed::Max),
-        _ => Err("a number from 0.01 to 1000, or max".to_owned()),
+    match times(text) {
+        Ok(speed) => Ok(Speed::Times(speed)),
+        Err(_) if text == "max" => Ok(Speed::Max),
+        Err(expected) => Err(format!("{expected}, or max")),
     }
+}
+
+/// How many times as fast as real time a clock can run.
+fn times(text: &str) -> Result<f64, String> {
+    let speed = text.parse::<f64>().ok().filter(|speed| (0.01..=1000.0).contains(speed));
+    speed.ok_or_else(|| "a number from 0.01 to 1000".to_owned())
 }
 
 #[derive(Debug, Args)]
@@ -166,6 +197,94 @@ struct ShowArgs {
     /// Name of a shipped scenario
     #[arg(value_name = "NAME")]
     name: String,
+}
+
+/// Shown below the help.
+const GATEWAY_EXAMPLE: &str = "\
+Example:
+  tuesday upstreams orders.toml      (prints where each upstream listens)
+  tuesday gateway orders.toml --upstream orders=127.0.0.1:40123";
+
+#[derive(Debug, Args)]
+struct GatewayArgs {
+    /// A scenario file, or the name of a shipped scenario
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+
+    /// Take the gateway of this variant [default: the first]
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
+
+    /// Listen here; port 0 is any free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = alone::address)]
+    listen: SocketAddr,
+
+    /// Where an upstream is [default: its `listen` in the file]
+    #[arg(long, value_name = "NAME=ADDRESS", value_parser = upstream_address)]
+    upstream: Vec<UpstreamAddress>,
+
+    /// Serve on this many threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZeroUsize>,
+
+    /// How long requests under way may take to finish once it is told to end
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = file::parse_duration)]
+    grace: Duration,
+
+    /// Listen and ask beyond loopback
+    #[arg(long)]
+    allow_remote: bool,
+}
+
+/// Where an upstream is.
+#[derive(Clone, Debug)]
+struct UpstreamAddress {
+    name: String,
+    address: SocketAddr,
+}
+
+/// `NAME=ADDRESS`; a name may have an equals sign, an address has none.
+fn upstream_address(text: &str) -> Result<UpstreamAddress, String> {
+    let parts = text.rsplit_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, address) = parts.ok_or_else(|| "such as orders=127.0.0.1:9101".to_owned())?;
+    let address = alone::address(address)?;
+    if address.port() == 0 {
+        return Err("a port is from 1 to 65535".to_owned());
+    }
+    Ok(UpstreamAddress { name: name.to_owned(), address })
+}
+
+/// A number of threads that a machine can have.
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    let threads = text.parse::<NonZeroUsize>().ok().filter(|threads| threads.get() <= 1024);
+    threads.ok_or_else(|| "a whole number from 1 to 1024".to_owned())
+}
+
+#[derive(Debug, Args)]
+struct UpstreamsArgs {
+    /// A scenario file, or the name of a shipped scenario
+    #[arg(value_name = "SCENARIO")]
+    scenario: String,
+
+    /// Take the upstreams and faults of this variant [default: the first]
+    #[arg(long, value_name = "NAME")]
+    variant: Option<String>,
+
+    /// Let the scenario's clock run N times as fast as real time
+    #[arg(long, value_name = "N", default_value = "1", value_parser = times)]
+    speed: f64,
+
+    /// Draw service times and faults under this seed instead of the scenario's
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Leave the faults out
+    #[arg(long)]
+    calm: bool,
+
+    /// Listen beyond loopback, where the file says so
+    #[arg(long)]
+    allow_remote: bool,
 }
 
 #[derive(Debug, Args)]
@@ -216,6 +335,8 @@ pub fn main() -> ExitCode {
         Command::List(args) => library::list(&args),
         Command::Show(args) => library::show(&args),
         Command::Schema => schema::schema(),
+        Command::Gateway(args) => gateway::gateway(&args),
+        Command::Upstreams(args) => upstreams::upstreams(&args),
         Command::Selftest(args) => selftest::selftest(&args),
         Command::Completions(args) => setup::completions(&args),
         Command::Man(args) => setup::man(&args),

@@ -8,8 +8,11 @@ use reports::{ExperimentResult, agreement, terminal_summary, to_json};
 
 use super::error::sentence;
 use super::sources::{self, Source};
-use super::{EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress};
-use crate::{Drive, Scenario, Stop, Variant, file, highest_speed, run_experiment, run_live_experiment};
+use super::{EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress, remote};
+use crate::{
+    Drive, Scenario, Stop, Variant, file, highest_speed, kill_external_gateway, run_experiment,
+    run_live_experiment,
+};
 
 /// Runs every scenario, writes its results, and says what came of it.
 ///
@@ -19,6 +22,8 @@ use crate::{Drive, Scenario, Stop, Variant, file, highest_speed, run_experiment,
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let mut sources = sources::read_all(&args.scenarios)?;
     keep_variants(&mut sources, &args.variant)?;
+    remote::refuse(&sources, args.allow_remote)?;
+    refuse_external(&sources, args)?;
     let folders = result_folders(&sources, &args.out)?;
     let threads = args.threads.map_or(0, |threads| threads.get() as usize);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
@@ -41,7 +46,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         };
         let live = || {
             let bar = bar(variants.len() * seeds.len());
-            let drive = Drive { speed, stop: stop.clone() };
+            let drive = Drive { speed, stop: stop.clone(), folder: source.folder.clone() };
             let on_run = |variant: &Variant, _| {
                 bar.set_message(variant.name.clone());
                 bar.inc(1);
@@ -139,6 +144,7 @@ fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
     let stop = stop.clone();
     let handler = move || {
         if stop.is_asked() {
+            kill_external_gateway();
             std::process::exit(ExitCode::Interrupted.number().into());
         }
         stop.ask();
@@ -147,7 +153,7 @@ fn stop_on_signals(stop: &Stop) -> Result<(), Failure> {
 }
 
 /// An error and what is behind it.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -202,6 +208,34 @@ fn keep_variants(sources: &mut [Source], asked: &[String]) -> Result<(), Failure
     Ok(())
 }
 
+/// Refuses external gateways where there is no real socket to ask them over, or no real time.
+fn refuse_external(sources: &[Source], args: &RunArgs) -> Result<(), Failure> {
+    let mut refused = String::new();
+    for Source { argument, scenario, .. } in sources {
+        let is_external = |variant: &&Variant| variant.world.external.is_some();
+        let (external, ours): (Vec<_>, Vec<_>) = scenario.variants.iter().partition(is_external);
+        let Some(first) = external.first() else { continue };
+        let names: Vec<_> = ours.iter().map(|variant| &*variant.name).collect();
+        let or_leave_out = match names.as_slice() {
+            [] => String::new(),
+            names => format!(", or leave it out with `--variant {}`", names.join(",")),
+        };
+        let name = &first.name;
+        if args.engine != EngineChoice::Live {
+            refused += &sentence(format!(
+                "{argument}: the gateway of the variant `{name}` is external, and only real sockets lead to it; run it \
+                 with `--engine live`{or_leave_out}"
+            ));
+        } else if args.speed != Speed::Times(1.0) {
+            refused += &sentence(format!(
+                "{argument}: the gateway of the variant `{name}` is external, and its clock is real time; run it \
+                 without `--speed`{or_leave_out}"
+            ));
+        }
+    }
+    if refused.is_empty() { Ok(()) } else { Err(Failure::scenarios(refused)) }
+}
+
 /// A folder for each scenario's results, made before anything is run: what cannot be written is known at once.
 fn result_folders(sources: &[Source], out: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut folders: Vec<PathBuf> = Vec::new();
@@ -233,6 +267,9 @@ fn reproduce(source: &Source, args: &RunArgs, first_seed: u64, speed: f64) -> St
     }
     for variant in &args.variant {
         let _ = write!(command, " --variant {variant}");
+    }
+    if args.allow_remote {
+        command += " --allow-remote";
     }
     command
 }

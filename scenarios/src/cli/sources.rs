@@ -12,12 +12,15 @@ pub(super) struct Source {
     pub(super) argument: String,
     /// The name of its folder of results: the file's without its ending, or the shipped name.
     pub(super) stem: String,
+    /// The folder of its file; empty for the current one.
+    pub(super) folder: PathBuf,
     pub(super) scenario: Scenario,
 }
 
 /// The text behind a name on the command line, and what was read from it.
 pub(super) struct Read {
     stem: String,
+    folder: PathBuf,
     pub(super) text: String,
     pub(super) reading: file::Reading,
 }
@@ -27,12 +30,12 @@ pub(super) fn read_all(arguments: &[String]) -> Result<Vec<Source>, Failure> {
     let (mut sources, mut errors, mut warnings) = (Vec::new(), String::new(), String::new());
     for argument in arguments {
         match read(argument) {
-            Ok(Read { stem, text, reading: file::Reading { scenario, problems } }) => {
+            Ok(Read { stem, folder, text, reading: file::Reading { scenario, problems } }) => {
                 let rendered = file::render(&problems, argument, &text, true);
                 match scenario {
                     Some(scenario) => {
                         warnings += &rendered;
-                        sources.push(Source { argument: argument.clone(), stem, scenario });
+                        sources.push(Source { argument: argument.clone(), stem, folder, scenario });
                     }
                     None => errors += &rendered,
                 }
@@ -56,7 +59,7 @@ pub(super) fn read_all(arguments: &[String]) -> Result<Vec<Source>, Failure> {
 pub(super) fn read(argument: &str) -> Result<Read, String> {
     let (stem, text, folder) = text_of(argument)?;
     let reading = file::read(&text, &|name| companion(&folder, name));
-    Ok(Read { stem, text, reading })
+    Ok(Read { stem, folder, text, reading })
 }
 
 /// Stem, text and folder of a scenario. A file goes before a shipped scenario of the same name.

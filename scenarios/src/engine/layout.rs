@@ -32,6 +32,7 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         upstreams: upstreams.collect(),
         limits: limits.collect(),
         faults: world.faults.iter().map(|fault| fault.fault.kind().name().to_owned()).collect(),
+        external: world.external.as_ref().map(|external| external.place().to_owned()),
         keeps_pairs: false,
     }
 }

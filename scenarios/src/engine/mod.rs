@@ -11,6 +11,6 @@ mod twin;
 mod virtual_time;
 
 pub(crate) use directory::bucket_name;
-pub use live::{Drive, LiveError, Stop, highest_speed};
+pub use live::{Drive, ExternalError, LiveError, Stop, highest_speed, kill_external_gateway};
 pub(crate) use twin::{run_live_with_control, run_with_control};
 pub use virtual_time::{DRAIN, run};

@@ -9,6 +9,7 @@ mod calls;
 mod context;
 mod diagnostic;
 mod expect;
+mod external;
 mod faults;
 mod latency;
 mod limits;
@@ -37,10 +38,11 @@ use toml::de::DeTable;
 use self::context::Context;
 pub use self::diagnostic::{Problem, Severity, render};
 use self::expect::{Help, Line, LineError, Names};
-pub(crate) use self::reader::nearest;
 use self::reader::{Fields, Positive};
+pub(crate) use self::reader::{display_key, nearest};
 pub use self::schema::json_schema;
 use self::tree::{Node, Span, Table, Value};
+pub(crate) use self::units::{duration as parse_duration, write_duration};
 
 use crate::{Incident, Scenario, Timeline, Variant, World};
 
@@ -237,8 +239,9 @@ fn read_variants(
     if context.is_fatal() {
         return None;
     }
+    let ours = worlds.iter().any(|world| world.external.is_none()).then_some(file);
     for ((_, tree), world) in merged.iter().zip(&worlds) {
-        warnings::warn(tree, world, duration?, context);
+        warnings::warn(tree, ours, world, duration?, context);
     }
     let trees: Vec<_> = merged.iter().map(|(_, tree)| tree).collect();
     let laid_over: Vec<_> = patches.iter().map(|(_, patch)| *patch).collect();

@@ -430,12 +430,13 @@ fn example(path: &str, key: &str) -> &'static str {
         "algorithm" => "such as `algorithm = \"token-bucket\"`",
         "limit" => "requests in a window, such as `limit = 1000`",
         "window" => "such as `window = \"1m\"`",
+        "url" => "where the gateway listens, such as `url = \"http://127.0.0.1:8080\"`",
         _ => "",
     }
 }
 
 /// A key as it stands in a path: quoted where TOML needs quotes.
-pub(super) fn display_key(key: &str) -> String {
+pub(crate) fn display_key(key: &str) -> String {
     let bare =
         !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if bare { key.to_owned() } else { format!("{key:?}") }

@@ -89,6 +89,14 @@ fn each_touched_path(
 fn gateway_settings(world: &World) -> Vec<Setting> {
     let gateway = &world.gateway;
     let setting = |key: &str, value| Setting { key: format!("gateway.{key}"), value };
+    if let Some(external) = &world.external {
+        let command =
+            if external.command.is_empty() { "none".to_owned() } else { external.command.join(" ") };
+        return vec![
+            setting("external.url", external.place().to_owned()),
+            setting("external.command", command),
+        ];
+    }
     let duration = |duration: Option<_>, none: &str| duration.map_or_else(|| none.to_owned(), write_duration);
     let workers = gateway.pool.workers.map(NonZeroU32::get);
     let mut settings = vec![

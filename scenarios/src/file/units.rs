@@ -7,7 +7,7 @@ use jiff::fmt::friendly::SpanParser;
 use simulator::Rate;
 
 /// A duration such as `28s`, `500ms` or `1m 30s`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     const EXAMPLES: &str = "such as \"28s\", \"500ms\" or \"1m 30s\"";
     let parsed: SignedDuration = SpanParser::new()
         .parse_duration(text.trim())

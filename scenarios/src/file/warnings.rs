@@ -8,14 +8,25 @@ use reports::{Expectation, Measure};
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::expect::{self, Line};
-use super::reader::display_key;
-use super::tree::{Entry, Span, Table};
+use super::reader::{display_key, list};
+use super::tree::{Entry, Span, Table, Value};
 use super::units::write_duration;
 use crate::World;
 
-/// Warns of what stands in the tables that a variant can patch; `tree` is the file as the variant makes it.
-pub(super) fn warn(tree: &Table, world: &World, duration: Duration, context: &Context<'_>) {
+/// Warns of what stands in the tables that a variant can patch; `tree` is the file as the variant makes it, `ours` the file
+/// itself if the gateway of any variant is not external.
+pub(super) fn warn(
+    tree: &Table,
+    ours: Option<&Table>,
+    world: &World,
+    duration: Duration,
+    context: &Context<'_>,
+) {
     unreached_upstreams(tree, world, context);
+    if world.external.is_some() {
+        policies_of_ours(tree, ours, context);
+        return;
+    }
     if world.gateway.pool.workers.is_none() {
         for key in ["queue", "queue_timeout"] {
             warn_of_queue(find(tree, &["gateway", key]), &format!("gateway.{key}"), context);
@@ -68,6 +79,14 @@ pub(super) fn warn_of_expectation(
         let message = format!("`expect.hold`: this can never {never}");
         context.push(Problem::warning(place(&line.value.span), message));
     }
+    if expectation.measure.is_of_our_gateway() && world.external.is_some() {
+        let message = format!(
+            "`expect.hold`: this can never hold, the gateway of the variant `{variant}` is external and does not tell it"
+        );
+        let problem = Problem::warning(place(&line.measure.span), message);
+        context.push(problem.help("a line for one variant begins with its name: `NAME: served(…) …`"));
+        return;
+    }
     let (Measure::Admitted(limit) | Measure::PeakAdmitted(limit, _)) = &expectation.measure else { return };
     let is_set = |scope: &Scope| scope.name() == limit && world.gateway.limits.get(*scope).is_some();
     if !Scope::ALL.iter().any(is_set) {
@@ -76,6 +95,36 @@ pub(super) fn warn_of_expectation(
         let problem = Problem::warning(place(&line.measure.span), message);
         context.push(problem.help("a line for one variant begins with its name: `NAME: admitted(…) …`"));
     }
+}
+
+/// Warns of what our gateway would do, in a variant whose gateway is not ours. What it inherits from the file, `ours`, is
+/// for the variants whose gateway is; `None` where there are none.
+fn policies_of_ours(tree: &Table, ours: Option<&Table>, context: &Context<'_>) {
+    let routes = find(tree, &["routes"]).and_then(|entry| entry.node.as_table());
+    let routes = routes.into_iter().flat_map(|table| table.entries());
+    let gateway = find(tree, &["gateway"]).and_then(|entry| entry.node.as_table());
+    let gateway = gateway.into_iter().flat_map(|table| table.entries());
+    let paths = gateway
+        .filter(|entry| &*entry.key != "external")
+        .map(|entry| vec!["gateway", &*entry.key])
+        .chain(routes.flat_map(|route| ["timeout", "retry"].map(|key| vec!["routes", &*route.key, key])));
+    let has_no_effect = |path: &Vec<&str>| {
+        let Some(entry) = find(tree, path) else { return false };
+        let inherited = ours.and_then(|ours| find(ours, path));
+        // What is switched off has no effect anywhere.
+        !matches!(entry.node.value, Value::Boolean(false))
+            && inherited.is_none_or(|inherited| !inherited.node.value.same(&entry.node.value))
+    };
+    let shown = |path: Vec<&str>| path.into_iter().map(display_key).collect::<Vec<_>>().join(".");
+    let names: Vec<String> = paths.filter(has_no_effect).map(shown).collect();
+    let Some(external) = find(tree, &["gateway", "external"]).filter(|_| !names.is_empty()) else { return };
+    let message = format!(
+        "the gateway is external: {} {} no effect on it",
+        list(&names.iter().map(String::as_str).collect::<Vec<_>>()),
+        if names.len() == 1 { "has" } else { "have" }
+    );
+    let problem = Problem::warning(external.key_span.clone(), message);
+    context.push(problem.help("its own configuration says what it limits and for how long it waits"));
 }
 
 fn unreached_upstreams(tree: &Table, world: &World, context: &Context<'_>) {

@@ -13,6 +13,7 @@ use super::breaker::read_breaker;
 use super::calls::{read_calls, refuse_circles};
 use super::context::Context;
 use super::diagnostic::Problem;
+use super::external::{self, Listen};
 use super::faults::read_faults;
 use super::latency::read_latency;
 use super::limits;
@@ -21,7 +22,7 @@ use super::reader::{Fields, Positive, all, display_key, find_upstream, read, way
 use super::retry::{named_or, read_gateway_retry, read_retry};
 use super::tree::{Entry, Span, Table, Value};
 use crate::World;
-use crate::scenario::NamedUpstream;
+use crate::scenario::{ExternalGateway, NamedUpstream};
 
 /// Reads the tables that a variant can patch. `None` if they hold nothing that could be run; then, and otherwise
 /// where something is wrong, that is noted.
@@ -42,7 +43,14 @@ pub(super) fn read_world(
     let gateway = read_gateway(&mut top, routes, &names);
     let faults = read_faults(&mut top, &names, duration, context);
     top.finish();
-    Some(World { gateway: gateway?, upstreams, populations: populations?, faults })
+    external::refuse_shared_addresses(tree, &upstreams, context);
+    let (mut gateway, external) = gateway?;
+    if external.is_some() {
+        external::require_addresses(tree, &gateway.routes, &upstreams, context);
+        // Its own policies are what an external gateway has.
+        gateway = GatewayConfig { routes: external::plain(&gateway.routes), ..GatewayConfig::default() };
+    }
+    Some(World { gateway, external, upstreams, populations: populations?, faults })
 }
 
 fn read_upstreams(top: &mut Fields<'_>, context: &Context<'_>) -> Vec<NamedUpstream> {
@@ -54,8 +62,8 @@ fn read_upstreams(top: &mut Fields<'_>, context: &Context<'_>) -> Vec<NamedUpstr
     let names: Vec<&str> = tables.iter().map(|(entry, _)| &*entry.key).collect();
     let (mut upstreams, mut calls) = (Vec::new(), Vec::new());
     for (entry, path) in &tables {
-        let (config, asks) = read_upstream(entry, path, &names, context);
-        upstreams.push(NamedUpstream { name: entry.key.to_string(), config });
+        let (upstream, asks) = read_upstream(entry, path, &names, context);
+        upstreams.push(upstream);
         calls.push(asks);
     }
     if !refuse_circles(&calls, &names, context) {
@@ -73,15 +81,17 @@ fn read_upstream(
     path: &str,
     names: &[&str],
     context: &Context<'_>,
-) -> (UpstreamConfig, Vec<(Call, Span)>) {
-    let mut config = UpstreamConfig {
+) -> (NamedUpstream, Vec<(Call, Span)>) {
+    let config = UpstreamConfig {
         pool: PoolConfig::default(),
         latency: Latency::ZERO,
         load_latency: Duration::ZERO,
         cancel_on_disconnect: false,
         calls: Vec::new(),
     };
-    let Some(mut fields) = Fields::of(&entry.node, path, context) else { return (config, Vec::new()) };
+    let mut upstream = NamedUpstream { name: entry.key.to_string(), config, listen: None };
+    let Some(mut fields) = Fields::of(&entry.node, path, context) else { return (upstream, Vec::new()) };
+    let config = &mut upstream.config;
     config.pool.workers = fields.optional("workers");
     config.pool.queue = fields.optional("queue");
     let latency = fields.required_entry("latency");
@@ -89,10 +99,11 @@ fn read_upstream(
     config.latency = latency.unwrap_or(Latency::ZERO);
     config.load_latency = fields.optional("load_latency").unwrap_or_default();
     config.cancel_on_disconnect = fields.optional("cancel_on_disconnect").unwrap_or(false);
+    upstream.listen = fields.optional("listen").map(|Listen(address)| address);
     let calls = read_calls(&mut fields, names, context);
     fields.not_yet("serves");
     fields.finish();
-    (config, calls)
+    (upstream, calls)
 }
 
 fn refuse_empty(entry: &Entry, path: &str, context: &Context<'_>) {
@@ -282,8 +293,13 @@ fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>
     }
 }
 
-/// The gateway's tables; a file without them describes a plain proxy.
-fn read_gateway(top: &mut Fields<'_>, routes: Option<Routes>, upstreams: &[&str]) -> Option<GatewayConfig> {
+/// The gateway's tables, and the gateway that takes its place; a file without them describes a plain proxy.
+fn read_gateway(
+    top: &mut Fields<'_>,
+    routes: Option<Routes>,
+    upstreams: &[&str],
+) -> Option<(GatewayConfig, Option<ExternalGateway>)> {
+    let mut external = None;
     let mut config = GatewayConfig::default();
     if let Some(mut fields) = top.optional_table("gateway") {
         let positive =
@@ -297,13 +313,12 @@ fn read_gateway(top: &mut Fields<'_>, routes: Option<Routes>, upstreams: &[&str]
         config.limits = limits::read(&mut fields);
         config.upstreams = read_policies(&mut fields, upstreams);
         config.retry = read_gateway_retry(&mut fields);
-        for key in ["auth", "external"] {
-            fields.not_yet(key);
-        }
+        external = external::read_external(&mut fields);
+        fields.not_yet("auth");
         fields.finish();
     }
     config.routes = routes?;
-    Some(config)
+    Some((config, external))
 }
 
 /// What the gateway holds against each upstream: the general breaker, and the tables `upstreams.NAME` for one.

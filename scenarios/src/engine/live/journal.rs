@@ -216,6 +216,7 @@ impl Scribe {
         let outcome = if cut && cut_off { Outcome::TimedOut } else { outcome };
         let rejected = self.rejected.remove(&request);
         let upstream = self.upstream_of[route as usize];
+        let is_ours = self.recorder.layout().external.is_none();
         let causes = &mut self.recorder.causes;
         let cause = match outcome {
             Outcome::GaveUp => causes.way(Cause::ClientTimeout, CauseId::UNKNOWN),
@@ -225,6 +226,8 @@ impl Scribe {
             }
             Outcome::Shed => match rejected {
                 Some(way) if way != CauseId::UNKNOWN => way,
+                // Why another gateway had no room, it does not tell.
+                _ if !is_ours => CauseId::UNKNOWN,
                 _ => causes.way(Cause::Bulkhead(upstream), CauseId::UNKNOWN),
             },
             Outcome::RateLimited => rejected.unwrap_or(CauseId::UNKNOWN),

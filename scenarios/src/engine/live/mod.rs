@@ -4,6 +4,7 @@
 //! happens comes from the servers' observers and the clients, in scenario time, and goes into one record.
 
 mod attempt;
+mod external;
 mod journal;
 mod machine;
 mod observers;
@@ -13,6 +14,7 @@ mod stop;
 mod users;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -27,6 +29,7 @@ use simulator::{FaultTimeline, Population, PopulationStreams};
 use slab::Slab;
 use thiserror::Error;
 
+pub use self::external::{ExternalError, kill_external_gateway};
 use self::journal::{Journal, Scribe};
 use self::observers::{GatewayObserver, UpstreamObserver};
 use self::pacer::Arrival;
@@ -45,6 +48,8 @@ pub struct Drive {
     pub speed: f64,
     /// Ends the run early.
     pub stop: Stop,
+    /// The folder of the scenario file, in which an external gateway is started; empty for the current one.
+    pub folder: PathBuf,
 }
 
 /// Why a live run failed.
@@ -53,6 +58,9 @@ pub enum LiveError {
     /// The gateway did not start.
     #[error("cannot start the gateway")]
     Gateway(#[from] gateway::server::StartError),
+    /// The gateway is external and cannot be used.
+    #[error(transparent)]
+    External(#[from] ExternalError),
     /// The upstreams did not start.
     #[error("cannot start the upstreams")]
     Upstreams(#[from] simulator::server::StartError),
@@ -120,6 +128,7 @@ pub(crate) fn run(
     // Half as many again as the virtual engine has under way at once, and some for the machine's own delays.
     let most = (limit - DESCRIPTORS_BESIDES) / DESCRIPTORS_PER_REQUEST;
     let users = (peak_requests * 3 / 2 + 100).min(most) as usize;
+    let mut external = start_external(timeline, variant, seed, drive)?;
     let lead = LEAD + LEAD_PER_USER * users as u32;
     let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
     let clock = ScenarioClock::new(timeline.starts, start, drive.speed);
@@ -143,7 +152,7 @@ pub(crate) fn run(
         .spawn(move || journal::keep(&entries, scribe, speed))?;
 
     let upstreams = start_upstreams(variant, seed, clock, journal.clone(), populations.len() as u32)?;
-    let observer = GatewayObserver {
+    let observer = || GatewayObserver {
         journal: journal.clone(),
         starts: timeline.starts,
         directory: Directory::new(&variant.world.populations),
@@ -151,14 +160,20 @@ pub(crate) fn run(
         limits,
         present: Mutex::new(Slab::new()),
     };
-    let mut config =
-        ServerConfig::new(LOOPBACK, variant.world.gateway.clone(), upstreams.addresses().to_vec());
-    (config.seed, config.threads) =
-        (seed, thread::available_parallelism().map_or(1, usize::from).div_ceil(2));
-    let server = Server::start(config, clock, Arc::new(observer))?;
+    let server = match &variant.world.external {
+        Some(_) => None,
+        None => Some(start_gateway(variant, seed, clock, upstreams.addresses(), observer())?),
+    };
+    let paths = variant.world.gateway.routes.iter().map(|route| &route.path);
+    let urls: Vec<Url> = match (&server, &variant.world.external) {
+        (Some(server), _) => paths.map(|path| url(server.address(), path)).collect(),
+        (None, Some(external)) => paths.map(|path| with_path(external.url.clone(), path)).collect(),
+        (None, None) => Vec::new(),
+    };
+    // Elsewhere than on IPv4 loopback, nobody has an address of its own to send from.
+    let own_addresses =
+        urls.iter().all(|url| matches!(url.host_str(), Some("localhost")) || is_loopback_v4(url));
 
-    let urls: Vec<Url> =
-        variant.world.gateway.routes.iter().map(|route| url(server.address(), &route.path)).collect();
     let over = Arc::new(AtomicBool::new(false));
     let watcher = {
         let over = Arc::clone(&over);
@@ -166,7 +181,7 @@ pub(crate) fn run(
     };
     let harness = HarnessRecord::new(drive.speed, users as u32, limit);
     let sent = send(timeline, clock, users, &drive.stop, |ends, due, stop| {
-        let surroundings = Surroundings { clock, ends, due, journal, stop };
+        let surroundings = Surroundings { clock, ends, due, journal, stop, own_addresses };
         Clients::new(surroundings, &populations, urls, harness)
     });
     // Load and queues count until the end, when everybody was answered before, too.
@@ -174,11 +189,16 @@ pub(crate) fn run(
         thread::sleep(clock.real((timeline.starts + timeline.duration).saturating_since(clock.now())));
     }
     over.store(true, Ordering::Relaxed);
-    server.shutdown(Duration::from_secs(1));
+    let alive = external.as_mut().map_or(Ok(()), external::Running::check);
+    if let Some(server) = server {
+        server.shutdown(Duration::from_secs(1));
+    }
+    drop(external);
     upstreams.shutdown(Duration::ZERO);
     let seen = watcher.join().unwrap_or_default();
     let recorder = keeper.join().map_err(|_| io::Error::other("the record was lost"))?;
 
+    alive?;
     let mut harness = sent?;
     harness.peak_descriptors = seen.peak_descriptors;
     (harness.busy_cores, harness.own_cores) = (seen.busy_cores, seen.own_cores);
@@ -189,6 +209,44 @@ pub(crate) fn run(
 }
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// Our own gateway, with a thread for every second core.
+fn start_gateway(
+    variant: &Variant,
+    seed: u64,
+    clock: ScenarioClock,
+    upstreams: &[SocketAddr],
+    observer: GatewayObserver,
+) -> Result<Server, LiveError> {
+    let mut config = ServerConfig::new(LOOPBACK, variant.world.gateway.clone(), upstreams.to_vec());
+    (config.seed, config.threads) =
+        (seed, thread::available_parallelism().map_or(1, usize::from).div_ceil(2));
+    Ok(Server::start(config, clock, Arc::new(observer))?)
+}
+
+/// The gateway that takes the place of ours, ready to be asked.
+fn start_external(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    drive: &Drive,
+) -> Result<Option<external::Running>, LiveError> {
+    let Some(external) = &variant.world.external else { return Ok(None) };
+    // What it is asked for may lead to an upstream, and the run's own stand only from its start on.
+    let mut well = variant.clone();
+    well.world.faults.clear();
+    let clock = ScenarioClock::starting_now(timeline.starts, 1.0);
+    let (unheard, _) = mpsc::channel();
+    let upstreams = match external.ready {
+        Some(_) => Some(start_upstreams(&well, seed, clock, Journal::new(unheard), 0)?),
+        None => None,
+    };
+    let running = external::Running::start(external, &drive.folder, &drive.stop)?;
+    if let Some(upstreams) = upstreams {
+        upstreams.shutdown(Duration::ZERO);
+    }
+    Ok(Some(running))
+}
 
 fn start_upstreams(
     variant: &Variant,
@@ -203,7 +261,7 @@ fn start_upstreams(
             name: named.name.clone(),
             config: named.config.clone(),
             faults: FaultTimeline::new(seed, faults.map(|fault| &fault.fault)),
-            listen: LOOPBACK,
+            listen: named.listen.unwrap_or(LOOPBACK),
         }
     });
     let observer = UpstreamObserver { journal, starts: clock.starts(), populations };
@@ -256,7 +314,14 @@ fn send(
 
 /// The address of a route; its path is one that the gateway serves, and so one that can be asked for.
 fn url(gateway: SocketAddr, path: &str) -> Url {
-    let mut url = Url::parse(&format!("http://{gateway}/")).expect("an address makes a URL");
+    with_path(Url::parse(&format!("http://{gateway}/")).expect("an address makes a URL"), path)
+}
+
+fn with_path(mut url: Url, path: &str) -> Url {
     url.set_path(path);
     url
+}
+
+fn is_loopback_v4(url: &Url) -> bool {
+    url.host_str().and_then(|host| host.parse::<Ipv4Addr>().ok()).is_some_and(|address| address.is_loopback())
 }

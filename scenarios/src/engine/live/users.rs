@@ -43,6 +43,8 @@ pub(super) struct Surroundings {
     pub(super) due: Receiver<Arrival>,
     pub(super) journal: Journal,
     pub(super) stop: Stop,
+    /// Whether each identity sends from its own address of loopback.
+    pub(super) own_addresses: bool,
 }
 
 /// Everything that the users share.
@@ -103,7 +105,7 @@ impl Clients {
         urls: Vec<Url>,
         harness: HarnessRecord,
     ) -> Self {
-        let Surroundings { clock, ends, due, journal, stop } = surroundings;
+        let Surroundings { clock, ends, due, journal, stop, own_addresses } = surroundings;
         let all: Vec<Population> = populations.iter().map(|(population, _)| population.clone()).collect();
         let closed = all.iter().enumerate().flat_map(|(number, population)| {
             let users = match population.load {
@@ -128,7 +130,7 @@ impl Clients {
             populations: senders.collect(),
             directory: Directory::new(&all),
             urls,
-            connectors: Connectors::new(addresses),
+            connectors: Connectors::new(addresses, own_addresses),
             closed: closed.collect(),
             users: AtomicUsize::new(0),
             started: AtomicUsize::new(0),
@@ -365,6 +367,7 @@ async fn execute(
 struct Connectors {
     tls: rustls::ClientConfig,
     idle: usize,
+    own_addresses: bool,
     clients: Mutex<HashMap<Ipv4Addr, Client>>,
 }
 
@@ -375,7 +378,7 @@ const MOST_RESTING: u32 = 2_000;
 const REST: Duration = Duration::from_secs(5);
 
 impl Connectors {
-    fn new(addresses: u32) -> Self {
+    fn new(addresses: u32, own_addresses: bool) -> Self {
         // No request goes over TLS; a configuration that is shared spares each client its own, and the system's
         // certificates (107 KB and 2.7 ms each).
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -385,7 +388,7 @@ impl Connectors {
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
         let idle = if addresses > MOST_RESTING { 0 } else { usize::MAX };
-        Self { tls, idle, clients: Mutex::default() }
+        Self { tls, idle, own_addresses, clients: Mutex::default() }
     }
 
     fn of(&self, address: Ipv4Addr) -> Result<Client, reqwest::Error> {
@@ -399,7 +402,7 @@ impl Connectors {
             .http1_only()
             .pool_max_idle_per_host(self.idle)
             .pool_idle_timeout(REST)
-            .local_address(std::net::IpAddr::from(address))
+            .local_address(self.own_addresses.then_some(std::net::IpAddr::from(address)))
             .build()?;
         Ok(lock(&self.clients).entry(address).or_insert(client).clone())
     }

@@ -70,6 +70,10 @@ struct Upstream {
     /// Whether it drops the work whose caller left, and frees its worker. Few services do.
     #[schemars(extend("default" = false))]
     cancel_on_disconnect: Option<bool>,
+    /// The address and port on which it listens in live runs, such as `"127.0.0.1:9101"`. Needed by the upstreams of routes
+    /// where the gateway is `external`. Default: any free port of loopback.
+    #[schemars(extend("pattern" = ":[0-9]+$"))]
+    listen: Option<String>,
     /// Other upstreams that it asks, one after the other, after its own work and with its worker held. If one of them
     /// fails, it answers 502, or 504 where it waited in vain. Not in a circle. Default: none.
     calls: Option<Vec<Call>>,
@@ -445,6 +449,30 @@ struct Gateway {
     /// A circuit breaker in front of each upstream; `false` or left out for none.
     breaker: Option<Breaker>,
     upstreams: Option<UpstreamPolicies>,
+    external: Option<External>,
+}
+
+/// Another gateway in the place of this one, in live runs only; `false` or left out for none. It is asked over its
+/// socket: its workers, limits and breakers are not observed, and the other keys of `gateway` have no effect on it.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, transform = super::or_false)]
+struct External {
+    /// Where it listens: `http`, host and port, such as `"http://127.0.0.1:8080"`. Load goes to loopback alone, unless
+    /// `tuesday run --allow-remote` says otherwise.
+    #[schemars(extend("pattern" = "^\\s*[Hh][Tt][Tt][Pp]:"))]
+    url: String,
+    /// The program that starts it and its arguments, each by itself, such as `["nginx", "-p", ".", "-c", "nginx.conf"]`.
+    /// It is run in the folder of the scenario file, before each run anew, must stay in the foreground, and is ended
+    /// after the run. Default: it runs already.
+    #[schemars(extend("minItems" = 1))]
+    command: Option<Vec<String>>,
+    /// A path that it answers below 500 once it is ready, such as `"/health"`. Default: it is ready once it takes
+    /// connections.
+    #[schemars(extend("pattern" = "^/[^\\s#]*$"))]
+    ready: Option<String>,
+    /// How long it may take to be ready, such as `"10s"`; above zero, in real time.
+    #[schemars(extend("default" = "10s"))]
+    ready_within: Option<PositiveDuration>,
 }
 
 /// What the gateway holds against single upstreams, by their name.

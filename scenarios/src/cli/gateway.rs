@@ -1,0 +1,130 @@
+use std::fmt::Write as _;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::io::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gateway::server::{ScenarioClock, Server, ServerConfig, StartError};
+use gateway::{KeySecret, Timestamp};
+
+use super::alone::{Chosen, Signals};
+use super::run::with_causes;
+use super::{ExitCode, Failure, GatewayArgs, UpstreamAddress, print, remote};
+use crate::{Variant, file};
+
+/// Serves until it is told to end.
+pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
+    let chosen = Chosen::read(&args.scenario, args.variant.as_deref())?;
+    let variant = chosen.variant();
+    if let Some(external) = &variant.world.external {
+        return Err(Failure::usage(format!(
+            "{}: the gateway of the variant `{}` is external ({}), and this command runs the built-in one; take another \
+             with `--variant`",
+            args.scenario,
+            variant.name,
+            external.place()
+        )));
+    }
+    remote::refuse_address("--listen", args.listen, args.allow_remote)?;
+    let upstreams = addresses(args, variant)?;
+    let signals = Signals::watch()?;
+    // A connection of a client and one to an upstream for each request; what cannot be had is told by then.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+
+    let mut config = ServerConfig::new(args.listen, variant.world.gateway.clone(), upstreams.clone());
+    config.threads = args.threads.map_or_else(cores, NonZero::get);
+    config.seed = chosen.scenario().seed;
+    config.key_secret = secret();
+    let server = Server::start(config, ScenarioClock::starting_now(wall_clock(), 1.0), Arc::new(()));
+    let server = server.map_err(|error| {
+        let way_out = match error {
+            StartError::Listen { .. } => "; `--listen` takes another address",
+            _ => "",
+        };
+        Failure::run(format!("{}{way_out}", with_causes(&error)))
+    })?;
+
+    let mut text = format!("gateway of {}\n", chosen.title());
+    for route in variant.world.gateway.routes.iter() {
+        let upstream = route.upstream.0 as usize;
+        let (name, address) = (&variant.world.upstreams[upstream].name, upstreams[upstream]);
+        let _ = writeln!(text, "  {} -> {name} at {address}", route.path);
+    }
+    let _ = writeln!(text, "listening on http://{}", server.address());
+    print(&text)?;
+    signals.wait();
+    let grace = file::write_duration(args.grace);
+    let _ = writeln!(
+        anstream::stderr(),
+        "ending: requests under way have {grace}; a second signal ends them at once"
+    );
+    let cut = server.shutdown(args.grace).requests_cut;
+    if cut > 0 {
+        let _ = writeln!(anstream::stderr(), "{cut} requests were not finished within {grace} and were cut");
+    }
+    Ok(ExitCode::Held)
+}
+
+/// Where each upstream is, by its number; of one that no route leads to, nothing that is ever dialled.
+fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<SocketAddr>, Failure> {
+    let upstreams = &variant.world.upstreams;
+    let names: Vec<&str> = upstreams.iter().map(|upstream| &*upstream.name).collect();
+    let mut addresses: Vec<Option<SocketAddr>> = upstreams.iter().map(|upstream| upstream.listen).collect();
+    for UpstreamAddress { name, address } in &args.upstream {
+        let Some(place) = names.iter().position(|known| known == name) else {
+            let way_out = match file::nearest(name, names.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("there are {}", names.join(", ")),
+            };
+            return Err(Failure::usage(format!("--upstream: there is no upstream `{name}`; {way_out}")));
+        };
+        addresses[place] = Some(*address);
+    }
+    let mut missing = Vec::new();
+    for (place, name) in names.iter().enumerate() {
+        if !variant.world.gateway.routes.iter().any(|route| route.upstream.0 as usize == place) {
+            continue;
+        }
+        match addresses[place] {
+            Some(address) => {
+                let option = format!("the upstream `{name}`");
+                remote::refuse_address(&option, address, args.allow_remote)?;
+            }
+            None => missing.push(*name),
+        }
+    }
+    if !missing.is_empty() {
+        let options: Vec<_> =
+            missing.iter().map(|name| format!("--upstream {name}=127.0.0.1:PORT")).collect();
+        return Err(Failure::usage(format!(
+            "{} does not say where to find {}; add `{}`, or `listen` to the upstream in the file (`tuesday upstreams` \
+             runs them and prints where)",
+            args.scenario,
+            missing.join(", "),
+            options.join(" ")
+        )));
+    }
+    let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    Ok(addresses.into_iter().map(|address| address.unwrap_or(nowhere)).collect())
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Windows are aligned with the minutes of the wall clock. It is read once: from then on the clock goes forward, even
+/// where the system's is set back.
+fn wall_clock() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the gateway alone serves the real world, by its clock")]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::EPOCH + now
+}
+
+/// Keys are digested under what nobody outside can know, lest somebody chooses keys that share a bucket.
+fn secret() -> KeySecret {
+    let random = || RandomState::new().build_hasher().finish();
+    KeySecret((u128::from(random()) << 64 | u128::from(random())).to_ne_bytes())
+}

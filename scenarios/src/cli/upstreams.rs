@@ -1,0 +1,78 @@
+use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateway::server::ScenarioClock;
+use simulator::server::{Service, StartError, Upstreams, UpstreamsConfig};
+use simulator::{Fault, FaultTimeline};
+
+use super::alone::{Chosen, Signals};
+use super::run::with_causes;
+use super::{ExitCode, Failure, UpstreamsArgs, print, remote};
+use crate::UpstreamFault;
+use crate::file::write_duration;
+
+/// Serves until it is told to end.
+pub(super) fn upstreams(args: &UpstreamsArgs) -> Result<ExitCode, Failure> {
+    let chosen = Chosen::read(&args.scenario, args.variant.as_deref())?;
+    let (timeline, world) = (chosen.scenario().timeline, &chosen.variant().world);
+    let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    for upstream in &world.upstreams {
+        let listen = upstream.listen.unwrap_or(loopback);
+        remote::refuse_address(&format!("the upstream `{}`", upstream.name), listen, args.allow_remote)?;
+    }
+    let signals = Signals::watch()?;
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+
+    // After the scenario they go on, and nothing goes wrong any more.
+    let faults = if args.calm { &[][..] } else { &world.faults };
+    let faults: Vec<(&[usize], Fault)> = faults
+        .iter()
+        .filter_map(|UpstreamFault { upstreams, fault }| {
+            Some((&**upstreams, fault.until(timeline.duration)?))
+        })
+        .collect();
+    let seed = args.seed.unwrap_or(chosen.scenario().seed);
+    let services = world.upstreams.iter().enumerate().map(|(number, upstream)| {
+        let own = faults.iter().filter(|(struck, _)| struck.contains(&number)).map(|(_, fault)| fault);
+        Service {
+            name: upstream.name.clone(),
+            config: upstream.config.clone(),
+            faults: FaultTimeline::new(seed, own),
+            listen: upstream.listen.unwrap_or(loopback),
+        }
+    });
+    let config = UpstreamsConfig::new(services.collect(), seed);
+    let clock = ScenarioClock::starting_now(timeline.starts, args.speed);
+    let running = Upstreams::start(config, clock, Arc::new(())).map_err(|error| {
+        let way_out = match error {
+            StartError::Listen { .. } => "; `listen` of the upstream in the file says where",
+            _ => "",
+        };
+        Failure::run(format!("{}{way_out}", with_causes(&error)))
+    })?;
+
+    let mut text = format!("upstreams of {}\n", chosen.title());
+    for (upstream, address) in world.upstreams.iter().zip(running.addresses()) {
+        let _ = writeln!(text, "  {} at http://{address}", upstream.name);
+    }
+    for (struck, fault) in &faults {
+        let names: Vec<_> = struck.iter().map(|upstream| &*world.upstreams[*upstream].name).collect();
+        let (from, to) = (write_duration(fault.from()), write_duration(fault.to()));
+        let _ = writeln!(text, "  {} of {} from {from} to {to}", fault.kind().name(), names.join(", "));
+    }
+    let speed = if args.speed.to_bits() == 1.0_f64.to_bits() {
+        String::new()
+    } else {
+        format!(", {} times as fast as real time", args.speed)
+    };
+    let _ = writeln!(text, "listening; the scenario's time has begun{speed}");
+    print(&text)?;
+    signals.wait();
+    running.shutdown(GRACE);
+    Ok(ExitCode::Held)
+}
+
+/// What is under way may end within this; what hangs never would.
+const GRACE: Duration = Duration::from_secs(1);

@@ -1,0 +1,483 @@
+//! Gateway and upstreams as processes of their own, and gateways that are not ours: real processes, real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests too; clippy only knows what stands in a test"
+)]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
+
+use assert_cmd::cargo::cargo_bin;
+use serde_json::Value;
+use tempfile::TempDir;
+use tuesday::cli::ExitCode;
+
+struct Desk(TempDir);
+
+impl Desk {
+    fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> &Self {
+        fs::write(self.path(name), text).unwrap();
+        self
+    }
+
+    fn tuesday(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(cargo_bin("tuesday"));
+        command.current_dir(self.0.path()).stdin(Stdio::null()).env("NO_COLOR", "1").args(args);
+        command
+    }
+
+    /// What it says on standard error, in one piece, of a command that has to exit so.
+    #[track_caller]
+    fn fails(&self, code: ExitCode, args: &[&str]) -> String {
+        let Output { status, stderr, .. } = self.tuesday(args).output().unwrap();
+        let told = String::from_utf8(stderr).unwrap();
+        assert_eq!(status.code(), Some(i32::from(code.number())), "{told}");
+        assert!(!told.contains("panicked"), "{told}");
+        told
+    }
+
+    /// Runs a scenario live and returns its result.
+    #[track_caller]
+    fn runs_live(&self, scenario: &str) -> Value {
+        let output =
+            self.tuesday(&["run", "--engine", "live", "--json", "--quiet", scenario]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:#?}");
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()[0].take()
+    }
+
+    /// Starts a server, and returns it with what it says until it listens.
+    fn serves(&self, args: &[&str]) -> Serving {
+        let mut child = self.tuesday(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let err = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.lines().any(|line| line.starts_with("listening")) {
+            assert_ne!(out.read_line(&mut said).unwrap(), 0, "it ended, having said {said}");
+        }
+        Serving { child, out, err, said }
+    }
+}
+
+/// A server under way; killed where a test fails.
+struct Serving {
+    child: Child,
+    out: BufReader<ChildStdout>,
+    err: BufReader<ChildStderr>,
+    said: String,
+}
+
+impl Serving {
+    /// The address behind those words.
+    #[track_caller]
+    fn address(&self, words: &str) -> SocketAddr {
+        let place = self.said.find(words).unwrap_or_else(|| panic!("no `{words}` in {}", self.said));
+        let text = self.said[place + words.len()..].split_whitespace().next().unwrap();
+        text.parse().unwrap()
+    }
+
+    fn signal(&self) {
+        signal(self.child.id());
+    }
+
+    /// Waits until it says that on standard error.
+    fn hear(&mut self, words: &str) {
+        let mut line = String::new();
+        while !line.contains(words) {
+            line.clear();
+            assert_ne!(self.err.read_line(&mut line).unwrap(), 0, "it ended without `{words}`");
+        }
+    }
+
+    /// Asks it to end, and waits for that.
+    #[track_caller]
+    fn ends(mut self, code: ExitCode) {
+        self.signal();
+        self.exits(code);
+    }
+
+    #[track_caller]
+    fn exits(&mut self, code: ExitCode) {
+        let (mut out, mut err) = (String::new(), String::new());
+        self.out.read_to_string(&mut out).unwrap();
+        self.err.read_to_string(&mut err).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(i32::from(code.number())), "{out}{err}");
+        assert!(!err.contains("panicked"), "{err}");
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn signal(process: u32) {
+    assert!(Command::new("kill").args(["-TERM", &process.to_string()]).status().unwrap().success());
+}
+
+/// An address that was free a moment ago.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+fn ask(address: SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: test\r\nx-api-key: me\r\nconnection: close\r\n\r\n")
+        .unwrap();
+    stream
+}
+
+fn read(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).unwrap_or_else(|| panic!("no answer: {answer:?}")).parse().unwrap()
+}
+
+/// Whether there is such a process, and it is no zombie.
+fn lives(process: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.trim()));
+    status.is_ok_and(|status| !status.contains("State:\tZ"))
+}
+
+/// Ten requests in a second, all at once if there is any doubt about it.
+fn scenario(upstream: &str, more: &str) -> String {
+    format!(
+        r#"
+name = "Small"
+duration = "1s"
+slo.latency = "60s"
+upstreams.api = {{ latency = {{ constant = "1ms" }}, {upstream} }}
+routes."/api".upstream = "api"
+clients.one = {{ send = "/api", rate = "10/s" }}
+{more}
+"#
+    )
+}
+
+/// A limit of so many requests, which nothing gives back as long as a test lasts.
+fn limit(requests: u32) -> String {
+    format!(
+        "gateway.rate_limit.per_key = {{ algorithm = 'sliding-window-log', limit = {requests}, window = '1h' }}"
+    )
+}
+
+#[test]
+fn upstreams_and_a_gateway_stand_alone() {
+    let desk = Desk::new();
+    desk.write("small.toml", &scenario("workers = 4", &limit(3)));
+    let upstreams = desk.serves(&["upstreams", "small.toml"]);
+    let api = upstreams.address("api at http://");
+    assert_eq!(status(&read(ask(api, "/api"))), 200, "asked without a gateway");
+    let gateway =
+        desk.serves(&["gateway", "small.toml", "--listen", ":0", "--upstream", &format!("api={api}")]);
+    assert!(gateway.said.contains(&format!("/api -> api at {api}")), "{}", gateway.said);
+    let address = gateway.address("listening on http://");
+    let statuses = ["/other", "/api", "/api/1", "/api"].map(|path| status(&read(ask(address, path))));
+    assert_eq!(statuses, [404, 200, 200, 429]);
+    gateway.ends(ExitCode::Held);
+    upstreams.ends(ExitCode::Held);
+    assert!(TcpStream::connect(address).is_err() && TcpStream::connect(api).is_err(), "nobody listens");
+}
+
+#[test]
+fn upstreams_fail_when_the_scenario_says_so_unless_they_are_calm() {
+    let desk = Desk::new();
+    let listen = free();
+    let fault = "[[faults]]\nat = '0s'\nfor = '7h'\nupstreams = ['api']\nerror = { status = 507 }";
+    let text = scenario(&format!("listen = '{listen}'"), fault).replace("\"1s\"", "\"7h\"");
+    desk.write("small.toml", &text);
+    let upstreams = desk.serves(&["upstreams", "small.toml", "--seed", "3"]);
+    assert!(upstreams.said.contains("error of api from 0s to 7h"), "{}", upstreams.said);
+    assert_eq!(upstreams.address("api at http://"), listen);
+    assert_eq!(status(&read(ask(listen, "/api"))), 507);
+    // The place is taken.
+    let told = desk.fails(ExitCode::RunFailed, &["upstreams", "small.toml"]);
+    assert!(told.contains(&format!("cannot listen on {listen} for api")), "{told}");
+    upstreams.ends(ExitCode::Held);
+    let calm = desk.serves(&["upstreams", "small.toml", "--calm"]);
+    assert_eq!(status(&read(ask(listen, "/api"))), 200);
+    calm.ends(ExitCode::Held);
+}
+
+#[test]
+fn after_the_scenario_upstreams_go_on_without_faults() {
+    let desk = Desk::new();
+    let fault = "[[faults]]\nat = '0s'\nfor = '7h'\nupstreams = ['api']\nerror = { status = 507 }";
+    desk.write("small.toml", &scenario("", fault));
+    // The scenario's second is over within a thousandth of one.
+    let upstreams = desk.serves(&["upstreams", "small.toml", "--speed", "1000"]);
+    assert!(upstreams.said.contains("error of api from 0s to 1s"), "{}", upstreams.said);
+    let api = upstreams.address("api at http://");
+    while status(&read(ask(api, "/api"))) == 507 {}
+    assert_eq!(status(&read(ask(api, "/api"))), 200);
+    upstreams.ends(ExitCode::Held);
+}
+
+/// A gateway with a request under way, and the connections to its client and to its upstream.
+fn busy_gateway(desk: &Desk) -> (Serving, TcpStream, TcpStream) {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    desk.write("small.toml", &scenario(&format!("listen = '{}'", upstream.local_addr().unwrap()), ""));
+    let gateway = desk.serves(&["gateway", "small.toml", "--listen", "0", "--threads", "1"]);
+    let client = ask(gateway.address("listening on http://"), "/api");
+    let (mut asked, _) = upstream.accept().unwrap();
+    let mut first = [0];
+    asked.read_exact(&mut first).unwrap();
+    (gateway, client, asked)
+}
+
+#[test]
+fn a_gateway_that_is_told_to_end_finishes_what_is_under_way() {
+    let desk = Desk::new();
+    let (mut gateway, client, mut asked) = busy_gateway(&desk);
+    gateway.signal();
+    gateway.hear("ending: requests under way have 10s");
+    asked.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone").unwrap();
+    let answer = read(client);
+    assert!(status(&answer) == 200 && answer.ends_with("done"), "{answer}");
+    gateway.exits(ExitCode::Held);
+}
+
+#[test]
+fn a_second_signal_ends_a_gateway_at_once() {
+    let desk = Desk::new();
+    let (mut gateway, client, _asked) = busy_gateway(&desk);
+    gateway.signal();
+    gateway.hear("ending");
+    gateway.signal();
+    gateway.exits(ExitCode::Interrupted);
+    drop(client);
+}
+
+#[test]
+fn servers_that_cannot_be_started_say_why_and_what_to_do() {
+    let desk = Desk::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    desk.write("small.toml", &scenario("", ""))
+        .write("wide.toml", &scenario("listen = '0.0.0.0:9101'", ""))
+        .write(
+            "external.toml",
+            &scenario("listen = '127.0.0.1:9101'", "gateway.external.url = 'http://127.0.0.1:1'"),
+        );
+    for (code, args, words) in [
+        (ExitCode::Usage, "gateway small.toml", "add `--upstream api=127.0.0.1:PORT`"),
+        (ExitCode::Usage, "gateway small.toml --upstream apy=127.0.0.1:1", "did you mean `api`?"),
+        (ExitCode::Usage, "gateway small.toml --upstream api", "such as orders=127.0.0.1:9101"),
+        (ExitCode::Usage, "gateway small.toml --upstream api=127.0.0.1:0", "a port is from 1 to 65535"),
+        (ExitCode::Usage, "gateway small.toml --upstream api=10.0.0.1:80", "`--allow-remote`"),
+        (
+            ExitCode::Usage,
+            "gateway small.toml --listen 0.0.0.0:80",
+            "--listen: 0.0.0.0:80 is not on loopback",
+        ),
+        (ExitCode::Usage, "gateway small.toml --variant bass", "did you mean `base`?"),
+        (ExitCode::Usage, "gateway small.toml --grace 10", "duration"),
+        (ExitCode::Usage, "gateway small.toml --threads 0", "from 1 to 1024"),
+        (ExitCode::Usage, "gateway external.toml", "is external (http://127.0.0.1:1)"),
+        (ExitCode::Usage, "upstreams wide.toml", "0.0.0.0:9101 is not on loopback"),
+        (ExitCode::Usage, "upstreams missing.toml", "there is no such file"),
+        (ExitCode::Usage, "upstreams small.toml --speed 0", "from 0.01 to 1000"),
+        (
+            ExitCode::RunFailed,
+            &*format!("gateway small.toml --upstream api=127.0.0.1:1 --listen {taken}"),
+            "`--listen` takes another address",
+        ),
+    ] {
+        let told = desk.fails(code, &args.split(' ').collect::<Vec<_>>());
+        assert!(told.contains(words), "no `{words}` in {told}");
+    }
+}
+
+/// A scenario whose gateway is started by that command, as TOML has it.
+fn external(url: SocketAddr, command: &str, more: &str) -> String {
+    let upstream = format!("listen = '{}'", free());
+    scenario(&upstream, &format!("gateway.external = {{ url = 'http://{url}', {command} }}\n{more}"))
+}
+
+#[test]
+fn an_external_gateway_is_started_asked_and_ended() {
+    let desk = Desk::new();
+    let (url, tuesday) = (free(), cargo_bin("tuesday"));
+    let hold = r#"
+[expect]
+hold = [
+  "served == 4",
+  "rejected(rate-limited) == 6",
+  "attempts(api) == 4",
+]"#;
+    // For our own gateway behind it, a gateway that is asked over its socket is a foreign one.
+    let command = format!(
+        "command = ['sh', '-c', 'echo $$ > pid; exec {} gateway inner.toml --listen {url}']",
+        tuesday.display()
+    );
+    let outer = external(url, &format!("{command}, ready = '/health'"), hold);
+    desk.write("outer.toml", &outer);
+    let listens = outer.split("listen = '").nth(1).unwrap().split('\'').next().unwrap();
+    desk.write("inner.toml", &scenario(&format!("listen = '{listens}'"), &limit(4)));
+    let result = desk.runs_live("outer.toml");
+    let run = &result["variants"][0]["runs"][0];
+    assert_eq!(run["external"], format!("http://{url}"));
+    let stations: Vec<_> = run["stations"].as_array().unwrap().iter().map(|each| &each["name"]).collect();
+    assert_eq!(stations, ["api"], "the gateway's own is not observed");
+    assert_eq!(run["limits"], Value::Array(Vec::new()));
+    assert_eq!(run["populations"][0]["admitted_per_s"], Value::Array(Vec::new()));
+    assert!(!lives(&fs::read_to_string(desk.path("pid")).unwrap()), "the gateway has ended");
+    let page = fs::read_to_string(desk.path("tuesday-results/outer/report.html")).unwrap();
+    assert!(page.contains(&format!("The gateway is external (http://{url})")));
+}
+
+#[test]
+fn what_an_external_gateway_does_not_tell_is_not_observed() {
+    let desk = Desk::new();
+    let (url, tuesday) = (free(), cargo_bin("tuesday"));
+    let command =
+        format!("command = ['{}', 'gateway', 'inner.toml', '--listen', '{url}']", tuesday.display());
+    let outer = external(url, &command, "expect.hold = ['wait(max, gateway) < 1h', 'wait(max, api) < 1h']");
+    desk.write("outer.toml", &outer);
+    let listens = outer.split("listen = '").nth(1).unwrap().split('\'').next().unwrap();
+    desk.write("inner.toml", &scenario(&format!("listen = '{listens}'"), ""));
+    let output = desk.tuesday(&["run", "--engine", "live", "outer.toml"]).output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1), "{out}{err}");
+    assert!(out.contains("1 of 2 expectations FAILED"), "{out}");
+    assert!(out.contains("not observed"), "{out}");
+    assert!(err.contains("this can never hold"), "{err}");
+}
+
+#[test]
+fn an_external_gateway_that_does_not_start_is_told_with_what_it_printed() {
+    let desk = Desk::new();
+    let live = ["run", "--engine", "live", "outer.toml"];
+    for (command, words) in [
+        ("['sh', '-c', 'echo line 9 is broken >&2; exit 7']", "`sh` has ended by itself (exit code 7)"),
+        ("['sh', '-c', 'echo line 9 is broken; kill -9 $$']", "`sh` has ended by itself (signal 9)"),
+    ] {
+        desk.write("outer.toml", &external(free(), &format!("command = {command}"), ""));
+        let told = desk.fails(ExitCode::RunFailed, &live);
+        assert!(told.contains(words) && told.contains("line 9 is broken"), "{told}");
+    }
+    desk.write("outer.toml", &external(free(), "command = ['no-such-gateway']", ""));
+    let told = desk.fails(ExitCode::RunFailed, &live);
+    assert!(told.contains("cannot run `no-such-gateway`"), "{told}");
+    // Nothing is started there, and nobody is there.
+    desk.write("outer.toml", &external(free(), "ready_within = '100ms'", ""));
+    let told = desk.fails(ExitCode::RunFailed, &live);
+    assert!(told.contains("was not ready within 100ms"), "{told}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    desk.write("outer.toml", &external(taken.local_addr().unwrap(), "command = ['true']", ""));
+    let told = desk.fails(ExitCode::RunFailed, &live);
+    assert!(told.contains("something takes connections at"), "{told}");
+}
+
+#[test]
+fn a_program_that_was_started_is_ended_even_if_it_does_not_want_to() {
+    let desk = Desk::new();
+    let command = "['sh', '-c', 'trap \"\" TERM; echo $$ > pid; echo I stay; while :; do sleep 1; done']";
+    desk.write("outer.toml", &external(free(), &format!("command = {command}, ready_within = '500ms'"), ""));
+    let told = desk.fails(ExitCode::RunFailed, &["run", "--engine", "live", "outer.toml"]);
+    assert!(told.contains("was not ready within 500ms") && told.contains("I stay"), "{told}");
+    assert!(!lives(&fs::read_to_string(desk.path("pid")).unwrap()), "it is gone");
+}
+
+#[test]
+fn a_run_that_is_interrupted_ends_its_external_gateway() {
+    let desk = Desk::new();
+    let (url, tuesday) = (free(), cargo_bin("tuesday"));
+    let command = format!(
+        "command = ['sh', '-c', 'echo $$ > pid; exec {} gateway inner.toml --listen {url}']",
+        tuesday.display()
+    );
+    let outer = external(url, &command, "").replace("\"1s\"", "\"1h\"");
+    desk.write("outer.toml", &outer);
+    let listens = outer.split("listen = '").nth(1).unwrap().split('\'').next().unwrap();
+    desk.write("inner.toml", &scenario(&format!("listen = '{listens}'"), ""));
+    let mut run = desk.tuesday(&["run", "--engine", "live", "outer.toml"]);
+    let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Until the gateway serves; the run may begin any time from then on.
+    while TcpStream::connect(url).is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    signal(run.id());
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:#?}");
+    assert!(!lives(&fs::read_to_string(desk.path("pid")).unwrap()), "the gateway has ended");
+}
+
+#[test]
+fn external_gateways_are_refused_where_they_cannot_be_asked() {
+    let desk = Desk::new();
+    let listen = "listen = '127.0.0.1:9101'";
+    let with = |url: &str| scenario(listen, &format!("gateway.external.url = '{url}'"));
+    desk.write("local.toml", &with("http://localhost:1"))
+        .write("remote.toml", &with("http://192.0.2.1:8080"))
+        .write(
+            "one.toml",
+            &scenario(listen, "[variants]\nours = {}\nnginx.gateway.external.url = 'http://[::1]:1'"),
+        )
+        .write("wide.toml", &scenario("listen = '0.0.0.0:9101'", ""));
+    for (args, words) in [
+        ("local.toml", "run it with `--engine live`"),
+        ("local.toml --engine both", "run it with `--engine live`"),
+        ("local.toml --engine live --speed 20", "run it without `--speed`"),
+        ("one.toml", "or leave it out with `--variant ours`"),
+        ("remote.toml --engine live", "http://192.0.2.1:8080 is not on loopback"),
+        ("wide.toml --engine live", "`upstreams.api.listen`: 0.0.0.0:9101 is not on loopback"),
+    ] {
+        let args: Vec<_> = ["run"].into_iter().chain(args.split(' ')).collect();
+        let told = desk.fails(ExitCode::Usage, &args);
+        assert!(told.contains(words), "no `{words}` in {told}");
+    }
+    assert!(!Path::new(&desk.path("tuesday-results")).exists(), "nothing was run");
+    // The others can be run as ever.
+    let output = desk.tuesday(&["run", "one.toml", "--variant", "ours"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:#?}");
+}
+
+/// The configuration of nginx that ships, on other ports and with its files here, in front of a burst.
+#[test]
+fn nginx_is_asked_where_it_is_installed() {
+    if Command::new("nginx").arg("-v").output().is_err() {
+        eprintln!("skipped: there is no nginx");
+        return;
+    }
+    let desk = Desk::new();
+    let url = free();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("external/nginx.conf");
+    let here = desk.0.path().display();
+    let outer = external(url, "command = ['nginx', '-e', 'stderr', '-p', '.', '-c', 'nginx.conf']", "");
+    let outer = outer.replace("rate = \"10/s\"", "bursts = [{ from = '0s', to = '1s', count = 300 }]");
+    let listens = outer.split("listen = '").nth(1).unwrap().split('\'').next().unwrap();
+    let configuration = fs::read_to_string(shipped).unwrap();
+    let configuration = configuration
+        .replace("127.0.0.1:8081", &url.to_string())
+        .replace("127.0.0.1:9101", listens)
+        .replace("/tmp/", &format!("{here}/"))
+        .replace("location /orders", "location /api");
+    desk.write("outer.toml", &outer).write("nginx.conf", &configuration);
+    let result = desk.runs_live("outer.toml");
+    let outcomes = &result["variants"][0]["runs"][0]["overall"]["outcomes"];
+    let (served, limited) =
+        (outcomes["served"].as_u64().unwrap(), outcomes["rate-limited"].as_u64().unwrap());
+    assert_eq!(served + limited, 300, "{outcomes}");
+    // 1 and 100 at once, and what runs out of the bucket while the burst lasts, which is longer on a busy machine.
+    assert!((101..300).contains(&served), "{outcomes}");
+}
