@@ -1,7 +1,6 @@
 //! What happens in a live run, from many threads into one record.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
@@ -87,31 +86,21 @@ impl Journal {
 const DISORDER: Duration = Duration::from_millis(200);
 
 /// Reads entries until nobody writes any more, and returns the record.
-pub(super) fn keep(entries: &Receiver<Entry>, scribe: Scribe, speed: f64) -> Recorder {
+pub(super) fn keep(entries: &Receiver<Entry>, mut scribe: Scribe, speed: f64) -> Recorder {
     let disorder = DISORDER.mul_f64(speed.max(1.0));
-    let mut scribe = scribe;
-    let mut waiting: BinaryHeap<Reverse<(Timestamp, u64)>> = BinaryHeap::new();
-    let mut whats: HashMap<u64, What> = HashMap::new();
-    let (mut newest, mut number) = (Timestamp::EPOCH, 0_u64);
-    while let Ok(Entry { at, what }) = entries.recv() {
+    // By time, and where that is the same, in the order in which they came.
+    let mut waiting: BTreeMap<(Timestamp, u64), What> = BTreeMap::new();
+    let mut newest = Timestamp::EPOCH;
+    for (number, Entry { at, what }) in (0..).zip(entries) {
         newest = newest.max(at);
-        waiting.push(Reverse((at, number)));
-        whats.insert(number, what);
-        number += 1;
-        while let Some(Reverse((at, first))) = waiting.peek().copied() {
-            if newest - at < disorder {
-                break;
-            }
-            waiting.pop();
-            if let Some(what) = whats.remove(&first) {
-                scribe.write(at, what);
-            }
-        }
-    }
-    while let Some(Reverse((at, first))) = waiting.pop() {
-        if let Some(what) = whats.remove(&first) {
+        waiting.insert((at, number), what);
+        while let Some(first) = waiting.first_entry().filter(|first| newest - first.key().0 >= disorder) {
+            let ((at, _), what) = first.remove_entry();
             scribe.write(at, what);
         }
+    }
+    for ((at, _), what) in waiting {
+        scribe.write(at, what);
     }
     scribe.recorder
 }
@@ -156,13 +145,15 @@ impl Scribe {
     }
 
     fn write(&mut self, at: Timestamp, what: What) {
+        let intended = at - self.starts;
         // What comes later than the disorder allows for is written down as of now.
         self.last = self.last.max(at);
         let at = self.last - self.starts;
         let recorder = &mut self.recorder;
         match what {
             What::Offered { population, route } => {
-                recorder.on_offered(population as usize, route as usize, at);
+                // However late it was sent.
+                recorder.on_offered(population as usize, route as usize, intended);
             }
             What::Judged { limit, bucket, admitted: true } => recorder.on_limit_admitted(limit, bucket, at),
             What::Judged { limit, .. } => recorder.on_limit_rejected(limit, at),
