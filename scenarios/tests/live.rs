@@ -36,7 +36,7 @@ const INCIDENT: &str = r#"
     name = "Incident"
     starts = 2026-06-02T09:00:00Z
     duration = "8s"
-    slo.latency = "500ms"
+    slo.latency = "2s"
     faults = [{ at = "2s", for = "3s", upstreams = ["payments"], hang = {} }]
     [upstreams]
     payments.latency = { constant = "5ms" }
@@ -63,27 +63,32 @@ fn an_incident_and_its_control_as_in_virtual_time() {
     let simulated = run_experiment(&scenario, &[scenario.seed], || {});
     let live = live(&scenario, 1.0, &Stop::default());
     // 20 checkouts a second fill 8 workers in 0.4 s and hold them for 2 s; the account pages are turned away the while.
-    // With a bulkhead of 4, they never are.
-    for (variant, hurts) in [("shared", true), ("bulkhead", false)] {
+    // With a bulkhead of 4, they are not; a machine that stands still for a moment may turn away a few.
+    let collateral = |run: &RunResult| run.harm.as_ref().unwrap().collateral;
+    let [shared, bulkhead] = ["shared", "bulkhead"].map(|variant| {
         let [simulated, live] = [&simulated, &live].map(|result| run(result, variant));
-        let collateral = |run: &RunResult| run.harm.as_ref().unwrap().collateral;
-        assert_eq!(collateral(&simulated).hurt > 0, hurts, "{variant}");
-        assert_eq!(collateral(&live).hurt > 0, hurts, "{variant}: {:?}", collateral(&live));
+        assert_eq!(collateral(&simulated).hurt > 0, variant == "shared", "{variant}");
         assert_eq!(collateral(&live).total, collateral(&simulated).total, "{variant}");
-        // The hang itself is the same number of requests: each of the 60 is cut off, shed, or struck.
+        // The same requests, whatever became of them.
         assert_eq!(live.overall.offered, simulated.overall.offered);
         assert!(live.overall.count(Outcome::TimedOut) > 0, "{:?}", live.overall.outcomes);
         assert!(live.attempts > 0 && live.harness.is_some());
         let told: u64 = live.causes.iter().map(|cause| cause.requests).sum();
         assert_eq!(told, live.overall.offered - live.overall.good);
-    }
+        collateral(&live).hurt
+    });
+    assert!(shared > 40 && bulkhead * 4 < shared, "{shared} and {bulkhead} hurt");
 }
+
+/// Between two looks at what is left.
+const NAP: Duration = Duration::from_millis(20);
 
 #[test]
 fn nothing_is_left_of_a_run() {
     let _alone = alone();
     let descriptors = || fs::read_dir("/proc/self/fd").map(Iterator::count).ok();
     let threads = || fs::read_dir("/proc/self/task").map(Iterator::count).ok();
+    let mut patience = Duration::from_secs(10);
     let mut scenario = scenario(INCIDENT);
     scenario.variants.truncate(1);
     // What is made once for the process is made by the first run.
@@ -92,7 +97,12 @@ fn nothing_is_left_of_a_run() {
     for _ in 0..3 {
         live(&scenario, 8.0, &Stop::default());
     }
-    assert_eq!((descriptors(), threads()), before);
+    // What a thread had open is closed when it is gone, which may take it a moment.
+    while descriptors() > before.0 || threads() > before.1 {
+        assert!(patience > Duration::ZERO, "{:?} before, {:?} after", before, (descriptors(), threads()));
+        patience = patience.saturating_sub(NAP);
+        thread::sleep(NAP);
+    }
 }
 
 #[test]
@@ -100,31 +110,31 @@ fn a_burst_across_the_boundary_through_real_sockets() {
     let _alone = alone();
     let limit = |variant: &str, algorithm: &str| {
         format!(
-            "[variants.{variant}.gateway.rate_limit.per_key]\nalgorithm = \"{algorithm}\"\nlimit = 100\nwindow = \"10s\"\n"
+            "[variants.{variant}.gateway.rate_limit.per_key]\nalgorithm = \"{algorithm}\"\nlimit = 100\nwindow = \"4s\"\n"
         )
     };
+    // A hundred on each side of the edge at 4 s, and half a second from it, so that none is sent on the other side.
     let text = format!(
         r#"
         name = "Boundary"
         starts = 2026-06-02T09:00:00Z
-        duration = "15s"
+        duration = "6s"
         slo.latency = "1s"
         upstreams.orders.latency = {{ constant = "1ms" }}
         routes."/orders".upstream = "orders"
         clients.partner = {{ send = "/orders", bursts = [
-            {{ from = "8s", to = "10s", count = 100 }}, {{ from = "10s", to = "12s", count = 100 }},
+            {{ from = "2.5s", to = "3.5s", count = 100 }}, {{ from = "4.5s", to = "5.5s", count = 100 }},
         ] }}
         {}{}burst = 10
         "#,
         limit("window", "fixed-window"),
         limit("bucket", "token-bucket"),
     );
-    let result = live(&scenario(&text), 3.0, &Stop::default());
+    let result = live(&scenario(&text), 1.0, &Stop::default());
     let admitted = |variant: &str| run(&result, variant).limits[0].fullest.as_ref().unwrap().count;
-    // The last of a window may be sent a moment late, and fall into the next one, which has room for 100 alone.
-    assert!((199..=200).contains(&admitted("window")), "{}", admitted("window"));
-    // Ten at once and ten a second for four seconds: 10 + 39.8 at the last one's time.
-    assert!((48..=51).contains(&admitted("bucket")), "{}", admitted("bucket"));
+    assert_eq!(admitted("window"), 200);
+    // Twice ten at once and 25 a second for the second that the hundred take, all but the first of them.
+    assert!((66..=72).contains(&admitted("bucket")), "{}", admitted("bucket"));
 }
 
 #[test]
