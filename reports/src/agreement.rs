@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ExperimentResult, Outcome, RunResult, VariantResult, format::Dimension};
+use crate::{ExperimentResult, Outcome, RunResult, VariantResult, format::Dimension, validity::reservations};
 
 /// Shares of requests may differ by two points.
 const SHARES: f64 = 0.02;
@@ -24,6 +24,9 @@ pub struct AgreementResult {
     pub seed: u64,
     /// How many times as fast as real time the live run's clock ran.
     pub speed: f64,
+    /// What is to be said of the live run before anything else: where the harness spoilt it, or it was ended early.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reservations: Vec<String>,
     /// Each variant that both engines ran.
     pub variants: Vec<VariantAgreement>,
 }
@@ -75,7 +78,12 @@ pub fn agreement(simulated: &ExperimentResult, live: &ExperimentResult) -> Agree
         let simulated = twin.runs.iter().find(|run| run.seed == live.seed)?;
         Some(VariantAgreement { variant: variant.name.clone(), lines: lines(simulated, live, speed) })
     });
-    AgreementResult { seed: first.map_or(0, |run| run.seed), speed, variants: pairs.collect() }
+    AgreementResult {
+        seed: first.map_or(0, |run| run.seed),
+        speed,
+        reservations: reservations(live),
+        variants: pairs.collect(),
+    }
 }
 
 impl AgreementResult {
@@ -203,6 +211,21 @@ mod tests {
                 "latency p99",
             ]
         );
+    }
+
+    #[test]
+    fn a_live_run_that_the_harness_spoilt_says_so_beside_the_comparison() {
+        let simulated = testing::incident();
+        let mut live = simulated.clone();
+        let mut record = crate::HarnessRecord::new(20.0, 100, 20_000);
+        record.exhausted = 7;
+        live.variants[1].runs[0].harness = Some(record.result(std::time::Duration::from_secs(1)));
+        let agreement = agreement(&simulated, &live);
+        assert_eq!(agreement.reservations.len(), 1);
+        let both = ExperimentResult { agreement: Some(agreement), ..simulated };
+        let said = "INVALID under timeout";
+        assert!(crate::terminal_summary(&both).contains(said));
+        assert!(crate::html_report(&both, "tuesday run").unwrap().contains(said));
     }
 
     #[test]

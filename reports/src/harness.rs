@@ -11,7 +11,7 @@ use crate::format;
 use crate::recorder::{new_histogram, record};
 
 /// A run whose lateness p99 exceeds this share of the SLO latency is invalid.
-const LATENESS_OF_SLO: f64 = 0.1;
+pub const LATENESS_OF_SLO: f64 = 0.1;
 
 /// A second in which the processes of the machine had no more than this share of its cores left was saturated.
 const SATURATED: f64 = 0.97;

@@ -51,6 +51,7 @@ pub fn html_report(result: &ExperimentResult, command: &str) -> Result<String, H
         engine: engine(result),
         reservations: reservations(result),
         agreement: engines(result),
+        live_reservations: live_reservations(result),
         tuesday: text::line(&result.tuesday),
         format_version: result.version,
         story: text::paragraphs(&scenario.story),
@@ -87,6 +88,7 @@ struct Page {
     engine: String,
     reservations: Vec<String>,
     agreement: Vec<EnginesGroup>,
+    live_reservations: Vec<String>,
     tuesday: String,
     format_version: u32,
     story: Vec<String>,
@@ -124,6 +126,12 @@ struct EnginesRow {
     live: String,
     apart: String,
     agrees: bool,
+}
+
+/// What is to be said of the live run, where both engines ran.
+fn live_reservations(result: &ExperimentResult) -> Vec<String> {
+    let told = result.agreement.iter().flat_map(|agreement| &agreement.reservations);
+    told.map(|reservation| text::line(reservation)).collect()
 }
 
 /// The agreement table, where both engines ran.

@@ -172,6 +172,9 @@ fn cell(column: &Column, row: usize) -> &str {
 fn engines(page: &mut Page, agreement: &AgreementResult) {
     page.blank();
     page.line("virtual and live, compared", BOLD);
+    for reservation in &agreement.reservations {
+        page.paragraph(&text::line(reservation), "! ", "  ", FAILED);
+    }
     for VariantAgreement { variant, lines } in &agreement.variants {
         let name = text::cut(&text::name(variant), NAME_WIDTH).into_owned();
         let off: Vec<_> = lines.iter().filter(|line| !line.agrees).collect();

@@ -132,6 +132,13 @@ pub struct NamedUpstream {
     pub listen: Option<SocketAddr>,
 }
 
+impl Variant {
+    /// The same with nothing that fails: its control.
+    pub fn without_faults(&self) -> Self {
+        Self { world: World { faults: Vec::new(), ..self.world.clone() }, ..self.clone() }
+    }
+}
+
 impl World {
     /// By upstream: whether a request on that route may come to it, directly or through calls.
     pub fn upstreams_of_route(&self, route: &gateway::Route) -> Vec<bool> {

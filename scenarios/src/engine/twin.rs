@@ -21,18 +21,13 @@ pub(crate) fn run_live_with_control(
     let mut incident = live::run(timeline, variant, seed, drive, true)?;
     // Without a control, nobody was hurt by anything that is known.
     if !drive.stop.is_asked() {
-        let control = live::run(timeline, &well(variant), seed, drive, true)?;
+        let control = live::run(timeline, &variant.without_faults(), seed, drive, true)?;
         if !drive.stop.is_asked() {
             add_harm(timeline, variant, seed, &control, &mut incident);
         }
         incident.add_control_harness(&control);
     }
     Ok(incident)
-}
-
-/// A variant in which nothing fails.
-fn well(variant: &Variant) -> Variant {
-    Variant { world: World { faults: Vec::new(), ..variant.world.clone() }, ..variant.clone() }
 }
 
 fn add_harm(
@@ -54,7 +49,7 @@ pub(crate) fn run_with_control(timeline: &Timeline, variant: &Variant, seed: u64
     if variant.world.faults.is_empty() {
         return run(timeline, variant, seed);
     }
-    let well = well(variant);
+    let well = variant.without_faults();
     let (mut incident, control) =
         rayon::join(|| run_paired(timeline, variant, seed), || run_paired(timeline, &well, seed));
     add_harm(timeline, variant, seed, &control, &mut incident);

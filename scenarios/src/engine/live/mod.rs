@@ -233,8 +233,7 @@ fn start_external(
 ) -> Result<Option<external::Running>, LiveError> {
     let Some(external) = &variant.world.external else { return Ok(None) };
     // What it is asked for may lead to an upstream, and the run's own stand only from its start on.
-    let mut well = variant.clone();
-    well.world.faults.clear();
+    let well = variant.without_faults();
     let clock = ScenarioClock::starting_now(timeline.starts, 1.0);
     let (unheard, _) = mpsc::channel();
     let upstreams = match external.ready {

@@ -4,8 +4,10 @@ use std::num::NonZero;
 use std::thread;
 use std::time::Duration;
 
+use reports::LATENESS_OF_SLO;
+
+use crate::Scenario;
 use crate::engine::virtual_time::rehearse;
-use crate::{Scenario, Variant, World};
 
 /// What a core does for a live run in a second without making itself felt: the path of an attempt from a client through the
 /// gateway to an upstream and back, where each attempt of a client and each at an upstream is half of one.
@@ -14,24 +16,17 @@ const PATHS_PER_CORE: f64 = 1_500.0;
 /// How late a machine that does that is with one send in a hundred, with some to spare.
 const LATENESS: Duration = Duration::from_millis(2);
 
-/// The share of the SLO latency that lateness may be; see [`reports::HarnessRecord`].
-const LATENESS_OF_SLO: f64 = 0.1;
-
 /// The highest speed at which this machine can be expected to keep up with every variant of a scenario under a seed, as
 /// far as the virtual engine can tell, with two digits: of whichever there is less, time for the attempts of the busiest
 /// second, or time to be late in.
 pub fn highest_speed(scenario: &Scenario, seed: u64) -> f64 {
     let cores = thread::available_parallelism().map_or(1, NonZero::get) as f64;
     let timeline = &scenario.timeline;
-    let variants = scenario.variants.iter().flat_map(|variant| [variant.clone(), well(variant)]);
+    let variants = scenario.variants.iter().flat_map(|variant| [variant.clone(), variant.without_faults()]);
     let busiest = variants.map(|variant| rehearse(timeline, &variant, seed).peak_halves_per_s).max();
     let by_work = cores * PATHS_PER_CORE * 2.0 / f64::from(busiest.unwrap_or(0).max(1));
     let by_lateness = timeline.slo_latency.mul_f64(LATENESS_OF_SLO).as_secs_f64() / LATENESS.as_secs_f64();
     rounded_down(by_work.min(by_lateness).clamp(0.01, 1_000.0))
-}
-
-fn well(variant: &Variant) -> Variant {
-    Variant { world: World { faults: Vec::new(), ..variant.world.clone() }, ..variant.clone() }
 }
 
 /// To two significant digits.
