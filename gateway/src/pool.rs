@@ -2,6 +2,7 @@ use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use hashlink::LinkedHashMap;
 
 use crate::Timestamp;
@@ -33,7 +34,10 @@ pub struct Pool<T, P> {
     config: PoolConfig,
     busy: u32,
     /// In order of arrival, with what the caller wants back when it starts.
-    waiting: LinkedHashMap<T, P>,
+    ///
+    /// Tickets are numbers of ours, so nobody outside can make them collide; hashed the same way each time, the map
+    /// grows at the same moment each time, and a run in virtual time needs the same memory each time.
+    waiting: LinkedHashMap<T, P, FixedState>,
 }
 
 /// Where an arrival is put.
@@ -53,7 +57,7 @@ pub enum Place {
 impl<T: Copy + Eq + Hash, P> Pool<T, P> {
     /// An idle pool.
     pub fn new(config: PoolConfig) -> Self {
-        Self { config, busy: 0, waiting: LinkedHashMap::new() }
+        Self { config, busy: 0, waiting: LinkedHashMap::default() }
     }
 
     /// Gives the arrival a worker, a place in the queue, or neither.
