@@ -1,13 +1,13 @@
 use std::sync::{Mutex, PoisonError};
 
-use crate::{Client, KeyedLimiter, Peer, RateLimit, Rejection, RouteId, Timestamp, Verdict};
+use crate::{Client, KeyedBy, KeyedLimiter, Peer, RateLimit, Rejection, RouteId, Timestamp, Verdict};
 
 /// What a rate limit counts by, in the order in which a request meets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// Each source address on its own.
     PerIp,
-    /// Each client on its own: its API key, or its address where it sends none.
+    /// Each client on its own: its API key or a claim of its token, or its address where it sends neither.
     PerKey,
     /// Each route on its own.
     PerRoute,
@@ -37,6 +37,8 @@ pub struct RateLimits {
     pub per_ip: Option<RateLimit>,
     /// For each client.
     pub per_key: Option<RateLimit>,
+    /// What that limit tells clients apart by.
+    pub per_key_by: KeyedBy,
     /// For each route.
     pub per_route: Option<RateLimit>,
     /// For all requests together.
@@ -69,6 +71,14 @@ impl Checks {
     pub fn iter(&self) -> impl Iterator<Item = (Scope, Verdict)> {
         Scope::ALL.into_iter().filter_map(|scope| Some((scope, self.get(scope)?)))
     }
+
+    fn note(&mut self, scope: Scope, verdict: Option<Verdict>) -> Result<(), Rejection> {
+        self.0[scope as usize] = verdict;
+        match verdict {
+            Some(Verdict::Rejected { retry_after }) => Err(Rejection::RateLimited { scope, retry_after }),
+            Some(Verdict::Admitted { .. }) | None => Ok(()),
+        }
+    }
 }
 
 /// Who sends what where, as far as admission depends on it.
@@ -96,9 +106,43 @@ impl Admission {
         Self { limiters: Scope::ALL.map(|scope| limits.get(scope).copied().map(KeyedLimiter::new)) }
     }
 
-    /// Decides over a request: the route that is to serve it, or why not, and what each limit had to say.
-    pub fn on_request(&mut self, now: Timestamp, request: &Request) -> (Checks, Result<RouteId, Rejection>) {
-        judge(request, |scope, bucket| Some(self.limiters[scope as usize].as_mut()?.check(now, bucket)))
+    /// Decides over a request whoever sends it: all that is asked before its token is judged.
+    ///
+    /// # Errors
+    ///
+    /// The rejection, if its address has sent too much.
+    pub fn on_arrival(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        checks: &mut Checks,
+    ) -> Result<(), Rejection> {
+        judge_peer(request, &mut self.ask(now, checks))
+    }
+
+    /// Decides over a request that is known to be its client's: the route that is to serve it.
+    ///
+    /// # Errors
+    ///
+    /// The rejection, if a limit is used up or no route serves it.
+    pub fn on_client(
+        &mut self,
+        now: Timestamp,
+        request: &Request,
+        checks: &mut Checks,
+    ) -> Result<RouteId, Rejection> {
+        judge_client(request, &mut self.ask(now, checks))
+    }
+
+    fn ask(
+        &mut self,
+        now: Timestamp,
+        checks: &mut Checks,
+    ) -> impl FnMut(Scope, u64) -> Result<(), Rejection> {
+        move |scope, bucket| {
+            let limiter = self.limiters[scope as usize].as_mut();
+            checks.note(scope, limiter.map(|limiter| limiter.check(now, bucket)))
+        }
     }
 }
 
@@ -121,43 +165,67 @@ impl SharedAdmission {
         Self { limiters: Scope::ALL.map(|scope| limits.get(scope).map(shards)) }
     }
 
-    /// As [`Admission::on_request`].
-    pub fn on_request(&self, now: Timestamp, request: &Request) -> (Checks, Result<RouteId, Rejection>) {
-        judge(request, |scope, bucket| {
-            let shards = self.limiters[scope as usize].as_ref()?;
-            // Addresses and routes are numbers in a row, keys are digests: a multiplication spreads them all (Knuth's
-            // multiplicative hashing; the highest bits are the mixed ones).
-            let shard = bucket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SHARDS.ilog2());
-            let mut limiter = shards[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
-            Some(limiter.check(now, bucket))
-        })
+    /// As [`Admission::on_arrival`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn on_arrival(
+        &self,
+        now: Timestamp,
+        request: &Request,
+        checks: &mut Checks,
+    ) -> Result<(), Rejection> {
+        judge_peer(request, &mut self.ask(now, checks))
+    }
+
+    /// As [`Admission::on_client`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn on_client(
+        &self,
+        now: Timestamp,
+        request: &Request,
+        checks: &mut Checks,
+    ) -> Result<RouteId, Rejection> {
+        judge_client(request, &mut self.ask(now, checks))
+    }
+
+    fn ask(&self, now: Timestamp, checks: &mut Checks) -> impl FnMut(Scope, u64) -> Result<(), Rejection> {
+        move |scope, bucket| {
+            let verdict = self.limiters[scope as usize].as_ref().map(|shards| {
+                // Addresses and routes are numbers in a row, keys are digests: a multiplication spreads them all (Knuth's
+                // multiplicative hashing; the highest bits are the mixed ones).
+                let shard = bucket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SHARDS.ilog2());
+                let mut limiter = shards[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
+                limiter.check(now, bucket)
+            });
+            checks.note(scope, verdict)
+        }
     }
 }
 
-/// Asks limit after limit; the first to refuse is the last to be asked, so that later ones lose nothing to a request
-/// that never reaches them. `check` asks the limit of a scope, if there is one.
-fn judge(
+/// Asks what comes before the token. `ask` asks the limit of a scope, if there is one.
+fn judge_peer(
     request: &Request,
-    mut check: impl FnMut(Scope, u64) -> Option<Verdict>,
-) -> (Checks, Result<RouteId, Rejection>) {
-    let mut checks = Checks::default();
-    let mut ask = |scope, bucket| {
-        let verdict = check(scope, bucket);
-        checks.0[scope as usize] = verdict;
-        match verdict {
-            Some(Verdict::Rejected { retry_after }) => Err(Rejection::RateLimited { scope, retry_after }),
-            Some(Verdict::Admitted { .. }) | None => Ok(()),
-        }
-    };
-    let admitted = (|| {
-        ask(Scope::PerIp, request.peer.bucket())?;
-        ask(Scope::PerKey, request.client.bucket())?;
-        let route = request.route.ok_or(Rejection::NoRoute)?;
-        ask(Scope::PerRoute, u64::from(route.0))?;
-        ask(Scope::Global, 0)?;
-        Ok(route)
-    })();
-    (checks, admitted)
+    ask: &mut impl FnMut(Scope, u64) -> Result<(), Rejection>,
+) -> Result<(), Rejection> {
+    ask(Scope::PerIp, request.peer.bucket())
+}
+
+/// Asks what comes after it, limit after limit; the first to refuse is the last to be asked, so that later ones lose nothing
+/// to a request that never reaches them.
+fn judge_client(
+    request: &Request,
+    ask: &mut impl FnMut(Scope, u64) -> Result<(), Rejection>,
+) -> Result<RouteId, Rejection> {
+    ask(Scope::PerKey, request.client.bucket())?;
+    let route = request.route.ok_or(Rejection::NoRoute)?;
+    ask(Scope::PerRoute, u64::from(route.0))?;
+    ask(Scope::Global, 0)?;
+    Ok(route)
 }
 
 #[cfg(test)]
@@ -174,6 +242,7 @@ mod tests {
         let limits = RateLimits {
             per_ip: limit(50),
             per_key: limit(40),
+            per_key_by: KeyedBy::ApiKey,
             per_route: limit(3_000),
             global: limit(2_500),
         };
@@ -188,14 +257,21 @@ mod tests {
         let (mut alone, shared) = (Admission::new(&limits), SharedAdmission::new(&limits));
         for number in 0..8_000 {
             let request = request(number);
-            assert_eq!(alone.on_request(now, &request), shared.on_request(now, &request), "request {number}");
+            let (mut one, mut other) = (Checks::default(), Checks::default());
+            let alone = alone
+                .on_arrival(now, &request, &mut one)
+                .and_then(|()| alone.on_client(now, &request, &mut one));
+            let shared = shared
+                .on_arrival(now, &request, &mut other)
+                .and_then(|()| shared.on_client(now, &request, &mut other));
+            assert_eq!((one, alone), (other, shared), "request {number}");
         }
 
         let shared = SharedAdmission::new(&RateLimits { global: limit(2_500), ..RateLimits::default() });
         let admitted = |from: u32| {
             (from..from + 2_000).filter(|n| {
                 let request = Request { route: Some(RouteId(0)), ..request(*n) };
-                shared.on_request(now, &request).1.is_ok()
+                shared.on_client(now, &request, &mut Checks::default()).is_ok()
             })
         };
         let admitted: usize = std::thread::scope(|scope| {

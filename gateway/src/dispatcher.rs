@@ -67,6 +67,11 @@ pub enum Decision {
         /// When it must be taken out if it has not started.
         deadline: Option<Timestamp>,
     },
+    /// It waits for the keys that its token is judged by, and holds nothing the while.
+    AwaitKeys {
+        /// When that is over at the latest, one way or the other.
+        deadline: Timestamp,
+    },
     /// It is answered by the gateway.
     Reject(Rejection),
 }
@@ -177,6 +182,11 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         if let Some(pass) = self.pool.on_left_queue(ticket) {
             self.give_back(pass);
         }
+    }
+
+    /// The routing table.
+    pub(crate) fn routes(&self) -> &Routes {
+        &self.routes
     }
 
     /// The next change of a breaker's condition that nobody has taken note of.

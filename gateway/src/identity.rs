@@ -6,7 +6,10 @@
 use std::hash::Hasher;
 use std::net::IpAddr;
 
+use serde_json::Value;
 use siphasher::sip::SipHasher24;
+
+use crate::auth::Claims;
 
 /// The address that a request comes from, as a limit per address sees it.
 ///
@@ -32,7 +35,7 @@ impl From<IpAddr> for Peer {
     }
 }
 
-/// The client that a request is counted for: its API key, or its address where it sent none.
+/// The client that a request is counted for: its API key or a claim of its token, or its address where it sent neither.
 ///
 /// A key is told by its `SipHash-2-4` digest under a secret of the gateway, so that nobody can choose keys that
 /// fall together. Among a million keys two share a digest with a probability of 3·10⁻⁸.
@@ -60,9 +63,51 @@ impl Client {
         Self(hasher.finish())
     }
 
+    /// Whoever a verified token says this of; `None` for a value that is no text, number or truth value, and names nobody.
+    pub fn from_claim(secret: KeySecret, name: &str, value: &Value) -> Option<Self> {
+        let mut hasher = SipHasher24::new_with_key(&secret.0);
+        hasher.write(b"claim");
+        // Lengths and kinds, so that no two claims are hashed as the same bytes.
+        hasher.write(&(name.len() as u64).to_le_bytes());
+        hasher.write(name.as_bytes());
+        match value {
+            Value::String(text) => {
+                hasher.write(b"text");
+                hasher.write(text.as_bytes());
+            }
+            Value::Number(number) => {
+                hasher.write(b"number");
+                hasher.write(number.to_string().as_bytes());
+            }
+            Value::Bool(truth) => hasher.write(if *truth { b"true" } else { b"false" }),
+            Value::Null | Value::Array(_) | Value::Object(_) => return None,
+        }
+        Some(Self(hasher.finish()))
+    }
+
     /// The value a limiter is keyed by.
     pub const fn bucket(self) -> u64 {
         self.0
+    }
+}
+
+/// What the limit per client tells clients apart by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KeyedBy {
+    /// Their API key.
+    #[default]
+    ApiKey,
+    /// This claim of their verified token: a key can be shared or made up, a verified claim cannot.
+    Claim(String),
+}
+
+impl KeyedBy {
+    /// Whom a request counts for; `otherwise` (its API key, or else its address) where there is no such claim, because its
+    /// route asks for no token or the token does not make it.
+    pub fn client(&self, secret: KeySecret, claims: Option<&Claims>, otherwise: Client) -> Client {
+        let Self::Claim(name) = self else { return otherwise };
+        let claimed = claims.and_then(|claims| claims.get(name));
+        claimed.and_then(|value| Client::from_claim(secret, name, value)).unwrap_or(otherwise)
     }
 }
 
@@ -92,5 +137,37 @@ mod tests {
         let (one, other) = (peer("127.0.0.1"), peer("127.0.0.2"));
         assert_ne!(Client::anonymous(secret, one), Client::anonymous(secret, other));
         assert_ne!(Client::anonymous(secret, one), Client::from_key(secret, &one.0.to_le_bytes()));
+    }
+
+    #[test]
+    fn a_claim_is_its_name_and_value_and_otherwise_the_key_counts() {
+        use serde_json::json;
+        let secret = KeySecret([7; 16]);
+        let of = |name: &str, value: Value| Client::from_claim(secret, name, &value);
+        assert!(of("sub", json!("a")).is_some());
+        assert_eq!(of("sub", json!("a")), of("sub", json!("a")));
+        let all = [
+            ("sub", json!("a")),
+            ("su", json!("ba")),
+            ("tenant", json!("a")),
+            ("sub", json!("7")),
+            ("sub", json!(7)),
+            ("sub", json!(true)),
+        ];
+        let mut clients: Vec<_> =
+            all.into_iter().map(|(name, value)| of(name, value).unwrap().bucket()).collect();
+        clients.push(Client::from_key(secret, b"a").bucket());
+        clients.sort_unstable();
+        clients.dedup();
+        assert_eq!(clients.len(), 7);
+        assert_eq!(of("sub", json!(["a"])), None);
+
+        let claims = Claims::parse(br#"{"sub":"a"}"#).unwrap();
+        let key = Client::from_key(secret, b"key");
+        let by = |name: &str| KeyedBy::Claim(name.into());
+        assert_eq!(by("sub").client(secret, Some(&claims), key), of("sub", json!("a")).unwrap());
+        assert_eq!(by("tenant").client(secret, Some(&claims), key), key);
+        assert_eq!(by("sub").client(secret, None, key), key);
+        assert_eq!(KeyedBy::ApiKey.client(secret, Some(&claims), key), key);
     }
 }

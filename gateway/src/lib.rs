@@ -8,6 +8,7 @@
 //! With the feature `server` comes the real one: module `server`, the rules between sockets.
 
 mod admission;
+pub mod auth;
 mod breaker;
 mod dispatcher;
 mod identity;
@@ -27,7 +28,7 @@ pub use breaker::{
     ShortCircuit, Transition,
 };
 pub use dispatcher::{Decision, Dispatcher, End, Forward, Pass};
-pub use identity::{Client, KeySecret, Peer};
+pub use identity::{Client, KeySecret, KeyedBy, Peer};
 pub use pipeline::{GatewayConfig, Pipeline, UpstreamPolicy};
 pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};

@@ -2,9 +2,17 @@ use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
+use hashlink::LinkedHashMap;
+
+use crate::auth::{
+    AuthConfig, AuthVerdict, Authenticator, Claims, Fetch, FetchFailure, KeySet, KeyWait, Presented,
+    SimulatedKey,
+};
 use crate::{
-    Admission, AttemptFailure, BreakerConfig, Checks, Decision, Dispatcher, End, Forward, GatewayRetry, Pass,
-    PoolConfig, RateLimits, Rejection, Request, Routes, Settlement, Timestamp, Transition, UpstreamId,
+    Admission, AttemptFailure, BreakerConfig, Checks, Decision, Dispatcher, End, Forward, GatewayRetry,
+    KeySecret, KeyedBy, Pass, PoolConfig, RateLimits, Rejection, Request, Routes, Settlement, Timestamp,
+    Transition, UpstreamId,
 };
 
 /// What a gateway is told to do.
@@ -17,6 +25,8 @@ pub struct GatewayConfig {
     /// From the moment a worker is taken until the answer is whole, over all attempts; an upstream's own goes before
     /// it, and a route's before that.
     pub timeout: Option<Duration>,
+    /// Whose tokens are accepted; `None` asks for none.
+    pub auth: Option<AuthConfig>,
     /// The rate limits.
     pub limits: RateLimits,
     /// Who answers for which path.
@@ -38,10 +48,11 @@ pub struct UpstreamPolicy {
     pub breaker: Option<BreakerConfig>,
 }
 
-/// The path of a request through the gateway: address limit, client limit, route, route limit, global limit, breaker,
+/// The path of a request through the gateway: address limit, token, client limit, route, route limit, global limit, breaker,
 /// bulkhead, worker, upstream.
 ///
-/// A request rejected at one stage takes nothing at later ones, and one that had to queue is not judged again.
+/// A request rejected at one stage takes nothing at later ones, and one that had to queue is not judged again. It is the
+/// virtual engine's: its keys are [`SimulatedKey`]s, and claims are digested under a secret that everybody knows.
 ///
 /// The calling contract, for a ticket unique among the requests present:
 ///
@@ -52,26 +63,121 @@ pub struct UpstreamPolicy {
 ///   [`Pipeline::on_retry`] begins the next one. The worker and the place in the bulkhead stay held all the while.
 /// - A [`Decision::Queue`] waits until an `on_finished` starts it, or until [`Pipeline::on_left_queue`]: when its
 ///   deadline passes (the client is answered by [`Rejection::QueueTimeout`]) or when the client leaves.
+/// - A [`Decision::AwaitKeys`] waits until [`Pipeline::poll_resumed`] names it, and is then decided over by
+///   [`Pipeline::on_resumed`], as the same request with the same token; or until [`Pipeline::on_left_keys`], when the client
+///   leaves.
+/// - Where tokens are judged, keys have to be fetched: at the start and after any call, [`Pipeline::poll_fetch`] until it
+///   gives nothing; [`Pipeline::on_fetched`] with what comes of a fetch, and [`Pipeline::on_wakeup`] at
+///   [`Pipeline::next_wakeup`]. After those two, `poll_resumed` until it gives nothing.
 #[derive(Debug)]
 pub struct Pipeline<T> {
     admission: Admission,
+    per_key_by: KeyedBy,
+    gate: Option<Gate<T>>,
     dispatcher: Dispatcher<T>,
 }
+
+/// Where tokens are judged.
+#[derive(Debug)]
+struct Gate<T> {
+    authenticator: Authenticator<SimulatedKey>,
+    /// Those who wait for keys, in order of their arrival; hashed as the queue's are.
+    waiting: LinkedHashMap<T, KeyWait, FixedState>,
+}
+
+/// Nobody outside chooses the claims of a simulation.
+const SECRET: KeySecret = KeySecret([0; 16]);
 
 impl<T: Copy + Eq + Hash> Pipeline<T> {
     /// A gateway that nobody has called yet.
     pub fn new(config: GatewayConfig) -> Self {
-        Self { admission: Admission::new(&config.limits), dispatcher: Dispatcher::new(config) }
+        let gate = config.auth.as_ref().map(|auth| Gate {
+            authenticator: Authenticator::new(auth.clone()),
+            waiting: LinkedHashMap::default(),
+        });
+        Self {
+            admission: Admission::new(&config.limits),
+            per_key_by: config.limits.per_key_by.clone(),
+            gate,
+            dispatcher: Dispatcher::new(config),
+        }
     }
 
     /// Decides over a request, and says what each rate limit had to say of it.
-    pub fn on_request(&mut self, now: Timestamp, ticket: T, request: &Request) -> (Checks, Decision) {
-        let (checks, admitted) = self.admission.on_request(now, request);
-        let decision = match admitted {
-            Ok(route) => self.dispatcher.on_admitted(now, ticket, route, request.idempotent),
+    pub fn on_request(
+        &mut self,
+        now: Timestamp,
+        ticket: T,
+        request: &Request,
+        presented: &Presented<'_, SimulatedKey>,
+    ) -> (Checks, Decision) {
+        let mut checks = Checks::default();
+        let decision = match self.admission.on_arrival(now, request, &mut checks) {
+            Ok(()) => self.authenticate(now, ticket, request, presented, false, &mut checks),
             Err(rejection) => Decision::Reject(rejection),
         };
         (checks, decision)
+    }
+
+    /// Decides over a request that waited for keys. It is counted for its address no second time, and does not wait again.
+    pub fn on_resumed(
+        &mut self,
+        now: Timestamp,
+        ticket: T,
+        request: &Request,
+        presented: &Presented<'_, SimulatedKey>,
+    ) -> (Checks, Decision) {
+        let mut checks = Checks::default();
+        let decision = self.authenticate(now, ticket, request, presented, true, &mut checks);
+        (checks, decision)
+    }
+
+    /// The next request that waited for keys and need not any longer, in order of their arrival.
+    pub fn poll_resumed(&mut self) -> Option<T> {
+        let gate = self.gate.as_mut()?;
+        let (_, wait) = gate.waiting.front()?;
+        if wait.round >= gate.authenticator.rounds() {
+            return None;
+        }
+        gate.waiting.pop_front().map(|(ticket, _)| ticket)
+    }
+
+    /// Takes a request out that waits for keys.
+    pub fn on_left_keys(&mut self, ticket: T) {
+        if let Some(gate) = &mut self.gate
+            && let Some(wait) = gate.waiting.remove(&ticket)
+        {
+            gate.authenticator.on_left(wait);
+        }
+    }
+
+    /// The fetch of keys that is to begin now, if one is: the upstream [`AuthConfig::jwks`] is to be asked.
+    pub fn poll_fetch(&mut self, now: Timestamp) -> Option<Fetch> {
+        self.gate.as_mut()?.authenticator.poll_fetch(now)
+    }
+
+    /// A fetch of keys is over. One that ended after its deadline, which is a wakeup, is ignored.
+    pub fn on_fetched(
+        &mut self,
+        now: Timestamp,
+        number: u64,
+        result: Result<KeySet<SimulatedKey>, FetchFailure>,
+    ) {
+        if let Some(gate) = &mut self.gate {
+            gate.authenticator.on_fetched(now, number, result);
+        }
+    }
+
+    /// When to be back; `None` for a gateway that judges no tokens.
+    pub fn next_wakeup(&self) -> Option<Timestamp> {
+        Some(self.gate.as_ref()?.authenticator.next_wakeup())
+    }
+
+    /// The time to be back has come.
+    pub fn on_wakeup(&mut self, now: Timestamp) {
+        if let Some(gate) = &mut self.gate {
+            gate.authenticator.on_wakeup(now);
+        }
     }
 
     /// A request that held a worker ended; the longest waiting takes the worker over, if any waits.
@@ -117,6 +223,11 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         self.dispatcher.poll_transition()
     }
 
+    /// Requests that wait for keys.
+    pub fn awaiting_keys(&self) -> u32 {
+        self.gate.as_ref().map_or(0, |gate| u32::try_from(gate.waiting.len()).unwrap_or(u32::MAX))
+    }
+
     /// Workers in use.
     pub fn in_flight(&self) -> u32 {
         self.dispatcher.in_flight()
@@ -126,6 +237,46 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     pub fn queued(&self) -> u32 {
         self.dispatcher.queued()
     }
+
+    fn authenticate(
+        &mut self,
+        now: Timestamp,
+        ticket: T,
+        request: &Request,
+        presented: &Presented<'_, SimulatedKey>,
+        has_waited: bool,
+        checks: &mut Checks,
+    ) -> Decision {
+        let claims = match &mut self.gate {
+            Some(gate) if self.dispatcher.routes().requires_auth(request.route) => {
+                match gate.authenticator.on_token(now, presented, has_waited) {
+                    AuthVerdict::Verified(claims) => Some(claims),
+                    AuthVerdict::Rejected(rejection) => return Decision::Reject(rejection),
+                    AuthVerdict::AwaitKeys(wait) => {
+                        gate.waiting.insert(ticket, wait);
+                        return Decision::AwaitKeys { deadline: wait.deadline };
+                    }
+                }
+            }
+            _ => None,
+        };
+        self.admit(now, ticket, request, claims.as_ref(), checks)
+    }
+
+    fn admit(
+        &mut self,
+        now: Timestamp,
+        ticket: T,
+        request: &Request,
+        claims: Option<&Claims>,
+        checks: &mut Checks,
+    ) -> Decision {
+        let client = self.per_key_by.client(SECRET, claims, request.client);
+        match self.admission.on_client(now, &Request { client, ..*request }, checks) {
+            Ok(route) => self.dispatcher.on_admitted(now, ticket, route, request.idempotent),
+            Err(rejection) => Decision::Reject(rejection),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -134,10 +285,12 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::{Algorithm, Client, Condition, KeySecret, Peer, RateLimit, Route, RouteId, Scope};
+    use crate::auth::{JwtAlgorithm, Payload, Token, TokenFault};
+    use crate::{Algorithm, Client, Condition, Peer, RateLimit, Route, RouteId, Scope};
 
     const OK: End = End::Settled(Settlement::Answered { status: 200, took: Duration::ZERO });
 
+    const NOTHING: Presented<'_, SimulatedKey> = Presented::Nothing;
     const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
     const MINUTE: Duration = Duration::from_secs(60);
 
@@ -155,6 +308,7 @@ mod tests {
             upstream: UpstreamId(0),
             timeout,
             retry: None,
+            auth: true,
         };
         Routes::new(vec![route("/orders", None), route("/export", Some(MINUTE))]).unwrap()
     }
@@ -181,7 +335,7 @@ mod tests {
     fn a_gateway_without_rules_is_a_plain_proxy() {
         let mut gateway = Pipeline::new(GatewayConfig { routes: routes(), ..Default::default() });
         for ticket in 0..1_000 {
-            let (checks, decision) = gateway.on_request(START, ticket, &request(1, "a", Some(0)));
+            let (checks, decision) = gateway.on_request(START, ticket, &request(1, "a", Some(0)), &NOTHING);
             assert_eq!(checks.iter().count(), 0);
             let Decision::Forward(forward) = decision else { panic!("{decision:?}") };
             assert_eq!(
@@ -189,7 +343,7 @@ mod tests {
                 (RouteId(0), UpstreamId(0), None)
             );
         }
-        let (_, decision) = gateway.on_request(START, 1_000, &request(1, "a", None));
+        let (_, decision) = gateway.on_request(START, 1_000, &request(1, "a", None), &NOTHING);
         assert_eq!(decision, Decision::Reject(Rejection::NoRoute));
     }
 
@@ -198,12 +352,13 @@ mod tests {
         let limits = RateLimits {
             per_ip: Some(limit(4)),
             per_key: Some(limit(3)),
+            per_key_by: KeyedBy::ApiKey,
             per_route: Some(limit(2)),
             global: Some(limit(1)),
         };
         let mut gateway = Pipeline::new(config(limits));
         let mut send = |ticket, request| {
-            let (checks, decision) = gateway.on_request(START, ticket, &request);
+            let (checks, decision) = gateway.on_request(START, ticket, &request, &NOTHING);
             let asked: Vec<_> = checks.iter().map(|(scope, _)| scope).collect();
             (asked, decision)
         };
@@ -234,12 +389,12 @@ mod tests {
             queue_timeout: Some(Duration::from_secs(1)),
         };
         let mut gateway = Pipeline::new(GatewayConfig { pool, ..config(RateLimits::default()) });
-        let (_, first) = gateway.on_request(at(0), 0, &request(1, "a", Some(0)));
+        let (_, first) = gateway.on_request(at(0), 0, &request(1, "a", Some(0)), &NOTHING);
         let Decision::Forward(first) = first else { panic!("{first:?}") };
         assert_eq!((first.route, first.deadline), (RouteId(0), Some(at(5_000))));
-        let (_, second) = gateway.on_request(at(100), 1, &request(1, "a", Some(1)));
+        let (_, second) = gateway.on_request(at(100), 1, &request(1, "a", Some(1)), &NOTHING);
         assert_eq!(second, Decision::Queue { deadline: Some(at(1_100)) });
-        let (_, third) = gateway.on_request(at(200), 2, &request(1, "a", Some(0)));
+        let (_, third) = gateway.on_request(at(200), 2, &request(1, "a", Some(0)), &NOTHING);
         assert_eq!(third, Decision::Reject(Rejection::QueueFull));
         // The route's own timeout goes before the gateway's.
         let (ticket, second) = gateway.on_finished(at(300), first.pass, OK).unwrap();
@@ -252,9 +407,9 @@ mod tests {
     fn who_leaves_the_queue_is_not_started() {
         let pool = PoolConfig { workers: NonZeroU32::new(1), queue: None, queue_timeout: None };
         let mut gateway = Pipeline::new(GatewayConfig { pool, ..config(RateLimits::default()) });
-        let (_, first) = gateway.on_request(START, 0, &request(1, "a", Some(0)));
+        let (_, first) = gateway.on_request(START, 0, &request(1, "a", Some(0)), &NOTHING);
         for ticket in 1..3 {
-            gateway.on_request(START, ticket, &request(1, "a", Some(0)));
+            gateway.on_request(START, ticket, &request(1, "a", Some(0)), &NOTHING);
         }
         let Decision::Forward(first) = first else { panic!("{first:?}") };
         gateway.on_left_queue(1);
@@ -263,12 +418,12 @@ mod tests {
 
     /// Sends and answers at once, if it is let through.
     fn send(gateway: &mut Pipeline<u32>, now: Timestamp, end: End) -> Result<(), Rejection> {
-        match gateway.on_request(now, 0, &request(1, "a", Some(0))).1 {
+        match gateway.on_request(now, 0, &request(1, "a", Some(0)), &NOTHING).1 {
             Decision::Forward(forward) => {
                 gateway.on_finished(now, forward.pass, end);
                 Ok(())
             }
-            Decision::Queue { .. } => panic!("nobody holds a worker"),
+            Decision::Queue { .. } | Decision::AwaitKeys { .. } => panic!("nobody holds a worker"),
             Decision::Reject(rejection) => Err(rejection),
         }
     }
@@ -299,12 +454,12 @@ mod tests {
         let upstreams = vec![UpstreamPolicy { max_in_flight, breaker, timeout: None }];
         let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(9), queue_timeout: None };
         let mut gateway = Pipeline::new(GatewayConfig { pool, upstreams, ..config(RateLimits::default()) });
-        let mut send = |ticket| gateway.on_request(START, ticket, &request(1, "a", Some(0))).1;
+        let mut send = |ticket| gateway.on_request(START, ticket, &request(1, "a", Some(0)), &NOTHING).1;
         let first = send(0);
         assert_eq!(send(1), Decision::Queue { deadline: None });
         assert_eq!(send(2), Decision::Reject(Rejection::BulkheadFull));
         gateway.on_left_queue(1);
-        let mut send = |ticket| gateway.on_request(START, ticket, &request(1, "a", Some(0))).1;
+        let mut send = |ticket| gateway.on_request(START, ticket, &request(1, "a", Some(0)), &NOTHING).1;
         assert_eq!(send(3), Decision::Queue { deadline: None });
         let Decision::Forward(first) = first else { panic!("{first:?}") };
         assert_eq!(gateway.on_finished(START, first.pass, OK).map(|(ticket, _)| ticket), Some(3));
@@ -315,11 +470,13 @@ mod tests {
         let upstreams =
             vec![UpstreamPolicy { timeout: Some(Duration::from_secs(2)), ..UpstreamPolicy::default() }];
         let mut gateway = Pipeline::new(GatewayConfig { upstreams, ..config(RateLimits::default()) });
-        let mut deadline =
-            |ticket, route| match gateway.on_request(START, ticket, &request(1, "a", Some(route))).1 {
-                Decision::Forward(forward) => forward.deadline,
-                other => panic!("{other:?}"),
-            };
+        let mut deadline = |ticket, route| match gateway
+            .on_request(START, ticket, &request(1, "a", Some(route)), &NOTHING)
+            .1
+        {
+            Decision::Forward(forward) => forward.deadline,
+            other => panic!("{other:?}"),
+        };
         assert_eq!(deadline(0, 0), Some(at(2_000)));
         assert_eq!(deadline(1, 1), Some(at(60_000)));
     }
@@ -337,7 +494,7 @@ mod tests {
         let (failure, settlement) = (AttemptFailure::Status(503), Settlement::ConnectionFailed);
         let start = |gateway: &mut Pipeline<u32>, ticket, idempotent| {
             let request = Request { idempotent, ..request(1, "a", Some(0)) };
-            match gateway.on_request(at(0), ticket, &request).1 {
+            match gateway.on_request(at(0), ticket, &request, &NOTHING).1 {
                 Decision::Forward(forward) => forward.pass,
                 other => panic!("{other:?}"),
             }
@@ -366,7 +523,7 @@ mod tests {
         let retry = Some(GatewayRetry { policy, non_idempotent: false });
         let mut gateway: Pipeline<u32> =
             Pipeline::new(GatewayConfig { retry, ..config(RateLimits::default()) });
-        let (_, decision) = gateway.on_request(at(0), 0, &request(1, "a", Some(0)));
+        let (_, decision) = gateway.on_request(at(0), 0, &request(1, "a", Some(0)), &NOTHING);
         let Decision::Forward(Forward { mut pass, .. }) = decision else { panic!("{decision:?}") };
         let mut fail = |millis| {
             let failure = AttemptFailure::Status(500);
@@ -375,5 +532,132 @@ mod tests {
         // The timeout is 5 s.
         assert_eq!(fail(2_999), Some(Duration::from_secs(2)));
         assert_eq!(fail(3_000), None);
+    }
+
+    fn auth() -> AuthConfig {
+        AuthConfig::new(UpstreamId(7))
+    }
+
+    fn claims(subject: &str) -> Claims {
+        let expires = START.as_nanos() / 1_000_000_000 + 3_600;
+        Claims::parse(format!(r#"{{"sub":"{subject}","exp":{expires}}}"#).as_bytes()).unwrap()
+    }
+
+    /// Signed by that key, which it names.
+    fn token(claims: &Claims, signed: u64) -> Presented<'_, SimulatedKey> {
+        let algorithm = Some(JwtAlgorithm::EdDsa);
+        Presented::Token(Token { algorithm, kid: Some("current"), payload: Payload::Claims(claims), signed })
+    }
+
+    fn keys(number: u64) -> KeySet<SimulatedKey> {
+        let key = SimulatedKey { number, algorithm: JwtAlgorithm::EdDsa };
+        KeySet::new([("current".to_owned(), key)])
+    }
+
+    #[test]
+    fn tokens_are_judged_between_the_limits_of_address_and_client() {
+        let limits = RateLimits { per_ip: Some(limit(3)), per_key: Some(limit(1)), ..RateLimits::default() };
+        let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
+        let fetch = gateway.poll_fetch(START).unwrap();
+        gateway.on_fetched(START, fetch.number, Ok(keys(1)));
+        let claims = claims("a");
+        let mut send = |key, route, signed| {
+            let (checks, decision) =
+                gateway.on_request(START, 0, &request(1, key, route), &token(&claims, signed));
+            (checks.iter().count(), decision)
+        };
+        let reason = TokenFault::SignatureInvalid;
+        let forged = Decision::Reject(Rejection::Unauthenticated { reason });
+        // It counts for its address, and not for the client whose key it bears. Paths are told to nobody.
+        assert_eq!(send("a", Some(0), 2), (1, forged));
+        assert_eq!(send("a", None, 2), (1, forged));
+        assert!(matches!(send("a", Some(0), 1), (2, Decision::Forward(_))));
+        let limited = Rejection::RateLimited { scope: Scope::PerIp, retry_after: MINUTE };
+        assert_eq!(send("b", Some(0), 1), (1, Decision::Reject(limited)));
+    }
+
+    #[test]
+    fn a_route_without_auth_asks_for_no_token() {
+        let open = |auth, path: &str| Route {
+            path: path.into(),
+            upstream: UpstreamId(0),
+            timeout: None,
+            retry: None,
+            auth,
+        };
+        let routes = Routes::new(vec![open(true, "/orders"), open(false, "/login")]).unwrap();
+        let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), routes, ..Default::default() });
+        let fetch = gateway.poll_fetch(START).unwrap();
+        gateway.on_fetched(START, fetch.number, Ok(keys(1)));
+        let mut send = |route| gateway.on_request(START, 0, &request(1, "a", Some(route)), &NOTHING).1;
+        let reason = TokenFault::Missing;
+        assert_eq!(send(0), Decision::Reject(Rejection::Unauthenticated { reason }));
+        assert!(matches!(send(1), Decision::Forward(_)));
+    }
+
+    #[test]
+    fn a_limit_keyed_by_a_claim_counts_whom_the_token_names() {
+        let per_key_by = KeyedBy::Claim("sub".into());
+        let limits = RateLimits { per_key: Some(limit(1)), per_key_by, ..RateLimits::default() };
+        let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
+        let fetch = gateway.poll_fetch(START).unwrap();
+        gateway.on_fetched(START, fetch.number, Ok(keys(1)));
+        let mut forwarded = |key, subject| {
+            let claims = claims(subject);
+            let (_, decision) = gateway.on_request(START, 0, &request(1, key, Some(0)), &token(&claims, 1));
+            matches!(decision, Decision::Forward(_))
+        };
+        assert!(forwarded("key", "a"));
+        assert!(!forwarded("other key", "a"));
+        assert!(forwarded("key", "b"));
+    }
+
+    #[test]
+    fn who_waits_for_keys_holds_nothing_and_goes_on_where_it_stood() {
+        let pool = PoolConfig { workers: NonZeroU32::new(9), queue: Some(0), queue_timeout: None };
+        let limits = RateLimits { per_ip: Some(limit(4)), ..RateLimits::default() };
+        let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), pool, ..config(limits) });
+        let claims = claims("a");
+        let fetch = gateway.poll_fetch(START).unwrap();
+        let wait = Decision::AwaitKeys { deadline: fetch.deadline };
+        for ticket in 0..4 {
+            let (checks, decision) =
+                gateway.on_request(START, ticket, &request(1, "a", Some(0)), &token(&claims, 1));
+            assert_eq!((checks.iter().count(), decision), (1, wait));
+        }
+        assert_eq!((gateway.awaiting_keys(), gateway.in_flight(), gateway.poll_resumed()), (4, 0, None));
+        gateway.on_left_keys(1);
+        gateway.on_fetched(at(20), fetch.number, Ok(keys(1)));
+        gateway.on_left_keys(2);
+        let resumed = |gateway: &mut Pipeline<u32>| {
+            let ticket = gateway.poll_resumed()?;
+            Some((ticket, gateway.on_resumed(at(20), ticket, &request(1, "a", Some(0)), &token(&claims, 1))))
+        };
+        for expected in [0, 3] {
+            let (ticket, (checks, decision)) = resumed(&mut gateway).unwrap();
+            assert_eq!((ticket, checks.iter().count()), (expected, 0), "its address was counted before");
+            assert!(matches!(decision, Decision::Forward(_)));
+        }
+        assert!(resumed(&mut gateway).is_none());
+        assert_eq!((gateway.awaiting_keys(), gateway.in_flight()), (0, 2));
+    }
+
+    #[test]
+    fn without_keys_it_is_the_gateway_that_cannot_judge() {
+        let mut gateway =
+            Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(RateLimits::default()) });
+        let claims = claims("a");
+        let (request, token) = (request(1, "a", Some(0)), token(&claims, 1));
+        assert_eq!(gateway.next_wakeup(), Some(Timestamp::EPOCH), "at once");
+        let fetch = gateway.poll_fetch(START).unwrap();
+        gateway.on_request(START, 0, &request, &token);
+        assert_eq!(gateway.next_wakeup(), Some(fetch.deadline));
+        gateway.on_wakeup(fetch.deadline);
+        assert_eq!(gateway.poll_resumed(), Some(0));
+        let (_, decision) = gateway.on_resumed(fetch.deadline, 0, &request, &token);
+        let retry_after = Duration::from_millis(1_250);
+        assert_eq!(decision, Decision::Reject(Rejection::KeysUnavailable { retry_after }));
+        assert_eq!(gateway.next_wakeup(), Some(fetch.deadline + retry_after));
+        assert_eq!(Pipeline::<u32>::new(GatewayConfig::default()).next_wakeup(), None);
     }
 }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::Scope;
+use crate::auth::{ClaimFault, TokenFault};
 
 /// Why the gateway answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -10,6 +11,21 @@ pub enum Rejection {
         /// Which one.
         scope: Scope,
         /// The least wait after which it would let one more through.
+        retry_after: Duration,
+    },
+    /// Nobody knows who asks.
+    Unauthenticated {
+        /// What is wrong with the token.
+        reason: TokenFault,
+    },
+    /// It is known who asks, and they may not.
+    Forbidden {
+        /// What is wrong with the claims.
+        reason: ClaimFault,
+    },
+    /// There is no key to judge a token by: the identity provider has not answered for too long.
+    KeysUnavailable {
+        /// The least wait after which there could be one.
         retry_after: Duration,
     },
     /// No route serves the path.
@@ -32,16 +48,29 @@ impl Rejection {
     pub const fn status(self) -> u16 {
         match self {
             Self::RateLimited { .. } => 429,
+            Self::Unauthenticated { .. } => 401,
+            Self::Forbidden { .. } => 403,
             Self::NoRoute => 404,
-            Self::ShortCircuited { .. } | Self::BulkheadFull | Self::QueueFull | Self::QueueTimeout => 503,
+            Self::KeysUnavailable { .. }
+            | Self::ShortCircuited { .. }
+            | Self::BulkheadFull
+            | Self::QueueFull
+            | Self::QueueTimeout => 503,
         }
     }
 
     /// What a `Retry-After` field of the answer says; `None` where the gateway cannot tell.
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after, .. } | Self::ShortCircuited { retry_after } => Some(retry_after),
-            Self::NoRoute | Self::BulkheadFull | Self::QueueFull | Self::QueueTimeout => None,
+            Self::RateLimited { retry_after, .. }
+            | Self::KeysUnavailable { retry_after }
+            | Self::ShortCircuited { retry_after } => Some(retry_after),
+            Self::Unauthenticated { .. }
+            | Self::Forbidden { .. }
+            | Self::NoRoute
+            | Self::BulkheadFull
+            | Self::QueueFull
+            | Self::QueueTimeout => None,
         }
     }
 }

@@ -23,6 +23,8 @@ pub struct Route {
     pub timeout: Option<Duration>,
     /// When the gateway tries again; goes before the gateway's own.
     pub retry: Option<GatewayRetry>,
+    /// Whether it is for those only whose token was verified, where the gateway judges tokens at all.
+    pub auth: bool,
 }
 
 /// When the gateway tries again by itself.
@@ -90,6 +92,12 @@ impl Routes {
         &self.routes[route.0 as usize]
     }
 
+    /// Whether a request has to bear a token. One that no route serves does, so that only those who may ask learn which paths
+    /// there are.
+    pub fn requires_auth(&self, route: Option<RouteId>) -> bool {
+        route.is_none_or(|route| self.get(route).auth)
+    }
+
     /// All routes in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Route> {
         self.routes.iter()
@@ -106,7 +114,7 @@ mod tests {
     use super::*;
 
     fn route(path: &str) -> Route {
-        Route { path: path.to_owned(), upstream: UpstreamId(0), timeout: None, retry: None }
+        Route { path: path.to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true }
     }
 
     #[test]

@@ -67,7 +67,11 @@ impl Rules {
     /// Decides over a request.
     pub(super) fn on_request(self: &Arc<Self>, request: &Request, seen: &Seen<'_>) -> Decided {
         let arrived = self.clock.now();
-        let (checks, admitted) = self.admission.on_request(arrived, request);
+        let mut checks = Checks::default();
+        let admitted = self
+            .admission
+            .on_arrival(arrived, request, &mut checks)
+            .and_then(|()| self.admission.on_client(arrived, request, &mut checks));
         let (at, decision, waiting) = match admitted {
             Ok(route) => {
                 let mut behind = self.behind();
@@ -101,6 +105,7 @@ impl Rules {
                 Next::Forward(course, forward)
             }
             Decision::Queue { deadline } => Next::Wait(course, deadline),
+            Decision::AwaitKeys { .. } => unreachable!("nothing behind the limits asks for keys"),
             Decision::Reject(rejection) => {
                 course.tell(at, Fate::Rejected(rejection), None);
                 Next::Reject(rejection)

@@ -30,6 +30,9 @@ impl Problem {
         match self {
             Self::Rejected(rejection) => match rejection {
                 Rejection::RateLimited { .. } => "rate-limited",
+                Rejection::Unauthenticated { reason } => reason.name(),
+                Rejection::Forbidden { reason } => reason.name(),
+                Rejection::KeysUnavailable { .. } => "keys-unavailable",
                 Rejection::NoRoute => "no-route",
                 Rejection::ShortCircuited { .. } => "short-circuited",
                 Rejection::BulkheadFull => "bulkhead-full",
@@ -48,6 +51,9 @@ impl Problem {
         match self {
             Self::Rejected(rejection) => match rejection {
                 Rejection::RateLimited { .. } => "a rate limit is used up",
+                Rejection::Unauthenticated { reason } => reason.detail(),
+                Rejection::Forbidden { reason } => reason.detail(),
+                Rejection::KeysUnavailable { .. } => "the keys that tokens are judged by are not to be had",
                 Rejection::NoRoute => "no route serves this path",
                 Rejection::ShortCircuited { .. } => "the circuit breaker of the upstream is open",
                 Rejection::BulkheadFull => "too many requests are on their way to the upstream",

@@ -114,6 +114,7 @@ fn a_path_that_nobody_serves() {
         upstream: ::gateway::UpstreamId(0),
         timeout: None,
         retry: None,
+        auth: true,
     };
     let routes = ::gateway::Routes::new(vec![route]).unwrap();
     let gateway =

@@ -19,6 +19,7 @@ pub(crate) fn routes(upstreams: u32) -> Routes {
         upstream: UpstreamId(number),
         timeout: None,
         retry: None::<GatewayRetry>,
+        auth: true,
     };
     Routes::new((0..upstreams).map(route).collect()).unwrap()
 }

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use gateway::auth::Presented;
 use gateway::{
     AttemptFailure, Checks, Decision, End, Forward, Pass, Pipeline, Rejection, Request, Retrier, RetryState,
     RouteId, Scope, Settlement, Timestamp, UpstreamId, Verdict,
@@ -388,7 +389,7 @@ impl<'w> Run<'w> {
         if let Some(sends) = self.sends_per_s.get_mut(self.clock.since_start().as_secs() as usize) {
             *sends += 1;
         }
-        let (checks, decision) = self.gateway.on_request(now, ticket, &request);
+        let (checks, decision) = self.gateway.on_request(now, ticket, &request, &Presented::Nothing);
         self.record_checks(population, &client, route, &checks, &decision);
         let deadline = match decision {
             Decision::Reject(rejection) => {
@@ -396,7 +397,7 @@ impl<'w> Run<'w> {
                 return self.reject(ticket, rejection, why);
             }
             Decision::Queue { deadline } => deadline,
-            Decision::Forward(_) => None,
+            Decision::Forward(_) | Decision::AwaitKeys { .. } => None,
         };
         let &Clients { population: settings, timeouts, .. } = &self.clients[population];
         if let Some(timeout) = settings.timeout {
@@ -542,6 +543,9 @@ impl<'w> Run<'w> {
                 let limit = self.limits.iter().find(|(limited, _)| *limited == scope);
                 (Cause::RateLimit(limit.map_or(0, |(_, place)| *place)), CauseId::UNKNOWN)
             }
+            Rejection::Unauthenticated { .. }
+            | Rejection::Forbidden { .. }
+            | Rejection::KeysUnavailable { .. } => return CauseId::UNKNOWN,
             Rejection::NoRoute => (Cause::NoRoute, CauseId::UNKNOWN),
             Rejection::ShortCircuited { .. } => {
                 (Cause::Breaker(BreakerId { service: None, upstream }), self.last_failure[upstream])
@@ -691,9 +695,14 @@ impl<'w> Run<'w> {
 const fn outcome_of(rejection: Rejection) -> Outcome {
     match rejection {
         Rejection::RateLimited { .. } => Outcome::RateLimited,
+        Rejection::Unauthenticated { .. } => Outcome::Unauthenticated,
+        Rejection::Forbidden { .. } => Outcome::Forbidden,
         Rejection::NoRoute => Outcome::NoRoute,
         Rejection::ShortCircuited { .. } => Outcome::ShortCircuited,
-        Rejection::BulkheadFull | Rejection::QueueFull | Rejection::QueueTimeout => Outcome::Shed,
+        Rejection::KeysUnavailable { .. }
+        | Rejection::BulkheadFull
+        | Rejection::QueueFull
+        | Rejection::QueueTimeout => Outcome::Shed,
     }
 }
 

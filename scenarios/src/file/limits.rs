@@ -13,7 +13,7 @@ pub(super) fn read(gateway: &mut Fields<'_>) -> RateLimits {
     let [per_ip, per_key, per_route, global] =
         Scope::ALL.map(|scope| tables.optional_table(scope.name()).and_then(read_limit));
     tables.finish();
-    RateLimits { per_ip, per_key, per_route, global }
+    RateLimits { per_ip, per_key, per_route, global, ..RateLimits::default() }
 }
 
 fn read_limit(mut fields: Fields<'_>) -> Option<RateLimit> {

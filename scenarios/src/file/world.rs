@@ -119,8 +119,13 @@ fn read_routes(top: &mut Fields<'_>, upstreams: &[NamedUpstream], context: &Cont
     let names: Vec<_> = upstreams.iter().map(|upstream| &*upstream.name).collect();
     let (mut routes, mut places) = (Vec::new(), Vec::new());
     for (entry, path) in top.named("routes") {
-        let mut route =
-            Route { path: entry.key.to_string(), upstream: UpstreamId(0), timeout: None, retry: None };
+        let mut route = Route {
+            path: entry.key.to_string(),
+            upstream: UpstreamId(0),
+            timeout: None,
+            retry: None,
+            auth: true,
+        };
         if let Some(mut fields) = Fields::of(&entry.node, path, context) {
             if let Some(named) = fields.required_entry("upstream") {
                 let path = fields.path_of("upstream");

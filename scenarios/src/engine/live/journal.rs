@@ -188,7 +188,11 @@ impl Scribe {
                 limit.map(|(_, place)| Cause::RateLimit(*place))
             }
             Rejection::NoRoute => Some(Cause::NoRoute),
-            Rejection::ShortCircuited { .. } | Rejection::BulkheadFull => None,
+            Rejection::Unauthenticated { .. }
+            | Rejection::Forbidden { .. }
+            | Rejection::KeysUnavailable { .. }
+            | Rejection::ShortCircuited { .. }
+            | Rejection::BulkheadFull => None,
             Rejection::QueueFull | Rejection::QueueTimeout => {
                 most.map(|route| Cause::GatewayPool { behind: route })
             }
