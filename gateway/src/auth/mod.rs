@@ -31,6 +31,8 @@ mod claims;
 mod config;
 mod fault;
 mod jwks;
+#[cfg(feature = "jwt")]
+pub mod jwt;
 mod key;
 mod policy;
 mod strict_json;
