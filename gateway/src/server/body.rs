@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::connection_state::{Active, ConnectionState, Order};
 use super::course::Course;
+use super::identity_fields::IdentityFields;
 use super::observer::Fate;
 use super::upstream::Lease;
 
@@ -42,6 +43,8 @@ pub(super) struct Source(Arc<Mutex<Inner>>);
 struct Inner {
     incoming: Incoming,
     state: Arc<ConnectionState>,
+    /// What trailers may not say.
+    identity: Option<Arc<IdentityFields>>,
     /// Bytes that may yet come.
     room: u64,
     /// What was read, as long as all of it is kept.
@@ -63,11 +66,13 @@ impl Source {
         incoming: Incoming,
         limit: Option<u64>,
         keeps: bool,
+        identity: Option<Arc<IdentityFields>>,
         state: &Arc<ConnectionState>,
     ) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             incoming,
             state: Arc::clone(state),
+            identity,
             room: limit.unwrap_or(u64::MAX),
             kept: Vec::new(),
             kept_bytes: 0,
@@ -110,7 +115,7 @@ impl Inner {
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         self.state.on_body(polled.is_pending());
-        let frame = match ready!(polled) {
+        let mut frame = match ready!(polled) {
             None => {
                 self.ended = true;
                 return Poll::Ready(None);
@@ -118,6 +123,9 @@ impl Inner {
             Some(Ok(frame)) => frame,
             Some(Err(_)) => return self.fail(BodyError::Broken),
         };
+        if let (Some(identity), Some(trailers)) = (&self.identity, frame.trailers_mut()) {
+            identity.strip(trailers);
+        }
         if let Some(data) = frame.data_ref() {
             match self.room.checked_sub(data.len() as u64) {
                 Some(room) => self.room = room,

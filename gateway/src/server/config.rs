@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::HeaderName;
+use http::uri::PathAndQuery;
 use thiserror::Error;
 
 use crate::{GatewayConfig, KeySecret};
@@ -20,6 +21,8 @@ pub struct ServerConfig {
     pub key_header: HeaderName,
     /// Under which keys are digested (default all zero: fine for a simulation, not for the open internet).
     pub key_secret: KeySecret,
+    /// Where the identity provider of [`GatewayConfig::auth`] is asked for its keys (default `/.well-known/jwks.json`).
+    pub jwks_path: PathAndQuery,
     /// What holds for connections and messages, in real time.
     pub http: HttpLimits,
     /// Threads, each with a runtime, a listener and upstream connections of its own (default 1; 0 counts as 1).
@@ -37,6 +40,7 @@ impl ServerConfig {
             upstreams,
             key_header: HeaderName::from_static("x-api-key"),
             key_secret: KeySecret([0; 16]),
+            jwks_path: PathAndQuery::from_static("/.well-known/jwks.json"),
             http: HttpLimits::default(),
             threads: 1,
             seed: 0,
@@ -95,7 +99,7 @@ pub enum StartError {
         /// Why it does not.
         source: io::Error,
     },
-    /// A route leads to an upstream that has no address.
+    /// A route leads to an upstream that has no address, or keys are to be fetched from one.
     #[error("upstream number {upstream} has no address")]
     NoAddress {
         /// Its number.

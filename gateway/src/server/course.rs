@@ -7,11 +7,14 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
+use super::keys::Keys;
 use super::observer::{Ended, Fate, Mark, Observer};
 use super::{ScenarioClock, Seen};
+use crate::auth::jwt::Bearer;
+use crate::auth::{AuthVerdict, Claims, KeyWait};
 use crate::{
-    AttemptFailure, Checks, Decision, Dispatcher, End, Forward, GatewayConfig, Pass, Rejection, Request,
-    Settlement, SharedAdmission, Timestamp,
+    AttemptFailure, Checks, Decision, Dispatcher, End, Forward, GatewayConfig, KeySecret, KeyedBy, Pass,
+    Rejection, Request, Routes, Settlement, SharedAdmission, Timestamp,
 };
 
 /// The rules of a gateway, between the threads that serve it.
@@ -19,6 +22,11 @@ pub(super) struct Rules {
     pub(super) clock: ScenarioClock,
     pub(super) observer: Arc<dyn Observer>,
     admission: SharedAdmission,
+    /// `None` for a gateway that judges no tokens.
+    keys: Option<Keys>,
+    routes: Routes,
+    per_key_by: KeyedBy,
+    key_secret: KeySecret,
     behind: Mutex<Behind>,
     seed: u64,
     draws: AtomicU64,
@@ -45,6 +53,8 @@ struct Started {
 impl Rules {
     pub(super) fn new(
         config: GatewayConfig,
+        keys: Option<Keys>,
+        key_secret: KeySecret,
         clock: ScenarioClock,
         observer: Arc<dyn Observer>,
         seed: u64,
@@ -53,6 +63,10 @@ impl Rules {
             clock,
             observer,
             admission: SharedAdmission::new(&config.limits),
+            keys,
+            routes: config.routes.clone(),
+            per_key_by: config.limits.per_key_by.clone(),
+            key_secret,
             behind: Mutex::new(Behind {
                 dispatcher: Dispatcher::new(config),
                 waiting: HashMap::new(),
@@ -64,14 +78,33 @@ impl Rules {
         }
     }
 
-    /// Decides over a request.
-    pub(super) fn on_request(self: &Arc<Self>, request: &Request, seen: &Seen<'_>) -> Decided {
+    /// What keeps the keys, if tokens are judged.
+    pub(super) fn keys(&self) -> Option<&Keys> {
+        self.keys.as_ref()
+    }
+
+    /// Decides over a request. Dropped before that, the client has left, which is told too.
+    pub(super) async fn on_request(
+        self: &Arc<Self>,
+        request: &Request,
+        seen: &Seen<'_>,
+        bearer: Bearer<'_>,
+    ) -> Decided {
         let arrived = self.clock.now();
         let mut checks = Checks::default();
-        let admitted = self
-            .admission
-            .on_arrival(arrived, request, &mut checks)
-            .and_then(|()| self.admission.on_client(arrived, request, &mut checks));
+        let authenticated = match self.admission.on_arrival(arrived, request, &mut checks) {
+            Ok(()) => self.authenticate(arrived, request, seen, &checks, bearer).await,
+            Err(rejection) => Err(rejection),
+        };
+        let judged = self.clock.now();
+        let (claims, admitted) = match authenticated {
+            Ok(claims) => {
+                let client = self.per_key_by.client(self.key_secret, claims.as_ref(), request.client);
+                let request = Request { client, ..*request };
+                (claims, self.admission.on_client(judged, &request, &mut checks))
+            }
+            Err(rejection) => (None, Err(rejection)),
+        };
         let (at, decision, waiting) = match admitted {
             Ok(route) => {
                 let mut behind = self.behind();
@@ -82,18 +115,19 @@ impl Rules {
                 let waiting = matches!(decision, Decision::Queue { .. }).then(|| {
                     let (sender, receiver) = oneshot::channel();
                     behind.waiting.insert(ticket, sender);
-                    Stage::Waiting { ticket, receiver }
+                    Stage::Waiting { ticket, since: at, receiver }
                 });
                 self.report(&mut behind, at);
                 (at, decision, waiting)
             }
-            Err(rejection) => (arrived, Decision::Reject(rejection), None),
+            Err(rejection) => (judged, Decision::Reject(rejection), None),
         };
-        let mark = self.observer.on_decided(at, seen, &checks, &decision);
+        let seen = Seen { claims: claims.as_ref(), ..*seen };
+        let mark = self.observer.on_decided(at, &seen, &checks, &decision);
         let mut course = Course {
             rules: Arc::clone(self),
             mark,
-            arrived: at,
+            arrived,
             attempts: 0,
             sent: None,
             stage: waiting.unwrap_or(Stage::Over),
@@ -111,7 +145,36 @@ impl Rules {
                 Next::Reject(rejection)
             }
         };
-        Decided { checks, next }
+        Decided { checks, claims, next }
+    }
+
+    /// Judges what a request bears, and waits for keys once, if there are none to judge it by. The claims of its token, if it
+    /// has to have one.
+    async fn authenticate(
+        &self,
+        arrived: Timestamp,
+        request: &Request,
+        seen: &Seen<'_>,
+        checks: &Checks,
+        bearer: Bearer<'_>,
+    ) -> Result<Option<Claims>, Rejection> {
+        let Some(keys) = self.keys.as_ref().filter(|_| self.routes.requires_auth(request.route)) else {
+            return Ok(None);
+        };
+        let mut has_waited = false;
+        loop {
+            match keys.on_bearer(self.clock.now(), bearer, has_waited) {
+                AuthVerdict::Verified(claims) => return Ok(Some(claims)),
+                AuthVerdict::Rejected(rejection) => return Err(rejection),
+                AuthVerdict::AwaitKeys(wait) => {
+                    let waiting = AwaitingKeys { rules: self, keys, wait, arrived, seen, checks };
+                    keys.wait(wait).await;
+                    // It is still here.
+                    std::mem::forget(waiting);
+                    has_waited = true;
+                }
+            }
+        }
     }
 
     fn behind(&self) -> MutexGuard<'_, Behind> {
@@ -165,9 +228,32 @@ impl Rules {
     }
 }
 
-/// What was decided over a request, and by which limits.
+/// A request that waits for keys. Dropped, its client has left.
+struct AwaitingKeys<'a> {
+    rules: &'a Rules,
+    keys: &'a Keys,
+    wait: KeyWait,
+    arrived: Timestamp,
+    seen: &'a Seen<'a>,
+    checks: &'a Checks,
+}
+
+impl Drop for AwaitingKeys<'_> {
+    fn drop(&mut self) {
+        self.keys.on_left(self.wait);
+        let (at, observer) = (self.rules.clock.now(), &self.rules.observer);
+        let decision = Decision::AwaitKeys { deadline: self.wait.deadline };
+        let mark = observer.on_decided(at, self.seen, self.checks, &decision);
+        let total_time = at - self.arrived;
+        let ended = Ended { fate: Fate::ClientLeft, attempts: 0, upstream_time: None, total_time };
+        observer.on_finished(at, mark, &ended);
+    }
+}
+
+/// What was decided over a request, by which limits, and what its token says.
 pub(super) struct Decided {
     pub(super) checks: Checks,
+    pub(super) claims: Option<Claims>,
     pub(super) next: Next,
 }
 
@@ -193,7 +279,7 @@ pub(super) struct Course {
 }
 
 enum Stage {
-    Waiting { ticket: u64, receiver: oneshot::Receiver<Started> },
+    Waiting { ticket: u64, since: Timestamp, receiver: oneshot::Receiver<Started> },
     Working(Pass),
     Over,
 }
@@ -224,14 +310,18 @@ impl Course {
     }
 
     fn start(&mut self, Started { at, forward }: Started) -> Forward {
+        let since = match self.stage {
+            Stage::Waiting { since, .. } => since,
+            Stage::Working(_) | Stage::Over => at,
+        };
         self.stage = Stage::Working(forward.pass);
-        self.rules.observer.on_worker(at, self.mark, at - self.arrived);
+        self.rules.observer.on_worker(at, self.mark, at - since);
         forward
     }
 
     /// Takes the request out of the queue, unless it was started meanwhile.
     fn leave_queue(&mut self) -> Option<Started> {
-        let Stage::Waiting { ticket, receiver } = &mut self.stage else { return None };
+        let Stage::Waiting { ticket, receiver, .. } = &mut self.stage else { return None };
         let mut behind = self.rules.behind();
         if behind.waiting.remove(ticket).is_some() {
             let at = self.rules.clock.now();

@@ -4,7 +4,8 @@
 //! Each thread has a runtime, a listener and upstream connections of its own, and a request stays where it came in. What
 //! threads share is the gateway: limits in shards, and the pool, the breakers and the queue behind one lock that is never
 //! held while anything is waited for. No rule stands here; the server asks
-//! [`SharedAdmission`](crate::SharedAdmission) and [`Dispatcher`](crate::Dispatcher) and carries out what they say.
+//! [`SharedAdmission`](crate::SharedAdmission), [`SharedAuthenticator`](crate::auth::SharedAuthenticator) and
+//! [`Dispatcher`](crate::Dispatcher) and carries out what they say.
 //!
 //! A message is read and written anew between its two connections, never copied through, so that exactly one framing
 //! reaches the upstream. Bodies are streamed both ways; a body that cannot be completed cuts its connection.
@@ -17,6 +18,8 @@ mod connection;
 mod connection_state;
 mod course;
 mod fields;
+mod identity_fields;
+mod keys;
 mod observer;
 mod problem;
 mod proxy;
@@ -33,6 +36,7 @@ use tokio::sync::{Semaphore, watch};
 pub use self::clock::ScenarioClock;
 pub use self::config::{HttpLimits, ServerConfig, StartError};
 use self::course::Rules;
+use self::keys::Keys;
 pub use self::observer::{Ended, Fate, Mark, Observer, Seen};
 use self::thread::{Settings, Thread, listen};
 
@@ -63,12 +67,26 @@ impl Server {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
         let settings = Arc::new(Settings::new(&config));
-        let ServerConfig { listen: asked, gateway, upstreams, http, threads, seed, .. } = config;
-        let homeless = gateway.routes.iter().find(|route| route.upstream.0 as usize >= upstreams.len());
-        if let Some(route) = homeless {
-            return Err(StartError::NoAddress { upstream: route.upstream.0 });
+        let ServerConfig {
+            listen: asked,
+            gateway,
+            upstreams,
+            key_secret,
+            jwks_path,
+            http,
+            threads,
+            seed,
+            ..
+        } = config;
+        let asked_for = gateway.routes.iter().map(|route| route.upstream);
+        let mut asked_for = asked_for.chain(gateway.auth.as_ref().map(|auth| auth.jwks));
+        let homeless = asked_for.find(|upstream| upstream.0 as usize >= upstreams.len());
+        drop(asked_for);
+        if let Some(homeless) = homeless {
+            return Err(StartError::NoAddress { upstream: homeless.0 });
         }
-        let rules = Arc::new(Rules::new(gateway, clock, observer, seed));
+        let keys = gateway.auth.clone().map(|auth| Keys::new(auth, jwks_path));
+        let rules = Arc::new(Rules::new(gateway, keys, key_secret, clock, observer, seed));
         let threads = threads.max(1);
         let failed = |source| StartError::Listen { address: asked, source };
         let mut listeners = vec![listen(asked, threads > 1).map_err(failed)?];
@@ -88,7 +106,9 @@ impl Server {
                 .map_err(StartError::Thread)?;
             let thread = Thread::new(Arc::clone(&rules), Arc::clone(&settings), upstreams.clone());
             let (permits, stopped) = (Arc::clone(&permits), stopped.clone());
-            let serve = move || thread.run(&runtime, listener, permits, stopped);
+            // One asks for keys, for all.
+            let fetches = number == 0;
+            let serve = move || thread.run(&runtime, listener, permits, stopped, fetches);
             let name = format!("gateway-{number}");
             let joined = std::thread::Builder::new().name(name).spawn(serve).map_err(StartError::Thread)?;
             server.threads.push(joined);

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Uri};
 
+use crate::auth::Claims;
 use crate::{Checks, Decision, Rejection, RouteId, Timestamp, Transition, UpstreamId};
 
 /// Is told what happens in a server, in scenario time.
@@ -11,7 +12,8 @@ use crate::{Checks, Decision, Rejection, RouteId, Timestamp, Transition, Upstrea
 /// that they come in the order of their times; the others come without one, and calls from different threads may come a
 /// little out of order. A request that is malformed (400, 408, 413, 431, 501) is judged by no rule and not told.
 pub trait Observer: Send + Sync + 'static {
-    /// The gateway decided over a request. What is returned is handed back with whatever else is told of the request.
+    /// The gateway decided over a request; [`Decision::AwaitKeys`] is told of those only whose client left before there was
+    /// another decision. What is returned is handed back with whatever else is told of the request.
     fn on_decided(&self, at: Timestamp, request: &Seen<'_>, checks: &Checks, decision: &Decision) -> Mark {
         let _ = (at, request, checks, decision);
         Mark::default()
@@ -65,6 +67,8 @@ pub struct Seen<'a> {
     pub headers: &'a HeaderMap,
     /// The route that serves it.
     pub route: Option<RouteId>,
+    /// What its token says, where it was verified.
+    pub claims: Option<&'a Claims>,
 }
 
 /// How a request ended.

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
+use crate::auth::TokenFault;
 use crate::{Checks, RateLimits, Rejection, Scope, Verdict};
 
 /// A type that the draft of the rate limit fields registers (draft-ietf-httpapi-ratelimit-headers-10, 6).
@@ -80,6 +81,23 @@ impl Problem {
         }
     }
 
+    /// What a client is to bring that the gateway does not know, or that may not (RFC 6750, 3).
+    fn challenge(self) -> Option<HeaderValue> {
+        let error = match self {
+            // Whoever brought nothing did nothing wrong (3.1).
+            Self::Rejected(Rejection::Unauthenticated { reason: TokenFault::Missing }) => {
+                return Some(HeaderValue::from_static(r#"Bearer realm="gateway""#));
+            }
+            Self::Rejected(Rejection::Unauthenticated { .. }) => "invalid_token",
+            Self::Rejected(Rejection::Forbidden { .. }) => "insufficient_scope",
+            _ => return None,
+        };
+        let description = self.detail();
+        let challenge =
+            format!(r#"Bearer realm="gateway", error="{error}", error_description="{description}""#);
+        HeaderValue::try_from(challenge).ok()
+    }
+
     /// Whether nothing more can be made of the connection.
     pub(super) fn closes(self) -> bool {
         matches!(self, Self::BadRequest(_) | Self::TooLarge | Self::NotImplemented(_))
@@ -114,6 +132,9 @@ impl Problem {
             && let Some(wait) = rejection.retry_after()
         {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        }
+        if let Some(challenge) = self.challenge() {
+            headers.insert(WWW_AUTHENTICATE, challenge);
         }
         response
     }

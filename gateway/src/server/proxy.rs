@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
@@ -20,6 +20,7 @@ use super::observer::{Fate, Seen};
 use super::problem::{Problem, close_after};
 use super::thread::Thread;
 use super::upstream::Lease;
+use crate::auth::jwt::Bearer;
 use crate::{AttemptFailure, Checks, Client, Forward, Peer, Rejection, Request as Asked};
 
 /// A client's connection, as its requests see it.
@@ -114,9 +115,12 @@ impl Caller {
             uri: &parts.uri,
             headers: &parts.headers,
             route,
+            claims: None,
         };
         let asked = Asked { peer, client, route, idempotent };
-        let Decided { checks: said, next } = self.thread.rules().on_request(&asked, &seen);
+        let bearer = Bearer::read(parts.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes));
+        let Decided { checks: said, claims, next } =
+            self.thread.rules().on_request(&asked, &seen, bearer).await;
         *checks = said;
         let (mut course, forward) = match next {
             Next::Forward(course, forward) => (course, forward),
@@ -136,6 +140,9 @@ impl Caller {
         };
         let trailers = fields::strip_hop_by_hop(&mut parts.headers);
         self.provenance.apply(&mut parts.headers, host, parts.version);
+        if let Some(identity) = &settings.identity {
+            identity.apply(&mut parts.headers, claims.as_ref());
+        }
         if let Some(protocol) = &upgrade {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             parts.headers.insert(UPGRADE, protocol.clone());
@@ -149,7 +156,8 @@ impl Caller {
             if !parts.headers.contains_key(CONTENT_LENGTH) {
                 parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
-            Some(Source::new(incoming, settings.http.body_bytes, retries, &self.state))
+            let identity = settings.identity.clone();
+            Some(Source::new(incoming, settings.http.body_bytes, retries, identity, &self.state))
         };
         let mut head = Head { method: parts.method, uri: origin_form(parts.uri), headers: parts.headers };
 

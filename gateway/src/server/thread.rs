@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use super::connection;
 use super::connection_state::{CoarseClock, ConnectionState, Order};
 use super::course::Rules;
+use super::identity_fields::IdentityFields;
 use super::problem::RateLimitFields;
 use super::upstream::Upstreams;
 use super::{HttpLimits, ServerConfig};
@@ -31,6 +32,8 @@ pub(super) struct Settings {
     pub(super) key_secret: KeySecret,
     pub(super) http: HttpLimits,
     pub(super) fields: RateLimitFields,
+    /// `None` for a gateway that judges no tokens, and leaves alone what is said of them.
+    pub(super) identity: Option<Arc<IdentityFields>>,
 }
 
 impl Settings {
@@ -47,6 +50,7 @@ impl Settings {
             key_secret: config.key_secret,
             http: config.http,
             fields: RateLimitFields::new(&gateway.limits),
+            identity: gateway.auth.as_ref().map(|auth| Arc::new(IdentityFields::new(auth))),
         }
     }
 
@@ -100,11 +104,14 @@ impl Thread {
         listener: StdListener,
         permits: Arc<Semaphore>,
         stop: Stop,
+        fetches: bool,
     ) -> u32 {
         runtime.block_on(async move {
             // Failing that, there is nothing to serve; it has been bound and set up before.
             let Ok(listener) = TcpListener::from_std(listener) else { return 0 };
             let housekeeping = tokio::spawn(Arc::clone(&self).keep_house());
+            // Until the last request has ended: it may wait for keys.
+            let fetching = fetches.then(|| tokio::spawn(Arc::clone(&self).keep_keys()));
             let mut stopped = stop.clone();
             let grace = tokio::select! {
                 biased;
@@ -113,8 +120,18 @@ impl Thread {
             };
             let cut = self.drain(listener, grace).await;
             housekeeping.abort();
+            if let Some(fetching) = fetching {
+                fetching.abort();
+            }
             cut
         })
+    }
+
+    /// Fetches the keys that tokens are judged by, for ever.
+    async fn keep_keys(self: Arc<Self>) {
+        if let Some(keys) = self.rules.keys() {
+            keys.keep(&self.rules.clock, &self.upstreams).await;
+        }
     }
 
     /// Takes connections in, for ever.

@@ -60,6 +60,11 @@ impl Upstreams {
         Self { addresses, limits, clock, idle }
     }
 
+    /// Where an upstream listens.
+    pub(super) fn address(&self, upstream: usize) -> Option<SocketAddr> {
+        self.addresses.get(upstream).copied()
+    }
+
     /// A connection that waits for a request, the latest used first.
     pub(super) fn take_idle(self: &Arc<Self>, upstream: usize) -> Option<Lease> {
         let mut idle = self.idle();

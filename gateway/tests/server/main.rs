@@ -2,8 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod auth;
 mod client;
 mod gateway;
+#[expect(dead_code, reason = "some is for the table of hostile tokens")]
+#[path = "../issuer/mod.rs"]
+mod issuer;
 #[expect(dead_code, reason = "some is for the tests that stand alone")]
 mod upstream;
 
