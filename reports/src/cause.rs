@@ -25,6 +25,15 @@ pub enum Cause {
     RateLimit(usize),
     /// No route serves the path.
     NoRoute,
+    /// Its token was not accepted.
+    Token {
+        /// The service that judged it, by number; `None` for the gateway.
+        service: Option<usize>,
+        /// Why not, such as `signature-invalid`.
+        reason: &'static str,
+    },
+    /// The keys of the identity provider, an upstream, were not to be had, or not in time.
+    Keys(usize),
     /// A circuit breaker was not closed.
     Breaker(BreakerId),
     /// As many requests for the upstream were on their way as may be.
@@ -178,7 +187,8 @@ pub struct CauseResult {
 pub struct CauseStep {
     /// What held the request up or ended it.
     pub kind: CauseKind,
-    /// Whose: a rate limit, route, upstream, `service→upstream`, or of a fault its kind and upstream (`hang on payments`);
+    /// Whose: a rate limit, route, upstream, `service→upstream`, of a fault its kind and upstream (`hang on payments`), of a
+    /// token why it was not accepted, and by which service if not the gateway (`claim-missing at orders`);
     /// `None` where there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
@@ -198,6 +208,10 @@ pub enum CauseKind {
     RateLimit,
     /// No route serves the path.
     NoRoute,
+    /// Its token was not accepted, for the reason named.
+    Token,
+    /// The keys to judge its token by were not to be had, or not in time.
+    Keys,
     /// A circuit breaker was not closed.
     Breaker,
     /// The bulkhead of an upstream was full.
@@ -241,6 +255,8 @@ impl CauseKind {
             Self::QueueTimeout => "queue-timeout",
             Self::RateLimit => "rate-limit",
             Self::NoRoute => "no-route",
+            Self::Token => "token",
+            Self::Keys => "keys",
             Self::Breaker => "breaker",
             Self::Bulkhead => "bulkhead",
             Self::GatewayPool => "gateway-pool",
@@ -266,6 +282,11 @@ impl CauseStep {
             Cause::QueueTimeout => (CauseKind::QueueTimeout, None),
             Cause::RateLimit(limit) => (CauseKind::RateLimit, Some(layout.limits[limit].scope.clone())),
             Cause::NoRoute => (CauseKind::NoRoute, None),
+            Cause::Token { service: None, reason } => (CauseKind::Token, Some(reason.to_owned())),
+            Cause::Token { service: Some(service), reason } => {
+                (CauseKind::Token, Some(format!("{reason} at {}", upstream(service))))
+            }
+            Cause::Keys(provider) => (CauseKind::Keys, Some(upstream(provider))),
             Cause::Breaker(BreakerId { service: None, upstream: asked }) => {
                 (CauseKind::Breaker, Some(upstream(asked)))
             }

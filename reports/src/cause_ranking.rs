@@ -57,6 +57,8 @@ fn step(step: &CauseStep) -> String {
         CauseKind::QueueTimeout => "gateway's queue timeout".to_owned(),
         CauseKind::RateLimit => format!("{of} limit"),
         CauseKind::NoRoute => "no route".to_owned(),
+        CauseKind::Token => format!("token not accepted: {of}"),
+        CauseKind::Keys => format!("keys of {of}"),
         CauseKind::Breaker => format!("open breaker of {of}"),
         CauseKind::Bulkhead => format!("full bulkhead of {of}"),
         CauseKind::GatewayPool => format!("gateway's pool, taken by {of}"),

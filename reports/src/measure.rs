@@ -43,6 +43,8 @@ pub enum Measure {
     ContainmentTime(Selector),
     /// From the last fault's end until goodput is 99% of the control's.
     RecoveryTime(Selector),
+    /// Attempts without a valid identity that came to an upstream that asks for one, or to any such upstream.
+    UnauthorizedReached(Option<usize>),
     /// How much later than intended requests were sent, of a live run.
     Lateness(Statistic),
 }
@@ -139,7 +141,8 @@ impl Measure {
             | Self::Attempts(_)
             | Self::PeakInFlight(_)
             | Self::Admitted(_)
-            | Self::PeakAdmitted(..) => Unit::Count,
+            | Self::PeakAdmitted(..)
+            | Self::UnauthorizedReached(_) => Unit::Count,
             Self::Served(_) | Self::Rejected(..) => Unit::Requests,
             Self::SuccessRate(_) | Self::Utilization(_) | Self::BlastRadius(_) | Self::DirectDamage(_) => {
                 Unit::Share

@@ -64,6 +64,8 @@ pub struct StationLayout {
     pub workers: Option<u32>,
     /// Places to wait; `None` for unbounded.
     pub queue: Option<u32>,
+    /// Whether only requests with a valid identity are meant to come here; of an upstream.
+    pub asks_for_identity: bool,
 }
 
 /// A rate limit of the gateway.
@@ -169,6 +171,8 @@ pub(crate) struct PopulationSeries {
 #[derive(Debug)]
 pub(crate) struct AttemptSeries {
     pub(crate) total: u64,
+    /// Without a valid identity, at an upstream that asks for one.
+    pub(crate) unauthorized: u64,
     pub(crate) per_s: CountSeries,
 }
 
@@ -220,7 +224,11 @@ impl Recorder {
             limits: layout.limits.iter().map(limit).collect(),
             stations: (0..=layout.upstreams.len()).map(station).collect(),
             queue_timeouts: 0,
-            attempts: layout.upstreams.iter().map(|_| AttemptSeries { total: 0, per_s: series() }).collect(),
+            attempts: layout
+                .upstreams
+                .iter()
+                .map(|_| AttemptSeries { total: 0, unauthorized: 0, per_s: series() })
+                .collect(),
             good: vec![FixedBitSet::new(); layout.populations.len()],
             breakers: Vec::new(),
             causes: CauseTable::default(),
@@ -265,6 +273,11 @@ impl Recorder {
         let attempts = &mut self.attempts[upstream];
         attempts.total += 1;
         attempts.per_s.add(at);
+    }
+
+    /// An attempt without a valid identity came to the application behind an upstream that asks for one.
+    pub fn on_unauthorized(&mut self, upstream: usize) {
+        self.attempts[upstream].unauthorized += 1;
     }
 
     /// A request got a worker of a station after waiting this long for it.

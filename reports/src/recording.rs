@@ -73,6 +73,9 @@ impl Recording {
             }
             Measure::ContainmentTime(selector) => self.harm_time(*selector, |harm| harm.containment),
             Measure::RecoveryTime(selector) => self.harm_time(*selector, |harm| harm.recovery),
+            Measure::UnauthorizedReached(upstream) => {
+                self.unauthorized(*upstream).map_or(Value::NotObserved, Value::Count)
+            }
             Measure::Lateness(statistic) => {
                 // In virtual time everything is sent when it is meant to be.
                 let lateness = self.harness.as_ref().map(HarnessRecord::lateness);
@@ -197,6 +200,7 @@ impl Recording {
             upstream: layout.name.clone(),
             attempts: attempts.total,
             amplification: ratio(attempts.total, requests).unwrap_or(0.0),
+            unauthorized: layout.asks_for_identity.then_some(attempts.unauthorized),
             per_s: attempts.per_s.into_points(),
         });
         let populations = layout.populations.iter().zip(populations).zip(series);
@@ -238,6 +242,15 @@ impl Recording {
             harness,
             external: layout.external.clone(),
         }
+    }
+
+    /// Attempts without a valid identity at an upstream, or all, that ask for one; `None` where none does.
+    fn unauthorized(&self, upstream: Option<usize>) -> Option<u64> {
+        let upstreams = self.layout().upstreams.iter().zip(&self.recorder.attempts).enumerate();
+        let asking = upstreams.filter(|(place, (layout, _))| {
+            layout.asks_for_identity && upstream.is_none_or(|upstream| upstream == *place)
+        });
+        asking.map(|(_, (_, attempts))| attempts.unauthorized).reduce(|sum, more| sum + more)
     }
 
     fn layout(&self) -> &Layout {

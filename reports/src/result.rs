@@ -140,6 +140,9 @@ pub struct AttemptsResult {
     pub attempts: u64,
     /// `attempts` ÷ logical requests on the routes that reach it, directly or through calls; 0 where there were none.
     pub amplification: f64,
+    /// Those without a valid identity that came to the application, of an upstream that asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unauthorized: Option<u64>,
     /// Attempts by second.
     pub per_s: Vec<u32>,
 }

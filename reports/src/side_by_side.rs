@@ -101,6 +101,7 @@ impl SideBySide {
             ));
         }
         columns.extend(harm_columns(result));
+        columns.extend(unauthorized_column(result));
         columns.extend(outcome_columns(result));
         columns.extend(peak_columns(result));
         let variants = result.variants.iter().map(|variant| text::name(&variant.name)).collect();
@@ -156,6 +157,29 @@ fn harm_columns(result: &ExperimentResult) -> Vec<Column> {
         ));
     }
     columns
+}
+
+/// What came to applications without a valid identity, where any asks for one.
+fn unauthorized_column(result: &ExperimentResult) -> Option<Column> {
+    guarded(result).then(|| {
+        column(
+            result,
+            ["unauthorized", "reached"],
+            "attempts without a valid identity that came to an application that asks for one".to_owned(),
+            (Dimension::Count, Good::Low),
+            |run| unauthorized(run).map(|count| count as f64),
+        )
+    })
+}
+
+/// Attempts without a valid identity at the upstreams that ask for one; `None` where none does.
+pub(crate) fn unauthorized(run: &RunResult) -> Option<u64> {
+    run.upstream_attempts.iter().filter_map(|upstream| upstream.unauthorized).reduce(|sum, more| sum + more)
+}
+
+/// Whether any upstream asks for an identity.
+fn guarded(result: &ExperimentResult) -> bool {
+    runs(result).any(|run| unauthorized(run).is_some())
 }
 
 /// Whether any run was compared with its control.
@@ -220,6 +244,12 @@ pub(crate) fn notes(result: &ExperimentResult) -> Vec<String> {
         if retried(result) {
             notes.push("amplification: attempts that reached an upstream ÷ requests.".to_owned());
         }
+    }
+    if guarded(result) {
+        notes.push(
+            "unauthorized reached: attempts without a valid identity that came to an application that asks for one."
+                .to_owned(),
+        );
     }
     let outcomes =
         occurred(result).map(|outcome| format!("{}: {}.", outcome.name(), outcome_meaning(outcome)));
@@ -344,7 +374,9 @@ fn outcome_meaning(outcome: Outcome) -> &'static str {
         Outcome::Forbidden => "403, they may not",
         Outcome::NoRoute => "404, no route serves the path",
         Outcome::ShortCircuited => "503, the circuit breaker was open",
-        Outcome::Shed => "503, the gateway had no worker in time and no place to wait",
+        Outcome::Shed => {
+            "503, the gateway had no worker in time and no place to wait, or no keys to judge a token by"
+        }
         Outcome::TimedOut => "504, the route's timeout ran out",
         Outcome::GaveUp => "the client's own timeout ran out",
         Outcome::Unreachable => "the gateway refused or reset the connection",

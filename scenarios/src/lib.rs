@@ -9,7 +9,9 @@ pub mod library;
 mod scenario;
 pub mod selftest;
 
-pub use engine::{DRAIN, Drive, ExternalError, LiveError, Stop, highest_speed, kill_external_gateway, run};
+pub use engine::{
+    DRAIN, Drive, ExternalError, LiveError, MintError, Stop, highest_speed, kill_external_gateway, run,
+};
 pub use experiment::{run_experiment, run_live_experiment};
 pub use scenario::{
     ExternalGateway, Incident, NamedUpstream, Scenario, Timeline, UpstreamFault, Variant, World,

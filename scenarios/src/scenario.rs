@@ -2,10 +2,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gateway::auth::AuthConfig;
 use gateway::{GatewayConfig, Timestamp};
 use reports::{Expectation, Setting};
 use reqwest::Url;
-use simulator::{Fault, Population, UpstreamConfig};
+use simulator::{Fault, KeySchedule, Population, UpstreamConfig};
 
 /// A scenario that has been read and found runnable.
 #[derive(Clone, Debug)]
@@ -130,6 +131,11 @@ pub struct NamedUpstream {
     pub config: UpstreamConfig,
     /// Where it listens in a live run; `None` for any free port of loopback.
     pub listen: Option<SocketAddr>,
+    /// Whether it is the identity provider, whose answers are its keys. At most one is.
+    pub serves_keys: bool,
+    /// What a request must bear to come to the application behind it with right; `None` for anything. It is counted who
+    /// does not, and nobody is turned away.
+    pub requires: Option<AuthConfig>,
 }
 
 impl Variant {
@@ -154,9 +160,20 @@ impl World {
         reached
     }
 
-    /// By upstream: whether any route leads to it, directly or through calls.
+    /// The keys of the identity provider over time.
+    pub fn key_schedule(&self) -> KeySchedule {
+        KeySchedule::new(self.faults.iter().map(|fault| &fault.fault))
+    }
+
+    /// By upstream: whether any route leads to it, directly or through calls, or anybody judges tokens by its keys.
     pub fn reached_upstreams(&self) -> Vec<bool> {
+        let of_services = self.upstreams.iter().filter_map(|upstream| upstream.config.auth.as_ref());
         let mut reached = vec![false; self.upstreams.len()];
+        for auth in self.gateway.auth.iter().chain(of_services) {
+            if let Some(provider) = reached.get_mut(auth.jwks.0 as usize) {
+                *provider = true;
+            }
+        }
         for route in self.gateway.routes.iter() {
             for (reached, by_route) in reached.iter_mut().zip(self.upstreams_of_route(route)) {
                 *reached |= by_route;

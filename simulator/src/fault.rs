@@ -49,6 +49,9 @@ pub enum FaultKind {
         /// Above 0 and below 1; the work takes 1/`factor` as long.
         factor: f64,
     },
+    /// The identity provider signs with another key from then on; the one before is still published until the fault is over.
+    /// It strikes no request: see [`KeySchedule`](crate::KeySchedule).
+    RotateKeys,
 }
 
 /// Why settings are no [`Fault`].
@@ -139,7 +142,13 @@ impl FaultKind {
             Self::Drip { .. } => "drip",
             Self::Reset => "reset",
             Self::Capacity { .. } => "capacity",
+            Self::RotateKeys => "rotate-keys",
         }
+    }
+
+    /// Whether it strikes requests at all.
+    const fn strikes(&self) -> bool {
+        !matches!(self, Self::RotateKeys)
     }
 
     /// Whether it strikes on arrival, before a worker.
@@ -193,8 +202,11 @@ impl FaultTimeline {
     }
 
     fn refuses_all(&self, since_start: Duration) -> bool {
-        let mut active =
-            self.faults.iter().rev().filter(|(fault, _)| (fault.from..fault.to).contains(&since_start));
+        let mut active = self
+            .faults
+            .iter()
+            .rev()
+            .filter(|(fault, _)| fault.kind.strikes() && (fault.from..fault.to).contains(&since_start));
         // A refusal of some lets the others through to the faults before it; any other fault shields those it strikes.
         let decisive = active.find(|(fault, _)| fault.fraction >= 1.0 || fault.kind != FaultKind::Refuse);
         decisive.is_some_and(|(fault, _)| fault.kind == FaultKind::Refuse)
@@ -208,6 +220,7 @@ impl FaultTimeline {
     ) -> Option<(FaultId, &FaultKind)> {
         let strikes = |(_, (fault, draws)): &(usize, &(Fault, Stream))| {
             (fault.from..fault.to).contains(&since_start)
+                && fault.kind.strikes()
                 && of_kind(&fault.kind)
                 && (fault.fraction >= 1.0 || draws.at(attempt.bits()).unit() < fault.fraction)
         };

@@ -2,8 +2,8 @@
 //!
 //! Randomness comes first ([`Stream`]): every draw is a function of what it is for, so that two runs that differ
 //! in one setting differ in nothing else. On it stand the times that things take ([`Latency`]), the schedules by
-//! which clients send ([`OpenLoad`]), who they are ([`Identities`]), and the services that answer ([`Upstream`]) or
-//! fail to ([`Fault`]).
+//! which clients send ([`OpenLoad`]), who they are ([`Identities`]), what tokens they bear ([`TokenConfig`],
+//! [`KeySchedule`]), and the services that answer ([`Upstream`]) or fail to ([`Fault`]).
 //!
 //! Nothing here reads a clock, opens a socket or waits: both engines ask the same machines. Only [`server`], behind the
 //! feature of that name, puts the services on real sockets.
@@ -12,6 +12,7 @@ mod calls;
 mod chance;
 mod client;
 mod fault;
+mod identity_provider;
 mod latency;
 mod normal;
 mod rate;
@@ -24,9 +25,11 @@ pub use calls::{Ask, CallEnd, CallState, CallStep, Calls, CallsOutcome};
 pub use chance::{Purpose, Stream};
 pub use client::{
     Arrivals, Burst, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError, Method,
-    OpenLoad, Population, PopulationStreams, RampPoint, Spacing, Targets, api_key, loopback_address,
+    OpenLoad, Population, PopulationStreams, RampPoint, Spacing, Targets, Token, TokenConfig, TokenDefect,
+    TokenError, api_key, loopback_address, subject,
 };
 pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline};
+pub use identity_provider::{KeyNumber, KeySchedule};
 pub use latency::{Latency, LatencyError};
 pub use rate::{Rate, RateError};
 pub use tag::{RequestTag, RequestTagError, headers, upstream_number};

@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::hash::Hash;
 use std::time::Duration;
 
+use gateway::auth::AuthConfig;
 use gateway::{BreakerConfig, Place, Pool, PoolConfig, RetryPolicy, Timestamp};
 
 use crate::fault::{FaultId, FaultKind, FaultTimeline};
@@ -20,6 +21,8 @@ pub struct UpstreamConfig {
     pub cancel_on_disconnect: bool,
     /// Other services that it asks in this order after its own work, while its worker is held.
     pub calls: Vec<Call>,
+    /// What it asks of the tokens of requests before it takes them on; `None` for nothing.
+    pub auth: Option<AuthConfig>,
 }
 
 /// A service's use of another.
@@ -105,6 +108,12 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
         Self { pool: Pool::new(config.pool), config, starts, faults, hanging: BTreeSet::new() }
     }
 
+    /// Whether a fault answers a request for it before any of its own code runs; `service` as for
+    /// [`on_request`](Self::on_request).
+    pub fn is_struck_at_the_door(&self, now: Timestamp, service: Stream) -> bool {
+        self.faults.on_arrival(now - self.starts, service).is_some()
+    }
+
     /// Takes a request on; `service` is the random stream of its service time.
     pub fn on_request(&mut self, now: Timestamp, job: J, service: Stream) -> Reaction {
         match self.faults.on_arrival(now - self.starts, service) {
@@ -166,7 +175,9 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
             _ => Duration::ZERO,
         };
         let time = match kind {
-            None | Some(FaultKind::Reset | FaultKind::Drip { .. }) => Some(work(own) + body),
+            None | Some(FaultKind::Reset | FaultKind::Drip { .. } | FaultKind::RotateKeys) => {
+                Some(work(own) + body)
+            }
             Some(FaultKind::Slow { latency }) => Some(latency.sample(service)),
             Some(FaultKind::Capacity { factor }) => {
                 Some(Duration::from_nanos((work(own).as_nanos() as f64 / factor) as u64))
@@ -200,6 +211,7 @@ mod tests {
             load_latency: Duration::ZERO,
             cancel_on_disconnect,
             calls: Vec::new(),
+            auth: None,
         };
         let second = Duration::from_secs(1);
         let faults: Vec<_> = fault
@@ -301,8 +313,14 @@ mod tests {
         let pool = PoolConfig::default();
         let latency = Latency::constant(SERVICE).unwrap();
         let load_latency = Duration::from_millis(1);
-        let config =
-            UpstreamConfig { pool, latency, load_latency, cancel_on_disconnect: false, calls: Vec::new() };
+        let config = UpstreamConfig {
+            pool,
+            latency,
+            load_latency,
+            cancel_on_disconnect: false,
+            calls: Vec::new(),
+            auth: None,
+        };
         let mut upstream = Upstream::new(config, Timestamp::EPOCH, FaultTimeline::default());
         for others in 0..4 {
             let time = Some(SERVICE + load_latency * others);

@@ -178,9 +178,10 @@ fn service(name: &str, latency: Duration) -> Service {
         load_latency: Duration::ZERO,
         cancel_on_disconnect: false,
         calls: Vec::new(),
+        auth: None,
     };
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    Service { name: name.to_owned(), config, faults: FaultTimeline::default(), listen }
+    Service { name: name.to_owned(), config, faults: FaultTimeline::default(), listen, keys: None }
 }
 
 fn quick() -> Service {

@@ -43,10 +43,11 @@ fn services() -> Vec<Service> {
             load_latency: Duration::ZERO,
             cancel_on_disconnect: false,
             calls,
+            auth: None,
         };
         let fault = fault.map(|kind| Fault::new(Duration::ZERO, LONG, 1.0, kind, String::new()).unwrap());
         let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-        Service { name: name.to_owned(), config, faults: FaultTimeline::new(1, &fault), listen }
+        Service { name: name.to_owned(), config, faults: FaultTimeline::new(1, &fault), listen, keys: None }
     };
     let call = Call { upstream: 2, timeout: Some(LONG), retry: RetryPolicy::default(), breaker: None };
     vec![

@@ -45,4 +45,5 @@ pub use config::{AuthConfig, AuthConfigError, InjectedClaim, JwksCacheConfig, Re
 pub use fault::{ClaimFault, TokenFault};
 pub use jwks::{Fetch, FetchFailure, JwksCache, KeyWait, Lookup};
 pub use key::{HeldKey, KeySet, SimulatedKey, VerifyingKey};
+pub use policy::judge as judge_claims;
 pub use verified::{TokenDigest, VerifiedTokens};

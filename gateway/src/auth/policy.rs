@@ -3,8 +3,12 @@
 use super::{AuthConfig, ClaimFault, Claims, TokenFault};
 use crate::{Rejection, Timestamp};
 
-/// Asks everything of the claims that can be asked.
-pub(super) fn judge(config: &AuthConfig, now: Timestamp, claims: &Claims) -> Result<(), Rejection> {
+/// Asks everything of the claims that can be asked, once it is known whose they are.
+///
+/// # Errors
+///
+/// The rejection that the first thing earns which is not as it must be.
+pub fn judge(config: &AuthConfig, now: Timestamp, claims: &Claims) -> Result<(), Rejection> {
     let refuse = |reason| Err(Rejection::Unauthenticated { reason });
     if let Err(reason) = judge_times(config, now, claims) {
         return refuse(reason);

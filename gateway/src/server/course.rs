@@ -7,7 +7,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
-use super::keys::Keys;
+use super::keys::KeyKeeper;
 use super::observer::{Ended, Fate, Mark, Observer};
 use super::{ScenarioClock, Seen};
 use crate::auth::jwt::Bearer;
@@ -23,7 +23,7 @@ pub(super) struct Rules {
     pub(super) observer: Arc<dyn Observer>,
     admission: SharedAdmission,
     /// `None` for a gateway that judges no tokens.
-    keys: Option<Keys>,
+    keys: Option<KeyKeeper>,
     routes: Routes,
     per_key_by: KeyedBy,
     key_secret: KeySecret,
@@ -53,7 +53,7 @@ struct Started {
 impl Rules {
     pub(super) fn new(
         config: GatewayConfig,
-        keys: Option<Keys>,
+        keys: Option<KeyKeeper>,
         key_secret: KeySecret,
         clock: ScenarioClock,
         observer: Arc<dyn Observer>,
@@ -79,7 +79,7 @@ impl Rules {
     }
 
     /// What keeps the keys, if tokens are judged.
-    pub(super) fn keys(&self) -> Option<&Keys> {
+    pub(super) fn keys(&self) -> Option<&KeyKeeper> {
         self.keys.as_ref()
     }
 
@@ -231,7 +231,7 @@ impl Rules {
 /// A request that waits for keys. Dropped, its client has left.
 struct AwaitingKeys<'a> {
     rules: &'a Rules,
-    keys: &'a Keys,
+    keys: &'a KeyKeeper,
     wait: KeyWait,
     arrived: Timestamp,
     seen: &'a Seen<'a>,

@@ -1,4 +1,4 @@
-//! The keys that tokens are judged by: fetched by one thread, for all.
+//! The keys that tokens are judged by: fetched by one task, for all.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -19,24 +19,44 @@ use crate::Timestamp;
 use crate::auth::jwt::{Bearer, JwtKey, MAX_DOCUMENT, parse_jwks};
 use crate::auth::{AuthConfig, AuthVerdict, FetchFailure, KeySet, KeyWait, SharedAuthenticator};
 
-/// The one authenticator of a gateway, and what goes between those who wait for keys and the one who fetches them.
+/// An authenticator, and what goes between those who wait for keys and the one who fetches them: a gateway's, or that of a
+/// service that judges tokens for itself.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub struct KeyKeeper {
     authenticator: SharedAuthenticator<JwtKey>,
-    path: PathAndQuery,
     /// A fetch may be due.
     wanted: Notify,
     /// Fetches that have ended.
     rounds: watch::Sender<u64>,
 }
 
-impl Keys {
-    pub(super) fn new(config: AuthConfig, path: PathAndQuery) -> Self {
+/// Whoever asks an identity provider.
+pub trait KeySource {
+    /// Asks for keys, once. It is given up where it takes too long.
+    fn fetch(&self) -> impl Future<Output = Result<KeySet<JwtKey>, FetchFailure>> + Send;
+}
+
+impl KeyKeeper {
+    /// Without keys yet.
+    pub fn new(config: AuthConfig) -> Self {
         let (wanted, rounds) = (Notify::new(), watch::channel(0).0);
-        Self { authenticator: SharedAuthenticator::new(config), path, wanted, rounds }
+        Self { authenticator: SharedAuthenticator::new(config), wanted, rounds }
     }
 
-    /// Judges what a request bears.
+    /// Judges what a request bears, as `bearer` reads it, and waits for keys once, if there are none to judge it by.
+    pub async fn judge<'a>(&self, clock: &ScenarioClock, bearer: impl Fn() -> Bearer<'a>) -> AuthVerdict {
+        match self.on_bearer(clock.now(), bearer(), false) {
+            AuthVerdict::AwaitKeys(wait) => {
+                let waiting = Waiting { keeper: self, wait };
+                self.wait(wait).await;
+                drop(waiting);
+                self.on_bearer(clock.now(), bearer(), true)
+            }
+            verdict => verdict,
+        }
+    }
+
+    /// Judges what a request bears. `has_waited` for one that was told [`AuthVerdict::AwaitKeys`] before.
     pub(super) fn on_bearer(&self, now: Timestamp, bearer: Bearer<'_>, has_waited: bool) -> AuthVerdict {
         let verdict = self.authenticator.on_bearer(now, bearer, has_waited);
         if matches!(verdict, AuthVerdict::AwaitKeys(_)) {
@@ -56,14 +76,14 @@ impl Keys {
         self.authenticator.on_left(wait);
     }
 
-    /// Fetches keys whenever they are due, for ever.
-    pub(super) async fn keep(&self, clock: &ScenarioClock, upstreams: &Arc<Upstreams>) {
+    /// Has keys fetched whenever they are due, for ever.
+    pub async fn keep(&self, clock: &ScenarioClock, source: &impl KeySource) {
         loop {
             let now = clock.now();
             self.authenticator.on_wakeup(now);
             if let Some(fetch) = self.authenticator.poll_fetch(now) {
                 let deadline = Instant::from_std(clock.moment(fetch.deadline));
-                let fetched = timeout_at(deadline, self.fetch(upstreams)).await;
+                let fetched = timeout_at(deadline, source.fetch()).await;
                 let result = fetched.unwrap_or(Err(FetchFailure::TimedOut));
                 let rounds = self.authenticator.on_fetched(clock.now(), fetch.number, result);
                 self.rounds.send_replace(rounds);
@@ -76,10 +96,31 @@ impl Keys {
             }
         }
     }
+}
 
-    /// Asks the identity provider once, as far as it can tell.
-    async fn fetch(&self, upstreams: &Arc<Upstreams>) -> Result<KeySet<JwtKey>, FetchFailure> {
-        let (response, lease) = self.ask(upstreams).await.ok_or(FetchFailure::Connection)?;
+/// Somebody who waits for keys. Dropped, they wait no longer.
+struct Waiting<'a> {
+    keeper: &'a KeyKeeper,
+    wait: KeyWait,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        // Of no effect where the wait is over.
+        self.keeper.on_left(self.wait);
+    }
+}
+
+/// The identity provider, as the gateway asks it: over the connections of one of its threads.
+pub(super) struct Provider {
+    pub(super) upstreams: Arc<Upstreams>,
+    pub(super) upstream: usize,
+    pub(super) path: PathAndQuery,
+}
+
+impl KeySource for Provider {
+    async fn fetch(&self) -> Result<KeySet<JwtKey>, FetchFailure> {
+        let (response, lease) = self.ask().await.ok_or(FetchFailure::Connection)?;
         // No redirection is followed: keys come from where the configuration says.
         if response.status() != StatusCode::OK {
             return Err(FetchFailure::Status(response.status().as_u16()));
@@ -88,25 +129,28 @@ impl Keys {
         lease.give_back();
         parse_jwks(&document)
     }
+}
 
-    async fn ask(&self, upstreams: &Arc<Upstreams>) -> Option<(Response<Incoming>, Lease)> {
-        let upstream = self.authenticator.config().jwks.0 as usize;
+impl Provider {
+    /// Asks once, as far as the identity provider can tell.
+    async fn ask(&self) -> Option<(Response<Incoming>, Lease)> {
+        let Self { upstreams, upstream, .. } = self;
         let request = || {
             let mut request = Request::new(RequestBody::EMPTY);
             *request.uri_mut() = Uri::from(self.path.clone());
-            let host = HeaderValue::try_from(upstreams.address(upstream)?.to_string()).ok()?;
+            let host = HeaderValue::try_from(upstreams.address(*upstream)?.to_string()).ok()?;
             request.headers_mut().insert(HOST, host);
             let types = HeaderValue::from_static("application/jwk-set+json, application/json");
             request.headers_mut().insert(ACCEPT, types);
             Some(request)
         };
         // It may be closing this very moment; what is only asked for can be asked for again.
-        if let Some(mut lease) = upstreams.take_idle(upstream)
+        if let Some(mut lease) = upstreams.take_idle(*upstream)
             && let Ok(response) = lease.send(request()?).await
         {
             return Some((response, lease));
         }
-        let mut lease = upstreams.connect(upstream).await.ok()?;
+        let mut lease = upstreams.connect(*upstream).await.ok()?;
         let response = lease.send(request()?).await.ok()?;
         Some((response, lease))
     }

@@ -36,7 +36,7 @@ use tokio::sync::{Semaphore, watch};
 pub use self::clock::ScenarioClock;
 pub use self::config::{HttpLimits, ServerConfig, StartError};
 use self::course::Rules;
-use self::keys::Keys;
+pub use self::keys::{KeyKeeper, KeySource};
 pub use self::observer::{Ended, Fate, Mark, Observer, Seen};
 use self::thread::{Settings, Thread, listen};
 
@@ -67,17 +67,7 @@ impl Server {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
         let settings = Arc::new(Settings::new(&config));
-        let ServerConfig {
-            listen: asked,
-            gateway,
-            upstreams,
-            key_secret,
-            jwks_path,
-            http,
-            threads,
-            seed,
-            ..
-        } = config;
+        let ServerConfig { listen: asked, gateway, upstreams, key_secret, http, threads, seed, .. } = config;
         let asked_for = gateway.routes.iter().map(|route| route.upstream);
         let mut asked_for = asked_for.chain(gateway.auth.as_ref().map(|auth| auth.jwks));
         let homeless = asked_for.find(|upstream| upstream.0 as usize >= upstreams.len());
@@ -85,7 +75,7 @@ impl Server {
         if let Some(homeless) = homeless {
             return Err(StartError::NoAddress { upstream: homeless.0 });
         }
-        let keys = gateway.auth.clone().map(|auth| Keys::new(auth, jwks_path));
+        let keys = gateway.auth.clone().map(KeyKeeper::new);
         let rules = Arc::new(Rules::new(gateway, keys, key_secret, clock, observer, seed));
         let threads = threads.max(1);
         let failed = |source| StartError::Listen { address: asked, source };

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::HeaderName;
+use http::uri::PathAndQuery;
 use slab::Slab;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
@@ -18,6 +19,7 @@ use super::connection;
 use super::connection_state::{CoarseClock, ConnectionState, Order};
 use super::course::Rules;
 use super::identity_fields::IdentityFields;
+use super::keys::Provider;
 use super::problem::RateLimitFields;
 use super::upstream::Upstreams;
 use super::{HttpLimits, ServerConfig};
@@ -34,6 +36,8 @@ pub(super) struct Settings {
     pub(super) fields: RateLimitFields,
     /// `None` for a gateway that judges no tokens, and leaves alone what is said of them.
     pub(super) identity: Option<Arc<IdentityFields>>,
+    /// Who is asked for keys, and where.
+    provider: Option<(usize, PathAndQuery)>,
 }
 
 impl Settings {
@@ -51,6 +55,7 @@ impl Settings {
             http: config.http,
             fields: RateLimitFields::new(&gateway.limits),
             identity: gateway.auth.as_ref().map(|auth| Arc::new(IdentityFields::new(auth))),
+            provider: gateway.auth.as_ref().map(|auth| (auth.jwks.0 as usize, config.jwks_path.clone())),
         }
     }
 
@@ -129,8 +134,9 @@ impl Thread {
 
     /// Fetches the keys that tokens are judged by, for ever.
     async fn keep_keys(self: Arc<Self>) {
-        if let Some(keys) = self.rules.keys() {
-            keys.keep(&self.rules.clock, &self.upstreams).await;
+        if let (Some(keys), Some((upstream, path))) = (self.rules.keys(), &self.settings.provider) {
+            let (upstreams, upstream, path) = (Arc::clone(&self.upstreams), *upstream, path.clone());
+            keys.keep(&self.rules.clock, &Provider { upstreams, upstream, path }).await;
         }
     }
 

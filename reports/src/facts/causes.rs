@@ -143,6 +143,8 @@ impl<'r> Reason<'r> {
             }
             CauseKind::Fault => format!("were struck by {}", fault(of)),
             CauseKind::NoRoute => "had no route".to_owned(),
+            CauseKind::Token => format!("had a token that was not accepted ({})", short(of)),
+            CauseKind::Keys => format!("found no keys of {} to judge their token by", short(of)),
             CauseKind::EarlierAttempts => "had spent their time on attempts that failed".to_owned(),
             CauseKind::Backoff => "were waiting for their next attempt".to_owned(),
             CauseKind::ClientTimeout | CauseKind::RouteTimeout | CauseKind::QueueTimeout => {

@@ -9,6 +9,7 @@
 
 mod causes;
 mod harm;
+mod identity;
 
 use crate::{
     ExperimentResult, LimitResult, Outcome, PopulationResult, RunResult, StationResult, Summary,
@@ -42,7 +43,7 @@ const NAMES_TOLD: usize = 4;
 
 /// Every sentence that the numbers call for, the most important first.
 ///
-/// What the faults did to whom comes first, then what the limits did, who paid for it, and what ran out. Of each kind of
+/// Who came through that should not have comes first, what the faults did to whom next, then what the limits did, who paid for it, and what ran out. Of each kind of
 /// sentence the one with the widest gap stands before the second of any kind, so that whoever reads six of them has read
 /// of everything.
 pub fn facts(result: &ExperimentResult) -> Vec<String> {
@@ -58,6 +59,7 @@ pub fn facts(result: &ExperimentResult) -> Vec<String> {
         windows.iter().filter_map(|(_, (scope, us))| admitted_at_most(result, scope, *us)).collect()
     };
     let ranked = [
+        Vec::from_iter(identity::who_came_without_one(result)),
         Vec::from_iter(harm::who_else_was_hurt(result)),
         Vec::from_iter(harm::direct_damage(result)),
         causes::why_others_were_hurt(result),

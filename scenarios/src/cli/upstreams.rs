@@ -11,6 +11,7 @@ use super::alone::{Chosen, Signals};
 use super::run::with_causes;
 use super::{ExitCode, Failure, UpstreamsArgs, print, remote};
 use crate::UpstreamFault;
+use crate::engine::key_document;
 use crate::file::write_duration;
 
 /// Serves until it is told to end.
@@ -34,6 +35,7 @@ pub(super) fn upstreams(args: &UpstreamsArgs) -> Result<ExitCode, Failure> {
         })
         .collect();
     let seed = args.seed.unwrap_or(chosen.scenario().seed);
+    let mint = key_document(world, timeline.starts).map_err(|error| Failure::run(with_causes(&error)))?;
     let services = world.upstreams.iter().enumerate().map(|(number, upstream)| {
         let own = faults.iter().filter(|(struck, _)| struck.contains(&number)).map(|(_, fault)| fault);
         Service {
@@ -41,6 +43,7 @@ pub(super) fn upstreams(args: &UpstreamsArgs) -> Result<ExitCode, Failure> {
             config: upstream.config.clone(),
             faults: FaultTimeline::new(seed, own),
             listen: upstream.listen.unwrap_or(loopback),
+            keys: mint.clone().filter(|_| upstream.serves_keys),
         }
     });
     let config = UpstreamsConfig::new(services.collect(), seed);

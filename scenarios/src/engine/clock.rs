@@ -3,6 +3,7 @@ use std::time::Duration;
 use gateway::Timestamp;
 use reports::{Cause, CauseId, Recorder};
 
+use super::bearers::Bearers;
 use super::event_queue::EventQueue;
 use super::virtual_time::Event;
 
@@ -12,6 +13,8 @@ pub(super) struct Clock {
     pub(super) starts: Timestamp,
     pub(super) events: EventQueue<Event>,
     pub(super) recorder: Recorder,
+    /// Who bears which token.
+    pub(super) bearers: Bearers,
     /// What takes less than this is not looked at as a reason for being late: of the three places where a request can
     /// spend its time, one must have taken a third of what the SLO allows.
     pub(super) noticeable: Duration,

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
-use gateway::{Client, KeySecret, Peer, Scope};
-use simulator::{Identity, Population, api_key, loopback_address};
+use gateway::{Client, KeySecret, KeyedBy, Peer, Scope};
+use simulator::{Identity, Population, api_key, loopback_address, subject};
 
 use crate::World;
 
@@ -13,6 +13,18 @@ pub(super) struct Directory {
     first: Vec<(u32, u32)>,
     /// By number of the key.
     clients: Vec<Client>,
+    /// Who counts as whom where the limit per client goes by a claim.
+    claimants: Claimants,
+}
+
+/// The buckets of a limit per client that goes by a claim of verified tokens, numbered on from those of keys.
+#[derive(Debug, Default)]
+struct Claimants {
+    /// By population: the bucket of its first identity, and whether each has one of its own; `None` where its tokens do not
+    /// make that claim.
+    first: Vec<Option<(u32, bool)>>,
+    /// From the last key on: by number, who has the bucket.
+    names: Vec<String>,
 }
 
 /// A caller as the gateway sees it, with its numbers.
@@ -22,15 +34,17 @@ pub(super) struct Caller {
     pub(super) peer: Peer,
     key: u32,
     address: u32,
+    claimant: Option<u32>,
 }
 
 /// Simulated keys are no secrets, and a run is the same wherever it is run.
 const SECRET: KeySecret = KeySecret([0; 16]);
 
 impl Directory {
-    pub(super) fn new(populations: &[Population]) -> Self {
+    pub(super) fn new(populations: &[Population], per_key_by: &KeyedBy) -> Self {
         let (mut keys, mut addresses) = (0, 0);
-        let mut directory = Self { first: Vec::new(), clients: Vec::new() };
+        let claimants = Claimants::new(populations, per_key_by);
+        let mut directory = Self { first: Vec::new(), clients: Vec::new(), claimants };
         for population in populations {
             directory.first.push((keys, addresses));
             keys += population.identities.keys();
@@ -50,19 +64,65 @@ impl Directory {
     pub(super) fn caller(&self, population: usize, identity: Identity) -> Caller {
         let (first_key, first_address) = self.first[population];
         let (key, address) = (first_key + identity.key, first_address + identity.address);
-        Caller { client: self.clients[key as usize], peer: peer(address), key, address }
+        let claimant = self.claimants.bucket(population, identity);
+        Caller { client: self.clients[key as usize], peer: peer(address), key, address, claimant }
     }
 }
 
 impl Caller {
-    /// The number of the bucket in which a limit of that scope counts a request of this caller on that route.
-    pub(super) const fn bucket(&self, scope: Scope, route: u32) -> u32 {
+    /// The number of the bucket in which a limit of that scope counts a request of this caller on that route, whose tokens
+    /// are verified or not.
+    pub(super) fn bucket(&self, scope: Scope, route: u32, verified: bool) -> u32 {
         match scope {
             Scope::PerIp => self.address,
-            Scope::PerKey => self.key,
+            Scope::PerKey => self.claimant.filter(|_| verified).unwrap_or(self.key),
             Scope::PerRoute => route,
             Scope::Global => 0,
         }
+    }
+}
+
+impl Claimants {
+    fn new(populations: &[Population], per_key_by: &KeyedBy) -> Self {
+        let KeyedBy::Claim(claim) = per_key_by else { return Self::default() };
+        let mut claimants = Self::default();
+        let keys: u32 = populations.iter().map(|population| population.identities.keys()).sum();
+        for population in populations {
+            let next = keys + claimants.names.len() as u32;
+            let bucket = population.token.as_ref().and_then(|token| {
+                if claim == "sub" {
+                    let subjects = (0..population.identities.identities())
+                        .map(|identity| subject(&population.name, identity));
+                    claimants.names.extend(subjects);
+                    return Some((next, true));
+                }
+                let text = |text: &Option<String>| text.clone().map(serde_json::Value::from);
+                let value = match &**claim {
+                    "iss" => text(&token.issuer),
+                    "aud" => text(&token.audience),
+                    claim => token.claims.get(claim).cloned(),
+                };
+                let name = match value? {
+                    serde_json::Value::Array(_) => return None,
+                    serde_json::Value::String(text) => text,
+                    other => other.to_string(),
+                };
+                // Populations that claim the same share a bucket.
+                let known = claimants.names.iter().position(|known| *known == name);
+                let place = known.unwrap_or_else(|| {
+                    claimants.names.push(name);
+                    claimants.names.len() - 1
+                });
+                Some((keys + place as u32, false))
+            });
+            claimants.first.push(bucket);
+        }
+        claimants
+    }
+
+    fn bucket(&self, population: usize, identity: Identity) -> Option<u32> {
+        let (first, own) = (*self.first.get(population)?)?;
+        Some(first + if own { identity.index } else { 0 })
     }
 }
 
@@ -78,7 +138,8 @@ pub(crate) fn bucket_name(world: &World, scope: Scope, bucket: u32) -> String {
                 }
                 key -= population.identities.keys();
             }
-            String::new()
+            let claimants = Claimants::new(&world.populations, &world.gateway.limits.per_key_by);
+            claimants.names.get(key as usize).cloned().unwrap_or_default()
         }
         Scope::PerRoute => world
             .gateway

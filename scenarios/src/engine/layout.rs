@@ -17,8 +17,10 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         let reaches = reached.filter_map(|(upstream, reached)| reached.then_some(upstream)).collect();
         RouteLayout { path: route.path.clone(), upstream: route.upstream.0 as usize, reaches }
     });
-    let upstreams =
-        world.upstreams.iter().map(|upstream| station(upstream.name.clone(), upstream.config.pool));
+    let upstreams = world.upstreams.iter().map(|upstream| StationLayout {
+        asks_for_identity: upstream.requires.is_some(),
+        ..station(upstream.name.clone(), upstream.config.pool)
+    });
     let limits = Scope::ALL.into_iter().filter_map(|scope| {
         let limit = world.gateway.limits.get(scope)?;
         Some(limit_layout(scope, limit, peak_windows(variant, scope, limit)))
@@ -38,7 +40,12 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
 }
 
 fn station(name: String, pool: gateway::PoolConfig) -> StationLayout {
-    StationLayout { name, workers: pool.workers.map(std::num::NonZero::get), queue: pool.queue }
+    StationLayout {
+        name,
+        workers: pool.workers.map(std::num::NonZero::get),
+        queue: pool.queue,
+        asks_for_identity: false,
+    }
 }
 
 fn limit_layout(scope: Scope, limit: &RateLimit, peak_windows: Vec<Duration>) -> LimitLayout {

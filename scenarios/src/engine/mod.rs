@@ -1,9 +1,11 @@
 //! Engines: they carry the decisions of the gateway's and the simulator's machines from one to the next, each on
 //! its own clock. No rule stands here.
 
+mod bearers;
 mod clock;
 mod directory;
 mod event_queue;
+mod gate;
 mod layout;
 mod live;
 mod services;
@@ -11,6 +13,7 @@ mod twin;
 mod virtual_time;
 
 pub(crate) use directory::bucket_name;
-pub use live::{Drive, ExternalError, LiveError, Stop, highest_speed, kill_external_gateway};
+pub(crate) use live::key_document;
+pub use live::{Drive, ExternalError, LiveError, MintError, Stop, highest_speed, kill_external_gateway};
 pub(crate) use twin::{run_live_with_control, run_with_control};
 pub use virtual_time::{DRAIN, run};

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use gateway::{Timestamp, Transition};
+use gateway::auth::{Fetch, FetchFailure, KeySet, SimulatedKey};
+use gateway::{Rejection, Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
     CallEnd, CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, Reaction, Stream,
@@ -8,8 +9,10 @@ use simulator::{
 };
 use slab::Slab;
 
+use super::bearers::Bearer;
 use super::clock::Clock;
 use super::event_queue::LaneId;
+use super::gate::{Admittance, Gate};
 use super::virtual_time::{Event, Ticket};
 use crate::World;
 
@@ -34,6 +37,10 @@ struct Service {
     faults: Vec<usize>,
     /// What its workers are at, by [`Service::place`].
     busy: Vec<u32>,
+    /// Where it judges tokens, if it does.
+    gate: Option<Gate<JobId>>,
+    /// Whose keys it judges them by.
+    provider: usize,
 }
 
 /// What holds a worker of a service.
@@ -71,6 +78,11 @@ struct Job {
     key: Stream,
     /// Ends with a reset connection.
     reset: bool,
+    /// Whose request it is, and whether the service is shown its token.
+    bearer: Option<Bearer>,
+    shows_token: bool,
+    /// Waits for the keys that its token is judged by, and has not been taken on.
+    awaits_keys: bool,
     calling: Option<Calling>,
 }
 
@@ -101,6 +113,28 @@ pub(super) enum Caller {
     Gateway(Ticket),
     /// Another service, by this attempt.
     Service { job: JobId, attempt: u32 },
+    /// Whoever judges tokens, for the keys to do so by.
+    Keys { holder: KeyHolder, fetch: u64 },
+}
+
+/// Who judges tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyHolder {
+    /// The gateway.
+    Gateway,
+    /// A service, by number.
+    Service(usize),
+}
+
+/// A request that a service is asked with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    /// Its service time is drawn below this.
+    pub(super) key: Stream,
+    /// Whose request it is; `None` for nobody's in particular.
+    pub(super) bearer: Option<Bearer>,
+    /// Whether the service is shown the token.
+    pub(super) shows_token: bool,
 }
 
 /// What a caller hears of a service.
@@ -112,8 +146,14 @@ pub(super) enum Reply {
     Broken,
 }
 
-/// An answer for the gateway, and why it is a failure or took long.
-pub(super) type ForGateway = Option<(Ticket, Reply, CauseId)>;
+/// An answer that leaves the services, and why it is a failure or took long.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Heard {
+    /// The gateway's, for a client's request.
+    Answer { ticket: Ticket, reply: Reply, why: CauseId },
+    /// Of a fetch of keys.
+    Keys { holder: KeyHolder, fetch: u64, reply: Reply, why: CauseId },
+}
 
 /// Why a service answers at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +162,10 @@ pub(super) enum AtOnce {
     QueueFull,
     /// A fault makes it.
     Fault(FaultId),
+    /// It does not accept the token, for the reason named.
+    Token(&'static str),
+    /// It has no keys to judge the token by.
+    Keys,
 }
 
 impl Service {
@@ -166,6 +210,8 @@ impl Services {
                 busy: vec![0; 2 + faults.len() + calls.len()],
                 faults: faults.iter().map(|(number, _)| *number).collect(),
                 calls: Calls::new(calls, seed),
+                gate: named.config.auth.clone().map(Gate::new),
+                provider: named.config.auth.as_ref().map_or(0, |auth| auth.jwks.0 as usize),
                 links: links.collect(),
             }
         });
@@ -173,20 +219,18 @@ impl Services {
         Self { all: services, jobs: Slab::new(), issued: 0 }
     }
 
-    /// Sends an attempt to a service; its service time is drawn below `key`. An answer that comes at once is an event of
-    /// its own.
+    /// Sends an attempt to a service. An answer that comes at once is an event of its own.
     pub(super) fn dispatch(
         &mut self,
         clock: &mut Clock,
         upstream: usize,
         caller: Caller,
-        key: Stream,
+        asked: Asked,
     ) -> JobId {
         clock.recorder.on_attempt(upstream, clock.since_start());
-        let Service { upstream: service, path, .. } = &mut self.all[upstream];
         self.issued = self.issued.wrapping_add(1);
         let id = JobId { slot: self.jobs.vacant_key() as u32, number: self.issued };
-        let key = key.at(*path);
+        let key = asked.key.at(self.all[upstream].path);
         let since = clock.now;
         let job = Job {
             number: id.number,
@@ -197,39 +241,126 @@ impl Services {
             started: since,
             key,
             reset: false,
+            bearer: asked.bearer,
+            shows_token: asked.shows_token,
+            awaits_keys: false,
             calling: None,
         };
+        self.jobs.insert(job);
+        self.admit(clock, id, false);
+        id
+    }
+
+    /// Judges the token of a job, where its service does so, and takes it on if that is accepted.
+    fn admit(&mut self, clock: &mut Clock, id: JobId, has_waited: bool) {
+        let &Job { upstream, key, bearer, shows_token, .. } = &self.jobs[id.slot as usize];
+        let service = &mut self.all[upstream];
+        let Some(gate) =
+            service.gate.as_mut().filter(|_| !service.upstream.is_struck_at_the_door(clock.now, key))
+        else {
+            return self.accept(clock, id);
+        };
+        let shown = bearer.filter(|_| shows_token).and_then(|bearer| clock.bearers.token(bearer));
+        match gate.judge(clock.now, id, shown.as_ref(), has_waited) {
+            Admittance::Through => self.accept(clock, id),
+            Admittance::Waits => self.jobs[id.slot as usize].awaits_keys = true,
+            Admittance::Turned(rejection) => {
+                let by = match rejection {
+                    Rejection::Unauthenticated { reason } => AtOnce::Token(reason.name()),
+                    Rejection::Forbidden { reason } => AtOnce::Token(reason.name()),
+                    _ => AtOnce::Keys,
+                };
+                self.answer_at_once(clock, id, Reply::Answered(rejection.status()), by);
+            }
+        }
+    }
+
+    /// A service takes a job on, or turns it away for want of room or by a fault.
+    fn accept(&mut self, clock: &mut Clock, id: JobId) {
+        let &Job { upstream, key, bearer, .. } = &self.jobs[id.slot as usize];
         let station = StationId::Upstream(upstream);
-        match service.on_request(clock.now, id.slot, key) {
+        match self.all[upstream].upstream.on_request(clock.now, id.slot, key) {
             Reaction::Started(work) => {
-                self.jobs.insert(job);
+                Self::count_unauthorized(clock, upstream, bearer);
                 self.start(clock, id.slot, work);
             }
-            Reaction::Queued => {
-                self.jobs.insert(job);
-            }
+            Reaction::Queued => Self::count_unauthorized(clock, upstream, bearer),
             Reaction::Answered { status, fault } => {
                 if fault.is_none() {
                     clock.recorder.on_rejected(station);
                 }
                 let (reply, by) = (Reply::Answered(status), fault.map_or(AtOnce::QueueFull, AtOnce::Fault));
-                clock
-                    .events
-                    .schedule(clock.now, Event::Replied { caller, upstream: upstream as u32, reply, by });
+                self.answer_at_once(clock, id, reply, by);
             }
             Reaction::Refused { fault } => {
-                let (reply, by) = (Reply::Broken, AtOnce::Fault(fault));
-                clock
-                    .events
-                    .schedule(clock.now, Event::Replied { caller, upstream: upstream as u32, reply, by });
+                self.answer_at_once(clock, id, Reply::Broken, AtOnce::Fault(fault));
             }
         }
         self.record_load(clock, upstream);
-        id
+    }
+
+    /// A service is done with a job before it has begun, and its caller hears of it.
+    fn answer_at_once(&mut self, clock: &mut Clock, id: JobId, reply: Reply, by: AtOnce) {
+        let Job { upstream, caller, .. } = self.jobs.remove(id.slot as usize);
+        if let Some(caller) = caller {
+            let upstream = upstream as u32;
+            clock.events.schedule(clock.now, Event::Replied { caller, upstream, reply, by });
+        }
+    }
+
+    fn count_unauthorized(clock: &mut Clock, upstream: usize, bearer: Option<Bearer>) {
+        if !clock.bearers.may_reach(upstream, bearer, clock.now) {
+            clock.recorder.on_unauthorized(upstream);
+        }
+    }
+
+    /// The services that judge tokens by themselves.
+    pub(super) fn key_holders(&self) -> impl Iterator<Item = usize> {
+        self.all.iter().enumerate().filter_map(|(number, service)| service.gate.is_some().then_some(number))
+    }
+
+    /// The fetch of keys that a service is to begin now, if one is, and whom it asks.
+    pub(super) fn poll_fetch(&mut self, now: Timestamp, service: usize) -> Option<(Fetch, usize)> {
+        let Service { gate, provider, .. } = &mut self.all[service];
+        Some((gate.as_mut()?.authenticator.poll_fetch(now)?, *provider))
+    }
+
+    /// A service's fetch of keys is over.
+    pub(super) fn on_fetched(
+        &mut self,
+        now: Timestamp,
+        service: usize,
+        fetch: u64,
+        result: Result<KeySet<SimulatedKey>, FetchFailure>,
+    ) {
+        if let Some(gate) = &mut self.all[service].gate {
+            gate.authenticator.on_fetched(now, fetch, result);
+        }
+    }
+
+    /// When a service has to be woken for its keys.
+    pub(super) fn next_key_wakeup(&self, service: usize) -> Option<Timestamp> {
+        Some(self.all[service].gate.as_ref()?.authenticator.next_wakeup())
+    }
+
+    /// That time has come.
+    pub(super) fn on_key_wakeup(&mut self, now: Timestamp, service: usize) {
+        if let Some(gate) = &mut self.all[service].gate {
+            gate.authenticator.on_wakeup(now);
+        }
+    }
+
+    /// Judges the jobs of a service again that waited for keys and need not any longer.
+    pub(super) fn resume(&mut self, clock: &mut Clock, service: usize) {
+        while let Some(id) = self.all[service].gate.as_mut().and_then(Gate::poll_resumed) {
+            let job = &mut self.jobs[id.slot as usize];
+            (job.awaits_keys, job.since) = (false, clock.now);
+            self.admit(clock, id, true);
+        }
     }
 
     /// The work on a job is done: its service turns to its calls, or answers.
-    pub(super) fn on_completed(&mut self, clock: &mut Clock, id: JobId) -> ForGateway {
+    pub(super) fn on_completed(&mut self, clock: &mut Clock, id: JobId) -> Option<Heard> {
         if !self.is_present(id) {
             return None;
         }
@@ -255,7 +386,7 @@ impl Services {
         attempt: u32,
         reply: Reply,
         why: CauseId,
-    ) -> ForGateway {
+    ) -> Option<Heard> {
         let end = match reply {
             Reply::Answered(status) => CallEnd::Answered(status),
             Reply::Broken => CallEnd::Broken,
@@ -264,12 +395,12 @@ impl Services {
     }
 
     /// The timeout of an attempt at a call ran out.
-    pub(super) fn on_call_timeout(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> ForGateway {
+    pub(super) fn on_call_timeout(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> Option<Heard> {
         self.settle(clock, job, attempt, CallEnd::TimedOut, CauseId::UNKNOWN)
     }
 
     /// The wait before a further attempt at a call is over.
-    pub(super) fn on_call_retry(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> ForGateway {
+    pub(super) fn on_call_retry(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> Option<Heard> {
         if !self.is_open(job, attempt) {
             return None;
         }
@@ -286,6 +417,13 @@ impl Services {
             let job = &mut self.jobs[id.slot as usize];
             job.caller = None;
             let upstream = job.upstream;
+            if job.awaits_keys {
+                self.jobs.remove(id.slot as usize);
+                if let Some(gate) = &mut self.all[upstream].gate {
+                    gate.on_left(id);
+                }
+                continue;
+            }
             match self.all[upstream].upstream.on_caller_left(clock.now, id.slot) {
                 Left::Unnoticed => {
                     if job.activity == Some(Activity::Work) {
@@ -332,6 +470,9 @@ impl Services {
         }
         let job = &self.jobs[id.slot as usize];
         match job.activity {
+            None if job.awaits_keys => {
+                clock.way(Cause::Keys(self.all[job.upstream].provider), CauseId::UNKNOWN)
+            }
             None => self.holds_up(clock, job.upstream),
             Some(Activity::Calling(call)) => {
                 let asked = job.calling.and_then(|calling| calling.asked);
@@ -370,6 +511,10 @@ impl Services {
                 clock.way(Cause::UpstreamQueue(upstream), rest)
             }
             AtOnce::QueueFull => self.holds_up(clock, upstream),
+            AtOnce::Token(reason) => {
+                clock.way(Cause::Token { service: Some(upstream), reason }, CauseId::UNKNOWN)
+            }
+            AtOnce::Keys => clock.way(Cause::Keys(self.all[upstream].provider), CauseId::UNKNOWN),
         }
     }
 
@@ -418,8 +563,8 @@ impl Services {
     }
 
     /// Does what a job does next; `failure` is why the attempt before failed, if it did.
-    fn follow(&mut self, clock: &mut Clock, id: JobId, step: CallStep, failure: CauseId) -> ForGateway {
-        let Job { upstream, key, calling, .. } = self.jobs[id.slot as usize];
+    fn follow(&mut self, clock: &mut Clock, id: JobId, step: CallStep, failure: CauseId) -> Option<Heard> {
+        let Job { upstream, key, calling, bearer, shows_token, .. } = self.jobs[id.slot as usize];
         match step {
             CallStep::Ask(ask) => {
                 self.turn(id.slot, Some(Activity::Calling(ask.call)));
@@ -429,7 +574,8 @@ impl Services {
                     clock.events.schedule_in(lane, at, Event::CallTimeout { job: id, attempt });
                 }
                 let caller = Caller::Service { job: id, attempt };
-                let asked = self.dispatch(clock, ask.upstream, caller, key.at(u64::from(attempt)));
+                let asked = Asked { key: key.at(u64::from(attempt)), bearer, shows_token };
+                let asked = self.dispatch(clock, ask.upstream, caller, asked);
                 if let Some(calling) = &mut self.jobs[id.slot as usize].calling {
                     calling.asked = Some(asked);
                 }
@@ -464,7 +610,7 @@ impl Services {
         attempt: u32,
         end: CallEnd,
         why: CauseId,
-    ) -> ForGateway {
+    ) -> Option<Heard> {
         if !self.is_open(id, attempt) {
             return None;
         }
@@ -528,7 +674,7 @@ impl Services {
     }
 
     /// A service is done with a job: the next in its queue starts, and the caller, if there still is one, hears of it.
-    fn finish(&mut self, clock: &mut Clock, slot: u32, reply: Reply, why: CauseId) -> ForGateway {
+    fn finish(&mut self, clock: &mut Clock, slot: u32, reply: Reply, why: CauseId) -> Option<Heard> {
         self.turn(slot, None);
         let Job { upstream, caller, .. } = self.jobs.remove(slot as usize);
         if let Some((next, work)) = self.all[upstream].upstream.on_completed(clock.now) {
@@ -536,8 +682,9 @@ impl Services {
         }
         self.record_load(clock, upstream);
         match caller? {
-            Caller::Gateway(ticket) => Some((ticket, reply, why)),
+            Caller::Gateway(ticket) => Some(Heard::Answer { ticket, reply, why }),
             Caller::Service { job, attempt } => self.on_reply(clock, job, attempt, reply, why),
+            Caller::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, reply, why }),
         }
     }
 

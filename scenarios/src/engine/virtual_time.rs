@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use gateway::auth::Presented;
+use gateway::auth::{Fetch, FetchFailure, Presented};
 use gateway::{
     AttemptFailure, Checks, Decision, End, Forward, Pass, Pipeline, Rejection, Request, Retrier, RetryState,
     RouteId, Scope, Settlement, Timestamp, UpstreamId, Verdict,
@@ -14,14 +14,15 @@ use gateway::{
 use reports::{
     BreakerChange, BreakerId, Cause, CauseId, Finished, Layout, Outcome, Recorder, Recording, StationId,
 };
-use simulator::{Arrivals, Load, Population, PopulationStreams};
+use simulator::{Arrivals, Load, Population, PopulationStreams, Purpose, Stream};
 use slab::Slab;
 
+use super::bearers::{Bearer, Bearers, Shown};
 use super::clock::Clock;
 use super::directory::{Caller as Client, Directory};
 use super::event_queue::{EventQueue, LaneId};
 use super::layout::layout;
-use super::services::{AtOnce, Caller, ForGateway, JobId, Reply, Services};
+use super::services::{Asked, AtOnce, Caller, Heard, JobId, KeyHolder, Reply, Services};
 use crate::{Timeline, Variant, World};
 
 /// For how long a run goes on after the last arrival, at most.
@@ -77,17 +78,39 @@ struct Run<'w> {
     route_timeouts: Vec<LaneId>,
     /// By route.
     upstream_of: Vec<usize>,
+    /// The identity provider that the gateway asks.
+    provider: usize,
     services: Services,
     /// By route: workers of the gateway that requests on it hold.
     held: Vec<u32>,
     /// By upstream: why the last attempt of the gateway failed.
     last_failure: Vec<CauseId>,
     has_breakers: bool,
+    /// Those who judge tokens.
+    keepers: Vec<Keeper>,
+    /// By route: whether the gateway judges the tokens of its requests.
+    judges_tokens: Vec<bool>,
+    /// Whether services are shown the tokens of requests.
+    shows_tokens: bool,
     requests: Slab<Logical>,
     peak_requests: usize,
     /// Attempts of clients, by second.
     sends_per_s: Vec<u32>,
     issued: u32,
+}
+
+/// Whoever judges tokens, and needs keys to do so by.
+struct Keeper {
+    holder: KeyHolder,
+    /// For its fetches.
+    stream: Stream,
+    fetches: u64,
+    /// The job of the fetch under way.
+    fetching: Option<JobId>,
+    /// When it will be woken next, if at all.
+    wakes: Option<Timestamp>,
+    /// Why its last fetch failed.
+    failure: CauseId,
 }
 
 /// A population at work.
@@ -131,6 +154,8 @@ struct Logical {
 enum Stage {
     /// Not made yet: its client waits before it tries again.
     Resting,
+    /// At the gateway, until that has the keys to judge its token by.
+    AwaitsKeys,
     /// In the gateway's queue.
     Waiting {
         /// Since when.
@@ -176,6 +201,8 @@ pub(super) enum Event {
     GatewayRetry(Ticket),
     /// The client gives up on an attempt.
     ClientTimeout(Ticket),
+    /// Somebody who judges tokens has to see to its keys.
+    Keys { keeper: u32 },
     /// The wait in the gateway's queue has been too long.
     QueueTimeout(Ticket),
     /// The route's timeout has run out.
@@ -198,6 +225,7 @@ impl<'w> Run<'w> {
             starts: timeline.starts,
             events: EventQueue::new(),
             recorder: Recorder::new(layout),
+            bearers: Bearers::new(&variant.world, timeline.starts),
             noticeable: timeline.slo_latency / 3,
         };
         let clients = populations.iter().map(|population| {
@@ -210,17 +238,36 @@ impl<'w> Run<'w> {
             Clients { population, streams, arrivals, arrived: 0, timeouts: clock.events.lane(), retrier }
         });
         let clients = clients.collect();
+        let services = Services::new(&variant.world, &mut clock, seed);
+        let keeper = |holder, name: &str| Keeper {
+            holder,
+            stream: Stream::new(seed, Purpose::Service, name),
+            fetches: 0,
+            fetching: None,
+            wakes: None,
+            failure: CauseId::UNKNOWN,
+        };
+        let of_gateway = gateway.auth.as_ref().map(|_| keeper(KeyHolder::Gateway, "keys of the gateway"));
+        let of_services = services.key_holders().map(|service| {
+            let name = format!("keys of {}", variant.world.upstreams[service].name);
+            keeper(KeyHolder::Service(service), &name)
+        });
+        let keepers = of_gateway.into_iter().chain(of_services).collect();
         let enabled = Scope::ALL.into_iter().filter(|scope| gateway.limits.get(*scope).is_some());
         Self {
             ends: timeline.starts + timeline.duration,
-            directory: Directory::new(populations),
+            directory: Directory::new(populations, &gateway.limits.per_key_by),
             clients,
             gateway: Pipeline::new(gateway.clone()),
             limits: enabled.zip(0..).collect(),
             queue_timeouts: clock.events.lane(),
             upstream_of: gateway.routes.iter().map(|route| route.upstream.0 as usize).collect(),
+            provider: gateway.auth.as_ref().map_or(0, |auth| auth.jwks.0 as usize),
             route_timeouts: gateway.routes.iter().map(|_| clock.events.lane()).collect(),
-            services: Services::new(&variant.world, &mut clock, seed),
+            services,
+            keepers,
+            judges_tokens: gateway.routes.iter().map(|route| route.auth && gateway.auth.is_some()).collect(),
+            shows_tokens: gateway.auth.as_ref().is_none_or(|auth| auth.forward_token),
             held: vec![0; gateway.routes.iter().count()],
             last_failure: vec![CauseId::UNKNOWN; variant.world.upstreams.len()],
             has_breakers: gateway.upstreams.iter().any(|policy| policy.breaker.is_some())
@@ -249,12 +296,17 @@ impl<'w> Run<'w> {
             }
         }
         let last = self.ends + DRAIN;
+        self.clock.now = self.clock.starts;
+        self.keep_keys();
         loop {
             let (requests, services) = (&self.requests, &self.services);
             let next = self.clock.events.pop(|event| is_open(requests, services, event));
             let Some((at, event)) = next.filter(|(at, _)| *at <= last) else { break };
             self.clock.now = at;
             self.handle(event);
+            if !self.keepers.is_empty() {
+                self.keep_keys();
+            }
             if self.has_breakers {
                 self.record_breakers();
             }
@@ -289,6 +341,7 @@ impl<'w> Run<'w> {
                 self.abandon(ticket, End::ClientLeft);
                 self.conclude(ticket, Outcome::GaveUp, Some(AttemptFailure::Timeout), None, why);
             }
+            Event::Keys { keeper } => self.wake_keeper(keeper as usize),
             Event::QueueTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::QueueTimeout);
                 self.abandon(ticket, End::ClientLeft);
@@ -309,7 +362,8 @@ impl<'w> Run<'w> {
             Event::Replied { caller, upstream, reply, by } => {
                 let why = self.services.at_once(&mut self.clock, upstream as usize, by);
                 let answer = match caller {
-                    Caller::Gateway(ticket) => Some((ticket, reply, why)),
+                    Caller::Gateway(ticket) => Some(Heard::Answer { ticket, reply, why }),
+                    Caller::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, reply, why }),
                     Caller::Service { job, attempt } => {
                         self.services.on_reply(&mut self.clock, job, attempt, reply, why)
                     }
@@ -389,28 +443,155 @@ impl<'w> Run<'w> {
         if let Some(sends) = self.sends_per_s.get_mut(self.clock.since_start().as_secs() as usize) {
             *sends += 1;
         }
-        let (checks, decision) = self.gateway.on_request(now, ticket, &request, &Presented::Nothing);
+        let shown = self.bearer(slot).and_then(|bearer| self.clock.bearers.token(bearer));
+        let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
+        let (checks, decision) = self.gateway.on_request(now, ticket, &request, &presented);
         self.record_checks(population, &client, route, &checks, &decision);
-        let deadline = match decision {
+        if !matches!(decision, Decision::Reject(_)) {
+            let &Clients { population: settings, timeouts, .. } = &self.clients[population];
+            if let Some(timeout) = settings.timeout {
+                self.clock.events.schedule_in(timeouts, now + timeout, Event::ClientTimeout(ticket));
+            }
+        }
+        self.obey(ticket, decision);
+    }
+
+    /// Judges an attempt that waited for keys.
+    fn resume(&mut self, ticket: Ticket) {
+        let now = self.clock.now;
+        let Some(&Logical { population, route, client, .. }) = find(&self.requests, ticket) else { return };
+        let idempotent = self.clients[population].population.method.is_idempotent();
+        let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
+        let shown = self.bearer(ticket.slot).and_then(|bearer| self.clock.bearers.token(bearer));
+        let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
+        let (checks, decision) = self.gateway.on_resumed(now, ticket, &request, &presented);
+        self.record_checks(population, &client, route, &checks, &decision);
+        self.obey(ticket, decision);
+    }
+
+    /// Does with an attempt what the gateway decided.
+    fn obey(&mut self, ticket: Ticket, decision: Decision) {
+        let request = &mut self.requests[ticket.slot as usize];
+        match decision {
             Decision::Reject(rejection) => {
+                let route = request.route;
                 let why = self.rejected(rejection, route);
                 return self.reject(ticket, rejection, why);
             }
-            Decision::Queue { deadline } => deadline,
-            Decision::Forward(_) | Decision::AwaitKeys { .. } => None,
-        };
-        let &Clients { population: settings, timeouts, .. } = &self.clients[population];
-        if let Some(timeout) = settings.timeout {
-            self.clock.events.schedule_in(timeouts, now + timeout, Event::ClientTimeout(ticket));
-        }
-        if let Some(deadline) = deadline {
-            self.clock.events.schedule_in(self.queue_timeouts, deadline, Event::QueueTimeout(ticket));
-        }
-        self.requests[slot as usize].stage = Stage::Waiting { since: now };
-        if let Decision::Forward(forward) = decision {
-            self.forward(ticket, forward);
+            // The fetch that it waits for has a deadline of its own.
+            Decision::AwaitKeys { .. } => {
+                request.stage = Stage::AwaitsKeys;
+                return;
+            }
+            Decision::Queue { deadline } => {
+                request.stage = Stage::Waiting { since: self.clock.now };
+                if let Some(deadline) = deadline {
+                    self.clock.events.schedule_in(self.queue_timeouts, deadline, Event::QueueTimeout(ticket));
+                }
+            }
+            Decision::Forward(forward) => {
+                request.stage = Stage::Waiting { since: self.clock.now };
+                self.forward(ticket, forward);
+            }
         }
         self.record_gateway();
+    }
+
+    /// Whose token the present attempt of a request bears; `None` for a population without any.
+    fn bearer(&self, slot: u32) -> Option<Bearer> {
+        let request = &self.requests[slot as usize];
+        let Clients { population, streams, .. } = &self.clients[request.population];
+        population.token.as_ref()?;
+        let identity = population.identities.draw(streams.identity.at(request.index)).index;
+        Some(Bearer { population: request.population as u32, identity, at: request.since })
+    }
+
+    /// Begins the fetches of keys that are due, and goes on with whoever waited for them.
+    fn keep_keys(&mut self) {
+        let now = self.clock.now;
+        for place in 0..self.keepers.len() {
+            let holder = self.keepers[place].holder;
+            let due = match holder {
+                KeyHolder::Gateway => {
+                    while let Some(ticket) = self.gateway.poll_resumed() {
+                        self.resume(ticket);
+                    }
+                    self.gateway.poll_fetch(now).map(|fetch| (fetch, self.provider))
+                }
+                KeyHolder::Service(service) => {
+                    self.services.resume(&mut self.clock, service);
+                    self.services.poll_fetch(now, service)
+                }
+            };
+            if let Some((fetch, provider)) = due {
+                self.fetch_keys(place, fetch, provider);
+            }
+            let next = match holder {
+                KeyHolder::Gateway => self.gateway.next_wakeup(),
+                KeyHolder::Service(service) => self.services.next_key_wakeup(service),
+            };
+            let keeper = &mut self.keepers[place];
+            if let Some(next) = next.filter(|next| keeper.wakes.is_none_or(|wakes| *next < wakes)) {
+                keeper.wakes = Some(next);
+                self.clock.events.schedule(next, Event::Keys { keeper: place as u32 });
+            }
+        }
+    }
+
+    fn fetch_keys(&mut self, place: usize, fetch: Fetch, provider: usize) {
+        let keeper = &mut self.keepers[place];
+        let key = keeper.stream.at(keeper.fetches);
+        keeper.fetches += 1;
+        let caller = Caller::Keys { holder: keeper.holder, fetch: fetch.number };
+        let asked = Asked { key, bearer: None, shows_token: false };
+        let job = self.services.dispatch(&mut self.clock, provider, caller, asked);
+        self.keepers[place].fetching = Some(job);
+    }
+
+    /// A fetch of keys was answered.
+    fn hear_keys(&mut self, holder: KeyHolder, fetch: u64, reply: Reply, why: CauseId) {
+        let now = self.clock.now;
+        let result = match reply {
+            Reply::Answered(status) if status < 300 => {
+                Ok(self.clock.bearers.published(self.clock.since_start()))
+            }
+            Reply::Answered(status) => Err(FetchFailure::Status(status)),
+            Reply::Broken => Err(FetchFailure::Connection),
+        };
+        if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.holder == holder) {
+            keeper.fetching = None;
+            keeper.failure = if result.is_ok() { CauseId::UNKNOWN } else { why };
+        }
+        match holder {
+            KeyHolder::Gateway => self.gateway.on_fetched(now, fetch, result),
+            KeyHolder::Service(service) => self.services.on_fetched(now, service, fetch, result),
+        }
+    }
+
+    /// The time has come to give up on a fetch of keys, or to make the next one.
+    fn wake_keeper(&mut self, place: usize) {
+        let now = self.clock.now;
+        let holder = self.keepers[place].holder;
+        let (before, after) = match holder {
+            KeyHolder::Gateway => {
+                let before = self.gateway.next_wakeup();
+                self.gateway.on_wakeup(now);
+                (before, self.gateway.next_wakeup())
+            }
+            KeyHolder::Service(service) => {
+                let before = self.services.next_key_wakeup(service);
+                self.services.on_key_wakeup(now, service);
+                (before, self.services.next_key_wakeup(service))
+            }
+        };
+        self.keepers[place].wakes = None;
+        // It has given up on the fetch under way.
+        if before != after
+            && let Some(job) = self.keepers[place].fetching.take()
+        {
+            self.keepers[place].failure = self.services.holds(&mut self.clock, job);
+            self.services.on_caller_left(&mut self.clock, job);
+        }
     }
 
     /// Sends an attempt that has a worker on to its upstream.
@@ -436,9 +617,11 @@ impl<'w> Run<'w> {
 
     /// Makes an attempt of the gateway's.
     fn dispatch(&mut self, ticket: Ticket, upstream: usize, pass: Pass, from: Timestamp, attempt: u32) {
-        let request = &mut self.requests[ticket.slot as usize];
+        let request = &self.requests[ticket.slot as usize];
         let key = self.clients[request.population].streams.attempt(request.index, request.attempt, attempt);
-        let job = self.services.dispatch(&mut self.clock, upstream, Caller::Gateway(ticket), key);
+        let asked = Asked { key, bearer: self.bearer(ticket.slot), shows_token: self.shows_tokens };
+        let job = self.services.dispatch(&mut self.clock, upstream, Caller::Gateway(ticket), asked);
+        let request = &mut self.requests[ticket.slot as usize];
         request.stage = Stage::Forwarded { pass, from, since: self.clock.now, attempt, job: Some(job) };
     }
 
@@ -463,8 +646,14 @@ impl<'w> Run<'w> {
     }
 
     /// The gateway hears of an upstream, if somebody still waits for it.
-    fn hear(&mut self, answer: ForGateway) {
-        let Some((ticket, reply, why)) = answer else { return };
+    fn hear(&mut self, answer: Option<Heard>) {
+        let (ticket, reply, why) = match answer {
+            Some(Heard::Answer { ticket, reply, why }) => (ticket, reply, why),
+            Some(Heard::Keys { holder, fetch, reply, why }) => {
+                return self.hear_keys(holder, fetch, reply, why);
+            }
+            None => return,
+        };
         let Some(&request) = find(&self.requests, ticket) else { return };
         let Stage::Forwarded { mut pass, from, since, attempt, .. } = request.stage else { return };
         let now = self.clock.now;
@@ -520,6 +709,7 @@ impl<'w> Run<'w> {
     /// What holds up a request.
     fn holds(&mut self, request: &Logical) -> CauseId {
         match request.stage {
+            Stage::AwaitsKeys => self.no_keys(),
             Stage::Waiting { .. } => self.pool_is_taken(),
             Stage::Forwarded { job: Some(job), .. } => self.services.holds(&mut self.clock, job),
             Stage::Forwarded { job: None, .. } | Stage::Resting => {
@@ -535,6 +725,18 @@ impl<'w> Run<'w> {
         self.clock.way(Cause::GatewayPool { behind: most }, rest)
     }
 
+    /// What keeps the gateway's keys from it.
+    fn no_keys(&mut self) -> CauseId {
+        let keeper = self.keepers.iter().find(|keeper| keeper.holder == KeyHolder::Gateway);
+        let (failure, fetching) =
+            keeper.map_or((CauseId::UNKNOWN, None), |keeper| (keeper.failure, keeper.fetching));
+        let rest = match fetching {
+            Some(job) => self.services.holds(&mut self.clock, job),
+            None => failure,
+        };
+        self.clock.way(Cause::Keys(self.provider), rest)
+    }
+
     /// Why the gateway answers by itself.
     fn rejected(&mut self, rejection: Rejection, route: RouteId) -> CauseId {
         let upstream = self.upstream_of[route.0 as usize];
@@ -543,9 +745,13 @@ impl<'w> Run<'w> {
                 let limit = self.limits.iter().find(|(limited, _)| *limited == scope);
                 (Cause::RateLimit(limit.map_or(0, |(_, place)| *place)), CauseId::UNKNOWN)
             }
-            Rejection::Unauthenticated { .. }
-            | Rejection::Forbidden { .. }
-            | Rejection::KeysUnavailable { .. } => return CauseId::UNKNOWN,
+            Rejection::Unauthenticated { reason } => {
+                (Cause::Token { service: None, reason: reason.name() }, CauseId::UNKNOWN)
+            }
+            Rejection::Forbidden { reason } => {
+                (Cause::Token { service: None, reason: reason.name() }, CauseId::UNKNOWN)
+            }
+            Rejection::KeysUnavailable { .. } => return self.no_keys(),
             Rejection::NoRoute => (Cause::NoRoute, CauseId::UNKNOWN),
             Rejection::ShortCircuited { .. } => {
                 (Cause::Breaker(BreakerId { service: None, upstream }), self.last_failure[upstream])
@@ -564,6 +770,7 @@ impl<'w> Run<'w> {
         let Logical { route, stage, .. } = self.requests[ticket.slot as usize];
         match stage {
             Stage::Resting => {}
+            Stage::AwaitsKeys => self.gateway.on_left_keys(ticket),
             Stage::Waiting { .. } => {
                 self.gateway.on_left_queue(ticket);
                 self.record_gateway();
@@ -654,13 +861,18 @@ impl<'w> Run<'w> {
         for (scope, place) in &self.limits {
             match checks.get(*scope) {
                 Some(Verdict::Admitted { .. }) => {
-                    self.clock.recorder.on_limit_admitted(*place, client.bucket(*scope, route.0), at);
+                    let verified = self.judges_tokens[route.0 as usize];
+                    self.clock.recorder.on_limit_admitted(
+                        *place,
+                        client.bucket(*scope, route.0, verified),
+                        at,
+                    );
                 }
                 Some(Verdict::Rejected { .. }) => self.clock.recorder.on_limit_rejected(*place, at),
                 None => {}
             }
         }
-        if !matches!(decision, Decision::Reject(Rejection::RateLimited { .. })) {
+        if passed_the_limits(decision) {
             self.clock.recorder.on_admitted(population, at);
         }
     }
@@ -689,6 +901,20 @@ impl<'w> Run<'w> {
         let at = self.clock.since_start();
         self.clock.recorder.on_load(StationId::Gateway, at, self.gateway.in_flight(), self.gateway.queued());
     }
+}
+
+/// Whether an attempt got past every rate limit.
+pub(super) const fn passed_the_limits(decision: &Decision) -> bool {
+    !matches!(
+        decision,
+        Decision::AwaitKeys { .. }
+            | Decision::Reject(
+                Rejection::RateLimited { .. }
+                    | Rejection::Unauthenticated { .. }
+                    | Rejection::Forbidden { .. }
+                    | Rejection::KeysUnavailable { .. }
+            )
+    )
 }
 
 /// The gateway's reasons in the words of the record.
@@ -720,6 +946,7 @@ fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool
         Event::CallTimeout { job, attempt } => services.is_open(*job, *attempt),
         Event::Arrival { .. }
         | Event::Sends { .. }
+        | Event::Keys { .. }
         | Event::Retry(_)
         | Event::GatewayRetry(_)
         | Event::Completed(_)

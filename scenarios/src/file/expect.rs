@@ -179,7 +179,7 @@ fn expected(what: &'static str) -> StrContext {
 }
 
 /// Measures of this version, each as its arguments are written.
-pub(super) const MEASURES: [&str; 20] = [
+pub(super) const MEASURES: [&str; 21] = [
     "offered([selector])",
     "served([selector])",
     "success_rate([selector])",
@@ -199,11 +199,9 @@ pub(super) const MEASURES: [&str; 20] = [
     "direct_damage([selector])",
     "containment_time([selector])",
     "recovery_time([selector])",
+    "unauthorized_reached([upstream])",
     "lateness(statistic)",
 ];
-
-/// Measures of the format that need what this version does not have.
-const NOT_YET: [&str; 1] = ["unauthorized_reached"];
 
 impl Line {
     /// What the line asks of a variant in which the names stand for these.
@@ -235,6 +233,7 @@ impl Line {
             "direct_damage" => Measure::DirectDamage(arguments.selector()?),
             "containment_time" => Measure::ContainmentTime(arguments.selector()?),
             "recovery_time" => Measure::RecoveryTime(arguments.selector()?),
+            "unauthorized_reached" => Measure::UnauthorizedReached(arguments.upstream()?),
             "lateness" => Measure::Lateness(arguments.statistic()?),
             unknown => return Err(self.unknown_measure(unknown)),
         };
@@ -244,10 +243,6 @@ impl Line {
 
     fn unknown_measure(&self, unknown: &str) -> LineError<'static> {
         let span = self.measure.span.clone();
-        if NOT_YET.contains(&unknown) {
-            let message = format!("the measure `{unknown}` is not known to this version yet");
-            return LineError { message, help: Help::NONE, span };
-        }
         let names = MEASURES.iter().filter_map(|signature| signature.split('(').next());
         let help = match nearest(unknown, names) {
             Some(near) => {

@@ -14,12 +14,14 @@ use super::reader::{Fields, Positive, Share, find_upstream, list, read};
 use super::tree::{Entry, Node, Value};
 use crate::UpstreamFault;
 
-pub(super) const KINDS: [&str; 7] = ["error", "refuse", "slow", "hang", "drip", "reset", "capacity"];
+pub(super) const KINDS: [&str; 8] =
+    ["error", "refuse", "slow", "hang", "drip", "reset", "capacity", "rotate-keys"];
 
-/// The faults in the order of the file; `upstreams` are the names that they may strike.
+/// The faults in the order of the file; `upstreams` are the names that they may strike, `provider` the one that serves keys.
 pub(super) fn read_faults(
     top: &mut Fields<'_>,
     upstreams: &[&str],
+    provider: Option<usize>,
     duration: Duration,
     context: &Context<'_>,
 ) -> Vec<UpstreamFault> {
@@ -33,7 +35,7 @@ pub(super) fn read_faults(
     let (mut faults, mut taken) = (Vec::new(), HashMap::new());
     for item in &**items {
         let Some(fields) = Fields::of(item, "faults", context) else { continue };
-        faults.extend(read_fault(fields, upstreams, duration, &mut taken, context));
+        faults.extend(read_fault(fields, upstreams, provider, duration, &mut taken, context));
     }
     faults
 }
@@ -41,6 +43,7 @@ pub(super) fn read_faults(
 fn read_fault(
     mut fields: Fields<'_>,
     upstreams: &[&str],
+    provider: Option<usize>,
     duration: Duration,
     taken: &mut HashMap<String, usize>,
     context: &Context<'_>,
@@ -49,20 +52,14 @@ fn read_fault(
     let lasts = fields.required::<Positive>("for");
     let struck = read_upstreams(&mut fields, upstreams, context);
     let fraction = fields.optional::<Share>("fraction").map_or(1.0, |share| share.0);
-    let known_later = fields.has("rotate-keys");
-    fields.not_yet("rotate-keys");
     let kinds = KINDS
         .map(|kind| fields.entry(kind).filter(|entry| !matches!(entry.node.value, Value::Boolean(false))));
     let kinds: Vec<_> =
         KINDS.into_iter().zip(kinds).filter_map(|(kind, entry)| Some((kind, entry?))).collect();
     let (span, at_span) = (fields.span(), fields.span_of("at"));
-    let fraction_span = fields.span_of("fraction");
+    let (fraction_span, struck_span) = (fields.span_of("fraction"), fields.span_of("upstreams"));
     fields.finish();
     let &[(kind, entry)] = &kinds[..] else {
-        // A kind that cannot be run yet has been told.
-        if known_later && kinds.is_empty() {
-            return None;
-        }
         let problem = match kinds.get(1) {
             None => Problem::error(span, "`faults`: a fault needs a kind"),
             Some((_, second)) => {
@@ -74,6 +71,11 @@ fn read_fault(
     };
     let kind = read_kind(kind, entry, context);
     let (at, Positive(lasts), struck, kind) = (at?, lasts?, struck?, kind?);
+    if kind == FaultKind::RotateKeys && struck.iter().any(|upstream| Some(*upstream) != provider) {
+        let problem =
+            Problem::error(struck_span, "`faults.upstreams`: only an identity provider has keys to rotate");
+        context.push(problem.help("that is an upstream with `serves = \"jwks\"`"));
+    }
     if at >= duration {
         let message = "`faults.at`: the fault begins after the last request";
         context.push(Problem::warning(at_span, message).help("`duration` is when requests stop to arrive"));
@@ -135,6 +137,7 @@ fn read_kind(kind: &'static str, entry: &Entry, context: &Context<'_>) -> Option
         "refuse" => plain(FaultKind::Refuse),
         "hang" => plain(FaultKind::Hang),
         "reset" => plain(FaultKind::Reset),
+        "rotate-keys" => plain(FaultKind::RotateKeys),
         "error" => {
             let mut fields = Fields::of(&entry.node, path, context)?;
             let status = fields.required::<u32>("status");

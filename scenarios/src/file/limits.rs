@@ -1,19 +1,39 @@
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use gateway::{Algorithm, RateLimit, RateLimitError, RateLimits, Scope};
+use gateway::{Algorithm, KeyedBy, RateLimit, RateLimitError, RateLimits, Scope};
 
 use super::diagnostic::Problem;
-use super::reader::{Fields, Positive, all, list, way_out};
-use super::tree::Entry;
+use super::reader::{Fields, FromNode, Positive, all, list, way_out};
+use super::tree::{Entry, Node};
 
 /// The table `gateway.rate_limit`.
 pub(super) fn read(gateway: &mut Fields<'_>) -> RateLimits {
     let Some(mut tables) = gateway.optional_table("rate_limit") else { return RateLimits::default() };
-    let [per_ip, per_key, per_route, global] =
-        Scope::ALL.map(|scope| tables.optional_table(scope.name()).and_then(read_limit));
+    let mut per_key_by = KeyedBy::default();
+    let [per_ip, per_key, per_route, global] = Scope::ALL.map(|scope| {
+        let mut fields = tables.optional_table(scope.name())?;
+        if scope == Scope::PerKey {
+            per_key_by = fields.optional::<By>("by").map(|By(by)| by).unwrap_or_default();
+        }
+        read_limit(fields)
+    });
     tables.finish();
-    RateLimits { per_ip, per_key, per_route, global, ..RateLimits::default() }
+    RateLimits { per_ip, per_key, per_key_by, per_route, global }
+}
+
+/// What the limit per client tells clients apart by: `"key"`, or `"claim:NAME"`.
+struct By(KeyedBy);
+
+impl FromNode for By {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let text = <Rc<str>>::from_node(node)?;
+        match text.split_once(':') {
+            None if &*text == "key" => Ok(Self(KeyedBy::ApiKey)),
+            Some(("claim", name)) if !name.is_empty() => Ok(Self(KeyedBy::Claim(name.to_owned()))),
+            _ => Err(format!("expected \"key\" or a claim such as \"claim:sub\", found {text:?}")),
+        }
+    }
 }
 
 fn read_limit(mut fields: Fields<'_>) -> Option<RateLimit> {
@@ -25,7 +45,6 @@ fn read_limit(mut fields: Fields<'_>) -> Option<RateLimit> {
     let burst: Option<NonZeroU32> = fields.optional("burst");
     let count_entry = fields.entry("count_rejected");
     let count_rejected: Option<bool> = fields.optional("count_rejected");
-    fields.not_yet("by");
     let (context, path) = (fields.context(), fields.path().to_owned());
     fields.finish();
 

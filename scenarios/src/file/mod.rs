@@ -4,6 +4,7 @@
 //! read field by field into the validated types of the gateway and the simulator. Serde's derive would stop at the
 //! first problem and lose the places of merged values.
 
+mod auth;
 mod breaker;
 mod calls;
 mod context;

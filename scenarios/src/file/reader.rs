@@ -92,11 +92,6 @@ impl<'t> Fields<'t> {
         self.read(entry)
     }
 
-    /// Whether there is such an entry, of whatever kind.
-    pub(super) fn has(&self, key: &str) -> bool {
-        self.table.get(key).is_some()
-    }
-
     /// An entry that may not be absent.
     pub(super) fn required_entry(&mut self, key: &'static str) -> Option<&'t Entry> {
         let entry = self.entry(key);

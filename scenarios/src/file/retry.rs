@@ -171,7 +171,11 @@ pub(super) fn named_or(
 }
 
 /// The text of a field that must be one of some names.
-fn named(fields: &mut Fields<'_>, key: &'static str, names: &[&'static str]) -> Option<&'static str> {
+pub(super) fn named(
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    names: &[&'static str],
+) -> Option<&'static str> {
     let entry: &Entry = fields.entry(key)?;
     let path = fields.path_of(key);
     let text: Rc<str> = read(&entry.node, &path, fields.context())?;

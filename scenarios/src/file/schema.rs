@@ -260,6 +260,8 @@ fn measures(schema: &mut Schema) {
 mod tests {
     use std::collections::BTreeSet;
 
+    use gateway::auth::JwtAlgorithm;
+
     use super::super::context::Context;
     use super::super::{load, parse, read_scenario, retry, units};
     use super::format::{DURATION, PARTIAL_SHARE, RATE, SHARE, ZERO};
@@ -293,6 +295,7 @@ mod tests {
             ("routes.*.retry.", "gateway.retry."),
             ("upstreams.*.calls.breaker.", "gateway.breaker."),
             ("gateway.upstreams.*.breaker.", "gateway.breaker."),
+            ("upstreams.*.auth.", "gateway.auth."),
         ] {
             path = path.replace(elsewhere, here);
         }
@@ -428,7 +431,9 @@ mod tests {
         let of = |wanted: &str| -> BTreeSet<&str> {
             names.iter().filter(|(key, _)| key == wanted).map(|(_, name)| &**name).collect()
         };
-        assert_eq!(of("algorithm"), Algorithm::ALL.map(Algorithm::name).into());
+        let signing = JwtAlgorithm::ALL.map(JwtAlgorithm::name);
+        assert_eq!(of("algorithm"), Algorithm::ALL.map(Algorithm::name).into_iter().chain(signing).collect());
+        assert_eq!(of("defect"), simulator::TokenDefect::ALL.map(|(name, _)| name).into());
         assert_eq!(of("arrivals"), load::SPACINGS.map(|(name, _)| name).into());
         assert_eq!(of("method"), simulator::Method::ALL.map(|(name, _)| name).into());
         assert_eq!(of("on"), retry::CLASSES.into());

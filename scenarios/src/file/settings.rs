@@ -6,7 +6,8 @@ use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use gateway::{BreakerConfig, HalfOpen, RateLimit, Scope};
+use gateway::auth::AuthConfig;
+use gateway::{BreakerConfig, HalfOpen, KeyedBy, RateLimit, Scope};
 use reports::Setting;
 
 use super::reader::display_key;
@@ -105,8 +106,17 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
         setting("queue_timeout", duration(gateway.pool.queue_timeout, "off")),
         setting("timeout", duration(gateway.timeout, "off")),
     ];
+    settings.push(setting(
+        "auth",
+        gateway.auth.as_ref().map_or_else(|| "off".to_owned(), |auth| auth_text(auth, world)),
+    ));
     for scope in Scope::ALL {
-        let limit = gateway.limits.get(scope).map_or_else(|| "off".to_owned(), limit_text);
+        let mut limit = gateway.limits.get(scope).map_or_else(|| "off".to_owned(), limit_text);
+        if let (Scope::PerKey, Some(_), KeyedBy::Claim(claim)) =
+            (scope, gateway.limits.per_key, &gateway.limits.per_key_by)
+        {
+            let _ = write!(limit, ", by the claim {claim}");
+        }
         settings.push(setting(&format!("rate_limit.{}", scope.name()), limit));
     }
     for (upstream, policy) in world.upstreams.iter().zip(&gateway.upstreams) {
@@ -122,6 +132,27 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
         }
     }
     settings
+}
+
+/// Such as `keys of identity for 1h without it, iss https://id.example, aud shop, role customer`.
+fn auth_text(auth: &AuthConfig, world: &World) -> String {
+    let provider = world.upstreams.get(auth.jwks.0 as usize).map_or("", |upstream| &upstream.name);
+    let mut text = format!("keys of {provider}, for {} without it", write_duration(auth.cache.stale_for()));
+    for (name, value) in [("iss", &auth.issuer), ("aud", &auth.audience)] {
+        if let Some(value) = value {
+            let _ = write!(text, ", {name} {value}");
+        }
+    }
+    for claim in &auth.required_claims {
+        let _ = match &claim.expected {
+            Some(expected) => write!(text, ", {} {expected}", claim.name),
+            None => write!(text, ", any {}", claim.name),
+        };
+    }
+    if auth.forward_token {
+        text += ", token passed on";
+    }
+    text
 }
 
 /// Such as `50% of at least 20 over 30s, single-probe each 10s, 3 to close`.

@@ -87,6 +87,24 @@ pub(super) fn warn_of_expectation(
         context.push(problem.help("a line for one variant begins with its name: `NAME: served(…) …`"));
         return;
     }
+    if let Measure::UnauthorizedReached(upstream) = expectation.measure {
+        let mut asked = world.upstreams.iter().enumerate().filter(|(_, named)| named.requires.is_some());
+        if !asked.any(|(place, _)| upstream.is_none_or(|upstream| upstream == place)) {
+            let whose = match upstream.and_then(|upstream| world.upstreams.get(upstream)) {
+                Some(named) => format!("`upstreams.{}`", display_key(&named.name)),
+                None => "no upstream".to_owned(),
+            };
+            let message = match upstream {
+                Some(_) => {
+                    format!("`expect.hold`: this can never hold, {whose} does not say what it requires")
+                }
+                None => format!("`expect.hold`: this can never hold, {whose} says what it requires"),
+            };
+            let problem = Problem::warning(place(&line.measure.span), message);
+            context.push(problem.help("who may come to it is said by `upstreams.NAME.requires`"));
+        }
+        return;
+    }
     let (Measure::Admitted(limit) | Measure::PeakAdmitted(limit, _)) = &expectation.measure else { return };
     let is_set = |scope: &Scope| scope.name() == limit && world.gateway.limits.get(*scope).is_some();
     if !Scope::ALL.iter().any(is_set) {
@@ -129,7 +147,10 @@ fn policies_of_ours(tree: &Table, ours: Option<&Table>, context: &Context<'_>) {
 
 fn unreached_upstreams(tree: &Table, world: &World, context: &Context<'_>) {
     let reached = world.reached_upstreams();
+    let tokens = world.populations.iter().any(|population| population.token.is_some());
     for (upstream, reached) in world.upstreams.iter().zip(reached) {
+        // That nobody looks at the tokens it issues may be the very point of a variant.
+        let reached = reached || (upstream.serves_keys && tokens);
         if let Some(entry) = find(tree, &["upstreams", &upstream.name]).filter(|_| !reached) {
             let message = format!(
                 "no route leads to `upstreams.{}`, and none that is reached calls it",

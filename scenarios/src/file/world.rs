@@ -9,6 +9,7 @@ use simulator::{
     UpstreamConfig,
 };
 
+use super::auth::{read_auth, read_requires, read_token};
 use super::breaker::read_breaker;
 use super::calls::{read_calls, refuse_circles};
 use super::context::Context;
@@ -19,7 +20,7 @@ use super::latency::read_latency;
 use super::limits;
 use super::load;
 use super::reader::{Fields, Positive, all, display_key, find_upstream, read, way_out};
-use super::retry::{named_or, read_gateway_retry, read_retry};
+use super::retry::{named, named_or, read_gateway_retry, read_retry};
 use super::tree::{Entry, Span, Table, Value};
 use crate::World;
 use crate::scenario::{ExternalGateway, NamedUpstream};
@@ -40,8 +41,9 @@ pub(super) fn read_world(
     let routes = read_routes(&mut top, &upstreams, context);
     let populations = read_populations(&mut top, routes.as_ref(), context);
     let names: Vec<_> = upstreams.iter().map(|upstream| &*upstream.name).collect();
-    let gateway = read_gateway(&mut top, routes, &names);
-    let faults = read_faults(&mut top, &names, duration, context);
+    let provider = upstreams.iter().position(|upstream| upstream.serves_keys);
+    let gateway = read_gateway(&mut top, routes, &names, provider);
+    let faults = read_faults(&mut top, &names, provider, duration, context);
     top.finish();
     external::refuse_shared_addresses(tree, &upstreams, context);
     let (mut gateway, external) = gateway?;
@@ -60,9 +62,21 @@ fn read_upstreams(top: &mut Fields<'_>, context: &Context<'_>) -> Vec<NamedUpstr
     let tables = top.named("upstreams");
     // A call may name an upstream that stands further down.
     let names: Vec<&str> = tables.iter().map(|(entry, _)| &*entry.key).collect();
+    // So may what a service judges tokens by.
+    let serves = |entry: &Entry| {
+        let serves = entry.node.as_table().and_then(|table| table.get("serves"));
+        serves.filter(|serves| matches!(&serves.node.value, Value::Text(what) if &**what == KEYS)).cloned()
+    };
+    let mut providers =
+        tables.iter().enumerate().filter_map(|(place, (entry, _))| Some((place, serves(entry)?)));
+    let provider = providers.next().map(|(place, _)| place);
+    if let (Some((_, second)), Some(first)) = (providers.next(), provider) {
+        let message = format!("`upstreams`: there is one identity provider, and `{}` is it", names[first]);
+        context.push(Problem::error(second.node.span.clone(), message));
+    }
     let (mut upstreams, mut calls) = (Vec::new(), Vec::new());
     for (entry, path) in &tables {
-        let (upstream, asks) = read_upstream(entry, path, &names, context);
+        let (upstream, asks) = read_upstream(entry, path, &names, provider, context);
         upstreams.push(upstream);
         calls.push(asks);
     }
@@ -74,12 +88,16 @@ fn read_upstreams(top: &mut Fields<'_>, context: &Context<'_>) -> Vec<NamedUpstr
     upstreams
 }
 
+/// What an identity provider serves.
+const KEYS: &str = "jwks";
+
 /// An upstream and its calls, each with the place of the name it asks. What cannot be read is noted and left out: routes
 /// may still name the upstream.
 fn read_upstream(
     entry: &Entry,
     path: &str,
     names: &[&str],
+    provider: Option<usize>,
     context: &Context<'_>,
 ) -> (NamedUpstream, Vec<(Call, Span)>) {
     let config = UpstreamConfig {
@@ -88,8 +106,10 @@ fn read_upstream(
         load_latency: Duration::ZERO,
         cancel_on_disconnect: false,
         calls: Vec::new(),
+        auth: None,
     };
-    let mut upstream = NamedUpstream { name: entry.key.to_string(), config, listen: None };
+    let name = entry.key.to_string();
+    let mut upstream = NamedUpstream { name, config, listen: None, serves_keys: false, requires: None };
     let Some(mut fields) = Fields::of(&entry.node, path, context) else { return (upstream, Vec::new()) };
     let config = &mut upstream.config;
     config.pool.workers = fields.optional("workers");
@@ -100,8 +120,10 @@ fn read_upstream(
     config.load_latency = fields.optional("load_latency").unwrap_or_default();
     config.cancel_on_disconnect = fields.optional("cancel_on_disconnect").unwrap_or(false);
     upstream.listen = fields.optional("listen").map(|Listen(address)| address);
+    upstream.config.auth = read_auth(&mut fields, names, provider);
+    upstream.requires = read_requires(&mut fields);
+    upstream.serves_keys = named(&mut fields, "serves", &[KEYS]).is_some();
     let calls = read_calls(&mut fields, names, context);
-    fields.not_yet("serves");
     fields.finish();
     (upstream, calls)
 }
@@ -136,7 +158,7 @@ fn read_routes(top: &mut Fields<'_>, upstreams: &[NamedUpstream], context: &Cont
             }
             route.timeout = fields.optional::<Positive>("timeout").map(|Positive(timeout)| timeout);
             route.retry = read_gateway_retry(&mut fields);
-            fields.not_yet("auth");
+            route.auth = fields.optional("auth").unwrap_or(true);
             fields.finish();
         }
         routes.push(route);
@@ -213,9 +235,8 @@ fn read_population(
     let methods = Method::ALL.map(|(name, _)| name);
     let method = named_or(&mut fields, "method", &methods, "GET");
     let method = Method::ALL.into_iter().find(|(name, _)| Some(*name) == method).map(|(_, method)| method);
-    for key in ["body", "token"] {
-        fields.not_yet(key);
-    }
+    let token = read_token(&mut fields);
+    fields.not_yet("body");
     fields.finish();
     Some(Population {
         name: entry.key.to_string(),
@@ -226,6 +247,7 @@ fn read_population(
         timeout,
         retry,
         method: method.unwrap_or_default(),
+        token,
     })
 }
 
@@ -303,6 +325,7 @@ fn read_gateway(
     top: &mut Fields<'_>,
     routes: Option<Routes>,
     upstreams: &[&str],
+    provider: Option<usize>,
 ) -> Option<(GatewayConfig, Option<ExternalGateway>)> {
     let mut external = None;
     let mut config = GatewayConfig::default();
@@ -319,7 +342,7 @@ fn read_gateway(
         config.upstreams = read_policies(&mut fields, upstreams);
         config.retry = read_gateway_retry(&mut fields);
         external = external::read_external(&mut fields);
-        fields.not_yet("auth");
+        config.auth = read_auth(&mut fields, upstreams, provider);
         fields.finish();
     }
     config.routes = routes?;

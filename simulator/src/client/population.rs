@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use gateway::RetryPolicy;
 
-use crate::{Identities, Latency, OpenLoad, Purpose, RequestTag, Stream};
+use crate::{Identities, Latency, OpenLoad, Purpose, RequestTag, Stream, TokenConfig};
 
 /// A group of clients that behave alike.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Population {
     pub retry: RetryPolicy,
     /// What its requests ask for.
     pub method: Method,
+    /// The token that each of its identities bears; `None` for none.
+    pub token: Option<TokenConfig>,
 }
 
 /// An HTTP method (RFC 9110, section 9).

@@ -3,7 +3,9 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use gateway::auth::FetchFailure;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
@@ -40,20 +42,43 @@ impl Client {
     }
 
     /// Asks an upstream and reads its answer to the end. Dropped before, it closes the connection.
-    pub(super) async fn ask(&self, upstream: usize, tag: RequestTag) -> CallEnd {
+    pub(super) async fn ask(&self, upstream: usize, tag: RequestTag, bearer: Option<HeaderValue>) -> CallEnd {
+        let mut headers = HeaderMap::new();
+        if let Ok(tag) = HeaderValue::try_from(tag.to_string()) {
+            headers.insert(headers::REQUEST, tag);
+        }
+        headers.extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
         match self.peers.get(upstream) {
-            Some(peer) => peer.ask(tag).await.map_or(CallEnd::Broken, CallEnd::Answered),
+            Some(peer) => {
+                let asked = peer.ask("/", headers, None).await;
+                asked.map_or(CallEnd::Broken, |(status, _)| CallEnd::Answered(status))
+            }
             None => CallEnd::Broken,
         }
     }
+
+    /// Asks an identity provider for its keys: the status of the answer and its body, of `most` bytes at most.
+    pub(super) async fn fetch(&self, upstream: usize, most: usize) -> Result<(u16, Vec<u8>), FetchFailure> {
+        let peer = self.peers.get(upstream).ok_or(FetchFailure::Connection)?;
+        let asked = peer.ask(KEYS, HeaderMap::new(), Some(most)).await;
+        asked.map_err(|_| FetchFailure::Connection)
+    }
 }
 
+/// Where keys are asked for.
+const KEYS: &str = "/.well-known/jwks.json";
+
 impl Peer {
-    async fn ask(&self, tag: RequestTag) -> Result<u16, Box<dyn std::error::Error + Send + Sync>> {
-        let mut request = Request::get("/")
-            .header(http::header::HOST, self.address.to_string())
-            .header(headers::REQUEST, tag.to_string())
-            .body(Empty::new())?;
+    /// The status of the answer, and as much of its body as is to be kept.
+    async fn ask(
+        &self,
+        path: &str,
+        headers: HeaderMap,
+        kept: Option<usize>,
+    ) -> Result<(u16, Vec<u8>), Failure> {
+        let mut request =
+            Request::get(path).header(http::header::HOST, self.address.to_string()).body(Empty::new())?;
+        request.headers_mut().extend(headers);
         let (connection, mut response) = loop {
             // Bound by the number of idle connections: one that is new does not return what it was given.
             let (mut connection, is_new) = match self.take_idle() {
@@ -70,12 +95,12 @@ impl Peer {
             }
         };
         let status = response.status().as_u16();
-        drain(&mut response).await?;
+        let body = drain(&mut response, kept.unwrap_or(0)).await?;
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE {
             idle.push(connection);
         }
-        Ok(status)
+        Ok((status, body))
     }
 
     fn take_idle(&self) -> Option<Connection> {
@@ -88,11 +113,17 @@ impl Peer {
     }
 }
 
-async fn drain(response: &mut Response<Incoming>) -> hyper::Result<()> {
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Reads a body to its end, and keeps so many bytes of it.
+async fn drain(response: &mut Response<Incoming>, kept: usize) -> hyper::Result<Vec<u8>> {
+    let mut body = Vec::new();
     while let Some(frame) = response.frame().await {
-        frame?;
+        if let Some(data) = frame?.data_ref() {
+            body.extend_from_slice(&data[..data.len().min(kept - body.len())]);
+        }
     }
-    Ok(())
+    Ok(body)
 }
 
 impl Connection {

@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -82,20 +82,30 @@ impl Door {
         }
         let tag = header::<RequestTag>(&head.headers, headers::REQUEST);
         let gateway_attempt = header(&head.headers, headers::GATEWAY_ATTEMPT).unwrap_or(0);
-        let arrival = self.service.on_request(tag, gateway_attempt);
+        let judged = self.service.judge(&head.headers, tag, gateway_attempt).await;
+        let arrival = match judged {
+            Ok(()) => {
+                let bearer = head.headers.get(AUTHORIZATION).cloned();
+                self.service.on_request(tag, gateway_attempt, bearer)
+            }
+            Err(status) => Arrival::Answered(status),
+        };
         if let Arrival::Refused = arrival {
             return Err(Unanswered);
         }
         // The work does not wait for the body; the answer does.
         let received = drain(body, self.limits.body).await?;
         let page = |work: Option<Work>| self.page(tag, work, received);
+        // What it is asked for, of an identity provider.
+        let document = |work: Work| self.service.document().unwrap_or_else(|| page(Some(work)));
         match arrival {
             Arrival::Refused => Err(Unanswered),
             Arrival::Answered(status) => self.response(status, Answer::whole, page(None)),
             Arrival::Accepted(caller, told) => match told.await.map_err(|_| Unanswered)? {
                 Word::Answered { status, work } => {
                     caller.heard();
-                    self.response(status, Answer::whole, page(Some(work)))
+                    let page = if status == 200 { document(work) } else { page(Some(work)) };
+                    self.response(status, Answer::whole, page)
                 }
                 Word::Reset { work } => {
                     caller.heard();
@@ -103,13 +113,13 @@ impl Door {
                         fate.reset_once_written();
                     }
                     let breaking = |body| Answer::breaking(body, Arc::clone(fate));
-                    self.response(200, breaking, page(Some(work)))
+                    self.response(200, breaking, document(work))
                 }
                 Word::Drips { from, to, work } => {
                     let timer = &self.service.timer;
                     timer.until(from).await;
                     let drips = |body| Answer::dripping(body, timer.clone(), (from, to), caller);
-                    self.response(200, drips, page(Some(work)))
+                    self.response(200, drips, document(work))
                 }
             },
         }

@@ -6,6 +6,7 @@
 mod answer;
 mod client;
 mod connection;
+mod door_keeper;
 mod http1;
 mod listener;
 mod port;
@@ -27,6 +28,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 
 use self::client::Client;
+use self::door_keeper::DoorKeeper;
+pub use self::door_keeper::KeyDocument;
 use self::http1::Limits;
 use self::listener::Listener;
 use self::port::Port;
@@ -35,7 +38,7 @@ use self::timers::Timers;
 use crate::{Calls, FaultTimeline, RequestTag, Upstream, UpstreamConfig};
 
 /// What [`Upstreams`] serve, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UpstreamsConfig {
     /// Each service; others call it by its place here.
     pub upstreams: Vec<Service>,
@@ -58,7 +61,7 @@ impl UpstreamsConfig {
 }
 
 /// One service.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Service {
     /// Its name: part of the keys of its service times, and in its answers.
     pub name: String,
@@ -68,6 +71,8 @@ pub struct Service {
     pub faults: FaultTimeline,
     /// Where it listens; port 0 stands for any that is free.
     pub listen: SocketAddr,
+    /// What it answers with, if it is the identity provider.
+    pub keys: Option<Arc<dyn KeyDocument>>,
 }
 
 impl Service {
@@ -120,6 +125,11 @@ pub enum StartError {
 pub trait Observer: Send + Sync + 'static {
     /// An attempt came to the service `upstream`, with its tag if it had one. What the kernel refuses comes to nobody.
     fn on_attempt(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
+        let _ = (at, upstream, tag);
+    }
+
+    /// The service `upstream` took an attempt on, at a worker or in its queue: it has come to the application.
+    fn on_accepted(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
         let _ = (at, upstream, tag);
     }
 
@@ -189,18 +199,23 @@ impl Upstreams {
         let (stop, stopping) = watch::channel(None);
         let mut listeners: Vec<Vec<Listener>> = runtimes.iter().map(|_| Vec::new()).collect();
         for (number, ((service, port), header)) in upstreams.into_iter().zip(ports).zip(headers).enumerate() {
-            let Service { name, config, faults, listen } = service;
+            let Service { name, config, faults, listen, keys } = service;
             let thread = number % runtimes.len();
             let spans = faults.refusals();
             let refusals =
                 spans.into_iter().map(|span| clock.starts() + span.start..clock.starts() + span.end);
+            let client = Arc::new(Client::new(&addresses));
+            let auth = config.auth.clone();
+            let door_keeper = auth.map(|auth| DoorKeeper::new(auth, Arc::clone(&client), clock));
             let parts = Parts {
                 number,
                 name,
                 calls: Calls::new(&config.calls, seed),
                 asks: !config.calls.is_empty(),
                 upstream: Upstream::new(config, clock.starts(), faults),
-                client: Client::new(&addresses),
+                client,
+                door_keeper,
+                keys,
             };
             let tasks = runtimes[thread].handle().clone();
             let running = Running::new(parts, &common, tasks);
@@ -254,6 +269,7 @@ fn serve(runtime: Runtime, listeners: Vec<Listener>, mut stopping: watch::Receiv
         for listener in listeners {
             let service = Arc::clone(listener.service());
             tokio::spawn(Arc::clone(&service).drive());
+            tokio::spawn(Arc::clone(&service).keep_keys());
             services.push(service);
             let (door, run) = listener.run(stopping.clone());
             doors.push(door);

@@ -3,13 +3,16 @@ use std::collections::{BinaryHeap, HashMap};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use gateway::Timestamp;
 use gateway::server::ScenarioClock;
+use http::{HeaderMap, HeaderValue};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use super::Observer;
 use super::client::Client;
+use super::door_keeper::{DoorKeeper, KeyDocument};
 use super::timers::Timer;
 use crate::{
     Ask, CallEnd, CallState, CallStep, Calls, Left, Purpose, Reaction, RequestTag, Stream, Upstream, Work,
@@ -30,7 +33,10 @@ pub(super) struct Service {
     pub(super) timer: Timer,
     clock: ScenarioClock,
     tasks: Handle,
-    client: Client,
+    client: Arc<Client>,
+    /// Judges tokens, if the service does.
+    door_keeper: Option<DoorKeeper>,
+    keys: Option<Arc<dyn KeyDocument>>,
     state: Mutex<State>,
     /// Something is due before the alarm that is set.
     earlier: Notify,
@@ -68,6 +74,8 @@ struct Job {
     work: Option<Work>,
     /// To its caller, who may have left.
     tell: Option<oneshot::Sender<Word>>,
+    /// The token that its request bears, for those whom the service asks in turn.
+    bearer: Option<HeaderValue>,
     calling: Option<Calling>,
 }
 
@@ -106,9 +114,9 @@ pub(super) struct Caller {
 }
 
 /// What a job's calls do next.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 enum Next {
-    Ask { ask: Ask, tag: RequestTag, deadline: Option<Timestamp> },
+    Ask { ask: Ask, tag: RequestTag, bearer: Option<HeaderValue>, deadline: Option<Timestamp> },
     Wait(Timestamp),
 }
 
@@ -127,13 +135,15 @@ pub(super) struct Parts {
     pub(super) upstream: Upstream<u64>,
     pub(super) calls: Calls,
     pub(super) asks: bool,
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
+    pub(super) door_keeper: Option<DoorKeeper>,
+    pub(super) keys: Option<Arc<dyn KeyDocument>>,
 }
 
 impl Service {
     pub(super) fn new(parts: Parts, common: &Common, tasks: Handle) -> Self {
         let Common { seed, clock, timer, observer } = common;
-        let Parts { number, name, upstream, calls, asks, client } = parts;
+        let Parts { number, name, upstream, calls, asks, client, door_keeper, keys } = parts;
         let state = State {
             number,
             observer: Arc::clone(observer),
@@ -155,14 +165,52 @@ impl Service {
             clock: *clock,
             tasks,
             client,
+            door_keeper,
+            keys,
             state: Mutex::new(state),
             earlier: Notify::new(),
         }
     }
 
-    /// A request came, with its tag and the number of the gateway's attempt.
-    pub(super) fn on_request(self: &Arc<Self>, tag: Option<RequestTag>, gateway_attempt: u32) -> Arrival {
-        let arrival = self.enter(|state, now| state.on_request(now, tag, gateway_attempt));
+    /// Judges the token of a request, where the service does so and no fault is quicker. The status that the request is
+    /// turned away with, if it is.
+    pub(super) async fn judge(
+        self: &Arc<Self>,
+        head: &HeaderMap,
+        tag: Option<RequestTag>,
+        gateway_attempt: u32,
+    ) -> Result<(), u16> {
+        let Some(door_keeper) = &self.door_keeper else { return Ok(()) };
+        if self.enter(|state, now| state.is_struck_at_the_door(now, tag, gateway_attempt)) {
+            return Ok(());
+        }
+        let judged = door_keeper.judge(head).await;
+        if judged.is_err() {
+            self.enter(|state, now| state.observer.on_attempt(now, state.number, tag));
+        }
+        judged
+    }
+
+    /// Has the keys fetched that tokens are judged by, if they are; does not end then.
+    pub(super) async fn keep_keys(self: Arc<Self>) {
+        if let Some(door_keeper) = &self.door_keeper {
+            door_keeper.keep().await;
+        }
+    }
+
+    /// What an identity provider answers with, now.
+    pub(super) fn document(&self) -> Option<Bytes> {
+        Some(self.keys.as_ref()?.document(self.clock.now()))
+    }
+
+    /// A request came, with its tag, the number of the gateway's attempt, and what it bears.
+    pub(super) fn on_request(
+        self: &Arc<Self>,
+        tag: Option<RequestTag>,
+        gateway_attempt: u32,
+        bearer: Option<HeaderValue>,
+    ) -> Arrival {
+        let arrival = self.enter(|state, now| state.on_request(now, tag, gateway_attempt, bearer));
         match arrival {
             Ok((job, told)) => Arrival::Accepted(Caller { service: Arc::clone(self), job: Some(job) }, told),
             Err(Some(status)) => Arrival::Answered(status),
@@ -232,9 +280,9 @@ impl Service {
                     self.timer.until(until).await;
                     self.enter(|state, now| state.on_waited(now, job))
                 }
-                Next::Ask { ask, tag, deadline } => {
+                Next::Ask { ask, tag, bearer, deadline } => {
                     let end = tokio::select! {
-                        end = self.client.ask(ask.upstream, tag) => end,
+                        end = self.client.ask(ask.upstream, tag, bearer) => end,
                         () = self.timer.until_some(deadline) => CallEnd::TimedOut,
                     };
                     self.enter(|state, now| state.on_ended(now, job, end))
@@ -250,23 +298,26 @@ impl State {
         now: Timestamp,
         tag: Option<RequestTag>,
         gateway_attempt: u32,
+        bearer: Option<HeaderValue>,
     ) -> Result<(u64, oneshot::Receiver<Word>), Option<u16>> {
         self.observer.on_attempt(now, self.number, tag);
         self.issued += 1;
         let number = self.issued;
-        let (population, request, key) = match tag {
-            Some(tag) => (tag.population, tag.request, tag.service(gateway_attempt).at(self.path)),
-            None => (RequestTag::NO_POPULATION, number, self.untagged.at(number)),
-        };
+        let key = self.key_of(tag, gateway_attempt);
+        let (population, request) =
+            tag.map_or((RequestTag::NO_POPULATION, number), |tag| (tag.population, tag.request));
         let (tell, told) = oneshot::channel();
-        let job = Job { population, request, key, since: now, work: None, tell: Some(tell), calling: None };
+        let tell = Some(tell);
+        let job = Job { population, request, key, since: now, work: None, tell, bearer, calling: None };
         let result = match self.upstream.on_request(now, number, key) {
             Reaction::Started(work) => {
+                self.observer.on_accepted(now, self.number, tag);
                 self.jobs.insert(number, job);
                 self.start(now, number, work);
                 Ok((number, told))
             }
             Reaction::Queued => {
+                self.observer.on_accepted(now, self.number, tag);
                 self.jobs.insert(number, job);
                 Ok((number, told))
             }
@@ -280,6 +331,18 @@ impl State {
         };
         self.record_load(now);
         result
+    }
+
+    fn is_struck_at_the_door(&self, now: Timestamp, tag: Option<RequestTag>, gateway_attempt: u32) -> bool {
+        self.upstream.is_struck_at_the_door(now, self.key_of(tag, gateway_attempt))
+    }
+
+    /// Where the service time of the request that is about to come is drawn.
+    fn key_of(&self, tag: Option<RequestTag>, gateway_attempt: u32) -> Stream {
+        match tag {
+            Some(tag) => tag.service(gateway_attempt).at(self.path),
+            None => self.untagged.at(self.issued),
+        }
     }
 
     /// Brings up everything that was due until now.
@@ -361,11 +424,13 @@ impl State {
 
     /// What the shell does for a step, if the job is not done by it.
     fn follow(&mut self, now: Timestamp, number: u64, step: CallStep) -> Option<Next> {
-        let &Job { population, request, key, work, .. } = self.jobs.get(&number)?;
+        let job = self.jobs.get(&number)?;
+        let &Job { population, request, key, work, .. } = job;
         match step {
             CallStep::Ask(ask) => {
+                let bearer = job.bearer.clone();
                 let tag = RequestTag { population, request, key, attempt: u64::from(ask.attempt) };
-                Some(Next::Ask { ask, tag, deadline: ask.timeout.map(|timeout| now + timeout) })
+                Some(Next::Ask { ask, tag, bearer, deadline: ask.timeout.map(|timeout| now + timeout) })
             }
             CallStep::Wait(wait) => Some(Next::Wait(now + wait)),
             CallStep::Answer { status, .. } => {

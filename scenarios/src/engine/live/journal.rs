@@ -39,6 +39,8 @@ pub(super) enum What {
     CutOff { request: RequestId },
     /// An attempt came to an upstream.
     Attempt { upstream: usize, request: Option<RequestId> },
+    /// An attempt without a valid identity came to an application that asks for one.
+    Unauthorized { upstream: usize },
     /// A station's worker took up what had waited this long.
     Waited { station: StationId, waited: Duration },
     /// A station's workers in use, and its queue.
@@ -113,6 +115,8 @@ pub(super) struct Scribe {
     limits: Vec<(Scope, usize)>,
     /// By route.
     upstream_of: Vec<usize>,
+    /// The identity provider that the gateway asks.
+    provider: Option<usize>,
     /// By route, requests that hold a worker of the gateway.
     held: Vec<u32>,
     /// Requests under way of which an attempt reached an upstream.
@@ -130,11 +134,13 @@ impl Scribe {
         starts: Timestamp,
         limits: Vec<(Scope, usize)>,
         upstream_of: Vec<usize>,
+        provider: Option<usize>,
     ) -> Self {
         Self {
             recorder,
             starts,
             limits,
+            provider,
             held: vec![0; upstream_of.len()],
             upstream_of,
             reached: HashSet::new(),
@@ -169,6 +175,7 @@ impl Scribe {
                 recorder.on_attempt(upstream, at);
                 self.reached.extend(request);
             }
+            What::Unauthorized { upstream } => recorder.on_unauthorized(upstream),
             What::Waited { station, waited } => recorder.on_wait(station, waited),
             What::Load { station, in_flight, queued } => recorder.on_load(station, at, in_flight, queued),
             What::Full { station } => recorder.on_rejected(station),
@@ -187,12 +194,13 @@ impl Scribe {
                 let limit = self.limits.iter().find(|(limited, _)| *limited == scope);
                 limit.map(|(_, place)| Cause::RateLimit(*place))
             }
+            Rejection::Unauthenticated { reason } => {
+                Some(Cause::Token { service: None, reason: reason.name() })
+            }
+            Rejection::Forbidden { reason } => Some(Cause::Token { service: None, reason: reason.name() }),
+            Rejection::KeysUnavailable { .. } => self.provider.map(Cause::Keys),
             Rejection::NoRoute => Some(Cause::NoRoute),
-            Rejection::Unauthenticated { .. }
-            | Rejection::Forbidden { .. }
-            | Rejection::KeysUnavailable { .. }
-            | Rejection::ShortCircuited { .. }
-            | Rejection::BulkheadFull => None,
+            Rejection::ShortCircuited { .. } | Rejection::BulkheadFull => None,
             Rejection::QueueFull | Rejection::QueueTimeout => {
                 most.map(|route| Cause::GatewayPool { behind: route })
             }
@@ -225,7 +233,9 @@ impl Scribe {
                 _ if !is_ours => CauseId::UNKNOWN,
                 _ => causes.way(Cause::Bulkhead(upstream), CauseId::UNKNOWN),
             },
-            Outcome::RateLimited => rejected.unwrap_or(CauseId::UNKNOWN),
+            Outcome::RateLimited | Outcome::Unauthenticated | Outcome::Forbidden => {
+                rejected.unwrap_or(CauseId::UNKNOWN)
+            }
             _ => CauseId::UNKNOWN,
         };
         self.recorder.on_finished(Finished {

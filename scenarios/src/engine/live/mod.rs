@@ -11,6 +11,7 @@ mod observers;
 mod pacer;
 mod speed;
 mod stop;
+mod tokens;
 mod users;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -24,7 +25,7 @@ use gateway::server::{ScenarioClock, Server, ServerConfig};
 use gateway::{Scope, Timestamp};
 use reports::{HarnessRecord, Recorder, Recording};
 use reqwest::Url;
-use simulator::server::{Service, Upstreams, UpstreamsConfig};
+use simulator::server::{KeyDocument, Service, Upstreams, UpstreamsConfig};
 use simulator::{FaultTimeline, Population, PopulationStreams};
 use slab::Slab;
 use thiserror::Error;
@@ -35,7 +36,11 @@ use self::observers::{GatewayObserver, UpstreamObserver};
 use self::pacer::Arrival;
 pub use self::speed::highest_speed;
 pub use self::stop::Stop;
+use self::tokens::Mint;
+pub use self::tokens::MintError;
+pub(crate) use self::tokens::key_document;
 use self::users::{Clients, Surroundings, UsersError};
+use super::bearers::Bearers;
 use super::directory::Directory;
 use super::layout::layout;
 use super::virtual_time::{DRAIN, Rehearsal, rehearse};
@@ -67,6 +72,9 @@ pub enum LiveError {
     /// The clients could not do their work.
     #[error("the clients failed: {0}")]
     Clients(String),
+    /// The tokens that clients bear cannot be made.
+    #[error("cannot make the clients' tokens")]
+    Tokens(#[from] MintError),
     /// The system has no threads left.
     #[error("cannot start a thread")]
     Thread(#[from] io::Error),
@@ -145,17 +153,23 @@ pub(crate) fn run(
     let enabled = Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some());
     let limits: Vec<(Scope, usize)> = enabled.zip(0..).collect();
     let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
-    let scribe = Scribe::new(Recorder::new(layout), timeline.starts, limits.clone(), upstream_of);
+    let provider = variant.world.gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize);
+    let scribe = Scribe::new(Recorder::new(layout), timeline.starts, limits.clone(), upstream_of, provider);
     let speed = drive.speed;
     let keeper = thread::Builder::new()
         .name("record".to_owned())
         .spawn(move || journal::keep(&entries, scribe, speed))?;
 
-    let upstreams = start_upstreams(variant, seed, clock, journal.clone(), populations.len() as u32)?;
+    let mint = Mint::new(&variant.world, timeline.starts)?.map(Arc::new);
+    let upstreams = start_upstreams(variant, seed, clock, journal.clone(), &populations, mint.as_ref())?;
+    let gateway = &variant.world.gateway;
+    let judges_tokens: Vec<bool> =
+        gateway.routes.iter().map(|route| route.auth && gateway.auth.is_some()).collect();
     let observer = || GatewayObserver {
         journal: journal.clone(),
         starts: timeline.starts,
-        directory: Directory::new(&variant.world.populations),
+        directory: Directory::new(&variant.world.populations, &variant.world.gateway.limits.per_key_by),
+        judges_tokens: judges_tokens.clone(),
         populations: populations.clone(),
         limits,
         present: Mutex::new(Slab::new()),
@@ -181,7 +195,7 @@ pub(crate) fn run(
     };
     let harness = HarnessRecord::new(drive.speed, users as u32, limit);
     let sent = send(timeline, clock, users, &drive.stop, |ends, due, stop| {
-        let surroundings = Surroundings { clock, ends, due, journal, stop, own_addresses };
+        let surroundings = Surroundings { clock, ends, due, journal, stop, own_addresses, mint };
         Clients::new(surroundings, &populations, urls, harness)
     });
     // Load and queues count until the end, when everybody was answered before, too.
@@ -237,7 +251,7 @@ fn start_external(
     let clock = ScenarioClock::starting_now(timeline.starts, 1.0);
     let (unheard, _) = mpsc::channel();
     let upstreams = match external.ready {
-        Some(_) => Some(start_upstreams(&well, seed, clock, Journal::new(unheard), 0)?),
+        Some(_) => Some(start_upstreams(&well, seed, clock, Journal::new(unheard), &[], None)?),
         None => None,
     };
     let running = external::Running::start(external, &drive.folder, &drive.stop)?;
@@ -252,7 +266,8 @@ fn start_upstreams(
     seed: u64,
     clock: ScenarioClock,
     journal: Journal,
-    populations: u32,
+    populations: &[(Population, PopulationStreams)],
+    mint: Option<&Arc<Mint>>,
 ) -> Result<Upstreams, LiveError> {
     let services = variant.world.upstreams.iter().enumerate().map(|(number, named)| {
         let faults = variant.world.faults.iter().filter(|fault| fault.upstreams.contains(&number));
@@ -261,9 +276,15 @@ fn start_upstreams(
             config: named.config.clone(),
             faults: FaultTimeline::new(seed, faults.map(|fault| &fault.fault)),
             listen: named.listen.unwrap_or(LOOPBACK),
+            keys: match mint {
+                Some(mint) if named.serves_keys => Some(Arc::clone(mint) as Arc<dyn KeyDocument>),
+                _ => None,
+            },
         }
     });
-    let observer = UpstreamObserver { journal, starts: clock.starts(), populations };
+    let bearers = Mutex::new(Bearers::new(&variant.world, clock.starts()));
+    let populations = populations.to_vec();
+    let observer = UpstreamObserver { journal, starts: clock.starts(), populations, bearers };
     Ok(Upstreams::start(UpstreamsConfig::new(services.collect(), seed), clock, Arc::new(observer))?)
 }
 

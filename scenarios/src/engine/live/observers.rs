@@ -10,13 +10,17 @@ use simulator::{Population, PopulationStreams, RequestTag, headers};
 use slab::Slab;
 
 use super::journal::{Journal, RequestId, What};
+use crate::engine::bearers::{Bearer, Bearers};
 use crate::engine::directory::Directory;
+use crate::engine::virtual_time::passed_the_limits;
 
 /// Notes down what the gateway decides. Requests that bear no tag of this run are nobody's.
 pub(super) struct GatewayObserver {
     pub(super) journal: Journal,
     pub(super) starts: Timestamp,
     pub(super) directory: Directory,
+    /// By route: whether the gateway judges the tokens of its requests.
+    pub(super) judges_tokens: Vec<bool>,
     pub(super) populations: Vec<(Population, PopulationStreams)>,
     /// The enabled limits, each with its place in the record.
     pub(super) limits: Vec<(Scope, usize)>,
@@ -50,11 +54,12 @@ impl gateway::server::Observer for GatewayObserver {
         for (scope, limit) in &self.limits {
             if let Some(verdict) = checks.get(*scope) {
                 let admitted = matches!(verdict, Verdict::Admitted { .. });
-                let bucket = caller.bucket(*scope, route.0);
+                let verified = self.judges_tokens.get(route.0 as usize).copied().unwrap_or(false);
+                let bucket = caller.bucket(*scope, route.0, verified);
                 self.journal.note(at, What::Judged { limit: *limit, bucket, admitted });
             }
         }
-        if !matches!(decision, Decision::Reject(Rejection::RateLimited { .. })) {
+        if passed_the_limits(decision) {
             self.journal.note(at, What::Admitted { population: request.population });
         }
         if let Decision::Reject(rejection) = decision {
@@ -108,14 +113,33 @@ impl gateway::server::Observer for GatewayObserver {
 pub(super) struct UpstreamObserver {
     pub(super) journal: Journal,
     pub(super) starts: Timestamp,
-    pub(super) populations: u32,
+    pub(super) populations: Vec<(Population, PopulationStreams)>,
+    /// Who may come to which application.
+    pub(super) bearers: Mutex<Bearers>,
+}
+
+impl UpstreamObserver {
+    fn request(&self, tag: Option<RequestTag>) -> Option<RequestId> {
+        let tag = tag.filter(|tag| (tag.population as usize) < self.populations.len())?;
+        Some(RequestId { population: tag.population, index: tag.request })
+    }
 }
 
 impl simulator::server::Observer for UpstreamObserver {
     fn on_attempt(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
-        let known = tag.filter(|tag| tag.population < self.populations);
-        let request = known.map(|tag| RequestId { population: tag.population, index: tag.request });
-        self.journal.note(at, What::Attempt { upstream, request });
+        self.journal.note(at, What::Attempt { upstream, request: self.request(tag) });
+    }
+
+    fn on_accepted(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
+        let bearer = self.request(tag).map(|request| {
+            let (population, streams) = &self.populations[request.population as usize];
+            let identity = population.identities.draw(streams.identity.at(request.index)).index;
+            Bearer { population: request.population, identity, at }
+        });
+        let mut bearers = self.bearers.lock().unwrap_or_else(PoisonError::into_inner);
+        if !bearers.may_reach(upstream, bearer, at) {
+            self.journal.note(at, What::Unauthorized { upstream });
+        }
     }
 
     fn on_wait(&self, at: Timestamp, upstream: usize, waited: Duration) {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use flume::Receiver;
 use futures_util::FutureExt as _;
 use gateway::server::ScenarioClock;
-use gateway::{Retrier, RetryState, Timestamp};
+use gateway::{KeyedBy, Retrier, RetryState, Timestamp};
 use goose::client::GooseClientBuilder;
 use goose::goose::Scenario;
 use goose::goose::{GooseRequest, GooseUser, Transaction, TransactionFunction};
@@ -31,6 +31,7 @@ use super::attempt::AttemptEnd;
 use super::journal::{Ended, Journal, RequestId, What};
 use super::pacer::Arrival;
 use super::stop::Stop;
+use super::tokens::Mint;
 use crate::Timeline;
 use crate::engine::directory::Directory;
 
@@ -45,6 +46,8 @@ pub(super) struct Surroundings {
     pub(super) stop: Stop,
     /// Whether each identity sends from its own address of loopback.
     pub(super) own_addresses: bool,
+    /// Makes the tokens that clients bear, if any do.
+    pub(super) mint: Option<Arc<Mint>>,
 }
 
 /// Everything that the users share.
@@ -54,6 +57,7 @@ pub(super) struct Clients {
     journal: Journal,
     stop: Stop,
     due: Receiver<Arrival>,
+    mint: Option<Arc<Mint>>,
     populations: Vec<Senders>,
     directory: Directory,
     /// By route.
@@ -105,7 +109,7 @@ impl Clients {
         urls: Vec<Url>,
         harness: HarnessRecord,
     ) -> Self {
-        let Surroundings { clock, ends, due, journal, stop, own_addresses } = surroundings;
+        let Surroundings { clock, ends, due, journal, stop, own_addresses, mint } = surroundings;
         let all: Vec<Population> = populations.iter().map(|(population, _)| population.clone()).collect();
         let closed = all.iter().enumerate().flat_map(|(number, population)| {
             let users = match population.load {
@@ -127,8 +131,9 @@ impl Clients {
             journal,
             stop,
             due,
+            mint,
             populations: senders.collect(),
-            directory: Directory::new(&all),
+            directory: Directory::new(&all, &KeyedBy::ApiKey),
             urls,
             connectors: Connectors::new(addresses, own_addresses),
             closed: closed.collect(),
@@ -316,10 +321,15 @@ impl Clients {
             Err(error) => return AttemptEnd::unreachable(&error),
         };
         let tag = streams.tag(id.population, id.index, attempt).to_string();
-        let built = client
+        let place = id.population as usize;
+        let token = self.mint.as_ref().and_then(|mint| mint.token(place, identity.index, self.clock.now()));
+        let mut built = client
             .request(method.clone(), self.urls[route as usize].clone())
             .header(API_KEY, api_key(&population.name, identity.key))
             .header(REQUEST, tag);
+        if let Some(token) = token {
+            built = built.bearer_auth(token);
+        }
         let deadline = population.timeout.map(|timeout| self.clock.real(timeout));
         let whole = async {
             match execute(user, client, built).await {

@@ -77,6 +77,19 @@ struct Upstream {
     /// Other upstreams that it asks, one after the other, after its own work and with its worker held. If one of them
     /// fails, it answers 502, or 504 where it waited in vain. Not in a circle. Default: none.
     calls: Option<Vec<Call>>,
+    /// What it answers with beside its latency: `"jwks"` makes it the identity provider, of which there is one.
+    serves: Option<Served>,
+    /// Whose tokens the service itself lets in; `false` or left out for no check. It is shown those that the gateway passes
+    /// on: all where that has no `auth`, and else none unless `forward_token` says so.
+    auth: Option<Auth>,
+    requires: Option<Requires>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(inline, rename_all = "kebab-case")]
+enum Served {
+    /// The keys that the tokens of all clients are signed with.
+    Jwks,
 }
 
 /// A service's use of another.
@@ -313,6 +326,9 @@ struct Route {
     timeout: Option<PositiveDuration>,
     /// When the gateway tries again by itself; `false` for never. Default: the gateway's `retry`.
     retry: Option<GatewayRetry>,
+    /// Whether the gateway asks for a token, if it has `auth`.
+    #[schemars(extend("default" = true))]
+    auth: Option<bool>,
 }
 
 /// The populations of clients, by name.
@@ -360,6 +376,8 @@ struct Population {
     timeout: Option<PositiveDuration>,
     /// When they try again; `false` or left out for never.
     retry: Option<Retry>,
+    /// The token that they bear; `false` or left out for none.
+    token: Option<Token>,
     /// Whether these clients mean harm. Then they do not count in goodput, and not where a measure is of everybody.
     #[schemars(extend("default" = false))]
     hostile: Option<bool>,
@@ -449,7 +467,145 @@ struct Gateway {
     /// A circuit breaker in front of each upstream; `false` or left out for none.
     breaker: Option<Breaker>,
     upstreams: Option<UpstreamPolicies>,
+    /// Whose tokens are let in, before anything but `per_ip` is asked; `false` or left out for no token at all.
+    auth: Option<Auth>,
     external: Option<External>,
+}
+
+/// Whose tokens are accepted, and what they must claim. A token is a JWT in the field `Authorization: Bearer`, signed with
+/// RS256, ES256 or `EdDSA`; it must say when it expires. Who has none that is valid is answered 401, and whose claims are
+/// not as required 403.
+#[derive(JsonSchema)]
+#[schemars(inline, deny_unknown_fields, transform = super::or_false)]
+struct Auth {
+    /// The name of the upstream that serves the keys: the one with `serves = "jwks"`.
+    jwks: String,
+    /// What `iss` must be. Default: it is not looked at.
+    issuer: Option<String>,
+    /// What `aud` must be or hold. Default: it is not looked at.
+    audience: Option<String>,
+    /// What tokens must claim besides, by name: the value, or `"*"` for any. A claim that is a list must hold the value, and
+    /// `scope` have it as one of its words.
+    required_claims: Option<Claims>,
+    /// How far the clock of the issuer may be off, when `exp` and `nbf` are judged.
+    #[schemars(extend("default" = "60s"))]
+    leeway: Option<Duration>,
+    /// How old keys are when the identity provider is asked again. Above zero.
+    #[schemars(extend("default" = "5m"))]
+    refresh: Option<PositiveDuration>,
+    /// For how long beyond that keys are used if it does not answer.
+    #[schemars(extend("default" = "1h"))]
+    stale_for: Option<Duration>,
+    /// How long it is waited for. Above zero.
+    #[schemars(extend("default" = "5s"))]
+    fetch_timeout: Option<PositiveDuration>,
+    /// How often at most tokens of unknown keys have it asked. Above zero.
+    #[schemars(extend("default" = "10s"))]
+    cooldown: Option<PositiveDuration>,
+    /// Which verified claims the upstream is told, and in which header field. Default:
+    /// `{ sub = "x-auth-subject", scope = "x-auth-scope" }`.
+    headers: Option<ClaimHeaders>,
+    /// Whether the upstream gets the token itself, too.
+    #[schemars(extend("default" = false))]
+    forward_token: Option<bool>,
+    /// How many tokens that were verified are remembered, so that they are not verified again; 0 for none.
+    #[schemars(extend("default" = 10_000))]
+    verified_tokens: Option<Count>,
+}
+
+/// Names of header fields that begin with `x-`, in lower case, by the claim that each tells.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+struct ClaimHeaders(BTreeMap<String, HeaderName>);
+
+#[derive(JsonSchema)]
+#[schemars(inline, extend("pattern" = "^x-[a-z0-9-]+$"))]
+struct HeaderName(String);
+
+/// Claims by name.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+struct Claims(BTreeMap<String, Claim>);
+
+#[derive(JsonSchema)]
+#[schemars(inline, untagged)]
+enum Claim {
+    Text(String),
+    Number(i64),
+    Truth(bool),
+    Several(Vec<Claimed>),
+}
+
+#[derive(JsonSchema)]
+#[schemars(inline, untagged)]
+enum Claimed {
+    Text(String),
+    Number(i64),
+    Truth(bool),
+}
+
+/// Who may come to the application behind an upstream, which the measure `unauthorized_reached` goes by: those whose
+/// token is genuine, of its time, and as said here. It turns nobody away.
+#[derive(JsonSchema)]
+#[schemars(inline, deny_unknown_fields, transform = super::or_false)]
+struct Requires {
+    /// What `iss` must be. Default: it is not looked at.
+    issuer: Option<String>,
+    /// What `aud` must be or hold. Default: it is not looked at.
+    audience: Option<String>,
+    /// What tokens must claim besides, as `required_claims` of `auth` has it.
+    claims: Option<Claims>,
+}
+
+/// The token that each client of a population bears, and has renewed when half of its life is over. Its `sub` is the name
+/// of the population and the number of the client, such as `members-17`.
+#[derive(JsonSchema)]
+#[schemars(inline, deny_unknown_fields, transform = super::or_false)]
+struct Token {
+    /// Its `iss`. Default: it says none.
+    issuer: Option<String>,
+    /// Its `aud`. Default: it says none.
+    audience: Option<String>,
+    /// What it claims besides.
+    claims: Option<Claims>,
+    /// From its issue until it expires, in whole seconds, at least two.
+    #[schemars(extend("default" = "10m"))]
+    lifetime: Option<PositiveDuration>,
+    /// How it is signed.
+    #[schemars(extend("default" = "ES256"))]
+    algorithm: Option<SigningAlgorithm>,
+    /// What is wrong with it. Default: nothing.
+    defect: Option<TokenDefect>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(inline)]
+enum SigningAlgorithm {
+    #[serde(rename = "RS256")]
+    Rs256,
+    #[serde(rename = "ES256")]
+    Es256,
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+#[derive(JsonSchema)]
+#[schemars(inline, rename_all = "kebab-case")]
+enum TokenDefect {
+    /// Names a key of the identity provider, and is signed with another.
+    Forged,
+    /// Says `alg: none`, and has no signature.
+    Unsigned,
+    /// Is signed by HMAC with the public key for a secret.
+    Hmac,
+    /// Names a key that the identity provider never had.
+    UnknownKey,
+    /// Expired an hour before its holder got it.
+    Expired,
+    /// Does not say when it expires.
+    NoExpiry,
+    /// Is valid from an hour after it expires.
+    NotYetValid,
 }
 
 /// Another gateway in the place of this one, in live runs only; `false` or left out for none. It is asked over its
@@ -500,8 +656,8 @@ struct UpstreamPolicy {
 struct RateLimits {
     /// A limit for each address that requests come from; `false` or left out for none.
     per_ip: Option<RateLimit>,
-    /// A limit for each API key; `false` or left out for none.
-    per_key: Option<RateLimit>,
+    /// A limit for each client; `false` or left out for none.
+    per_key: Option<ClientLimit>,
     /// A limit for each route, over all clients; `false` or left out for none.
     per_route: Option<RateLimit>,
     /// One limit over everything; `false` or left out for none.
@@ -526,6 +682,18 @@ struct RateLimit {
     count_rejected: Option<bool>,
 }
 
+/// A limit for each client: each API key, or whatever else tells clients apart.
+#[derive(JsonSchema)]
+#[schemars(inline, deny_unknown_fields, transform = super::what_the_algorithm_has, transform = super::or_false)]
+struct ClientLimit {
+    #[serde(flatten)]
+    limit: RateLimit,
+    /// What tells clients apart: `"key"`, or a claim of their verified tokens such as `"claim:sub"`. Who makes no such claim
+    /// is counted by key, and who has no key by address.
+    #[schemars(extend("default" = "key", "pattern" = "^(key|claim:.+)$"))]
+    by: Option<String>,
+}
+
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "kebab-case")]
 enum Algorithm {
@@ -542,7 +710,7 @@ enum Algorithm {
 }
 
 /// Something that goes wrong for a while: one of `error = { status }`, `refuse = true`, `slow = { latency }`,
-/// `hang = true`, `drip = { body }`, `reset = true` and `capacity = { factor }`.
+/// `hang = true`, `drip = { body }`, `reset = true`, `capacity = { factor }` and `rotate-keys = true`.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = super::one_kind)]
 struct Fault {
@@ -566,6 +734,9 @@ struct Fault {
     /// The connection is reset after part of the answer.
     reset: Option<Plain>,
     capacity: Option<CapacityFault>,
+    /// The identity provider signs with a new key from then on, and publishes the one before until the fault is over.
+    #[serde(rename = "rotate-keys")]
+    rotate_keys: Option<Plain>,
 }
 
 /// A kind of fault that has no settings.

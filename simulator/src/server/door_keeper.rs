@@ -1,0 +1,62 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gateway::auth::jwt::{Bearer, JwtKey, MAX_DOCUMENT, parse_jwks};
+use gateway::auth::{AuthConfig, AuthVerdict, FetchFailure, KeySet};
+use gateway::server::{KeyKeeper, KeySource, ScenarioClock};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use super::client::Client;
+
+/// Where a service judges tokens by itself, before it takes a request on.
+pub(super) struct DoorKeeper {
+    keys: KeyKeeper,
+    source: Provider,
+    clock: ScenarioClock,
+}
+
+/// The identity provider, as a service asks it.
+struct Provider {
+    client: Arc<Client>,
+    upstream: usize,
+}
+
+impl DoorKeeper {
+    pub(super) fn new(config: AuthConfig, client: Arc<Client>, clock: ScenarioClock) -> Self {
+        let source = Provider { client, upstream: config.jwks.0 as usize };
+        Self { keys: KeyKeeper::new(config), source, clock }
+    }
+
+    /// Judges what a request bears. The status that it is turned away with, if it is.
+    pub(super) async fn judge(&self, headers: &HeaderMap) -> Result<(), u16> {
+        let bearer = || Bearer::read(headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes()));
+        match self.keys.judge(&self.clock, bearer).await {
+            AuthVerdict::Verified(_) => Ok(()),
+            AuthVerdict::Rejected(rejection) => Err(rejection.status()),
+            // Who has waited is told something else.
+            AuthVerdict::AwaitKeys(_) => Err(503),
+        }
+    }
+
+    /// Has the keys fetched whenever they are due, for ever.
+    pub(super) async fn keep(&self) {
+        self.keys.keep(&self.clock, &self.source).await;
+    }
+}
+
+impl KeySource for Provider {
+    async fn fetch(&self) -> Result<KeySet<JwtKey>, FetchFailure> {
+        let (status, document) = self.client.fetch(self.upstream, MAX_DOCUMENT).await?;
+        if status != 200 {
+            return Err(FetchFailure::Status(status));
+        }
+        parse_jwks(&document)
+    }
+}
+
+/// What an identity provider answers with.
+pub trait KeyDocument: Send + Sync {
+    /// Its keys at `now`, as a JWK set (RFC 7517, 5).
+    fn document(&self, now: gateway::Timestamp) -> Bytes;
+}
