@@ -4,6 +4,7 @@
 
 mod client;
 mod gateway;
+mod http2;
 #[expect(dead_code, reason = "some is for the tests that stand alone")]
 mod upstream;
 
