@@ -39,11 +39,13 @@ impl Client {
         Self { peers: addresses.iter().map(peer).collect() }
     }
 
-    /// Asks an upstream and reads its answer to the end. Dropped before, it closes the connection.
-    pub(super) async fn ask(&self, upstream: usize, tag: RequestTag) -> CallEnd {
-        match self.peers.get(upstream) {
-            Some(peer) => peer.ask(tag).await.map_or(CallEnd::Broken, CallEnd::Answered),
-            None => CallEnd::Broken,
+    /// Asks an upstream and reads its answer to the end. Dropped before, it closes the connection. Where no connection could
+    /// be opened, says why as well.
+    pub(super) async fn ask(&self, upstream: usize, tag: RequestTag) -> (CallEnd, Option<io::Error>) {
+        let Some(peer) = self.peers.get(upstream) else { return (CallEnd::Broken, None) };
+        match peer.ask(tag).await {
+            Ok(status) => (CallEnd::Answered(status), None),
+            Err(error) => (CallEnd::Broken, error.downcast().map(|error| *error).ok()),
         }
     }
 }

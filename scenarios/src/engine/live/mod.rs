@@ -31,7 +31,7 @@ use thiserror::Error;
 
 pub use self::external::{ExternalError, kill_external_gateway};
 use self::journal::{Journal, Scribe};
-use self::observers::{GatewayObserver, UpstreamObserver};
+use self::observers::{Exhaustion, GatewayObserver, UpstreamObserver};
 use self::pacer::Arrival;
 pub use self::speed::highest_speed;
 pub use self::stop::Stop;
@@ -72,8 +72,8 @@ pub enum LiveError {
     Thread(#[from] io::Error),
     /// More requests would be under way than the process may have descriptors for.
     #[error(
-        "about {needed} descriptors are needed ({requests} requests under way at once), and the limit is {limit}; raise it \
-         with `ulimit -n`, or run the scenario with less load"
+        "about {needed} descriptors are needed ({requests} requests under way at once, and the connections that rest \
+         meanwhile), and the limit is {limit}; raise it with `ulimit -n`, or run the scenario with less load"
     )]
     Descriptors {
         /// As many as the requests take.
@@ -96,7 +96,10 @@ impl From<UsersError> for LiveError {
 }
 
 /// Client and gateway and upstream each have an end of a request's two connections.
-const DESCRIPTORS_PER_REQUEST: u64 = 4;
+const DESCRIPTORS_PER_REQUEST: u64 = 2 * DESCRIPTORS_PER_CONNECTION;
+
+/// Both ends are of this process.
+const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 
 /// What a process has open besides.
 const DESCRIPTORS_BESIDES: u64 = 200;
@@ -119,14 +122,16 @@ pub(crate) fn run(
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
 
-    let Rehearsal { peak_requests, .. } = rehearse(timeline, variant, seed);
+    let rehearsal = rehearse(timeline, variant, seed);
+    let Rehearsal { peak_requests, .. } = rehearsal;
     let limit = machine::descriptor_limit();
-    let needed = peak_requests * DESCRIPTORS_PER_REQUEST + DESCRIPTORS_BESIDES;
+    let resting = resting_connections(variant, &rehearsal) * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_BESIDES;
+    let needed = peak_requests * DESCRIPTORS_PER_REQUEST + resting;
     if needed > limit {
         return Err(LiveError::Descriptors { needed, requests: peak_requests, limit });
     }
     // Half as many again as the virtual engine has under way at once, and some for the machine's own delays.
-    let most = (limit - DESCRIPTORS_BESIDES) / DESCRIPTORS_PER_REQUEST;
+    let most = (limit - resting) / DESCRIPTORS_PER_REQUEST;
     let users = (peak_requests * 3 / 2 + 100).min(most) as usize;
     let mut external = start_external(timeline, variant, seed, drive)?;
     let lead = LEAD + LEAD_PER_USER * users as u32;
@@ -151,7 +156,14 @@ pub(crate) fn run(
         .name("record".to_owned())
         .spawn(move || journal::keep(&entries, scribe, speed))?;
 
-    let upstreams = start_upstreams(variant, seed, clock, journal.clone(), populations.len() as u32)?;
+    let exhaustion = Exhaustion::default();
+    let observer = UpstreamObserver {
+        journal: journal.clone(),
+        starts: clock.starts(),
+        populations: populations.len() as u32,
+        exhaustion: exhaustion.clone(),
+    };
+    let upstreams = start_upstreams(variant, seed, clock, observer)?;
     let observer = || GatewayObserver {
         journal: journal.clone(),
         starts: timeline.starts,
@@ -159,6 +171,7 @@ pub(crate) fn run(
         populations: populations.clone(),
         limits,
         present: Mutex::new(Slab::new()),
+        exhaustion: exhaustion.clone(),
     };
     let server = match &variant.world.external {
         Some(_) => None,
@@ -202,10 +215,19 @@ pub(crate) fn run(
     let mut harness = sent?;
     harness.peak_descriptors = seen.peak_descriptors;
     (harness.busy_cores, harness.own_cores) = (seen.busy_cores, seen.own_cores);
+    harness.busiest_server = seen.busiest_server;
+    harness.exhausted += exhaustion.count();
     harness.interrupted = drive.stop.is_asked();
     let mut recording = recorder.finish();
     recording.add_harness(harness);
     Ok(recording)
+}
+
+/// Connections that may be open while nobody uses them: each client keeps one, and those to an upstream that was busy are
+/// kept while others are.
+fn resting_connections(variant: &Variant, rehearsal: &Rehearsal) -> u64 {
+    let addresses = variant.world.populations.iter().map(|population| population.identities.ips()).sum();
+    u64::from(users::resting(addresses)) + rehearsal.peak_jobs.saturating_sub(rehearsal.peak_requests)
 }
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -237,7 +259,11 @@ fn start_external(
     let clock = ScenarioClock::starting_now(timeline.starts, 1.0);
     let (unheard, _) = mpsc::channel();
     let upstreams = match external.ready {
-        Some(_) => Some(start_upstreams(&well, seed, clock, Journal::new(unheard), 0)?),
+        Some(_) => {
+            let (journal, exhaustion) = (Journal::new(unheard), Exhaustion::default());
+            let observer = UpstreamObserver { journal, starts: clock.starts(), populations: 0, exhaustion };
+            Some(start_upstreams(&well, seed, clock, observer)?)
+        }
         None => None,
     };
     let running = external::Running::start(external, &drive.folder, &drive.stop)?;
@@ -251,8 +277,7 @@ fn start_upstreams(
     variant: &Variant,
     seed: u64,
     clock: ScenarioClock,
-    journal: Journal,
-    populations: u32,
+    observer: UpstreamObserver,
 ) -> Result<Upstreams, LiveError> {
     let services = variant.world.upstreams.iter().enumerate().map(|(number, named)| {
         let faults = variant.world.faults.iter().filter(|fault| fault.upstreams.contains(&number));
@@ -263,7 +288,6 @@ fn start_upstreams(
             listen: named.listen.unwrap_or(LOOPBACK),
         }
     });
-    let observer = UpstreamObserver { journal, starts: clock.starts(), populations };
     Ok(Upstreams::start(UpstreamsConfig::new(services.collect(), seed), clock, Arc::new(observer))?)
 }
 
