@@ -118,14 +118,12 @@ impl Inner {
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         self.state.on_body(polled.is_pending());
-        match &mut self.patience {
-            Some(patience) if polled.is_ready() => patience.renew(),
-            Some(patience) => {
-                if patience.poll_over(cx).is_ready() {
-                    return self.fail(BodyError::Stalled);
-                }
+        if let Some(patience) = &mut self.patience {
+            if polled.is_ready() {
+                patience.renew();
+            } else if patience.poll_over(cx).is_ready() {
+                return self.fail(BodyError::Stalled);
             }
-            None => {}
         }
         let frame = match ready!(polled) {
             None => {
