@@ -26,6 +26,10 @@ doc:
 run *args:
     cargo run --release -- run {{args}}
 
+# How far the engines agree on scenarios, as one table: just agree scenarios/library/death-spiral.toml (all take an hour)
+agree *scenarios="scenarios/library/*.toml":
+    cargo run --release -- run {{scenarios}} --engine both --speed max --agreement
+
 # All benchmarks, or those whose name holds the argument
 bench *args:
     cargo bench -p gateway -p tuesday -- {{args}}

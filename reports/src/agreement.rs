@@ -3,10 +3,15 @@
 //! The rules are the same, so a difference beyond the machine's own delays is a bug in one of the engines, or an effect
 //! that only one of them has and that ought to be known.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ExperimentResult, Outcome, RunResult, VariantResult, format::Dimension, validity::reservations};
+use crate::{
+    ExpectationResult, ExperimentResult, Outcome, RunResult, VariantResult, format::Dimension,
+    validity::reservations,
+};
 
 /// Shares of requests may differ by two points.
 const SHARES: f64 = 0.02;
@@ -14,7 +19,7 @@ const SHARES: f64 = 0.02;
 /// The blast radius may differ by three points.
 const BLAST_RADIUS: f64 = 0.03;
 
-/// Breakers may open and close half a second apart, in scenario time.
+/// Breakers may change half a second apart, in scenario time.
 const TRANSITIONS_US: f64 = 500_000.0;
 
 /// How far a live run and the virtual one agree.
@@ -27,6 +32,10 @@ pub struct AgreementResult {
     /// What is to be said of the live run before anything else: where the harness spoilt it, or it was ended early.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reservations: Vec<String>,
+    /// What the expectations came to in the other engine than the one whose result this stands in; see
+    /// [`AgreementResult::beside`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expectations: Vec<ExpectationResult>,
     /// Each variant that both engines ran.
     pub variants: Vec<VariantAgreement>,
 }
@@ -43,7 +52,7 @@ pub struct VariantAgreement {
 /// A measure of two runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgreementLine {
-    /// What was measured, such as `served` or `breaker of payments opened`.
+    /// What was measured, such as `served` or `breaker of payments: open`.
     pub what: String,
     /// In what: as a share from 0 to 1, or in microseconds.
     pub unit: AgreementUnit,
@@ -51,10 +60,28 @@ pub struct AgreementLine {
     pub simulated: Option<f64>,
     /// Over real sockets; `None` where it did not come about.
     pub live: Option<f64>,
+    /// What kind of measure it is.
+    #[serde(default)]
+    pub kind: AgreementKind,
     /// How far apart they may be; `None` for what is shown and not judged.
     pub tolerance: Option<f64>,
     /// Whether they are no further apart than that.
     pub agrees: bool,
+}
+
+/// What a line of an agreement is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgreementKind {
+    /// The share of a population's requests that ended so.
+    #[default]
+    Share,
+    /// Blast radius or direct damage.
+    Harm,
+    /// When a breaker changed.
+    Transition,
+    /// How long requests took.
+    Latency,
 }
 
 /// In what a line of an agreement is measured.
@@ -82,11 +109,23 @@ pub fn agreement(simulated: &ExperimentResult, live: &ExperimentResult) -> Agree
         seed: first.map_or(0, |run| run.seed),
         speed,
         reservations: reservations(live),
+        expectations: Vec::new(),
         variants: pairs.collect(),
     }
 }
 
 impl AgreementResult {
+    /// The same for the result of one engine, with what the expectations came to in the `other`.
+    #[must_use]
+    pub fn beside(&self, other: &ExperimentResult) -> Self {
+        Self { expectations: other.expectations.clone(), ..self.clone() }
+    }
+
+    /// Whether the harness spoilt no live run, so that a difference says something of the engines.
+    pub fn is_of_valid_runs(&self) -> bool {
+        self.reservations.is_empty()
+    }
+
     /// Whether everything agrees.
     pub fn agrees(&self) -> bool {
         self.variants.iter().flat_map(|variant| &variant.lines).all(|line| line.agrees)
@@ -95,6 +134,7 @@ impl AgreementResult {
 
 impl AgreementLine {
     fn new(
+        kind: AgreementKind,
         what: impl Into<String>,
         unit: AgreementUnit,
         [simulated, live]: [Option<f64>; 2],
@@ -105,7 +145,7 @@ impl AgreementLine {
             (simulated, live, Some(_)) => simulated.is_some() == live.is_some(),
             (_, _, None) => true,
         };
-        Self { what: what.into(), unit, simulated, live, tolerance, agrees }
+        Self { what: what.into(), unit, simulated, live, kind, tolerance, agrees }
     }
 
     /// The values and how far apart they are, as a table has them.
@@ -142,7 +182,13 @@ fn lines(simulated: &RunResult, live: &RunResult, speed: f64) -> Vec<AgreementLi
             let never = share.iter().all(|share| share.is_none_or(|share| share == 0.0));
             if outcome == Outcome::Served || !never {
                 let what = format!("{}: {what}", population.name);
-                lines.push(AgreementLine::new(what, AgreementUnit::Share, share, Some(SHARES)));
+                lines.push(AgreementLine::new(
+                    AgreementKind::Share,
+                    what,
+                    AgreementUnit::Share,
+                    share,
+                    Some(SHARES),
+                ));
             }
         }
     }
@@ -150,9 +196,12 @@ fn lines(simulated: &RunResult, live: &RunResult, speed: f64) -> Vec<AgreementLi
     let harms = runs.map(harm);
     if harms.iter().any(Option::is_some) {
         let blast = harms.map(|harm| harm.and_then(|(collateral, _)| collateral));
-        lines.push(AgreementLine::new("blast radius", AgreementUnit::Share, blast, Some(BLAST_RADIUS)));
+        let line = |what, shares| {
+            AgreementLine::new(AgreementKind::Harm, what, AgreementUnit::Share, shares, Some(BLAST_RADIUS))
+        };
+        lines.push(line("blast radius", blast));
         let direct = harms.map(|harm| harm.and_then(|(_, direct)| direct));
-        lines.push(AgreementLine::new("direct damage", AgreementUnit::Share, direct, Some(BLAST_RADIUS)));
+        lines.push(line("direct damage", direct));
     }
     let mut breakers: Vec<&str> = Vec::new();
     for breaker in runs.iter().flat_map(|run| &run.breakers) {
@@ -160,27 +209,44 @@ fn lines(simulated: &RunResult, live: &RunResult, speed: f64) -> Vec<AgreementLi
             breakers.push(&breaker.name);
         }
     }
-    for name in breakers {
-        for (to, what, last) in [("open", "opened first", false), ("closed", "closed last", true)] {
-            let at = runs.map(|run| {
-                let breaker = run.breakers.iter().find(|breaker| breaker.name == name)?;
-                let mut changes = breaker.changes.iter().filter(|change| change.to == to);
-                let change = if last { changes.next_back() } else { changes.next() };
-                change.map(|change| change.at_us as f64)
-            });
-            if at.iter().any(Option::is_some) {
-                let what = format!("breaker of {name} {what}");
-                lines.push(AgreementLine::new(what, AgreementUnit::Us, at, Some(TRANSITIONS_US)));
-            }
-        }
-    }
+    lines.extend(breakers.into_iter().flat_map(|name| transitions(runs, name)));
     if speed.total_cmp(&1.0).is_eq() {
         for p in [50.0, 99.0] {
             let latency = runs.map(|run| run.overall.latency.at(p).map(|us| us as f64));
-            lines.push(AgreementLine::new(format!("latency p{p}"), AgreementUnit::Us, latency, None));
+            let what = format!("latency p{p}");
+            lines.push(AgreementLine::new(AgreementKind::Latency, what, AgreementUnit::Us, latency, None));
         }
     }
     lines
+}
+
+/// Every transition of a breaker: the first to open beside the first, the second beside the second, and so with each
+/// condition, in order of time. One that came about in a single engine stands alone.
+fn transitions(runs: [&RunResult; 2], name: &str) -> Vec<AgreementLine> {
+    let mut pairs: Vec<(&str, usize, [Option<f64>; 2])> = Vec::new();
+    for (engine, run) in runs.into_iter().enumerate() {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let changes = run.breakers.iter().filter(|breaker| breaker.name == name).flat_map(|one| &one.changes);
+        for change in changes {
+            let count = counts.entry(&change.to).or_default();
+            *count += 1;
+            let at = Some(change.at_us as f64);
+            match pairs.iter_mut().find(|(to, number, _)| *to == change.to && number == count) {
+                Some((_, _, pair)) => pair[engine] = at,
+                None => pairs.push((&change.to, *count, if engine == 0 { [at, None] } else { [None, at] })),
+            }
+        }
+    }
+    pairs.sort_by(|(_, _, a), (_, _, b)| {
+        let first = |pair: &[Option<f64>; 2]| pair[0].or(pair[1]).unwrap_or_default();
+        first(a).total_cmp(&first(b))
+    });
+    let line = |(to, number, at): (&str, usize, _)| {
+        let which = if number == 1 { String::new() } else { format!(", number {number}") };
+        let what = format!("breaker of {name}: {to}{which}");
+        AgreementLine::new(AgreementKind::Transition, what, AgreementUnit::Us, at, Some(TRANSITIONS_US))
+    };
+    pairs.into_iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -203,10 +269,13 @@ mod tests {
                 "everyone-else: served",
                 "blast radius",
                 "direct damage",
-                "breaker of catalog opened first",
-                "breaker of catalog closed last",
-                "breaker of checkout opened first",
-                "breaker of checkout closed last",
+                "breaker of catalog: open",
+                "breaker of catalog: closed",
+                "breaker of checkout: open",
+                "breaker of checkout: half-open",
+                "breaker of checkout: open, number 2",
+                "breaker of checkout: half-open, number 2",
+                "breaker of checkout: closed",
                 "latency p50",
                 "latency p99",
             ]
@@ -246,8 +315,17 @@ mod tests {
             .collect();
         assert_eq!(
             off,
-            ["blast radius", "breaker of checkout opened first", "breaker of checkout closed last"]
+            [
+                "blast radius",
+                "breaker of checkout: open",
+                "breaker of checkout: half-open",
+                "breaker of checkout: open, number 2",
+                "breaker of checkout: half-open, number 2",
+                "breaker of checkout: closed",
+            ]
         );
+        let missing = agreement.variants[2].lines.iter().find(|line| line.live.is_none()).unwrap().told();
+        assert_eq!(missing[1..], ["–", "only one"]);
         let told = agreement.variants[2].lines.iter().find(|line| !line.agrees).unwrap().told();
         assert_eq!(told, ["19.1%", "22.5%", "3.4 points"]);
     }

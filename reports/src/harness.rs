@@ -13,11 +13,14 @@ use crate::recorder::{new_histogram, record};
 /// A run whose lateness p99 exceeds this share of the SLO latency is invalid.
 pub const LATENESS_OF_SLO: f64 = 0.1;
 
-/// A second in which the processes of the machine had no more than this share of its cores left was saturated.
+/// A second in which more than this share of the machine's cores was in use, or of one core by one thread, was saturated.
 const SATURATED: f64 = 0.97;
 
 /// A run with more than this share of saturated seconds is invalid.
 const SATURATED_SECONDS: f64 = 0.1;
+
+/// A harness that uses this share of the cores by itself is what keeps them busy.
+const OWN_DOING: f64 = 0.5;
 
 /// What the harness notes of itself during a live run. Times are scenario time unless it says otherwise.
 #[derive(Clone, Debug)]
@@ -28,16 +31,21 @@ pub struct HarnessRecord {
     pub users: u32,
     /// The most that had one.
     pub peak_users: u32,
+    /// Whether some of them served a schedule: where all only think and send, it is no wonder that all may wait at once.
+    pub has_pool: bool,
     /// Descriptors that the process may have open.
     pub descriptor_limit: u64,
     /// The most that it had open, where the system tells.
     pub peak_descriptors: Option<u64>,
-    /// Attempts that could not be made for want of descriptors, ports or memory of the kernel.
+    /// Connections that could not be made or taken in for want of descriptors, ports or memory of the kernel: of clients,
+    /// of the gateway and of services.
     pub exhausted: u64,
     /// By second of real time: the share of the machine's cores that was in use by anybody, where the system tells.
     pub busy_cores: Vec<f64>,
-    /// The share of the machine's cores that this process used over the run, where the system tells.
-    pub own_cores: Option<f64>,
+    /// By the same seconds: the share of the machine's cores that this process used.
+    pub own_cores: Vec<f64>,
+    /// By the same seconds: the share of one core that the busiest thread of a server used.
+    pub busiest_server: Vec<f64>,
     /// Whether it was ended before the scenario was over.
     pub interrupted: bool,
     lateness: Histogram<u64>,
@@ -50,11 +58,13 @@ impl HarnessRecord {
             speed,
             users,
             peak_users: 0,
+            has_pool: true,
             descriptor_limit,
             peak_descriptors: None,
             exhausted: 0,
             busy_cores: Vec::new(),
-            own_cores: None,
+            own_cores: Vec::new(),
+            busiest_server: Vec::new(),
             interrupted: false,
             lateness: new_histogram(),
         }
@@ -73,7 +83,9 @@ impl HarnessRecord {
         self.peak_descriptors = self.peak_descriptors.max(other.peak_descriptors);
         self.exhausted += other.exhausted;
         self.busy_cores.extend(&other.busy_cores);
-        self.own_cores = self.own_cores.zip(other.own_cores).map(|(own, other)| f64::midpoint(own, other));
+        self.own_cores.extend(&other.own_cores);
+        self.busiest_server.extend(&other.busiest_server);
+        self.has_pool |= other.has_pool;
         self.interrupted |= other.interrupted;
     }
 
@@ -94,7 +106,8 @@ impl HarnessRecord {
             peak_descriptors: self.peak_descriptors,
             exhausted: self.exhausted,
             peak_busy_cores: (!self.busy_cores.is_empty()).then_some(peak_busy),
-            own_cores: self.own_cores,
+            own_cores: mean(&self.own_cores),
+            saturated_seconds: (!self.busy_cores.is_empty()).then(|| self.saturated_seconds()),
             interrupted: self.interrupted,
             invalid,
         }
@@ -112,25 +125,47 @@ impl HarnessRecord {
                 format::latency_us(allowed)
             ));
         }
-        if self.peak_users >= self.users && self.users > 0 && late > allowed {
+        if self.has_pool && self.peak_users >= self.users && self.users > 0 && late > allowed {
             reasons.push(format!("all {} clients were waiting for answers at once", self.users));
         }
         if self.exhausted > 0 {
             reasons.push(format!(
-                "{} attempts could not be made: the process ran out of descriptors (limit {}) or ports",
+                "{} connections could not be had: the process ran out of descriptors (limit {}) or ports",
                 format::count(self.exhausted),
                 format::count(self.descriptor_limit)
             ));
         }
-        let saturated = self.busy_cores.iter().filter(|share| **share >= SATURATED).count();
-        if saturated as f64 > SATURATED_SECONDS * self.busy_cores.len() as f64 && late > allowed / 2 {
-            reasons.push(format!(
-                "the machine's cores were all busy in {saturated} of {} seconds",
-                self.busy_cores.len()
-            ));
+        let seconds = self.busy_cores.len();
+        let many = |saturated: usize| saturated as f64 > SATURATED_SECONDS * seconds as f64;
+        let own = self.saturated_seconds() as usize;
+        let all = self.busy_cores.iter().filter(|share| **share >= SATURATED).count();
+        if many(own) {
+            // Sends may be on time all the while: it is the answers that wait for a core.
+            reasons
+                .push(format!("the harness used all the cores that it could in {own} of {seconds} seconds"));
+        } else if many(all) && late > allowed / 2 {
+            reasons.push(format!("the machine's cores were all busy in {all} of {seconds} seconds"));
         }
         reasons
     }
+
+    /// Seconds in which the harness had not the cores that it needed, by its own doing: no core was left and it used most of
+    /// them, or all that one of its servers did waited for one thread.
+    ///
+    /// What other processes use is not among it. They take turns with the harness, which shows in its lateness.
+    fn saturated_seconds(&self) -> u32 {
+        let own = self.own_cores.iter().chain(std::iter::repeat(&0.0));
+        let busiest = self.busiest_server.iter().chain(std::iter::repeat(&0.0));
+        let seconds = self.busy_cores.iter().zip(own).zip(busiest);
+        let saturated = seconds.filter(|((busy, own), server)| {
+            (**busy >= SATURATED && **own >= OWN_DOING) || **server >= SATURATED
+        });
+        saturated.count() as u32
+    }
+}
+
+fn mean(shares: &[f64]) -> Option<f64> {
+    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
 }
 
 /// How the harness fared in a live run.
@@ -148,12 +183,15 @@ pub struct HarnessResult {
     pub descriptor_limit: u64,
     /// The most that it had open; `None` where the system does not tell.
     pub peak_descriptors: Option<u64>,
-    /// Attempts that could not be made for want of descriptors or ports.
+    /// Connections that could not be made or taken in for want of descriptors or ports.
     pub exhausted: u64,
     /// The largest share of the machine's cores in use in any second; `None` where the system does not tell.
     pub peak_busy_cores: Option<f64>,
     /// The share of the machine's cores that the run used itself; `None` where the system does not tell.
     pub own_cores: Option<f64>,
+    /// Seconds of real time in which the harness used all the cores that it could; `None` where the system does not tell.
+    #[serde(default)]
+    pub saturated_seconds: Option<u32>,
     /// Whether the run was ended before the scenario was over.
     pub interrupted: bool,
     /// Why the run says more of the harness than of the gateway; empty for a valid one.
@@ -188,18 +226,43 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_refused_spoils_a_run_and_a_busy_machine_only_one_that_was_late() {
+    fn a_machine_that_others_keep_busy_spoils_only_a_run_that_was_late() {
         let mut record = sent(&[1; 100]);
-        record.busy_cores = vec![1.0; 10];
+        (record.busy_cores, record.own_cores) = (vec![1.0; 10], vec![0.3; 10]);
         assert_eq!(record.result(SLO).invalid, [""; 0]);
+        let mut record = sent(&[80; 100]);
+        (record.busy_cores, record.peak_users) = (vec![0.5, 1.0], 100);
+        assert_eq!(record.result(SLO).invalid.len(), 3);
+        // Users who only think and send may well all wait at once.
+        record.has_pool = false;
+        assert_eq!(record.result(SLO).invalid.len(), 2);
+    }
+
+    #[test]
+    fn a_machine_that_the_harness_keeps_busy_spoils_a_run_that_was_on_time() {
+        let mut record = sent(&[1; 100]);
+        record.busy_cores = vec![1.0; 20];
+        record.own_cores = [vec![0.9; 2], vec![0.2; 18]].concat();
+        assert_eq!(record.result(SLO).invalid, [""; 0]);
+        record.own_cores[2] = 0.5;
+        let result = record.result(SLO);
+        assert_eq!(result.invalid, ["the harness used all the cores that it could in 3 of 20 seconds"]);
+        assert_eq!(result.saturated_seconds, Some(3));
+        // A server's one thread is as good a bottleneck, however many cores are idle.
+        let mut record = sent(&[1; 100]);
+        (record.busy_cores, record.own_cores) = (vec![0.2; 10], vec![0.1; 10]);
+        record.busiest_server = [vec![0.99; 2], vec![0.2; 8]].concat();
+        assert_eq!(record.result(SLO).invalid.len(), 1);
+    }
+
+    #[test]
+    fn what_the_system_refused_spoils_a_run() {
+        let mut record = sent(&[1; 100]);
         record.exhausted = 3;
         let invalid = record.result(SLO).invalid;
         assert_eq!(
             invalid,
-            ["3 attempts could not be made: the process ran out of descriptors (limit 20,000) or ports"]
+            ["3 connections could not be had: the process ran out of descriptors (limit 20,000) or ports"]
         );
-        let mut record = sent(&[80; 100]);
-        (record.busy_cores, record.peak_users) = (vec![0.5, 1.0], 100);
-        assert_eq!(record.result(SLO).invalid.len(), 3);
     }
 }

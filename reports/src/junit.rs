@@ -9,19 +9,26 @@
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::{ExpectationCheck, ExpectationResult, ExperimentResult, Value, VariantResult, format, text};
+use crate::{
+    ExpectationCheck, ExpectationResult, ExperimentResult, Value, VariantResult, format, text,
+    verdict::engine_beside,
+};
 
 /// The expectations of an experiment as the text of a `JUnit` XML file.
 ///
 /// A variant against which nothing was held has no suite.
 /// What held says what was measured in its output; what did not is a failure with the measured value and how to see it
 /// again. An expectation that was held against no variant (`--variant` left its own out), and a scenario that states
-/// none, are cases that were skipped: many systems take a file without cases for a broken one.
+/// none, are cases that were skipped: many systems take a file without cases for a broken one. Where both engines ran,
+/// the other one has suites of its own.
 #[expect(clippy::missing_panics_doc, reason = "only a writer could fail, and this one writes to memory")]
 pub fn junit_xml(result: &ExperimentResult) -> String {
     let scenario = text::name(&result.scenario.name);
     let mut report = Report::new(scenario.as_str());
-    let suites = result.variants.iter().map(|variant| suite(result, &scenario, variant));
+    let suites = result.variants.iter().map(|variant| suite(result, &scenario, variant, None));
+    report.add_test_suites(suites.filter(|suite| suite.tests > 0));
+    let beside = result.agreement.as_ref().map_or(&[][..], |agreement| &agreement.expectations);
+    let suites = result.variants.iter().map(|variant| suite(result, &scenario, variant, Some(beside)));
     report.add_test_suites(suites.filter(|suite| suite.tests > 0));
     let known =
         |check: &ExpectationCheck| result.variants.iter().any(|variant| variant.name == check.variant);
@@ -41,8 +48,17 @@ pub fn junit_xml(result: &ExperimentResult) -> String {
     report.to_string().expect("writing to memory does not fail")
 }
 
-fn suite(result: &ExperimentResult, scenario: &str, variant: &VariantResult) -> TestSuite {
-    let name = text::name(&variant.name);
+/// What was held against a variant, or what the other engine made of it.
+fn suite(
+    result: &ExperimentResult,
+    scenario: &str,
+    variant: &VariantResult,
+    beside: Option<&[ExpectationResult]>,
+) -> TestSuite {
+    let mut name = text::name(&variant.name);
+    if beside.is_some() {
+        name += &format!(" ({} engine)", engine_beside(result.engine));
+    }
     let mut suite = TestSuite::new(format!("{scenario}: {name}"));
     suite.add_property(Property::new("tuesday", text::line(&result.tuesday)));
     for setting in &variant.settings {
@@ -50,7 +66,7 @@ fn suite(result: &ExperimentResult, scenario: &str, variant: &VariantResult) -> 
     }
     let class = format!("{scenario}.{name}");
     let seeds_told = result.scenario.seeds.len() > 1;
-    for expectation in &result.expectations {
+    for expectation in beside.unwrap_or(&result.expectations) {
         let checks = expectation.checks.iter().filter(|check| check.variant == variant.name);
         suite.add_test_cases(checks.map(|check| checked(expectation, check, &class, seeds_told)));
     }

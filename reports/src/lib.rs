@@ -11,6 +11,7 @@
 //! onto the words of this crate.
 
 mod agreement;
+mod agreement_table;
 mod breakdown;
 mod breaker_changes;
 mod cause;
@@ -46,7 +47,10 @@ mod validity;
 mod verdict;
 
 pub use self::csv::{breakers_csv, causes_csv, expectations_csv, series_csv, summary_csv};
-pub use agreement::{AgreementLine, AgreementResult, AgreementUnit, VariantAgreement, agreement};
+pub use agreement::{
+    AgreementKind, AgreementLine, AgreementResult, AgreementUnit, VariantAgreement, agreement,
+};
+pub use agreement_table::agreement_table;
 pub use cause::{Cause, CauseId, CauseKind, CauseResult, CauseStep, CauseTable, Ending};
 pub use chart::ChartError;
 pub use expectation::{Bound, Comparison, Expectation};

@@ -114,6 +114,14 @@ impl Recording {
         sum
     }
 
+    /// The most jobs that each upstream had at once, worked on and queued, together for all: as many connections lead to
+    /// them if none is closed before all of them had their peaks.
+    pub fn peak_jobs(&self) -> u64 {
+        let peak =
+            |station: &StationRecord| u64::from(station.in_flight.peak()) + u64::from(station.queued.peak());
+        self.recorder.stations.iter().skip(1).map(peak).sum()
+    }
+
     /// Adds what comparing a selection with the control came to.
     pub fn add_harm(&mut self, selector: Selector, harm: Harm) {
         self.harm.push((selector, harm));

@@ -28,6 +28,9 @@ const NAME_WIDTH: usize = 24;
 /// How many sentences are told; whoever wants them all opens the report.
 const FACTS: usize = 6;
 
+/// How many measures of a variant are told on which the engines do not agree.
+const DISAGREEMENTS: usize = 8;
+
 /// Blank columns around each cell but the first and last.
 const GAP: usize = 2;
 
@@ -183,11 +186,18 @@ fn engines(page: &mut Page, agreement: &AgreementResult) {
             continue;
         }
         page.line(&format!("✗ {name}: {} of {} measures do not agree", off.len(), lines.len()), FAILED);
-        for line in off {
+        for line in off.iter().take(DISAGREEMENTS) {
             let [simulated, live, apart] = line.told();
-            let told =
-                format!("{}: {simulated} virtual, {live} live ({apart} apart)", text::line(&line.what));
+            let apart = if line.simulated.is_some() && line.live.is_some() {
+                format!("{apart} apart")
+            } else {
+                "in one engine only".to_owned()
+            };
+            let told = format!("{}: {simulated} virtual, {live} live ({apart})", text::line(&line.what));
             page.paragraph(&told, "    ", "      ", Style::new());
+        }
+        if let Some(more) = off.len().checked_sub(DISAGREEMENTS).filter(|more| *more > 0) {
+            page.paragraph(&format!("{more} more are in the report."), "    ", "    ", DIM);
         }
     }
 }

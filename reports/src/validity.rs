@@ -56,7 +56,7 @@ mod tests {
         let told = reservations(&result);
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(
-            told[0].starts_with("INVALID under fixed-window: 7 attempts could not be made"),
+            told[0].starts_with("INVALID under fixed-window: 7 connections could not be had"),
             "{}",
             told[0]
         );

@@ -1,12 +1,12 @@
 //! What became of the expectations, shared by the terminal and the page.
 
-use crate::{ExpectationCheck, ExpectationResult, ExperimentResult, Value, format, text};
+use crate::{Engine, ExpectationCheck, ExpectationResult, ExperimentResult, Value, format, text};
 
 /// All expectations and the sentence that sums them up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
     pub(crate) lines: Vec<Line>,
-    /// Whether every one held; of none, none failed.
+    /// Whether every one held; of none, none failed. Where both engines ran, in both.
     pub(crate) held: bool,
     /// `5 of 5 expectations held`.
     pub(crate) sentence: String,
@@ -18,13 +18,14 @@ pub(crate) struct Line {
     pub(crate) held: bool,
     /// The line as written.
     pub(crate) text: String,
-    /// What was measured, one entry per variant.
+    /// What was measured, one entry per variant, and another where the other engine measured something else.
     pub(crate) measured: Vec<Measured>,
 }
 
 /// What was measured of one variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Measured {
+    /// Its name, and the engine if it is the other one.
     pub(crate) variant: String,
     pub(crate) held: bool,
     /// The value, or the least and the most over the seeds.
@@ -35,16 +36,51 @@ pub(crate) struct Measured {
 
 impl Verdict {
     pub(crate) fn of(result: &ExperimentResult) -> Self {
-        let lines: Vec<Line> = result.expectations.iter().map(Line::of).collect();
+        let mut lines: Vec<Line> = result.expectations.iter().map(Line::of).collect();
+        let beside = result.agreement.as_ref().map_or(&[][..], |agreement| &agreement.expectations);
+        let other = engine_beside(result.engine);
+        for (line, expectation) in lines.iter_mut().zip(&result.expectations) {
+            if let Some(twin) = beside.iter().find(|twin| twin.text == expectation.text) {
+                line.add(Line::of(twin), other);
+            }
+        }
         let failed = lines.iter().filter(|line| !line.held).count();
+        let by_engine = if beside.is_empty() {
+            String::new()
+        } else if failed == 0 {
+            " in both engines".to_owned()
+        } else {
+            let here = result.expectations.iter().filter(|expectation| !expectation.held).count();
+            let there = beside.iter().filter(|expectation| !expectation.held).count();
+            match result.engine {
+                Engine::Virtual => format!(": {here} in the virtual engine, {there} in the live one"),
+                Engine::Live => format!(": {there} in the virtual engine, {here} in the live one"),
+            }
+        };
         let sentence = match (lines.len(), failed) {
             (0, _) => "The scenario states no expectations.".to_owned(),
-            (1, 0) => "The expectation held.".to_owned(),
-            (1, _) => "The expectation FAILED.".to_owned(),
-            (all, 0) => format!("{all} of {all} expectations held."),
-            (all, failed) => format!("{failed} of {all} expectations FAILED."),
+            (1, 0) => format!("The expectation held{by_engine}."),
+            (1, _) => format!("The expectation FAILED{by_engine}."),
+            (all, 0) => format!("{all} of {all} expectations held{by_engine}."),
+            (all, failed) => format!("{failed} of {all} expectations FAILED{by_engine}."),
         };
         Self { lines, held: failed == 0, sentence }
+    }
+}
+
+impl ExperimentResult {
+    /// Whether every expectation held; where both engines ran, in both.
+    pub fn all_held(&self) -> bool {
+        let beside = self.agreement.iter().flat_map(|agreement| &agreement.expectations);
+        self.expectations.iter().chain(beside).all(|expectation| expectation.held)
+    }
+}
+
+/// The name of the engine that is not this one.
+pub(crate) const fn engine_beside(engine: Engine) -> &'static str {
+    match engine {
+        Engine::Virtual => "live",
+        Engine::Live => "virtual",
     }
 }
 
@@ -59,6 +95,22 @@ impl Line {
             }
         }
         Self { held: expectation.held, text: text::line(&expectation.text), measured }
+    }
+
+    /// Adds what the other engine made of it, where that is not just the same.
+    fn add(&mut self, twin: Self, engine: &str) {
+        self.held &= twin.held;
+        for measured in twin.measured {
+            let place = self.measured.iter().rposition(|known| known.variant == measured.variant);
+            if place.is_some_and(|place| self.measured[place] == measured) {
+                continue;
+            }
+            let variant = format!("{} ({engine})", measured.variant);
+            self.measured.insert(
+                place.map_or(self.measured.len(), |place| place + 1),
+                Measured { variant, ..measured },
+            );
+        }
     }
 }
 
@@ -117,6 +169,34 @@ mod tests {
         assert!(!line.held);
         assert_eq!(line.measured[0].phrase(), "1,990 – 2,000, failed for seed 903");
         assert_eq!(verdict.sentence, "1 of 5 expectations FAILED.");
+    }
+
+    #[test]
+    fn a_line_holds_only_where_it_holds_in_both_engines() {
+        let mut simulated = testing::window_boundary();
+        let mut live = simulated.clone();
+        let compared = crate::agreement(&simulated, &live);
+        simulated.agreement = Some(compared.beside(&live));
+        assert!(simulated.all_held());
+        let verdict = Verdict::of(&simulated);
+        assert_eq!(verdict.sentence, "5 of 5 expectations held in both engines.");
+        assert_eq!(verdict.lines[0].measured.len(), 1, "what is the same is said once");
+        live.engine = Engine::Live;
+        live.expectations[0].held = false;
+        live.expectations[0].checks[0].held = false;
+        live.expectations[0].checks[0].measured = Value::Count(1_990);
+        simulated.agreement = Some(compared.beside(&live));
+        live.agreement = Some(compared.beside(&simulated));
+        for (result, other) in [(&simulated, "fixed-window (live)"), (&live, "fixed-window (virtual)")] {
+            assert!(!result.all_held());
+            let verdict = Verdict::of(result);
+            let sentence = "1 of 5 expectations FAILED: 0 in the virtual engine, 1 in the live one.";
+            assert_eq!(verdict.sentence, sentence);
+            assert!(!verdict.lines[0].held);
+            assert_eq!(verdict.lines[0].measured[1].variant, other);
+        }
+        assert!(crate::junit_xml(&simulated).contains("fixed-window (live engine)"));
+        assert!(crate::junit_xml(&simulated).contains("failures=\"1\""));
     }
 
     #[test]

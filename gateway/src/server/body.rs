@@ -1,8 +1,9 @@
 //! Bodies on their way through: passed on as they come, never gathered, except for what a retry may have to send again.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -10,12 +11,13 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::connection_state::{Active, ConnectionState, Order};
 use super::course::Course;
 use super::identity_fields::IdentityFields;
 use super::observer::Fate;
+use super::patience::Patience;
 use super::upstream::Lease;
 
 /// Of a body that may have to be sent again, at most this much is kept.
@@ -28,6 +30,8 @@ pub(super) enum BodyError {
     Broken,
     #[error("the client's body is longer than it may be")]
     TooLarge,
+    #[error("the client's body did not go on")]
+    Stalled,
     #[error("the attempt that sent this body is over")]
     Superseded,
     #[error("the answer's time is over")]
@@ -45,6 +49,8 @@ struct Inner {
     state: Arc<ConnectionState>,
     /// What trailers may not say.
     identity: Option<Arc<IdentityFields>>,
+    /// Of a stream of HTTP/2, which no connection's timeout ends.
+    patience: Option<Patience>,
     /// Bytes that may yet come.
     room: u64,
     /// What was read, as long as all of it is kept.
@@ -61,18 +67,20 @@ struct Inner {
 }
 
 impl Source {
-    /// `keeps` for a request that may be tried again.
+    /// `keeps` for a request that may be tried again; with HTTP/2, `idle` is how long its client may send nothing.
     pub(super) fn new(
         incoming: Incoming,
         limit: Option<u64>,
         keeps: bool,
         identity: Option<Arc<IdentityFields>>,
         state: &Arc<ConnectionState>,
+        idle: Option<Duration>,
     ) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             incoming,
             state: Arc::clone(state),
             identity,
+            patience: idle.map(Patience::new),
             room: limit.unwrap_or(u64::MAX),
             kept: Vec::new(),
             kept_bytes: 0,
@@ -115,6 +123,13 @@ impl Inner {
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         self.state.on_body(polled.is_pending());
+        if let Some(patience) = &mut self.patience {
+            if polled.is_ready() {
+                patience.renew();
+            } else if patience.poll_over(cx).is_ready() {
+                return self.fail(BodyError::Stalled);
+            }
+        }
         let mut frame = match ready!(polled) {
             None => {
                 self.ended = true;
@@ -212,8 +227,9 @@ impl Body for RequestBody {
 /// The body of an answer.
 pub(super) struct AnswerBody {
     kind: Kind,
-    /// The request is present on its connection for as long as its answer is.
-    active: Active,
+    state: Arc<ConnectionState>,
+    /// The request is present on its connection for as long as its answer is; a watched answer's is with its watch.
+    active: Option<Active>,
 }
 
 enum Kind {
@@ -221,7 +237,7 @@ enum Kind {
     Own(Option<Bytes>),
     /// An upstream's.
     Upstream(Streaming),
-    /// An upstream's that takes a while: somebody watches its deadline, even while the client takes nothing.
+    /// An upstream's that takes a while: somebody watches its time, even while the client takes nothing.
     Watched(Arc<Mutex<Watched>>, AbortHandle),
     Over,
 }
@@ -239,41 +255,61 @@ struct Watched {
     /// `None` when the time is over.
     streaming: Option<Streaming>,
     waker: Option<Waker>,
+    active: Option<Active>,
+    /// When the client last had room for more.
+    asked: Instant,
+    /// Whether it is the upstream that has nothing more yet.
+    awaits_upstream: bool,
 }
 
 impl AnswerBody {
-    pub(super) fn own(body: Bytes, active: Active) -> Self {
-        Self { kind: Kind::Own(Some(body).filter(|body| !body.is_empty())), active }
+    /// A body of ours. With HTTP/2, where there is `idle`, it keeps no connection busy: its client may leave it lying.
+    pub(super) fn own(body: Bytes, active: Active, idle: Option<Duration>) -> Self {
+        let kind = Kind::Own(Some(body).filter(|body| !body.is_empty()));
+        Self { kind, state: Arc::clone(&active.0), active: Some(active).filter(|_| idle.is_none()) }
     }
 
-    /// `http2` where a body is not asked for before its client has room for it.
-    pub(super) fn upstream(mut streaming: Streaming, active: Active, http2: bool) -> Self {
+    /// With HTTP/2, where a body is not asked for before its client has room for it, `idle` is how long it may have none.
+    pub(super) fn upstream(mut streaming: Streaming, active: Active, idle: Option<Duration>) -> Self {
+        let state = Arc::clone(&active.0);
         if streaming.incoming.is_end_stream() {
             streaming.complete();
-            return Self { kind: Kind::Over, active };
+            return Self { kind: Kind::Over, state, active: Some(active) };
         }
-        let mut body = Self { kind: Kind::Upstream(streaming), active };
-        if http2 {
-            body.watch();
+        let mut body = Self { kind: Kind::Upstream(streaming), state, active: Some(active) };
+        if idle.is_some() {
+            body.watch(idle);
         }
         body
     }
 
-    /// Has the deadline watched, if there is one.
-    fn watch(&mut self) {
-        let Kind::Upstream(Streaming { deadline: Some(deadline), .. }) = self.kind else { return };
+    /// Has the deadline watched, and with HTTP/2 the client, if there is either.
+    fn watch(&mut self, idle: Option<Duration>) {
+        let Kind::Upstream(Streaming { deadline, .. }) = self.kind else { return };
+        if deadline.is_none() && idle.is_none() {
+            return;
+        }
         let Kind::Upstream(streaming) = std::mem::replace(&mut self.kind, Kind::Over) else { return };
-        let watched = Arc::new(Mutex::new(Watched { streaming: Some(streaming), waker: None }));
-        let (weak, state) = (Arc::downgrade(&watched), Arc::clone(&self.active.0));
+        let watched = Arc::new(Mutex::new(Watched {
+            streaming: Some(streaming),
+            waker: None,
+            active: self.active.take(),
+            asked: Instant::now(),
+            awaits_upstream: false,
+        }));
+        let (weak, state) = (Arc::downgrade(&watched), Arc::clone(&self.state));
         let watch = tokio::spawn(async move {
-            tokio::time::sleep_until(deadline).await;
+            let Some(fate) = time_is_over(&weak, deadline, idle).await else { return };
             let Some(watched) = weak.upgrade() else { return };
             let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(mut streaming) = watched.streaming.take() else { return };
             let waker = watched.waker.take();
+            let active = watched.active.take();
             drop(watched);
-            streaming.course.end(Fate::TimedOut);
+            streaming.course.end(fate);
             drop(streaming);
+            // A stream that is left lying does not keep its connection from being at rest.
+            drop(active);
             state.fail();
             if !state.is_http2() {
                 state.give(Order::Cut);
@@ -283,6 +319,34 @@ impl AnswerBody {
             }
         });
         self.kind = Kind::Watched(watched, watch.abort_handle());
+    }
+}
+
+/// Waits until an answer's time is over, and says how it ended. `None` if the answer is gone.
+async fn time_is_over(
+    watched: &Weak<Mutex<Watched>>,
+    deadline: Option<Instant>,
+    idle: Option<Duration>,
+) -> Option<Fate> {
+    loop {
+        let given_up = {
+            let watched = watched.upgrade()?;
+            let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+            let since = if watched.awaits_upstream { Instant::now() } else { watched.asked };
+            idle.map(|idle| since + idle)
+        };
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return Some(Fate::TimedOut);
+        }
+        if given_up.is_some_and(|given_up| given_up <= now) {
+            return Some(Fate::ClientLeft);
+        }
+        match (deadline, given_up) {
+            (Some(one), Some(other)) => sleep_until(one.min(other)).await,
+            (Some(one), None) | (None, Some(one)) => sleep_until(one).await,
+            (None, None) => return None,
+        }
     }
 }
 
@@ -333,7 +397,7 @@ impl Body for AnswerBody {
                 // Most answers are whole by now.
                 if !streaming.incoming.is_end_stream() && !matches!(polled, Poll::Ready(None | Some(Err(_))))
                 {
-                    self.watch();
+                    self.watch(None);
                     if polled.is_pending() && matches!(self.kind, Kind::Watched(..)) {
                         // Leaves the waker with the watch.
                         return self.poll_frame(cx);
@@ -346,6 +410,8 @@ impl Body for AnswerBody {
                 match &mut watched.streaming {
                     Some(streaming) => {
                         let polled = streaming.poll(cx);
+                        watched.asked = Instant::now();
+                        watched.awaits_upstream = polled.is_pending();
                         if polled.is_pending() {
                             watched.waker = Some(cx.waker().clone());
                         }
@@ -356,7 +422,7 @@ impl Body for AnswerBody {
             }
         };
         if let Poll::Ready(Some(Err(_))) = polled {
-            self.active.0.fail();
+            self.state.fail();
         }
         polled
     }

@@ -7,6 +7,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection_state::ConnectionState;
+use super::framing::Framing;
 
 /// What opens a connection of HTTP/2 with prior knowledge (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -16,6 +17,8 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct ClientIo {
     stream: TcpStream,
     state: Arc<ConnectionState>,
+    /// `None` for HTTP/2, which frames by itself.
+    framing: Option<Framing>,
     /// What was read to see which protocol it is, and has yet to be read again.
     opening: [u8; PREFACE.len()],
     unread: std::ops::Range<usize>,
@@ -31,12 +34,28 @@ impl ClientIo {
                 0 => break,
                 more => {
                     read += more;
-                    state.on_bytes();
+                    state.on_bytes(true);
                 }
             }
         }
         let http2 = opening == *PREFACE;
-        Ok((Self { stream, state, opening, unread: 0..read }, http2))
+        let framing = (!http2).then(Framing::default);
+        let mut this = Self { stream, state, framing, opening, unread: 0..read };
+        this.follow(&opening[..read]);
+        Ok((this, http2))
+    }
+
+    /// Bytes of the client have come.
+    fn follow(&mut self, bytes: &[u8]) {
+        if self.state.note_tunnel_bytes() {
+            return;
+        }
+        let Some(framing) = &mut self.framing else { return };
+        framing.follow(bytes);
+        if framing.is_ambiguous() {
+            self.state.set_ambiguous();
+        }
+        self.state.on_bytes(framing.is_in_header());
     }
 
     /// The connection itself, once nobody reads it any more.
@@ -61,7 +80,7 @@ impl AsyncRead for ClientIo {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
-            self.state.on_bytes();
+            self.follow(&buf.filled()[before..]);
         }
         polled
     }
@@ -71,6 +90,9 @@ impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.state.on_write(polled.is_pending());
+        if polled.is_ready() {
+            self.state.note_tunnel_bytes();
+        }
         polled
     }
 
@@ -81,6 +103,9 @@ impl AsyncWrite for ClientIo {
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.state.on_write(polled.is_pending());
+        if polled.is_ready() {
+            self.state.note_tunnel_bytes();
+        }
         polled
     }
 

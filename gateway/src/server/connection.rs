@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::HttpLimits;
 use super::client_io::ClientIo;
 use super::connection_state::{Active, ConnectionState, Order};
 use super::fields::Provenance;
@@ -84,6 +85,9 @@ async fn run_http1(caller: Arc<Caller>, io: ClientIo) {
                     closing |= !state.is_active();
                     std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
+                // A request or a body got ahead of it.
+                order @ Order::HeaderTimeout if state.due(&limits) != order => {}
+                order @ Order::Cut if !state.has_failed() && state.due(&limits) != order => {}
                 Order::HeaderTimeout => {
                     let mut stream = connection.into_parts().io.into_inner().into_stream();
                     // So short an answer finds room, or nobody reads.
@@ -101,7 +105,7 @@ async fn run_http1(caller: Arc<Caller>, io: ClientIo) {
     let parts = connection.into_parts();
     let io = parts.io.into_inner();
     if let Some(upstream) = state.take_tunnel() {
-        tunnel(io, parts.read_buf, upstream, &state).await;
+        tunnel(io, parts.read_buf, upstream, &state, &limits).await;
     } else if state.has_failed() {
         reset(&io.into_stream());
     } else {
@@ -128,15 +132,23 @@ async fn run_http2(caller: Arc<Caller>, io: ClientIo) {
                     closing |= !state.is_active();
                     std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
+                order @ Order::Cut if state.due(&limits) != order => {}
                 Order::Cut => return,
             },
         }
     }
 }
 
-/// Passes bytes both ways until both sides are done.
-async fn tunnel(client: ClientIo, read: Bytes, upstream: OnUpgrade, state: &Arc<ConnectionState>) {
+/// Passes bytes both ways until both sides are done, or silent for too long.
+async fn tunnel(
+    client: ClientIo,
+    read: Bytes,
+    upstream: OnUpgrade,
+    state: &Arc<ConnectionState>,
+    limits: &HttpLimits,
+) {
     let _active = Active::new(state);
+    state.open_tunnel();
     let mut client = client;
     let pass = async {
         let upgraded = upstream.await.map_err(io::Error::other)?;
@@ -147,7 +159,7 @@ async fn tunnel(client: ClientIo, read: Bytes, upstream: OnUpgrade, state: &Arc<
     let cut = async {
         loop {
             state.wake.notified().await;
-            if state.order() == Order::Cut {
+            if state.order() == Order::Cut && state.due(limits) == Order::Cut {
                 return;
             }
         }

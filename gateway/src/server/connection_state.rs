@@ -7,6 +7,8 @@ use std::time::Duration;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::Notify;
 
+use super::HttpLimits;
+
 /// Coarse real time of a thread, in milliseconds since its start: a request need not read a clock for its housekeeping.
 #[derive(Debug, Default)]
 pub(super) struct CoarseClock(AtomicU64);
@@ -29,8 +31,10 @@ pub(super) struct ConnectionState {
     active: AtomicU32,
     /// Whether there was one.
     used: AtomicBool,
-    /// Whether a part of the next request's header has come.
+    /// Whether a part of the next request's header has come, be it that we are still at the one before.
     in_header: AtomicBool,
+    /// Whether something came that others may have read otherwise.
+    ambiguous: AtomicBool,
     /// When it last came to rest, or the header began.
     since: AtomicU64,
     /// Since when a request's body keeps us waiting, and an answer its reader; 0 for not at all.
@@ -40,6 +44,8 @@ pub(super) struct ConnectionState {
     http2: AtomicBool,
     /// An answer broke off: the connection must not end as if it had been whole.
     failed: AtomicBool,
+    /// When bytes last passed through the tunnel that the connection is; 0 for one that is none.
+    tunnelled: AtomicU64,
     /// What the connection becomes after an answer of 101.
     tunnel: Mutex<Option<OnUpgrade>>,
     pub(super) wake: Notify,
@@ -68,22 +74,34 @@ impl ConnectionState {
             active: 0.into(),
             used: false.into(),
             in_header: false.into(),
+            ambiguous: false.into(),
             since,
             awaiting_body: 0.into(),
             awaiting_reader: 0.into(),
             order: (Order::None as u8).into(),
             http2: false.into(),
             failed: false.into(),
+            tunnelled: 0.into(),
             tunnel: Mutex::new(None),
             wake: Notify::new(),
         }
     }
 
-    /// Bytes of the client have come.
-    pub(super) fn on_bytes(&self) {
-        if self.active.load(Relaxed) == 0 && !self.in_header.swap(true, Relaxed) && self.used.load(Relaxed) {
+    /// Bytes of the client have come, with which a header has begun, or goes on, or not.
+    pub(super) fn on_bytes(&self, in_header: bool) {
+        let begins = !self.in_header.swap(in_header, Relaxed) && in_header;
+        if begins && !self.is_active() && self.used.load(Relaxed) {
             self.since.store(self.clock.now(), Relaxed);
         }
+    }
+
+    pub(super) fn set_ambiguous(&self) {
+        self.ambiguous.store(true, Relaxed);
+    }
+
+    /// Whether the connection is to be closed after the next answer, for nobody knows who reads what of the rest.
+    pub(super) fn is_ambiguous(&self) -> bool {
+        self.ambiguous.load(Relaxed)
     }
 
     /// A request's body has, or has not, kept us waiting.
@@ -120,6 +138,20 @@ impl ConnectionState {
         self.tunnel.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
+    /// Bytes are passed on untouched from now on.
+    pub(super) fn open_tunnel(&self) {
+        self.tunnelled.store(self.clock.now().max(1), Relaxed);
+    }
+
+    /// Notes bytes of a tunnel; says whether it is one.
+    pub(super) fn note_tunnel_bytes(&self) -> bool {
+        let is_tunnel = self.tunnelled.load(Relaxed) != 0;
+        if is_tunnel {
+            self.open_tunnel();
+        }
+        is_tunnel
+    }
+
     pub(super) fn active(&self) -> u32 {
         self.active.load(Relaxed)
     }
@@ -142,7 +174,16 @@ impl ConnectionState {
     }
 
     /// Gives the order that is due.
-    pub(super) fn keep_house(&self, header_timeout: Duration, idle_timeout: Duration) {
+    pub(super) fn keep_house(&self, limits: &HttpLimits) {
+        match self.due(limits) {
+            Order::None => {}
+            order => self.give(order),
+        }
+    }
+
+    /// The order that is due. Between its being given and its being carried out, the connection may have gone on.
+    pub(super) fn due(&self, limits: &HttpLimits) -> Order {
+        let HttpLimits { header_timeout, idle_timeout, .. } = *limits;
         let older = |since: u64, limit: Duration| {
             u128::from(self.clock.now().saturating_sub(since)) > limit.as_millis()
         };
@@ -150,12 +191,14 @@ impl ConnectionState {
             0 => false,
             since => older(since, idle_timeout),
         };
-        // With HTTP/2 a body that keeps us waiting is one stream of many.
-        if (stalled(&self.awaiting_body) && !self.is_http2()) || stalled(&self.awaiting_reader) {
-            return self.give(Order::Cut);
+        // A tunnel on which nobody says a word.
+        let is_silent = stalled(&self.tunnelled);
+        // With HTTP/2 a body that keeps us waiting is one stream of many, and its own affair.
+        if is_silent || (stalled(&self.awaiting_body) && !self.is_http2()) || stalled(&self.awaiting_reader) {
+            return Order::Cut;
         }
         if self.is_active() {
-            return;
+            return Order::None;
         }
         let (limit, order) = if self.in_header.load(Relaxed) && !self.is_http2() {
             (header_timeout, Order::HeaderTimeout)
@@ -164,9 +207,7 @@ impl ConnectionState {
         } else {
             (header_timeout, Order::Close)
         };
-        if older(self.since.load(Relaxed), limit) {
-            self.give(order);
-        }
+        if older(self.since.load(Relaxed), limit) { order } else { Order::None }
     }
 }
 
@@ -186,7 +227,6 @@ impl Active {
     pub(super) fn new(state: &Arc<ConnectionState>) -> Self {
         state.active.fetch_add(1, Relaxed);
         state.used.store(true, Relaxed);
-        state.in_header.store(false, Relaxed);
         Self(Arc::clone(state))
     }
 }
@@ -194,9 +234,77 @@ impl Active {
 impl Drop for Active {
     fn drop(&mut self) {
         let state = &self.0;
+        // A header that has begun meanwhile has its time from now on.
         state.since.store(state.clock.now(), Relaxed);
-        state.in_header.store(false, Relaxed);
         state.active.fetch_sub(1, Relaxed);
         state.awaiting_body.store(0, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: fn() -> HttpLimits = HttpLimits::default;
+
+    /// A connection and the seconds of its thread.
+    fn connection() -> (Arc<ConnectionState>, impl Fn(u64)) {
+        let clock = Arc::new(CoarseClock::default());
+        let state = Arc::new(ConnectionState::new(Arc::clone(&clock)));
+        (state, move |seconds| clock.set(Duration::from_secs(seconds)))
+    }
+
+    #[test]
+    fn an_order_that_a_request_got_ahead_of_is_no_longer_due() {
+        let (state, at) = connection();
+        state.on_bytes(true);
+        at(11);
+        state.keep_house(&LIMITS());
+        assert_eq!(state.order(), Order::HeaderTimeout);
+        // The rest of the header came in the same moment.
+        state.on_bytes(false);
+        let request = Active::new(&state);
+        assert_eq!(state.due(&LIMITS()), Order::None);
+        state.on_body(true);
+        at(72);
+        assert_eq!(state.due(&LIMITS()), Order::Cut);
+        state.on_body(false);
+        assert_eq!(state.due(&LIMITS()), Order::None);
+        drop(request);
+        assert_eq!(state.due(&LIMITS()), Order::None);
+    }
+
+    #[test]
+    fn a_header_that_began_within_another_request_has_its_time_after_it() {
+        let (state, at) = connection();
+        state.on_bytes(false);
+        let request = Active::new(&state);
+        state.on_bytes(true);
+        at(30);
+        assert_eq!(state.due(&LIMITS()), Order::None);
+        drop(request);
+        at(40);
+        assert_eq!(state.due(&LIMITS()), Order::None);
+        at(41);
+        assert_eq!(state.due(&LIMITS()), Order::HeaderTimeout);
+        // Without it, the connection may rest for longer.
+        state.on_bytes(false);
+        assert_eq!(state.due(&LIMITS()), Order::None);
+        at(91);
+        assert_eq!(state.due(&LIMITS()), Order::Close);
+    }
+
+    #[test]
+    fn a_tunnel_is_cut_when_nobody_says_a_word() {
+        let (state, at) = connection();
+        let _request = Active::new(&state);
+        assert!(!state.note_tunnel_bytes());
+        state.open_tunnel();
+        at(60);
+        assert!(state.note_tunnel_bytes());
+        at(120);
+        assert_eq!(state.due(&LIMITS()), Order::None);
+        at(121);
+        assert_eq!(state.due(&LIMITS()), Order::Cut);
     }
 }

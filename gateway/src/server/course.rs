@@ -1,5 +1,6 @@
 //! The one gateway that all threads share, and the course of one request through it.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
+use super::exhaustion::is_exhaustion;
 use super::keys::KeyKeeper;
 use super::observer::{Ended, Fate, Mark, Observer};
 use super::{ScenarioClock, Seen};
@@ -174,6 +176,13 @@ impl Rules {
                     has_waited = true;
                 }
             }
+        }
+    }
+
+    /// Tells of it, if the machine is what failed.
+    pub(super) fn note_exhaustion(&self, error: &io::Error) {
+        if is_exhaustion(error) {
+            self.observer.on_exhausted(self.clock.now());
         }
     }
 

@@ -39,6 +39,12 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (upstream, transition);
     }
 
+    /// A connection could not be made or taken in because the machine has no descriptor, port or buffer left. What comes of
+    /// it says nothing of an upstream, though it looks like one that cannot be reached.
+    fn on_exhausted(&self, at: Timestamp) {
+        let _ = at;
+    }
+
     /// A request that was decided over has ended; exactly once for each.
     fn on_finished(&self, at: Timestamp, mark: Mark, ended: &Ended) {
         let _ = (at, mark, ended);

@@ -22,6 +22,9 @@ pub(super) enum Problem {
     /// Not a request that can be passed on; the connection is closed after it.
     BadRequest(&'static str),
     TooLarge,
+    TooManyFields,
+    /// The client stopped in the midst of its body.
+    BodyTimeout,
     NotImplemented(&'static str),
 }
 
@@ -44,6 +47,8 @@ impl Problem {
             Self::BadGateway => "bad-gateway",
             Self::BadRequest(_) => "bad-request",
             Self::TooLarge => "body-too-large",
+            Self::TooManyFields => "too-many-fields",
+            Self::BodyTimeout => "body-timeout",
             Self::NotImplemented(_) => "not-implemented",
         }
     }
@@ -65,6 +70,8 @@ impl Problem {
             Self::BadGateway => "the connection to the upstream was refused or broke",
             Self::BadRequest(detail) | Self::NotImplemented(detail) => detail,
             Self::TooLarge => "the body is longer than it may be",
+            Self::TooManyFields => "there are more header fields than there may be",
+            Self::BodyTimeout => "the body did not go on in time",
         }
     }
 
@@ -77,6 +84,8 @@ impl Problem {
             Self::BadGateway => StatusCode::BAD_GATEWAY,
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
         }
     }
@@ -100,7 +109,14 @@ impl Problem {
 
     /// Whether nothing more can be made of the connection.
     pub(super) fn closes(self) -> bool {
-        matches!(self, Self::BadRequest(_) | Self::TooLarge | Self::NotImplemented(_))
+        matches!(
+            self,
+            Self::BadRequest(_)
+                | Self::TooLarge
+                | Self::TooManyFields
+                | Self::BodyTimeout
+                | Self::NotImplemented(_)
+        )
     }
 
     /// The answer.

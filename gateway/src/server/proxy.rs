@@ -39,20 +39,21 @@ pub(super) async fn serve(
     let active = Active::new(&caller.state);
     let http1 = request.version() < Version::HTTP_2;
     let mut checks = Checks::default();
+    let idle = (!http1).then_some(caller.thread.settings().http.idle_timeout);
     let (mut response, closes) = match caller.proxy(request, &mut checks).await {
         Ok(Answer { response, streaming }) => {
             let body = match streaming {
-                Some(streaming) => AnswerBody::upstream(streaming, active, !http1),
-                None => AnswerBody::own(Bytes::new(), active),
+                Some(streaming) => AnswerBody::upstream(streaming, active, idle),
+                None => AnswerBody::own(Bytes::new(), active, idle),
             };
             (response.map(|()| body), false)
         }
-        Err(problem) => (problem.answer().map(|body| AnswerBody::own(body, active)), problem.closes()),
+        Err(problem) => (problem.answer().map(|body| AnswerBody::own(body, active, idle)), problem.closes()),
     };
     let settings = caller.thread.settings();
     settings.fields.apply(&checks, response.headers_mut());
     if http1
-        && (closes || caller.thread.is_draining())
+        && (closes || caller.thread.is_draining() || caller.state.is_ambiguous())
         && response.status() != StatusCode::SWITCHING_PROTOCOLS
     {
         close_after(response.headers_mut());
@@ -92,6 +93,10 @@ impl Caller {
         if coding == Coding::Other {
             return Err(Problem::NotImplemented("the only transfer coding served is chunked"));
         }
+        if parts.headers.len() > settings.http.headers {
+            return Err(Problem::TooManyFields);
+        }
+        check_length(&parts.headers, incoming.is_end_stream())?;
         let host = host_of(&parts.headers, &parts.uri, parts.version)?;
         if parts.uri.path().split('/').any(is_dots) {
             return Err(Problem::BadRequest("the path climbs"));
@@ -156,8 +161,9 @@ impl Caller {
             if !parts.headers.contains_key(CONTENT_LENGTH) {
                 parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
+            let idle = (parts.version == Version::HTTP_2).then_some(settings.http.idle_timeout);
             let identity = settings.identity.clone();
-            Some(Source::new(incoming, settings.http.body_bytes, retries, identity, &self.state))
+            Some(Source::new(incoming, settings.http.body_bytes, retries, identity, &self.state, idle))
         };
         let mut head = Head { method: parts.method, uri: origin_form(parts.uri), headers: parts.headers };
 
@@ -215,6 +221,7 @@ impl Caller {
             return attempt.map_err(|failure| match failure {
                 Failure::Connection => Problem::BadGateway,
                 Failure::Body(BodyError::TooLarge) => Problem::TooLarge,
+                Failure::Body(BodyError::Stalled) => Problem::BodyTimeout,
                 Failure::Body(_) => Problem::BadRequest("the body broke off"),
             });
         }
@@ -246,7 +253,10 @@ impl Caller {
                 }
             }
         }
-        let mut lease = upstreams.connect(upstream).await.map_err(|_| Failure::Connection)?;
+        let mut lease = upstreams.connect(upstream).await.map_err(|error| {
+            self.thread.rules().note_exhaustion(&error);
+            Failure::Connection
+        })?;
         let request = request.unwrap_or_else(|| head.request(source, retries));
         match lease.send(request).await {
             Ok(response) => Ok((response, lease)),
@@ -322,6 +332,24 @@ impl Head {
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = if again { self.headers.clone() } else { std::mem::take(&mut self.headers) };
         request
+    }
+}
+
+/// Holds the length that a request states against its body. With HTTP/1 the two are one, since the body is read by it; with
+/// HTTP/2 a body has an end of its own, and an upstream that went by what is stated would wait for more, or take the next
+/// request for the rest of this one.
+fn check_length(headers: &HeaderMap, is_empty: bool) -> Result<(), Problem> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(length) = lengths.next() else { return Ok(()) };
+    if lengths.next().is_some() {
+        return Err(Problem::BadRequest("there is more than one Content-Length"));
+    }
+    let is_number = !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
+    let is_zero = length.as_bytes().iter().all(|digit| *digit == b'0');
+    if is_number && (is_zero || !is_empty) {
+        Ok(())
+    } else {
+        Err(Problem::BadRequest("the Content-Length is not that of the body"))
     }
 }
 

@@ -147,7 +147,10 @@ impl Thread {
             match listener.accept().await {
                 Ok((stream, peer)) => self.take(stream, peer.ip(), Some(permit)),
                 // Out of descriptors or memory, or a client that left meanwhile: some room may be made by and by.
-                Err(_) => sleep(Duration::from_millis(5)).await,
+                Err(error) => {
+                    self.rules.note_exhaustion(&error);
+                    sleep(Duration::from_millis(5)).await;
+                }
             }
         }
     }
@@ -213,7 +216,7 @@ impl Thread {
             tick.tick().await;
             self.clock.set(started.elapsed());
             for (_, state) in self.connections().iter() {
-                state.keep_house(header_timeout, idle_timeout);
+                state.keep_house(&self.settings.http);
             }
             self.upstreams.keep_house();
         }

@@ -258,6 +258,64 @@ fn nothing_is_left_open() {
     assert_eq!(descriptors(), before);
 }
 
+/// A limit of descriptors that leaves room for so many, until it is dropped.
+struct Limited {
+    before: (u64, u64),
+    /// Fill the gaps between the numbers in use.
+    _fillers: Vec<std::fs::File>,
+}
+
+impl Limited {
+    fn to(more: u64) -> Self {
+        let before = rlimit::getrlimit(rlimit::Resource::NOFILE).unwrap();
+        let used = || std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let highest =
+            used().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok()).max().unwrap();
+        let mut fillers = Vec::new();
+        while fillers.last().is_none_or(|last| std::os::fd::AsRawFd::as_raw_fd(last) < highest) {
+            fillers.push(std::fs::File::open("/dev/null").unwrap());
+        }
+        let last = std::os::fd::AsRawFd::as_raw_fd(&fillers[fillers.len() - 1]) as u64;
+        rlimit::setrlimit(rlimit::Resource::NOFILE, last + 1 + more, before.1).unwrap();
+        Self { before, _fillers: fillers }
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        let _ = rlimit::setrlimit(rlimit::Resource::NOFILE, self.before.0, self.before.1);
+    }
+}
+
+#[test]
+fn a_machine_without_descriptors_is_told_from_an_upstream_that_is_down() {
+    let _alone = alone();
+    let upstream = Upstream::answering(|_| Reply::Send(ok("fine")));
+    let gateway = Gateway::proxy(upstream.address);
+    // For both ends of the client's connection, and none to the upstream.
+    let limited = Limited::to(2);
+    let mut client = Client::connect(gateway.address());
+    assert_eq!(client.get("/").status, 502);
+    let told = gateway.log.settled(1);
+    assert_eq!(told.fates(), [Fate::BadGateway]);
+    assert!(told.exhausted > 0);
+    drop((limited, client));
+    // For the client's end alone: it is taken in when there is room again.
+    let gateway = Gateway::proxy(upstream.address);
+    let limited = Limited::to(1);
+    let mut client = Client::connect(gateway.address());
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    gateway.log.until("want of descriptors", |told| told.exhausted > 0);
+    drop(limited);
+    assert_eq!(client.answer(false).status, 200);
+    // Nobody listens there, which is not for want of anything.
+    gateway.log.settled(1);
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let down = Gateway::proxy(address);
+    assert_eq!(Client::connect(down.address()).get("/").status, 502);
+    assert_eq!(down.log.settled(1).exhausted, 0);
+}
+
 /// Looks again and again, for a while: what a kernel does after the other end closed tells nobody when it is done.
 fn eventually(what: &str, condition: impl Fn() -> bool) {
     for _ in 0..2_000 {
@@ -278,8 +336,8 @@ fn five_thousand_connections_are_held() {
     match rlimit::increase_nofile_limit(u64::MAX) {
         Ok(limit) if limit >= needed => {}
         limit => {
-            println!("SKIPPED: {CONNECTIONS} connections need {needed} descriptors, the limit is {limit:?}");
-            return;
+            let what = format!("limit of {needed} descriptors, only of {limit:?}");
+            return missing(&what).unwrap_or_default();
         }
     }
     let go = Arc::new(Notify::new());
@@ -483,6 +541,17 @@ fn a_shutdown_waits_for_answers_and_not_for_ever() {
     }
 }
 
+/// Skips a test for want of a tool, unless the environment says that all must be there.
+#[track_caller]
+fn missing<T>(tool: &str) -> Option<T> {
+    assert!(
+        std::env::var_os("TUESDAY_REQUIRE_TOOLS").is_none(),
+        "there is no {tool}, and TUESDAY_REQUIRE_TOOLS is set"
+    );
+    println!("SKIPPED: there is no {tool}");
+    None
+}
+
 /// Runs curl; `None` where there is none.
 fn curl(arguments: &[&str], input: &[u8]) -> Option<String> {
     let spawned = Command::new("curl")
@@ -491,10 +560,7 @@ fn curl(arguments: &[&str], input: &[u8]) -> Option<String> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn();
-    let Ok(mut child) = spawned else {
-        println!("SKIPPED: there is no curl");
-        return None;
-    };
+    let Ok(mut child) = spawned else { return missing("curl") };
     let mut stdin = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {
         scope.spawn(move || stdin.write_all(input));
@@ -545,8 +611,7 @@ fn wrk_finds_no_errors() {
     let gateway = Gateway::with(GatewayConfig::default(), &[upstream.address], |config| config.threads = 2);
     let url = format!("http://{}/", gateway.address());
     let Ok(output) = Command::new("wrk").args(["-t2", "-c50", "-d1s", &url]).output() else {
-        println!("SKIPPED: there is no wrk");
-        return;
+        return missing("wrk").unwrap_or_default();
     };
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("requests in"), "{told}");
@@ -560,8 +625,7 @@ fn h2load_finds_no_errors() {
     let gateway = Gateway::with(GatewayConfig::default(), &[upstream.address], |config| config.threads = 2);
     let url = format!("http://{}/", gateway.address());
     let Ok(output) = Command::new("h2load").args(["-n5000", "-c10", "-m50", &url]).output() else {
-        println!("SKIPPED: there is no h2load");
-        return;
+        return missing("h2load").unwrap_or_default();
     };
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("5000 succeeded, 0 failed, 0 errored"), "{told}");

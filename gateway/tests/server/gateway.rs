@@ -81,6 +81,7 @@ pub(crate) struct Told {
     pub(crate) queue_timeouts: usize,
     pub(crate) transitions: Vec<Transition>,
     pub(crate) finished: Vec<(Mark, Ended)>,
+    pub(crate) exhausted: usize,
 }
 
 impl Told {
@@ -155,6 +156,10 @@ impl Observer for Log {
 
     fn on_transition(&self, _: UpstreamId, transition: Transition) {
         self.tell(|told| told.transitions.push(transition));
+    }
+
+    fn on_exhausted(&self, _: Timestamp) {
+        self.tell(|told| told.exhausted += 1);
     }
 
     fn on_finished(&self, _: Timestamp, mark: Mark, ended: &Ended) {

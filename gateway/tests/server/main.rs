@@ -5,6 +5,7 @@
 mod auth;
 mod client;
 mod gateway;
+mod http2;
 #[expect(dead_code, reason = "some is for the table of hostile tokens")]
 #[path = "../issuer/mod.rs"]
 mod issuer;

@@ -265,13 +265,44 @@ fn who_dallies_is_not_waited_for() {
     second.send("GET / HT");
     let mut stalled = Client::connect(gateway.address());
     stalled.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nfive!");
+    // Hyper has it all at once, and shows nobody what it keeps.
+    let mut pipelined = Client::connect(gateway.address());
+    pipelined.send("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HT");
+    assert_eq!(pipelined.answer(false).status, 200);
+    let mut after_body = Client::connect(gateway.address());
+    after_body.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhiGET / HT");
+    assert_eq!(after_body.answer(false).status, 200);
+    for client in [&mut pipelined, &mut after_body] {
+        assert_eq!(client.answer(false).status, 408);
+        assert!(client.is_closed());
+    }
     assert_eq!(slow.answer(false).status, 408);
     assert!(slow.is_closed());
     assert_eq!(second.answer(false).status, 408);
     assert!(silent.is_closed());
     assert!(idle.is_closed());
     assert!(stalled.is_closed());
-    gateway.log.settled(3);
+    gateway.log.settled(5);
+}
+
+#[test]
+fn a_tunnel_that_is_silent_is_closed() {
+    let upstream = Upstream::scripted(|mut connection| async move {
+        connection.head().await?;
+        let head = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\nwelcome";
+        connection.send(head).await?;
+        connection.closed().await;
+        Ok(())
+    });
+    let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
+        config.http.idle_timeout = std::time::Duration::from_millis(100);
+    });
+    let mut client = Client::connect(gateway.address());
+    client.send("GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: chat\r\n\r\n");
+    assert_eq!(client.answer(false).status, 101);
+    assert_eq!(client.take(7).unwrap(), b"welcome");
+    assert!(client.is_closed());
+    gateway.log.settled(1);
 }
 
 #[test]
@@ -320,7 +351,7 @@ fn shapes() -> Vec<(&'static str, String, Must)> {
     vec![
         ("two lengths", post("content-length: 5\r\ncontent-length: 6\r\n", "hello!"), Refuse(400)),
         ("two lengths in one", post("content-length: 5, 6\r\n", "hello!"), Refuse(400)),
-        ("the same length twice", post("content-length: 5\r\ncontent-length: 5\r\n", "hello"), Pass("hello")),
+        ("the same length twice", post("content-length: 5\r\ncontent-length: 5\r\n", "hello"), Close("hello")),
         ("the same length twice in one", post("content-length: 5, 5\r\n", "hello"), Refuse(400)),
         ("a length with a sign", post("content-length: +5\r\n", "hello"), Refuse(400)),
         ("a negative length", post("content-length: -1\r\n", ""), Refuse(400)),
@@ -346,7 +377,11 @@ fn shapes() -> Vec<(&'static str, String, Must)> {
         ("a field without a colon", post("content-length 5\r\n", "hello"), Refuse(400)),
         ("a null in a value", post("x: a\0b\r\n", ""), Refuse(400)),
         ("a bare return in a value", post("x: a\rcontent-length: 5\r\n", "hello"), Refuse(400)),
-        ("bare line feeds", "POST /x HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello".to_owned(), Pass("hello")),
+        ("bare line feeds", "POST /x HTTP/1.1\nhost: a\ncontent-length: 5\n\nhello".to_owned(), Close("hello")),
+        ("one bare line feed", "POST /x HTTP/1.1\r\nhost: a\ncontent-length: 5\r\n\r\nhello".to_owned(), Close("hello")),
+        ("a line feed before the request", "\nGET /x HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), Close("")),
+        ("a line before the request", "\r\nGET /x HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), Pass("")),
+        ("line feeds in a body", post("content-length: 5\r\n", "a\nb\n\n"), Pass("a\nb\n\n")),
         ("chunks in HTTP/1.0", format!("POST /x HTTP/1.0\r\nhost: a\r\n{TE}\r\n0\r\n\r\n"), Refuse(400)),
         ("a chunk size with a sign", post(TE, "+5\r\nhello\r\n0\r\n\r\n"), Refuse(400)),
         ("a chunk size with a prefix", post(TE, "0x5\r\nhello\r\n0\r\n\r\n"), Refuse(400)),

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{CheckArgs, ExitCode, Failure, print, print_json, sources};
 use crate::file::{Problem, Reading, Severity};
+use crate::{Scenario, highest_speed};
 
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     if args.json {
@@ -19,11 +20,24 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
             plural(variants),
             plural(expectations),
         );
+        if !args.quiet
+            && let Some(speed) = live_speed(&source.scenario)
+        {
+            let _ =
+                writeln!(text, "  over real sockets, this machine can be expected to hold `--speed {speed}`");
+        }
     }
     if !args.quiet {
         print(&text)?;
     }
     Ok(ExitCode::Held)
+}
+
+/// The highest sensible speed of the live engine, which `--speed max` stands for; none where another gateway's clock is real
+/// time.
+fn live_speed(scenario: &Scenario) -> Option<f64> {
+    let is_ours = scenario.variants.iter().all(|variant| variant.world.external.is_none());
+    is_ours.then(|| highest_speed(scenario, scenario.seed))
 }
 
 const fn plural(count: usize) -> &'static str {

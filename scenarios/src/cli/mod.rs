@@ -136,6 +136,10 @@ struct RunArgs {
     /// Print the results as one JSON array, an element for each scenario as its result.json has it, and no summary
     #[arg(long)]
     json: bool,
+
+    /// Print one table of how far the engines agree on each variant of each scenario, and no summaries (`just agree`)
+    #[arg(long, hide = true, conflicts_with = "json")]
+    agreement: bool,
 }
 
 /// A value of `--engine`.

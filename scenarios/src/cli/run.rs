@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anstyle::AnsiColor;
 use rayon::ThreadPoolBuilder;
-use reports::{ExperimentResult, agreement, terminal_summary, to_json};
+use reports::{ExperimentResult, agreement, agreement_table, terminal_summary, to_json};
 
 use super::error::sentence;
 use super::sources::{self, Source};
@@ -34,6 +34,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         stop_on_signals(&stop)?;
     }
     let (mut failed, mut documents, mut invalid) = (Vec::new(), Vec::new(), false);
+    let mut compared = Vec::new();
     for (source, folder) in sources.iter().zip(&folders) {
         let first = args.seed.unwrap_or(source.scenario.seed);
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
@@ -61,7 +62,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             EngineChoice::Both => {
                 let (mut simulated, mut live) = (simulate(), live()?);
                 let agreement = agreement(&simulated, &live);
-                (simulated.agreement, live.agreement) = (Some(agreement.clone()), Some(agreement));
+                simulated.agreement = Some(agreement.beside(&live));
+                live.agreement = Some(agreement.beside(&simulated));
                 invalid |= is_invalid(&live);
                 (simulated, Some(live))
             }
@@ -73,14 +75,23 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             formats::write(&folder, &args.format, &live, &command)?;
         }
         let written = formats::write(folder, &args.format, &result, &command)?;
-        let held = result.expectations.iter().all(|expectation| expectation.held);
+        let held = result.all_held();
         if !held {
             failed.push(&*source.stem);
         }
         invalid |= is_invalid(&result);
-        if args.json {
+        let disagrees = result
+            .agreement
+            .as_ref()
+            .is_some_and(|agreement| agreement.is_of_valid_runs() && !agreement.agrees());
+        if disagrees && args.json {
+            warn(&format!("the engines do not agree on {}; see its `agreement`", source.stem));
+        }
+        if args.agreement {
+            compared.extend(result.agreement.map(|agreement| (source.stem.clone(), agreement)));
+        } else if args.json {
             documents.push(to_json(&result));
-        } else if !(args.quiet && held) {
+        } else if !(args.quiet && held && !disagrees) {
             let mut text = terminal_summary(&result);
             text += "\n";
             for path in &written {
@@ -94,6 +105,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         if stop.is_asked() {
             break;
         }
+    }
+    if args.agreement {
+        print(&agreement_table(&compared))?;
     }
     if args.json {
         // At the end and at once: if a later run fails, there is no half of a document.
@@ -119,18 +133,21 @@ fn chosen_speed(source: &Source, args: &RunArgs, seed: u64) -> f64 {
         Speed::Max => highest,
         Speed::Times(speed) => {
             if speed > highest {
-                let style = AnsiColor::Yellow.on_default().bold();
-                // Whether anybody reads it does not change the run.
-                let _ = writeln!(
-                    anstream::stderr(),
-                    "{style}warning{style:#}: this machine can be expected to keep up with {} at a speed of {highest}, not \
-                     of {speed}; where it does not, the run will be marked invalid",
+                warn(&format!(
+                    "this machine can be expected to keep up with {} at a speed of {highest}, not of {speed}; where it \
+                     does not, the run will be marked invalid",
                     source.stem
-                );
+                ));
             }
             speed
         }
     }
+}
+
+/// Says something on standard error. Whether anybody reads it does not change the run.
+fn warn(what: &str) {
+    let style = AnsiColor::Yellow.on_default().bold();
+    let _ = writeln!(anstream::stderr(), "{style}warning{style:#}: {what}");
 }
 
 /// Whether the harness spoilt any run.

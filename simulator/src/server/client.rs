@@ -41,19 +41,23 @@ impl Client {
         Self { peers: addresses.iter().map(peer).collect() }
     }
 
-    /// Asks an upstream and reads its answer to the end. Dropped before, it closes the connection.
-    pub(super) async fn ask(&self, upstream: usize, tag: RequestTag, bearer: Option<HeaderValue>) -> CallEnd {
+    /// Asks an upstream and reads its answer to the end. Dropped before, it closes the connection. Where no connection could
+    /// be opened, says why as well.
+    pub(super) async fn ask(
+        &self,
+        upstream: usize,
+        tag: RequestTag,
+        bearer: Option<HeaderValue>,
+    ) -> (CallEnd, Option<io::Error>) {
+        let Some(peer) = self.peers.get(upstream) else { return (CallEnd::Broken, None) };
         let mut headers = HeaderMap::new();
         if let Ok(tag) = HeaderValue::try_from(tag.to_string()) {
             headers.insert(headers::REQUEST, tag);
         }
         headers.extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
-        match self.peers.get(upstream) {
-            Some(peer) => {
-                let asked = peer.ask("/", headers, None).await;
-                asked.map_or(CallEnd::Broken, |(status, _)| CallEnd::Answered(status))
-            }
-            None => CallEnd::Broken,
+        match peer.ask("/", headers, None).await {
+            Ok((status, _)) => (CallEnd::Answered(status), None),
+            Err(error) => (CallEnd::Broken, error.downcast().map(|error| *error).ok()),
         }
     }
 

@@ -103,21 +103,27 @@ async fn accept_all(
     doorkeeper: &Doorkeeper,
     closing: &watch::Sender<()>,
 ) {
-    let listener = listen(port, listener).await;
+    let listener = listen(&door.service, port, listener).await;
     loop {
         let Ok(place) = Arc::clone(&doorkeeper.connections).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => serve(door, stream, place, closing.subscribe()),
-            Err(_) => tokio::time::sleep(REST).await,
+            Err(error) => {
+                door.service.note_exhaustion(&error);
+                tokio::time::sleep(REST).await;
+            }
         }
     }
 }
 
-async fn listen(port: &Port, mut listener: Option<net::TcpListener>) -> TcpListener {
+async fn listen(service: &Service, port: &Port, mut listener: Option<net::TcpListener>) -> TcpListener {
     loop {
         match listener.take().map_or_else(|| port.listen(), Ok).and_then(TcpListener::from_std) {
             Ok(listener) => return listener,
-            Err(_) => tokio::time::sleep(REST).await,
+            Err(error) => {
+                service.note_exhaustion(&error);
+                tokio::time::sleep(REST).await;
+            }
         }
     }
 }

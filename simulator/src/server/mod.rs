@@ -148,6 +148,12 @@ pub trait Observer: Send + Sync + 'static {
         let _ = (at, upstream);
     }
 
+    /// A connection of the service `upstream`, from a client or to another service, could not be had because the machine has
+    /// no descriptor, port or buffer left.
+    fn on_exhausted(&self, at: Timestamp, upstream: usize) {
+        let _ = (at, upstream);
+    }
+
     /// The breaker of `service` in front of `upstream` changed.
     fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {
         let _ = (service, upstream, transition);

@@ -1,11 +1,11 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{io, mem};
 
 use bytes::Bytes;
 use gateway::Timestamp;
-use gateway::server::ScenarioClock;
+use gateway::server::{ScenarioClock, is_exhaustion};
 use http::{HeaderMap, HeaderValue};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -237,6 +237,14 @@ impl Service {
         self.state().stopped = true;
     }
 
+    /// Tells of it, if the machine is what failed.
+    pub(super) fn note_exhaustion(&self, error: &io::Error) {
+        if is_exhaustion(error) {
+            let state = self.state();
+            state.observer.on_exhausted(self.clock.now(), state.number);
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -282,7 +290,12 @@ impl Service {
                 }
                 Next::Ask { ask, tag, bearer, deadline } => {
                     let end = tokio::select! {
-                        end = self.client.ask(ask.upstream, tag, bearer) => end,
+                        (end, error) = self.client.ask(ask.upstream, tag, bearer) => {
+                            if let Some(error) = error {
+                                self.note_exhaustion(&error);
+                            }
+                            end
+                        }
                         () = self.timer.until_some(deadline) => CallEnd::TimedOut,
                     };
                     self.enter(|state, now| state.on_ended(now, job, end))

@@ -4,6 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use gateway::AttemptFailure;
+use gateway::server::is_exhaustion;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use reports::Outcome;
 use reqwest::Response;
@@ -41,7 +42,7 @@ impl AttemptEnd {
 
     /// Nobody answered.
     pub(super) fn unreachable(error: &reqwest::Error) -> Self {
-        let exhausted = is_exhaustion(error);
+        let exhausted = wanted_for_more(error);
         Self { exhausted, ..Self::new(Outcome::Unreachable, Some(AttemptFailure::Connect)) }
     }
 
@@ -104,14 +105,11 @@ fn own_answer(status: u16, reason: Option<&str>) -> Outcome {
     }
 }
 
-/// Whether an attempt failed for want of what the machine has: descriptors (`EMFILE` 24, `ENFILE` 23), ports
-/// (`EADDRNOTAVAIL` 99) or buffers (`ENOBUFS` 105), by their numbers on Linux.
-fn is_exhaustion(error: &reqwest::Error) -> bool {
+/// Whether an attempt failed for want of what the machine has.
+fn wanted_for_more(error: &reqwest::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(error) = cause.downcast_ref::<std::io::Error>()
-            && matches!(error.raw_os_error(), Some(23 | 24 | 99 | 105))
-        {
+        if cause.downcast_ref().is_some_and(is_exhaustion) {
             return true;
         }
         source = cause.source();

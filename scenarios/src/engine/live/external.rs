@@ -1,21 +1,23 @@
 //! A gateway that is not ours: started before a run, waited for, and ended after it.
 //!
 //! Only what was started here is ever ended, by its own process id. It has a process group of its own, so that Ctrl-C in
-//! a terminal comes to the harness alone, which then ends the run and the gateway in that order.
+//! a terminal comes to the harness alone, which then ends the run and the gateway in that order. The group is ended as a
+//! whole: a gateway has workers, and those of one whose first process is gone would keep its port.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io::{self, PipeReader, Read as _};
 use std::net::SocketAddr;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -190,7 +192,7 @@ pub fn kill_external_gateway() {
 struct Process {
     program: String,
     child: Child,
-    ended: Option<ExitStatus>,
+    ended: Option<WaitStatus>,
     output: Arc<Mutex<VecDeque<u8>>>,
     /// Hears when there will be no more output.
     silent: Receiver<()>,
@@ -201,6 +203,9 @@ const OUTPUT: usize = 4 << 10;
 
 /// How long it has to end by itself once it is asked to.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// How long what was killed has to be gone.
+const KILLED: Duration = Duration::from_secs(1);
 
 impl Process {
     fn start(program: &str, arguments: &[String], folder: &Path) -> Result<Self, ExternalError> {
@@ -233,25 +238,27 @@ impl Process {
 
     fn check(&mut self) -> Result<(), ExternalError> {
         let Some(status) = self.status() else { return Ok(()) };
-        let status = match (status.code(), status.signal()) {
+        let status = match status {
             // One that sends itself into the background would outlive the run.
-            (Some(0), _) => "exit code 0, and it has to stay in the foreground".to_owned(),
-            (Some(code), _) => format!("exit code {code}"),
-            (None, Some(signal)) => format!("signal {signal}"),
-            (None, None) => status.to_string(),
+            WaitStatus::Exited(_, 0) => "exit code 0, and it has to stay in the foreground".to_owned(),
+            WaitStatus::Exited(_, code) => format!("exit code {code}"),
+            WaitStatus::Signaled(_, signal, _) => format!("signal {}", signal as i32),
+            other => format!("{other:?}"),
         };
         Err(ExternalError::Ended { program: self.program.clone(), status, output: self.said() })
     }
 
-    /// How it ended, if it has.
-    fn status(&mut self) -> Option<ExitStatus> {
+    /// Its number, and its group's.
+    fn leader(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    /// How it ended, if it has. It is not waited for: as long as it is not, its number is nobody else's.
+    fn status(&mut self) -> Option<WaitStatus> {
         if self.ended.is_none() {
-            // Held meanwhile: once it is waited for, its number may be another's.
-            let mut started = lock(&STARTED);
-            self.ended = self.child.try_wait().ok().flatten();
-            if self.ended.is_some() {
-                *started = None;
-            }
+            let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            let status = waitid(Id::Pid(self.leader()), flags).ok();
+            self.ended = status.filter(|status| *status != WaitStatus::StillAlive);
         }
         self.ended
     }
@@ -272,22 +279,30 @@ impl Process {
         format!("; it printed:\n  {}", lines.join("\n  "))
     }
 
-    /// Asks it to end, and makes it end if it does not in time.
+    /// Asks it and its children to end, and makes those end that do not in time.
     fn end(&mut self) {
-        let leader = Pid::from_raw(self.child.id() as i32);
-        if self.status().is_none() {
-            let _ = kill(leader, Signal::SIGTERM);
+        let group = self.leader();
+        let _ = killpg(group, Signal::SIGTERM);
+        if !self.is_gone_within(GRACE) {
+            let _ = killpg(group, Signal::SIGKILL);
+            // What is killed takes a moment to be gone, and then the port is free.
+            self.is_gone_within(KILLED);
+            let _ = self.child.wait();
         }
-        for _ in 0..GRACE.as_millis() / PAUSE.as_millis() {
-            if self.status().is_some() {
-                return;
+        *lock(&STARTED) = None;
+    }
+
+    /// Waits until nobody is left of its group, for so long at most.
+    fn is_gone_within(&mut self, patience: Duration) -> bool {
+        for _ in 0..patience.as_millis() / PAUSE.as_millis() {
+            // Once it was waited for, its number is the group's for as long as anybody is left.
+            let is_reaped = self.status().is_some() && self.child.wait().is_ok();
+            if is_reaped && killpg(self.leader(), None).is_err() {
+                return true;
             }
             thread::sleep(PAUSE);
         }
-        // Its own children as well: nobody is left to end them.
-        let _ = killpg(leader, Signal::SIGKILL);
-        let _ = self.child.wait();
-        *lock(&STARTED) = None;
+        false
     }
 }
 

@@ -32,7 +32,7 @@ use thiserror::Error;
 
 pub use self::external::{ExternalError, kill_external_gateway};
 use self::journal::{Journal, Scribe};
-use self::observers::{GatewayObserver, UpstreamObserver};
+use self::observers::{Exhaustion, GatewayObserver, UpstreamObserver};
 use self::pacer::Arrival;
 pub use self::speed::highest_speed;
 pub use self::stop::Stop;
@@ -80,8 +80,8 @@ pub enum LiveError {
     Thread(#[from] io::Error),
     /// More requests would be under way than the process may have descriptors for.
     #[error(
-        "about {needed} descriptors are needed ({requests} requests under way at once), and the limit is {limit}; raise it \
-         with `ulimit -n`, or run the scenario with less load"
+        "about {needed} descriptors are needed ({requests} requests under way at once, and the connections that rest \
+         meanwhile), and the limit is {limit}; raise it with `ulimit -n`, or run the scenario with less load"
     )]
     Descriptors {
         /// As many as the requests take.
@@ -104,7 +104,10 @@ impl From<UsersError> for LiveError {
 }
 
 /// Client and gateway and upstream each have an end of a request's two connections.
-const DESCRIPTORS_PER_REQUEST: u64 = 4;
+const DESCRIPTORS_PER_REQUEST: u64 = 2 * DESCRIPTORS_PER_CONNECTION;
+
+/// Both ends are of this process.
+const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 
 /// What a process has open besides.
 const DESCRIPTORS_BESIDES: u64 = 200;
@@ -127,14 +130,16 @@ pub(crate) fn run(
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
 
-    let Rehearsal { peak_requests, .. } = rehearse(timeline, variant, seed);
+    let rehearsal = rehearse(timeline, variant, seed);
+    let Rehearsal { peak_requests, .. } = rehearsal;
     let limit = machine::descriptor_limit();
-    let needed = peak_requests * DESCRIPTORS_PER_REQUEST + DESCRIPTORS_BESIDES;
+    let resting = resting_connections(variant, &rehearsal) * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_BESIDES;
+    let needed = peak_requests * DESCRIPTORS_PER_REQUEST + resting;
     if needed > limit {
         return Err(LiveError::Descriptors { needed, requests: peak_requests, limit });
     }
     // Half as many again as the virtual engine has under way at once, and some for the machine's own delays.
-    let most = (limit - DESCRIPTORS_BESIDES) / DESCRIPTORS_PER_REQUEST;
+    let most = (limit - resting) / DESCRIPTORS_PER_REQUEST;
     let users = (peak_requests * 3 / 2 + 100).min(most) as usize;
     let mut external = start_external(timeline, variant, seed, drive)?;
     let lead = LEAD + LEAD_PER_USER * users as u32;
@@ -161,7 +166,15 @@ pub(crate) fn run(
         .spawn(move || journal::keep(&entries, scribe, speed))?;
 
     let mint = Mint::new(&variant.world, timeline.starts)?.map(Arc::new);
-    let upstreams = start_upstreams(variant, seed, clock, journal.clone(), &populations, mint.as_ref())?;
+    let exhaustion = Exhaustion::default();
+    let observer = UpstreamObserver {
+        journal: journal.clone(),
+        starts: clock.starts(),
+        populations: populations.clone(),
+        bearers: Mutex::new(Bearers::new(&variant.world, clock.starts())),
+        exhaustion: exhaustion.clone(),
+    };
+    let upstreams = start_upstreams(variant, seed, clock, mint.as_ref(), observer)?;
     let gateway = &variant.world.gateway;
     let judges_tokens: Vec<bool> =
         gateway.routes.iter().map(|route| route.auth && gateway.auth.is_some()).collect();
@@ -173,6 +186,7 @@ pub(crate) fn run(
         populations: populations.clone(),
         limits,
         present: Mutex::new(Slab::new()),
+        exhaustion: exhaustion.clone(),
     };
     let server = match &variant.world.external {
         Some(_) => None,
@@ -216,10 +230,19 @@ pub(crate) fn run(
     let mut harness = sent?;
     harness.peak_descriptors = seen.peak_descriptors;
     (harness.busy_cores, harness.own_cores) = (seen.busy_cores, seen.own_cores);
+    harness.busiest_server = seen.busiest_server;
+    harness.exhausted += exhaustion.count();
     harness.interrupted = drive.stop.is_asked();
     let mut recording = recorder.finish();
     recording.add_harness(harness);
     Ok(recording)
+}
+
+/// Connections that may be open while nobody uses them: each client keeps one, and those to an upstream that was busy are
+/// kept while others are.
+fn resting_connections(variant: &Variant, rehearsal: &Rehearsal) -> u64 {
+    let addresses = variant.world.populations.iter().map(|population| population.identities.ips()).sum();
+    u64::from(users::resting(addresses)) + rehearsal.peak_jobs.saturating_sub(rehearsal.peak_requests)
 }
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -251,7 +274,13 @@ fn start_external(
     let clock = ScenarioClock::starting_now(timeline.starts, 1.0);
     let (unheard, _) = mpsc::channel();
     let upstreams = match external.ready {
-        Some(_) => Some(start_upstreams(&well, seed, clock, Journal::new(unheard), &[], None)?),
+        Some(_) => {
+            let (journal, exhaustion) = (Journal::new(unheard), Exhaustion::default());
+            let bearers = Mutex::new(Bearers::new(&well.world, clock.starts()));
+            let (starts, populations) = (clock.starts(), Vec::new());
+            let observer = UpstreamObserver { journal, starts, populations, bearers, exhaustion };
+            Some(start_upstreams(&well, seed, clock, None, observer)?)
+        }
         None => None,
     };
     let running = external::Running::start(external, &drive.folder, &drive.stop)?;
@@ -265,9 +294,8 @@ fn start_upstreams(
     variant: &Variant,
     seed: u64,
     clock: ScenarioClock,
-    journal: Journal,
-    populations: &[(Population, PopulationStreams)],
     mint: Option<&Arc<Mint>>,
+    observer: UpstreamObserver,
 ) -> Result<Upstreams, LiveError> {
     let services = variant.world.upstreams.iter().enumerate().map(|(number, named)| {
         let faults = variant.world.faults.iter().filter(|fault| fault.upstreams.contains(&number));
@@ -282,9 +310,6 @@ fn start_upstreams(
             },
         }
     });
-    let bearers = Mutex::new(Bearers::new(&variant.world, clock.starts()));
-    let populations = populations.to_vec();
-    let observer = UpstreamObserver { journal, starts: clock.starts(), populations, bearers };
     Ok(Upstreams::start(UpstreamsConfig::new(services.collect(), seed), clock, Arc::new(observer))?)
 }
 

@@ -1,6 +1,7 @@
 //! Gateway and upstreams as they are seen in a live run.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway::server::{Ended, Fate, Mark, Seen};
@@ -26,6 +27,21 @@ pub(super) struct GatewayObserver {
     pub(super) limits: Vec<(Scope, usize)>,
     /// Requests of this run that the gateway has not ended, each with its route; a mark is a place here, from 1.
     pub(super) present: Mutex<Slab<(RequestId, RouteId)>>,
+    pub(super) exhaustion: Exhaustion,
+}
+
+/// How often the servers could not make a connection or take one in, for want of what the machine has. All copies are one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Exhaustion(Arc<AtomicU64>);
+
+impl Exhaustion {
+    fn note(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl GatewayObserver {
@@ -94,6 +110,10 @@ impl gateway::server::Observer for GatewayObserver {
         self.journal.note(transition.at, What::Breaker(change));
     }
 
+    fn on_exhausted(&self, _: Timestamp) {
+        self.exhaustion.note();
+    }
+
     fn on_finished(&self, at: Timestamp, mark: Mark, ended: &Ended) {
         let Some((request, route)) =
             (mark.0 as usize).checked_sub(1).and_then(|place| self.present().try_remove(place))
@@ -116,6 +136,7 @@ pub(super) struct UpstreamObserver {
     pub(super) populations: Vec<(Population, PopulationStreams)>,
     /// Who may come to which application.
     pub(super) bearers: Mutex<Bearers>,
+    pub(super) exhaustion: Exhaustion,
 }
 
 impl UpstreamObserver {
@@ -152,6 +173,10 @@ impl simulator::server::Observer for UpstreamObserver {
 
     fn on_rejected(&self, at: Timestamp, upstream: usize) {
         self.journal.note(at, What::Full { station: StationId::Upstream(upstream) });
+    }
+
+    fn on_exhausted(&self, _: Timestamp, _: usize) {
+        self.exhaustion.note();
     }
 
     fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {

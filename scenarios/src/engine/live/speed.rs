@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use reports::LATENESS_OF_SLO;
+use simulator::Load;
 
 use crate::Scenario;
 use crate::engine::virtual_time::rehearse;
@@ -16,6 +17,9 @@ const PATHS_PER_CORE: f64 = 1_500.0;
 /// How late a machine that does that is with one send in a hundred, with some to spare.
 const LATENESS: Duration = Duration::from_millis(2);
 
+/// The same of users who think: they wait on tokio's timer, whose wheel turns by milliseconds.
+const LATENESS_OF_USERS: Duration = Duration::from_millis(4);
+
 /// The highest speed at which this machine can be expected to keep up with every variant of a scenario under a seed, as
 /// far as the virtual engine can tell, with two digits: of whichever there is less, time for the attempts of the busiest
 /// second, or time to be late in.
@@ -25,7 +29,10 @@ pub fn highest_speed(scenario: &Scenario, seed: u64) -> f64 {
     let variants = scenario.variants.iter().flat_map(|variant| [variant.clone(), variant.without_faults()]);
     let busiest = variants.map(|variant| rehearse(timeline, &variant, seed).peak_halves_per_s).max();
     let by_work = cores * PATHS_PER_CORE * 2.0 / f64::from(busiest.unwrap_or(0).max(1));
-    let by_lateness = timeline.slo_latency.mul_f64(LATENESS_OF_SLO).as_secs_f64() / LATENESS.as_secs_f64();
+    let mut populations = scenario.variants.iter().flat_map(|variant| &variant.world.populations);
+    let thinks = populations.any(|population| matches!(population.load, Load::Closed { .. }));
+    let lateness = if thinks { LATENESS_OF_USERS } else { LATENESS };
+    let by_lateness = timeline.slo_latency.mul_f64(LATENESS_OF_SLO).as_secs_f64() / lateness.as_secs_f64();
     rounded_down(by_work.min(by_lateness).clamp(0.01, 1_000.0))
 }
 

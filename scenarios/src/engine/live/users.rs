@@ -89,6 +89,9 @@ struct Senders {
 struct Request {
     population: usize,
     index: u64,
+    /// When it was to be sent.
+    due: Timestamp,
+    /// From when on its latency counts.
     intended: Timestamp,
     paired: bool,
 }
@@ -158,8 +161,8 @@ impl Clients {
     }
 
     /// Lets goose's users work until the schedule is at its end and everything is answered, or the run is stopped.
-    pub(super) async fn work(self: &Arc<Self>, users: usize) -> Result<HarnessRecord, UsersError> {
-        let users = users + self.closed.len();
+    pub(super) async fn work(self: &Arc<Self>, pool: usize) -> Result<HarnessRecord, UsersError> {
+        let users = pool + self.closed.len();
         let host = self.urls.first().map_or("http://127.0.0.1", Url::as_str);
         let count = users.to_string();
         let arguments = [
@@ -196,7 +199,7 @@ impl Clients {
             return Err(UsersError::Panicked(message));
         }
         let mut harness = lock(&self.harness).clone();
-        harness.users = users as u32;
+        (harness.users, harness.has_pool) = (users as u32, pool > 0);
         harness.peak_users = self.peak_busy.load(Ordering::Relaxed);
         harness.exhausted = self.exhausted.load(Ordering::Relaxed);
         Ok(harness)
@@ -231,7 +234,8 @@ impl Clients {
     /// A user of the pool takes arrivals until there are no more. After a stop it still takes them, and sends nothing.
     async fn serve_the_schedule(&self, user: &mut GooseUser) {
         while let Ok(Arrival { population, index, intended }) = self.due.recv_async().await {
-            self.send(user, Request { population, index, intended, paired: true }).await;
+            let request = Request { population, index, due: intended, intended, paired: true };
+            self.send(user, request).await;
         }
     }
 
@@ -251,16 +255,17 @@ impl Clients {
                 () = self.stop.asked() => return,
             }
             let index = u64::from(number) << 32 | u64::from(sent);
-            // A user who thinks a millisecond longer is not late.
+            // Latency runs from the send, for a user who thinks a little longer has not waited. But it is the harness that
+            // let it think longer, and what is not sent meanwhile is load that the gateway never sees.
             let intended = self.clock.now();
-            self.send(user, Request { population, index, intended, paired: false }).await;
+            self.send(user, Request { population, index, due: at, intended, paired: false }).await;
             free = self.clock.now();
         }
     }
 
     /// Sends a request, and again as the population's policy has it, until it ends.
     async fn send(&self, user: &mut GooseUser, request: Request) {
-        let Request { population, index, intended, paired } = request;
+        let Request { population, index, due, intended, paired } = request;
         let senders = &self.populations[population];
         let route = senders.population.targets.draw(senders.streams.route.at(index));
         let id = RequestId { population: population as u32, index };
@@ -268,8 +273,8 @@ impl Clients {
         let busy = self.busy.fetch_add(1, Ordering::Relaxed) + 1;
         self.peak_busy.fetch_max(busy, Ordering::Relaxed);
         let now = self.clock.now();
-        if paired && !self.stop.is_asked() {
-            lock(&self.harness).on_sent(now.saturating_since(intended));
+        if !self.stop.is_asked() {
+            lock(&self.harness).on_sent(now.saturating_since(due));
         }
         lock(&senders.retrier).on_request(now);
         let ended = tokio::select! {
@@ -384,6 +389,11 @@ struct Connectors {
 /// With more addresses than this, connections are not kept: there would be one for each, resting.
 const MOST_RESTING: u32 = 2_000;
 
+/// How many of so many clients, each with an address of its own, keep a connection that they do not use.
+pub(super) const fn resting(addresses: u32) -> u32 {
+    if addresses > MOST_RESTING { 0 } else { addresses }
+}
+
 /// How long a client keeps a connection that it does not use.
 const REST: Duration = Duration::from_secs(5);
 
@@ -397,7 +407,7 @@ impl Connectors {
             .expect("the provider has the default versions")
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
-        let idle = if addresses > MOST_RESTING { 0 } else { usize::MAX };
+        let idle = if resting(addresses) == 0 { 0 } else { usize::MAX };
         Self { tls, idle, own_addresses, clients: Mutex::default() }
     }
 

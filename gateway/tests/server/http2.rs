@@ -1,0 +1,319 @@
+//! HTTP/2 in front of HTTP/1: streams with timeouts of their own, and nothing that one version lets pass and the other
+//! reads otherwise.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use gateway::server::Fate;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame};
+use hyper::client::conn::http2::{Builder, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
+use crate::client::Client;
+use crate::gateway::Gateway;
+use crate::upstream::{Reply, Upstream, ok};
+
+/// A body that sends what it has, and then trailers, or nothing for ever.
+#[derive(Default)]
+struct Script {
+    data: Option<Bytes>,
+    trailers: Option<HeaderMap>,
+    stalls: bool,
+}
+
+impl Body for Script {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match (self.data.take(), self.stalls) {
+            (Some(data), _) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            (None, true) => Poll::Pending,
+            (None, false) => Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.data.is_none() && self.trailers.is_none() && !self.stalls
+    }
+}
+
+fn get(path: &str) -> Request<Script> {
+    Request::get(format!("http://gateway.test{path}")).body(Script::default()).unwrap()
+}
+
+/// Runs a test with a connection whose streams have room for a kilobyte.
+fn connected<F: Future<Output = ()>>(address: SocketAddr, test: impl FnOnce(SendRequest<Script>) -> F) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().unwrap();
+    let patience = Duration::from_secs(20);
+    let whole = async {
+        let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.initial_stream_window_size(1_024);
+        let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        test(sender).await;
+    };
+    runtime.block_on(async { tokio::time::timeout(patience, whole).await.expect("it does not hang") });
+}
+
+#[test]
+fn trailers_pass_both_ways() {
+    let upstream = Upstream::answering(|_| {
+        Reply::Send(
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n2\r\nhi\r\n0\r\nx-sum: 42\r\n\r\n"
+                .to_vec(),
+        )
+    });
+    let gateway = Gateway::proxy(upstream.address);
+    connected(gateway.address(), |mut sender| async move {
+        let trailers = HeaderMap::from_iter([("x-check".parse().unwrap(), "7".parse().unwrap())]);
+        let body = Script { data: Some("hello".into()), trailers: Some(trailers), stalls: false };
+        let request =
+            Request::post("http://gateway.test/").header("te", "trailers").header("trailer", "x-check");
+        let answer = sender.send_request(request.body(body).unwrap()).await.unwrap();
+        let whole = answer.into_body().collect().await.unwrap();
+        assert_eq!(whole.trailers().unwrap()["x-sum"], "42");
+        assert_eq!(whole.to_bytes(), "hi");
+    });
+    let request = upstream.next();
+    assert_eq!(String::from_utf8(request.raw_body.clone()).unwrap(), "5\r\nhello\r\n0\r\nx-check: 7\r\n\r\n");
+    assert_eq!(request.values("te"), ["trailers"]);
+}
+
+#[test]
+fn a_stream_whose_client_stalls_is_given_up_and_the_others_go_on() {
+    const LONG: usize = 64 * 1024;
+    let upstream = Upstream::answering(|request| match request.target() {
+        "/long" => Reply::Send(ok(vec![b'x'; LONG])),
+        _ => Reply::Send(ok("whole")),
+    });
+    let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
+        config.http.idle_timeout = Duration::from_millis(100);
+    });
+    connected(gateway.address(), |mut sender| async move {
+        // One that sends no more of its body, and one that takes no more of its answer.
+        let stalled = Script { data: Some("five!".into()), trailers: None, stalls: true };
+        let request = Request::post("http://gateway.test/stalled").header("content-length", 10);
+        let stalled = sender.send_request(request.body(stalled).unwrap());
+        let mut untaken = sender.send_request(get("/long")).await.unwrap().into_body();
+        let answer = stalled.await.unwrap();
+        assert_eq!(answer.status(), StatusCode::REQUEST_TIMEOUT);
+        let said = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&said).contains(r#""reason":"body-timeout""#), "{said:?}");
+        let told = gateway.log.until("both have ended", |told| told.finished.len() == 2);
+        let mut fates = told.fates();
+        fates.sort_by_key(|fate| *fate == Fate::ClientLeft);
+        assert_eq!(fates, [Fate::Malformed { status: 408 }, Fate::ClientLeft]);
+        // What was sent can be taken, and does not look as if it were whole.
+        let mut taken = 0;
+        let broken = loop {
+            match untaken.frame().await {
+                Some(Ok(frame)) => taken += frame.data_ref().map_or(0, Bytes::len),
+                other => break other.is_some(),
+            }
+        };
+        assert!(broken && taken < LONG, "{taken}");
+        let answer = sender.send_request(get("/")).await.unwrap();
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "whole");
+    });
+}
+
+#[test]
+fn a_connection_whose_streams_are_all_given_up_is_closed() {
+    let upstream = Upstream::answering(|_| Reply::Send(ok(vec![b'x'; 64 * 1024])));
+    let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
+        config.http.idle_timeout = Duration::from_millis(100);
+    });
+    connected(gateway.address(), |mut sender| async move {
+        let _untaken = sender.send_request(get("/")).await.unwrap();
+        while !sender.is_closed() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    assert_eq!(gateway.log.settled(1).fates(), [Fate::ClientLeft]);
+}
+
+#[test]
+fn fields_are_counted() {
+    let upstream = Upstream::answering(|_| Reply::Send(ok("fine")));
+    let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
+        config.http.headers = 10;
+    });
+    connected(gateway.address(), |mut sender| async move {
+        for (fields, status) in [(10, 200), (11, 431), (10, 200)] {
+            let mut request = get("/");
+            for number in 0..fields {
+                let name = http::HeaderName::try_from(format!("x-{number}")).unwrap();
+                request.headers_mut().insert(name, number.into());
+            }
+            assert_eq!(sender.send_request(request).await.unwrap().status(), status, "{fields}");
+        }
+    });
+}
+
+/// What comes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Answered(u16),
+    /// The stream is reset, or the connection ended.
+    Broken,
+}
+
+/// Writes frames as it likes, with fields that no library would write.
+struct Raw(TcpStream);
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+impl Raw {
+    fn connect(address: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        let mut this = Self(stream);
+        this.frame(SETTINGS, 0, 0, &[]);
+        this
+    }
+
+    fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+        let length = (payload.len() as u32).to_be_bytes();
+        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+        // Whoever is refused midway has its connection closed.
+        let _ = self.0.write_all(&[&head, payload].concat());
+    }
+
+    /// Fields, each literally and in no table (RFC 7541, 6.2.2), and a body where there is one.
+    fn ask(&mut self, fields: &[(&str, &str)], body: Option<&str>) {
+        let text = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+        let literal = |(name, value): &(&str, &str)| [vec![0], text(name), text(value)].concat();
+        let block: Vec<u8> = fields.iter().flat_map(literal).collect();
+        let end = if body.is_none() { END_STREAM } else { 0 };
+        self.frame(HEADERS, END_HEADERS | end, 1, &block);
+        if let Some(body) = body {
+            self.frame(DATA, END_STREAM, 1, body.as_bytes());
+        }
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        loop {
+            let mut head = [0; 9];
+            if self.0.read_exact(&mut head).is_err() {
+                return Outcome::Broken;
+            }
+            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            if self.0.read_exact(&mut payload).is_err() {
+                return Outcome::Broken;
+            }
+            match head[3] {
+                RST_STREAM | GOAWAY => return Outcome::Broken,
+                HEADERS => {
+                    // The statuses that have places in the static table (RFC 7541, appendix A); others are spelt out.
+                    let known = [200, 204, 206, 304, 400, 404, 500];
+                    let place = payload[0].checked_sub(0x88).map(usize::from);
+                    return Outcome::Answered(place.and_then(|place| known.get(place).copied()).unwrap_or(0));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn what_http1_would_read_otherwise_is_refused() {
+    const POST: [(&str, &str); 4] =
+        [(":method", "POST"), (":scheme", "http"), (":authority", "a.test"), (":path", "/x")];
+    let upstream = Upstream::answering(|_| Reply::Send(ok("answered")));
+    let gateway = Gateway::proxy(upstream.address);
+    let mut wrong = Vec::new();
+    let instead = |name: &'static str, value: &'static str| {
+        POST.map(|field| if field.0 == name { (name, value) } else { field }).to_vec()
+    };
+    let with = |fields: &[(&'static str, &'static str)]| [&POST, fields].concat();
+    let shapes: Vec<(&str, Vec<(&str, &str)>, Option<&str>)> = vec![
+        ("a line end in a value", with(&[("x", "a\r\ny: b")]), None),
+        ("a line feed in a value", with(&[("x", "a\nb")]), None),
+        ("a return in a value", with(&[("x", "a\rb")]), None),
+        ("a null in a value", with(&[("x", "a\0b")]), None),
+        ("a line end in a name", with(&[("x: a\r\ny", "b")]), None),
+        ("a colon in a name", with(&[("x:y", "b")]), None),
+        ("a space in a name", with(&[("content-length ", "5")]), Some("hello")),
+        ("a capital in a name", with(&[("X-Y", "b")]), None),
+        ("a name without letters", with(&[("", "b")]), None),
+        ("a transfer coding", with(&[("transfer-encoding", "chunked")]), Some("0\r\n\r\nGET /smuggled")),
+        ("a connection field", with(&[("connection", "x-forwarded-for")]), None),
+        ("keep-alive", with(&[("keep-alive", "5")]), None),
+        ("an upgrade", with(&[("upgrade", "h2c")]), None),
+        ("a proxy's connection", with(&[("proxy-connection", "close")]), None),
+        ("an odd te", with(&[("te", "gzip")]), None),
+        ("two lengths", with(&[("content-length", "5"), ("content-length", "6")]), Some("hello")),
+        ("the same length twice", with(&[("content-length", "5"), ("content-length", "5")]), Some("hello")),
+        ("a length with a sign", with(&[("content-length", "+5")]), Some("hello")),
+        ("a list of lengths", with(&[("content-length", "5, 5")]), Some("hello")),
+        ("no length at all", with(&[("content-length", "")]), Some("hello")),
+        ("a body shorter than its length", with(&[("content-length", "9")]), Some("hello")),
+        ("a body longer than its length", with(&[("content-length", "3")]), Some("hello")),
+        ("a length without a body", with(&[("content-length", "27")]), None),
+        ("two hosts", with(&[("host", "a.test"), ("host", "b.test")]), None),
+        ("a path with a version", instead(":path", "/x HTTP/1.1\r\ny: z"), None),
+        ("a path with a space", instead(":path", "/x y"), None),
+        ("a path that climbs", instead(":path", "/y/../x"), None),
+        ("no path", instead(":path", ""), None),
+        ("a method with a target", instead(":method", "GET /smuggled HTTP/1.1\r\n"), None),
+        ("an authority with a line end", instead(":authority", "a.test\r\ny: z"), None),
+        ("an authority with a user", instead(":authority", "me@a.test"), None),
+        ("a tunnel", vec![(":method", "CONNECT"), (":authority", "a.test:1")], None),
+        (
+            "a pseudo-field behind another",
+            [&with(&[("x", "y")])[..], &[(":path", "/smuggled")]].concat(),
+            None,
+        ),
+        ("two paths", with(&[(":path", "/smuggled")]), None),
+    ];
+    for (what, fields, body) in shapes {
+        let mut raw = Raw::connect(gateway.address());
+        raw.ask(&fields, body);
+        let outcome = raw.outcome();
+        // Whoever comes next uses the same connection to the upstream, if it was kept.
+        let next = Client::connect(gateway.address()).get("/next").text();
+        let received: Vec<String> =
+            upstream.received.try_iter().map(|request| request.target().to_owned()).collect();
+        if outcome == Outcome::Answered(200) || next != "answered" || received != ["/next"] {
+            wrong.push(format!("{what}: {outcome:?}, then {next:?}, upstream: {received:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_authority_goes_before_the_host() {
+    let upstream = Upstream::answering(|_| Reply::Send(ok("answered")));
+    let gateway = Gateway::proxy(upstream.address);
+    let mut raw = Raw::connect(gateway.address());
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "a.test"),
+        (":path", "/x"),
+        ("host", "b.test"),
+    ];
+    raw.ask(&fields, None);
+    assert_eq!(raw.outcome(), Outcome::Answered(200));
+    let request = upstream.next();
+    assert_eq!(request.values("host"), ["a.test"]);
+    assert_eq!(request.values("x-forwarded-host"), ["a.test"]);
+}
