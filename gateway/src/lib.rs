@@ -5,7 +5,8 @@
 //! the same rules are driven over simulated time and by a real server. `gateway` knows neither who calls it
 //! nor who observes it.
 //!
-//! With the feature `server` comes the real one: module `server`, the rules between sockets.
+//! Who asks is judged in [`auth`]. With the feature `jwt` come real tokens, and with `server` the real gateway: module
+//! `server`, the rules between sockets.
 
 mod admission;
 pub mod auth;

@@ -66,7 +66,7 @@ impl<K: VerifyingKey> Authenticator<K> {
         Self { keys: JwksCache::new(config.cache), config }
     }
 
-    /// Judges a token, in the order that [the module](self) tells. `has_waited` for one that was told
+    /// Judges a token, in the order that [the module](crate::auth) tells. `has_waited` for one that was told
     /// [`AuthVerdict::AwaitKeys`] before.
     pub fn on_token(
         &mut self,
