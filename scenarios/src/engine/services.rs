@@ -302,9 +302,7 @@ impl Services {
                         self.all[upstream].calls.on_given_up(calling.state);
                         left = calling.asked;
                     }
-                    if let Some((next, work)) = next {
-                        self.start(clock, next, work);
-                    }
+                    self.start_next(clock, upstream, next);
                 }
             }
             self.record_load(clock, upstream);
@@ -406,6 +404,16 @@ impl Services {
     /// A worker takes a job.
     fn start(&mut self, clock: &mut Clock, slot: u32, work: Work) {
         let own =
+    /// A worker that was let go takes the job that its service says, if any; what the service passed over is gone.
+    fn start_next(&mut self, clock: &mut Clock, upstream: usize, next: Option<(u32, Work)>) {
+        while let Some(slot) = self.all[upstream].upstream.poll_given_up() {
+            self.jobs.remove(slot as usize);
+        }
+        if let Some((next, work)) = next {
+            self.start(clock, next, work);
+        }
+    }
+
             if self.jobs[slot as usize].caller.is_some() { Activity::Work } else { Activity::Abandoned };
         self.turn(slot, Some(work.fault.map_or(own, Activity::Struck)));
         let job = &mut self.jobs[slot as usize];
@@ -531,9 +539,8 @@ impl Services {
     fn finish(&mut self, clock: &mut Clock, slot: u32, reply: Reply, why: CauseId) -> ForGateway {
         self.turn(slot, None);
         let Job { upstream, caller, .. } = self.jobs.remove(slot as usize);
-        if let Some((next, work)) = self.all[upstream].upstream.on_completed(clock.now) {
-            self.start(clock, next, work);
-        }
+        let next = self.all[upstream].upstream.on_completed(clock.now);
+        self.start_next(clock, upstream, next);
         self.record_load(clock, upstream);
         match caller? {
             Caller::Gateway(ticket) => Some((ticket, reply, why)),

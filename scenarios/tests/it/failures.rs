@@ -225,6 +225,31 @@ fn harm_follows_calls() {
 fn without_faults_there_is_no_harm_to_measure() {
     let text = LAYERS.split("[[faults]]").next().unwrap();
     let run = run_one(text);
+#[test]
+fn what_hangs_for_nobody_holds_no_worker() {
+    // Two workers hang for callers who wait 10 s; behind them the queue fills with those who wait one. When a worker is free
+    // again the fault still strikes, and what it would strike has nobody left to end it. Ten seconds after the fault the
+    // last who waits has left. What 30 s at 6/s and those 10 s have left behind, 240 at 10 ms for two workers, is done 1.2 s
+    // later: a second more for the second in which it happens.
+    let result = run(r#"
+        name = "Patient and hasty"
+        starts = 2026-06-02T09:00:00Z
+        duration = "3m"
+        slo.latency = "500ms"
+        upstreams.api = { latency = { constant = "10ms" }, workers = 2 }
+        routes."/".upstream = "api"
+        clients.patient = { send = "/", rate = "1/s", timeout = "10s" }
+        clients.hasty = { send = "/", rate = "5/s", timeout = "1s" }
+        faults = [{ at = "30s", for = "30s", upstreams = ["api"], hang = {} }]
+        expect.hold = ["recovery_time <= 13s", "direct_damage < 60%"]
+    "#);
+    assert_held(&result);
+    let api = result.variants[0].runs[0].stations.iter().find(|station| station.name == "api").unwrap();
+    let (hung, after) = (&api.in_flight_per_s[35..60], &api.in_flight_per_s[75..]);
+    assert!(hung.iter().all(|busy| *busy == 2), "{hung:?}");
+    assert!(after.iter().all(|busy| *busy <= 2) && api.queued_per_s[75..].iter().all(|queued| *queued == 0));
+}
+
     assert_eq!(run.harm, None);
     assert_eq!(run.attempts, 3);
 }
