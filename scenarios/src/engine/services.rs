@@ -108,8 +108,10 @@ pub(super) enum Caller {
 pub(super) enum Reply {
     /// An answer with this status.
     Answered(u16),
-    /// The connection was refused, or reset.
+    /// The connection was refused.
     Broken,
+    /// The connection was reset after part of the answer.
+    Cut,
 }
 
 /// An answer for the gateway, and why it is a failure or took long.
@@ -236,7 +238,7 @@ impl Services {
         let job = &self.jobs[id.slot as usize];
         if job.reset {
             let why = self.holds(clock, id);
-            return self.finish(clock, id.slot, Reply::Broken, why);
+            return self.finish(clock, id.slot, Reply::Cut, why);
         }
         let (state, step) = self.all[job.upstream].calls.on_begun(clock.now);
         if !matches!(step, CallStep::Answer { outcome: CallsOutcome::Done, .. }) {
@@ -259,6 +261,7 @@ impl Services {
         let end = match reply {
             Reply::Answered(status) => CallEnd::Answered(status),
             Reply::Broken => CallEnd::Broken,
+            Reply::Cut => CallEnd::Cut,
         };
         self.settle(clock, job, attempt, end, why)
     }
@@ -401,9 +404,6 @@ impl Services {
         job.activity = activity;
     }
 
-    /// A worker takes a job.
-    fn start(&mut self, clock: &mut Clock, slot: u32, work: Work) {
-        let own =
     /// A worker that was let go takes the job that its service says, if any; what the service passed over is gone.
     fn start_next(&mut self, clock: &mut Clock, upstream: usize, next: Option<(u32, Work)>) {
         while let Some(slot) = self.all[upstream].upstream.poll_given_up() {
@@ -414,6 +414,9 @@ impl Services {
         }
     }
 
+    /// A worker takes a job.
+    fn start(&mut self, clock: &mut Clock, slot: u32, work: Work) {
+        let own =
             if self.jobs[slot as usize].caller.is_some() { Activity::Work } else { Activity::Abandoned };
         self.turn(slot, Some(work.fault.map_or(own, Activity::Struck)));
         let job = &mut self.jobs[slot as usize];

@@ -42,14 +42,15 @@ impl Client {
     /// Asks an upstream and reads its answer to the end. Dropped before, it closes the connection.
     pub(super) async fn ask(&self, upstream: usize, tag: RequestTag) -> CallEnd {
         match self.peers.get(upstream) {
-            Some(peer) => peer.ask(tag).await.map_or(CallEnd::Broken, CallEnd::Answered),
+            Some(peer) => peer.ask(tag).await.unwrap_or(CallEnd::Broken),
             None => CallEnd::Broken,
         }
     }
 }
 
 impl Peer {
-    async fn ask(&self, tag: RequestTag) -> Result<u16, Box<dyn std::error::Error + Send + Sync>> {
+    /// An error is one before the headers of the answer.
+    async fn ask(&self, tag: RequestTag) -> Result<CallEnd, Box<dyn std::error::Error + Send + Sync>> {
         let mut request = Request::get("/")
             .header(http::header::HOST, self.address.to_string())
             .header(headers::REQUEST, tag.to_string())
@@ -70,12 +71,14 @@ impl Peer {
             }
         };
         let status = response.status().as_u16();
-        drain(&mut response).await?;
+        if drain(&mut response).await.is_err() {
+            return Ok(CallEnd::Cut);
+        }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE {
             idle.push(connection);
         }
-        Ok(status)
+        Ok(CallEnd::Answered(status))
     }
 
     fn take_idle(&self) -> Option<Connection> {
