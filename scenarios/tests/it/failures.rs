@@ -119,7 +119,7 @@ fn retries_against_independent_failure() {
             upstreams.api.latency = {{ constant = "1ms" }}
             routes."/".upstream = "api"
             clients.all = {{ send = "/", rate = "1000/s", retry = {{ retries = 3, on = ["5xx"] }} }}
-            faults = [{{ at = "0s", for = "1h", upstreams = ["api"], fraction = "{percent}", error = {{ status = 503 }} }}]
+            faults = [{{ at = "0s", for = "200s", upstreams = ["api"], fraction = "{percent}", error = {{ status = 503 }} }}]
             "#
         );
         let run = run_one(&text);
