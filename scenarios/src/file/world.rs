@@ -10,7 +10,7 @@ use simulator::{
 };
 
 use super::breaker::read_breaker;
-use super::calls::{read_calls, refuse_circles};
+use super::calls::{read_calls, refuse_avalanches, refuse_circles};
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::external::{self, Listen};
@@ -50,7 +50,9 @@ pub(super) fn read_world(
         // Its own policies are what an external gateway has.
         gateway = GatewayConfig { routes: external::plain(&gateway.routes), ..GatewayConfig::default() };
     }
-    Some(World { gateway, external, upstreams, populations: populations?, faults })
+    let world = World { gateway, external, upstreams, populations: populations?, faults };
+    refuse_avalanches(tree, &world, context);
+    Some(world)
 }
 
 fn read_upstreams(top: &mut Fields<'_>, context: &Context<'_>) -> Vec<NamedUpstream> {
