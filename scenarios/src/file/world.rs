@@ -111,7 +111,7 @@ fn read_upstream(
 fn refuse_empty(entry: &Entry, path: &str, context: &Context<'_>) {
     if entry.node.as_table().is_some_and(|table| table.entries().is_empty()) {
         let message = format!("`{path}`: expected at least one, found none");
-        context.push(Problem::error(entry.key_span.clone(), message));
+        context.push(Problem::error(entry.key_span.clone(), message).of_absence());
     }
 }
 
@@ -258,7 +258,7 @@ fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>
     let resolve = |span: Span, path: &str| {
         let route = routes.resolve(path);
         if route.is_none() {
-            let problem = Problem::error(span, format!("`{field}`: no route serves `{path}`"));
+            let problem = Problem::error(span, format!("`{field}`: no route serves `{path}`")).of_absence();
             context.push_with_help(problem, || way_out(path, &names, || all("route", &names)));
         }
         Some(route?.0)
