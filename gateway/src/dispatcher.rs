@@ -54,7 +54,6 @@ pub struct Pass {
     permit: Option<Permit>,
     idempotent: bool,
     retries: RetryState,
-    deadline: Option<Timestamp>,
 }
 
 /// What becomes of a request on arrival.
@@ -154,9 +153,6 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             return None;
         }
         let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, None, unit)?;
-        if pass.deadline.is_some_and(|deadline| now + wait >= deadline) {
-            return None;
-        }
         self.settle(now, *pass, End::Settled(settlement));
         pass.permit = None;
         Some(wait)
@@ -216,8 +212,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     ) -> Result<Decision, Rejection> {
         let upstream = self.routes.get(route).upstream;
         let permit = self.permit(now, upstream)?;
-        let pass =
-            Pass { route, upstream, permit, idempotent, retries: RetryState::default(), deadline: None };
+        let pass = Pass { route, upstream, permit, idempotent, retries: RetryState::default() };
         let guard = &mut self.upstreams[upstream.0 as usize];
         let full = guard.policy.max_in_flight.is_some_and(|most| guard.in_flight >= most.get());
         guard.in_flight += 1;
@@ -272,7 +267,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         }
         let timeout = self.routes.get(pass.route).timeout.or(guard.policy.timeout).or(self.timeout);
         let deadline = timeout.map(|timeout| now + timeout);
-        pass.deadline = deadline;
+        pass.retries = RetryState::until(deadline);
         Forward { route: pass.route, upstream: pass.upstream, deadline, pass }
     }
 }

@@ -93,6 +93,11 @@ impl<T: Copy + Eq + Hash, P> Pool<T, P> {
         self.waiting.remove(&ticket)
     }
 
+    /// Whether a ticket waits.
+    pub fn is_queued(&self, ticket: T) -> bool {
+        self.waiting.contains_key(&ticket)
+    }
+
     /// Workers in use.
     pub fn in_flight(&self) -> u32 {
         self.busy
@@ -136,6 +141,7 @@ mod tests {
         for ticket in 1..=4 {
             pool.on_arrival(NOW, ticket, ());
         }
+        assert!(pool.is_queued(2) && !pool.is_queued(1));
         assert_eq!(pool.on_left_queue(2), Some(()));
         assert_eq!(pool.on_left_queue(2), None);
         assert_eq!(pool.on_release(), Some((3, ())));

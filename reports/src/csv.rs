@@ -213,9 +213,9 @@ fn harm_and_breakers(rows: &mut Rows, run: &RunResult) {
         of.some("blast_radius", harm.collateral.share());
         of.hurt("direct", harm.direct);
         of.some("direct_damage", harm.direct.share());
-        of.number("contained", u8::from(harm.containment_us.is_some()));
+        of.some("contained", harm.containment_observed.then_some(u8::from(harm.containment_us.is_some())));
         of.some("containment_us", harm.containment_us);
-        of.number("recovered", u8::from(harm.recovery_us.is_some()));
+        of.some("recovered", harm.recovery_observed.then_some(u8::from(harm.recovery_us.is_some())));
         of.some("recovery_us", harm.recovery_us);
         for route in &harm.routes {
             rows.of("route", &route.name)
@@ -364,6 +364,13 @@ mod tests {
         assert_eq!(told("quickstart", "harm", "", "recovered").unwrap(), "0");
         assert_eq!(told("quickstart", "harm", "", "recovery_us"), None);
         assert_eq!(told("timeout", "harm", "", "recovery_us").unwrap(), "22000000");
+        let mut unseen = result.clone();
+        let harm = unseen.variants[0].runs[0].harm.as_mut().unwrap();
+        (harm.recovery_observed, harm.containment_observed) = (false, false);
+        let unseen = read(&summary_csv(&unseen));
+        for measure in ["recovered", "contained"] {
+            assert_eq!(value(&unseen, ["quickstart", "902", "harm", "", measure]), None);
+        }
         assert_eq!(told("breaker", "route", "/checkout", "direct_hurt").unwrap(), "14283");
         assert_eq!(told("breaker", "population", "members", "identities_total").unwrap(), "800");
         assert_eq!(told("breaker", "breaker", "checkout", "opened").unwrap(), "2");

@@ -85,14 +85,27 @@ pub struct Harm {
     pub cells: Vec<HarmCount>,
     /// By population: identities that sent within the span, as the total, and those of them that were hurt.
     pub identities: Vec<HarmCount>,
-    /// From the first fault until collateral hurt stays at or below 1% of every later ten seconds; `None` for never.
-    pub containment: Option<Duration>,
-    /// From the last fault's end until ten seconds of goodput come to 99% of the control's; `None` for never.
-    pub recovery: Option<Duration>,
+    /// From the first fault until collateral hurt stays at or below 1% of every later ten seconds; not observed where
+    /// nobody could be hurt.
+    pub containment: Awaited,
+    /// From the last fault's end until ten seconds of goodput come to 99% of the control's; not observed where no ten
+    /// seconds are left to judge by, or nothing was good in the control after it.
+    pub recovery: Awaited,
     /// Collateral hurt by intended second.
     pub collateral_hurt_per_s: Vec<u32>,
     /// Direct hurt by intended second.
     pub direct_hurt_per_s: Vec<u32>,
+}
+
+/// Something that is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// It came after this time.
+    After(Duration),
+    /// It could have come, and did not.
+    Never,
+    /// There was nothing to see it by: that it did not come says nothing.
+    NotObserved,
 }
 
 impl HarmCount {
@@ -187,7 +200,7 @@ impl HarmRecorder {
             cells,
             identities: identities.collect(),
             containment: containment(layout.first_fault, &collateral_per_s, &collateral_hurt_per_s),
-            recovery: recovery(layout.last_fault_end, &control, &incident),
+            recovery: recovery(layout.last_fault_end, layout.duration, &control, &incident),
             collateral_hurt_per_s,
             direct_hurt_per_s: self.direct_hurt_per_s.into_points(),
             depends: layout.depends,
@@ -200,7 +213,10 @@ fn sums(points: &[u32]) -> impl DoubleEndedIterator<Item = u64> + ExactSizeItera
     points.windows(JUDGED_OVER).map(|window| window.iter().copied().map(u64::from).sum())
 }
 
-fn containment(first_fault: Duration, total: &[u32], hurt: &[u32]) -> Option<Duration> {
+fn containment(first_fault: Duration, total: &[u32], hurt: &[u32]) -> Awaited {
+    if total.iter().all(|total| *total == 0) {
+        return Awaited::NotObserved;
+    }
     let windows = sums(total).zip(sums(hurt)).enumerate();
     // The last ten seconds that are not calm, and from the second after their first it is.
     let last_bad = windows.rev().find(|(second, (total, hurt))| {
@@ -209,15 +225,25 @@ fn containment(first_fault: Duration, total: &[u32], hurt: &[u32]) -> Option<Dur
     let calm_from = last_bad.map_or(0, |(second, _)| second + 1);
     let calm_from = Duration::from_secs(calm_from as u64).max(first_fault);
     let seconds = total.len() as u64;
-    (calm_from.as_secs() + JUDGED_OVER as u64 <= seconds).then(|| calm_from.saturating_sub(first_fault))
+    if calm_from.as_secs() + JUDGED_OVER as u64 <= seconds {
+        Awaited::After(calm_from.saturating_sub(first_fault))
+    } else {
+        Awaited::Never
+    }
 }
 
-fn recovery(last_fault_end: Duration, control: &[u32], incident: &[u32]) -> Option<Duration> {
+fn recovery(last_fault_end: Duration, duration: Duration, control: &[u32], incident: &[u32]) -> Awaited {
     let first = last_fault_end.as_secs() + u64::from(last_fault_end.subsec_nanos() > 0);
+    let has_time = Duration::from_secs(first + JUDGED_OVER as u64) <= duration;
+    if !has_time || control.iter().skip(first as usize).all(|good| *good == 0) {
+        return Awaited::NotObserved;
+    }
     let mut windows = (0..).zip(sums(control).zip(sums(incident)));
     let recovered =
         windows.find(|(second, (control, incident))| *second >= first && incident * 100 >= control * 99);
-    recovered.map(|(second, _)| Duration::from_secs(second).saturating_sub(last_fault_end))
+    recovered.map_or(Awaited::Never, |(second, _)| {
+        Awaited::After(Duration::from_secs(second).saturating_sub(last_fault_end))
+    })
 }
 
 #[cfg(test)]
@@ -265,17 +291,35 @@ mod tests {
 
     #[test]
     fn it_is_contained_from_the_last_ten_seconds_with_collateral_on() {
-        assert_eq!(harm(|_, _| false).containment, Some(s(0)));
-        assert_eq!(harm(|route, second| route == 0 && second == 50).containment, Some(s(21)));
+        assert_eq!(harm(|_, _| false).containment, Awaited::After(s(0)));
+        assert_eq!(harm(|route, second| route == 0 && second == 50).containment, Awaited::After(s(21)));
         // What is hurt before the first fault is not its doing.
-        assert_eq!(harm(|_, second| second == 5).containment, Some(s(0)));
-        assert_eq!(harm(|_, second| second >= 30).containment, None);
+        assert_eq!(harm(|_, second| second == 5).containment, Awaited::After(s(0)));
+        assert_eq!(harm(|_, second| second >= 30).containment, Awaited::Never);
     }
 
     #[test]
     fn it_has_recovered_when_ten_seconds_are_as_good_as_the_controls() {
-        assert_eq!(harm(|_, _| false).recovery, Some(s(0)));
-        assert_eq!(harm(|route, second| route == 1 && (30..55).contains(&second)).recovery, Some(s(15)));
-        assert_eq!(harm(|route, second| route == 1 && second >= 30).recovery, None);
+        assert_eq!(harm(|_, _| false).recovery, Awaited::After(s(0)));
+        assert_eq!(
+            harm(|route, second| route == 1 && (30..55).contains(&second)).recovery,
+            Awaited::After(s(15))
+        );
+        assert_eq!(harm(|route, second| route == 1 && second >= 30).recovery, Awaited::Never);
+    }
+
+    #[test]
+    fn what_nobody_could_see_neither_came_nor_stayed_away() {
+        let (good, bad) = ([1; 60], [0; 60]);
+        let millis = Duration::from_millis;
+        for (end, judged) in [(s(50), Awaited::Never), (millis(50_001), Awaited::NotObserved)] {
+            assert_eq!(recovery(end, s(60), &good, &bad), judged, "{end:?}");
+        }
+        // The last second of the run is not a whole one.
+        assert_eq!(recovery(s(50), millis(59_500), &good, &bad), Awaited::NotObserved);
+        // Far beyond the run, and where there is no goodput to come back to.
+        assert_eq!(recovery(s(3_600), s(60), &good, &bad), Awaited::NotObserved);
+        assert_eq!(recovery(s(10), s(60), &bad, &bad), Awaited::NotObserved);
+        assert_eq!(containment(s(10), &bad, &bad), Awaited::NotObserved);
     }
 }

@@ -55,7 +55,7 @@ pub use cause::{Cause, CauseId, CauseKind, CauseResult, CauseStep, CauseTable, E
 pub use chart::ChartError;
 pub use expectation::{Bound, Comparison, Expectation};
 pub use facts::facts;
-pub use harm::{AFTERMATH, Harm, HarmCount, HarmLayout, HarmRecorder, Pair};
+pub use harm::{AFTERMATH, Awaited, Harm, HarmCount, HarmLayout, HarmRecorder, Pair};
 pub use harness::{HarnessRecord, HarnessResult, LATENESS_OF_SLO};
 pub use html::{HtmlError, html_report};
 pub use json::{JsonError, from_json, to_json};

@@ -4,10 +4,10 @@ use hdrhistogram::Histogram;
 
 use crate::recorder::{Cell, LimitRecord, Recorder, StationRecord, new_histogram, outcome_counts};
 use crate::{
-    AttemptsResult, BreakerChange, BreakerChangeResult, BreakerId, BreakerResult, Bucket, Distribution, Harm,
-    HarmCount, HarmResult, HarnessRecord, Layout, LimitLayout, LimitResult, Measure, NamedSummary, Outcome,
-    Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, Selector, StationId,
-    StationLayout, StationResult, Statistic, Summary, Value,
+    AttemptsResult, Awaited, BreakerChange, BreakerChangeResult, BreakerId, BreakerResult, Bucket,
+    Distribution, Harm, HarmCount, HarmResult, HarnessRecord, Layout, LimitLayout, LimitResult, Measure,
+    NamedSummary, Outcome, Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult,
+    Selector, StationId, StationLayout, StationResult, Statistic, Summary, Value,
 };
 
 /// The closed record of one run: it answers measures and becomes a [`RunResult`].
@@ -65,12 +65,6 @@ impl Recording {
             }
             Measure::BlastRadius(selector) => self.harm_share(*selector, |harm| harm.collateral),
             Measure::DirectDamage(selector) => self.harm_share(*selector, |harm| harm.direct),
-            // Where nobody can be hurt, there is nothing to contain.
-            Measure::ContainmentTime(selector)
-                if self.harm_of(*selector).is_some_and(|harm| harm.collateral.total == 0) =>
-            {
-                Value::NotObserved
-            }
             Measure::ContainmentTime(selector) => self.harm_time(*selector, |harm| harm.containment),
             Measure::RecoveryTime(selector) => self.harm_time(*selector, |harm| harm.recovery),
             Measure::UnauthorizedReached(upstream) => {
@@ -148,11 +142,12 @@ impl Recording {
         share.map_or(Value::NotObserved, Value::Share)
     }
 
-    fn harm_time(&self, selector: Selector, time: impl Fn(&Harm) -> Option<Duration>) -> Value {
-        let time = self.harm_of(selector).map(time);
-        time.map_or(Value::NotObserved, |time| {
-            time.map_or(Value::Never, |time| Value::DurationUs(micros(time)))
-        })
+    fn harm_time(&self, selector: Selector, time: impl Fn(&Harm) -> Awaited) -> Value {
+        match self.harm_of(selector).map_or(Awaited::NotObserved, time) {
+            Awaited::After(time) => Value::DurationUs(micros(time)),
+            Awaited::Never => Value::Never,
+            Awaited::NotObserved => Value::NotObserved,
+        }
     }
 
     fn breaker_at<'r>(
@@ -473,13 +468,19 @@ fn harm_result(layout: &Layout, harm: &Harm) -> HarmResult {
         let (collateral, direct) = (of(false), of(true));
         PopulationHarm { name: layout.name.clone(), collateral, direct, identities: *identities }
     });
+    let after = |awaited| match awaited {
+        Awaited::After(time) => Some(micros(time)),
+        Awaited::Never | Awaited::NotObserved => None,
+    };
     HarmResult {
         first_fault_us: micros(harm.first_fault),
         last_fault_end_us: micros(harm.last_fault_end),
         collateral: harm.collateral,
         direct: harm.direct,
-        containment_us: harm.containment.map(micros),
-        recovery_us: harm.recovery.map(micros),
+        containment_us: after(harm.containment),
+        containment_observed: harm.containment != Awaited::NotObserved,
+        recovery_us: after(harm.recovery),
+        recovery_observed: harm.recovery != Awaited::NotObserved,
         routes: by_route.filter(|route| route.requests.total > 0).collect(),
         populations: by_population.filter(|population| population.identities.total > 0).collect(),
         collateral_hurt_per_s: harm.collateral_hurt_per_s.clone(),

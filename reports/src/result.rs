@@ -158,10 +158,19 @@ pub struct HarmResult {
     pub collateral: HarmCount,
     /// On routes that do.
     pub direct: HarmCount,
-    /// From the first fault until collateral hurt stays at or below 1% of every later ten seconds; `None` for never.
+    /// From the first fault until collateral hurt stays at or below 1% of every later ten seconds; `None` for never, or not
+    /// observed.
     pub containment_us: Option<u64>,
-    /// From the last fault's end until ten seconds of goodput come to 99% of the control's; `None` for never.
+    /// False where nobody sent who could have been hurt, so that there was nothing to contain. Not written where true.
+    #[serde(default = "yes", skip_serializing_if = "is_so")]
+    pub containment_observed: bool,
+    /// From the last fault's end until ten seconds of goodput come to 99% of the control's; `None` for never, or not
+    /// observed.
     pub recovery_us: Option<u64>,
+    /// False where no ten seconds were left after the last fault, or nothing was good in them without it, so that nobody can
+    /// tell. Not written where true.
+    #[serde(default = "yes", skip_serializing_if = "is_so")]
+    pub recovery_observed: bool,
     /// Each route on which somebody sent.
     pub routes: Vec<RouteHarm>,
     /// Each population whose requests can be compared pair by pair and that is not hostile.
@@ -170,6 +179,28 @@ pub struct HarmResult {
     pub collateral_hurt_per_s: Vec<u32>,
     /// Direct hurt by intended second.
     pub direct_hurt_per_s: Vec<u32>,
+}
+
+impl HarmResult {
+    /// From the first fault until collateral harm ended, microseconds; infinite for never, `None` where it was not observed.
+    pub fn contained_after_us(&self) -> Option<f64> {
+        self.containment_observed.then(|| self.containment_us.map_or(f64::INFINITY, |us| us as f64))
+    }
+
+    /// From the last fault's end until goodput was back, microseconds; infinite for never, `None` where it was not observed.
+    pub fn recovered_after_us(&self) -> Option<f64> {
+        self.recovery_observed.then(|| self.recovery_us.map_or(f64::INFINITY, |us| us as f64))
+    }
+}
+
+/// For a field that results of a version without it would have held true.
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_so(flag: &bool) -> bool {
+    *flag
 }
 
 /// What was done to a route.

@@ -143,7 +143,7 @@ fn harm_columns(result: &ExperimentResult) -> Vec<Column> {
             ["recovery", ""],
             "time from the last fault's end until goodput is back at 99% of that without faults".to_owned(),
             (Dimension::UntilUs, Good::Low),
-            |run| Some(run.harm.as_ref()?.recovery_us.map_or(f64::INFINITY, |us| us as f64)),
+            |run| run.harm.as_ref()?.recovered_after_us(),
         ),
     ];
     if retried(result) {

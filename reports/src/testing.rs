@@ -146,7 +146,9 @@ fn harm([collateral, direct]: [u64; 2], containment_s: Option<u64>, recovery_s: 
         collateral,
         direct,
         containment_us: containment_s.map(us),
+        containment_observed: true,
         recovery_us: recovery_s.map(us),
+        recovery_observed: true,
         routes: vec![route("/checkout", true, direct), route("/account", false, collateral)],
         populations: vec![
             population("shoppers", none, direct, 2400),

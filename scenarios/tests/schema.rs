@@ -140,7 +140,7 @@ fn what_the_reader_takes_the_schema_takes() {
         (
             "",
             "",
-            "[[faults]]\nat = '0s'\nfor = '1h'\nupstreams = ['orders', 'orders']\nhang = {}\nerror = false\n\
+            "[[faults]]\nat = '0s'\nfor = '30s'\nupstreams = ['orders', 'orders']\nhang = {}\nerror = false\n\
              [[faults]]\nat = '1s'\nfor = '1s'\nupstreams = ['orders']\nslow.latency.exponential.mean = '1s'",
         ),
         // A variant names only what it changes, and drops what no longer applies.

@@ -82,8 +82,10 @@ pub struct Ask {
 pub enum CallEnd {
     /// An answer with this status.
     Answered(u16),
-    /// The connection was refused, or reset.
+    /// The connection was refused, or reset before the headers.
     Broken,
+    /// The answer broke off.
+    Cut,
     /// The timeout ran out.
     TimedOut,
 }
@@ -115,7 +117,7 @@ impl Calls {
         let Some(link) = self.links.get_mut(state.call) else { return CallStep::DONE };
         let settlement = match end {
             CallEnd::Answered(status) => Settlement::Answered { status, took: now - state.sent },
-            CallEnd::Broken => Settlement::ConnectionFailed,
+            CallEnd::Broken | CallEnd::Cut => Settlement::ConnectionFailed,
             CallEnd::TimedOut => Settlement::TimedOut,
         };
         if let (Some(breaker), Some(permit)) = (&mut link.breaker, state.permit.take()) {
@@ -131,6 +133,8 @@ impl Calls {
             }
             CallEnd::Answered(status) => (AttemptFailure::Status(status), 502),
             CallEnd::Broken => (AttemptFailure::Connect, 502),
+            // For whoever reads an answer to its end, one that breaks off is what a 502 would have been.
+            CallEnd::Cut => (AttemptFailure::Status(502), 502),
             CallEnd::TimedOut => (AttemptFailure::Timeout, 504),
         };
         let wait = link.retrier.on_failure(&mut state.retries, now, failure, None, unit);
@@ -263,10 +267,30 @@ mod tests {
 
     #[test]
     fn what_is_not_tried_again_is_a_bad_gateway() {
-        for end in [CallEnd::Answered(404), CallEnd::Answered(503), CallEnd::Broken] {
+        for end in [CallEnd::Answered(404), CallEnd::Answered(503), CallEnd::Broken, CallEnd::Cut] {
             let mut calls = Calls::new(&[call(0, 0, None)], 902);
             let (mut state, _) = calls.on_begun(NOW);
             assert_eq!(calls.on_ended(NOW, &mut state, key(), end), failed(502));
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_tried_again_as_such_and_an_answer_that_breaks_off_as_a_502() {
+        let none = RetryOn::default();
+        let connect = RetryOn { connect: true, ..none };
+        let server_errors = RetryOn { server_errors: true, ..none };
+        for (on, end, again) in [
+            (connect, CallEnd::Broken, true),
+            (connect, CallEnd::Cut, false),
+            (server_errors, CallEnd::Broken, false),
+            (server_errors, CallEnd::Cut, true),
+        ] {
+            let mut call = call(0, 1, None);
+            call.retry.on = on;
+            let mut calls = Calls::new(&[call], 902);
+            let (mut state, _) = calls.on_begun(NOW);
+            let step = calls.on_ended(NOW, &mut state, key(), end);
+            assert_eq!(step, if again { CallStep::Wait(WAIT) } else { failed(502) }, "{end:?} on {on:?}");
         }
     }
 

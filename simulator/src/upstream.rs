@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -46,7 +46,8 @@ pub struct Call {
 ///
 /// The calling contract: a job, unique among those present, for which [`Upstream::on_request`],
 /// [`Upstream::on_completed`] or [`Upstream::on_caller_left`] said that it started is followed by one `on_completed`,
-/// not before its [`Work::time`] has passed, unless `on_caller_left` said that it is [`Left::Freed`].
+/// not before its [`Work::time`] has passed, unless `on_caller_left` said that it is [`Left::Freed`]. A caller leaves once.
+/// Whoever lets a worker go asks [`Upstream::poll_given_up`] afterwards for the jobs that will not be heard of again.
 #[derive(Debug)]
 pub struct Upstream<J> {
     pool: Pool<J, Stream>,
@@ -55,6 +56,10 @@ pub struct Upstream<J> {
     faults: FaultTimeline,
     /// Held by a fault until their caller leaves.
     hanging: BTreeSet<J>,
+    /// Queued jobs whose caller has left: what hangs among them has nobody left to free its worker.
+    abandoned: BTreeSet<J>,
+    /// Given up at their start, and not told yet.
+    given_up: VecDeque<J>,
 }
 
 /// What a service does with a request on arrival.
@@ -105,7 +110,15 @@ pub enum Left<J> {
 impl<J: Copy + Ord + Hash> Upstream<J> {
     /// An idle service in a scenario that starts at `starts`.
     pub fn new(config: UpstreamConfig, starts: Timestamp, faults: FaultTimeline) -> Self {
-        Self { pool: Pool::new(config.pool), config, starts, faults, hanging: BTreeSet::new() }
+        Self {
+            pool: Pool::new(config.pool),
+            config,
+            starts,
+            faults,
+            hanging: BTreeSet::new(),
+            abandoned: BTreeSet::new(),
+            given_up: VecDeque::new(),
+        }
     }
 
     /// Whether a fault answers a request for it before any of its own code runs; `service` as for
@@ -132,12 +145,28 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
 
     /// The work on a request is done; the next in the queue starts, if there is one.
     ///
+    /// What would hang and whose caller has left already is passed over: it is given up at once.
+    ///
     /// # Panics
     ///
     /// If no job was started.
     pub fn on_completed(&mut self, now: Timestamp) -> Option<(J, Work)> {
-        let (job, service) = self.pool.on_release()?;
-        Some((job, self.start(now, job, service)))
+        // As long as the queue is, at most: each turn takes one out of it.
+        loop {
+            let (job, service) = self.pool.on_release()?;
+            let abandoned = self.abandoned.remove(&job);
+            let work = self.start(now, job, service);
+            if !abandoned || work.time.is_some() {
+                return Some((job, work));
+            }
+            self.hanging.remove(&job);
+            self.given_up.push_back(job);
+        }
+    }
+
+    /// The next job that was given up at its start and that nobody has taken note of.
+    pub fn poll_given_up(&mut self) -> Option<J> {
+        self.given_up.pop_front()
     }
 
     /// The caller of a job left.
@@ -146,6 +175,9 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
             return Left::Freed(self.on_completed(now));
         }
         if !self.config.cancel_on_disconnect {
+            if self.pool.is_queued(job) {
+                self.abandoned.insert(job);
+            }
             return Left::Unnoticed;
         }
         match self.pool.on_left_queue(job) {
@@ -195,6 +227,8 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
 mod tests {
     use std::num::NonZeroU32;
 
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{Fault, Purpose};
 
@@ -203,7 +237,20 @@ mod tests {
     const STRUCK: Option<FaultId> = Some(FaultId(0));
 
     fn upstream(fault: Option<FaultKind>, cancel_on_disconnect: bool) -> Upstream<u32> {
-        let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(1), queue_timeout: None };
+        one_worker(fault, 1, cancel_on_disconnect)
+    }
+
+    fn one_worker(fault: Option<FaultKind>, queue: u32, cancel_on_disconnect: bool) -> Upstream<u32> {
+        let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(queue), queue_timeout: None };
+        struck(pool, fault.map(|kind| (kind, 1.0)), cancel_on_disconnect)
+    }
+
+    /// Struck for its first second, to that share.
+    fn struck(
+        pool: PoolConfig,
+        fault: Option<(FaultKind, f64)>,
+        cancel_on_disconnect: bool,
+    ) -> Upstream<u32> {
         let latency = Latency::constant(SERVICE).unwrap();
         let config = UpstreamConfig {
             pool,
@@ -215,7 +262,9 @@ mod tests {
         };
         let second = Duration::from_secs(1);
         let faults: Vec<_> = fault
-            .map(|kind| Fault::new(Duration::ZERO, second, 1.0, kind, String::new()).unwrap())
+            .map(|(kind, fraction)| {
+                Fault::new(Duration::ZERO, second, fraction, kind, String::new()).unwrap()
+            })
             .into_iter()
             .collect();
         Upstream::new(config, Timestamp::EPOCH, FaultTimeline::new(1, &faults))
@@ -309,6 +358,26 @@ mod tests {
     }
 
     #[test]
+    fn what_would_hang_for_nobody_is_passed_over() {
+        let mut upstream = one_worker(Some(FaultKind::Hang), 4, false);
+        for job in 1..=5 {
+            send(&mut upstream, 0, job);
+        }
+        // Their callers leave the queue, which it does not notice; the fourth stays.
+        for job in [2, 3, 5] {
+            assert_eq!(upstream.on_caller_left(at(100), job), Left::Unnoticed);
+        }
+        let hangs = Work { time: None, fault: STRUCK, ..DONE };
+        assert_eq!(upstream.on_caller_left(at(200), 1), Left::Freed(Some((4, hangs))));
+        assert_eq!([(); 3].map(|()| upstream.poll_given_up()), [Some(2), Some(3), None]);
+        assert_eq!((upstream.in_flight(), upstream.queued()), (1, 1));
+        // With the fault over, what nobody waits for is worked on to the end as ever.
+        assert_eq!(upstream.on_caller_left(at(1_000), 4), Left::Freed(Some((5, DONE))));
+        assert_eq!(upstream.on_completed(at(1_005)), None);
+        assert_eq!((upstream.in_flight(), upstream.poll_given_up()), (0, None));
+    }
+
+    #[test]
     fn company_slows_the_work_down() {
         let pool = PoolConfig::default();
         let latency = Latency::constant(SERVICE).unwrap();
@@ -325,6 +394,99 @@ mod tests {
         for others in 0..4 {
             let time = Some(SERVICE + load_latency * others);
             assert_eq!(send(&mut upstream, 0, others), Reaction::Started(Work { time, ..DONE }));
+        }
+    }
+
+    /// A service with everybody around it, by the calling contract.
+    struct Neighbours {
+        upstream: Upstream<u32>,
+        /// Sent so far; the last one's number.
+        sent: u32,
+        /// Who waits for an answer.
+        callers: Vec<u32>,
+        /// Started, with an end to come.
+        working: Vec<u32>,
+    }
+
+    impl Neighbours {
+        fn send(&mut self, millis: u64) {
+            self.sent += 1;
+            let job = self.sent;
+            match send(&mut self.upstream, millis, job) {
+                Reaction::Started(work) => {
+                    self.callers.push(job);
+                    self.started(Some((job, work)));
+                }
+                Reaction::Queued => self.callers.push(job),
+                Reaction::Answered { .. } | Reaction::Refused { .. } => {}
+            }
+        }
+
+        fn leave(&mut self, millis: u64, which: usize) {
+            if self.callers.is_empty() {
+                return;
+            }
+            let job = self.callers.swap_remove(which % self.callers.len());
+            if let Left::Freed(next) = self.upstream.on_caller_left(at(millis), job) {
+                self.working.retain(|working| *working != job);
+                self.started(next);
+            }
+        }
+
+        fn complete(&mut self, millis: u64, which: usize) {
+            if self.working.is_empty() {
+                return;
+            }
+            let job = self.working.swap_remove(which % self.working.len());
+            self.callers.retain(|caller| *caller != job);
+            let next = self.upstream.on_completed(at(millis));
+            self.started(next);
+        }
+
+        fn started(&mut self, next: Option<(u32, Work)>) {
+            if let Some((job, work)) = next {
+                if work.time.is_some() {
+                    self.working.push(job);
+                } else {
+                    assert!(self.callers.contains(&job), "{job} hangs and nobody is left to end it");
+                }
+            }
+            while let Some(job) = self.upstream.poll_given_up() {
+                assert!(!self.callers.contains(&job), "{job} is given up and somebody waits for it");
+            }
+        }
+    }
+
+    proptest! {
+        /// However long it hung and for whom, once everybody has left and the work is done every worker is free again.
+        #[test]
+        fn no_worker_is_lost(
+            workers in 1u32..4,
+            queue in 0u32..20,
+            fraction in prop::sample::select(vec![0.3, 1.0]),
+            cancel_on_disconnect in any::<bool>(),
+            steps in prop::collection::vec((0u64..40, 0u8..6, any::<usize>()), 1..200),
+        ) {
+            let pool = PoolConfig { workers: NonZeroU32::new(workers), queue: Some(queue), queue_timeout: None };
+            let upstream = struck(pool, Some((FaultKind::Hang, fraction)), cancel_on_disconnect);
+            let mut world = Neighbours { upstream, sent: 0, callers: Vec::new(), working: Vec::new() };
+            let mut now = 0;
+            for (gap, step, which) in steps {
+                now += gap;
+                match step {
+                    0..3 => world.send(now),
+                    3..5 => world.leave(now, which),
+                    _ => world.complete(now, which),
+                }
+                prop_assert!(world.upstream.in_flight() <= workers);
+            }
+            while !world.callers.is_empty() {
+                world.leave(now, 0);
+            }
+            while !world.working.is_empty() {
+                world.complete(now, 0);
+            }
+            prop_assert_eq!((world.upstream.in_flight(), world.upstream.queued()), (0, 0));
         }
     }
 }

@@ -23,7 +23,10 @@ use crate::Timestamp;
 /// The calling contract: a request asks by [`Breaker::on_request`]. With the [`Permit`] it is given it calls
 /// [`Breaker::on_sent`] when it goes to the upstream, and then exactly one of [`Breaker::on_settled`], when it was
 /// answered, timed out or its connection failed, and [`Breaker::on_released`], when it never got there or its client
-/// left: of that nothing can be learned. A permit that is dropped without either would hold the place of a probe.
+/// left: of that nothing can be learned. A permit that is dropped without either would hold the place of a probe for good:
+/// the breaker has no time limit of its own, since one would end where the attempt's own timeout does, or contradict it. So
+/// an attempt without any timeout, at an upstream that never answers, keeps a breaker half-open for as long as its client
+/// waits.
 ///
 /// What settles after a transition but was permitted before it is ignored.
 #[derive(Debug)]

@@ -59,10 +59,12 @@ pub enum AttemptFailure {
 pub struct RetryState {
     done: u32,
     previous: Duration,
+    deadline: Option<Timestamp>,
 }
 
 impl RetryPolicy {
-    /// Decides over a failed attempt: the wait before the next one, or `None` to leave it at that.
+    /// Decides over a failed attempt: the wait before the next one, or `None` to leave it at that. A wait that would outlast
+    /// the request's deadline is not begun, and takes nothing from the budget.
     ///
     /// `retry_after` is what the answer asked for, `budget` the account of [`RetryPolicy::budget`], and `unit` a uniform
     /// draw from [0, 1) of this attempt's own.
@@ -78,15 +80,19 @@ impl RetryPolicy {
         if state.done >= self.retries || !self.on.includes(failure) {
             return None;
         }
+        let drawn = self.backoff.wait(state.done + 1, state.previous, unit);
+        let wait = drawn.max(retry_after.filter(|_| self.honor_retry_after).unwrap_or_default());
+        if state.deadline.is_some_and(|deadline| now + wait >= deadline) {
+            return None;
+        }
+        // Last, so that only what is made is paid for.
         if let Some(budget) = budget
             && !budget.try_retry(now)
         {
             return None;
         }
-        state.done += 1;
-        state.previous = self.backoff.wait(state.done, state.previous, unit);
-        let asked = retry_after.filter(|_| self.honor_retry_after).unwrap_or_default();
-        Some(state.previous.max(asked))
+        (state.done, state.previous) = (state.done + 1, drawn);
+        Some(wait)
     }
 }
 
@@ -135,6 +141,12 @@ impl RetryOn {
 }
 
 impl RetryState {
+    /// Of a request that has come nowhere yet and must be answered by `deadline`, over all its attempts; `None` for one
+    /// that may take as long as it takes.
+    pub fn until(deadline: Option<Timestamp>) -> Self {
+        Self { deadline, ..Self::default() }
+    }
+
     /// Retries made so far.
     pub const fn retries(&self) -> u32 {
         self.done
@@ -197,6 +209,25 @@ mod tests {
             wait(RetryPolicy { honor_retry_after: false, ..policy }, 30),
             Some(Duration::from_secs(2))
         );
+    }
+
+    #[test]
+    fn what_the_deadline_forbids_costs_nothing() {
+        let config = RetryBudgetConfig::new(0.5, 0.0).unwrap();
+        let mut budget = RetryBudget::new(config);
+        let backoff = Backoff::fixed(Duration::from_secs(2), Jitter::None).unwrap();
+        let policy = RetryPolicy { retries: 9, on: ALL, backoff, budget: Some(config), ..Default::default() };
+        // Enough for one retry.
+        budget.on_request(NOW);
+        budget.on_request(NOW);
+        let mut tries = |left: Duration| {
+            let mut state = RetryState::until(Some(NOW + left));
+            policy.on_failure(&mut state, NOW, AttemptFailure::Connect, None, Some(&mut budget), 0.0)
+        };
+        let wait = Duration::from_secs(2);
+        assert_eq!(tries(wait), None);
+        assert_eq!(tries(wait + Duration::from_nanos(1)), Some(wait));
+        assert_eq!(tries(wait * 2), None, "the budget is spent");
     }
 
     #[test]

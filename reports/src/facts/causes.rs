@@ -1,9 +1,9 @@
 //! Why requests were not served well, as it was followed back request by request.
 
-use super::{ENOUGH_FOR_A_SHARE, Group, WORTH_TELLING, plain_names, short};
+use super::{ENOUGH_FOR_A_SHARE, Group, WORTH_TELLING, descending, per_variant, plain_names, short};
 use crate::{
-    CauseKind, CauseResult, CauseStep, ExperimentResult, RunResult, VariantResult, format::Dimension,
-    side_by_side::runs, spread::Spread,
+    CauseKind, CauseResult, CauseStep, ExperimentResult, HarmResult, RunResult, VariantResult,
+    format::Dimension, side_by_side::runs, spread::Spread, text,
 };
 
 /// A sentence's worth of a way back: where the requests got no further, and what lay at the bottom of it.
@@ -40,18 +40,20 @@ pub(super) fn why_others_were_hurt(result: &ExperimentResult) -> Vec<String> {
 }
 
 /// When goodput never came back under a variant: how many attempts were made for each request from the last fault's end
-/// on, if more than one, and what held up most of the requests that were not served well and that no fault stood behind.
+/// on, if more than one and not told by [`attempts_after_the_fault`], and what held up most of the requests that were not served well and that no fault stood behind.
 pub(super) fn what_keeps_it_up(result: &ExperimentResult) -> Vec<String> {
-    let never = |run: &RunResult| run.harm.as_ref().is_some_and(|harm| harm.recovery_us.is_none());
+    let never =
+        |run: &RunResult| run.harm.as_ref().and_then(HarmResult::recovered_after_us) == Some(f64::INFINITY);
     let last_fault_end_us = runs(result).find_map(|run| run.harm.as_ref()).map(|harm| harm.last_fault_end_us);
     let Some(from) = last_fault_end_us.map(|us| us.div_ceil(1_000_000) as usize) else { return Vec::new() };
     let stuck = result.variants.iter().filter(|variant| variant.runs.iter().all(never));
+    let compared = attempts_after_the_fault(result).is_some();
     let sentences = stuck.filter_map(|variant| {
         let attempts = Spread::over(variant, |run| attempts_per_request(run, from))?.median;
         let held = most_common(variant, None, |cause| !was_struck(cause)).map(|(share, rest)| {
             format!("without a fault in their way, {} of {rest}", Dimension::Share.show(share))
         });
-        let retries = (attempts >= 1.0 + WORTH_TELLING).then(|| {
+        let retries = (attempts >= 1.0 + WORTH_TELLING && !compared).then(|| {
             format!(
                 "from the last fault's end on, {} attempts came to the upstreams for each request",
                 Dimension::Ratio.show(attempts)
@@ -62,6 +64,43 @@ pub(super) fn what_keeps_it_up(result: &ExperimentResult) -> Vec<String> {
             .then(|| format!("What keeps it up under {}: {}.", short(&variant.name), parts.join("; ")))
     });
     sentences.collect()
+}
+
+/// When goodput never came back under a variant and did under another, and the attempts differ: how many were made for each
+/// request from the last fault's end on, under each. What is tried again is load, and load is what keeps it up.
+pub(super) fn attempts_after_the_fault(result: &ExperimentResult) -> Option<String> {
+    let last_fault_end_us = runs(result).find_map(|run| run.harm.as_ref())?.last_fault_end_us;
+    let from = last_fault_end_us.div_ceil(1_000_000) as usize;
+    let recovered = |variant: &VariantResult| {
+        Spread::over(variant, |run| run.harm.as_ref()?.recovered_after_us())
+            .map(|after| after.median.is_finite())
+    };
+    // As they are shown, so that who is shown with the same number is named together.
+    let attempts =
+        per_variant(result, |run| Some((attempts_per_request(run, from)? * 100.0).round() / 100.0));
+    let told = |wanted: bool| -> Vec<Group<'_>> {
+        let of_these = attempts.iter().filter(|(variant, _)| recovered(variant) == Some(wanted));
+        descending(&of_these.copied().collect::<Vec<_>>())
+    };
+    let (stuck, well) = (told(false), told(true));
+    let most = stuck.first()?.value;
+    let least = well.last()?.value;
+    if most < 1.0 + WORTH_TELLING || most < least + WORTH_TELLING {
+        return None;
+    }
+    let each = |groups: &[Group<'_>]| {
+        let of_group = |group: &Group<'_>| {
+            let names: Vec<String> = group.variants.iter().map(|variant| short(&variant.name)).collect();
+            format!("{} under {}", Dimension::Ratio.show(group.value), text::list(&names))
+        };
+        text::list(&groups.iter().map(of_group).collect::<Vec<_>>())
+    };
+    Some(format!(
+        "For each request from the last fault's end on, the upstreams had as many attempts: where the outage outlived its \
+         cause, {}; where it did not, {}.",
+        each(&stuck),
+        each(&well)
+    ))
 }
 
 /// Whether a fault stands at the bottom of it, or on the way there.

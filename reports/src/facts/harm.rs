@@ -12,6 +12,7 @@ use crate::{
     harm::JUDGED_OVER,
     side_by_side::runs,
     spread::Spread,
+    text,
 };
 
 /// How many breakers of a variant a sentence names one by one.
@@ -41,10 +42,12 @@ pub(super) fn who_else_was_hurt(result: &ExperimentResult) -> Option<String> {
         worst.variants.first().map_or_else(String::new, |variant| where_it_hurt(variant))
     )];
     parts.extend(told(rest).iter().map(|group| {
-        let names = plain_names(group);
         if group.value == 0.0 {
-            format!("under {names} nobody else was hurt")
+            // Each by its name: this is what everybody else should do.
+            let names: Vec<String> = group.variants.iter().map(|variant| short(&variant.name)).collect();
+            format!("under {} nobody else was hurt", text::list(&names))
         } else {
+            let names = plain_names(group);
             format!("under {names} it was {} ({})", Dimension::Share.show(group.value), hurt(group))
         }
     }));
@@ -107,12 +110,12 @@ pub(super) fn recovery(result: &ExperimentResult) -> Option<String> {
     if went_on_us < JUDGED_OVER as f64 * 1e6 {
         return None;
     }
-    let (never, times) = by_time(result, |run| Some(run.harm.as_ref()?.recovery_us));
+    let (never, times) = by_time(result, |run| run.harm.as_ref()?.recovered_after_us());
     let took_time = times.iter().any(|group| group.value > 0.0);
     let outlived = never.map(|never| {
         format!(
-            "Under {} the outage outlived its cause: in the {} from the last fault's end to the end of the run, goodput \
-             never came back to 99% of that without faults.",
+            "Under {} the outage outlived its cause (metastable): in the {} from the last fault's end to the end of the \
+             run, goodput never came back to 99% of that without faults.",
             plain_names(&never),
             format::span(went_on_us)
         )
@@ -130,7 +133,7 @@ pub(super) fn recovery(result: &ExperimentResult) -> Option<String> {
 pub(super) fn containment(result: &ExperimentResult) -> Option<String> {
     let (never, mut times) = by_time(result, |run| {
         let harm = run.harm.as_ref()?;
-        (harm.collateral.hurt > 0).then_some(harm.containment_us)
+        harm.contained_after_us().filter(|_| harm.collateral.hurt > 0)
     });
     times.retain(|group| group.value > 0.0);
     let contained = (!times.is_empty()).then(|| {
@@ -247,10 +250,9 @@ impl<'a> Opened<'a> {
 /// The variants for which it never came about, and the others from the shortest time up.
 fn by_time(
     result: &ExperimentResult,
-    measure: impl Fn(&RunResult) -> Option<Option<u64>>,
+    measure: impl Fn(&RunResult) -> Option<f64>,
 ) -> (Option<Group<'_>>, Vec<Group<'_>>) {
-    let time = |run: &RunResult| Some(measure(run)?.map_or(f64::INFINITY, |us| us as f64));
-    let mut groups = descending(&per_variant(result, time));
+    let mut groups = descending(&per_variant(result, measure));
     groups.reverse();
     let never = groups.pop_if(|last| last.value.is_infinite());
     (never, groups)
@@ -357,12 +359,15 @@ mod tests {
         harm(&mut result, 1).recovery_us = Some(0);
         assert_eq!(
             recovery(&result).unwrap(),
-            "Under quickstart the outage outlived its cause: in the 10 s from the last fault's end to the end of the run, \
-             goodput never came back to 99% of that without faults. From the last fault's end, goodput took 0 s under \
+            "Under quickstart the outage outlived its cause (metastable): in the 10 s from the last fault's end to the end \
+             of the run, goodput never came back to 99% of that without faults. From the last fault's end, goodput took 0 s under \
              timeout to come back to 99% of that without faults."
         );
         harm(&mut result, 0).recovery_us = Some(0);
         assert_eq!(recovery(&result), None, "nothing to recover from");
+        let quickstart = harm(&mut result, 0);
+        (quickstart.recovery_us, quickstart.recovery_observed) = (None, false);
+        assert_eq!(recovery(&result), None, "what nobody could see did not stay away");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod causes;
 mod harm;
 mod identity;
+mod workers;
 
 use crate::{
     ExperimentResult, LimitResult, Outcome, PopulationResult, RunResult, StationResult, Summary,
@@ -61,9 +62,11 @@ pub fn facts(result: &ExperimentResult) -> Vec<String> {
     let ranked = [
         Vec::from_iter(identity::who_came_without_one(result)),
         Vec::from_iter(harm::who_else_was_hurt(result)),
+        Vec::from_iter(workers::who_waited_for_a_worker(result)),
         Vec::from_iter(harm::direct_damage(result)),
         causes::why_others_were_hurt(result),
         Vec::from_iter(harm::recovery(result)),
+        Vec::from_iter(causes::attempts_after_the_fault(result)),
         causes::what_keeps_it_up(result),
         Vec::from_iter(harm::containment(result)),
         harm::breakers(result),

@@ -142,8 +142,10 @@ pub(super) struct Asked {
 pub(super) enum Reply {
     /// An answer with this status.
     Answered(u16),
-    /// The connection was refused, or reset.
+    /// The connection was refused.
     Broken,
+    /// The connection was reset after part of the answer.
+    Cut,
 }
 
 /// An answer that leaves the services, and why it is a failure or took long.
@@ -367,7 +369,7 @@ impl Services {
         let job = &self.jobs[id.slot as usize];
         if job.reset {
             let why = self.holds(clock, id);
-            return self.finish(clock, id.slot, Reply::Broken, why);
+            return self.finish(clock, id.slot, Reply::Cut, why);
         }
         let (state, step) = self.all[job.upstream].calls.on_begun(clock.now);
         if !matches!(step, CallStep::Answer { outcome: CallsOutcome::Done, .. }) {
@@ -390,6 +392,7 @@ impl Services {
         let end = match reply {
             Reply::Answered(status) => CallEnd::Answered(status),
             Reply::Broken => CallEnd::Broken,
+            Reply::Cut => CallEnd::Cut,
         };
         self.settle(clock, job, attempt, end, why)
     }
@@ -440,9 +443,7 @@ impl Services {
                         self.all[upstream].calls.on_given_up(calling.state);
                         left = calling.asked;
                     }
-                    if let Some((next, work)) = next {
-                        self.start(clock, next, work);
-                    }
+                    self.start_next(clock, upstream, next);
                 }
             }
             self.record_load(clock, upstream);
@@ -546,6 +547,16 @@ impl Services {
             service.busy[place] += 1;
         }
         job.activity = activity;
+    }
+
+    /// A worker that was let go takes the job that its service says, if any; what the service passed over is gone.
+    fn start_next(&mut self, clock: &mut Clock, upstream: usize, next: Option<(u32, Work)>) {
+        while let Some(slot) = self.all[upstream].upstream.poll_given_up() {
+            self.jobs.remove(slot as usize);
+        }
+        if let Some((next, work)) = next {
+            self.start(clock, next, work);
+        }
     }
 
     /// A worker takes a job.
@@ -677,9 +688,8 @@ impl Services {
     fn finish(&mut self, clock: &mut Clock, slot: u32, reply: Reply, why: CauseId) -> Option<Heard> {
         self.turn(slot, None);
         let Job { upstream, caller, .. } = self.jobs.remove(slot as usize);
-        if let Some((next, work)) = self.all[upstream].upstream.on_completed(clock.now) {
-            self.start(clock, next, work);
-        }
+        let next = self.all[upstream].upstream.on_completed(clock.now);
+        self.start_next(clock, upstream, next);
         self.record_load(clock, upstream);
         match caller? {
             Caller::Gateway(ticket) => Some(Heard::Answer { ticket, reply, why }),

@@ -559,7 +559,7 @@ impl<'w> Run<'w> {
                 Ok(self.clock.bearers.published(self.clock.since_start()))
             }
             Reply::Answered(status) => Err(FetchFailure::Status(status)),
-            Reply::Broken => Err(FetchFailure::Connection),
+            Reply::Broken | Reply::Cut => Err(FetchFailure::Connection),
         };
         if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.holder == holder) {
             keeper.fetching = None;
@@ -667,7 +667,7 @@ impl<'w> Run<'w> {
                 let outcome = if failure.is_some() { Outcome::UpstreamError } else { Outcome::Served };
                 (settlement, outcome, failure)
             }
-            Reply::Broken => {
+            Reply::Broken | Reply::Cut => {
                 (Settlement::ConnectionFailed, Outcome::UpstreamError, Some(AttemptFailure::Status(502)))
             }
         };
@@ -675,9 +675,17 @@ impl<'w> Run<'w> {
             self.last_failure[self.upstream_of[request.route.0 as usize]] = why;
             let jitter = self.clients[request.population].streams.jitter;
             let unit = jitter.at(request.index).at(u64::from(request.attempt)).at(u64::from(attempt)).unit();
-            // What broke in the connection is so for the gateway; its client sees a 502.
-            let seen = if reply == Reply::Broken { AttemptFailure::Connect } else { failure };
-            if let Some(wait) = self.gateway.on_attempt_failed(now, &mut pass, seen, settlement, unit) {
+            let seen = match reply {
+                Reply::Answered(_) => Some(failure),
+                // What broke in the connection is so for the gateway; its client sees a 502.
+                Reply::Broken => Some(AttemptFailure::Connect),
+                // The gateway has passed the beginning on, and cannot take it back to try again.
+                Reply::Cut => None,
+            };
+            let gateway = &mut self.gateway;
+            let wait =
+                seen.and_then(|seen| gateway.on_attempt_failed(now, &mut pass, seen, settlement, unit));
+            if let Some(wait) = wait {
                 let stage = Stage::Forwarded { pass, from, since, attempt, job: None };
                 self.requests[ticket.slot as usize].stage = stage;
                 self.clock.events.schedule(now + wait, Event::GatewayRetry(ticket));

@@ -2,14 +2,17 @@
 
 use std::rc::Rc;
 
-use simulator::Call;
+use gateway::RetryPolicy;
+use simulator::{Call, Population};
 
 use super::breaker::read_breaker;
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{Fields, Positive, find_upstream, read};
-use super::retry::read_retry;
-use super::tree::{Span, Value};
+use super::reader::{Fields, Positive, display_key, find_upstream, read};
+use super::retry::read_call_retry;
+use super::tree::{Span, Table, Value};
+use crate::World;
+use crate::scenario::NamedUpstream;
 
 /// The calls of an upstream in order, each with the place of the name it asks; `upstreams` are the names there are.
 pub(super) fn read_calls(
@@ -29,7 +32,7 @@ pub(super) fn read_calls(
         let Some(mut fields) = Fields::of(item, path.clone(), context) else { continue };
         let named = fields.required_entry("upstream");
         let timeout = fields.optional::<Positive>("timeout").map(|Positive(timeout)| timeout);
-        let retry = read_retry(&mut fields);
+        let retry = read_call_retry(&mut fields);
         let breaker = read_breaker(&mut fields);
         fields.finish();
         let Some(named) = named else { continue };
@@ -79,6 +82,78 @@ pub(super) fn refuse_circles(calls: &[Vec<(Call, Span)>], names: &[&str], contex
         }
     }
     circles
+}
+
+/// More attempts than this for one request are refused: each layer multiplies those below it, and nobody waits for the end
+/// of thirty layers of two calls each.
+const MOST_ATTEMPTS: u64 = 1_000_000;
+
+/// Notes where one request may come to more than [`MOST_ATTEMPTS`] attempts at upstreams: by the calls of the services alone,
+/// at the one of them that passes it, or else by the retries of gateway and clients before them. Budgets, breakers and
+/// timeouts do not count: what they save is what the scenario is run for.
+pub(super) fn refuse_avalanches(tree: &Table, world: &World, context: &Context<'_>) {
+    let message = |path: &str| {
+        format!("`{path}`: one request may come to more than {MOST_ATTEMPTS} attempts at upstreams")
+    };
+    let push = |span: Span, message: String| {
+        let problem = Problem::error(span, message);
+        context.push(problem.help("fewer `calls` or `retries`: each layer multiplies those below it"));
+    };
+    let mut known = vec![None; world.upstreams.len()];
+    for upstream in 0..world.upstreams.len() {
+        attempts_at(upstream, &world.upstreams, &mut known);
+    }
+    // A file that is refused already may have routes to upstreams that are not there.
+    let attempts = |upstream: usize| known.get(upstream).copied().flatten().unwrap_or(1);
+    let passes = |upstream: usize| attempts(upstream) > MOST_ATTEMPTS;
+    for (place, NamedUpstream { name, config, .. }) in world.upstreams.iter().enumerate() {
+        // Whoever asks one that passes it is not told too.
+        if !passes(place) || config.calls.iter().any(|call| passes(call.upstream)) {
+            continue;
+        }
+        let share = |call: &Call| times(&call.retry).saturating_mul(attempts(call.upstream));
+        let most = (0..config.calls.len()).max_by_key(|place| share(&config.calls[*place]));
+        let calls = tree.find(&["upstreams", name, "calls"]);
+        if let (Some(most), Some(Value::Array(items))) = (most, calls.map(|entry| &entry.node.value)) {
+            let span = items.get(most).map_or(0..0, |item| item.span.clone());
+            push(span, message(&format!("upstreams.{}.calls", display_key(name))));
+        }
+    }
+    if (0..world.upstreams.len()).any(passes) {
+        return;
+    }
+    let routes: Vec<_> = world.gateway.routes.iter().collect();
+    let of_route = |route: u32| {
+        let Some(route) = routes.get(route as usize) else { return 1 };
+        let retry = route.retry.or(world.gateway.retry).unwrap_or_default();
+        times(&retry.policy).saturating_mul(attempts(route.upstream.0 as usize))
+    };
+    for Population { name, targets, retry, .. } in &world.populations {
+        let most = targets.routes().map(of_route).max().unwrap_or(0);
+        if times(retry).saturating_mul(most) > MOST_ATTEMPTS
+            && let Some(clients) = tree.find(&["clients", name])
+        {
+            push(clients.key_span.clone(), message(&format!("clients.{}", display_key(name))));
+        }
+    }
+}
+
+/// The attempts that one attempt at an upstream may come to, itself and all below it. Calls do not go in a circle.
+fn attempts_at(upstream: usize, upstreams: &[NamedUpstream], known: &mut [Option<u64>]) -> u64 {
+    if let Some(attempts) = known[upstream] {
+        return attempts;
+    }
+    // As deep as calls are nested, and they are no more than the names that a file may have.
+    let attempts = upstreams[upstream].config.calls.iter().fold(1, |sum: u64, call| {
+        sum.saturating_add(times(&call.retry).saturating_mul(attempts_at(call.upstream, upstreams, known)))
+    });
+    known[upstream] = Some(attempts);
+    attempts
+}
+
+/// How many attempts a policy makes of one.
+fn times(retry: &RetryPolicy) -> u64 {
+    u64::from(retry.retries) + 1
 }
 
 #[cfg(test)]
@@ -150,5 +225,28 @@ mod tests {
         // It is noted at the call that closes it, seen from the first upstream of the file.
         assert_eq!(message, "`upstreams`: calls go in a circle: orders → stock → payments → orders");
         assert_eq!(place, "\"orders\"");
+    }
+
+    #[test]
+    fn a_million_attempts_for_a_request_are_enough() {
+        let told = "one request may come to more than 1000000 attempts at upstreams";
+        // 1 + 999 × 1,001 is a million to the digit; then the client's own retry doubles it.
+        let below = "upstreams.orders.calls = [{ upstream = 'stock', retry = { retries = 998 } }]\n\
+                     upstreams.stock.calls = [{ upstream = 'payments', retry = { retries = 999 } }]\n";
+        world_with(below);
+        let twice = first_problem(&format!("{below}clients.shoppers.retry.retries = 1"));
+        assert_eq!(twice, (format!("`clients.shoppers`: {told}"), "shoppers".to_owned()));
+        let by_gateway = first_problem(&format!("{below}gateway.retry.retries = 1"));
+        assert_eq!(by_gateway, twice);
+        world_with(&format!("{below}gateway.retry.retries = 1\nroutes.'/orders'.retry = false"));
+        // Among services, at the call that makes most of it, and not again at who asks them.
+        let (message, place) = first_problem(
+            "upstreams.orders.calls = [{ upstream = 'stock' }]\n\
+             upstreams.stock.calls = [{ upstream = 'payments' }, { upstream = 'payments', retry = { retries = 1000 } }]\n\
+             upstreams.payments.calls = [{ upstream = 'last', retry = { retries = 1000 } }]\n\
+             upstreams.last.latency.constant = '1ms'",
+        );
+        assert_eq!(message, format!("`upstreams.stock.calls`: {told}"));
+        assert_eq!(place, "{ upstream = 'payments', retry = { retries = 1000 } }");
     }
 }

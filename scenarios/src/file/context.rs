@@ -66,6 +66,20 @@ impl<'f> Context<'f> {
         }
     }
 
+    /// Has `read` note its problems apart, and takes over the errors among them that no variant can make good: those of what
+    /// stands in the file, and not of what is missing from it.
+    pub(super) fn take_over_what_stands(&self, read: impl FnOnce(&Self)) {
+        let apart = Self::new(self.companion);
+        // Files are read once, here as there.
+        apart.measured.swap(&self.measured);
+        apart.companion_bytes.swap(&self.companion_bytes);
+        read(&apart);
+        apart.measured.swap(&self.measured);
+        apart.companion_bytes.swap(&self.companion_bytes);
+        let errors = apart.errors.into_inner().into_iter();
+        errors.filter(|error| !error.is_of_absence).for_each(|error| self.push(error));
+    }
+
     /// Takes a problem back that another one explains.
     pub(super) fn retract(&self, span: &Span, message: &str) {
         self.errors.borrow_mut().retain(|known| known.span != *span || known.message != message);

@@ -16,6 +16,8 @@ pub struct Problem {
     pub span: Span,
     /// The way out; may be empty.
     pub help: String,
+    /// Whether something is not there that a variant could bring.
+    pub(super) is_of_absence: bool,
 }
 
 /// How bad a [`Problem`] is.
@@ -29,11 +31,22 @@ pub enum Severity {
 
 impl Problem {
     pub(super) fn error(span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: printable(message.into()), span, help: String::new() }
+        Self {
+            severity: Severity::Error,
+            message: printable(message.into()),
+            span,
+            help: String::new(),
+            is_of_absence: false,
+        }
     }
 
     pub(super) fn warning(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
+    }
+
+    /// Of something that is not there, and that a variant could bring.
+    pub(super) fn of_absence(self) -> Self {
+        Self { is_of_absence: true, ..self }
     }
 
     fn is_of_whole_file(&self) -> bool {

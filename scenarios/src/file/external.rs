@@ -155,7 +155,7 @@ pub(super) fn require_addresses(
                 "`upstreams.{}` needs `listen`: the external gateway has to know where it is",
                 display_key(&upstream.name)
             );
-            let problem = Problem::error(span, message);
+            let problem = Problem::error(span, message).of_absence();
             context.push(
                 problem.help("such as `listen = \"127.0.0.1:9101\"`, the address that its configuration has"),
             );

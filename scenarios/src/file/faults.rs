@@ -56,7 +56,7 @@ fn read_fault(
         .map(|kind| fields.entry(kind).filter(|entry| !matches!(entry.node.value, Value::Boolean(false))));
     let kinds: Vec<_> =
         KINDS.into_iter().zip(kinds).filter_map(|(kind, entry)| Some((kind, entry?))).collect();
-    let (span, at_span) = (fields.span(), fields.span_of("at"));
+    let (span, at_span, for_span) = (fields.span(), fields.span_of("at"), fields.span_of("for"));
     let (fraction_span, struck_span) = (fields.span_of("fraction"), fields.span_of("upstreams"));
     fields.finish();
     let &[(kind, entry)] = &kinds[..] else {
@@ -79,6 +79,10 @@ fn read_fault(
     if at >= duration {
         let message = "`faults.at`: the fault begins after the last request";
         context.push(Problem::warning(at_span, message).help("`duration` is when requests stop to arrive"));
+    } else if at.saturating_add(lasts) > duration {
+        let message = "`faults.for`: the fault outlasts the requests, so that no recovery is observed";
+        let problem = Problem::warning(for_span, message);
+        context.push(problem.help("recovery is judged by ten seconds after the last fault"));
     }
     // Named by what it is, not by its place: another fault in the file shifts no draw of this one. Only what two have
     // in common is counted, lest both strike the same attempts.

@@ -21,7 +21,7 @@ pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Optio
     let &[(kind, entry)] = &kinds[..] else {
         let path = fields.path();
         let problem = match kinds.get(1) {
-            None => Problem::error(fields.span(), format!("`{path}` needs a load")),
+            None => Problem::error(fields.span(), format!("`{path}` needs a load")).of_absence(),
             Some((_, second)) => Problem::error(
                 second.key_span.clone(),
                 format!("`{path}` has two loads, `{}` and `{}`", kinds[0].0, kinds[1].0),
@@ -61,7 +61,7 @@ pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Optio
             let users: std::num::NonZeroU32 = super::reader::read(&entry.node, &path, context)?;
             let Some(think) = think else {
                 let message = format!("`{}` needs `think`", fields.path());
-                let problem = Problem::error(fields.span(), message);
+                let problem = Problem::error(fields.span(), message).of_absence();
                 context.push(problem.help("the time a user thinks before each request, such as \"2s\""));
                 return None;
             };

@@ -201,7 +201,7 @@ fn read_patches<'t>(
     let shared = file.entries().iter().filter(|entry| &*entry.key != "variants");
     let shared: usize = shared.map(|entry| entry.node.values()).sum();
     let patched: usize = patches.iter().map(|(_, patch)| patch.values()).sum();
-    let values = shared * patches.len().max(1) + patched;
+    let values = shared * (patches.len() + 1) + patched;
     if values > MOST_VALUES {
         let message = format!(
             "a scenario has at most {MOST_VALUES} values, those of the file counted for each variant, found {values}"
@@ -230,10 +230,14 @@ fn read_variants(
     for line in lines {
         line.check_variant(text, &names, context);
     }
-    let worlds: Vec<_> = merged
-        .iter()
-        .map(|(_, tree)| world::read_world(tree, &COMMON, duration.unwrap_or(Duration::MAX), context))
-        .collect();
+    let read = |tree: &Table, context: &Context<'_>| {
+        world::read_world(tree, &COMMON, duration.unwrap_or(Duration::MAX), context)
+    };
+    let worlds: Vec<_> = merged.iter().map(|(_, tree)| read(tree, context)).collect();
+    if !patches.is_empty() {
+        // What every variant replaces is read in none of them, and must be right all the same.
+        context.take_over_what_stands(|apart| _ = read(file, apart));
+    }
     let worlds: Vec<World> = worlds.into_iter().collect::<Option<_>>()?;
     let mut expectations = resolve(text, lines, &names, &worlds, context).into_iter();
     // What follows is for a file that can be run, and may take it for that.

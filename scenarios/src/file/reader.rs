@@ -96,7 +96,7 @@ impl<'t> Fields<'t> {
     pub(super) fn required_entry(&mut self, key: &'static str) -> Option<&'t Entry> {
         let entry = self.entry(key);
         if entry.is_none() {
-            let problem = Problem::error(self.span.clone(), self.missing(key));
+            let problem = Problem::error(self.span.clone(), self.missing(key)).of_absence();
             self.context.push(problem.help(example(&self.path, key)));
         }
         entry
@@ -329,7 +329,7 @@ pub(super) fn find_upstream(
     // Where there is none at all, that has been told.
     if place.is_none() && !names.is_empty() {
         let message = format!("`{path}`: there is no upstream `{name}`");
-        context.push_with_help(Problem::error(span.clone(), message), || {
+        context.push_with_help(Problem::error(span.clone(), message).of_absence(), || {
             way_out(name, names, || all("upstream", names))
         });
     }

@@ -8,19 +8,24 @@ use gateway::{Backoff, BackoffError, GatewayRetry, Jitter, RetryBudgetConfig, Re
 use simulator::Rate;
 
 use super::diagnostic::Problem;
-use super::reader::{Fields, Positive, Share, list, nearest, read};
-use super::tree::{Entry, Value};
+use super::reader::{Fields, FromNode, Positive, Share, list, nearest, read};
+use super::tree::{Entry, Node, Value};
 
-/// The table `retry` among the fields of whoever tries again; absent or `false` is never.
+/// The table `retry` among the fields of a population; absent or `false` is never.
 pub(super) fn read_retry(fields: &mut Fields<'_>) -> RetryPolicy {
-    fields
-        .optional_table("retry")
-        .map(|mut retry| {
-            let policy = read_policy(&mut retry);
-            retry.finish();
-            policy
-        })
-        .unwrap_or_default()
+    let Some(mut retry) = fields.optional_table("retry") else { return RetryPolicy::default() };
+    let policy = read_policy(&mut retry);
+    retry.finish();
+    policy
+}
+
+/// The same of whoever asks an upstream.
+pub(super) fn read_call_retry(fields: &mut Fields<'_>) -> RetryPolicy {
+    let Some(mut retry) = fields.optional_table("retry") else { return RetryPolicy::default() };
+    let policy = read_policy(&mut retry);
+    warn_of_retry_after(&retry, policy);
+    retry.finish();
+    policy
 }
 
 /// The same of the gateway or one of its routes: `Some` if anything is said, be it that it never tries again.
@@ -28,23 +33,45 @@ pub(super) fn read_gateway_retry(fields: &mut Fields<'_>) -> Option<GatewayRetry
     fields.entry("retry")?;
     let Some(mut retry) = fields.optional_table("retry") else { return Some(GatewayRetry::default()) };
     let policy = read_policy(&mut retry);
+    warn_of_retry_after(&retry, policy);
     let non_idempotent = retry.optional("non_idempotent").unwrap_or(false);
     retry.finish();
     Some(GatewayRetry { policy, non_idempotent })
 }
 
+/// The gateway sends `Retry-After`, and the upstreams do not.
+fn warn_of_retry_after(retry: &Fields<'_>, policy: RetryPolicy) {
+    if policy.honor_retry_after {
+        let message = format!("`{}` has no effect", retry.path_of("honor_retry_after"));
+        let problem = Problem::warning(retry.span_of("honor_retry_after"), message);
+        retry
+            .context()
+            .push(problem.help("upstreams send no `Retry-After`; the gateway does, to its clients"));
+    }
+}
+
 fn read_policy(retry: &mut Fields<'_>) -> RetryPolicy {
-    let retries: Option<NonZeroU32> = retry.required("retries");
+    let Retries(retries) = retry.required("retries").unwrap_or(Retries(0));
     let on = read_on(retry);
     let backoff = read_backoff(retry);
     let honor_retry_after = retry.optional("honor_retry_after").unwrap_or(false);
     let budget = read_budget(retry);
-    RetryPolicy {
-        retries: retries.map_or(0, NonZeroU32::get),
-        on,
-        backoff: backoff.unwrap_or(Backoff::NONE),
-        honor_retry_after,
-        budget,
+    RetryPolicy { retries, on, backoff: backoff.unwrap_or(Backoff::NONE), honor_retry_after, budget }
+}
+
+/// More retries are refused: without a wait between them they come to as many attempts at one instant.
+pub(super) const MOST_RETRIES: u32 = 1_000;
+
+/// A number of retries, 1 to [`MOST_RETRIES`].
+struct Retries(u32);
+
+impl FromNode for Retries {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let retries = NonZeroU32::from_node(node)?.get();
+        if retries > MOST_RETRIES {
+            return Err(format!("expected at most {MOST_RETRIES} retries, found {retries}"));
+        }
+        Ok(Self(retries))
     }
 }
 
@@ -253,11 +280,29 @@ mod tests {
     }
 
     #[test]
+    fn whoever_asks_an_upstream_is_never_told_when_to_come_back() {
+        for (retry, path) in [
+            ("gateway.retry = { R }", "gateway.retry"),
+            ("routes.'/orders'.retry = { R }", "routes.\"/orders\".retry"),
+            (
+                "upstreams.orders.calls = [{ upstream = 'stock', retry = { R } }]",
+                "upstreams.orders.calls.retry",
+            ),
+        ] {
+            let honors = |yes| retry.replace('R', &format!("retries = 1, honor_retry_after = {yes}"));
+            let problem = first_problem(&honors(true));
+            assert_eq!(problem, (format!("`{path}.honor_retry_after` has no effect"), "true".to_owned()));
+            world_with(&honors(false));
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_place() {
         let path = "clients.shoppers.retry";
         for (fields, message, place) in [
             ("retrys = 3", "`P` has no field `retrys`", "retrys"),
             ("retries = 0", "`P.retries`: expected a whole number of at least 1, found 0", "0"),
+            ("retries = 1001", "`P.retries`: expected at most 1000 retries, found 1001", "1001"),
             ("retries = 1, on = '5xx'", "`P.on`: expected an array of failures, found a string", "'5xx'"),
             (
                 "retries = 1, on = ['5xx', '4xx']",

@@ -66,6 +66,16 @@ impl Table {
         self.entries.get(self.place(key)?)
     }
 
+    /// The entry at the end of a path of tables.
+    pub(super) fn find(&self, path: &[&str]) -> Option<&Entry> {
+        let (last, tables) = path.split_last()?;
+        let mut table = self;
+        for key in tables {
+            table = table.get(key)?.node.as_table()?;
+        }
+        table.get(last)
+    }
+
     /// The place of a key among the entries.
     pub(super) fn place(&self, key: &str) -> Option<usize> {
         match &self.places {

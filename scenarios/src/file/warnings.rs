@@ -29,19 +29,19 @@ pub(super) fn warn(
     }
     if world.gateway.pool.workers.is_none() {
         for key in ["queue", "queue_timeout"] {
-            warn_of_queue(find(tree, &["gateway", key]), &format!("gateway.{key}"), context);
+            warn_of_queue(tree.find(&["gateway", key]), &format!("gateway.{key}"), context);
         }
     }
     for upstream in &world.upstreams {
         if upstream.config.pool.workers.is_none() {
             let path = format!("upstreams.{}.queue", display_key(&upstream.name));
-            warn_of_queue(find(tree, &["upstreams", &upstream.name, "queue"]), &path, context);
+            warn_of_queue(tree.find(&["upstreams", &upstream.name, "queue"]), &path, context);
         }
     }
     for scope in Scope::ALL {
         let Some(limit) = world.gateway.limits.get(scope) else { continue };
         let path = |key| format!("gateway.rate_limit.{}.{key}", scope.name());
-        let field = |key| find(tree, &["gateway", "rate_limit", scope.name(), key]);
+        let field = |key| tree.find(&["gateway", "rate_limit", scope.name(), key]);
         if let (Some(burst), Some(entry)) = (limit.burst(), field("burst"))
             && burst > limit.limit()
         {
@@ -118,24 +118,24 @@ pub(super) fn warn_of_expectation(
 /// Warns of what our gateway would do, in a variant whose gateway is not ours. What it inherits from the file, `ours`, is
 /// for the variants whose gateway is; `None` where there are none.
 fn policies_of_ours(tree: &Table, ours: Option<&Table>, context: &Context<'_>) {
-    let routes = find(tree, &["routes"]).and_then(|entry| entry.node.as_table());
+    let routes = tree.find(&["routes"]).and_then(|entry| entry.node.as_table());
     let routes = routes.into_iter().flat_map(|table| table.entries());
-    let gateway = find(tree, &["gateway"]).and_then(|entry| entry.node.as_table());
+    let gateway = tree.find(&["gateway"]).and_then(|entry| entry.node.as_table());
     let gateway = gateway.into_iter().flat_map(|table| table.entries());
     let paths = gateway
         .filter(|entry| &*entry.key != "external")
         .map(|entry| vec!["gateway", &*entry.key])
         .chain(routes.flat_map(|route| ["timeout", "retry"].map(|key| vec!["routes", &*route.key, key])));
     let has_no_effect = |path: &Vec<&str>| {
-        let Some(entry) = find(tree, path) else { return false };
-        let inherited = ours.and_then(|ours| find(ours, path));
+        let Some(entry) = tree.find(path) else { return false };
+        let inherited = ours.and_then(|ours| ours.find(path));
         // What is switched off has no effect anywhere.
         !matches!(entry.node.value, Value::Boolean(false))
             && inherited.is_none_or(|inherited| !inherited.node.value.same(&entry.node.value))
     };
     let shown = |path: Vec<&str>| path.into_iter().map(display_key).collect::<Vec<_>>().join(".");
     let names: Vec<String> = paths.filter(has_no_effect).map(shown).collect();
-    let Some(external) = find(tree, &["gateway", "external"]).filter(|_| !names.is_empty()) else { return };
+    let Some(external) = tree.find(&["gateway", "external"]).filter(|_| !names.is_empty()) else { return };
     let message = format!(
         "the gateway is external: {} {} no effect on it",
         list(&names.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -151,7 +151,7 @@ fn unreached_upstreams(tree: &Table, world: &World, context: &Context<'_>) {
     for (upstream, reached) in world.upstreams.iter().zip(reached) {
         // That nobody looks at the tokens it issues may be the very point of a variant.
         let reached = reached || (upstream.serves_keys && tokens);
-        if let Some(entry) = find(tree, &["upstreams", &upstream.name]).filter(|_| !reached) {
+        if let Some(entry) = tree.find(&["upstreams", &upstream.name]).filter(|_| !reached) {
             let message = format!(
                 "no route leads to `upstreams.{}`, and none that is reached calls it",
                 display_key(&upstream.name)
@@ -166,13 +166,4 @@ fn warn_of_queue(entry: Option<&Entry>, path: &str, context: &Context<'_>) {
         let message = format!("`{path}` has no effect: workers are unbounded, nobody waits for one");
         context.push(Problem::warning(entry.key_span.clone(), message).help("`workers` bounds them"));
     }
-}
-
-fn find<'t>(tree: &'t Table, path: &[&str]) -> Option<&'t Entry> {
-    let (last, tables) = path.split_last()?;
-    let mut table = tree;
-    for key in tables {
-        table = table.get(key)?.node.as_table()?;
-    }
-    table.get(last)
 }

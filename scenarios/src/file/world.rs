@@ -11,7 +11,7 @@ use simulator::{
 
 use super::auth::{read_auth, read_requires, read_token};
 use super::breaker::read_breaker;
-use super::calls::{read_calls, refuse_circles};
+use super::calls::{read_calls, refuse_avalanches, refuse_circles};
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::external::{self, Listen};
@@ -52,7 +52,9 @@ pub(super) fn read_world(
         // Its own policies are what an external gateway has.
         gateway = GatewayConfig { routes: external::plain(&gateway.routes), ..GatewayConfig::default() };
     }
-    Some(World { gateway, external, upstreams, populations: populations?, faults })
+    let world = World { gateway, external, upstreams, populations: populations?, faults };
+    refuse_avalanches(tree, &world, context);
+    Some(world)
 }
 
 fn read_upstreams(top: &mut Fields<'_>, context: &Context<'_>) -> Vec<NamedUpstream> {
@@ -131,7 +133,7 @@ fn read_upstream(
 fn refuse_empty(entry: &Entry, path: &str, context: &Context<'_>) {
     if entry.node.as_table().is_some_and(|table| table.entries().is_empty()) {
         let message = format!("`{path}`: expected at least one, found none");
-        context.push(Problem::error(entry.key_span.clone(), message));
+        context.push(Problem::error(entry.key_span.clone(), message).of_absence());
     }
 }
 
@@ -283,7 +285,7 @@ fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>
     let resolve = |span: Span, path: &str| {
         let route = routes.resolve(path);
         if route.is_none() {
-            let problem = Problem::error(span, format!("`{field}`: no route serves `{path}`"));
+            let problem = Problem::error(span, format!("`{field}`: no route serves `{path}`")).of_absence();
             context.push_with_help(problem, || way_out(path, &names, || all("route", &names)));
         }
         Some(route?.0)

@@ -53,6 +53,28 @@ fn window_boundary() -> &'static str {
 }
 
 #[test]
+fn a_fault_on_nobody_and_calls_in_a_circle() {
+    let world = |more: &str| {
+        format!(
+            "name = 'Wrong'\nduration = '1m'\nslo.latency = '1s'\nupstreams.a.latency.constant = '1ms'\n\
+             upstreams.b.latency.constant = '1ms'\nroutes.'/'.upstream = 'a'\n\
+             clients.all = {{ send = '/', rate = '1/s' }}\n{more}"
+        )
+    };
+    let told = |more: &str| {
+        let text = world(more);
+        refused("mine.toml", |folder| fs::write(folder.join("mine.toml"), &text).unwrap())
+    };
+    let nobody = told("faults = [{ at = '1s', for = '1s', upstreams = ['c'], hang = {} }]");
+    assert!(nobody.contains("there is no upstream `c`") && nobody.contains("mine.toml:8:"), "{nobody}");
+    let circle = told("upstreams.a.calls = [{ upstream = 'b' }]\nupstreams.b.calls = [{ upstream = 'a' }]");
+    assert!(
+        circle.contains("calls go in a circle: a → b → a") && circle.contains("mine.toml:9:"),
+        "{circle}"
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there() {
     insta::assert_snapshot!(refused("scenarios/mine.toml", |_| ()), @"error: scenarios/mine.toml: there is no such file, and no shipped scenario of that name (`tuesday list` shows them)");
 }

@@ -56,7 +56,8 @@ impl Client {
         }
         headers.extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
         match peer.ask("/", headers, None).await {
-            Ok((status, _)) => (CallEnd::Answered(status), None),
+            Ok((status, Some(_))) => (CallEnd::Answered(status), None),
+            Ok((_, None)) => (CallEnd::Cut, None),
             Err(error) => (CallEnd::Broken, error.downcast().map(|error| *error).ok()),
         }
     }
@@ -65,7 +66,8 @@ impl Client {
     pub(super) async fn fetch(&self, upstream: usize, most: usize) -> Result<(u16, Vec<u8>), FetchFailure> {
         let peer = self.peers.get(upstream).ok_or(FetchFailure::Connection)?;
         let asked = peer.ask(KEYS, HeaderMap::new(), Some(most)).await;
-        asked.map_err(|_| FetchFailure::Connection)
+        let (status, document) = asked.map_err(|_| FetchFailure::Connection)?;
+        Ok((status, document.ok_or(FetchFailure::Connection)?))
     }
 }
 
@@ -73,13 +75,14 @@ impl Client {
 const KEYS: &str = "/.well-known/jwks.json";
 
 impl Peer {
-    /// The status of the answer, and as much of its body as is to be kept.
+    /// The status of the answer, and as much of its body as is to be kept; `None` for one that breaks off. An error is one
+    /// before the headers of the answer.
     async fn ask(
         &self,
         path: &str,
         headers: HeaderMap,
         kept: Option<usize>,
-    ) -> Result<(u16, Vec<u8>), Failure> {
+    ) -> Result<(u16, Option<Vec<u8>>), Failure> {
         let mut request =
             Request::get(path).header(http::header::HOST, self.address.to_string()).body(Empty::new())?;
         request.headers_mut().extend(headers);
@@ -99,12 +102,12 @@ impl Peer {
             }
         };
         let status = response.status().as_u16();
-        let body = drain(&mut response, kept.unwrap_or(0)).await?;
+        let Ok(body) = drain(&mut response, kept.unwrap_or(0)).await else { return Ok((status, None)) };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE {
             idle.push(connection);
         }
-        Ok((status, body))
+        Ok((status, Some(body)))
     }
 
     fn take_idle(&self) -> Option<Connection> {

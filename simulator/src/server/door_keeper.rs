@@ -4,8 +4,8 @@ use bytes::Bytes;
 use gateway::auth::jwt::{Bearer, JwtKey, MAX_DOCUMENT, parse_jwks};
 use gateway::auth::{AuthConfig, AuthVerdict, FetchFailure, KeySet};
 use gateway::server::{KeyKeeper, KeySource, ScenarioClock};
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 
 use super::client::Client;
 
@@ -30,7 +30,7 @@ impl DoorKeeper {
 
     /// Judges what a request bears. The status that it is turned away with, if it is.
     pub(super) async fn judge(&self, headers: &HeaderMap) -> Result<(), u16> {
-        let bearer = || Bearer::read(headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes()));
+        let bearer = || Bearer::read(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes));
         match self.keys.judge(&self.clock, bearer).await {
             AuthVerdict::Verified(_) => Ok(()),
             AuthVerdict::Rejected(rejection) => Err(rejection.status()),

@@ -410,12 +410,20 @@ impl State {
                 if let Some(Calling { state, .. }) = self.jobs.remove(&number).and_then(|job| job.calling) {
                     self.calls.on_given_up(state);
                 }
-                if let Some((next, work)) = next {
-                    self.start(now, next, work);
-                }
+                self.start_next(now, next);
             }
         }
         self.record_load(now);
+    }
+
+    /// A worker that was let go takes the job that the machine says, if any; what the machine passed over is gone.
+    fn start_next(&mut self, now: Timestamp, next: Option<(u64, Work)>) {
+        while let Some(number) = self.upstream.poll_given_up() {
+            self.jobs.remove(&number);
+        }
+        if let Some((next, work)) = next {
+            self.start(now, next, work);
+        }
     }
 
     /// A worker takes a job.
@@ -458,9 +466,8 @@ impl State {
         if let Some(tell) = self.jobs.remove(&number).and_then(|job| job.tell) {
             let _ = tell.send(word);
         }
-        if let Some((next, work)) = self.upstream.on_completed(now) {
-            self.start(now, next, work);
-        }
+        let next = self.upstream.on_completed(now);
+        self.start_next(now, next);
         self.record_load(now);
     }
 

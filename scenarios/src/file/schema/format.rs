@@ -111,8 +111,8 @@ struct Call {
 #[derive(JsonSchema)]
 #[schemars(inline, deny_unknown_fields, transform = super::what_the_backoff_has, transform = super::or_false)]
 struct Retry {
-    /// Further attempts after the first, at least 1: three retries are four attempts.
-    retries: AtLeastOne,
+    /// Further attempts after the first, 1 to 1,000: three retries are four attempts.
+    retries: Retries,
     /// The failures after which to try again. Default: `["5xx", "timeout", "connect"]`.
     on: Option<Vec<Failure>>,
     /// How the wait before each retry grows.
@@ -850,6 +850,10 @@ struct Count(u32);
 #[derive(JsonSchema)]
 #[schemars(inline, extend("minimum" = 1, "maximum" = u32::MAX))]
 struct AtLeastOne(u32);
+
+#[derive(JsonSchema)]
+#[schemars(inline, extend("minimum" = 1, "maximum" = super::super::retry::MOST_RETRIES))]
+struct Retries(u32);
 
 /// Takes what [`units::duration`](super::super::units::duration) takes: amounts with their units, or hours, minutes
 /// and seconds as on a clock. That units are in order, each named once, and that only the last amount has decimals,
