@@ -160,6 +160,12 @@ impl World {
         reached
     }
 
+    /// By route: whether the gateway asks for tokens on it.
+    pub fn judges_tokens(&self) -> Vec<bool> {
+        let judges = self.gateway.auth.is_some();
+        self.gateway.routes.iter().map(|route| judges && route.auth).collect()
+    }
+
     /// The keys of the identity provider over time.
     pub fn key_schedule(&self) -> KeySchedule {
         KeySchedule::new(self.faults.iter().map(|fault| &fault.fault))

@@ -269,7 +269,7 @@ impl<'w> Run<'w> {
             route_timeouts: gateway.routes.iter().map(|_| clock.events.lane()).collect(),
             services,
             keepers,
-            judges_tokens: gateway.routes.iter().map(|route| route.auth && gateway.auth.is_some()).collect(),
+            judges_tokens: variant.world.judges_tokens(),
             shows_tokens: gateway.auth.as_ref().is_none_or(|auth| auth.forward_token),
             held: vec![0; gateway.routes.iter().count()],
             last_failure: vec![CauseId::UNKNOWN; variant.world.upstreams.len()],

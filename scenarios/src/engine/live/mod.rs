@@ -175,14 +175,11 @@ pub(crate) fn run(
         exhaustion: exhaustion.clone(),
     };
     let upstreams = start_upstreams(variant, seed, clock, mint.as_ref(), observer)?;
-    let gateway = &variant.world.gateway;
-    let judges_tokens: Vec<bool> =
-        gateway.routes.iter().map(|route| route.auth && gateway.auth.is_some()).collect();
     let observer = || GatewayObserver {
         journal: journal.clone(),
         starts: timeline.starts,
         directory: Directory::new(&variant.world.populations, &variant.world.gateway.limits.per_key_by),
-        judges_tokens: judges_tokens.clone(),
+        judges_tokens: variant.world.judges_tokens(),
         populations: populations.clone(),
         limits,
         present: Mutex::new(Slab::new()),
@@ -192,12 +189,7 @@ pub(crate) fn run(
         Some(_) => None,
         None => Some(start_gateway(variant, seed, clock, upstreams.addresses(), observer())?),
     };
-    let paths = variant.world.gateway.routes.iter().map(|route| &route.path);
-    let urls: Vec<Url> = match (&server, &variant.world.external) {
-        (Some(server), _) => paths.map(|path| url(server.address(), path)).collect(),
-        (None, Some(external)) => paths.map(|path| with_path(external.url.clone(), path)).collect(),
-        (None, None) => Vec::new(),
-    };
+    let urls = urls(variant, server.as_ref());
     // Elsewhere than on IPv4 loopback, nobody has an address of its own to send from.
     let own_addresses =
         urls.iter().all(|url| matches!(url.host_str(), Some("localhost")) || is_loopback_v4(url));
@@ -355,6 +347,16 @@ fn send(
     runtime.shutdown_timeout(Duration::from_secs(1));
     let _ = pacer.join();
     Ok(sent?)
+}
+
+/// Where to send to, by route.
+fn urls(variant: &Variant, server: Option<&Server>) -> Vec<Url> {
+    let paths = variant.world.gateway.routes.iter().map(|route| &route.path);
+    match (server, &variant.world.external) {
+        (Some(server), _) => paths.map(|path| url(server.address(), path)).collect(),
+        (None, Some(external)) => paths.map(|path| with_path(external.url.clone(), path)).collect(),
+        (None, None) => Vec::new(),
+    }
 }
 
 /// The address of a route; its path is one that the gateway serves, and so one that can be asked for.
