@@ -3,8 +3,9 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::{
-    Admission, AttemptFailure, BreakerConfig, Checks, Decision, Dispatcher, End, Forward, GatewayRetry, Pass,
-    PoolConfig, RateLimits, Rejection, Request, Routes, Settlement, Timestamp, Transition, UpstreamId,
+    Admission, AttemptFailure, BreakerConfig, Checks, Condition, Decision, Dispatcher, End, Forward,
+    GatewayRetry, Pass, PoolConfig, RateLimits, Rejection, Request, Routes, Settlement, Timestamp,
+    Transition, UpstreamId,
 };
 
 /// What a gateway is told to do.
@@ -117,6 +118,11 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         self.dispatcher.poll_transition()
     }
 
+    /// What an upstream's breaker is now; `None` where it has none.
+    pub fn condition(&self, upstream: UpstreamId) -> Option<Condition> {
+        self.dispatcher.condition(upstream)
+    }
+
     /// Workers in use.
     pub fn in_flight(&self) -> u32 {
         self.dispatcher.in_flight()
@@ -134,7 +140,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::{Algorithm, Client, Condition, KeySecret, Peer, RateLimit, Route, RouteId, Scope};
+    use crate::{Algorithm, Client, KeySecret, Peer, RateLimit, Route, RouteId, Scope};
 
     const OK: End = End::Settled(Settlement::Answered { status: 200, took: Duration::ZERO });
 

@@ -37,6 +37,18 @@ impl Rejection {
         }
     }
 
+    /// The kebab-case name that tells one from another, in answers and logs.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "rate-limited",
+            Self::NoRoute => "no-route",
+            Self::ShortCircuited { .. } => "short-circuited",
+            Self::BulkheadFull => "bulkhead-full",
+            Self::QueueFull => "queue-full",
+            Self::QueueTimeout => "queue-timeout",
+        }
+    }
+
     /// What a `Retry-After` field of the answer says; `None` where the gateway cannot tell.
     pub const fn retry_after(self) -> Option<Duration> {
         match self {

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use super::connection_state::{Active, ConnectionState, Order};
 use super::course::Course;
-use super::observer::Fate;
 use super::upstream::Lease;
+use crate::telemetry::Fate;
 
 /// Of a body that may have to be sent again, at most this much is kept.
 const KEPT: usize = 64 * 1024;
@@ -208,6 +208,7 @@ pub(super) struct AnswerBody {
     active: Active,
 }
 
+#[expect(clippy::large_enum_variant, reason = "most bodies are an upstream's: a box would cost each of them")]
 enum Kind {
     /// The gateway's own.
     Own(Option<Bytes>),

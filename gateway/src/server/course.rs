@@ -7,8 +7,9 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
-use super::observer::{Ended, Fate, Mark, Observer};
+use super::observer::{Mark, Observer};
 use super::{ScenarioClock, Seen};
+use crate::telemetry::{Ended, Facts, Fate, Span};
 use crate::{
     AttemptFailure, Checks, Decision, Dispatcher, End, Forward, GatewayConfig, Pass, Rejection, Request,
     Settlement, SharedAdmission, Timestamp,
@@ -68,6 +69,7 @@ impl Rules {
     pub(super) fn on_request(self: &Arc<Self>, request: &Request, seen: &Seen<'_>) -> Decided {
         let arrived = self.clock.now();
         let (checks, admitted) = self.admission.on_request(arrived, request);
+        let mut breaker = None;
         let (at, decision, waiting) = match admitted {
             Ok(route) => {
                 let mut behind = self.behind();
@@ -75,6 +77,7 @@ impl Rules {
                 behind.issued += 1;
                 let ticket = behind.issued;
                 let decision = behind.dispatcher.on_admitted(at, ticket, route, request.idempotent);
+                breaker = behind.dispatcher.condition(behind.dispatcher.upstream_of(route));
                 let waiting = matches!(decision, Decision::Queue { .. }).then(|| {
                     let (sender, receiver) = oneshot::channel();
                     behind.waiting.insert(ticket, sender);
@@ -86,9 +89,19 @@ impl Rules {
             Err(rejection) => (arrived, Decision::Reject(rejection), None),
         };
         let mark = self.observer.on_decided(at, seen, &checks, &decision);
+        let facts = Arc::new(Facts {
+            peer: seen.peer,
+            client: seen.client,
+            route: seen.route,
+            checks,
+            breaker,
+            traced: seen.traced.cloned(),
+            auth: None,
+        });
         let mut course = Course {
             rules: Arc::clone(self),
             mark,
+            facts,
             arrived: at,
             attempts: 0,
             sent: None,
@@ -180,6 +193,7 @@ pub(super) enum Next {
 pub(super) struct Course {
     rules: Arc<Rules>,
     mark: Mark,
+    facts: Arc<Facts>,
     arrived: Timestamp,
     attempts: u32,
     /// When the last attempt was sent.
@@ -246,6 +260,11 @@ impl Course {
         self.sent = Some(self.rules.clock.now());
     }
 
+    /// The gateway's span in the request's trace, where requests are traced.
+    pub(super) fn span(&self) -> Option<&Span> {
+        self.facts.traced.as_ref().map(|traced| &traced.span)
+    }
+
     /// Attempts so far.
     pub(super) fn attempts(&self) -> u32 {
         self.attempts
@@ -307,7 +326,7 @@ impl Course {
     fn tell(&self, at: Timestamp, fate: Fate, upstream_time: Option<Duration>) {
         let total_time = at - self.arrived;
         let ended = Ended { fate, attempts: self.attempts, upstream_time, total_time };
-        self.rules.observer.on_finished(at, self.mark, &ended);
+        self.rules.observer.on_finished(at, self.mark, &self.facts, &ended);
     }
 }
 

@@ -21,6 +21,7 @@ mod observer;
 mod problem;
 mod proxy;
 mod thread;
+mod traces;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -31,10 +32,11 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 pub use self::clock::ScenarioClock;
-pub use self::config::{HttpLimits, ServerConfig, StartError};
+pub use self::config::{HttpLimits, ServerConfig, StartError, TraceConfig};
 use self::course::Rules;
-pub use self::observer::{Ended, Fate, Mark, Observer, Seen};
+pub use self::observer::{Mark, Observer, Seen};
 use self::thread::{Settings, Thread, listen};
+pub use crate::telemetry::{Ended, Fate};
 
 /// A gateway that serves. Dropped, it closes at once; [`Server::shutdown`] lets it finish.
 #[derive(Debug)]

@@ -28,14 +28,7 @@ impl Problem {
     /// The kebab-case name that tells one from another.
     fn reason(self) -> &'static str {
         match self {
-            Self::Rejected(rejection) => match rejection {
-                Rejection::RateLimited { .. } => "rate-limited",
-                Rejection::NoRoute => "no-route",
-                Rejection::ShortCircuited { .. } => "short-circuited",
-                Rejection::BulkheadFull => "bulkhead-full",
-                Rejection::QueueFull => "queue-full",
-                Rejection::QueueTimeout => "queue-timeout",
-            },
+            Self::Rejected(rejection) => rejection.reason(),
             Self::TimedOut => "timed-out",
             Self::BadGateway => "bad-gateway",
             Self::BadRequest(_) => "bad-request",

@@ -16,10 +16,12 @@ use super::body::{AnswerBody, BodyError, RequestBody, Source, Streaming};
 use super::connection_state::{Active, ConnectionState};
 use super::course::{Course, Decided, Next};
 use super::fields::{self, Coding, Provenance};
-use super::observer::{Fate, Seen};
+use super::observer::Seen;
 use super::problem::{Problem, close_after};
 use super::thread::Thread;
+use super::traces::Traces;
 use super::upstream::Lease;
+use crate::telemetry::Fate;
 use crate::{AttemptFailure, Checks, Client, Forward, Peer, Rejection, Request as Asked};
 
 /// A client's connection, as its requests see it.
@@ -107,6 +109,7 @@ impl Caller {
             None => Client::anonymous(settings.key_secret, peer),
         };
         let idempotent = parts.method.is_idempotent();
+        let traced = settings.traces.as_ref().map(|traces| traces.begin(&parts.headers));
         let seen = Seen {
             peer: self.peer,
             key,
@@ -114,6 +117,8 @@ impl Caller {
             uri: &parts.uri,
             headers: &parts.headers,
             route,
+            client,
+            traced: traced.as_ref(),
         };
         let asked = Asked { peer, client, route, idempotent };
         let Decided { checks: said, next } = self.thread.rules().on_request(&asked, &seen);
@@ -136,6 +141,9 @@ impl Caller {
         };
         let trailers = fields::strip_hop_by_hop(&mut parts.headers);
         self.provenance.apply(&mut parts.headers, host, parts.version);
+        if let Some(span) = course.span() {
+            Traces::apply(span, &mut parts.headers);
+        }
         if let Some(protocol) = &upgrade {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             parts.headers.insert(UPGRADE, protocol.clone());
@@ -202,6 +210,9 @@ impl Caller {
                 }
                 course.on_retry().map_err(Problem::Rejected)?;
                 head.headers.insert(fields::ATTEMPT, HeaderValue::from(course.attempts()));
+                if let Some(span) = course.span() {
+                    Traces::apply_attempt(span, course.attempts() + 1, &mut head.headers);
+                }
                 continue;
             }
             return attempt.map_err(|failure| match failure {

@@ -18,6 +18,7 @@ use super::connection;
 use super::connection_state::{CoarseClock, ConnectionState, Order};
 use super::course::Rules;
 use super::problem::RateLimitFields;
+use super::traces::Traces;
 use super::upstream::Upstreams;
 use super::{HttpLimits, ServerConfig};
 use crate::{KeySecret, RouteId, Routes};
@@ -31,6 +32,8 @@ pub(super) struct Settings {
     pub(super) key_secret: KeySecret,
     pub(super) http: HttpLimits,
     pub(super) fields: RateLimitFields,
+    /// `None` where nobody is to name requests.
+    pub(super) traces: Option<Traces>,
 }
 
 impl Settings {
@@ -47,6 +50,7 @@ impl Settings {
             key_secret: config.key_secret,
             http: config.http,
             fields: RateLimitFields::new(&gateway.limits),
+            traces: config.traces.as_ref().map(Traces::new),
         }
     }
 

@@ -9,3 +9,4 @@ mod upstream;
 
 mod decisions;
 mod messages;
+mod traces;

@@ -1,9 +1,10 @@
 //! Gateway and upstreams as they are seen in a live run.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway::server::{Ended, Fate, Mark, Seen};
+use gateway::telemetry::Facts;
 use gateway::{Checks, Decision, Rejection, RouteId, Scope, Timestamp, Transition, UpstreamId, Verdict};
 use reports::{BreakerChange, StationId};
 use simulator::{Population, PopulationStreams, RequestTag, headers};
@@ -89,7 +90,7 @@ impl gateway::server::Observer for GatewayObserver {
         self.journal.note(transition.at, What::Breaker(change));
     }
 
-    fn on_finished(&self, at: Timestamp, mark: Mark, ended: &Ended) {
+    fn on_finished(&self, at: Timestamp, mark: Mark, _: &Arc<Facts>, ended: &Ended) {
         let Some((request, route)) =
             (mark.0 as usize).checked_sub(1).and_then(|place| self.present().try_remove(place))
         else {
