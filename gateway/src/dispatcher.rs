@@ -201,6 +201,11 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         self.routes.get(route).upstream
     }
 
+    /// Every upstream that a route leads to, and those numbered before them.
+    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamId> {
+        (0..self.upstreams.len()).map(|upstream| UpstreamId(upstream as u32))
+    }
+
     /// Requests for an upstream that hold or wait for a worker.
     pub fn in_flight_for(&self, upstream: UpstreamId) -> u32 {
         self.upstreams.get(upstream.0 as usize).map_or(0, |guard| guard.in_flight)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
+use super::monitor::{State, UpstreamState};
 use super::observer::{Mark, Observer};
 use super::{ScenarioClock, Seen};
 use crate::telemetry::{Ended, Facts, Fate, Span};
@@ -120,6 +121,24 @@ impl Rules {
             }
         };
         Decided { checks, next }
+    }
+
+    /// What the rules hold now.
+    pub(super) fn state(&self) -> State {
+        let buckets = self.admission.buckets();
+        let behind = self.behind();
+        let dispatcher = &behind.dispatcher;
+        let upstreams = dispatcher.upstreams().map(|upstream| UpstreamState {
+            in_flight: dispatcher.in_flight_for(upstream),
+            breaker: dispatcher.condition(upstream),
+        });
+        State {
+            at: self.clock.now(),
+            in_flight: dispatcher.in_flight(),
+            queued: dispatcher.queued(),
+            upstreams: upstreams.collect(),
+            buckets,
+        }
     }
 
     fn behind(&self) -> MutexGuard<'_, Behind> {

@@ -17,6 +17,7 @@ mod connection;
 mod connection_state;
 mod course;
 mod fields;
+mod monitor;
 mod observer;
 mod problem;
 mod proxy;
@@ -34,6 +35,7 @@ use tokio::sync::{Semaphore, watch};
 pub use self::clock::ScenarioClock;
 pub use self::config::{HttpLimits, ServerConfig, StartError, TraceConfig};
 use self::course::Rules;
+pub use self::monitor::{Monitor, State, UpstreamState};
 pub use self::observer::{Mark, Observer, Seen};
 use self::thread::{Settings, Thread, listen};
 pub use crate::telemetry::{Ended, Fate};
@@ -42,6 +44,7 @@ pub use crate::telemetry::{Ended, Fate};
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    monitor: Monitor,
     stop: watch::Sender<Option<Duration>>,
     threads: Vec<JoinHandle<u32>>,
 }
@@ -81,7 +84,8 @@ impl Server {
 
         let permits = Arc::new(Semaphore::new(http.connections.clamp(threads, Semaphore::MAX_PERMITS)));
         let (stop, stopped) = watch::channel(None);
-        let mut server = Self { address, stop, threads: Vec::with_capacity(threads) };
+        let monitor = Monitor(Arc::downgrade(&rules));
+        let mut server = Self { address, monitor, stop, threads: Vec::with_capacity(threads) };
         for (number, listener) in listeners.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_io()
@@ -101,6 +105,11 @@ impl Server {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// To look at it by while it runs.
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 
     /// Stops taking in connections, answers the requests that are under way, closes, and waits for all of that: for

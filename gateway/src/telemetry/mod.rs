@@ -5,14 +5,36 @@
 //! says what every rule along its path had to say. The record is the same in both engines, and none of its fields can hold
 //! a key, a token or a query.
 
+#[cfg(feature = "server")]
+mod admin;
 mod ended;
 mod ids;
+#[cfg(feature = "server")]
+mod lines;
+#[cfg(feature = "server")]
+mod log;
+#[cfg(feature = "server")]
+mod metrics;
+#[cfg(feature = "server")]
+mod observer;
 mod outcome;
 mod record;
+#[cfg(test)]
+mod testing;
 mod trace_context;
 
+#[cfg(feature = "server")]
+pub use self::admin::{Admin, Page, Site};
 pub use self::ended::{Claims, Ended, Facts, Fate};
 pub use self::ids::{RequestName, Span, TraceIds, Traced};
+#[cfg(feature = "server")]
+pub use self::lines::{BREAKER, JsonLines, LOG, REQUEST, emit_transition};
+#[cfg(feature = "server")]
+pub use self::log::{LogSender, RequestLog};
+#[cfg(feature = "server")]
+pub use self::metrics::{Metrics, Sample};
+#[cfg(feature = "server")]
+pub use self::observer::Telemetry;
 pub use self::outcome::Outcome;
 pub use self::record::{BucketRecord, BucketRecords, Names, RequestRecord, RunName};
 pub use self::trace_context::{SpanId, TraceContext, TraceContextError, TraceFlags, TraceId, is_trace_state};

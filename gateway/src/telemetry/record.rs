@@ -240,31 +240,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::telemetry::testing::{START, config, facts, rejected};
     use crate::telemetry::{Fate, TraceContext, TraceIds};
-    use crate::{
-        Admission, Algorithm, KeySecret, Peer, RateLimits, Rejection, Request, Route, RouteId, Routes,
-    };
-
-    const START: Timestamp = Timestamp::from_nanos(1_780_390_920_000_000_000);
-
-    fn config() -> GatewayConfig {
-        let route = Route { path: "/orders".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None };
-        let per_key = RateLimit::new(Algorithm::TokenBucket, 60, Duration::from_secs(60))
-            .and_then(|limit| limit.with_burst(10));
-        let limits = RateLimits { per_key: per_key.ok(), ..RateLimits::default() };
-        GatewayConfig { limits, routes: Routes::new(vec![route]).unwrap(), ..GatewayConfig::default() }
-    }
-
-    fn facts(config: &GatewayConfig, key: &str, requests: u32) -> Facts {
-        let peer = IpAddr::from([127, 1, 0, 1]);
-        let client = Client::from_key(KeySecret([0; 16]), key.as_bytes());
-        let route = Some(RouteId(0));
-        let request = Request { peer: Peer::from(peer), client, route, idempotent: true };
-        let mut limits = Admission::new(&config.limits);
-        let checks = (0..requests).map(|_| limits.on_request(START, &request).0).last().unwrap();
-        let breaker = Some(Condition::Closed);
-        Facts { peer, client, route, checks, breaker, traced: None, auth: None }
-    }
 
     #[test]
     fn a_request_with_everything_is_told_in_full() {
@@ -323,14 +300,7 @@ mod tests {
         let names = Names::new(&config, []);
         let mut facts = facts(&config, "a secret key", 11);
         facts.breaker = None;
-        let rejection = Rejection::RateLimited { scope: Scope::PerKey, retry_after: Duration::from_secs(1) };
-        let ended = Ended {
-            fate: Fate::Rejected(rejection),
-            attempts: 0,
-            upstream_time: None,
-            total_time: Duration::ZERO,
-        };
-        let record = RequestRecord::new(&names, None, START, &facts, &ended);
+        let record = RequestRecord::new(&names, None, START, &facts, &rejected());
         let text = serde_json::to_string_pretty(&record).unwrap();
         assert!(!text.contains("secret"), "{text}");
         insta::assert_snapshot!(text, @r#"

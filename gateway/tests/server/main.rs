@@ -9,4 +9,5 @@ mod upstream;
 
 mod decisions;
 mod messages;
+mod telemetry;
 mod traces;
