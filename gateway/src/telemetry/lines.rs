@@ -77,6 +77,15 @@ impl JsonLines {
     }
 }
 
+/// Has what is told on this thread meanwhile written to these lines, and to their place.
+pub fn with_lines<T>(lines: &JsonLines, what: impl FnOnce() -> T) -> T {
+    let done = tracing::dispatcher::with_default(&lines.dispatch(), what);
+    if lines.flush().is_err() {
+        lines.0.unwritten.fetch_add(1, Relaxed);
+    }
+    done
+}
+
 impl fmt::Debug for JsonLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JsonLines").field("unwritten", &self.unwritten()).finish_non_exhaustive()
@@ -172,6 +181,8 @@ impl RequestRecord<'_> {
             target: REQUEST,
             Level::INFO,
             timestamp = civil(self.timestamp).as_str(),
+            scenario = self.run.map(|run| run.scenario.as_str()),
+            engine = self.run.map(|run| run.engine),
             variant = self.run.map(|run| run.variant.as_str()),
             seed = self.run.map(|run| run.seed),
             control = self.run.map(|run| run.control),
@@ -203,6 +214,8 @@ pub fn emit_transition(run: Option<&RunName>, upstream: &str, transition: &Trans
         target: BREAKER,
         Level::INFO,
         timestamp = civil(transition.at).as_str(),
+        scenario = run.map(|run| run.scenario.as_str()),
+        engine = run.map(|run| run.engine),
         variant = run.map(|run| run.variant.as_str()),
         seed = run.map(|run| run.seed),
         control = run.map(|run| run.control),
@@ -263,7 +276,13 @@ mod tests {
     fn a_line_is_the_record_that_was_emitted() {
         let (config, paper) = (config(), Paper::default());
         let names = Names::new(&config, ["or\"ders\n"]);
-        let run = RunName { variant: "b\\ase".to_owned(), seed: u64::MAX, control: true };
+        let run = RunName {
+            scenario: "B\"urst".to_owned(),
+            engine: "live",
+            variant: "b\\ase".to_owned(),
+            seed: u64::MAX,
+            control: true,
+        };
         let mut full = facts(&config, "partner-0", 3);
         full.traced = Some(TraceIds::new(1).next(None));
         full.auth = Some(Box::new(Claims(vec![("sub".to_owned(), "\u{1f600} \"quoted\"".to_owned())])));

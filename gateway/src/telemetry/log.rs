@@ -142,8 +142,7 @@ impl Writer {
                 RequestRecord::new(&self.names, self.run.as_ref(), *at, facts, ended).emit();
             }
             Entry::Transition { upstream, transition } => {
-                let name = self.names.upstreams.get(upstream.0 as usize);
-                emit_transition(self.run.as_ref(), name.map_or("", |name| name), transition);
+                emit_transition(self.run.as_ref(), self.names.upstream(*upstream), transition);
             }
         }
     }

@@ -17,6 +17,8 @@ mod log;
 mod metrics;
 #[cfg(feature = "server")]
 mod observer;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outcome;
 mod record;
 #[cfg(test)]
@@ -28,13 +30,15 @@ pub use self::admin::{Admin, Page, Site};
 pub use self::ended::{Claims, Ended, Facts, Fate};
 pub use self::ids::{RequestName, Span, TraceIds, Traced};
 #[cfg(feature = "server")]
-pub use self::lines::{BREAKER, JsonLines, LOG, REQUEST, emit_transition};
+pub use self::lines::{BREAKER, JsonLines, LOG, REQUEST, emit_transition, with_lines};
 #[cfg(feature = "server")]
 pub use self::log::{LogSender, RequestLog};
 #[cfg(feature = "server")]
 pub use self::metrics::{Metrics, Sample};
 #[cfg(feature = "server")]
 pub use self::observer::Telemetry;
+#[cfg(feature = "otlp")]
+pub use self::otlp::{OtlpConfig, OtlpError, OtlpExport, OtlpSender};
 pub use self::outcome::Outcome;
 pub use self::record::{BucketRecord, BucketRecords, Names, RequestRecord, RunName};
 pub use self::trace_context::{SpanId, TraceContext, TraceContextError, TraceFlags, TraceId, is_trace_state};

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "otlp")]
+use super::OtlpSender;
 use super::{Ended, Facts, LogSender, Metrics};
 use crate::server::{Mark, Observer, Seen};
 use crate::{Checks, Decision, Timestamp, Transition, UpstreamId};
@@ -12,6 +14,8 @@ pub struct Telemetry<O = ()> {
     inner: O,
     metrics: Arc<Metrics>,
     log: Option<LogSender>,
+    #[cfg(feature = "otlp")]
+    otlp: Option<OtlpSender>,
 }
 
 impl<O> Telemetry<O> {
@@ -20,7 +24,22 @@ impl<O> Telemetry<O> {
         if let Some(log) = log.clone() {
             metrics.count_drops("log", move || log.dropped());
         }
-        Self { inner, metrics, log }
+        Self {
+            inner,
+            metrics,
+            log,
+            #[cfg(feature = "otlp")]
+            otlp: None,
+        }
+    }
+
+    /// Hands each request to an export too.
+    #[cfg(feature = "otlp")]
+    pub fn with_otlp(mut self, otlp: OtlpSender) -> Self {
+        let counted = otlp.clone();
+        self.metrics.count_drops("otlp", move || counted.dropped());
+        self.otlp = Some(otlp);
+        self
     }
 }
 
@@ -55,6 +74,10 @@ impl<O: Observer> Observer for Telemetry<O> {
         self.metrics.on_finished(facts, ended);
         if let Some(log) = &self.log {
             log.request(at, facts, ended);
+        }
+        #[cfg(feature = "otlp")]
+        if let Some(otlp) = &self.otlp {
+            otlp.request(at, facts, ended);
         }
         self.inner.on_finished(at, mark, facts, ended);
     }

@@ -70,6 +70,10 @@ pub struct RequestRecord<'a> {
 /// The run of a comparison that a request belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct RunName {
+    /// The scenario.
+    pub scenario: String,
+    /// The engine: `virtual` or `live`.
+    pub engine: &'static str,
     /// The variant.
     pub variant: String,
     /// The seed.
@@ -144,6 +148,11 @@ impl Names {
         names.extend((names.len()..most).map(|number| number.to_string().into()));
         let allowances = Scope::ALL.map(|scope| config.limits.get(scope).map(RateLimit::allowance));
         Self { routes, upstreams: names, allowances }
+    }
+
+    /// The name of an upstream; empty for one that there is not.
+    pub fn upstream(&self, upstream: UpstreamId) -> &str {
+        self.upstreams.get(upstream.0 as usize).map_or("", |name| name)
     }
 }
 
@@ -258,11 +267,19 @@ mod tests {
             upstream_time: Some(Duration::from_micros(12_345)),
             total_time: Duration::from_millis(20),
         };
-        let run = RunName { variant: "base".to_owned(), seed: 902, control: false };
+        let run = RunName {
+            scenario: "Burst".to_owned(),
+            engine: "virtual",
+            variant: "base".to_owned(),
+            seed: 902,
+            control: false,
+        };
         let record = RequestRecord::new(&names, Some(&run), START, &facts, &ended);
         insta::assert_snapshot!(serde_json::to_string_pretty(&record).unwrap(), @r#"
         {
           "timestamp": "2026-06-02T09:02:00.000000Z",
+          "scenario": "Burst",
+          "engine": "virtual",
           "variant": "base",
           "seed": 902,
           "control": false,
