@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use gateway::telemetry::Fate;
 use gateway::{
     AttemptFailure, Checks, Decision, End, Forward, Pass, Pipeline, Rejection, Request, Retrier, RetryState,
     RouteId, Scope, Settlement, Timestamp, UpstreamId, Verdict,
@@ -21,6 +22,7 @@ use super::directory::{Caller as Client, Directory};
 use super::event_queue::{EventQueue, LaneId};
 use super::layout::layout;
 use super::services::{AtOnce, Caller, ForGateway, JobId, Reply, Services};
+use super::virtual_log::{Sent, VirtualLog};
 use crate::{Timeline, Variant, World};
 
 /// For how long a run goes on after the last arrival, at most.
@@ -30,18 +32,46 @@ pub const DRAIN: Duration = Duration::from_secs(300);
 ///
 /// The same version, scenario and seed give the same recording on any machine.
 pub fn run(timeline: &Timeline, variant: &Variant, seed: u64) -> Recording {
-    play(timeline, variant, seed, false)
+    play(timeline, variant, seed, false, None)
 }
 
 /// As [`run`], and keeps what is needed to compare the requests with those of another run one by one.
-pub(super) fn run_paired(timeline: &Timeline, variant: &Variant, seed: u64) -> Recording {
-    play(timeline, variant, seed, true)
+pub(super) fn run_paired(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    log: Option<VirtualLog>,
+) -> Recording {
+    play(timeline, variant, seed, true, log)
 }
 
-fn play(timeline: &Timeline, variant: &Variant, seed: u64, keeps_pairs: bool) -> Recording {
+/// As [`run`], and logs every attempt.
+pub(super) fn run_logged(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    log: Option<VirtualLog>,
+) -> Recording {
+    play(timeline, variant, seed, false, log)
+}
+
+fn play(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    keeps_pairs: bool,
+    log: Option<VirtualLog>,
+) -> Recording {
     let layout = Layout { keeps_pairs, ..layout(timeline, variant) };
     let mut run = Run::new(timeline, variant, seed, layout);
-    run.play();
+    match log {
+        Some(log) => {
+            let lines = log.lines().clone();
+            run.log = Some(Box::new(log));
+            VirtualLog::around(&lines, || run.play());
+        }
+        None => run.play(),
+    }
     run.clock.recorder.finish()
 }
 
@@ -87,6 +117,7 @@ struct Run<'w> {
     /// Attempts of clients, by second.
     sends_per_s: Vec<u32>,
     issued: u32,
+    log: Option<Box<VirtualLog>>,
 }
 
 /// A population at work.
@@ -232,6 +263,7 @@ impl<'w> Run<'w> {
             peak_requests: 0,
             sends_per_s: vec![0; timeline.duration.as_secs() as usize + 1],
             issued: 0,
+            log: None,
             clock,
         }
     }
@@ -260,6 +292,7 @@ impl<'w> Run<'w> {
         }
         self.clock.now = last;
         for (_, request) in std::mem::take(&mut self.requests) {
+            self.log_ended(&request, Fate::ClientLeft);
             let why = self.holds(&request);
             self.record_finished(&request, Outcome::Unfinished, why);
         }
@@ -286,6 +319,7 @@ impl<'w> Run<'w> {
             Event::ClientTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::ClientTimeout);
                 self.abandon(ticket, End::ClientLeft);
+                self.log_ended_of(ticket, Fate::ClientLeft);
                 self.conclude(ticket, Outcome::GaveUp, Some(AttemptFailure::Timeout), None, why);
             }
             Event::QueueTimeout(ticket) => {
@@ -299,6 +333,7 @@ impl<'w> Run<'w> {
                 let route = self.requests[ticket.slot as usize].route;
                 self.last_failure[self.upstream_of[route.0 as usize]] = why;
                 self.abandon(ticket, End::Settled(Settlement::TimedOut));
+                self.log_ended_of(ticket, Fate::TimedOut);
                 self.conclude(ticket, Outcome::TimedOut, Some(AttemptFailure::Status(504)), None, why);
             }
             Event::Completed(job) => {
@@ -390,6 +425,7 @@ impl<'w> Run<'w> {
         }
         let (checks, decision) = self.gateway.on_request(now, ticket, &request);
         self.record_checks(population, &client, route, &checks, &decision);
+        self.log_decided(slot, &checks, &decision);
         let deadline = match decision {
             Decision::Reject(rejection) => {
                 let why = self.rejected(rejection, route);
@@ -492,6 +528,13 @@ impl<'w> Run<'w> {
             }
         }
         let why = if failure.is_some() { why } else { self.took_longest(&request, from, why) };
+        self.log_ended(
+            &request,
+            match reply {
+                Reply::Answered(status) => Fate::Answered { status },
+                Reply::Broken => Fate::BadGateway,
+            },
+        );
         self.free_worker(request.route, pass, End::Settled(settlement));
         self.conclude(ticket, outcome, failure, None, why);
     }
@@ -588,6 +631,7 @@ impl<'w> Run<'w> {
         if matches!(rejection, Rejection::QueueFull) {
             self.clock.recorder.on_rejected(StationId::Gateway);
         }
+        self.log_ended_of(ticket, Fate::Rejected(rejection));
         let failure = Some(AttemptFailure::Status(rejection.status()));
         self.conclude(ticket, outcome_of(rejection), failure, rejection.retry_after(), why);
     }
@@ -638,6 +682,45 @@ impl<'w> Run<'w> {
         });
     }
 
+    fn log_decided(&mut self, slot: u32, checks: &Checks, decision: &Decision) {
+        let Some(log) = &mut self.log else { return };
+        let Logical { population, route, client, index, attempt, .. } = self.requests[slot as usize];
+        // What a limit turned away never came to the breaker.
+        let admitted =
+            !matches!(decision, Decision::Reject(Rejection::RateLimited { .. } | Rejection::NoRoute));
+        let upstream = UpstreamId(self.upstream_of[route.0 as usize] as u32);
+        let streams = &self.clients[population].streams;
+        log.on_decided(
+            slot,
+            self.clock.now,
+            Sent {
+                name: streams.tag(population as u32, index, attempt).to_string(),
+                peer: client.ip().into(),
+                client: client.client,
+                route,
+                checks,
+                breaker: admitted.then(|| self.gateway.condition(upstream)).flatten(),
+            },
+        );
+    }
+
+    fn log_ended_of(&mut self, ticket: Ticket, fate: Fate) {
+        if self.log.is_some() {
+            let request = self.requests[ticket.slot as usize];
+            self.log_ended(&request, fate);
+        }
+    }
+
+    /// The present attempt of a request has ended for the gateway.
+    fn log_ended(&mut self, request: &Logical, fate: Fate) {
+        let Some(log) = &mut self.log else { return };
+        let upstream = match request.stage {
+            Stage::Forwarded { since, attempt, .. } => Some((attempt + 1, since)),
+            Stage::Resting | Stage::Waiting { .. } => None,
+        };
+        log.on_ended(request.ticket.slot, self.clock.now, fate, upstream);
+    }
+
     fn record_checks(
         &mut self,
         population: usize,
@@ -663,8 +746,13 @@ impl<'w> Run<'w> {
 
     fn record_breakers(&mut self) {
         let (clock, gateway, services) = (&mut self.clock, &mut self.gateway, &mut self.services);
+        let log = &self.log;
         let gateways = std::iter::from_fn(|| {
-            gateway.poll_transition().map(|(upstream, change)| (None, upstream.0 as usize, change))
+            let (upstream, change) = gateway.poll_transition()?;
+            if let Some(log) = log {
+                log.on_transition(upstream, &change);
+            }
+            Some((None, upstream.0 as usize, change))
         });
         let of_services = std::iter::from_fn(|| {
             services.poll_transition().map(|(service, upstream, change)| (Some(service), upstream, change))

@@ -11,6 +11,7 @@ mod observers;
 mod pacer;
 mod speed;
 mod stop;
+mod told;
 mod users;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,7 +21,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use std::{io, thread};
 
-use gateway::server::{ScenarioClock, Server, ServerConfig};
+use gateway::server::ScenarioClock;
 use gateway::{Scope, Timestamp};
 use reports::{HarnessRecord, Recorder, Recording};
 use reqwest::Url;
@@ -35,11 +36,14 @@ use self::observers::{GatewayObserver, UpstreamObserver};
 use self::pacer::Arrival;
 pub use self::speed::highest_speed;
 pub use self::stop::Stop;
+pub(super) use self::told::Part;
+use self::told::Told;
 use self::users::{Clients, Surroundings, UsersError};
 use super::directory::Directory;
 use super::layout::layout;
 use super::virtual_time::{DRAIN, Rehearsal, rehearse};
-use crate::{Timeline, Variant};
+use crate::watch::Watch;
+use crate::{LogBook, Timeline, Variant};
 
 /// How a live run is driven.
 #[derive(Clone, Debug)]
@@ -48,6 +52,10 @@ pub struct Drive {
     pub speed: f64,
     /// Ends the run early.
     pub stop: Stop,
+    /// Every request is logged here.
+    pub log: Option<Arc<LogBook>>,
+    /// Whoever watches sees it here.
+    pub watch: Option<Arc<Watch>>,
     /// The folder of the scenario file, in which an external gateway is started; empty for the current one.
     pub folder: PathBuf,
 }
@@ -114,7 +122,7 @@ pub(crate) fn run(
     variant: &Variant,
     seed: u64,
     drive: &Drive,
-    keeps_pairs: bool,
+    part: Part,
 ) -> Result<Recording, LiveError> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -141,7 +149,7 @@ pub(crate) fn run(
         .iter()
         .map(|population| (population.clone(), PopulationStreams::new(seed, &population.name)))
         .collect();
-    let layout = reports::Layout { keeps_pairs, ..layout(timeline, variant) };
+    let layout = reports::Layout { keeps_pairs: part != Part::Alone, ..layout(timeline, variant) };
     let enabled = Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some());
     let limits: Vec<(Scope, usize)> = enabled.zip(0..).collect();
     let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
@@ -162,11 +170,17 @@ pub(crate) fn run(
     };
     let server = match &variant.world.external {
         Some(_) => None,
-        None => Some(start_gateway(variant, seed, clock, upstreams.addresses(), observer())?),
+        None => Some(Told::new(timeline, variant, seed, drive, part)?.start(
+            variant,
+            seed,
+            clock,
+            upstreams.addresses(),
+            observer(),
+        )?),
     };
     let paths = variant.world.gateway.routes.iter().map(|route| &route.path);
     let urls: Vec<Url> = match (&server, &variant.world.external) {
-        (Some(server), _) => paths.map(|path| url(server.address(), path)).collect(),
+        (Some((server, _)), _) => paths.map(|path| url(server.address(), path)).collect(),
         (None, Some(external)) => paths.map(|path| with_path(external.url.clone(), path)).collect(),
         (None, None) => Vec::new(),
     };
@@ -190,8 +204,13 @@ pub(crate) fn run(
     }
     over.store(true, Ordering::Relaxed);
     let alive = external.as_mut().map_or(Ok(()), external::Running::check);
-    if let Some(server) = server {
+    if let Some((server, log)) = server {
         server.shutdown(Duration::from_secs(1));
+        // What is left is written now.
+        drop(log);
+    }
+    if let Some(watch) = &drive.watch {
+        watch.end();
     }
     drop(external);
     upstreams.shutdown(Duration::ZERO);
@@ -209,20 +228,6 @@ pub(crate) fn run(
 }
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-/// Our own gateway, with a thread for every second core.
-fn start_gateway(
-    variant: &Variant,
-    seed: u64,
-    clock: ScenarioClock,
-    upstreams: &[SocketAddr],
-    observer: GatewayObserver,
-) -> Result<Server, LiveError> {
-    let mut config = ServerConfig::new(LOOPBACK, variant.world.gateway.clone(), upstreams.to_vec());
-    (config.seed, config.threads) =
-        (seed, thread::available_parallelism().map_or(1, usize::from).div_ceil(2));
-    Ok(Server::start(config, clock, Arc::new(observer))?)
-}
 
 /// The gateway that takes the place of ours, ready to be asked.
 fn start_external(
