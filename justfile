@@ -34,6 +34,10 @@ agree *scenarios="scenarios/library/*.toml":
 bench *args:
     cargo bench -p gateway -p tuesday -- {{args}}
 
+# What telemetry costs the gateway, without and with it in turn
+bench-telemetry:
+    cargo bench -p gateway --bench telemetry
+
 # Fuzz the path from bytes to a checked scenario: needs cargo-fuzz; RUSTC_BOOTSTRAP lets it run on a stable toolchain
 fuzz seconds="120":
     mkdir -p fuzz/corpus/scenario && cp scenarios/library/*.toml scenarios/reference.toml scenarios/tests/wrong_files/*.toml fuzz/corpus/scenario/

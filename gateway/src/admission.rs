@@ -165,6 +165,13 @@ impl SharedAdmission {
         Self { limiters: Scope::ALL.map(|scope| limits.get(scope).map(shards)) }
     }
 
+    /// Buckets that are remembered, by scope; `None` where it is not limited. Takes lock after lock, so that they are of
+    /// about the same moment.
+    pub fn buckets(&self) -> [Option<usize>; Scope::ALL.len()] {
+        let held = |shard: &Mutex<KeyedLimiter>| shard.lock().unwrap_or_else(PoisonError::into_inner).len();
+        Scope::ALL.map(|scope| Some(self.limiters[scope as usize].as_ref()?.iter().map(held).sum()))
+    }
+
     /// As [`Admission::on_arrival`].
     ///
     /// # Errors

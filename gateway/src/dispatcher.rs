@@ -2,7 +2,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use crate::{
-    AttemptFailure, Breaker, GatewayConfig, GatewayRetry, Permit, Place, Pool, Rejection, Retrier,
+    AttemptFailure, Breaker, Condition, GatewayConfig, GatewayRetry, Permit, Place, Pool, Rejection, Retrier,
     RetryState, Route, RouteId, Routes, Settlement, ShortCircuit, Timestamp, Transition, UpstreamId,
     UpstreamPolicy,
 };
@@ -191,6 +191,30 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         guards.find_map(|(upstream, guard)| {
             Some((UpstreamId(upstream), guard.breaker.as_mut()?.poll_transition()?))
         })
+    }
+
+    /// What an upstream's breaker is now; `None` where it has none.
+    pub fn condition(&self, upstream: UpstreamId) -> Option<Condition> {
+        self.upstreams.get(upstream.0 as usize)?.breaker.as_ref().map(Breaker::condition)
+    }
+
+    /// The upstream of a route.
+    ///
+    /// # Panics
+    ///
+    /// If the route is of another, longer table.
+    pub fn upstream_of(&self, route: RouteId) -> UpstreamId {
+        self.routes.get(route).upstream
+    }
+
+    /// Every upstream that a route leads to, and those numbered before them.
+    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamId> {
+        (0..self.upstreams.len()).map(|upstream| UpstreamId(upstream as u32))
+    }
+
+    /// Requests for an upstream that hold or wait for a worker.
+    pub fn in_flight_for(&self, upstream: UpstreamId) -> u32 {
+        self.upstreams.get(upstream.0 as usize).map_or(0, |guard| guard.in_flight)
     }
 
     /// Workers in use.

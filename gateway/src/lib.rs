@@ -21,6 +21,7 @@ mod retry;
 mod route;
 #[cfg(feature = "server")]
 pub mod server;
+pub mod telemetry;
 mod timestamp;
 
 pub use admission::{Admission, Checks, RateLimits, Request, Scope, SharedAdmission};

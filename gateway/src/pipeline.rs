@@ -10,9 +10,9 @@ use crate::auth::{
     SimulatedKey,
 };
 use crate::{
-    Admission, AttemptFailure, BreakerConfig, Checks, Decision, Dispatcher, End, Forward, GatewayRetry,
-    KeySecret, KeyedBy, Pass, PoolConfig, RateLimits, Rejection, Request, Routes, Settlement, Timestamp,
-    Transition, UpstreamId,
+    Admission, AttemptFailure, BreakerConfig, Checks, Condition, Decision, Dispatcher, End, Forward,
+    GatewayRetry, KeySecret, KeyedBy, Pass, PoolConfig, RateLimits, Rejection, Request, Routes, Settlement,
+    Timestamp, Transition, UpstreamId,
 };
 
 /// What a gateway is told to do.
@@ -228,6 +228,11 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         self.gate.as_ref().map_or(0, |gate| u32::try_from(gate.waiting.len()).unwrap_or(u32::MAX))
     }
 
+    /// What an upstream's breaker is now; `None` where it has none.
+    pub fn condition(&self, upstream: UpstreamId) -> Option<Condition> {
+        self.dispatcher.condition(upstream)
+    }
+
     /// Workers in use.
     pub fn in_flight(&self) -> u32 {
         self.dispatcher.in_flight()
@@ -286,7 +291,7 @@ mod tests {
 
     use super::*;
     use crate::auth::{JwtAlgorithm, Payload, Token, TokenFault};
-    use crate::{Algorithm, Client, Condition, Peer, RateLimit, Route, RouteId, Scope};
+    use crate::{Algorithm, Client, Peer, RateLimit, Route, RouteId, Scope};
 
     const OK: End = End::Settled(Settlement::Answered { status: 200, took: Duration::ZERO });
 

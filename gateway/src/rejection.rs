@@ -59,6 +59,21 @@ impl Rejection {
         }
     }
 
+    /// The kebab-case name that tells one from another, in answers and logs.
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::RateLimited { .. } => "rate-limited",
+            Self::Unauthenticated { reason } => reason.name(),
+            Self::Forbidden { reason } => reason.name(),
+            Self::KeysUnavailable { .. } => "keys-unavailable",
+            Self::NoRoute => "no-route",
+            Self::ShortCircuited { .. } => "short-circuited",
+            Self::BulkheadFull => "bulkhead-full",
+            Self::QueueFull => "queue-full",
+            Self::QueueTimeout => "queue-timeout",
+        }
+    }
+
     /// What a `Retry-After` field of the answer says; `None` where the gateway cannot tell.
     pub const fn retry_after(self) -> Option<Duration> {
         match self {

@@ -1,3 +1,5 @@
+use std::io;
+
 use gateway::Scope;
 use rayon::prelude::*;
 use reports::{
@@ -5,26 +7,54 @@ use reports::{
     VERSION, Value, VariantResult,
 };
 
-use crate::{Drive, LiveError, Scenario, Variant, engine};
+use crate::{Drive, LiveError, LogBook, Scenario, Variant, engine};
 
 /// Runs every variant of a scenario under every seed, in parallel on the threads of the current rayon pool, and
 /// holds the expectations against what was measured.
 ///
 /// The result depends on the scenario and the seeds alone, not on the number of threads. `on_run` is called at the
 /// end of each run, from whichever thread it ran on.
+///
+/// # Panics
+///
+/// Never: without a log, nothing is written.
 pub fn run_experiment(scenario: &Scenario, seeds: &[u64], on_run: impl Fn() + Sync) -> ExperimentResult {
+    run_experiment_logged(scenario, seeds, None, on_run).expect("without a log nothing is written")
+}
+
+/// As [`run_experiment`], and logs every request to `log` if there is one; its lines depend on the scenario and the seeds
+/// alone, too.
+///
+/// # Errors
+///
+/// If the log cannot be written.
+pub fn run_experiment_logged(
+    scenario: &Scenario,
+    seeds: &[u64],
+    log: Option<&LogBook>,
+    on_run: impl Fn() + Sync,
+) -> io::Result<ExperimentResult> {
+    begin(scenario, log);
     let runs: Vec<(&Variant, u64)> =
         scenario.variants.iter().flat_map(|variant| seeds.iter().map(move |seed| (variant, *seed))).collect();
-    let observed: Vec<Observed> = runs
+    let observed: io::Result<Vec<Observed>> = runs
         .into_par_iter()
         .map(|(variant, seed)| {
-            let observed = observe(scenario, variant, seed);
+            let recording = engine::run_with_control(&scenario.timeline, variant, seed, log)?;
+            let observed = judge(variant, seed, recording);
             on_run();
-            observed
+            Ok(observed)
         })
         .collect();
 
-    gather(scenario, seeds, Engine::Virtual, observed)
+    Ok(gather(scenario, seeds, Engine::Virtual, observed?))
+}
+
+/// Tells the log whose runs come next.
+fn begin(scenario: &Scenario, log: Option<&LogBook>) {
+    if let Some(log) = log {
+        log.begin(&scenario.name, scenario.variants.iter().map(|variant| &*variant.name));
+    }
 }
 
 /// Runs every variant of a scenario under every seed over real sockets, one after the other, as [`run_experiment`] does in
@@ -39,6 +69,7 @@ pub fn run_live_experiment(
     drive: &Drive,
     on_run: impl Fn(&Variant, u64),
 ) -> Result<ExperimentResult, LiveError> {
+    begin(scenario, drive.log.as_deref());
     let mut observed = Vec::new();
     'runs: for variant in &scenario.variants {
         for seed in seeds {
@@ -91,10 +122,6 @@ struct Observed {
     result: RunResult,
     /// Line, measured value, and whether it is as expected.
     checks: Vec<(usize, Value, bool)>,
-}
-
-fn observe(scenario: &Scenario, variant: &Variant, seed: u64) -> Observed {
-    judge(variant, seed, engine::run_with_control(&scenario.timeline, variant, seed))
 }
 
 /// Holds the expectations of a variant against a recording.

@@ -6,13 +6,16 @@ mod engine;
 mod experiment;
 pub mod file;
 pub mod library;
+mod log_book;
 mod scenario;
 pub mod selftest;
+pub mod watch;
 
 pub use engine::{
     DRAIN, Drive, ExternalError, LiveError, MintError, Stop, highest_speed, kill_external_gateway, run,
 };
-pub use experiment::{run_experiment, run_live_experiment};
+pub use experiment::{run_experiment, run_experiment_logged, run_live_experiment};
+pub use log_book::LogBook;
 pub use scenario::{
     ExternalGateway, Incident, NamedUpstream, Scenario, Timeline, UpstreamFault, Variant, World,
 };

@@ -23,7 +23,8 @@ fn scenario(text: &str) -> Scenario {
 }
 
 fn live(scenario: &Scenario, speed: f64, stop: &Stop) -> ExperimentResult {
-    let drive = Drive { speed, stop: stop.clone(), folder: std::path::PathBuf::new() };
+    let folder = std::path::PathBuf::new();
+    let drive = Drive { speed, stop: stop.clone(), log: None, watch: None, folder };
     run_live_experiment(scenario, &[scenario.seed], &drive, |_, _| {}).unwrap()
 }
 

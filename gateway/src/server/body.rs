@@ -16,9 +16,9 @@ use tokio::time::{Instant, sleep_until};
 use super::connection_state::{Active, ConnectionState, Order};
 use super::course::Course;
 use super::identity_fields::IdentityFields;
-use super::observer::Fate;
 use super::patience::Patience;
 use super::upstream::Lease;
+use crate::telemetry::Fate;
 
 /// Of a body that may have to be sent again, at most this much is kept.
 const KEPT: usize = 64 * 1024;
@@ -232,6 +232,7 @@ pub(super) struct AnswerBody {
     active: Option<Active>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "most bodies are an upstream's: a box would cost each of them")]
 enum Kind {
     /// The gateway's own.
     Own(Option<Bytes>),

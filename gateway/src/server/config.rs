@@ -29,6 +29,8 @@ pub struct ServerConfig {
     pub threads: usize,
     /// Of the draws for the jitter of the gateway's own retries (default 0).
     pub seed: u64,
+    /// Whether and how requests are named and tied to traces (default `None`: trace fields pass like any others).
+    pub traces: Option<TraceConfig>,
 }
 
 impl ServerConfig {
@@ -44,7 +46,26 @@ impl ServerConfig {
             http: HttpLimits::default(),
             threads: 1,
             seed: 0,
+            traces: None,
         }
+    }
+}
+
+/// How a server takes part in traces (W3C Trace Context): it goes on with the one that a request brings, or begins one, and
+/// tells its upstream.
+#[derive(Clone, Debug)]
+pub struct TraceConfig {
+    /// Of the ids: a seed that nobody else has, unless the same ids are wanted again.
+    pub seed: u64,
+    /// The field that a request's name in the log is taken from, where whoever sends may choose it; `None` for names of
+    /// our own.
+    pub request_header: Option<HeaderName>,
+}
+
+impl TraceConfig {
+    /// With names of our own.
+    pub const fn new(seed: u64) -> Self {
+        Self { seed, request_header: None }
     }
 }
 

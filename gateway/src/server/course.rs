@@ -10,10 +10,12 @@ use tokio::sync::oneshot;
 
 use super::exhaustion::is_exhaustion;
 use super::keys::KeyKeeper;
-use super::observer::{Ended, Fate, Mark, Observer};
+use super::monitor::{State, UpstreamState};
+use super::observer::{Mark, Observer};
 use super::{ScenarioClock, Seen};
 use crate::auth::jwt::Bearer;
-use crate::auth::{AuthVerdict, Claims, KeyWait};
+use crate::auth::{AuthConfig, AuthVerdict, Claims, KeyWait};
+use crate::telemetry::{Ended, Facts, Fate, ShownClaims, Span};
 use crate::{
     AttemptFailure, Checks, Decision, Dispatcher, End, Forward, GatewayConfig, KeySecret, KeyedBy, Pass,
     Rejection, Request, Routes, Settlement, SharedAdmission, Timestamp,
@@ -26,6 +28,7 @@ pub(super) struct Rules {
     admission: SharedAdmission,
     /// `None` for a gateway that judges no tokens.
     keys: Option<KeyKeeper>,
+    auth: Option<AuthConfig>,
     routes: Routes,
     per_key_by: KeyedBy,
     key_secret: KeySecret,
@@ -66,6 +69,7 @@ impl Rules {
             observer,
             admission: SharedAdmission::new(&config.limits),
             keys,
+            auth: config.auth.clone(),
             routes: config.routes.clone(),
             per_key_by: config.limits.per_key_by.clone(),
             key_secret,
@@ -99,14 +103,15 @@ impl Rules {
             Err(rejection) => Err(rejection),
         };
         let judged = self.clock.now();
-        let (claims, admitted) = match authenticated {
+        let (claims, client, admitted) = match authenticated {
             Ok(claims) => {
                 let client = self.per_key_by.client(self.key_secret, claims.as_ref(), request.client);
                 let request = Request { client, ..*request };
-                (claims, self.admission.on_client(judged, &request, &mut checks))
+                (claims, client, self.admission.on_client(judged, &request, &mut checks))
             }
-            Err(rejection) => (None, Err(rejection)),
+            Err(rejection) => (None, request.client, Err(rejection)),
         };
+        let mut breaker = None;
         let (at, decision, waiting) = match admitted {
             Ok(route) => {
                 let mut behind = self.behind();
@@ -114,6 +119,7 @@ impl Rules {
                 behind.issued += 1;
                 let ticket = behind.issued;
                 let decision = behind.dispatcher.on_admitted(at, ticket, route, request.idempotent);
+                breaker = behind.dispatcher.condition(behind.dispatcher.upstream_of(route));
                 let waiting = matches!(decision, Decision::Queue { .. }).then(|| {
                     let (sender, receiver) = oneshot::channel();
                     behind.waiting.insert(ticket, sender);
@@ -124,11 +130,26 @@ impl Rules {
             }
             Err(rejection) => (judged, Decision::Reject(rejection), None),
         };
-        let seen = Seen { claims: claims.as_ref(), ..*seen };
+        let seen = Seen { claims: claims.as_ref(), client, ..*seen };
         let mark = self.observer.on_decided(at, &seen, &checks, &decision);
+        let facts = Arc::new(Facts {
+            peer: seen.peer,
+            client,
+            route: seen.route,
+            checks,
+            breaker,
+            traced: seen.traced.cloned(),
+            auth: self
+                .auth
+                .as_ref()
+                .zip(claims.as_ref())
+                .and_then(|(auth, claims)| ShownClaims::of(auth, claims))
+                .map(Box::new),
+        });
         let mut course = Course {
             rules: Arc::clone(self),
             mark,
+            facts,
             arrived,
             attempts: 0,
             sent: None,
@@ -183,6 +204,24 @@ impl Rules {
     pub(super) fn note_exhaustion(&self, error: &io::Error) {
         if is_exhaustion(error) {
             self.observer.on_exhausted(self.clock.now());
+        }
+    }
+
+    /// What the rules hold now.
+    pub(super) fn state(&self) -> State {
+        let buckets = self.admission.buckets();
+        let behind = self.behind();
+        let dispatcher = &behind.dispatcher;
+        let upstreams = dispatcher.upstreams().map(|upstream| UpstreamState {
+            in_flight: dispatcher.in_flight_for(upstream),
+            breaker: dispatcher.condition(upstream),
+        });
+        State {
+            at: self.clock.now(),
+            in_flight: dispatcher.in_flight(),
+            queued: dispatcher.queued(),
+            upstreams: upstreams.collect(),
+            buckets,
         }
     }
 
@@ -255,7 +294,16 @@ impl Drop for AwaitingKeys<'_> {
         let mark = observer.on_decided(at, self.seen, self.checks, &decision);
         let total_time = at - self.arrived;
         let ended = Ended { fate: Fate::ClientLeft, attempts: 0, upstream_time: None, total_time };
-        observer.on_finished(at, mark, &ended);
+        let facts = Facts {
+            peer: self.seen.peer,
+            client: self.seen.client,
+            route: self.seen.route,
+            checks: *self.checks,
+            breaker: None,
+            traced: self.seen.traced.cloned(),
+            auth: None,
+        };
+        observer.on_finished(at, mark, &Arc::new(facts), &ended);
     }
 }
 
@@ -280,6 +328,7 @@ pub(super) enum Next {
 pub(super) struct Course {
     rules: Arc<Rules>,
     mark: Mark,
+    facts: Arc<Facts>,
     arrived: Timestamp,
     attempts: u32,
     /// When the last attempt was sent.
@@ -350,6 +399,11 @@ impl Course {
         self.sent = Some(self.rules.clock.now());
     }
 
+    /// The gateway's span in the request's trace, where requests are traced.
+    pub(super) fn span(&self) -> Option<&Span> {
+        self.facts.traced.as_ref().map(|traced| &traced.span)
+    }
+
     /// Attempts so far.
     pub(super) fn attempts(&self) -> u32 {
         self.attempts
@@ -411,7 +465,7 @@ impl Course {
     fn tell(&self, at: Timestamp, fate: Fate, upstream_time: Option<Duration>) {
         let total_time = at - self.arrived;
         let ended = Ended { fate, attempts: self.attempts, upstream_time, total_time };
-        self.rules.observer.on_finished(at, self.mark, &ended);
+        self.rules.observer.on_finished(at, self.mark, &self.facts, &ended);
     }
 }
 

@@ -22,11 +22,13 @@ mod fields;
 mod framing;
 mod identity_fields;
 mod keys;
+mod monitor;
 mod observer;
 mod patience;
 mod problem;
 mod proxy;
 mod thread;
+mod traces;
 mod upstream;
 
 use std::net::SocketAddr;
@@ -37,17 +39,20 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 pub use self::clock::ScenarioClock;
-pub use self::config::{HttpLimits, ServerConfig, StartError};
+pub use self::config::{HttpLimits, ServerConfig, StartError, TraceConfig};
 use self::course::Rules;
 pub use self::exhaustion::is_exhaustion;
 pub use self::keys::{KeyKeeper, KeySource};
-pub use self::observer::{Ended, Fate, Mark, Observer, Seen};
+pub use self::monitor::{Monitor, State, UpstreamState};
+pub use self::observer::{Mark, Observer, Seen};
 use self::thread::{Settings, Thread, listen};
+pub use crate::telemetry::{Ended, Fate};
 
 /// A gateway that serves. Dropped, it closes at once; [`Server::shutdown`] lets it finish.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
+    monitor: Monitor,
     stop: watch::Sender<Option<Duration>>,
     threads: Vec<JoinHandle<u32>>,
 }
@@ -91,7 +96,8 @@ impl Server {
 
         let permits = Arc::new(Semaphore::new(http.connections.clamp(threads, Semaphore::MAX_PERMITS)));
         let (stop, stopped) = watch::channel(None);
-        let mut server = Self { address, stop, threads: Vec::with_capacity(threads) };
+        let monitor = Monitor(Arc::downgrade(&rules));
+        let mut server = Self { address, monitor, stop, threads: Vec::with_capacity(threads) };
         for (number, listener) in listeners.into_iter().enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_io()
@@ -113,6 +119,11 @@ impl Server {
     /// Where it listens.
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// To look at it by while it runs.
+    pub fn monitor(&self) -> Monitor {
+        self.monitor.clone()
     }
 
     /// Stops taking in connections, answers the requests that are under way, closes, and waits for all of that: for

@@ -1,10 +1,12 @@
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Uri};
 
 use crate::auth::Claims;
-use crate::{Checks, Decision, Rejection, RouteId, Timestamp, Transition, UpstreamId};
+use crate::telemetry::{Ended, Facts, Traced};
+use crate::{Checks, Client, Decision, RouteId, Timestamp, Transition, UpstreamId};
 
 /// Is told what happens in a server, in scenario time.
 ///
@@ -46,8 +48,8 @@ pub trait Observer: Send + Sync + 'static {
     }
 
     /// A request that was decided over has ended; exactly once for each.
-    fn on_finished(&self, at: Timestamp, mark: Mark, ended: &Ended) {
-        let _ = (at, mark, ended);
+    fn on_finished(&self, at: Timestamp, mark: Mark, facts: &Arc<Facts>, ended: &Ended) {
+        let _ = (at, mark, facts, ended);
     }
 }
 
@@ -75,40 +77,8 @@ pub struct Seen<'a> {
     pub route: Option<RouteId>,
     /// What its token says, where it was verified.
     pub claims: Option<&'a Claims>,
-}
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ended {
-    /// What its client was told, if anything.
-    pub fate: Fate,
-    /// Attempts at its upstream, the gateway's retries included; zero for a request that never got there.
-    pub attempts: u32,
-    /// From when the last attempt was sent until it ended.
-    pub upstream_time: Option<Duration>,
-    /// From its arrival until it ended.
-    pub total_time: Duration,
-}
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// The upstream's answer was passed on, whole.
-    Answered {
-        /// With this HTTP status.
-        status: u16,
-    },
-    /// The gateway's rules answered by themselves.
-    Rejected(Rejection),
-    /// The route's timeout ran out: 504, or a connection cut in the midst of the answer.
-    TimedOut,
-    /// The connection to the upstream was refused or broke: 502, or a connection cut in the midst of the answer.
-    BadGateway,
-    /// Its body was not as it must be, which showed only while it was passed on.
-    Malformed {
-        /// The HTTP status of the answer.
-        status: u16,
-    },
-    /// The client left first.
-    ClientLeft,
+    /// For whom limits count it.
+    pub client: Client,
+    /// Its names, where the server was told to give it some.
+    pub traced: Option<&'a Traced>,
 }

@@ -32,17 +32,7 @@ impl Problem {
     /// The kebab-case name that tells one from another.
     fn reason(self) -> &'static str {
         match self {
-            Self::Rejected(rejection) => match rejection {
-                Rejection::RateLimited { .. } => "rate-limited",
-                Rejection::Unauthenticated { reason } => reason.name(),
-                Rejection::Forbidden { reason } => reason.name(),
-                Rejection::KeysUnavailable { .. } => "keys-unavailable",
-                Rejection::NoRoute => "no-route",
-                Rejection::ShortCircuited { .. } => "short-circuited",
-                Rejection::BulkheadFull => "bulkhead-full",
-                Rejection::QueueFull => "queue-full",
-                Rejection::QueueTimeout => "queue-timeout",
-            },
+            Self::Rejected(rejection) => rejection.reason(),
             Self::TimedOut => "timed-out",
             Self::BadGateway => "bad-gateway",
             Self::BadRequest(_) => "bad-request",

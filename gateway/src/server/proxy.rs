@@ -16,11 +16,13 @@ use super::body::{AnswerBody, BodyError, RequestBody, Source, Streaming};
 use super::connection_state::{Active, ConnectionState};
 use super::course::{Course, Decided, Next};
 use super::fields::{self, Coding, Provenance};
-use super::observer::{Fate, Seen};
+use super::observer::Seen;
 use super::problem::{Problem, close_after};
 use super::thread::Thread;
+use super::traces::Traces;
 use super::upstream::Lease;
 use crate::auth::jwt::Bearer;
+use crate::telemetry::Fate;
 use crate::{AttemptFailure, Checks, Client, Forward, Peer, Rejection, Request as Asked};
 
 /// A client's connection, as its requests see it.
@@ -113,6 +115,7 @@ impl Caller {
             None => Client::anonymous(settings.key_secret, peer),
         };
         let idempotent = parts.method.is_idempotent();
+        let traced = settings.traces.as_ref().map(|traces| traces.begin(&parts.headers));
         let seen = Seen {
             peer: self.peer,
             key,
@@ -121,6 +124,8 @@ impl Caller {
             headers: &parts.headers,
             route,
             claims: None,
+            client,
+            traced: traced.as_ref(),
         };
         let asked = Asked { peer, client, route, idempotent };
         let bearer = Bearer::read(parts.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes));
@@ -147,6 +152,9 @@ impl Caller {
         self.provenance.apply(&mut parts.headers, host, parts.version);
         if let Some(identity) = &settings.identity {
             identity.apply(&mut parts.headers, claims.as_ref());
+        }
+        if let Some(span) = course.span() {
+            Traces::apply(span, &mut parts.headers);
         }
         if let Some(protocol) = &upgrade {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -216,6 +224,9 @@ impl Caller {
                 }
                 course.on_retry().map_err(Problem::Rejected)?;
                 head.headers.insert(fields::ATTEMPT, HeaderValue::from(course.attempts()));
+                if let Some(span) = course.span() {
+                    Traces::apply_attempt(span, course.attempts() + 1, &mut head.headers);
+                }
                 continue;
             }
             return attempt.map_err(|failure| match failure {

@@ -21,6 +21,7 @@ use super::course::Rules;
 use super::identity_fields::IdentityFields;
 use super::keys::Provider;
 use super::problem::RateLimitFields;
+use super::traces::Traces;
 use super::upstream::Upstreams;
 use super::{HttpLimits, ServerConfig};
 use crate::{KeySecret, RouteId, Routes};
@@ -38,6 +39,8 @@ pub(super) struct Settings {
     pub(super) identity: Option<Arc<IdentityFields>>,
     /// Who is asked for keys, and where.
     provider: Option<(usize, PathAndQuery)>,
+    /// `None` where nobody is to name requests.
+    pub(super) traces: Option<Traces>,
 }
 
 impl Settings {
@@ -56,6 +59,7 @@ impl Settings {
             fields: RateLimitFields::new(&gateway.limits),
             identity: gateway.auth.as_ref().map(|auth| Arc::new(IdentityFields::new(auth))),
             provider: gateway.auth.as_ref().map(|auth| (auth.jwks.0 as usize, config.jwks_path.clone())),
+            traces: config.traces.as_ref().map(Traces::new),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use gateway::server::{Ended, Fate, Mark, Observer, ScenarioClock, Seen, Server, ServerConfig};
+use gateway::telemetry::Facts;
 use gateway::{
     Checks, Decision, GatewayConfig, GatewayRetry, Rejection, Route, Routes, Timestamp, Transition,
     UpstreamId,
@@ -162,7 +163,7 @@ impl Observer for Log {
         self.tell(|told| told.exhausted += 1);
     }
 
-    fn on_finished(&self, _: Timestamp, mark: Mark, ended: &Ended) {
+    fn on_finished(&self, _: Timestamp, mark: Mark, _: &Arc<Facts>, ended: &Ended) {
         self.tell(|told| told.finished.push((mark, *ended)));
     }
 }

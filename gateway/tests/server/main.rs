@@ -14,3 +14,7 @@ mod upstream;
 
 mod decisions;
 mod messages;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod telemetry;
+mod traces;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use gateway::server::{ScenarioClock, Server, ServerConfig, StartError};
+use gateway::server::{Observer, ScenarioClock, Server, ServerConfig, StartError};
 use gateway::{KeySecret, Timestamp};
 
 use super::alone::{Chosen, Signals};
 use super::run::with_causes;
+use super::telling::Telling;
 use super::{ExitCode, Failure, GatewayArgs, UpstreamAddress, print, remote};
 use crate::{Variant, file};
 
@@ -29,6 +30,9 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
         )));
     }
     remote::refuse_address("--listen", args.listen, args.allow_remote)?;
+    if let Some(admin) = args.admin {
+        remote::refuse_address("--admin", admin, args.allow_remote)?;
+    }
     let upstreams = addresses(args, variant)?;
     let signals = Signals::watch()?;
     // A connection of a client and one to an upstream for each request; what cannot be had is told by then.
@@ -38,7 +42,14 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     config.threads = args.threads.map_or_else(cores, NonZero::get);
     config.seed = chosen.scenario().seed;
     config.key_secret = secret();
-    let server = Server::start(config, ScenarioClock::starting_now(wall_clock(), 1.0), Arc::new(()));
+    let now = wall_clock();
+    let telling = if Telling::is_asked(args) { Some(Telling::start(args, variant, now)?) } else { None };
+    let observer: Arc<dyn Observer> = match &telling {
+        // Of its own, lest two gateways give two traces one id.
+        Some(telling) => telling.observe(&mut config, random()),
+        None => Arc::new(()),
+    };
+    let server = Server::start(config, ScenarioClock::starting_now(now, 1.0), observer);
     let server = server.map_err(|error| {
         let way_out = match error {
             StartError::Listen { .. } => "; `--listen` takes another address",
@@ -53,8 +64,15 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
         let (name, address) = (&variant.world.upstreams[upstream].name, upstreams[upstream]);
         let _ = writeln!(text, "  {} -> {name} at {address}", route.path);
     }
+    if let Some(telling) = &telling {
+        text += &telling.show(&chosen.title(), &server);
+    }
     let _ = writeln!(text, "listening on http://{}", server.address());
-    print(&text)?;
+    if Telling::takes_stdout(args) {
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    } else {
+        print(&text)?;
+    }
     signals.wait();
     let grace = file::write_duration(args.grace);
     let _ = writeln!(
@@ -62,6 +80,8 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
         "ending: requests under way have {grace}; a second signal ends them at once"
     );
     let cut = server.shutdown(args.grace).requests_cut;
+    // What is left of the log and the export goes out.
+    drop(telling);
     if cut > 0 {
         let _ = writeln!(anstream::stderr(), "{cut} requests were not finished within {grace} and were cut");
     }
@@ -123,8 +143,12 @@ fn wall_clock() -> Timestamp {
     Timestamp::EPOCH + now
 }
 
+/// What nobody can foresee.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
 /// Keys are digested under what nobody outside can know, lest somebody chooses keys that share a bucket.
 fn secret() -> KeySecret {
-    let random = || RandomState::new().build_hasher().finish();
     KeySecret((u128::from(random()) << 64 | u128::from(random())).to_ne_bytes())
 }

@@ -2,6 +2,7 @@
 
 mod alone;
 mod check;
+mod dashboards;
 mod error;
 mod formats;
 mod gateway;
@@ -13,6 +14,7 @@ mod schema;
 mod selftest;
 mod setup;
 mod sources;
+mod telling;
 mod upstreams;
 
 use std::io::{ErrorKind, Write as _};
@@ -65,6 +67,12 @@ enum Command {
     /// so that its faults come at their times; after its duration the upstreams go on without any. SIGINT (Ctrl-C) or SIGTERM
     /// end them.
     Upstreams(UpstreamsArgs),
+    /// Print the dashboards of a gateway, for Grafana, Datadog or OpenSearch
+    ///
+    /// Two of them: how saturated the rate limits are, and what the circuit breakers did when. Grafana's read the metrics of
+    /// `tuesday gateway --admin` from Prometheus; those for Datadog and OpenSearch are generated from the same description
+    /// and not tested against the services.
+    Dashboards(DashboardsArgs),
     /// Measure the simulator where the answers are known without it
     ///
     /// Runs textbook queues, whose answers stand in closed form, and rate limits worked out by hand, each as a whole
@@ -128,6 +136,15 @@ struct RunArgs {
     /// Write the reports in these formats
     #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "html,json")]
     format: Vec<Format>,
+
+    /// Log every request of every run to this file, one JSON object a line, run after run
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+
+    /// Serve a page on loopback that shows the live runs as they go: how saturated the rate limits are, and what the
+    /// circuit breakers do
+    #[arg(long)]
+    watch: bool,
 
     /// Print nothing of scenarios whose expectations all held, and no progress
     #[arg(short, long)]
@@ -235,6 +252,22 @@ struct GatewayArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = file::parse_duration)]
     grace: Duration,
 
+    /// Log every request to this file, one JSON object a line, or to standard output (`-`)
+    #[arg(long, value_name = "FILE|-")]
+    log: Option<String>,
+
+    /// Serve metrics for Prometheus at this address, below /metrics
+    #[arg(long, value_name = "ADDRESS", value_parser = alone::address)]
+    admin: Option<SocketAddr>,
+
+    /// Serve a page that shows the gateway at work, at the address of `--admin` or on any free port of loopback
+    #[arg(long)]
+    watch: bool,
+
+    /// Send spans and metrics to this collector over OTLP (HTTP, protobuf), such as http://127.0.0.1:4318
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+
     /// Listen and ask beyond loopback
     #[arg(long)]
     allow_remote: bool,
@@ -292,6 +325,24 @@ struct UpstreamsArgs {
 }
 
 #[derive(Debug, Args)]
+struct DashboardsArgs {
+    /// For whom
+    #[arg(value_enum, value_name = "PRODUCT", default_value = "grafana")]
+    product: ProductChoice,
+}
+
+/// For whom dashboards are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ProductChoice {
+    /// A JSON array of two dashboards over Prometheus
+    Grafana,
+    /// A JSON array of two dashboards over the OpenMetrics check with the namespace tuesday
+    Datadog,
+    /// Saved objects, one a line, over the metrics that Data Prepper takes from OTLP
+    Opensearch,
+}
+
+#[derive(Debug, Args)]
 struct SelftestArgs {
     /// Run under this seed
     #[arg(long, value_name = "N", default_value = "902")]
@@ -341,6 +392,7 @@ pub fn main() -> ExitCode {
         Command::Schema => schema::schema(),
         Command::Gateway(args) => gateway::gateway(&args),
         Command::Upstreams(args) => upstreams::upstreams(&args),
+        Command::Dashboards(args) => dashboards::dashboards(&args),
         Command::Selftest(args) => selftest::selftest(&args),
         Command::Completions(args) => setup::completions(&args),
         Command::Man(args) => setup::man(&args),

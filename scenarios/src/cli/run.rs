@@ -1,6 +1,8 @@
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{self, Write as _};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anstyle::AnsiColor;
 use rayon::ThreadPoolBuilder;
@@ -9,9 +11,10 @@ use reports::{ExperimentResult, agreement, agreement_table, terminal_summary, to
 use super::error::sentence;
 use super::sources::{self, Source};
 use super::{EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress, remote};
+use crate::watch::Watch;
 use crate::{
-    Drive, Scenario, Stop, Variant, file, highest_speed, kill_external_gateway, run_experiment,
-    run_live_experiment,
+    Drive, LogBook, Scenario, Stop, Variant, file, highest_speed, kill_external_gateway,
+    run_experiment_logged, run_live_experiment,
 };
 
 /// Runs every scenario, writes its results, and says what came of it.
@@ -29,6 +32,11 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::run(format!("cannot start threads: {error}")))?;
 
+    let log = args.log.as_deref().map(LogBook::create).transpose();
+    let log = log.map_err(|error| Failure::usage(format!("--log: cannot be written to: {error}")))?;
+    let log = log.map(Arc::new);
+    let watch = watch(args)?;
+
     let stop = Stop::default();
     if args.engine != EngineChoice::Virtual {
         stop_on_signals(&stop)?;
@@ -43,11 +51,14 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         let bar = |runs| progress::bar(runs, &source.stem, variants.join(", "), args.quiet);
         let simulate = || {
             let bar = bar(variants.len() * seeds.len());
-            pool.install(|| run_experiment(&source.scenario, &seeds, || bar.inc(1)))
+            let log = log.as_deref();
+            pool.install(|| run_experiment_logged(&source.scenario, &seeds, log, || bar.inc(1)))
+                .map_err(|error| not_logged(&error))
         };
         let live = || {
             let bar = bar(variants.len() * seeds.len());
-            let drive = Drive { speed, stop: stop.clone(), folder: source.folder.clone() };
+            let (log, watch) = (log.clone(), watch.clone());
+            let drive = Drive { speed, stop: stop.clone(), log, watch, folder: source.folder.clone() };
             let on_run = |variant: &Variant, _| {
                 bar.set_message(variant.name.clone());
                 bar.inc(1);
@@ -57,10 +68,10 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         };
         let command = reproduce(source, args, first, speed);
         let (result, beside) = match args.engine {
-            EngineChoice::Virtual => (simulate(), None),
+            EngineChoice::Virtual => (simulate()?, None),
             EngineChoice::Live => (live()?, None),
             EngineChoice::Both => {
-                let (mut simulated, mut live) = (simulate(), live()?);
+                let (mut simulated, mut live) = (simulate()?, live()?);
                 let agreement = agreement(&simulated, &live);
                 simulated.agreement = Some(agreement.beside(&live));
                 live.agreement = Some(agreement.beside(&simulated));
@@ -68,6 +79,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
                 (simulated, Some(live))
             }
         };
+        if let Some(log) = &log {
+            log.finish().map_err(|error| not_logged(&error))?;
+        }
         if let Some(live) = beside {
             let folder = folder.join("live");
             formats::prepare(&folder)
@@ -121,6 +135,29 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         () if failed.is_empty() => ExitCode::Held,
         () => ExitCode::ExpectationFailed,
     })
+}
+
+fn not_logged(error: &io::Error) -> Failure {
+    Failure::run(format!("the log cannot be written: {error}"))
+}
+
+/// The page that shows live runs, if it was asked for; where it is goes to standard error, for results go to the other.
+fn watch(args: &RunArgs) -> Result<Option<Arc<Watch>>, Failure> {
+    if !args.watch {
+        return Ok(None);
+    }
+    if args.engine == EngineChoice::Virtual {
+        return Err(Failure::usage(
+            "--watch shows live runs, and virtual time is over before anybody looks; add `--engine live`"
+                .to_owned(),
+        ));
+    }
+    let watch = Watch::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let watch = watch.map_err(|error| Failure::run(format!("--watch: cannot serve the page: {error}")))?;
+    if let Some(address) = watch.address() {
+        let _ = writeln!(anstream::stderr(), "watch it at http://{address}/");
+    }
+    Ok(Some(Arc::new(watch)))
 }
 
 /// The speed of the live engine's clock. Whoever asks for more than the machine can be expected to keep up with is told.

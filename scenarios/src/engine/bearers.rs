@@ -118,6 +118,10 @@ impl Bearers {
 }
 
 impl Shown {
+    pub(super) const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
     pub(super) fn presented(&self) -> Presented<'_, SimulatedKey> {
         Presented::Token(Presentable {
             algorithm: self.algorithm,

@@ -70,6 +70,11 @@ impl Directory {
 }
 
 impl Caller {
+    /// The address it sends from.
+    pub(super) fn ip(&self) -> Ipv4Addr {
+        address(self.address)
+    }
+
     /// The number of the bucket in which a limit of that scope counts a request of this caller on that route, whose tokens
     /// are verified or not.
     pub(super) fn bucket(&self, scope: Scope, route: u32, verified: bool) -> u32 {

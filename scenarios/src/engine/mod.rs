@@ -10,10 +10,12 @@ mod layout;
 mod live;
 mod services;
 mod twin;
+mod virtual_log;
 mod virtual_time;
 
 pub(crate) use directory::bucket_name;
 pub(crate) use live::key_document;
 pub use live::{Drive, ExternalError, LiveError, MintError, Stop, highest_speed, kill_external_gateway};
 pub(crate) use twin::{run_live_with_control, run_with_control};
+pub(crate) use virtual_log::names;
 pub use virtual_time::{DRAIN, run};

@@ -1,11 +1,14 @@
+use std::io;
 use std::time::Duration;
 
 use reports::{HarmLayout, HarmRecorder, Measure, Pair, Recording, Selector};
 use simulator::{Load, PopulationStreams};
 
+use super::live::Part;
 use super::live::{self, Drive, LiveError};
-use super::virtual_time::{run, run_paired};
-use crate::{Timeline, Variant, World};
+use super::virtual_log::VirtualLog;
+use super::virtual_time::{run_logged, run_paired};
+use crate::{LogBook, Timeline, Variant, World};
 
 /// Runs a variant over real sockets, and where anything fails in it, its control too, one after the other: side by side
 /// they would take each other's cores.
@@ -16,12 +19,12 @@ pub(crate) fn run_live_with_control(
     drive: &Drive,
 ) -> Result<Recording, LiveError> {
     if variant.world.faults.is_empty() {
-        return live::run(timeline, variant, seed, drive, false);
+        return live::run(timeline, variant, seed, drive, Part::Alone);
     }
-    let mut incident = live::run(timeline, variant, seed, drive, true)?;
+    let mut incident = live::run(timeline, variant, seed, drive, Part::Incident)?;
     // Without a control, nobody was hurt by anything that is known.
     if !drive.stop.is_asked() {
-        let control = live::run(timeline, &variant.without_faults(), seed, drive, true)?;
+        let control = live::run(timeline, &variant.without_faults(), seed, drive, Part::Control)?;
         if !drive.stop.is_asked() {
             add_harm(timeline, variant, seed, &control, &mut incident);
         }
@@ -45,15 +48,31 @@ fn add_harm(
 
 /// Runs a variant, and where anything fails in it, its control too; what the faults did is measured request by request
 /// between the two.
-pub(crate) fn run_with_control(timeline: &Timeline, variant: &Variant, seed: u64) -> Recording {
+///
+/// # Errors
+///
+/// If there is a log that cannot be written.
+pub(crate) fn run_with_control(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    log: Option<&LogBook>,
+) -> io::Result<Recording> {
+    let page = |variant: &Variant, control| {
+        let page = log.map(|log| log.page(false, &variant.name, seed, control)).transpose()?;
+        io::Result::Ok(page.map(|(lines, run)| VirtualLog::new(variant, seed, lines, run)))
+    };
     if variant.world.faults.is_empty() {
-        return run(timeline, variant, seed);
+        return Ok(run_logged(timeline, variant, seed, page(variant, false)?));
     }
     let well = variant.without_faults();
-    let (mut incident, control) =
-        rayon::join(|| run_paired(timeline, variant, seed), || run_paired(timeline, &well, seed));
+    let (page, of_control) = (page(variant, false)?, page(&well, true)?);
+    let (mut incident, control) = rayon::join(
+        || run_paired(timeline, variant, seed, page),
+        || run_paired(timeline, &well, seed, of_control),
+    );
     add_harm(timeline, variant, seed, &control, &mut incident);
-    incident
+    Ok(incident)
 }
 
 /// Everybody, and who else is asked for, each once.

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use gateway::auth::{Fetch, FetchFailure, Presented};
+use gateway::auth::{Claims, Fetch, FetchFailure, Presented};
+use gateway::telemetry::Fate;
 use gateway::{
     AttemptFailure, Checks, Decision, End, Forward, Pass, Pipeline, Rejection, Request, Retrier, RetryState,
     RouteId, Scope, Settlement, Timestamp, UpstreamId, Verdict,
@@ -23,6 +24,7 @@ use super::directory::{Caller as Client, Directory};
 use super::event_queue::{EventQueue, LaneId};
 use super::layout::layout;
 use super::services::{Asked, AtOnce, Caller, Heard, JobId, KeyHolder, Reply, Services};
+use super::virtual_log::{Sent, VirtualLog};
 use crate::{Timeline, Variant, World};
 
 /// For how long a run goes on after the last arrival, at most.
@@ -32,18 +34,46 @@ pub const DRAIN: Duration = Duration::from_secs(300);
 ///
 /// The same version, scenario and seed give the same recording on any machine.
 pub fn run(timeline: &Timeline, variant: &Variant, seed: u64) -> Recording {
-    play(timeline, variant, seed, false)
+    play(timeline, variant, seed, false, None)
 }
 
 /// As [`run`], and keeps what is needed to compare the requests with those of another run one by one.
-pub(super) fn run_paired(timeline: &Timeline, variant: &Variant, seed: u64) -> Recording {
-    play(timeline, variant, seed, true)
+pub(super) fn run_paired(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    log: Option<VirtualLog>,
+) -> Recording {
+    play(timeline, variant, seed, true, log)
 }
 
-fn play(timeline: &Timeline, variant: &Variant, seed: u64, keeps_pairs: bool) -> Recording {
+/// As [`run`], and logs every attempt.
+pub(super) fn run_logged(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    log: Option<VirtualLog>,
+) -> Recording {
+    play(timeline, variant, seed, false, log)
+}
+
+fn play(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    keeps_pairs: bool,
+    log: Option<VirtualLog>,
+) -> Recording {
     let layout = Layout { keeps_pairs, ..layout(timeline, variant) };
     let mut run = Run::new(timeline, variant, seed, layout);
-    run.play();
+    match log {
+        Some(log) => {
+            let lines = log.lines().clone();
+            run.log = Some(Box::new(log));
+            VirtualLog::around(&lines, || run.play());
+        }
+        None => run.play(),
+    }
     run.clock.recorder.finish()
 }
 
@@ -100,6 +130,7 @@ struct Run<'w> {
     /// Attempts of clients, by second.
     sends_per_s: Vec<u32>,
     issued: u32,
+    log: Option<Box<VirtualLog>>,
 }
 
 /// Whoever judges tokens, and needs keys to do so by.
@@ -283,6 +314,7 @@ impl<'w> Run<'w> {
             peak_requests: 0,
             sends_per_s: vec![0; timeline.duration.as_secs() as usize + 1],
             issued: 0,
+            log: None,
             clock,
         }
     }
@@ -316,6 +348,7 @@ impl<'w> Run<'w> {
         }
         self.clock.now = last;
         for (_, request) in std::mem::take(&mut self.requests) {
+            self.log_ended(&request, Fate::ClientLeft);
             let why = self.holds(&request);
             self.record_finished(&request, Outcome::Unfinished, why);
         }
@@ -342,6 +375,7 @@ impl<'w> Run<'w> {
             Event::ClientTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::ClientTimeout);
                 self.abandon(ticket, End::ClientLeft);
+                self.log_ended_of(ticket, Fate::ClientLeft);
                 self.conclude(ticket, Outcome::GaveUp, Some(AttemptFailure::Timeout), None, why);
             }
             Event::Keys { keeper } => self.wake_keeper(keeper as usize),
@@ -356,6 +390,7 @@ impl<'w> Run<'w> {
                 let route = self.requests[ticket.slot as usize].route;
                 self.last_failure[self.upstream_of[route.0 as usize]] = why;
                 self.abandon(ticket, End::Settled(Settlement::TimedOut));
+                self.log_ended_of(ticket, Fate::TimedOut);
                 self.conclude(ticket, Outcome::TimedOut, Some(AttemptFailure::Status(504)), None, why);
             }
             Event::Completed(job) => {
@@ -450,6 +485,7 @@ impl<'w> Run<'w> {
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
         let (checks, decision) = self.gateway.on_request(now, ticket, &request, &presented);
         self.record_checks(population, &client, route, &checks, &decision);
+        self.log_decided(slot, &checks, &decision);
         if !matches!(decision, Decision::Reject(_)) {
             let &Clients { population: settings, timeouts, .. } = &self.clients[population];
             if let Some(timeout) = settings.timeout {
@@ -469,6 +505,7 @@ impl<'w> Run<'w> {
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
         let (checks, decision) = self.gateway.on_resumed(now, ticket, &request, &presented);
         self.record_checks(population, &client, route, &checks, &decision);
+        self.log_decided(ticket.slot, &checks, &decision);
         self.obey(ticket, decision);
     }
 
@@ -693,6 +730,13 @@ impl<'w> Run<'w> {
             }
         }
         let why = if failure.is_some() { why } else { self.took_longest(&request, from, why) };
+        self.log_ended(
+            &request,
+            match reply {
+                Reply::Answered(status) => Fate::Answered { status },
+                Reply::Broken => Fate::BadGateway,
+            },
+        );
         self.free_worker(request.route, pass, End::Settled(settlement));
         self.conclude(ticket, outcome, failure, None, why);
     }
@@ -810,6 +854,7 @@ impl<'w> Run<'w> {
         if matches!(rejection, Rejection::QueueFull) {
             self.clock.recorder.on_rejected(StationId::Gateway);
         }
+        self.log_ended_of(ticket, Fate::Rejected(rejection));
         let failure = Some(AttemptFailure::Status(rejection.status()));
         self.conclude(ticket, outcome_of(rejection), failure, rejection.retry_after(), why);
     }
@@ -860,6 +905,66 @@ impl<'w> Run<'w> {
         });
     }
 
+    fn log_decided(&mut self, slot: u32, checks: &Checks, decision: &Decision) {
+        if self.log.is_none() {
+            return;
+        }
+        let Logical { population, route, client, index, attempt, .. } = self.requests[slot as usize];
+        // What a limit turned away never came to the breaker.
+        let admitted = passed_the_limits(decision) && !matches!(decision, Decision::Reject(Rejection::NoRoute));
+        let claims = self.verified_claims(slot, decision);
+        let Some(log) = &mut self.log else { return };
+        let upstream = UpstreamId(self.upstream_of[route.0 as usize] as u32);
+        let streams = &self.clients[population].streams;
+        log.on_decided(
+            slot,
+            self.clock.now,
+            Sent {
+                name: streams.tag(population as u32, index, attempt).to_string(),
+                peer: client.ip().into(),
+                client: client.client,
+                route,
+                checks,
+                breaker: admitted.then(|| self.gateway.condition(upstream)).flatten(),
+                claims,
+            },
+        );
+    }
+
+    /// What the token of an attempt says, if it was verified.
+    fn verified_claims(&mut self, slot: u32, decision: &Decision) -> Option<Claims> {
+        let refused = matches!(
+            decision,
+            Decision::AwaitKeys { .. }
+                | Decision::Reject(
+                    Rejection::RateLimited { scope: Scope::PerIp, .. }
+                        | Rejection::Unauthenticated { .. }
+                        | Rejection::Forbidden { .. }
+                        | Rejection::KeysUnavailable { .. }
+                )
+        );
+        let route = self.requests[slot as usize].route;
+        let bearer = self.bearer(slot).filter(|_| !refused && self.judges_tokens[route.0 as usize])?;
+        Some(self.clock.bearers.token(bearer)?.claims().clone())
+    }
+
+    fn log_ended_of(&mut self, ticket: Ticket, fate: Fate) {
+        if self.log.is_some() {
+            let request = self.requests[ticket.slot as usize];
+            self.log_ended(&request, fate);
+        }
+    }
+
+    /// The present attempt of a request has ended for the gateway.
+    fn log_ended(&mut self, request: &Logical, fate: Fate) {
+        let Some(log) = &mut self.log else { return };
+        let upstream = match request.stage {
+            Stage::Forwarded { since, attempt, .. } => Some((attempt + 1, since)),
+            Stage::Resting | Stage::AwaitsKeys | Stage::Waiting { .. } => None,
+        };
+        log.on_ended(request.ticket.slot, self.clock.now, fate, upstream);
+    }
+
     fn record_checks(
         &mut self,
         population: usize,
@@ -890,8 +995,13 @@ impl<'w> Run<'w> {
 
     fn record_breakers(&mut self) {
         let (clock, gateway, services) = (&mut self.clock, &mut self.gateway, &mut self.services);
+        let log = &self.log;
         let gateways = std::iter::from_fn(|| {
-            gateway.poll_transition().map(|(upstream, change)| (None, upstream.0 as usize, change))
+            let (upstream, change) = gateway.poll_transition()?;
+            if let Some(log) = log {
+                log.on_transition(upstream, &change);
+            }
+            Some((None, upstream.0 as usize, change))
         });
         let of_services = std::iter::from_fn(|| {
             services.poll_transition().map(|(service, upstream, change)| (Some(service), upstream, change))

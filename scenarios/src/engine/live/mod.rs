@@ -12,6 +12,7 @@ mod pacer;
 mod speed;
 mod stop;
 mod tokens;
+mod told;
 mod users;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use std::{io, thread};
 
-use gateway::server::{ScenarioClock, Server, ServerConfig};
+use gateway::server::ScenarioClock;
 use gateway::{Scope, Timestamp};
 use reports::{HarnessRecord, Recorder, Recording};
 use reqwest::Url;
@@ -36,6 +37,8 @@ use self::observers::{Exhaustion, GatewayObserver, UpstreamObserver};
 use self::pacer::Arrival;
 pub use self::speed::highest_speed;
 pub use self::stop::Stop;
+use self::told::Told;
+pub(super) use self::told::Part;
 use self::tokens::Mint;
 pub use self::tokens::MintError;
 pub(crate) use self::tokens::key_document;
@@ -44,7 +47,8 @@ use super::bearers::Bearers;
 use super::directory::Directory;
 use super::layout::layout;
 use super::virtual_time::{DRAIN, Rehearsal, rehearse};
-use crate::{Timeline, Variant};
+use crate::watch::Watch;
+use crate::{LogBook, Timeline, Variant};
 
 /// How a live run is driven.
 #[derive(Clone, Debug)]
@@ -53,6 +57,10 @@ pub struct Drive {
     pub speed: f64,
     /// Ends the run early.
     pub stop: Stop,
+    /// Every request is logged here.
+    pub log: Option<Arc<LogBook>>,
+    /// Whoever watches sees it here.
+    pub watch: Option<Arc<Watch>>,
     /// The folder of the scenario file, in which an external gateway is started; empty for the current one.
     pub folder: PathBuf,
 }
@@ -125,7 +133,7 @@ pub(crate) fn run(
     variant: &Variant,
     seed: u64,
     drive: &Drive,
-    keeps_pairs: bool,
+    part: Part,
 ) -> Result<Recording, LiveError> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -154,7 +162,7 @@ pub(crate) fn run(
         .iter()
         .map(|population| (population.clone(), PopulationStreams::new(seed, &population.name)))
         .collect();
-    let layout = reports::Layout { keeps_pairs, ..layout(timeline, variant) };
+    let layout = reports::Layout { keeps_pairs: part != Part::Alone, ..layout(timeline, variant) };
     let enabled = Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some());
     let limits: Vec<(Scope, usize)> = enabled.zip(0..).collect();
     let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
@@ -187,9 +195,15 @@ pub(crate) fn run(
     };
     let server = match &variant.world.external {
         Some(_) => None,
-        None => Some(start_gateway(variant, seed, clock, upstreams.addresses(), observer())?),
+        None => Some(Told::new(timeline, variant, seed, drive, part)?.start(
+            variant,
+            seed,
+            clock,
+            upstreams.addresses(),
+            observer(),
+        )?),
     };
-    let urls = urls(variant, server.as_ref());
+    let urls = urls(variant, server.as_ref().map(|(server, _)| server));
     // Elsewhere than on IPv4 loopback, nobody has an address of its own to send from.
     let own_addresses =
         urls.iter().all(|url| matches!(url.host_str(), Some("localhost")) || is_loopback_v4(url));
@@ -210,8 +224,13 @@ pub(crate) fn run(
     }
     over.store(true, Ordering::Relaxed);
     let alive = external.as_mut().map_or(Ok(()), external::Running::check);
-    if let Some(server) = server {
+    if let Some((server, log)) = server {
         server.shutdown(Duration::from_secs(1));
+        // What is left is written now.
+        drop(log);
+    }
+    if let Some(watch) = &drive.watch {
+        watch.end();
     }
     drop(external);
     upstreams.shutdown(Duration::ZERO);
@@ -238,20 +257,6 @@ fn resting_connections(variant: &Variant, rehearsal: &Rehearsal) -> u64 {
 }
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
-
-/// Our own gateway, with a thread for every second core.
-fn start_gateway(
-    variant: &Variant,
-    seed: u64,
-    clock: ScenarioClock,
-    upstreams: &[SocketAddr],
-    observer: GatewayObserver,
-) -> Result<Server, LiveError> {
-    let mut config = ServerConfig::new(LOOPBACK, variant.world.gateway.clone(), upstreams.to_vec());
-    (config.seed, config.threads) =
-        (seed, thread::available_parallelism().map_or(1, usize::from).div_ceil(2));
-    Ok(Server::start(config, clock, Arc::new(observer))?)
-}
 
 /// The gateway that takes the place of ours, ready to be asked.
 fn start_external(

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway::server::{Ended, Fate, Mark, Seen};
+use gateway::telemetry::Facts;
 use gateway::{Checks, Decision, Rejection, RouteId, Scope, Timestamp, Transition, UpstreamId, Verdict};
 use reports::{BreakerChange, StationId};
 use simulator::{Population, PopulationStreams, RequestTag, headers};
@@ -114,7 +115,7 @@ impl gateway::server::Observer for GatewayObserver {
         self.exhaustion.note();
     }
 
-    fn on_finished(&self, at: Timestamp, mark: Mark, ended: &Ended) {
+    fn on_finished(&self, at: Timestamp, mark: Mark, _: &Arc<Facts>, ended: &Ended) {
         let Some((request, route)) =
             (mark.0 as usize).checked_sub(1).and_then(|place| self.present().try_remove(place))
         else {

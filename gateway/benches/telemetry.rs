@@ -1,0 +1,171 @@
+//! What telemetry costs the gateway: requests per second without it and with all of it (log, metrics, traces), over real
+//! sockets, in turn within one run so that whatever else the machine does falls on both.
+//!
+//! Closed loop: so many connections send as fast as they are answered, to an upstream that answers at once. Client, gateway,
+//! upstream and log share the machine, so that what the log's thread takes is taken from the gateway, as in production.
+
+#![expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
+
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use gateway::server::{Observer, ScenarioClock, Server, ServerConfig, TraceConfig};
+use gateway::telemetry::{JsonLines, Metrics, Names, RequestLog, Telemetry};
+use gateway::{
+    Algorithm, BreakerConfig, GatewayConfig, RateLimit, RateLimits, Route, Routes, Timestamp, UpstreamId,
+    UpstreamPolicy,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+
+/// 2026-06-02T09:00:00Z, a Tuesday.
+const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
+
+const LOOPBACK: &str = "127.0.0.1:0";
+const CONNECTIONS: usize = 32;
+const ROUND: Duration = Duration::from_millis(400);
+const ROUNDS: usize = 40;
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+
+fn main() -> io::Result<()> {
+    let upstream = upstream()?;
+    let config = config();
+    let names = Names::new(&config, ["orders"]);
+    let metrics = Arc::new(Metrics::new(&config, &names, START));
+    let place = std::env::temp_dir().join(format!("tuesday-bench-{}.jsonl", std::process::id()));
+    let lines = JsonLines::new(BufWriter::new(File::create(&place)?));
+    let log = RequestLog::start(lines, names, None)?;
+    let telemetry = Telemetry::new((), Arc::clone(&metrics), Some(log.sender()));
+    let off = start(&config, upstream, Arc::new(()), None);
+    let on = start(&config, upstream, Arc::new(telemetry), Some(TraceConfig::new(902)));
+    metrics.observe(on.monitor());
+
+    let client = runtime()?;
+    for server in [&off, &on] {
+        client.block_on(load(server.address()));
+    }
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let mut measure = |server: &Server, into: &mut Vec<f64>| {
+            into.push(client.block_on(load(server.address())) as f64 / ROUND.as_secs_f64());
+        };
+        if round % 2 == 0 {
+            measure(&off, &mut without);
+            measure(&on, &mut with);
+        } else {
+            measure(&on, &mut with);
+            measure(&off, &mut without);
+        }
+    }
+    let dropped = log.sender().dropped();
+    drop((off, on, log));
+    let logged = std::fs::metadata(&place)?.len();
+    std::fs::remove_file(&place)?;
+    let (without, with) = (median(without), median(with));
+    let cost = (1.0 - with / without) * 100.0;
+    println!(
+        "requests per second, medians of {ROUNDS} rounds of {ROUND:?} each, in turn, {CONNECTIONS} connections"
+    );
+    println!("  without telemetry {without:>9.0}");
+    println!("  with telemetry    {with:>9.0}   ({cost:.1}% less; the budget is 10%)");
+    println!("  log: {:.0} MB written, {dropped} lines dropped", logged as f64 / 1e6);
+    Ok(())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Limits and a breaker that let everything through, so that all of their series are in use.
+fn config() -> GatewayConfig {
+    let limit = || RateLimit::new(Algorithm::TokenBucket, 1_000_000_000, Duration::from_secs(1)).ok();
+    let route = Route { path: "/".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None };
+    let breaker = Some(BreakerConfig::RECOMMENDED);
+    GatewayConfig {
+        limits: RateLimits { per_ip: limit(), per_key: limit(), ..RateLimits::default() },
+        routes: Routes::new(vec![route]).expect("one route"),
+        upstreams: vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }],
+        timeout: Some(Duration::from_secs(5)),
+        ..GatewayConfig::default()
+    }
+}
+
+fn start(
+    config: &GatewayConfig,
+    upstream: SocketAddr,
+    observer: Arc<dyn Observer>,
+    traces: Option<TraceConfig>,
+) -> Server {
+    let listen = LOOPBACK.parse().expect("an address");
+    let mut server = ServerConfig::new(listen, config.clone(), vec![upstream]);
+    server.traces = traces;
+    Server::start(server, ScenarioClock::starting_now(START, 1.0), observer).expect("a server")
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Answers every request at once, without looking at it: none has a body.
+fn upstream() -> io::Result<SocketAddr> {
+    let runtime = runtime()?;
+    let listener = runtime.block_on(TcpListener::bind(LOOPBACK))?;
+    let address = listener.local_addr()?;
+    thread::spawn(move || {
+        runtime.block_on(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut buffer = [0; 4096];
+                    stream.set_nodelay(true)?;
+                    while stream.read(&mut buffer).await? > 0 {
+                        stream.write_all(ANSWER).await?;
+                    }
+                    io::Result::Ok(())
+                });
+            }
+        });
+    });
+    Ok(address)
+}
+
+/// Sends for a round, and says how many requests were answered.
+async fn load(gateway: SocketAddr) -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+    let end = Instant::now() + ROUND;
+    let clients = (0..CONNECTIONS).map(|number| tokio::spawn(client(gateway, number, end)));
+    let mut answered = 0;
+    for client in clients.collect::<Vec<_>>() {
+        answered += client.await.expect("a client that goes on").expect("an answer");
+    }
+    answered
+}
+
+async fn client(gateway: SocketAddr, number: usize, end: Instant) -> io::Result<u64> {
+    let mut stream = TcpStream::connect(gateway).await?;
+    stream.set_nodelay(true)?;
+    let request =
+        format!("GET /orders/{number} HTTP/1.1\r\nhost: gateway.test\r\nx-api-key: partner-{number}\r\n\r\n");
+    let (mut buffer, mut answered) = ([0; 4096], 0);
+    loop {
+        #[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+        if Instant::now() >= end {
+            return Ok(answered);
+        }
+        stream.write_all(request.as_bytes()).await?;
+        let mut read = 0;
+        while !buffer[..read].ends_with(b"hello") {
+            match stream.read(&mut buffer[read..]).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                some => read += some,
+            }
+        }
+        answered += 1;
+    }
+}

@@ -1,0 +1,347 @@
+//! The log: JSON, one object a line, made of `tracing` events.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tracing::field::{Field, Visit, display};
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber, event};
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use super::record::civil;
+use super::{RequestRecord, RunName};
+use crate::{Timestamp, Transition};
+
+/// The target of the event of each request, at the level `INFO`: the fields of a [`RequestRecord`].
+pub const REQUEST: &str = "gateway::request";
+
+/// The target of the event of each change of a breaker, at the level `INFO`.
+pub const BREAKER: &str = "gateway::breaker";
+
+/// The target of events about the log itself, at the level `WARN`: how many lines were dropped.
+pub const LOG: &str = "gateway::log";
+
+/// Fields of a request whose text is JSON already.
+const NESTED: [&str; 2] = ["rate_limits", "auth"];
+
+/// A layer that writes the gateway's events as lines of JSON.
+///
+/// Each line begins with `level` and `target` and goes on with the fields of its event, in their order. Other crates'
+/// events, and spans, are not looked at. A line that cannot be written is counted.
+#[derive(Clone)]
+pub struct JsonLines(Arc<Shared>);
+
+struct Shared {
+    out: Mutex<Out>,
+    unwritten: AtomicU64,
+}
+
+struct Out {
+    line: String,
+    to: Box<dyn Write + Send>,
+}
+
+impl JsonLines {
+    /// Writes to `to`, a line in one piece each. Put a buffer before what is slow to be written to, and call
+    /// [`JsonLines::flush`].
+    pub fn new(to: impl Write + Send + 'static) -> Self {
+        let out = Mutex::new(Out { line: String::with_capacity(1024), to: Box::new(to) });
+        Self(Arc::new(Shared { out, unwritten: AtomicU64::new(0) }))
+    }
+
+    /// A dispatcher that writes these lines and nothing else.
+    pub fn dispatch(&self) -> Dispatch {
+        Dispatch::new(Registry::default().with(self.clone()))
+    }
+
+    /// Has everything written so far reach its place.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot.
+    pub fn flush(&self) -> io::Result<()> {
+        self.out().to.flush()
+    }
+
+    /// Lines that could not be written.
+    pub fn unwritten(&self) -> u64 {
+        self.0.unwritten.load(Relaxed)
+    }
+
+    fn out(&self) -> MutexGuard<'_, Out> {
+        self.0.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Has what is told on this thread meanwhile written to these lines, and to their place.
+pub fn with_lines<T>(lines: &JsonLines, what: impl FnOnce() -> T) -> T {
+    let done = tracing::dispatcher::with_default(&lines.dispatch(), what);
+    if lines.flush().is_err() {
+        lines.0.unwritten.fetch_add(1, Relaxed);
+    }
+    done
+}
+
+impl fmt::Debug for JsonLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JsonLines").field("unwritten", &self.unwritten()).finish_non_exhaustive()
+    }
+}
+
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    [REQUEST, BREAKER, LOG].contains(&metadata.target())
+}
+
+impl<S: Subscriber> Layer<S> for JsonLines {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // Where somebody else writes under `trace`, as HTTP/2 does, it shall cost nothing.
+        if is_ours(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        is_ours(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(LevelFilter::INFO)
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut out = self.out();
+        let Out { line, to } = &mut *out;
+        line.clear();
+        let (level, target) = (event.metadata().level(), event.metadata().target());
+        // Writing to a string does not fail.
+        let _ = write!(line, r#"{{"level":"{level}","target":"{target}""#);
+        event.record(&mut Fields(line));
+        line.push_str("}\n");
+        if to.write_all(line.as_bytes()).is_err() {
+            self.0.unwritten.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+struct Fields<'a>(&'a mut String);
+
+impl Fields<'_> {
+    /// Writes the name of a field; names are ours and need no escapes.
+    fn name(&mut self, field: &Field) -> &mut String {
+        let _ = write!(self.0, r#","{}":"#, field.name());
+        self.0
+    }
+
+    fn number(&mut self, field: &Field, number: impl fmt::Display) {
+        let _ = write!(self.name(field), "{number}");
+    }
+}
+
+impl Visit for Fields<'_> {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        let line = self.name(field);
+        // A text is JSON always.
+        line.push_str(&serde_json::to_string(value).unwrap_or_default());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.number(field, value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.number(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.number(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if value.is_finite() {
+            self.number(field, value);
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        if NESTED.contains(&field.name()) {
+            self.number(field, format_args!("{value:?}"));
+        } else {
+            self.record_str(field, &format!("{value:?}"));
+        }
+    }
+}
+
+impl RequestRecord<'_> {
+    /// Makes an event of it, for whoever subscribes to the target [`REQUEST`].
+    pub fn emit(&self) {
+        let json = |nested: Option<serde_json::Result<String>>| nested.and_then(Result::ok).map(display);
+        event!(
+            target: REQUEST,
+            Level::INFO,
+            timestamp = civil(self.timestamp).as_str(),
+            scenario = self.run.map(|run| run.scenario.as_str()),
+            engine = self.run.map(|run| run.engine),
+            variant = self.run.map(|run| run.variant.as_str()),
+            seed = self.run.map(|run| run.seed),
+            control = self.run.map(|run| run.control),
+            request_id = self.request_id.map(display),
+            trace_id = self.trace_id.map(display),
+            span_id = self.span_id.map(display),
+            parent_span_id = self.parent_span_id.map(display),
+            client = %format_args!("{:016x}", self.client.bucket()),
+            peer = %self.peer,
+            route = self.route,
+            upstream = self.upstream,
+            status = self.status,
+            outcome = self.outcome,
+            reason = self.reason,
+            attempts = self.attempts,
+            upstream_latency_us = self.upstream_latency_us,
+            total_latency_us = self.total_latency_us,
+            breaker = self.breaker,
+            rate_limits =
+                json((!self.rate_limits.is_empty()).then(|| serde_json::to_string(&self.rate_limits))),
+            auth = json(self.auth.map(serde_json::to_string)),
+        );
+    }
+}
+
+/// Makes an event of a breaker's change, for whoever subscribes to the target [`BREAKER`].
+pub fn emit_transition(run: Option<&RunName>, upstream: &str, transition: &Transition) {
+    event!(
+        target: BREAKER,
+        Level::INFO,
+        timestamp = civil(transition.at).as_str(),
+        scenario = run.map(|run| run.scenario.as_str()),
+        engine = run.map(|run| run.engine),
+        variant = run.map(|run| run.variant.as_str()),
+        seed = run.map(|run| run.seed),
+        control = run.map(|run| run.control),
+        upstream,
+        from = transition.from.name(),
+        to = transition.to.name(),
+        settled = transition.counts.settled,
+        failures = transition.counts.failures,
+    );
+}
+
+/// Says that lines are missing.
+pub(super) fn emit_dropped(at: Timestamp, dropped: u64, total: u64) {
+    event!(
+        target: LOG,
+        Level::WARN,
+        timestamp = civil(at).as_str(),
+        message = "requests came faster than they could be logged",
+        dropped,
+        dropped_total = total,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::telemetry::testing::{START, config, facts, rejected};
+    use crate::telemetry::{Ended, Fate, Names, ShownClaims, TraceIds};
+    use crate::{Condition, Counts};
+
+    /// What can be looked at while it is written.
+    #[derive(Clone, Default)]
+    pub(crate) struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl Paper {
+        fn lines(&self) -> Vec<Value> {
+            let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        }
+    }
+
+    impl Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_is_the_record_that_was_emitted() {
+        let (config, paper) = (config(), Paper::default());
+        let names = Names::new(&config, ["or\"ders\n"]);
+        let run = RunName {
+            scenario: "B\"urst".to_owned(),
+            engine: "live",
+            variant: "b\\ase".to_owned(),
+            seed: u64::MAX,
+            control: true,
+        };
+        let mut full = facts(&config, "partner-0", 3);
+        full.traced = Some(TraceIds::new(1).next(None));
+        full.auth = Some(Box::new(ShownClaims(vec![("sub".to_owned(), "\u{1f600} \"quoted\"".to_owned())])));
+        let served = Ended {
+            fate: Fate::Answered { status: 200 },
+            attempts: 1,
+            upstream_time: Some(Duration::from_millis(12)),
+            total_time: Duration::from_millis(13),
+        };
+        let bare = facts(&config, "partner-1", 11);
+        let records = [
+            RequestRecord::new(&names, Some(&run), START, &full, &served),
+            RequestRecord::new(&names, None, START, &bare, &rejected()),
+        ];
+        tracing::dispatcher::with_default(&JsonLines::new(paper.clone()).dispatch(), || {
+            records.iter().for_each(RequestRecord::emit);
+            // Of others nothing is written.
+            event!(target: "h2::proto", Level::ERROR, "noise");
+        });
+        let expected = records.iter().map(|record| {
+            let mut line = serde_json::json!({ "level": "INFO", "target": "gateway::request" });
+            let Value::Object(fields) = serde_json::to_value(record).unwrap() else { panic!("{record:?}") };
+            line.as_object_mut().unwrap().extend(fields);
+            line
+        });
+        assert_eq!(paper.lines(), expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn transitions_and_gaps_are_told_too() {
+        let paper = Paper::default();
+        tracing::dispatcher::with_default(&JsonLines::new(paper.clone()).dispatch(), || {
+            let counts = Counts { settled: 20, failures: 11 };
+            let transition = Transition { at: START, from: Condition::Closed, to: Condition::Open, counts };
+            emit_transition(None, "payments", &transition);
+            emit_dropped(START, 3, 10);
+        });
+        let lines = paper.lines();
+        assert_eq!(
+            (&lines[0]["to"], &lines[0]["failures"], &lines[0]["timestamp"]),
+            (&"open".into(), &11.into(), &"2026-06-02T09:02:00.000000Z".into())
+        );
+        assert_eq!((&lines[1]["level"], &lines[1]["dropped"]), (&"WARN".into(), &3.into()));
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_is_counted() {
+        struct Full;
+        impl Write for Full {
+            fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::StorageFull.into())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = JsonLines::new(Full);
+        tracing::dispatcher::with_default(&lines.dispatch(), || emit_dropped(START, 1, 1));
+        assert_eq!(lines.unwritten(), 1);
+    }
+}

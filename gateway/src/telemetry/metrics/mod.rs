@@ -1,0 +1,214 @@
+//! What is counted of a server, as Prometheus reads it.
+//!
+//! Every series is one of a route, an upstream, a scope or a word of ours, and none is a client's: a gateway sees as many
+//! keys as attackers care to send. On the path of a request stand atomics that are found by number; what can be asked of
+//! the server itself, such as the length of its queue, is asked when somebody looks.
+
+mod maker;
+mod on_reading;
+mod sample;
+mod saturation;
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use prometheus::proto::MetricFamily;
+use prometheus::{Histogram, IntCounter, IntCounterVec, Registry, TextEncoder};
+
+use self::maker::Maker;
+use self::on_reading::OnReading;
+pub use self::sample::Sample;
+use self::saturation::Saturation;
+use super::{Ended, Facts, Names, Outcome};
+use crate::server::Monitor;
+use crate::{Checks, Condition, GatewayConfig, Scope, Timestamp, Transition, UpstreamId};
+
+/// Classes of status by their first digit; the first is for a client that left without an answer.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+const CONDITIONS: [Condition; 3] = [Condition::Closed, Condition::HalfOpen, Condition::Open];
+
+/// The route of a request that no route serves.
+const NO_ROUTE: &str = "none";
+
+/// The counters, histograms and gauges of one server.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    /// By route (one more for none), outcome and class of status: looked up by name once, then found by number.
+    request_cells: Box<[OnceLock<IntCounter>]>,
+    /// By route.
+    latency: Vec<Histogram>,
+    upstream_latency: Vec<Histogram>,
+    queue_wait: Histogram,
+    /// By upstream.
+    attempts: Vec<IntCounter>,
+    /// By upstream, and by the condition changed to.
+    transitions: Vec<[IntCounter; CONDITIONS.len()]>,
+    /// By scope, where it is limited.
+    limits: [Option<LimitCounters>; Scope::ALL.len()],
+    /// By route.
+    paths: Vec<Box<str>>,
+    upstream_of: Vec<usize>,
+    read: Mutex<OnReading>,
+}
+
+struct LimitCounters {
+    admitted: IntCounter,
+    rejected: IntCounter,
+    saturation: Saturation,
+}
+
+impl Metrics {
+    /// Nothing counted yet, for a server with this configuration, in a process that started at `started`.
+    pub fn new(config: &GatewayConfig, names: &Names, started: Timestamp) -> Self {
+        let registry = Registry::new();
+        let make = Maker(&registry);
+        make.gauge("process_start_time_seconds", "Start of the process since the Unix epoch in seconds.")
+            .set(started.as_nanos() as f64 / 1e9);
+        let requests = make.counters(
+            "gateway_requests_total",
+            "Requests that have ended, by route, outcome and class of status.",
+            &["route", "outcome", "status"],
+        );
+        let attempts = make.counters(
+            "gateway_upstream_attempts_total",
+            "Attempts at upstreams, the gateway's own retries included.",
+            &["upstream"],
+        );
+        let transitions = make.counters(
+            "gateway_breaker_transitions_total",
+            "Changes of circuit breakers, by what they changed to.",
+            &["upstream", "to"],
+        );
+        let by_route = |name: &str, help: &str| {
+            let latencies = make.latencies(name, help, &["route"]);
+            names.routes.iter().map(|route| latencies.with_label_values(&[&*route.path])).collect()
+        };
+        let upstreams = || names.upstreams.iter().map(|name| &**name);
+        let changes = |name| CONDITIONS.map(|to| transitions.with_label_values(&[name, to.name()]));
+        let cells = (names.routes.len() + 1) * Outcome::ALL.len() * CLASSES.len();
+        Self {
+            requests,
+            request_cells: (0..cells).map(|_| OnceLock::new()).collect(),
+            latency: by_route(
+                "gateway_request_duration_seconds",
+                "From a request's arrival at the gateway until it has ended, by route.",
+            ),
+            upstream_latency: by_route(
+                "gateway_upstream_duration_seconds",
+                "From when the last attempt at the upstream was sent until it ended, by route.",
+            ),
+            queue_wait: make.latency(
+                "gateway_queue_wait_seconds",
+                "Time that requests waited for the worker they were given.",
+            ),
+            attempts: upstreams().map(|name| attempts.with_label_values(&[name])).collect(),
+            transitions: upstreams().map(changes).collect(),
+            limits: limits(&make, names),
+            paths: names.routes.iter().map(|route| route.path.clone()).collect(),
+            upstream_of: names.routes.iter().map(|route| route.upstream.0 as usize).collect(),
+            read: Mutex::new(OnReading::new(&make, config, names)),
+            registry,
+        }
+    }
+
+    /// Has the server looked at whenever somebody reads.
+    pub fn observe(&self, monitor: Monitor) {
+        self.read().monitor = Some(monitor);
+    }
+
+    /// Counts what is dropped on the way to a sink; `dropped` says how much it was so far.
+    pub fn count_drops(&self, sink: &str, dropped: impl Fn() -> u64 + Send + 'static) {
+        self.read().count_drops(sink, Box::new(dropped));
+    }
+
+    /// All of it in the text format of Prometheus.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string does not fail, and what is registered is well-formed.
+        let _ = TextEncoder::new().encode_utf8(&self.gather(Saturation::SECONDS), &mut text);
+        text
+    }
+
+    /// All of it as numbers, saturation being that of the last so many seconds, 16 at most.
+    pub fn samples(&self, saturation_seconds: u64) -> Vec<Sample> {
+        self.gather(saturation_seconds).iter().flat_map(Sample::of).collect()
+    }
+
+    fn gather(&self, saturation_seconds: u64) -> Vec<MetricFamily> {
+        // Held until all is gathered, so that it is of one moment.
+        let read = self.read();
+        read.update(&self.limits, saturation_seconds);
+        self.registry.gather()
+    }
+
+    fn read(&self) -> MutexGuard<'_, OnReading> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn on_decided(&self, at: Timestamp, checks: &Checks) {
+        for (scope, verdict) in checks.iter() {
+            if let Some(limit) = &self.limits[scope as usize] {
+                if verdict.is_admitted() { &limit.admitted } else { &limit.rejected }.inc();
+                limit.saturation.note(at, verdict);
+            }
+        }
+    }
+
+    pub(super) fn on_worker(&self, waited: Duration) {
+        self.queue_wait.observe(waited.as_secs_f64());
+    }
+
+    pub(super) fn on_transition(&self, upstream: UpstreamId, transition: &Transition) {
+        let to = CONDITIONS.iter().position(|condition| *condition == transition.to);
+        if let (Some(counters), Some(to)) = (self.transitions.get(upstream.0 as usize), to) {
+            counters[to].inc();
+        }
+    }
+
+    pub(super) fn on_finished(&self, facts: &Facts, ended: &Ended) {
+        let route = facts.route.map(|route| route.0 as usize).filter(|route| *route < self.paths.len());
+        self.requests(route, ended).inc();
+        let Some(route) = route else { return };
+        self.latency[route].observe(ended.total_time.as_secs_f64());
+        if let Some(time) = ended.upstream_time {
+            self.upstream_latency[route].observe(time.as_secs_f64());
+        }
+        if let Some(attempts) = self.attempts.get(self.upstream_of[route]) {
+            attempts.inc_by(ended.attempts.into());
+        }
+    }
+
+    fn requests(&self, route: Option<usize>, ended: &Ended) -> &IntCounter {
+        let place = route.unwrap_or(self.paths.len());
+        let outcome = ended.fate.outcome();
+        let class = ended.fate.status().map_or(0, |status| usize::from(status / 100).min(5));
+        let cell = (place * Outcome::ALL.len() + outcome as usize) * CLASSES.len() + class;
+        self.request_cells[cell].get_or_init(|| {
+            let path = self.paths.get(place).map_or(NO_ROUTE, |path| path);
+            self.requests.with_label_values(&[path, outcome.name(), CLASSES[class]])
+        })
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+fn limits(make: &Maker<'_>, names: &Names) -> [Option<LimitCounters>; Scope::ALL.len()] {
+    let decisions = make.counters(
+        "gateway_rate_limit_decisions_total",
+        "Verdicts of rate limits, by scope.",
+        &["scope", "verdict"],
+    );
+    Scope::ALL.map(|scope| {
+        let allowance = names.allowances[scope as usize]?;
+        let verdict = |verdict| decisions.with_label_values(&[scope.name(), verdict]);
+        let saturation = Saturation::new(allowance);
+        Some(LimitCounters { admitted: verdict("admitted"), rejected: verdict("rejected"), saturation })
+    })
+}

@@ -1,0 +1,140 @@
+use prometheus::{Gauge, IntCounter, IntCounterVec};
+
+use super::maker::Maker;
+use super::{CONDITIONS, LimitCounters};
+use crate::server::{Monitor, State};
+use crate::telemetry::Names;
+use crate::{Condition, GatewayConfig, Scope, UpstreamPolicy};
+
+/// What is brought up to date when somebody reads: the server knows it anyway, so that no request has to count it.
+pub(super) struct OnReading {
+    pub(super) monitor: Option<Monitor>,
+    /// Who can tell how much was dropped, each with its counter.
+    drops: Vec<(Drops, IntCounter)>,
+    dropped: IntCounterVec,
+    in_use: Gauge,
+    queued: Gauge,
+    /// By upstream.
+    in_flight: Vec<Gauge>,
+    /// By upstream; `None` where there is no breaker.
+    breakers: Vec<Option<[Gauge; CONDITIONS.len()]>>,
+    /// By scope: the highest share in use, and the buckets remembered; `None` where it is not limited.
+    limits: [Option<(Gauge, Gauge)>; Scope::ALL.len()],
+}
+
+/// Tells how much was dropped so far.
+type Drops = Box<dyn Fn() -> u64 + Send>;
+
+impl OnReading {
+    pub(super) fn new(make: &Maker<'_>, config: &GatewayConfig, names: &Names) -> Self {
+        let saturation = make.gauges(
+            "gateway_rate_limit_saturation_ratio",
+            "Highest share in use of any bucket that was asked in the last 16 seconds, by scope.",
+            &["scope"],
+        );
+        let buckets = make.gauges(
+            "gateway_rate_limit_buckets",
+            "Buckets that are remembered because they are not fresh, by scope.",
+            &["scope"],
+        );
+        let state = make.gauges(
+            "gateway_breaker_state",
+            "1 for the state that an upstream's circuit breaker is in, 0 for the others.",
+            &["upstream", "state"],
+        );
+        let in_flight = make.gauges(
+            "gateway_upstream_in_flight",
+            "Requests for an upstream that hold or wait for a worker.",
+            &["upstream"],
+        );
+        let dropped = make.counters(
+            "gateway_telemetry_dropped_total",
+            "Log lines and spans that were dropped so that no request had to wait.",
+            &["sink"],
+        );
+        set_limits(make, config, names);
+        let upstreams = || (0..).zip(names.upstreams.iter().map(|name| &**name));
+        let breakers = upstreams().map(|(number, name)| {
+            let series = |condition: Condition| state.with_label_values(&[name, condition.name()]);
+            policy(config, number).breaker.map(|_| CONDITIONS.map(series))
+        });
+        let limits = Scope::ALL.map(|scope| {
+            names.allowances[scope as usize]?;
+            let scope = &[scope.name()];
+            Some((saturation.with_label_values(scope), buckets.with_label_values(scope)))
+        });
+        Self {
+            monitor: None,
+            drops: Vec::new(),
+            dropped,
+            in_use: make.gauge("gateway_pool_workers_in_use", "Workers of the pool in use."),
+            queued: make.gauge("gateway_pool_queue_length", "Requests that wait for a worker."),
+            in_flight: upstreams().map(|(_, name)| in_flight.with_label_values(&[name])).collect(),
+            breakers: breakers.collect(),
+            limits,
+        }
+    }
+
+    pub(super) fn count_drops(&mut self, sink: &str, dropped: Drops) {
+        self.drops.push((dropped, self.dropped.with_label_values(&[sink])));
+    }
+
+    /// Asks everybody who knows. `limits` are the counters of the limits, by scope.
+    pub(super) fn update(&self, limits: &[Option<LimitCounters>], saturation_seconds: u64) {
+        if let Some(state) = self.monitor.as_ref().and_then(Monitor::state) {
+            self.set(&state);
+            for (gauges, limit) in self.limits.iter().zip(limits) {
+                if let (Some((highest, _)), Some(limit)) = (gauges, limit) {
+                    highest.set(limit.saturation.highest(state.at, saturation_seconds));
+                }
+            }
+        }
+        for (dropped, counter) in &self.drops {
+            counter.inc_by(dropped().saturating_sub(counter.get()));
+        }
+    }
+
+    fn set(&self, state: &State) {
+        self.in_use.set(state.in_flight.into());
+        self.queued.set(state.queued.into());
+        for (number, upstream) in state.upstreams.iter().enumerate() {
+            if let Some(gauge) = self.in_flight.get(number) {
+                gauge.set(upstream.in_flight.into());
+            }
+            if let (Some(Some(gauges)), Some(now)) = (self.breakers.get(number), upstream.breaker) {
+                for (gauge, condition) in gauges.iter().zip(CONDITIONS) {
+                    gauge.set(f64::from(u8::from(condition == now)));
+                }
+            }
+        }
+        for (gauges, held) in self.limits.iter().zip(state.buckets) {
+            if let (Some((_, buckets)), Some(held)) = (gauges, held) {
+                buckets.set(held as f64);
+            }
+        }
+    }
+}
+
+/// What does not change. What is unbounded has no series, for no number says so.
+fn set_limits(make: &Maker<'_>, config: &GatewayConfig, names: &Names) {
+    if let Some(workers) = config.pool.workers {
+        make.gauge("gateway_pool_workers_limit", "Workers of the pool.").set(workers.get().into());
+    }
+    if let Some(places) = config.pool.queue {
+        make.gauge("gateway_pool_queue_limit", "Places in the queue for a worker.").set(places.into());
+    }
+    let bulkheads = make.gauges(
+        "gateway_upstream_in_flight_limit",
+        "Most requests for an upstream that may hold or wait for a worker.",
+        &["upstream"],
+    );
+    for (number, name) in names.upstreams.iter().enumerate() {
+        if let Some(most) = policy(config, number).max_in_flight {
+            bulkheads.with_label_values(&[&**name]).set(most.get().into());
+        }
+    }
+}
+
+fn policy(config: &GatewayConfig, upstream: usize) -> UpstreamPolicy {
+    config.upstreams.get(upstream).copied().unwrap_or_default()
+}

@@ -1,0 +1,44 @@
+//! What a gateway tells of itself: a record of each request, its place in a trace, and (with the feature `server`) where
+//! they go.
+//!
+//! An admitted request and a rejected one look alike to whoever is not told why; so each ends in a [`RequestRecord`] that
+//! says what every rule along its path had to say. The record is the same in both engines, and none of its fields can hold
+//! a key, a token or a query.
+
+#[cfg(feature = "server")]
+mod admin;
+mod ended;
+mod ids;
+#[cfg(feature = "server")]
+mod lines;
+#[cfg(feature = "server")]
+mod log;
+#[cfg(feature = "server")]
+mod metrics;
+#[cfg(feature = "server")]
+mod observer;
+#[cfg(feature = "otlp")]
+mod otlp;
+mod outcome;
+mod record;
+#[cfg(test)]
+mod testing;
+mod trace_context;
+
+#[cfg(feature = "server")]
+pub use self::admin::{Admin, Page, Site};
+pub use self::ended::{Ended, Facts, Fate, ShownClaims};
+pub use self::ids::{RequestName, Span, TraceIds, Traced};
+#[cfg(feature = "server")]
+pub use self::lines::{BREAKER, JsonLines, LOG, REQUEST, emit_transition, with_lines};
+#[cfg(feature = "server")]
+pub use self::log::{LogSender, RequestLog};
+#[cfg(feature = "server")]
+pub use self::metrics::{Metrics, Sample};
+#[cfg(feature = "server")]
+pub use self::observer::Telemetry;
+#[cfg(feature = "otlp")]
+pub use self::otlp::{OtlpConfig, OtlpError, OtlpExport, OtlpSender};
+pub use self::outcome::Outcome;
+pub use self::record::{BucketRecord, BucketRecords, Names, RequestRecord, RunName};
+pub use self::trace_context::{SpanId, TraceContext, TraceContextError, TraceFlags, TraceId, is_trace_state};

@@ -1,0 +1,46 @@
+//! What the tests here have in common: a small gateway, and requests of it.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{Ended, Facts, Fate};
+use crate::{
+    Admission, Algorithm, BreakerConfig, Client, Condition, GatewayConfig, KeySecret, Peer, RateLimit,
+    RateLimits, Rejection, Request, Route, RouteId, Routes, Scope, Timestamp, UpstreamId, UpstreamPolicy,
+};
+
+/// Two minutes past nine on a Tuesday.
+pub(super) const START: Timestamp = Timestamp::from_nanos(1_780_390_920_000_000_000);
+
+/// One route, to one upstream with a breaker; ten requests a key at once.
+pub(super) fn config() -> GatewayConfig {
+    let route = Route { path: "/orders".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None };
+    let per_key = RateLimit::new(Algorithm::TokenBucket, 60, Duration::from_secs(60))
+        .and_then(|limit| limit.with_burst(10));
+    let limits = RateLimits { per_key: per_key.ok(), ..RateLimits::default() };
+    let breaker = Some(BreakerConfig::RECOMMENDED);
+    GatewayConfig {
+        limits,
+        routes: Routes::new(vec![route]).unwrap(),
+        upstreams: vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }],
+        ..GatewayConfig::default()
+    }
+}
+
+/// The last of so many requests with a key.
+pub(super) fn facts(config: &GatewayConfig, key: &str, requests: u32) -> Facts {
+    let peer = IpAddr::from([127, 1, 0, 1]);
+    let client = Client::from_key(KeySecret([0; 16]), key.as_bytes());
+    let route = Some(RouteId(0));
+    let request = Request { peer: Peer::from(peer), client, route, idempotent: true };
+    let mut limits = Admission::new(&config.limits);
+    let checks = (0..requests).map(|_| limits.on_request(START, &request).0).last().unwrap();
+    let breaker = Some(Condition::Closed);
+    Facts { peer, client, route, checks, breaker, traced: None, auth: None }
+}
+
+/// The end of a request that a limit turned away.
+pub(super) fn rejected() -> Ended {
+    let rejection = Rejection::RateLimited { scope: Scope::PerKey, retry_after: Duration::from_secs(1) };
+    Ended { fate: Fate::Rejected(rejection), attempts: 0, upstream_time: None, total_time: Duration::ZERO }
+}

@@ -1,0 +1,106 @@
+//! What the gateway tells of itself while it serves alone: log, metrics, page and export.
+
+use std::fmt::Write as _;
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use gateway::Timestamp;
+use gateway::server::{Observer, Server, ServerConfig, TraceConfig};
+use gateway::telemetry::{Admin, JsonLines, Metrics, OtlpConfig, OtlpExport, RequestLog, Site, Telemetry};
+
+use super::run::with_causes;
+use super::{Failure, GatewayArgs};
+use crate::Variant;
+use crate::engine::names;
+use crate::watch::Watch;
+
+/// Standard output, as `--log` names it.
+const STDOUT: &str = "-";
+
+/// Everything that was asked for; dropped after the server, it writes and sends what is left.
+pub(super) struct Telling {
+    metrics: Arc<Metrics>,
+    log: Option<RequestLog>,
+    otlp: Option<OtlpExport>,
+    admin: Option<Admin>,
+    watch: Option<Watch>,
+}
+
+impl Telling {
+    /// Whether anything of this was asked for.
+    pub(super) fn is_asked(args: &GatewayArgs) -> bool {
+        args.log.is_some() || args.admin.is_some() || args.watch || args.otlp.is_some()
+    }
+
+    /// Whether standard output is the log's.
+    pub(super) fn takes_stdout(args: &GatewayArgs) -> bool {
+        args.log.as_deref() == Some(STDOUT)
+    }
+
+    pub(super) fn start(args: &GatewayArgs, variant: &Variant, now: Timestamp) -> Result<Self, Failure> {
+        let names = names(&variant.world);
+        let metrics = Arc::new(Metrics::new(&variant.world.gateway, &names, now));
+        let log = args.log.as_deref().map(|path| {
+            let lines = match path {
+                STDOUT => JsonLines::new(BufWriter::new(io::stdout())),
+                path => {
+                    JsonLines::new(BufWriter::new(OpenOptions::new().create(true).append(true).open(path)?))
+                }
+            };
+            RequestLog::start(lines, names.clone(), None)
+        });
+        let log = log.transpose().map_err(|error| {
+            let path = args.log.as_deref().unwrap_or_default();
+            Failure::usage(format!("--log: cannot write to {path}: {error}"))
+        })?;
+        let otlp = args
+            .otlp
+            .as_ref()
+            .map(|endpoint| OtlpExport::start(&OtlpConfig::new(endpoint), names.clone(), None, &metrics));
+        let otlp =
+            otlp.transpose().map_err(|error| Failure::usage(format!("--otlp: {}", with_causes(&error))))?;
+        let listen = args.admin.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let failed = |error| Failure::run(format!("--admin: cannot listen on {listen}: {error}"));
+        let (watch, admin) = match (args.watch, args.admin) {
+            // The page brings the metrics along.
+            (true, _) => (Some(Watch::start(listen).map_err(failed)?), None),
+            (false, Some(_)) => {
+                let site: Arc<dyn Site> = Arc::clone(&metrics) as _;
+                (None, Some(Admin::start(listen, site).map_err(failed)?))
+            }
+            (false, None) => (None, None),
+        };
+        Ok(Self { metrics, log, otlp, admin, watch })
+    }
+
+    /// Has the server trace its requests under a seed, and returns who observes it.
+    pub(super) fn observe(&self, config: &mut ServerConfig, seed: u64) -> Arc<dyn Observer> {
+        config.traces = Some(TraceConfig::new(seed));
+        let log = self.log.as_ref().map(RequestLog::sender);
+        let telemetry = Telemetry::new((), Arc::clone(&self.metrics), log);
+        match &self.otlp {
+            Some(otlp) => Arc::new(telemetry.with_otlp(otlp.sender())),
+            None => Arc::new(telemetry),
+        }
+    }
+
+    /// The server runs; says where to look at it.
+    pub(super) fn show(&self, title: &str, server: &Server) -> String {
+        self.metrics.observe(server.monitor());
+        let mut text = String::new();
+        // Writing to a string does not fail.
+        if let Some(address) = self.watch.as_ref().and_then(Watch::address) {
+            let _ = writeln!(text, "watch it at http://{address}/");
+        }
+        if let Some(watch) = &self.watch {
+            watch.show(title, Arc::clone(&self.metrics), server.monitor());
+        }
+        let address = self.watch.as_ref().and_then(Watch::address);
+        if let Some(address) = address.or_else(|| self.admin.as_ref().map(Admin::address)) {
+            let _ = writeln!(text, "metrics at http://{address}/metrics");
+        }
+        text
+    }
+}
