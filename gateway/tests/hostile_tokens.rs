@@ -130,6 +130,29 @@ fn every_hostile_token_earns_its_answer() {
     assert_eq!(names.len(), table.rows.len(), "each once");
 }
 
+#[test]
+fn a_token_with_any_byte_changed_lets_nobody_in() {
+    let table = Table::new();
+    let lets_in = |token: &[u8]| {
+        matches!(table.authenticator.on_bearer(NOW, Bearer::Token(token), true), AuthVerdict::Verified(_))
+    };
+    for algorithm in ["RS256", "ES256", "EdDSA"] {
+        let token = table.issuer.token(algorithm, &claims()).into_bytes();
+        assert!(lets_in(&token), "{algorithm}");
+        for place in 0..token.len() {
+            for byte in [token[place] ^ 1, b'A', b'_', b'.', b'=', b' ', 0, 0xff] {
+                let mut changed = token.clone();
+                changed[place] = byte;
+                assert!(byte == token[place] || !lets_in(&changed), "{algorithm}: {byte:#x} at {place}");
+            }
+            assert!(
+                !lets_in(&token[..place]) && !lets_in(&token[place + 1..]),
+                "{algorithm}: cut at {place}"
+            );
+        }
+    }
+}
+
 fn genuine(table: &mut Table) {
     for algorithm in ["RS256", "ES256", "EdDSA"] {
         let token = table.issuer.token(algorithm, &claims());

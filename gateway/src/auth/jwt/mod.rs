@@ -22,14 +22,14 @@ impl SharedAuthenticator<JwtKey> {
     /// Judges what a request bears: a token that was verified before by its digest, any other by its signature.
     /// `has_waited` as for [`SharedAuthenticator::on_token`].
     pub fn on_bearer(&self, now: Timestamp, bearer: Bearer<'_>, has_waited: bool) -> AuthVerdict {
+        // Nothing is remembered of what is no token.
+        let none = TokenDigest::default();
         let token = match bearer {
-            Bearer::Nothing => {
-                return self.on_token(now, TokenDigest::default(), &Presented::Nothing, has_waited);
+            Bearer::Nothing => return self.on_token(now, none, &Presented::Nothing, has_waited),
+            Bearer::Token(token) if token.len() <= CompactToken::MAX_LENGTH => token,
+            Bearer::Token(_) | Bearer::Malformed => {
+                return self.on_token(now, none, &Presented::Malformed, has_waited);
             }
-            Bearer::Malformed => {
-                return self.on_token(now, TokenDigest::default(), &Presented::Malformed, has_waited);
-            }
-            Bearer::Token(token) => token,
         };
         let digest = token_digest(token);
         if let Some(claims) = self.recall(now, &digest) {
