@@ -55,10 +55,11 @@ fn suite(
     variant: &VariantResult,
     beside: Option<&[ExpectationResult]>,
 ) -> TestSuite {
-    let mut name = text::name(&variant.name);
-    if beside.is_some() {
-        name += &format!(" ({} engine)", engine_beside(result.engine));
-    }
+    let name = text::name(&variant.name);
+    let name = match beside {
+        Some(_) => format!("{name} ({} engine)", engine_beside(result.engine)),
+        None => name,
+    };
     let mut suite = TestSuite::new(format!("{scenario}: {name}"));
     suite.add_property(Property::new("tuesday", text::line(&result.tuesday)));
     for setting in &variant.settings {

@@ -288,3 +288,93 @@ pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListene
     socket.listen(4096)?;
     Ok(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, Shutdown, TcpStream as StdStream};
+
+    use super::super::{Observer, ScenarioClock};
+    use super::*;
+    use crate::{GatewayConfig, Route, Timestamp, UpstreamId};
+
+    /// An upstream that answers each connection's requests, hangs or breaks off, as their paths say.
+    fn upstream() -> SocketAddr {
+        let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                std::thread::spawn(move || answer(stream));
+            }
+        });
+        address
+    }
+
+    fn answer(mut stream: StdStream) {
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut buffer) {
+            let said = match &buffer[..read] {
+                hang if hang.starts_with(b"GET /hang") => continue,
+                cut if cut.starts_with(b"GET /cut") => {
+                    &b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nfive!"[..]
+                }
+                _ => &b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine"[..],
+            };
+            if stream.write_all(said).is_err() || said.ends_with(b"!") {
+                return;
+            }
+        }
+    }
+
+    #[test]
+    fn no_task_is_left_of_what_is_over() {
+        let mut gateway = GatewayConfig { timeout: Some(Duration::from_secs(5)), ..GatewayConfig::default() };
+        let route = Route { path: "/".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None };
+        gateway.routes = Routes::new(vec![route]).unwrap();
+        let mut config = ServerConfig::new((Ipv4Addr::LOCALHOST, 0).into(), gateway, vec![upstream()]);
+        config.http.upstream_idle_timeout = Duration::from_millis(50);
+        let settings = Arc::new(Settings::new(&config));
+        let clock = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0);
+        let observer: Arc<dyn Observer> = Arc::new(());
+        let rules = Arc::new(Rules::new(config.gateway, clock, observer, 0));
+        let thread = Thread::new(rules, settings, config.upstreams);
+        let listener = listen(config.listen, false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let metrics = runtime.handle().metrics();
+        let (stop, stopped) = watch::channel(None);
+        let permits = Arc::new(Semaphore::new(1_000));
+        let serving = std::thread::spawn(move || thread.run(&runtime, listener, permits, stopped));
+
+        let ask = |path: &str| {
+            let mut client = StdStream::connect(address).unwrap();
+            write!(client, "GET /{path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+            client
+        };
+        let read = |mut client: StdStream| _ = client.read_to_end(&mut Vec::new());
+        read(ask(""));
+        let settled = |most: usize| {
+            for _ in 0..2_000 {
+                if metrics.num_alive_tasks() <= most {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            panic!("{} tasks are left, where there were {most}", metrics.num_alive_tasks());
+        };
+        // The housekeeping, once the connection to the upstream has rested for long enough.
+        settled(1);
+        for _ in 0..50 {
+            read(ask(""));
+            read(ask("cut"));
+            // A client that leaves while its upstream hangs, and one within its header.
+            drop(ask("hang"));
+            let mut partial = StdStream::connect(address).unwrap();
+            partial.write_all(b"GET / HT").unwrap();
+            partial.shutdown(Shutdown::Both).unwrap();
+        }
+        settled(1);
+        stop.send_replace(Some(Duration::from_secs(5)));
+        assert_eq!(serving.join().unwrap(), 0);
+    }
+}

@@ -233,6 +233,9 @@ impl Raw {
     }
 }
 
+/// Names and values as they are sent.
+type Fields = Vec<(&'static str, &'static str)>;
+
 #[test]
 fn what_http1_would_read_otherwise_is_refused() {
     const POST: [(&str, &str); 4] =
@@ -244,7 +247,7 @@ fn what_http1_would_read_otherwise_is_refused() {
         POST.map(|field| if field.0 == name { (name, value) } else { field }).to_vec()
     };
     let with = |fields: &[(&'static str, &'static str)]| [&POST, fields].concat();
-    let shapes: Vec<(&str, Vec<(&str, &str)>, Option<&str>)> = vec![
+    let shapes: Vec<(&str, Fields, Option<&str>)> = vec![
         ("a line end in a value", with(&[("x", "a\r\ny: b")]), None),
         ("a line feed in a value", with(&[("x", "a\nb")]), None),
         ("a return in a value", with(&[("x", "a\rb")]), None),
