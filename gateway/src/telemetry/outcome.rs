@@ -9,11 +9,15 @@ pub enum Outcome {
     UpstreamError,
     /// A rate limit was used up.
     RateLimited,
+    /// Nobody knows who asked.
+    Unauthenticated,
+    /// It was known who asked, and they might not.
+    Forbidden,
     /// No route serves the path.
     NoRoute,
     /// The upstream's breaker was open.
     ShortCircuited,
-    /// Pool, queue or bulkhead were full, or the wait in the queue was too long.
+    /// Pool, queue or bulkhead were full, the wait in the queue was too long, or there were no keys to judge a token by.
     Shed,
     /// The route's timeout ran out.
     TimedOut,
@@ -25,10 +29,12 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Served,
         Self::UpstreamError,
         Self::RateLimited,
+        Self::Unauthenticated,
+        Self::Forbidden,
         Self::NoRoute,
         Self::ShortCircuited,
         Self::Shed,
@@ -43,6 +49,8 @@ impl Outcome {
             Self::Served => "served",
             Self::UpstreamError => "upstream-error",
             Self::RateLimited => "rate-limited",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
             Self::NoRoute => "no-route",
             Self::ShortCircuited => "short-circuited",
             Self::Shed => "shed",
@@ -55,9 +63,14 @@ impl Outcome {
     pub(super) const fn of_rejection(rejection: Rejection) -> Self {
         match rejection {
             Rejection::RateLimited { .. } => Self::RateLimited,
+            Rejection::Unauthenticated { .. } => Self::Unauthenticated,
+            Rejection::Forbidden { .. } => Self::Forbidden,
             Rejection::NoRoute => Self::NoRoute,
             Rejection::ShortCircuited { .. } => Self::ShortCircuited,
-            Rejection::BulkheadFull | Rejection::QueueFull | Rejection::QueueTimeout => Self::Shed,
+            Rejection::KeysUnavailable { .. }
+            | Rejection::BulkheadFull
+            | Rejection::QueueFull
+            | Rejection::QueueTimeout => Self::Shed,
         }
     }
 }
