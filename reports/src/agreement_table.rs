@@ -52,7 +52,7 @@ pub fn agreement_table(scenarios: &[(String, AgreementResult)]) -> String {
     }
     let mut told = String::new();
     for row in table.lines() {
-        told += row.trim_end();
+        told += row.trim();
         told.push('\n');
     }
     told

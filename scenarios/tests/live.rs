@@ -138,7 +138,7 @@ fn a_burst_across_the_boundary_through_real_sockets() {
     assert!((66..=72).contains(&admitted("bucket")), "{}", admitted("bucket"));
 }
 
-/// The scenario that ships, as it ships, at twice the machine's pace: a minute for each of the two variants.
+/// The scenario that ships, as it ships and at its own pace: two minutes for each of the two variants.
 #[test]
 fn the_window_boundary_that_ships_through_real_sockets() {
     let _alone = alone();
@@ -146,14 +146,15 @@ fn the_window_boundary_that_ships_through_real_sockets() {
     let mut scenario = scenario(&fs::read_to_string(path).unwrap());
     scenario.variants.retain(|variant| ["fixed-window", "token-bucket"].contains(&&*variant.name));
     // Again where the harness itself says that its run counts for nothing, as on a machine that others use too.
-    let valid = (0..3).map(|_| live(&scenario, 2.0, &Stop::default())).find(|result| {
+    let valid = (0..3).map(|_| live(&scenario, 1.0, &Stop::default())).find(|result| {
         let harnesses = result.variants.iter().map(|variant| variant.runs[0].harness.as_ref().unwrap());
         harnesses.into_iter().all(|harness| harness.invalid.is_empty())
     });
     let result = valid.expect("one run of three with which the harness keeps up");
+    // The bursts take four seconds; within just these, whoever is sent late by more than another may not be counted.
     let admitted = |variant: &str| {
         let run = run(&result, variant);
-        let peak = run.limits[0].peaks.iter().find(|peak| peak.window_us == 4_000_000).unwrap().count;
+        let peak = run.limits[0].peaks.iter().find(|peak| peak.window_us == 60_000_000).unwrap().count;
         (peak, run.harness.unwrap().lateness.max_us)
     };
     let (fixed, late_us) = admitted("fixed-window");

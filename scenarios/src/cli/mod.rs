@@ -90,6 +90,7 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each flag is one")]
 struct RunArgs {
     /// Scenario files, or names of shipped scenarios
     #[arg(required = true, value_name = "SCENARIO")]

@@ -80,22 +80,22 @@ fn play(
 /// What another engine has to be ready for.
 pub(super) struct Rehearsal {
     /// The most logical requests under way at once.
-    pub(super) peak_requests: u64,
+    pub(super) requests: u64,
     /// The most attempts of clients and at upstreams, together, within a second of the scenario.
-    pub(super) peak_halves_per_s: u32,
+    pub(super) halves_per_s: u32,
     /// The most jobs of each upstream at once, together.
-    pub(super) peak_jobs: u64,
+    pub(super) jobs: u64,
 }
 
 /// Runs a variant for what it takes, not for what comes of it.
 pub(super) fn rehearse(timeline: &Timeline, variant: &Variant, seed: u64) -> Rehearsal {
     let mut run = Run::new(timeline, variant, seed, layout(timeline, variant));
     run.play();
-    let (peak_requests, sends) = (run.peak_requests as u64, run.sends_per_s);
+    let (requests, sends) = (run.peak_requests as u64, run.sends_per_s);
     let recording = run.clock.recorder.finish();
-    let (attempts, peak_jobs) = (recording.attempts_per_s(), recording.peak_jobs());
+    let (attempts, jobs) = (recording.attempts_per_s(), recording.peak_jobs());
     let halves = sends.iter().zip(attempts).map(|(sends, attempts)| sends + attempts);
-    Rehearsal { peak_requests, peak_halves_per_s: halves.max().unwrap_or(0), peak_jobs }
+    Rehearsal { requests, halves_per_s: halves.max().unwrap_or(0), jobs }
 }
 
 struct Run<'w> {

@@ -139,7 +139,7 @@ pub(crate) fn run(
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
 
     let rehearsal = rehearse(timeline, variant, seed);
-    let Rehearsal { peak_requests, .. } = rehearsal;
+    let peak_requests = rehearsal.requests;
     let limit = machine::descriptor_limit();
     let resting = resting_connections(variant, &rehearsal) * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_BESIDES;
     let needed = peak_requests * DESCRIPTORS_PER_REQUEST + resting;
@@ -253,7 +253,7 @@ pub(crate) fn run(
 /// kept while others are.
 fn resting_connections(variant: &Variant, rehearsal: &Rehearsal) -> u64 {
     let addresses = variant.world.populations.iter().map(|population| population.identities.ips()).sum();
-    u64::from(users::resting(addresses)) + rehearsal.peak_jobs.saturating_sub(rehearsal.peak_requests)
+    u64::from(users::resting(addresses)) + rehearsal.jobs.saturating_sub(rehearsal.requests)
 }
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

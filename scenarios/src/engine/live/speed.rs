@@ -27,7 +27,7 @@ pub fn highest_speed(scenario: &Scenario, seed: u64) -> f64 {
     let cores = thread::available_parallelism().map_or(1, NonZero::get) as f64;
     let timeline = &scenario.timeline;
     let variants = scenario.variants.iter().flat_map(|variant| [variant.clone(), variant.without_faults()]);
-    let busiest = variants.map(|variant| rehearse(timeline, &variant, seed).peak_halves_per_s).max();
+    let busiest = variants.map(|variant| rehearse(timeline, &variant, seed).halves_per_s).max();
     let by_work = cores * PATHS_PER_CORE * 2.0 / f64::from(busiest.unwrap_or(0).max(1));
     let mut populations = scenario.variants.iter().flat_map(|variant| &variant.world.populations);
     let thinks = populations.any(|population| matches!(population.load, Load::Closed { .. }));
