@@ -299,7 +299,8 @@ fn every_query_of_the_dashboards_finds_something_in_a_real_prometheus() {
         send_some(serving);
         if TcpStream::connect(prometheus).is_ok() {
             queries.retain(|query| {
-                let escaped: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+                let escaped: Vec<String> = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+                let escaped = escaped.concat();
                 last = get(prometheus, &format!("/api/v1/query?query={escaped}"), "");
                 let told: Value = last
                     .find("\r\n\r\n")

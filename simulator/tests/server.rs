@@ -413,6 +413,21 @@ fn what_hangs_holds_its_worker_until_the_caller_leaves() {
 }
 
 #[test]
+fn what_would_hang_for_nobody_holds_no_worker() {
+    let world = World::new(vec![workers(1, 9, faulty(FaultKind::Hang, 1.0))]);
+    let [mut first, mut second] = [(); 2].map(|()| world.connect());
+    for (client, waiting) in [(&mut first, 0), (&mut second, 1)] {
+        client.send(GET);
+        world.wait_for(Seen::Load(0, 1, waiting));
+    }
+    // Unnoticed, as it waits; its turn comes with nobody left to end it.
+    drop(second);
+    world.wait_for(Seen::Load(0, 1, 1));
+    drop(first);
+    world.wait_for(Seen::Load(0, 0, 0));
+}
+
+#[test]
 fn a_body_drips() {
     let drip = |body| FaultKind::Drip { body: Latency::constant(body).unwrap() };
     let world = World::new(vec![cancelling(faulty(drip(LONG), 1.0))]);
@@ -488,6 +503,26 @@ fn three_retries_in_three_layers_are_64_attempts() {
         jobs = tags.iter().map(|tag| tag.service(0).at(upstream_number(name))).collect();
     }
     assert_eq!(jobs.len(), 64);
+}
+
+#[test]
+fn a_refused_call_is_tried_again_as_such_and_a_broken_answer_as_a_502() {
+    let none = RetryOn::default();
+    let (connect, server_errors) =
+        (RetryOn { connect: true, ..none }, RetryOn { server_errors: true, ..none });
+    for (kind, on, attempts) in [
+        (FaultKind::Refuse, connect, 4),
+        (FaultKind::Refuse, server_errors, 1),
+        (FaultKind::Reset, connect, 1),
+        (FaultKind::Reset, server_errors, 4),
+    ] {
+        let retry = RetryPolicy { retries: 3, on, ..RetryPolicy::default() };
+        // Refused to all but one in a million, and so by a listener that counts.
+        let world = World::new(vec![calling(1, retry, None, quick()), faulty(kind.clone(), 0.999_999)]);
+        assert_eq!(world.connect().get().unwrap().status, 502);
+        let came = world.end().iter().filter(|seen| matches!(seen, Seen::Attempt(1, _))).count();
+        assert_eq!(came, attempts, "{kind:?} on {on:?}");
+    }
 }
 
 #[test]

@@ -137,13 +137,27 @@ impl Fields<'_> {
     fn number(&mut self, field: &Field, number: impl fmt::Display) {
         let _ = write!(self.name(field), "{number}");
     }
+
+    /// Writes a text. Hardly any has to be escaped, so it is written where it belongs and looked at there.
+    fn text(&mut self, field: &Field, text: fmt::Arguments<'_>) {
+        let line = self.name(field);
+        line.push('"');
+        let start = line.len();
+        let _ = line.write_fmt(text);
+        if line[start..].bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+            // A text is JSON always.
+            let escaped = serde_json::to_string(&line[start..]).unwrap_or_default();
+            line.truncate(start - 1);
+            line.push_str(&escaped);
+        } else {
+            line.push('"');
+        }
+    }
 }
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        let line = self.name(field);
-        // A text is JSON always.
-        line.push_str(&serde_json::to_string(value).unwrap_or_default());
+        self.text(field, format_args!("{value}"));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -168,7 +182,7 @@ impl Visit for Fields<'_> {
         if NESTED.contains(&field.name()) {
             self.number(field, format_args!("{value:?}"));
         } else {
-            self.record_str(field, &format!("{value:?}"));
+            self.text(field, format_args!("{value:?}"));
         }
     }
 }

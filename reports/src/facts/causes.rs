@@ -261,6 +261,15 @@ mod tests {
                 step(CauseKind::AbandonedWork, Some("orders")),
             ],
         }];
+        let told = attempts_after_the_fault(&result).unwrap();
+        assert!(
+            told.contains("where the outage outlived its cause, 3.50 under quickstart; where it did not, "),
+            "{told}"
+        );
+        assert!(!what_keeps_it_up(&result)[0].contains("3.50"), "once is enough");
+        // With nobody to compare it with, it is told there.
+        result.variants.truncate(1);
+        assert_eq!(attempts_after_the_fault(&result), None);
         assert_eq!(
             what_keeps_it_up(&result),
             [

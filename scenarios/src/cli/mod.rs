@@ -90,7 +90,7 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each flag is one")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 struct RunArgs {
     /// Scenario files, or names of shipped scenarios
     #[arg(required = true, value_name = "SCENARIO")]
@@ -265,7 +265,7 @@ struct GatewayArgs {
     #[arg(long)]
     watch: bool,
 
-    /// Send spans and metrics to this collector over OTLP (HTTP, protobuf), such as http://127.0.0.1:4318
+    /// Send spans and metrics to this collector over OTLP (HTTP, protobuf), such as `http://127.0.0.1:4318`
     #[arg(long, value_name = "URL")]
     otlp: Option<String>,
 

@@ -1,6 +1,8 @@
 //! The dashboards for those who look elsewhere: Grafana, whose queries are run against a real Prometheus in a test, and
 //! Datadog and OpenSearch, which no test has met.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value as Json, json};
 
 use super::dashboard::{DASHBOARDS, Dashboard, Kind, Line, Panel, Series, Unit, Value};
@@ -241,7 +243,8 @@ fn open_search(dashboard: &Dashboard) -> Vec<Json> {
             let name = ["_total", "_seconds", "_ratio"].iter().fold(metric, |name, end| name.strip_suffix(end).unwrap_or(name));
             let mut query = format!("name:\"{name}\"");
             for (label, value) in only {
-                query += &format!(" AND metric.attributes.{label}:\"{value}\"");
+                // Writing to a string does not fail.
+                let _ = write!(query, " AND metric.attributes.{label}:\"{value}\"");
             }
             let mut series = json!({
                 "id": format!("{}-{number}", id(place)),
