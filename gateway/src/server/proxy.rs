@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::HttpLimits;
 use super::body::{AnswerBody, BodyError, RequestBody, Source, Streaming};
 use super::connection_state::{Active, ConnectionState};
 use super::course::{Course, Decided, Next};
@@ -88,25 +90,7 @@ impl Caller {
     async fn proxy(&self, request: Request<Incoming>, checks: &mut Checks) -> Result<Answer, Problem> {
         let settings = self.thread.settings();
         let (mut parts, incoming) = request.into_parts();
-        if parts.method == Method::CONNECT {
-            return Err(Problem::NotImplemented("this gateway opens no tunnels"));
-        }
-        let coding = fields::transfer_coding(&parts.headers);
-        if coding == Coding::Other {
-            return Err(Problem::NotImplemented("the only transfer coding served is chunked"));
-        }
-        if parts.headers.len() > settings.http.headers {
-            return Err(Problem::TooManyFields);
-        }
-        check_length(&parts.headers, incoming.is_end_stream())?;
-        let host = host_of(&parts.headers, &parts.uri, parts.version)?;
-        if parts.uri.path().split('/').any(is_dots) {
-            return Err(Problem::BadRequest("the path climbs"));
-        }
-        if settings.http.body_bytes.is_some_and(|most| incoming.size_hint().lower() > most) {
-            return Err(Problem::TooLarge);
-        }
-
+        let host = check(&settings.http, &parts, &incoming)?;
         let route = settings.routes.resolve(parts.uri.path());
         let key = parts.headers.get(&settings.key_header).map(HeaderValue::as_bytes);
         let peer = Peer::from(self.peer);
@@ -316,6 +300,28 @@ impl Caller {
         let streaming = Streaming { incoming, course, lease: Some(lease), status: status.as_u16(), deadline };
         Ok(Answer { response: Response::from_parts(parts, ()), streaming: Some(streaming) })
     }
+}
+
+/// Refuses what cannot be passed on. Whom the rest is for.
+fn check(limits: &HttpLimits, parts: &Parts, incoming: &Incoming) -> Result<HeaderValue, Problem> {
+    if parts.method == Method::CONNECT {
+        return Err(Problem::NotImplemented("this gateway opens no tunnels"));
+    }
+    if fields::transfer_coding(&parts.headers) == Coding::Other {
+        return Err(Problem::NotImplemented("the only transfer coding served is chunked"));
+    }
+    if parts.headers.len() > limits.headers {
+        return Err(Problem::TooManyFields);
+    }
+    check_length(&parts.headers, incoming.is_end_stream())?;
+    let host = host_of(&parts.headers, &parts.uri, parts.version)?;
+    if parts.uri.path().split('/').any(is_dots) {
+        return Err(Problem::BadRequest("the path climbs"));
+    }
+    if limits.body_bytes.is_some_and(|most| incoming.size_hint().lower() > most) {
+        return Err(Problem::TooLarge);
+    }
+    Ok(host)
 }
 
 /// Waits in the queue.

@@ -329,14 +329,15 @@ mod tests {
     #[test]
     fn no_task_is_left_of_what_is_over() {
         let mut gateway = GatewayConfig { timeout: Some(Duration::from_secs(5)), ..GatewayConfig::default() };
-        let route = Route { path: "/".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None };
+        let route =
+            Route { path: "/".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
         gateway.routes = Routes::new(vec![route]).unwrap();
         let mut config = ServerConfig::new((Ipv4Addr::LOCALHOST, 0).into(), gateway, vec![upstream()]);
         config.http.upstream_idle_timeout = Duration::from_millis(50);
         let settings = Arc::new(Settings::new(&config));
         let clock = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0);
         let observer: Arc<dyn Observer> = Arc::new(());
-        let rules = Arc::new(Rules::new(config.gateway, clock, observer, 0));
+        let rules = Arc::new(Rules::new(config.gateway, None, config.key_secret, clock, observer, 0));
         let thread = Thread::new(rules, settings, config.upstreams);
         let listener = listen(config.listen, false).unwrap();
         let address = listener.local_addr().unwrap();
@@ -344,7 +345,7 @@ mod tests {
         let metrics = runtime.handle().metrics();
         let (stop, stopped) = watch::channel(None);
         let permits = Arc::new(Semaphore::new(1_000));
-        let serving = std::thread::spawn(move || thread.run(&runtime, listener, permits, stopped));
+        let serving = std::thread::spawn(move || thread.run(&runtime, listener, permits, stopped, false));
 
         let ask = |path: &str| {
             let mut client = StdStream::connect(address).unwrap();

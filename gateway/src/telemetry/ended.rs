@@ -25,7 +25,7 @@ pub struct Facts {
     pub auth: Option<Box<ShownClaims>>,
 }
 
-/// ShownClaims of a verified token that may be shown, each by its name. Never the token.
+/// Claims of a verified token that may be shown, each by its name. Never the token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShownClaims(pub Vec<(String, String)>);
 

@@ -62,7 +62,7 @@ pub struct RequestRecord<'a> {
     /// What the rate limits said, each by its scope.
     #[serde(skip_serializing_if = "BucketRecords::is_empty")]
     pub rate_limits: BucketRecords,
-    /// ShownClaims of its identity that may be shown.
+    /// Claims of its identity that may be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<&'a ShownClaims>,
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::{Ended, Facts, Fate};
 use crate::{
-    Admission, Algorithm, BreakerConfig, Client, Condition, GatewayConfig, KeySecret, Peer, RateLimit,
-    RateLimits, Rejection, Request, Route, RouteId, Routes, Scope, Timestamp, UpstreamId, UpstreamPolicy,
+    Admission, Algorithm, BreakerConfig, Checks, Client, Condition, GatewayConfig, KeySecret, Peer,
+    RateLimit, RateLimits, Rejection, Request, Route, RouteId, Routes, Scope, Timestamp, UpstreamId,
+    UpstreamPolicy,
 };
 
 /// Two minutes past nine on a Tuesday.
@@ -14,7 +15,8 @@ pub(super) const START: Timestamp = Timestamp::from_nanos(1_780_390_920_000_000_
 
 /// One route, to one upstream with a breaker; ten requests a key at once.
 pub(super) fn config() -> GatewayConfig {
-    let route = Route { path: "/orders".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None };
+    let route =
+        Route { path: "/orders".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
     let per_key = RateLimit::new(Algorithm::TokenBucket, 60, Duration::from_secs(60))
         .and_then(|limit| limit.with_burst(10));
     let limits = RateLimits { per_key: per_key.ok(), ..RateLimits::default() };
@@ -34,7 +36,13 @@ pub(super) fn facts(config: &GatewayConfig, key: &str, requests: u32) -> Facts {
     let route = Some(RouteId(0));
     let request = Request { peer: Peer::from(peer), client, route, idempotent: true };
     let mut limits = Admission::new(&config.limits);
-    let checks = (0..requests).map(|_| limits.on_request(START, &request).0).last().unwrap();
+    let mut check = || {
+        let mut checks = Checks::default();
+        let arrived = limits.on_arrival(START, &request, &mut checks);
+        let _ = arrived.and_then(|()| limits.on_client(START, &request, &mut checks));
+        checks
+    };
+    let checks = (0..requests).map(|_| check()).last().unwrap();
     let breaker = Some(Condition::Closed);
     Facts { peer, client, route, checks, breaker, traced: None, auth: None }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use ::gateway::server::{Ended, Fate, Observer, ScenarioClock, Seen, Server, ServerConfig, TraceConfig};
 use ::gateway::telemetry::{Admin, Facts, JsonLines, Metrics, Names, RequestLog, Telemetry};
 use ::gateway::{
-    Algorithm, BreakerConfig, Client as Caller, Decision, GatewayConfig, KeySecret, Peer, PoolConfig,
+    Algorithm, BreakerConfig, Checks, Client as Caller, Decision, GatewayConfig, KeySecret, Peer, PoolConfig,
     RateLimit, RateLimits, Request as Asked, RouteId, SharedAdmission, UpstreamPolicy,
 };
 use http::{HeaderMap, Method, Uri};
@@ -190,10 +190,13 @@ fn a_hundred_thousand_keys_are_not_one_series_more() {
         let client = Caller::from_key(KeySecret([0; 16]), format!("key-{number}").as_bytes());
         let route = Some(RouteId(0));
         let request = Asked { peer: Peer::from(peer), client, route, idempotent: true };
-        let (checks, admitted) = limits.on_request(START, &request);
+        let mut checks = Checks::default();
+        let arrived = limits.on_arrival(START, &request, &mut checks);
+        let admitted = arrived.and_then(|()| limits.on_client(START, &request, &mut checks));
         let fate = admitted.map_or_else(Fate::Rejected, |_| Fate::Answered { status: 200 });
         let decision = Decision::Queue { deadline: None };
         let seen = Seen {
+            claims: None,
             peer,
             key: None,
             method: &Method::GET,

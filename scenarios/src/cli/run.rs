@@ -32,9 +32,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::run(format!("cannot start threads: {error}")))?;
 
-    let log = args.log.as_deref().map(LogBook::create).transpose();
-    let log = log.map_err(|error| Failure::usage(format!("--log: cannot be written to: {error}")))?;
-    let log = log.map(Arc::new);
+    let log = log_book(args)?;
     let watch = watch(args)?;
 
     let stop = Stop::default();
@@ -106,15 +104,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         } else if args.json {
             documents.push(to_json(&result));
         } else if !(args.quiet && held && !disagrees) {
-            let mut text = terminal_summary(&result);
-            text += "\n";
-            for path in &written {
-                let what =
-                    if path.extension().is_some_and(|ending| ending == "html") { "report" } else { "result" };
-                let _ = writeln!(text, "{what}: {}", path.display());
-            }
-            text += "\n";
-            print(&text)?;
+            print(&summary(&result, &written))?;
         }
         if stop.is_asked() {
             break;
@@ -137,8 +127,27 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     })
 }
 
+/// A result for the terminal, and which files it was written to.
+fn summary(result: &ExperimentResult, written: &[PathBuf]) -> String {
+    let mut text = terminal_summary(result);
+    text += "\n";
+    for path in written {
+        let is_report = path.extension().is_some_and(|ending| ending == "html");
+        let _ = writeln!(text, "{}: {}", if is_report { "report" } else { "result" }, path.display());
+    }
+    text += "\n";
+    text
+}
+
 fn not_logged(error: &io::Error) -> Failure {
     Failure::run(format!("the log cannot be written: {error}"))
+}
+
+/// Where requests are logged, if that was asked for.
+fn log_book(args: &RunArgs) -> Result<Option<Arc<LogBook>>, Failure> {
+    let log = args.log.as_deref().map(LogBook::create).transpose();
+    let log = log.map_err(|error| Failure::usage(format!("--log: cannot be written to: {error}")))?;
+    Ok(log.map(Arc::new))
 }
 
 /// The page that shows live runs, if it was asked for; where it is goes to standard error, for results go to the other.

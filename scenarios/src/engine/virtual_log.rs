@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use gateway::auth::{AuthConfig, Claims};
 use gateway::telemetry::{
-    Ended, Facts, Fate, JsonLines, Names, RequestName, RequestRecord, RunName, ShownClaims, TraceIds, emit_transition,
+    Ended, Facts, Fate, JsonLines, Names, RequestName, RequestRecord, RunName, ShownClaims, TraceIds,
+    emit_transition,
 };
 use gateway::{Checks, Client, Condition, RouteId, Timestamp, Transition, UpstreamId};
 
@@ -57,7 +58,8 @@ impl VirtualLog {
         let mut traced = self.ids.next(None);
         traced.request = RequestName::Given(name.into());
         let (route, checks) = (Some(route), *checks);
-        let facts = Facts { peer, client, route, checks, breaker, traced: Some(traced), auth: shown.map(Box::new) };
+        let facts =
+            Facts { peer, client, route, checks, breaker, traced: Some(traced), auth: shown.map(Box::new) };
         let slot = slot as usize;
         if self.present.len() <= slot {
             self.present.resize_with(slot + 1, || None);

@@ -734,7 +734,7 @@ impl<'w> Run<'w> {
             &request,
             match reply {
                 Reply::Answered(status) => Fate::Answered { status },
-                Reply::Broken => Fate::BadGateway,
+                Reply::Broken | Reply::Cut => Fate::BadGateway,
             },
         );
         self.free_worker(request.route, pass, End::Settled(settlement));
@@ -911,7 +911,8 @@ impl<'w> Run<'w> {
         }
         let Logical { population, route, client, index, attempt, .. } = self.requests[slot as usize];
         // What a limit turned away never came to the breaker.
-        let admitted = passed_the_limits(decision) && !matches!(decision, Decision::Reject(Rejection::NoRoute));
+        let admitted =
+            passed_the_limits(decision) && !matches!(decision, Decision::Reject(Rejection::NoRoute));
         let claims = self.verified_claims(slot, decision);
         let Some(log) = &mut self.log else { return };
         let upstream = UpstreamId(self.upstream_of[route.0 as usize] as u32);

@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use std::{io, thread};
 
-use gateway::server::ScenarioClock;
+use gateway::server::{ScenarioClock, Server};
 use gateway::{Scope, Timestamp};
 use reports::{HarnessRecord, Recorder, Recording};
 use reqwest::Url;
@@ -37,11 +37,11 @@ use self::observers::{Exhaustion, GatewayObserver, UpstreamObserver};
 use self::pacer::Arrival;
 pub use self::speed::highest_speed;
 pub use self::stop::Stop;
-use self::told::Told;
-pub(super) use self::told::Part;
 use self::tokens::Mint;
 pub use self::tokens::MintError;
 pub(crate) use self::tokens::key_document;
+pub(super) use self::told::Part;
+use self::told::Told;
 use self::users::{Clients, Surroundings, UsersError};
 use super::bearers::Bearers;
 use super::directory::Directory;
@@ -138,17 +138,8 @@ pub(crate) fn run(
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
 
-    let rehearsal = rehearse(timeline, variant, seed);
-    let peak_requests = rehearsal.requests;
     let limit = machine::descriptor_limit();
-    let resting = resting_connections(variant, &rehearsal) * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_BESIDES;
-    let needed = peak_requests * DESCRIPTORS_PER_REQUEST + resting;
-    if needed > limit {
-        return Err(LiveError::Descriptors { needed, requests: peak_requests, limit });
-    }
-    // Half as many again as the virtual engine has under way at once, and some for the machine's own delays.
-    let most = (limit - resting) / DESCRIPTORS_PER_REQUEST;
-    let users = (peak_requests * 3 / 2 + 100).min(most) as usize;
+    let users = users_within(limit, timeline, variant, seed)?;
     let mut external = start_external(timeline, variant, seed, drive)?;
     let lead = LEAD + LEAD_PER_USER * users as u32;
     let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
@@ -247,6 +238,20 @@ pub(crate) fn run(
     let mut recording = recorder.finish();
     recording.add_harness(harness);
     Ok(recording)
+}
+
+/// As many of goose's users as a run takes and so many descriptors allow.
+fn users_within(limit: u64, timeline: &Timeline, variant: &Variant, seed: u64) -> Result<usize, LiveError> {
+    let rehearsal = rehearse(timeline, variant, seed);
+    let requests = rehearsal.requests;
+    let resting = resting_connections(variant, &rehearsal) * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_BESIDES;
+    let needed = requests * DESCRIPTORS_PER_REQUEST + resting;
+    if needed > limit {
+        return Err(LiveError::Descriptors { needed, requests, limit });
+    }
+    // Half as many again as the virtual engine has under way at once, and some for the machine's own delays.
+    let most = (limit - resting) / DESCRIPTORS_PER_REQUEST;
+    Ok((requests * 3 / 2 + 100).min(most) as usize)
 }
 
 /// Connections that may be open while nobody uses them: each client keeps one, and those to an upstream that was busy are
