@@ -119,9 +119,10 @@ impl Upstream {
         listener.set_nonblocking(true).unwrap();
         let (stop, connections) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
         let (notified, counted) = (Arc::clone(&stop), Arc::clone(&connections));
+        // Here and not there, so that it has its descriptors when this returns.
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().unwrap();
         let thread = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).unwrap();
                 loop {

@@ -59,7 +59,7 @@ mod tests {
         assert_eq!(
             told,
             "Requests without a valid identity came to an application: 1,234 (all of them to orders) under \
-             token-bucket; none under fixed-window."
+             token-bucket and none under fixed-window."
         );
     }
 }

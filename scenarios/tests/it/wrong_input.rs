@@ -185,6 +185,10 @@ fn a_scenario_in_order_is_accepted() {
     let text = format!("\u{feff}{}", window_boundary().replace('\n', "\r\n"));
     fs::write(folder.path().join("mine.toml"), text).unwrap();
     let output = tuesday(folder.path()).args(["check", "mine.toml"]).output().unwrap();
-    insta::assert_snapshot!(String::from_utf8(output.stdout).unwrap(), @"mine.toml: in order, 4 variants and 5 expectations");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let (verdict, speed) = printed.trim_end().split_once('\n').unwrap();
+    assert_eq!(verdict, "mine.toml: in order, 4 variants and 5 expectations");
+    // How fast depends on the machine.
+    assert!(speed.starts_with("  over real sockets, this machine can be expected to hold `--speed "), "{speed}");
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
 }

@@ -184,7 +184,7 @@ mod tests {
         for index in 0..50 {
             let mut renewed = 0;
             let mut last = config.held_at(at(0), index, STARTS, &keys).generation;
-            for second in 0..1_200 {
+            for second in 1..=1_200 {
                 let token = config.held_at(at(second), index, STARTS, &keys);
                 let (age, left) = (at(second) - token.issued_at, token.expires_at.unwrap() - at(second));
                 assert!(
