@@ -172,6 +172,60 @@ fn both_engines_log_the_same_requests_in_the_same_words() {
     assert_eq!(who(&simulated), who(&live));
 }
 
+/// Good tokens and forged ones, and the keys that a gateway judges them by.
+const TOKENS: &str = r#"
+    name = "Borne"
+    starts = 2026-06-02T09:00:00Z
+    duration = "4s"
+    slo.latency = "1s"
+    [upstreams]
+    orders = { latency.constant = "2ms", requires = {} }
+    identity = { latency.constant = "2ms", serves = "jwks" }
+    [routes]
+    "/orders".upstream = "orders"
+    [clients]
+    member-sk-live = { send = "/orders", rate = "30/s", identities = 5, token = { issuer = "https://id.example" } }
+    forger-sk-live = { send = "/orders", rate = "10/s", identities = 5, token = { issuer = "https://id.example", defect = "forged" } }
+    [gateway]
+    auth = { jwks = "identity", issuer = "https://id.example" }
+    rate_limit.per_key = { algorithm = "token-bucket", limit = 600, window = "1m", by = "claim:sub" }
+    [expect]
+    hold = [
+        "unauthorized_reached == 0",
+        "success_rate(clients.member-sk-live) == 100%",
+        "rejected(unauthenticated, clients.forger-sk-live) == 100%",
+    ]
+"#;
+
+#[test]
+fn tokens_are_judged_and_never_logged_in_either_engine() {
+    let desk = Desk::new();
+    fs::write(desk.path("borne.toml"), TOKENS).unwrap();
+    desk.succeeds(&["run", "borne.toml", "--quiet", "--engine", "both", "--log", "log.jsonl"]);
+    let (text, lines) = desk.log("log.jsonl");
+    // As every JWT begins, which is `{"` in base64.
+    assert!(!text.contains("eyJ"), "a token is in the log");
+    for population in ["member", "forger"] {
+        for key in 0..5 {
+            assert!(!text.contains(&format!("{population}-sk-live-{key}")), "a key is in the log");
+        }
+    }
+    let requests = requests(&lines);
+    for engine in ["virtual", "live"] {
+        let told = |line: &&&Value| {
+            let claimed = line["auth"]["sub"].as_str().is_some_and(|sub| sub.starts_with("member-sk-live/"));
+            (line["outcome"] == "served" && claimed)
+                || (line["reason"] == "signature-invalid" && line["auth"].is_null())
+        };
+        let of_engine: Vec<_> = requests.iter().filter(|line| line["engine"] == engine).collect();
+        assert_eq!(
+            (of_engine.len(), of_engine.iter().filter(|line| told(line)).count()),
+            (160, 160),
+            "{engine}"
+        );
+    }
+}
+
 #[test]
 fn who_watches_virtual_time_is_told_that_there_is_nothing_to_see() {
     let desk = Desk::new();

@@ -145,7 +145,9 @@ fn read_required(fields: &mut Fields<'_>, key: &'static str) -> Option<Vec<Requi
         let Claim(value) = read(node, &format!("{path}.{key}"), context)?;
         Some(RequiredClaim { name: key.to_string(), expected: (value != "*").then_some(value) })
     });
-    claims.collect()
+    // Each of them is read, whatever is wrong with those before it.
+    let claims: Vec<Option<_>> = claims.collect();
+    claims.into_iter().collect()
 }
 
 /// What a token claims beside who bears it. `None` if it cannot be read, which is noted.
@@ -161,7 +163,8 @@ fn read_claims(fields: &mut Fields<'_>) -> Option<serde_json::Map<String, Json>>
         let Claim(value) = read(node, &format!("{path}.{key}"), context)?;
         Some((key.to_string(), value))
     };
-    let claims: Option<Vec<_>> = table(entry, &path, context)?.entries().iter().map(read_claim).collect();
+    let claims: Vec<Option<_>> = table(entry, &path, context)?.entries().iter().map(read_claim).collect();
+    let claims: Option<Vec<_>> = claims.into_iter().collect();
     Some(claims?.into_iter().collect())
 }
 
@@ -170,7 +173,7 @@ fn of_its_own(claim: &str) -> Option<&'static str> {
     match claim {
         "iss" => Some("`token.issuer` says who issued it"),
         "aud" => Some("`token.audience` says for whom it is"),
-        "sub" => Some("each client's token says its own name, such as `members-17`"),
+        "sub" => Some("each client's token says its own name, such as `members/17`"),
         "exp" | "iat" | "nbf" => {
             Some("`token.lifetime` says how long it is valid, and `token.defect` that it is not")
         }

@@ -211,6 +211,7 @@ pub(super) fn named(
         let problem = Problem::error(entry.node.span.clone(), format!("`{path}`: there is no `{text}`"));
         fields.context().push(match nearest(&text, names.iter().copied()) {
             Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None if names.len() == 1 => problem.help(format!("there is only {}", list(names))),
             None => problem.help(format!("there are {}", list(names))),
         });
     }

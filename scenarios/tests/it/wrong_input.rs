@@ -189,6 +189,9 @@ fn a_scenario_in_order_is_accepted() {
     let (verdict, speed) = printed.trim_end().split_once('\n').unwrap();
     assert_eq!(verdict, "mine.toml: in order, 4 variants and 5 expectations");
     // How fast depends on the machine.
-    assert!(speed.starts_with("  over real sockets, this machine can be expected to hold `--speed "), "{speed}");
+    assert!(
+        speed.starts_with("  over real sockets, this machine can be expected to hold `--speed "),
+        "{speed}"
+    );
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
 }

@@ -161,9 +161,9 @@ impl Token<'_> {
     }
 }
 
-/// Who a token of a population says its holder is (`sub`), such as `members-17`.
+/// Who a token of a population says its holder is (`sub`), such as `members/17`: no API key, which would be no secret then.
 pub fn subject(population: &str, identity: u32) -> String {
-    format!("{population}-{identity}")
+    format!("{population}/{identity}")
 }
 
 #[cfg(test)]

@@ -237,7 +237,7 @@ mod tests {
             let mint = mint(algorithm);
             // In the order of TokenDefect::ALL, behind the good ones.
             let expected = [
-                "good-3",
+                "good/3",
                 "signature-invalid",
                 "algorithm-refused",
                 "algorithm-refused",
@@ -250,7 +250,7 @@ mod tests {
                 assert_eq!(judged(&mint, population, STARTS), expected, "{algorithm}");
             }
             // The keys change, and with them what is signed from then on.
-            assert_eq!(judged(&mint, 0, STARTS + Duration::from_secs(1_100)), "good-3", "{algorithm}");
+            assert_eq!(judged(&mint, 0, STARTS + Duration::from_secs(1_100)), "good/3", "{algorithm}");
         }
     }
 

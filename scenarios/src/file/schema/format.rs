@@ -558,7 +558,7 @@ struct Requires {
 }
 
 /// The token that each client of a population bears, and has renewed when half of its life is over. Its `sub` is the name
-/// of the population and the number of the client, such as `members-17`.
+/// of the population and the number of the client, such as `members/17`.
 #[derive(JsonSchema)]
 #[schemars(inline, deny_unknown_fields, transform = super::or_false)]
 struct Token {
