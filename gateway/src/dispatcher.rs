@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::{
     AttemptFailure, Breaker, Condition, GatewayConfig, GatewayRetry, Permit, Place, Pool, Rejection, Retrier,
-    RetryState, Route, RouteId, Routes, Settlement, ShortCircuit, Timestamp, Transition, UpstreamId,
+    RetryState, Route, RouteId, Routes, Scope, Settlement, ShortCircuit, Timestamp, Transition, UpstreamId,
     UpstreamPolicy,
 };
 
@@ -73,6 +73,29 @@ pub enum Decision {
     },
     /// It is answered by the gateway.
     Reject(Rejection),
+}
+
+/// The stages of a request come in one order, and where it was stopped says what it has behind it.
+impl Decision {
+    /// Whether its token, if its route asks for one, was judged and accepted.
+    pub const fn passed_auth(&self) -> bool {
+        !matches!(
+            self,
+            Self::AwaitKeys { .. }
+                | Self::Reject(
+                    Rejection::RateLimited { scope: Scope::PerIp, .. }
+                        | Rejection::Unauthenticated { .. }
+                        | Rejection::Forbidden { .. }
+                        | Rejection::KeysUnavailable { .. }
+                )
+        )
+    }
+
+    /// Whether no rate limit stopped it. One that no route serves counts as past them, though the limits of a route and of
+    /// everything were not asked.
+    pub const fn passed_limits(&self) -> bool {
+        self.passed_auth() && !matches!(self, Self::Reject(Rejection::RateLimited { .. }))
+    }
 }
 
 /// Where a request that holds a worker goes, and until when.

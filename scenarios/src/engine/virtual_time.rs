@@ -911,8 +911,7 @@ impl<'w> Run<'w> {
         }
         let Logical { population, route, client, index, attempt, .. } = self.requests[slot as usize];
         // What a limit turned away never came to the breaker.
-        let admitted =
-            passed_the_limits(decision) && !matches!(decision, Decision::Reject(Rejection::NoRoute));
+        let admitted = decision.passed_limits() && !matches!(decision, Decision::Reject(Rejection::NoRoute));
         let claims = self.verified_claims(slot, decision);
         let Some(log) = &mut self.log else { return };
         let upstream = UpstreamId(self.upstream_of[route.0 as usize] as u32);
@@ -934,18 +933,9 @@ impl<'w> Run<'w> {
 
     /// What the token of an attempt says, if it was verified.
     fn verified_claims(&mut self, slot: u32, decision: &Decision) -> Option<Claims> {
-        let refused = matches!(
-            decision,
-            Decision::AwaitKeys { .. }
-                | Decision::Reject(
-                    Rejection::RateLimited { scope: Scope::PerIp, .. }
-                        | Rejection::Unauthenticated { .. }
-                        | Rejection::Forbidden { .. }
-                        | Rejection::KeysUnavailable { .. }
-                )
-        );
         let route = self.requests[slot as usize].route;
-        let bearer = self.bearer(slot).filter(|_| !refused && self.judges_tokens[route.0 as usize])?;
+        let bearer =
+            self.bearer(slot).filter(|_| decision.passed_auth() && self.judges_tokens[route.0 as usize])?;
         Some(self.clock.bearers.token(bearer)?.claims().clone())
     }
 
@@ -989,7 +979,7 @@ impl<'w> Run<'w> {
                 None => {}
             }
         }
-        if passed_the_limits(decision) {
+        if decision.passed_limits() {
             self.clock.recorder.on_admitted(population, at);
         }
     }
@@ -1023,20 +1013,6 @@ impl<'w> Run<'w> {
         let at = self.clock.since_start();
         self.clock.recorder.on_load(StationId::Gateway, at, self.gateway.in_flight(), self.gateway.queued());
     }
-}
-
-/// Whether an attempt got past every rate limit.
-pub(super) const fn passed_the_limits(decision: &Decision) -> bool {
-    !matches!(
-        decision,
-        Decision::AwaitKeys { .. }
-            | Decision::Reject(
-                Rejection::RateLimited { .. }
-                    | Rejection::Unauthenticated { .. }
-                    | Rejection::Forbidden { .. }
-                    | Rejection::KeysUnavailable { .. }
-            )
-    )
 }
 
 /// The gateway's reasons in the words of the record.

@@ -14,7 +14,6 @@ use slab::Slab;
 use super::journal::{Journal, RequestId, What};
 use crate::engine::bearers::{Bearer, Bearers};
 use crate::engine::directory::Directory;
-use crate::engine::virtual_time::passed_the_limits;
 
 /// Notes down what the gateway decides. Requests that bear no tag of this run are nobody's.
 pub(super) struct GatewayObserver {
@@ -76,7 +75,7 @@ impl gateway::server::Observer for GatewayObserver {
                 self.journal.note(at, What::Judged { limit: *limit, bucket, admitted });
             }
         }
-        if passed_the_limits(decision) {
+        if decision.passed_limits() {
             self.journal.note(at, What::Admitted { population: request.population });
         }
         if let Decision::Reject(rejection) = decision {
