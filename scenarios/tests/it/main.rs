@@ -2,6 +2,7 @@
 
 mod causes;
 mod common;
+mod contrasts;
 mod determinism;
 mod failures;
 mod library;
