@@ -345,6 +345,51 @@ hold = [
     assert!(page.contains(&format!("The gateway is external (http://{url})")));
 }
 
+/// A gateway that answers everything with 204, and returns the sizes of the bodies that it was sent once it is asked for
+/// `/enough`.
+fn sizes_of_bodies(listener: &TcpListener) -> Vec<usize> {
+    let mut sizes = Vec::new();
+    'connections: loop {
+        let mut stream = BufReader::new(listener.accept().unwrap().0);
+        let (mut head, mut size) = (String::new(), 0);
+        while !head.ends_with("\r\n\r\n") {
+            let start = head.len();
+            // Who only looks whether anybody listens sends nothing.
+            if stream.read_line(&mut head).unwrap() == 0 {
+                continue 'connections;
+            }
+            if let Some((name, value)) = head[start..].split_once(':')
+                && name.eq_ignore_ascii_case("content-length")
+            {
+                size = value.trim().parse().unwrap();
+            }
+        }
+        if head.starts_with("GET /enough") {
+            return sizes;
+        }
+        stream.read_exact(&mut vec![0; size]).unwrap();
+        sizes.push(size);
+        stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
+    }
+}
+
+#[test]
+fn clients_send_bodies_as_large_as_the_file_says() {
+    let desk = Desk::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = listener.local_addr().unwrap();
+    let gateway = std::thread::spawn(move || sizes_of_bodies(&listener));
+    let outer =
+        scenario(&format!("listen = '{}'", free()), &format!("gateway.external.url = 'http://{url}'"));
+    let posts = outer.replace("rate =", "method = 'POST'\nbody = '2KB'\nrate =");
+    assert_ne!(outer, posts);
+    desk.write("outer.toml", &posts);
+    desk.runs_live("outer.toml");
+    write!(TcpStream::connect(url).unwrap(), "GET /enough HTTP/1.1\r\n\r\n").unwrap();
+    let sizes = gateway.join().unwrap();
+    assert_eq!(sizes, [2_000; 10]);
+}
+
 #[test]
 fn what_an_external_gateway_does_not_tell_is_not_observed() {
     let desk = Desk::new();

@@ -23,7 +23,6 @@ pub(super) struct Fields<'t> {
     path: String,
     known: Vec<&'static str>,
     /// Known, but of no use to this version.
-    later: Vec<&'static str>,
     context: &'t Context<'t>,
 }
 
@@ -34,7 +33,7 @@ impl<'t> Fields<'t> {
         path: impl Into<String>,
         context: &'t Context<'t>,
     ) -> Self {
-        Self { table, span, path: path.into(), known: Vec::new(), later: Vec::new(), context }
+        Self { table, span, path: path.into(), known: Vec::new(), context }
     }
 
     /// The fields of a value that must be a table.
@@ -149,22 +148,13 @@ impl<'t> Fields<'t> {
         Some(named.collect())
     }
 
-    /// Refuses a field of the format that this version does not run yet.
-    pub(super) fn not_yet(&mut self, key: &'static str) {
-        self.later.push(key);
-        if let Some(entry) = self.table.get(key) {
-            let message = format!("`{}` cannot be run by this version yet", self.path_of(key));
-            self.context.push(Problem::error(entry.key_span.clone(), message));
-        }
-    }
-
     /// Notes every field that nobody asked for.
     pub(super) fn finish(self) {
-        let is_known = |key: &str| self.known.iter().chain(&self.later).any(|known| *known == key);
+        let is_known = |key: &str| self.known.iter().any(|known| *known == key);
         for entry in self.table.entries().iter().filter(|entry| !is_known(&entry.key)) {
             let message = format!("{} has no field `{}`", self.place(), entry.key);
             self.context.push_with_help(Problem::error(entry.key_span.clone(), message), || {
-                let Some(near) = nearest(&entry.key, self.known.iter().chain(&self.later).copied()) else {
+                let Some(near) = nearest(&entry.key, self.known.iter().copied()) else {
                     return format!("it has {}", list(&self.known));
                 };
                 if self.table.get(near).is_none() {
@@ -310,6 +300,18 @@ impl FromNode for Share {
         match &node.value {
             Value::Text(text) => units::share(text).map(Self),
             _ => Err(format!("expected a percentage such as \"50%\", found {}", node.kind())),
+        }
+    }
+}
+
+/// A number of bytes.
+pub(super) struct Size(pub(super) u64);
+
+impl FromNode for Size {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        match &node.value {
+            Value::Text(text) => units::size(text).map(Self),
+            _ => Err(format!("expected a size such as \"2KB\", found {}", node.kind())),
         }
     }
 }

@@ -266,7 +266,7 @@ mod tests {
 
     use super::super::context::Context;
     use super::super::{load, parse, read_scenario, retry, units};
-    use super::format::{DURATION, PARTIAL_SHARE, RATE, SHARE, ZERO};
+    use super::format::{DURATION, PARTIAL_SHARE, RATE, SHARE, SIZE, ZERO};
     use super::*;
 
     const REFERENCE: &str = include_str!("../../reference.toml");
@@ -533,6 +533,11 @@ mod tests {
             ],
         ) {
             assert_eq!(fits, units::share(text).is_ok(), "{text:?}");
+        }
+        for (text, fits) in
+            fits(SIZE, &["0B", "512B", "2KB", "2kB", " 1 KiB ", "3MB", "1MiB", "512", "1.5KB", "-1B", "1GB"])
+        {
+            assert_eq!(fits, units::size(text).is_ok(), "{text:?}");
         }
         for (text, fits) in fits(PARTIAL_SHARE, &["99.9%", " 7 % ", "0%", "100%", "100.0%", "50", "-1%"]) {
             assert_eq!(fits, units::share(text).is_ok_and(|share| share < 1.0), "{text:?}");

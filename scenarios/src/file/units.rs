@@ -50,6 +50,24 @@ pub(super) fn share(text: &str) -> Result<f64, String> {
     if share > 1.0 { Err("a share is at most 100%".to_owned()) } else { Ok(share) }
 }
 
+/// A size in bytes such as `512B`, `2KB` (2,000) or `1KiB` (1,024).
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let malformed = || "expected a size such as \"512B\", \"2KB\" or \"1KiB\"".to_owned();
+    let text = text.trim();
+    let unit = text.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let number =
+        text.strip_suffix(unit).and_then(|digits| digits.parse::<u64>().ok()).ok_or_else(malformed)?;
+    let bytes = match unit.trim_start() {
+        "B" => 1,
+        "KB" | "kB" => 1_000,
+        "KiB" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" => 1 << 20,
+        _ => return Err(malformed()),
+    };
+    number.checked_mul(bytes).ok_or_else(malformed)
+}
+
 /// A plain number such as `166`, `1.5` or `1_000`. A comma is refused: it parts thousands for some and decimals for
 /// others.
 pub(super) fn number(text: &str) -> Option<f64> {
@@ -133,6 +151,24 @@ mod tests {
             "99999999999999999999/s",
         ] {
             assert!(rate(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [
+            ("0B", 0),
+            ("512B", 512),
+            ("2KB", 2_000),
+            (" 1 KiB ", 1_024),
+            ("3MB", 3_000_000),
+            ("1MiB", 1 << 20),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "B", "512", "1.5KB", "-1B", "1GB", "99999999999999999999B", "18446744073709551615KB"]
+        {
+            assert!(size(text).is_err(), "{text}");
         }
     }
 

@@ -19,7 +19,7 @@ use super::faults::read_faults;
 use super::latency::read_latency;
 use super::limits;
 use super::load;
-use super::reader::{Fields, Positive, all, display_key, find_upstream, read, way_out};
+use super::reader::{Fields, Positive, Size, all, display_key, find_upstream, read, way_out};
 use super::retry::{named, named_or, read_gateway_retry, read_retry};
 use super::tree::{Entry, Span, Table, Value};
 use crate::World;
@@ -238,7 +238,7 @@ fn read_population(
     let method = named_or(&mut fields, "method", &methods, "GET");
     let method = Method::ALL.into_iter().find(|(name, _)| Some(*name) == method).map(|(_, method)| method);
     let token = read_token(&mut fields);
-    fields.not_yet("body");
+    let body = read_body(&mut fields, method.unwrap_or_default(), context);
     fields.finish();
     Some(Population {
         name: entry.key.to_string(),
@@ -249,8 +249,27 @@ fn read_population(
         timeout,
         retry,
         method: method.unwrap_or_default(),
+        body,
         token,
     })
+}
+
+/// More is refused: a gateway under test is asked for many small things, and not for a few large ones.
+const LARGEST_BODY: u64 = 1 << 20;
+
+/// The size of the body of each request; none without.
+fn read_body(fields: &mut Fields<'_>, method: Method, context: &Context<'_>) -> u32 {
+    let entry = fields.entry("body");
+    let body = fields.optional::<Size>("body").map_or(0, |Size(bytes)| bytes);
+    let Some(entry) = entry else { return 0 };
+    let path = fields.path_of("body");
+    if body > LARGEST_BODY {
+        context.push(Problem::error(entry.node.span.clone(), format!("`{path}`: a body has at most 1MiB")));
+    } else if body > 0 && matches!(method, Method::Get | Method::Head) {
+        let message = format!("`{path}`: a GET or HEAD has no use for a body");
+        context.push(Problem::error(entry.node.span.clone(), message).help("`method = \"POST\"` has"));
+    }
+    body.min(LARGEST_BODY) as u32
 }
 
 fn read_identities(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Identities> {

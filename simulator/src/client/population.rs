@@ -23,6 +23,8 @@ pub struct Population {
     pub retry: RetryPolicy,
     /// What its requests ask for.
     pub method: Method,
+    /// How long the body of each of its requests is, bytes; 0 for none. It takes room on the wire, and no simulated time.
+    pub body: u32,
     /// The token that each of its identities bears; `None` for none.
     pub token: Option<TokenConfig>,
 }

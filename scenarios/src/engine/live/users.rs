@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use flume::Receiver;
 use futures_util::FutureExt as _;
 use gateway::server::ScenarioClock;
@@ -81,6 +82,8 @@ struct Senders {
     population: Population,
     streams: PopulationStreams,
     method: Method,
+    /// Of every request: what stands in it is looked at by nobody.
+    body: Bytes,
     retrier: Mutex<Retrier>,
 }
 
@@ -124,6 +127,7 @@ impl Clients {
         let addresses: u32 = all.iter().map(|population| population.identities.ips()).sum();
         let senders = populations.iter().map(|(population, streams)| Senders {
             method: method_of(population),
+            body: Bytes::from(vec![b'.'; population.body as usize]),
             retrier: Mutex::new(Retrier::new(population.retry)),
             population: population.clone(),
             streams: *streams,
@@ -318,7 +322,7 @@ impl Clients {
         route: u32,
         attempt: u32,
     ) -> AttemptEnd {
-        let Senders { population, streams, method, .. } = senders;
+        let Senders { population, streams, method, body, .. } = senders;
         let identity = population.identities.draw(streams.identity.at(id.index));
         let address = self.directory.address(id.population as usize, identity);
         let client = match self.connectors.of(address) {
@@ -332,6 +336,9 @@ impl Clients {
             .request(method.clone(), self.urls[route as usize].clone())
             .header(API_KEY, api_key(&population.name, identity.key))
             .header(REQUEST, tag);
+        if !body.is_empty() {
+            built = built.body(body.clone());
+        }
         if let Some(token) = token {
             built = built.bearer_auth(token);
         }

@@ -356,6 +356,8 @@ struct Population {
     /// The HTTP method. POST and PATCH are not idempotent: a gateway does not try them again unless told.
     #[schemars(extend("default" = "GET"))]
     method: Option<Method>,
+    /// The size of the body of each request, at most `"1MiB"`. Not of GET and HEAD. Default: none.
+    body: Option<Size>,
     /// Requests per time over the whole scenario, such as `"200/s"`.
     rate: Option<Rate>,
     /// A rate that changes: points in time order with a straight line between them, the first one's rate before it
@@ -833,6 +835,11 @@ struct Rate(String);
 #[schemars(inline, extend("pattern" = SHARE))]
 struct Share(String);
 
+/// Such as `"512B"`, `"2KB"` (2,000 bytes) or `"1KiB"` (1,024).
+#[derive(JsonSchema)]
+#[schemars(inline, extend("pattern" = SIZE))]
+struct Size(String);
+
 /// Such as `"50%"` or `"0.1%"`; above zero and below 100%.
 #[derive(JsonSchema)]
 #[schemars(inline, extend("pattern" = PARTIAL_SHARE, "not" = {"pattern": ZERO}))]
@@ -869,6 +876,9 @@ pub(super) const RATE: &str = r"^\s*0*[0-9]{1,9}(\.[0-9]{1,6})?\s*/\s*(ms|s|m|mi
 
 /// Takes what [`units::share`](super::super::units::share) takes.
 pub(super) const SHARE: &str = r"^\s*0*(100(\.0{1,12})?|[0-9]{1,2}(\.[0-9]{1,12})?)\s*%\s*$";
+
+/// Takes what [`units::size`](super::super::units::size) takes, and larger numbers.
+pub(super) const SIZE: &str = r"^\s*[0-9]+\s*(B|KB|kB|KiB|MB|MiB)\s*$";
 
 /// As [`SHARE`], below the whole.
 pub(super) const PARTIAL_SHARE: &str = r"^\s*0*[0-9]{1,2}(\.[0-9]{1,12})?\s*%\s*$";
