@@ -720,8 +720,8 @@ impl<'w> Run<'w> {
                 Reply::Cut => None,
             };
             let gateway = &mut self.gateway;
-            let wait =
-                seen.and_then(|seen| gateway.on_attempt_failed(now, &mut pass, seen, settlement, unit));
+            let end = End::Settled(settlement);
+            let wait = seen.and_then(|seen| gateway.on_attempt_failed(now, &mut pass, seen, end, unit));
             if let Some(wait) = wait {
                 let stage = Stage::Forwarded { pass, from, since, attempt, job: None };
                 self.requests[ticket.slot as usize].stage = stage;
