@@ -111,11 +111,14 @@ pub struct Forward {
     pub pass: Pass,
 }
 
-/// How a request that held a worker ended.
+/// How a request that held a worker ended, or an attempt of it that is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// Its attempt was answered, ran into the deadline, or lost its connection.
     Settled(Settlement),
+    /// Its attempt never reached the upstream, for want of what the gateway's own machine has, such as a descriptor. Whatever
+    /// its client is told, a breaker learns nothing of it.
+    NeverSent,
     /// The client left before that.
     ClientLeft,
 }
@@ -162,13 +165,13 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// An attempt failed. The wait before the next one, or `None` to answer the client with this failure: then
     /// [`Dispatcher::on_finished`] is due. A wait that would outlast the deadline is not begun.
     ///
-    /// `unit` is a uniform draw from [0, 1) of this attempt's own.
+    /// `end` is what a breaker learns of the attempt, and `unit` a uniform draw from [0, 1) of this attempt's own.
     pub fn on_attempt_failed(
         &mut self,
         now: Timestamp,
         pass: &mut Pass,
         failure: AttemptFailure,
-        settlement: Settlement,
+        end: End,
         unit: f64,
     ) -> Option<Duration> {
         let retry = self.retries[pass.route.0 as usize].as_mut()?;
@@ -176,7 +179,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             return None;
         }
         let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, None, unit)?;
-        self.settle(now, *pass, End::Settled(settlement));
+        self.settle(now, *pass, end);
         pass.permit = None;
         Some(wait)
     }
@@ -290,7 +293,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         if let (Some(breaker), Some(permit)) = (breaker, pass.permit) {
             match end {
                 End::Settled(settlement) => breaker.on_settled(now, permit, settlement),
-                End::ClientLeft => breaker.on_released(permit),
+                End::NeverSent | End::ClientLeft => breaker.on_released(permit),
             }
         }
     }

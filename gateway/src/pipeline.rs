@@ -11,8 +11,8 @@ use crate::auth::{
 };
 use crate::{
     Admission, AttemptFailure, BreakerConfig, Checks, Condition, Decision, Dispatcher, End, Forward,
-    GatewayRetry, KeySecret, KeyedBy, Pass, PoolConfig, RateLimits, Rejection, Request, Routes, Settlement,
-    Timestamp, Transition, UpstreamId,
+    GatewayRetry, KeySecret, KeyedBy, Pass, PoolConfig, RateLimits, Rejection, Request, Routes, Timestamp,
+    Transition, UpstreamId,
 };
 
 /// What a gateway is told to do.
@@ -192,16 +192,16 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     /// An attempt failed. The wait before the next one, or `None` to answer the client with this failure: then
     /// [`Pipeline::on_finished`] is due. A wait that would outlast the deadline is not begun.
     ///
-    /// `unit` is a uniform draw from [0, 1) of this attempt's own.
+    /// `end` is what a breaker learns of the attempt, and `unit` a uniform draw from [0, 1) of this attempt's own.
     pub fn on_attempt_failed(
         &mut self,
         now: Timestamp,
         pass: &mut Pass,
         failure: AttemptFailure,
-        settlement: Settlement,
+        end: End,
         unit: f64,
     ) -> Option<Duration> {
-        self.dispatcher.on_attempt_failed(now, pass, failure, settlement, unit)
+        self.dispatcher.on_attempt_failed(now, pass, failure, end, unit)
     }
 
     /// The wait is over: the next attempt is sent now, if the breaker lets it through.
@@ -291,7 +291,7 @@ mod tests {
 
     use super::*;
     use crate::auth::{JwtAlgorithm, Payload, Token, TokenFault};
-    use crate::{Algorithm, Client, Peer, RateLimit, Route, RouteId, Scope};
+    use crate::{Algorithm, Client, Peer, RateLimit, Route, RouteId, Scope, Settlement};
 
     const OK: End = End::Settled(Settlement::Answered { status: 200, took: Duration::ZERO });
 
@@ -496,7 +496,7 @@ mod tests {
         let breaker = BreakerConfig::new(MINUTE, 1.0, 2).ok();
         let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
         let mut gateway = Pipeline::new(GatewayConfig { retry, upstreams, ..config(RateLimits::default()) });
-        let (failure, settlement) = (AttemptFailure::Status(503), Settlement::ConnectionFailed);
+        let (failure, end) = (AttemptFailure::Status(503), End::Settled(Settlement::ConnectionFailed));
         let start = |gateway: &mut Pipeline<u32>, ticket, idempotent| {
             let request = Request { idempotent, ..request(1, "a", Some(0)) };
             match gateway.on_request(at(0), ticket, &request, &NOTHING).1 {
@@ -505,19 +505,47 @@ mod tests {
             }
         };
         let mut post = start(&mut gateway, 0, false);
-        assert_eq!(gateway.on_attempt_failed(at(0), &mut post, failure, settlement, 0.0), None);
+        assert_eq!(gateway.on_attempt_failed(at(0), &mut post, failure, end, 0.0), None);
         gateway.on_finished(at(0), post, End::ClientLeft);
 
         let mut pass = start(&mut gateway, 1, true);
-        assert_eq!(gateway.on_attempt_failed(at(0), &mut pass, failure, settlement, 0.0), Some(second));
+        assert_eq!(gateway.on_attempt_failed(at(0), &mut pass, failure, end, 0.0), Some(second));
         assert_eq!(gateway.in_flight(), 1);
         assert_eq!(gateway.on_retry(at(1_000), &mut pass), Ok(()));
         // The second failure opens the breaker, which is asked again for the third attempt.
-        assert_eq!(gateway.on_attempt_failed(at(1_000), &mut pass, failure, settlement, 0.0), Some(second));
+        assert_eq!(gateway.on_attempt_failed(at(1_000), &mut pass, failure, end, 0.0), Some(second));
         let retry_after = Duration::from_secs(9);
         assert_eq!(gateway.on_retry(at(2_000), &mut pass), Err(Rejection::ShortCircuited { retry_after }));
         gateway.on_finished(at(2_000), pass, End::ClientLeft);
         assert_eq!(gateway.in_flight(), 0);
+    }
+
+    #[test]
+    fn what_the_gateways_machine_lacked_is_not_held_against_an_upstream() {
+        let on = crate::RetryOn { connect: true, ..crate::RetryOn::default() };
+        let policy = crate::RetryPolicy { retries: 1, on, ..Default::default() };
+        let retry = Some(GatewayRetry { policy, non_idempotent: false });
+        let breaker = BreakerConfig::new(MINUTE, 1.0, 1).ok();
+        let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
+        let mut gateway = Pipeline::new(GatewayConfig { retry, upstreams, ..config(RateLimits::default()) });
+        // Neither by the attempt that is made again nor by the last one, though one failure is enough.
+        let decision = gateway.on_request(at(0), 0, &request(1, "a", Some(0)), &NOTHING).1;
+        let Decision::Forward(Forward { mut pass, .. }) = decision else { panic!("{decision:?}") };
+        let (failure, unsent) = (AttemptFailure::Connect, End::NeverSent);
+        assert_eq!(gateway.on_attempt_failed(at(0), &mut pass, failure, unsent, 0.0), Some(Duration::ZERO));
+        assert_eq!(gateway.on_retry(at(0), &mut pass), Ok(()));
+        assert_eq!(gateway.on_attempt_failed(at(0), &mut pass, failure, unsent, 0.0), None);
+        gateway.on_finished(at(0), pass, unsent);
+        assert_eq!(gateway.poll_transition(), None);
+        let refused = End::Settled(Settlement::ConnectionFailed);
+        assert_eq!(send(&mut gateway, at(1), refused), Ok(()));
+        assert_eq!(gateway.poll_transition().map(|(_, change)| change.to), Some(Condition::Open));
+        // Two probes go well, and between them is one that gives its place back: the third closes.
+        for (seconds, end) in [(11, OK), (21, OK), (31, unsent), (41, OK)] {
+            assert_eq!(send(&mut gateway, at(seconds * 1_000), end), Ok(()));
+        }
+        let changes = [(); 2].map(|()| gateway.poll_transition().map(|(_, change)| change.to));
+        assert_eq!(changes, [Some(Condition::HalfOpen), Some(Condition::Closed)]);
     }
 
     #[test]
@@ -531,8 +559,8 @@ mod tests {
         let (_, decision) = gateway.on_request(at(0), 0, &request(1, "a", Some(0)), &NOTHING);
         let Decision::Forward(Forward { mut pass, .. }) = decision else { panic!("{decision:?}") };
         let mut fail = |millis| {
-            let failure = AttemptFailure::Status(500);
-            gateway.on_attempt_failed(at(millis), &mut pass, failure, Settlement::ConnectionFailed, 0.0)
+            let (failure, end) = (AttemptFailure::Status(500), End::Settled(Settlement::ConnectionFailed));
+            gateway.on_attempt_failed(at(millis), &mut pass, failure, end, 0.0)
         };
         // The timeout is 5 s.
         assert_eq!(fail(2_999), Some(Duration::from_secs(2)));

@@ -84,6 +84,9 @@ pub enum CallEnd {
     Answered(u16),
     /// The connection was refused, or reset before the headers.
     Broken,
+    /// No connection could be opened, for want of what the service's own machine has: to its caller as [`CallEnd::Broken`],
+    /// and nothing that a breaker could learn of whom it was to ask.
+    NeverSent,
     /// The answer broke off.
     Cut,
     /// The timeout ran out.
@@ -116,12 +119,16 @@ impl Calls {
     pub fn on_ended(&mut self, now: Timestamp, state: &mut CallState, key: Stream, end: CallEnd) -> CallStep {
         let Some(link) = self.links.get_mut(state.call) else { return CallStep::DONE };
         let settlement = match end {
-            CallEnd::Answered(status) => Settlement::Answered { status, took: now - state.sent },
-            CallEnd::Broken | CallEnd::Cut => Settlement::ConnectionFailed,
-            CallEnd::TimedOut => Settlement::TimedOut,
+            CallEnd::Answered(status) => Some(Settlement::Answered { status, took: now - state.sent }),
+            CallEnd::Broken | CallEnd::Cut => Some(Settlement::ConnectionFailed),
+            CallEnd::TimedOut => Some(Settlement::TimedOut),
+            CallEnd::NeverSent => None,
         };
         if let (Some(breaker), Some(permit)) = (&mut link.breaker, state.permit.take()) {
-            breaker.on_settled(now, permit, settlement);
+            match settlement {
+                Some(settlement) => breaker.on_settled(now, permit, settlement),
+                None => breaker.on_released(permit),
+            }
         }
         let unit = self.jitter.at(key.bits()).at(u64::from(state.attempt)).unit();
         state.attempt += 1;
@@ -132,7 +139,7 @@ impl Calls {
                 return self.call(now, state);
             }
             CallEnd::Answered(status) => (AttemptFailure::Status(status), 502),
-            CallEnd::Broken => (AttemptFailure::Connect, 502),
+            CallEnd::Broken | CallEnd::NeverSent => (AttemptFailure::Connect, 502),
             // For whoever reads an answer to its end, one that breaks off is what a 502 would have been.
             CallEnd::Cut => (AttemptFailure::Status(502), 502),
             CallEnd::TimedOut => (AttemptFailure::Timeout, 504),
@@ -299,6 +306,10 @@ mod tests {
         let interval = Duration::from_secs(10);
         let breaker = BreakerConfig::new(interval, 0.5, 1).unwrap();
         let mut calls = Calls::new(&[call(7, 0, Some(breaker))], 902);
+        // What the service's own machine lacked says nothing of the other.
+        let (mut state, _) = calls.on_begun(NOW);
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::NeverSent), failed(502));
+        assert_eq!(calls.poll_transition(), None);
         let (mut state, _) = calls.on_begun(NOW);
         calls.on_ended(NOW, &mut state, key(), CallEnd::Broken);
         let (upstream, change) = calls.poll_transition().unwrap();

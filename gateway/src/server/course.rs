@@ -153,6 +153,7 @@ impl Rules {
             arrived,
             attempts: 0,
             sent: None,
+            unsent: false,
             stage: waiting.unwrap_or(Stage::Over),
         };
         let next = match decision {
@@ -200,11 +201,13 @@ impl Rules {
         }
     }
 
-    /// Tells of it, if the machine is what failed.
-    pub(super) fn note_exhaustion(&self, error: &io::Error) {
-        if is_exhaustion(error) {
+    /// Tells of it, if the machine is what failed, and says whether it is.
+    pub(super) fn note_exhaustion(&self, error: &io::Error) -> bool {
+        let is_exhaustion = is_exhaustion(error);
+        if is_exhaustion {
             self.observer.on_exhausted(self.clock.now());
         }
+        is_exhaustion
     }
 
     /// What the rules hold now.
@@ -333,6 +336,8 @@ pub(super) struct Course {
     attempts: u32,
     /// When the last attempt was sent.
     sent: Option<Timestamp>,
+    /// Whether it never was, for want of what the machine has.
+    unsent: bool,
     stage: Stage,
 }
 
@@ -397,6 +402,12 @@ impl Course {
     pub(super) fn on_sent(&mut self) {
         self.attempts += 1;
         self.sent = Some(self.rules.clock.now());
+        self.unsent = false;
+    }
+
+    /// The attempt never came to be sent, for want of what the machine has.
+    pub(super) fn on_unsent(&mut self) {
+        self.unsent = true;
     }
 
     /// The gateway's span in the request's trace, where requests are traced.
@@ -416,14 +427,15 @@ impl Course {
         let unit = self.rules.unit();
         let mut behind = self.rules.behind();
         let now = self.rules.clock.now();
-        let settlement = match failure {
+        let end = match failure {
             AttemptFailure::Status(status) => {
-                Settlement::Answered { status, took: now - self.sent.unwrap_or(now) }
+                End::Settled(Settlement::Answered { status, took: now - self.sent.unwrap_or(now) })
             }
-            AttemptFailure::Timeout => Settlement::TimedOut,
-            AttemptFailure::Connect => Settlement::ConnectionFailed,
+            AttemptFailure::Timeout => End::Settled(Settlement::TimedOut),
+            AttemptFailure::Connect if self.unsent => End::NeverSent,
+            AttemptFailure::Connect => End::Settled(Settlement::ConnectionFailed),
         };
-        let wait = behind.dispatcher.on_attempt_failed(now, pass, failure, settlement, unit);
+        let wait = behind.dispatcher.on_attempt_failed(now, pass, failure, end, unit);
         self.rules.report(&mut behind, now);
         wait
     }
@@ -452,10 +464,10 @@ impl Course {
             Stage::Over => {}
             Stage::Waiting { .. } => self.tell(self.rules.clock.now(), fate, None),
             Stage::Working(pass) => {
-                let mut took = None;
+                let (mut took, unsent) = (None, self.unsent);
                 let at = self.rules.on_finished(pass, |now| {
                     took = self.sent.map(|sent| now - sent);
-                    end_of(fate, took.unwrap_or_default())
+                    end_of(fate, took.unwrap_or_default(), unsent)
                 });
                 self.tell(at, fate, took);
             }
@@ -476,10 +488,11 @@ impl Drop for Course {
 }
 
 /// What a breaker learns of a request's end.
-fn end_of(fate: Fate, took: Duration) -> End {
+fn end_of(fate: Fate, took: Duration, unsent: bool) -> End {
     match fate {
         Fate::Answered { status } => End::Settled(Settlement::Answered { status, took }),
         Fate::TimedOut => End::Settled(Settlement::TimedOut),
+        Fate::BadGateway if unsent => End::NeverSent,
         Fate::BadGateway => End::Settled(Settlement::ConnectionFailed),
         // Nothing of the upstream.
         Fate::Rejected(_) | Fate::Malformed { .. } | Fate::ClientLeft => End::ClientLeft,

@@ -82,6 +82,8 @@ struct Head {
 enum Failure {
     /// The connection was refused or broke.
     Connection,
+    /// None could be opened, for want of what the machine has.
+    Exhausted,
     /// The client's body is not as it must be.
     Body(BodyError),
 }
@@ -189,12 +191,15 @@ impl Caller {
         loop {
             course.on_sent();
             let attempt = self.attempt(upstream, head, source, retries).await;
+            if matches!(attempt, Err(Failure::Exhausted)) {
+                course.on_unsent();
+            }
             let failure = match &attempt {
                 Ok((response, _)) if response.status().as_u16() >= 400 => {
                     Some(AttemptFailure::Status(response.status().as_u16()))
                 }
                 Ok(_) | Err(Failure::Body(_)) => None,
-                Err(Failure::Connection) => Some(AttemptFailure::Connect),
+                Err(Failure::Connection | Failure::Exhausted) => Some(AttemptFailure::Connect),
             };
             if let Some(failure) = failure
                 && retries
@@ -214,7 +219,7 @@ impl Caller {
                 continue;
             }
             return attempt.map_err(|failure| match failure {
-                Failure::Connection => Problem::BadGateway,
+                Failure::Connection | Failure::Exhausted => Problem::BadGateway,
                 Failure::Body(BodyError::TooLarge) => Problem::TooLarge,
                 Failure::Body(BodyError::Stalled) => Problem::BodyTimeout,
                 Failure::Body(_) => Problem::BadRequest("the body broke off"),
@@ -249,8 +254,7 @@ impl Caller {
             }
         }
         let mut lease = upstreams.connect(upstream).await.map_err(|error| {
-            self.thread.rules().note_exhaustion(&error);
-            Failure::Connection
+            if self.thread.rules().note_exhaustion(&error) { Failure::Exhausted } else { Failure::Connection }
         })?;
         let request = request.unwrap_or_else(|| head.request(source, retries));
         match lease.send(request).await {

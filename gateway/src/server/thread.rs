@@ -218,12 +218,17 @@ impl Thread {
         let started = Instant::now();
         loop {
             tick.tick().await;
-            self.clock.set(started.elapsed());
-            for (_, state) in self.connections().iter() {
-                state.keep_house(&self.settings.http);
-            }
-            self.upstreams.keep_house();
+            self.look_after(started.elapsed());
         }
+    }
+
+    /// Gives each connection the order that is due, so long after the start.
+    fn look_after(&self, since_start: Duration) {
+        self.clock.set(since_start);
+        for (_, state) in self.connections().iter() {
+            state.keep_house(&self.settings.http);
+        }
+        self.upstreams.keep_house();
     }
 
     /// Makes a connection known, until what is returned is dropped.
@@ -326,20 +331,112 @@ mod tests {
         }
     }
 
-    #[test]
-    fn no_task_is_left_of_what_is_over() {
+    /// A thread of a gateway before one upstream, which serves nobody yet.
+    fn thread(upstream: SocketAddr) -> Arc<Thread> {
         let mut gateway = GatewayConfig { timeout: Some(Duration::from_secs(5)), ..GatewayConfig::default() };
         let route =
             Route { path: "/".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
         gateway.routes = Routes::new(vec![route]).unwrap();
-        let mut config = ServerConfig::new((Ipv4Addr::LOCALHOST, 0).into(), gateway, vec![upstream()]);
+        let mut config = ServerConfig::new((Ipv4Addr::LOCALHOST, 0).into(), gateway, vec![upstream]);
         config.http.upstream_idle_timeout = Duration::from_millis(50);
         let settings = Arc::new(Settings::new(&config));
         let clock = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0);
         let observer: Arc<dyn Observer> = Arc::new(());
         let rules = Arc::new(Rules::new(config.gateway, None, config.key_secret, clock, observer, 0));
-        let thread = Thread::new(rules, settings, config.upstreams);
-        let listener = listen(config.listen, false).unwrap();
+        Thread::new(rules, settings, config.upstreams)
+    }
+
+    /// The two ends of a connection, of which nothing but the thread's runtime looks after either.
+    fn ends() -> (TcpStream, StdStream) {
+        let listener = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let client = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        for end in [&client, &server] {
+            end.set_nonblocking(true).unwrap();
+        }
+        (TcpStream::from_std(client).unwrap(), server)
+    }
+
+    /// Later than any header may come.
+    const LATE: Duration = Duration::from_secs(11);
+    const PARTIAL: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n";
+
+    /// A connection whose client has kept it waiting for the end of a header for too long, which nobody has noticed yet.
+    /// Nothing else runs until what is returned is waited for: the runtime asks the system only when nobody has work.
+    async fn overdue(thread: &Arc<Thread>) -> (TcpStream, StdStream) {
+        let (mut client, server) = ends();
+        let probe = server.try_clone().unwrap();
+        let peer = Ipv4Addr::LOCALHOST.into();
+        thread.take(TcpStream::from_std(server).unwrap(), peer, None);
+        tokio::io::AsyncWriteExt::write_all(&mut client, PARTIAL).await.unwrap();
+        thread.clock.set(LATE);
+        while due(thread) != Order::HeaderTimeout {
+            tokio::task::yield_now().await;
+        }
+        (client, probe)
+    }
+
+    /// The order that is due on the one connection of a thread.
+    fn due(thread: &Thread) -> Order {
+        let connections = thread.connections();
+        connections.iter().next().map_or(Order::None, |(_, state)| state.due(&thread.settings.http))
+    }
+
+    /// All that a client is sent until its connection is closed.
+    async fn heard(client: &mut TcpStream) -> String {
+        let mut said = String::new();
+        tokio::io::AsyncReadExt::read_to_string(client, &mut said).await.unwrap();
+        said
+    }
+
+    fn runtime() -> Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().event_interval(u32::MAX).build().unwrap()
+    }
+
+    #[test]
+    fn a_header_that_is_whole_before_its_timeout_is_carried_out_is_answered_once() {
+        runtime().block_on(async {
+            let thread = thread(upstream());
+            let (mut client, probe) = overdue(&thread).await;
+            let probe = TcpStream::from_std(probe).unwrap();
+            // The rest is there, and the order is given, when the connection looks again.
+            assert_eq!(client.try_write(b"\r\n").unwrap(), 2);
+            probe.readable().await.unwrap();
+            assert_eq!(due(&thread), Order::HeaderTimeout);
+            thread.look_after(LATE);
+            let said = heard(&mut client).await;
+            assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.ends_with("\r\n\r\nfine"), "{said}");
+            assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{said}");
+        });
+    }
+
+    #[test]
+    fn a_header_that_becomes_whole_while_its_timeout_is_carried_out_is_not_read() {
+        runtime().block_on(async {
+            let nobody = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+            let thread = thread(nobody.local_addr().unwrap());
+            let (mut client, _probe) = overdue(&thread).await;
+            // The order is given; the connection has been told of no more bytes when it looks, though they are there, and
+            // those of another request.
+            thread.look_after(LATE);
+            let rest = b"\r\nGET /second HTTP/1.1\r\nhost: a\r\n\r\n";
+            assert_eq!(client.try_write(rest).unwrap(), rest.len());
+            let said = heard(&mut client).await;
+            assert!(said.starts_with("HTTP/1.1 408 Request Timeout\r\nconnection: close\r\n"), "{said}");
+            assert_eq!(said.matches("HTTP/1.1 ").count(), 1, "{said}");
+            drop(client);
+            thread.all_gone(Instant::now() + Duration::from_secs(20)).await;
+            assert!(thread.connections().is_empty());
+            // Nothing of either has reached the upstream.
+            nobody.set_nonblocking(true).unwrap();
+            assert_eq!(nobody.accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        });
+    }
+
+    #[test]
+    fn no_task_is_left_of_what_is_over() {
+        let thread = thread(upstream());
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), false).unwrap();
         let address = listener.local_addr().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let metrics = runtime.handle().metrics();

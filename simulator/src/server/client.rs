@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 use gateway::auth::FetchFailure;
+use gateway::server::is_exhaustion;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty};
@@ -41,8 +42,8 @@ impl Client {
         Self { peers: addresses.iter().map(peer).collect() }
     }
 
-    /// Asks an upstream and reads its answer to the end. Dropped before, it closes the connection. Where no connection could
-    /// be opened, says why as well.
+    /// Asks an upstream and reads its answer to the end. Dropped before, it closes the connection. Where the machine
+    /// has nothing left to open a connection with, says what as well.
     pub(super) async fn ask(
         &self,
         upstream: usize,
@@ -58,7 +59,10 @@ impl Client {
         match peer.ask("/", headers, None).await {
             Ok((status, Some(_))) => (CallEnd::Answered(status), None),
             Ok((_, None)) => (CallEnd::Cut, None),
-            Err(error) => (CallEnd::Broken, error.downcast().map(|error| *error).ok()),
+            Err(error) => match error.downcast::<io::Error>() {
+                Ok(error) if is_exhaustion(&error) => (CallEnd::NeverSent, Some(*error)),
+                _ => (CallEnd::Broken, None),
+            },
         }
     }
 

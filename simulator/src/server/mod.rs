@@ -24,7 +24,7 @@ use gateway::server::ScenarioClock;
 use gateway::{Timestamp, Transition};
 use http::HeaderValue;
 use thiserror::Error;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 use self::client::Client;
@@ -169,6 +169,8 @@ pub struct Upstreams {
     /// How long what is under way may take once it is to end.
     stop: watch::Sender<Option<Duration>>,
     threads: Vec<JoinHandle<()>>,
+    /// Of the threads.
+    runtimes: Vec<Handle>,
     // After the threads: whatever waits for an alarm is gone by then.
     _timers: Timers,
 }
@@ -232,7 +234,8 @@ impl Upstreams {
             let listener = listener.map_err(|source| StartError::Listen { name, address: listen, source })?;
             listeners[thread].push(listener);
         }
-        let mut this = Self { addresses, stop, threads: Vec::new(), _timers: timers };
+        let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
+        let mut this = Self { addresses, stop, threads: Vec::new(), runtimes: handles, _timers: timers };
         for (number, (runtime, listeners)) in runtimes.into_iter().zip(listeners).enumerate() {
             let stopping = stopping.clone();
             let run = move || serve(runtime, listeners, stopping);
@@ -244,6 +247,11 @@ impl Upstreams {
     /// Where each service listens, in the order of the configuration.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// Tasks alive on all threads: some for each service, one for each of its connections and each job that asks others.
+    pub fn alive_tasks(&self) -> usize {
+        self.runtimes.iter().map(|runtime| runtime.metrics().num_alive_tasks()).sum()
     }
 
     /// Stops listening, lets requests under way end for at most `grace` of real time, and drops the rest. When it

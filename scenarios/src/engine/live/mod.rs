@@ -30,6 +30,7 @@ use simulator::server::{KeyDocument, Service, Upstreams, UpstreamsConfig};
 use simulator::{FaultTimeline, Population, PopulationStreams};
 use slab::Slab;
 use thiserror::Error;
+use tokio::runtime::Runtime;
 
 pub use self::external::{ExternalError, kill_external_gateway};
 use self::journal::{Journal, Scribe};
@@ -135,6 +136,18 @@ pub(crate) fn run(
     drive: &Drive,
     part: Part,
 ) -> Result<Recording, LiveError> {
+    run_and_see(timeline, variant, seed, drive, part, |_| {})
+}
+
+/// As [`run`], and shows the clients' runtime when they are done, before it goes.
+fn run_and_see(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    drive: &Drive,
+    part: Part,
+    done: impl FnOnce(&Runtime),
+) -> Result<Recording, LiveError> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
 
@@ -205,10 +218,11 @@ pub(crate) fn run(
         thread::Builder::new().name("machine".to_owned()).spawn(move || machine::watch(&over))?
     };
     let harness = HarnessRecord::new(drive.speed, users as u32, limit);
-    let sent = send(timeline, clock, users, &drive.stop, |ends, due, stop| {
+    let make = |ends, due, stop| {
         let surroundings = Surroundings { clock, ends, due, journal, stop, own_addresses, mint };
         Clients::new(surroundings, &populations, urls, harness)
-    });
+    };
+    let sent = send(timeline, clock, users, &drive.stop, make, done);
     // Load and queues count until the end, when everybody was answered before, too.
     if sent.is_ok() && !drive.stop.is_asked() {
         thread::sleep(clock.real((timeline.starts + timeline.duration).saturating_since(clock.now())));
@@ -322,6 +336,7 @@ fn send(
     users: usize,
     asked: &Stop,
     make: impl FnOnce(Timestamp, flume::Receiver<Arrival>, Stop) -> Clients,
+    done: impl FnOnce(&Runtime),
 ) -> Result<HarnessRecord, LiveError> {
     let ends = timeline.starts + timeline.duration;
     let (sender, due) = flume::unbounded();
@@ -354,6 +369,8 @@ fn send(
         sent
     });
     stop.ask();
+    drop(clients);
+    done(&runtime);
     runtime.shutdown_timeout(Duration::from_secs(1));
     let _ = pacer.join();
     Ok(sent?)
@@ -381,4 +398,74 @@ fn with_path(mut url: Url, path: &str) -> Url {
 
 fn is_loopback_v4(url: &Url) -> bool {
     url.host_str().and_then(|host| host.parse::<Ipv4Addr>().ok()).is_some_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scenario;
+
+    fn scenario(text: &str) -> Scenario {
+        let reading = crate::file::read(text, &|name| Err(format!("no file {name} here")));
+        let problems = crate::file::render(&reading.problems, "scenario.toml", text, false);
+        reading.scenario.unwrap_or_else(|| panic!("{problems}"))
+    }
+
+    /// A service that hangs, and clients that give up.
+    const HANGING: &str = r#"
+        name = "Hanging"
+        starts = 2026-06-02T09:00:00Z
+        duration = "2s"
+        slo.latency = "1s"
+        faults = [{ at = "500ms", for = "1s", upstreams = ["api"], hang = {} }]
+        upstreams.api.latency = { constant = "5ms" }
+        routes."/".upstream = "api"
+        [clients]
+        one = { send = "/", rate = "40/s", identities = 20, timeout = "300ms", retry = { retries = 1, on = ["timeout"] } }
+        two = { send = "/", users = 5, think = { constant = "50ms" }, timeout = "300ms" }
+        [gateway]
+        timeout = "200ms"
+    "#;
+
+    #[test]
+    fn no_task_of_the_clients_is_left() {
+        let scenario = scenario(HANGING);
+        let drive =
+            Drive { speed: 1.0, stop: Stop::default(), log: None, watch: None, folder: PathBuf::new() };
+        let mut seen = false;
+        let done = |runtime: &Runtime| {
+            // What was told to stop does so when it is next looked at.
+            for _ in 0..2_000 {
+                if runtime.metrics().num_alive_tasks() == 0 {
+                    seen = true;
+                    return;
+                }
+                thread::sleep(Duration::from_millis(5));
+            }
+            panic!("{} tasks are left", runtime.metrics().num_alive_tasks());
+        };
+        let (timeline, variant) = (&scenario.timeline, &scenario.variants[0]);
+        run_and_see(timeline, variant, scenario.seed, &drive, Part::Alone, done).unwrap();
+        assert!(seen);
+    }
+
+    #[test]
+    fn what_a_service_lacked_is_the_harnesss_trouble() {
+        use simulator::server::Observer as _;
+        let scenario = scenario(HANGING);
+        let (sender, entries) = mpsc::channel();
+        let exhaustion = Exhaustion::default();
+        let observer = UpstreamObserver {
+            journal: Journal::new(sender),
+            starts: scenario.timeline.starts,
+            populations: Vec::new(),
+            bearers: Mutex::new(Bearers::new(&scenario.variants[0].world, scenario.timeline.starts)),
+            exhaustion: exhaustion.clone(),
+        };
+        observer.on_exhausted(scenario.timeline.starts, 0);
+        assert_eq!(exhaustion.count(), 1);
+        // Nothing of it is told of a request or a service.
+        drop(observer);
+        assert_eq!(entries.iter().count(), 0);
+    }
 }

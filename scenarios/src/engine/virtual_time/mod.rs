@@ -4,27 +4,30 @@
 //! service works on it, for the upstream; when clients send and whether they try again, for their load and their
 //! policy. The engine carries decisions from one machine to the next, wakes each at its time, and tells the recorder.
 
+mod causes;
+mod keys;
+mod record;
+
 use std::time::Duration;
 
-use gateway::auth::{Claims, Fetch, FetchFailure, Presented};
+use gateway::auth::Presented;
 use gateway::telemetry::Fate;
 use gateway::{
-    AttemptFailure, Checks, Decision, End, Forward, Pass, Pipeline, Rejection, Request, Retrier, RetryState,
-    RouteId, Scope, Settlement, Timestamp, UpstreamId, Verdict,
+    AttemptFailure, Decision, End, Forward, Pass, Pipeline, Rejection, Request, Retrier, RetryState, RouteId,
+    Scope, Settlement, Timestamp, UpstreamId,
 };
-use reports::{
-    BreakerChange, BreakerId, Cause, CauseId, Finished, Layout, Outcome, Recorder, Recording, StationId,
-};
+use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, StationId};
 use simulator::{Arrivals, Load, Population, PopulationStreams, Purpose, Stream};
 use slab::Slab;
 
+use self::keys::Keeper;
 use super::bearers::{Bearer, Bearers, Shown};
 use super::clock::Clock;
 use super::directory::{Caller as Client, Directory};
 use super::event_queue::{EventQueue, LaneId};
 use super::layout::layout;
 use super::services::{Asked, AtOnce, Caller, Heard, JobId, KeyHolder, Reply, Services};
-use super::virtual_log::{Sent, VirtualLog};
+use super::virtual_log::VirtualLog;
 use crate::{Timeline, Variant, World};
 
 /// For how long a run goes on after the last arrival, at most.
@@ -131,20 +134,6 @@ struct Run<'w> {
     sends_per_s: Vec<u32>,
     issued: u32,
     log: Option<Box<VirtualLog>>,
-}
-
-/// Whoever judges tokens, and needs keys to do so by.
-struct Keeper {
-    holder: KeyHolder,
-    /// For its fetches.
-    stream: Stream,
-    fetches: u64,
-    /// The job of the fetch under way.
-    fetching: Option<JobId>,
-    /// When it will be woken next, if at all.
-    wakes: Option<Timestamp>,
-    /// Why its last fetch failed.
-    failure: CauseId,
 }
 
 /// A population at work.
@@ -546,94 +535,6 @@ impl<'w> Run<'w> {
         Some(Bearer { population: request.population as u32, identity, at: request.since })
     }
 
-    /// Begins the fetches of keys that are due, and goes on with whoever waited for them.
-    fn keep_keys(&mut self) {
-        let now = self.clock.now;
-        for place in 0..self.keepers.len() {
-            let holder = self.keepers[place].holder;
-            let due = match holder {
-                KeyHolder::Gateway => {
-                    while let Some(ticket) = self.gateway.poll_resumed() {
-                        self.resume(ticket);
-                    }
-                    self.gateway.poll_fetch(now).map(|fetch| (fetch, self.provider))
-                }
-                KeyHolder::Service(service) => {
-                    self.services.resume(&mut self.clock, service);
-                    self.services.poll_fetch(now, service)
-                }
-            };
-            if let Some((fetch, provider)) = due {
-                self.fetch_keys(place, fetch, provider);
-            }
-            let next = match holder {
-                KeyHolder::Gateway => self.gateway.next_wakeup(),
-                KeyHolder::Service(service) => self.services.next_key_wakeup(service),
-            };
-            let keeper = &mut self.keepers[place];
-            if let Some(next) = next.filter(|next| keeper.wakes.is_none_or(|wakes| *next < wakes)) {
-                keeper.wakes = Some(next);
-                self.clock.events.schedule(next, Event::Keys { keeper: place as u32 });
-            }
-        }
-    }
-
-    fn fetch_keys(&mut self, place: usize, fetch: Fetch, provider: usize) {
-        let keeper = &mut self.keepers[place];
-        let key = keeper.stream.at(keeper.fetches);
-        keeper.fetches += 1;
-        let caller = Caller::Keys { holder: keeper.holder, fetch: fetch.number };
-        let asked = Asked { key, bearer: None, shows_token: false };
-        let job = self.services.dispatch(&mut self.clock, provider, caller, asked);
-        self.keepers[place].fetching = Some(job);
-    }
-
-    /// A fetch of keys was answered.
-    fn hear_keys(&mut self, holder: KeyHolder, fetch: u64, reply: Reply, why: CauseId) {
-        let now = self.clock.now;
-        let result = match reply {
-            Reply::Answered(status) if status < 300 => {
-                Ok(self.clock.bearers.published(self.clock.since_start()))
-            }
-            Reply::Answered(status) => Err(FetchFailure::Status(status)),
-            Reply::Broken | Reply::Cut => Err(FetchFailure::Connection),
-        };
-        if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.holder == holder) {
-            keeper.fetching = None;
-            keeper.failure = if result.is_ok() { CauseId::UNKNOWN } else { why };
-        }
-        match holder {
-            KeyHolder::Gateway => self.gateway.on_fetched(now, fetch, result),
-            KeyHolder::Service(service) => self.services.on_fetched(now, service, fetch, result),
-        }
-    }
-
-    /// The time has come to give up on a fetch of keys, or to make the next one.
-    fn wake_keeper(&mut self, place: usize) {
-        let now = self.clock.now;
-        let holder = self.keepers[place].holder;
-        let (before, after) = match holder {
-            KeyHolder::Gateway => {
-                let before = self.gateway.next_wakeup();
-                self.gateway.on_wakeup(now);
-                (before, self.gateway.next_wakeup())
-            }
-            KeyHolder::Service(service) => {
-                let before = self.services.next_key_wakeup(service);
-                self.services.on_key_wakeup(now, service);
-                (before, self.services.next_key_wakeup(service))
-            }
-        };
-        self.keepers[place].wakes = None;
-        // It has given up on the fetch under way.
-        if before != after
-            && let Some(job) = self.keepers[place].fetching.take()
-        {
-            self.keepers[place].failure = self.services.holds(&mut self.clock, job);
-            self.services.on_caller_left(&mut self.clock, job);
-        }
-    }
-
     /// Sends an attempt that has a worker on to its upstream.
     fn forward(&mut self, ticket: Ticket, forward: Forward) {
         let Forward { route, upstream: UpstreamId(upstream), deadline, pass } = forward;
@@ -720,8 +621,8 @@ impl<'w> Run<'w> {
                 Reply::Cut => None,
             };
             let gateway = &mut self.gateway;
-            let wait =
-                seen.and_then(|seen| gateway.on_attempt_failed(now, &mut pass, seen, settlement, unit));
+            let end = End::Settled(settlement);
+            let wait = seen.and_then(|seen| gateway.on_attempt_failed(now, &mut pass, seen, end, unit));
             if let Some(wait) = wait {
                 let stage = Stage::Forwarded { pass, from, since, attempt, job: None };
                 self.requests[ticket.slot as usize].stage = stage;
@@ -739,85 +640,6 @@ impl<'w> Run<'w> {
         );
         self.free_worker(request.route, pass, End::Settled(settlement));
         self.conclude(ticket, outcome, failure, None, why);
-    }
-
-    /// Where a request that is served now spent most of its time; `why` its upstream took as long as it did.
-    fn took_longest(&mut self, request: &Logical, from: Timestamp, why: CauseId) -> CauseId {
-        let before = request.since - request.intended;
-        let (waited, served) = (from - request.since, self.clock.now - from);
-        if before >= waited && before >= served && request.attempt > 0 {
-            self.clock.way(Cause::EarlierAttempts, request.failure)
-        } else if waited >= served {
-            request.waited
-        } else {
-            why
-        }
-    }
-
-    /// Why an attempt that runs into a timeout got no further.
-    fn timed_out(&mut self, ticket: Ticket, timeout: Cause) -> CauseId {
-        let request = self.requests[ticket.slot as usize];
-        let rest = self.holds(&request);
-        self.clock.way(timeout, rest)
-    }
-
-    /// What holds up a request.
-    fn holds(&mut self, request: &Logical) -> CauseId {
-        match request.stage {
-            Stage::AwaitsKeys => self.no_keys(),
-            Stage::Waiting { .. } => self.pool_is_taken(),
-            Stage::Forwarded { job: Some(job), .. } => self.services.holds(&mut self.clock, job),
-            Stage::Forwarded { job: None, .. } | Stage::Resting => {
-                self.clock.way(Cause::Backoff, CauseId::UNKNOWN)
-            }
-        }
-    }
-
-    /// The route that holds most of the gateway's workers, and what holds it up.
-    fn pool_is_taken(&mut self) -> CauseId {
-        let most = (0..self.held.len()).rev().max_by_key(|route| self.held[*route]).unwrap_or(0);
-        let rest = self.services.holds_up(&mut self.clock, self.upstream_of[most]);
-        self.clock.way(Cause::GatewayPool { behind: most }, rest)
-    }
-
-    /// What keeps the gateway's keys from it.
-    fn no_keys(&mut self) -> CauseId {
-        let keeper = self.keepers.iter().find(|keeper| keeper.holder == KeyHolder::Gateway);
-        let (failure, fetching) =
-            keeper.map_or((CauseId::UNKNOWN, None), |keeper| (keeper.failure, keeper.fetching));
-        let rest = match fetching {
-            Some(job) => self.services.holds(&mut self.clock, job),
-            None => failure,
-        };
-        self.clock.way(Cause::Keys(self.provider), rest)
-    }
-
-    /// Why the gateway answers by itself.
-    fn rejected(&mut self, rejection: Rejection, route: RouteId) -> CauseId {
-        let upstream = self.upstream_of[route.0 as usize];
-        let (cause, rest) = match rejection {
-            Rejection::RateLimited { scope, .. } => {
-                let limit = self.limits.iter().find(|(limited, _)| *limited == scope);
-                (Cause::RateLimit(limit.map_or(0, |(_, place)| *place)), CauseId::UNKNOWN)
-            }
-            Rejection::Unauthenticated { reason } => {
-                (Cause::Token { service: None, reason: reason.name() }, CauseId::UNKNOWN)
-            }
-            Rejection::Forbidden { reason } => {
-                (Cause::Token { service: None, reason: reason.name() }, CauseId::UNKNOWN)
-            }
-            Rejection::KeysUnavailable { .. } => return self.no_keys(),
-            Rejection::NoRoute => (Cause::NoRoute, CauseId::UNKNOWN),
-            Rejection::ShortCircuited { .. } => {
-                (Cause::Breaker(BreakerId { service: None, upstream }), self.last_failure[upstream])
-            }
-            Rejection::BulkheadFull => {
-                (Cause::Bulkhead(upstream), self.services.holds_up(&mut self.clock, upstream))
-            }
-            Rejection::QueueFull => return self.pool_is_taken(),
-            Rejection::QueueTimeout => (Cause::QueueTimeout, self.pool_is_taken()),
-        };
-        self.clock.way(cause, rest)
     }
 
     /// An attempt leaves the gateway without an answer of an upstream.
@@ -889,129 +711,6 @@ impl<'w> Run<'w> {
         if let Some(user) = request.user {
             self.think(request.population, user);
         }
-    }
-
-    fn record_finished(&mut self, request: &Logical, outcome: Outcome, cause: CauseId) {
-        let at = self.clock.since_start();
-        self.clock.recorder.on_finished(Finished {
-            population: request.population,
-            route: request.route.0 as usize,
-            intended: request.intended - self.clock.starts,
-            at,
-            outcome,
-            reached_upstream: request.reached_upstream,
-            index: request.user.is_none().then_some(request.index),
-            cause,
-        });
-    }
-
-    fn log_decided(&mut self, slot: u32, checks: &Checks, decision: &Decision) {
-        if self.log.is_none() {
-            return;
-        }
-        let Logical { population, route, client, index, attempt, .. } = self.requests[slot as usize];
-        // What a limit turned away never came to the breaker.
-        let admitted = decision.passed_limits() && !matches!(decision, Decision::Reject(Rejection::NoRoute));
-        let claims = self.verified_claims(slot, decision);
-        let Some(log) = &mut self.log else { return };
-        let upstream = UpstreamId(self.upstream_of[route.0 as usize] as u32);
-        let streams = &self.clients[population].streams;
-        log.on_decided(
-            slot,
-            self.clock.now,
-            Sent {
-                name: streams.tag(population as u32, index, attempt).to_string(),
-                peer: client.ip().into(),
-                client: client.client,
-                route,
-                checks,
-                breaker: admitted.then(|| self.gateway.condition(upstream)).flatten(),
-                claims,
-            },
-        );
-    }
-
-    /// What the token of an attempt says, if it was verified.
-    fn verified_claims(&mut self, slot: u32, decision: &Decision) -> Option<Claims> {
-        let route = self.requests[slot as usize].route;
-        let bearer =
-            self.bearer(slot).filter(|_| decision.passed_auth() && self.judges_tokens[route.0 as usize])?;
-        Some(self.clock.bearers.token(bearer)?.claims().clone())
-    }
-
-    fn log_ended_of(&mut self, ticket: Ticket, fate: Fate) {
-        if self.log.is_some() {
-            let request = self.requests[ticket.slot as usize];
-            self.log_ended(&request, fate);
-        }
-    }
-
-    /// The present attempt of a request has ended for the gateway.
-    fn log_ended(&mut self, request: &Logical, fate: Fate) {
-        let Some(log) = &mut self.log else { return };
-        let upstream = match request.stage {
-            Stage::Forwarded { since, attempt, .. } => Some((attempt + 1, since)),
-            Stage::Resting | Stage::AwaitsKeys | Stage::Waiting { .. } => None,
-        };
-        log.on_ended(request.ticket.slot, self.clock.now, fate, upstream);
-    }
-
-    fn record_checks(
-        &mut self,
-        population: usize,
-        client: &Client,
-        route: RouteId,
-        checks: &Checks,
-        decision: &Decision,
-    ) {
-        let at = self.clock.since_start();
-        for (scope, place) in &self.limits {
-            match checks.get(*scope) {
-                Some(Verdict::Admitted { .. }) => {
-                    let verified = self.judges_tokens[route.0 as usize];
-                    self.clock.recorder.on_limit_admitted(
-                        *place,
-                        client.bucket(*scope, route.0, verified),
-                        at,
-                    );
-                }
-                Some(Verdict::Rejected { .. }) => self.clock.recorder.on_limit_rejected(*place, at),
-                None => {}
-            }
-        }
-        if decision.passed_limits() {
-            self.clock.recorder.on_admitted(population, at);
-        }
-    }
-
-    fn record_breakers(&mut self) {
-        let (clock, gateway, services) = (&mut self.clock, &mut self.gateway, &mut self.services);
-        let log = &self.log;
-        let gateways = std::iter::from_fn(|| {
-            let (upstream, change) = gateway.poll_transition()?;
-            if let Some(log) = log {
-                log.on_transition(upstream, &change);
-            }
-            Some((None, upstream.0 as usize, change))
-        });
-        let of_services = std::iter::from_fn(|| {
-            services.poll_transition().map(|(service, upstream, change)| (Some(service), upstream, change))
-        });
-        for (service, upstream, change) in gateways.chain(of_services) {
-            clock.recorder.on_breaker(BreakerChange {
-                service,
-                upstream,
-                at: change.at - clock.starts,
-                to: change.to.name(),
-                settled: change.counts.settled,
-                failures: change.counts.failures,
-            });
-        }
-    }
-
-    fn record_gateway(&mut self) {
-        let at = self.clock.since_start();
-        self.clock.recorder.on_load(StationId::Gateway, at, self.gateway.in_flight(), self.gateway.queued());
     }
 }
 

@@ -1,0 +1,88 @@
+//! Why a request is not served well, as far as the gateway can tell; the services tell the rest.
+
+use gateway::{Rejection, RouteId, Timestamp};
+use reports::{BreakerId, Cause, CauseId};
+
+use super::super::services::KeyHolder;
+use super::{Logical, Run, Stage, Ticket};
+
+impl Run<'_> {
+    /// Where a request that is served now spent most of its time; `why` its upstream took as long as it did.
+    pub(super) fn took_longest(&mut self, request: &Logical, from: Timestamp, why: CauseId) -> CauseId {
+        let before = request.since - request.intended;
+        let (waited, served) = (from - request.since, self.clock.now - from);
+        if before >= waited && before >= served && request.attempt > 0 {
+            self.clock.way(Cause::EarlierAttempts, request.failure)
+        } else if waited >= served {
+            request.waited
+        } else {
+            why
+        }
+    }
+
+    /// Why an attempt that runs into a timeout got no further.
+    pub(super) fn timed_out(&mut self, ticket: Ticket, timeout: Cause) -> CauseId {
+        let request = self.requests[ticket.slot as usize];
+        let rest = self.holds(&request);
+        self.clock.way(timeout, rest)
+    }
+
+    /// What holds up a request.
+    pub(super) fn holds(&mut self, request: &Logical) -> CauseId {
+        match request.stage {
+            Stage::AwaitsKeys => self.no_keys(),
+            Stage::Waiting { .. } => self.pool_is_taken(),
+            Stage::Forwarded { job: Some(job), .. } => self.services.holds(&mut self.clock, job),
+            Stage::Forwarded { job: None, .. } | Stage::Resting => {
+                self.clock.way(Cause::Backoff, CauseId::UNKNOWN)
+            }
+        }
+    }
+
+    /// The route that holds most of the gateway's workers, and what holds it up.
+    pub(super) fn pool_is_taken(&mut self) -> CauseId {
+        let most = (0..self.held.len()).rev().max_by_key(|route| self.held[*route]).unwrap_or(0);
+        let rest = self.services.holds_up(&mut self.clock, self.upstream_of[most]);
+        self.clock.way(Cause::GatewayPool { behind: most }, rest)
+    }
+
+    /// What keeps the gateway's keys from it.
+    pub(super) fn no_keys(&mut self) -> CauseId {
+        let keeper = self.keepers.iter().find(|keeper| keeper.holder == KeyHolder::Gateway);
+        let (failure, fetching) =
+            keeper.map_or((CauseId::UNKNOWN, None), |keeper| (keeper.failure, keeper.fetching));
+        let rest = match fetching {
+            Some(job) => self.services.holds(&mut self.clock, job),
+            None => failure,
+        };
+        self.clock.way(Cause::Keys(self.provider), rest)
+    }
+
+    /// Why the gateway answers by itself.
+    pub(super) fn rejected(&mut self, rejection: Rejection, route: RouteId) -> CauseId {
+        let upstream = self.upstream_of[route.0 as usize];
+        let (cause, rest) = match rejection {
+            Rejection::RateLimited { scope, .. } => {
+                let limit = self.limits.iter().find(|(limited, _)| *limited == scope);
+                (Cause::RateLimit(limit.map_or(0, |(_, place)| *place)), CauseId::UNKNOWN)
+            }
+            Rejection::Unauthenticated { reason } => {
+                (Cause::Token { service: None, reason: reason.name() }, CauseId::UNKNOWN)
+            }
+            Rejection::Forbidden { reason } => {
+                (Cause::Token { service: None, reason: reason.name() }, CauseId::UNKNOWN)
+            }
+            Rejection::KeysUnavailable { .. } => return self.no_keys(),
+            Rejection::NoRoute => (Cause::NoRoute, CauseId::UNKNOWN),
+            Rejection::ShortCircuited { .. } => {
+                (Cause::Breaker(BreakerId { service: None, upstream }), self.last_failure[upstream])
+            }
+            Rejection::BulkheadFull => {
+                (Cause::Bulkhead(upstream), self.services.holds_up(&mut self.clock, upstream))
+            }
+            Rejection::QueueFull => return self.pool_is_taken(),
+            Rejection::QueueTimeout => (Cause::QueueTimeout, self.pool_is_taken()),
+        };
+        self.clock.way(cause, rest)
+    }
+}

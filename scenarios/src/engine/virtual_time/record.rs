@@ -1,0 +1,135 @@
+//! What is told of requests, limits and breakers: to the record, and to the log where there is one.
+
+use gateway::auth::Claims;
+use gateway::telemetry::Fate;
+use gateway::{Checks, Decision, Rejection, RouteId, UpstreamId, Verdict};
+use reports::{BreakerChange, CauseId, Finished, Outcome, StationId};
+
+use super::super::directory::Caller as Client;
+use super::super::virtual_log::Sent;
+use super::{Logical, Run, Stage, Ticket};
+
+impl Run<'_> {
+    pub(super) fn record_finished(&mut self, request: &Logical, outcome: Outcome, cause: CauseId) {
+        let at = self.clock.since_start();
+        self.clock.recorder.on_finished(Finished {
+            population: request.population,
+            route: request.route.0 as usize,
+            intended: request.intended - self.clock.starts,
+            at,
+            outcome,
+            reached_upstream: request.reached_upstream,
+            index: request.user.is_none().then_some(request.index),
+            cause,
+        });
+    }
+
+    pub(super) fn log_decided(&mut self, slot: u32, checks: &Checks, decision: &Decision) {
+        if self.log.is_none() {
+            return;
+        }
+        let Logical { population, route, client, index, attempt, .. } = self.requests[slot as usize];
+        // What a limit turned away never came to the breaker.
+        let admitted = decision.passed_limits() && !matches!(decision, Decision::Reject(Rejection::NoRoute));
+        let claims = self.verified_claims(slot, decision);
+        let Some(log) = &mut self.log else { return };
+        let upstream = UpstreamId(self.upstream_of[route.0 as usize] as u32);
+        let streams = &self.clients[population].streams;
+        log.on_decided(
+            slot,
+            self.clock.now,
+            Sent {
+                name: streams.tag(population as u32, index, attempt).to_string(),
+                peer: client.ip().into(),
+                client: client.client,
+                route,
+                checks,
+                breaker: admitted.then(|| self.gateway.condition(upstream)).flatten(),
+                claims,
+            },
+        );
+    }
+
+    /// What the token of an attempt says, if it was verified.
+    pub(super) fn verified_claims(&mut self, slot: u32, decision: &Decision) -> Option<Claims> {
+        let route = self.requests[slot as usize].route;
+        let bearer =
+            self.bearer(slot).filter(|_| decision.passed_auth() && self.judges_tokens[route.0 as usize])?;
+        Some(self.clock.bearers.token(bearer)?.claims().clone())
+    }
+
+    pub(super) fn log_ended_of(&mut self, ticket: Ticket, fate: Fate) {
+        if self.log.is_some() {
+            let request = self.requests[ticket.slot as usize];
+            self.log_ended(&request, fate);
+        }
+    }
+
+    /// The present attempt of a request has ended for the gateway.
+    pub(super) fn log_ended(&mut self, request: &Logical, fate: Fate) {
+        let Some(log) = &mut self.log else { return };
+        let upstream = match request.stage {
+            Stage::Forwarded { since, attempt, .. } => Some((attempt + 1, since)),
+            Stage::Resting | Stage::AwaitsKeys | Stage::Waiting { .. } => None,
+        };
+        log.on_ended(request.ticket.slot, self.clock.now, fate, upstream);
+    }
+
+    pub(super) fn record_checks(
+        &mut self,
+        population: usize,
+        client: &Client,
+        route: RouteId,
+        checks: &Checks,
+        decision: &Decision,
+    ) {
+        let at = self.clock.since_start();
+        for (scope, place) in &self.limits {
+            match checks.get(*scope) {
+                Some(Verdict::Admitted { .. }) => {
+                    let verified = self.judges_tokens[route.0 as usize];
+                    self.clock.recorder.on_limit_admitted(
+                        *place,
+                        client.bucket(*scope, route.0, verified),
+                        at,
+                    );
+                }
+                Some(Verdict::Rejected { .. }) => self.clock.recorder.on_limit_rejected(*place, at),
+                None => {}
+            }
+        }
+        if decision.passed_limits() {
+            self.clock.recorder.on_admitted(population, at);
+        }
+    }
+
+    pub(super) fn record_breakers(&mut self) {
+        let (clock, gateway, services) = (&mut self.clock, &mut self.gateway, &mut self.services);
+        let log = &self.log;
+        let gateways = std::iter::from_fn(|| {
+            let (upstream, change) = gateway.poll_transition()?;
+            if let Some(log) = log {
+                log.on_transition(upstream, &change);
+            }
+            Some((None, upstream.0 as usize, change))
+        });
+        let of_services = std::iter::from_fn(|| {
+            services.poll_transition().map(|(service, upstream, change)| (Some(service), upstream, change))
+        });
+        for (service, upstream, change) in gateways.chain(of_services) {
+            clock.recorder.on_breaker(BreakerChange {
+                service,
+                upstream,
+                at: change.at - clock.starts,
+                to: change.to.name(),
+                settled: change.counts.settled,
+                failures: change.counts.failures,
+            });
+        }
+    }
+
+    pub(super) fn record_gateway(&mut self) {
+        let at = self.clock.since_start();
+        self.clock.recorder.on_load(StationId::Gateway, at, self.gateway.in_flight(), self.gateway.queued());
+    }
+}
