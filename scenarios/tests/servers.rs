@@ -381,7 +381,7 @@ fn clients_send_bodies_as_large_as_the_file_says() {
     let gateway = std::thread::spawn(move || sizes_of_bodies(&listener));
     let outer =
         scenario(&format!("listen = '{}'", free()), &format!("gateway.external.url = 'http://{url}'"));
-    let posts = outer.replace("rate =", "method = 'POST'\nbody = '2KB'\nrate =");
+    let posts = outer.replace("rate =", "method = 'POST', body = '2KB', rate =");
     assert_ne!(outer, posts);
     desk.write("outer.toml", &posts);
     desk.runs_live("outer.toml");
