@@ -345,6 +345,43 @@ hold = [
     assert!(page.contains(&format!("The gateway is external (http://{url})")));
 }
 
+#[test]
+fn a_provider_alone_hands_out_tokens_that_a_gateway_alone_takes() {
+    let desk = Desk::new();
+    let more = "upstreams.identity = { latency.constant = '1ms', serves = 'jwks' }\n\
+                gateway.auth = { jwks = 'identity', issuer = 'https://id.example' }";
+    let token = "token = { issuer = 'https://id.example' }, rate =";
+    desk.write("small.toml", &scenario("workers = 4", more).replace("rate =", token));
+    let upstreams = desk.serves(&["upstreams", "small.toml"]);
+    let (api, identity) = (upstreams.address("api at http://"), upstreams.address("identity at http://"));
+    assert!(upstreams.said.contains("such as /token/one/0"), "{}", upstreams.said);
+    let gateway = desk.serves(&[
+        "gateway",
+        "small.toml",
+        "--listen",
+        ":0",
+        "--upstream",
+        &format!("api={api}"),
+        "--upstream",
+        &format!("identity={identity}"),
+    ]);
+    let address = gateway.address("listening on http://");
+    let answer = read(ask(identity, "/token/one/0"));
+    assert_eq!(status(&answer), 200, "{answer}");
+    let token = answer.split("\r\n\r\n").nth(1).unwrap();
+    let with = |token: &str| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let head = format!("host: test\r\nauthorization: Bearer {token}\r\nconnection: close");
+        write!(stream, "GET /api HTTP/1.1\r\n{head}\r\n\r\n").unwrap();
+        status(&read(stream))
+    };
+    assert_eq!((with(token), with("nonsense")), (200, 401));
+    assert_eq!(status(&read(ask(identity, "/token/one/1"))), 404, "there is one client");
+    assert_eq!(status(&read(ask(api, "/token/one/0"))), 200, "any other upstream answers as ever");
+    gateway.ends(ExitCode::Held);
+    upstreams.ends(ExitCode::Held);
+}
+
 /// A gateway that answers everything with 204, and returns the sizes of the bodies that it was sent once it is asked for
 /// `/enough`.
 fn sizes_of_bodies(listener: &TcpListener) -> Vec<usize> {

@@ -3,10 +3,21 @@
 use std::net::SocketAddr;
 use std::process;
 use std::sync::mpsc::{self, Receiver};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use gateway::Timestamp;
 
 use super::sources::{self, Source};
 use super::{ExitCode, Failure};
 use crate::{Scenario, Variant, file};
+
+/// The time of the wall clock, with whose minutes windows are aligned and by which tokens expire. It is read once: from then on the clock goes forward, even
+/// where the system's is set back.
+pub(super) fn wall_clock() -> Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "what stands alone serves the real world, by its clock")]
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::EPOCH + now
+}
 
 /// A scenario, and which of its variants is meant.
 pub(super) struct Chosen {

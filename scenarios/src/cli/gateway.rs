@@ -5,12 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use gateway::KeySecret;
 use gateway::server::{Observer, ScenarioClock, Server, ServerConfig, StartError};
-use gateway::{KeySecret, Timestamp};
 
-use super::alone::{Chosen, Signals};
+use super::alone::{Chosen, Signals, wall_clock};
 use super::run::with_causes;
 use super::telling::Telling;
 use super::{ExitCode, Failure, GatewayArgs, UpstreamAddress, print, remote};
@@ -133,14 +132,6 @@ fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<SocketAddr>, F
 
 fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
-}
-
-/// Windows are aligned with the minutes of the wall clock. It is read once: from then on the clock goes forward, even
-/// where the system's is set back.
-fn wall_clock() -> Timestamp {
-    #[expect(clippy::disallowed_methods, reason = "the gateway alone serves the real world, by its clock")]
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::EPOCH + now
 }
 
 /// What nobody can foresee.

@@ -7,7 +7,7 @@ use gateway::server::ScenarioClock;
 use simulator::server::{Service, StartError, Upstreams, UpstreamsConfig};
 use simulator::{Fault, FaultTimeline};
 
-use super::alone::{Chosen, Signals};
+use super::alone::{Chosen, Signals, wall_clock};
 use super::run::with_causes;
 use super::{ExitCode, Failure, UpstreamsArgs, print, remote};
 use crate::UpstreamFault;
@@ -35,7 +35,9 @@ pub(super) fn upstreams(args: &UpstreamsArgs) -> Result<ExitCode, Failure> {
         })
         .collect();
     let seed = args.seed.unwrap_or(chosen.scenario().seed);
-    let mint = key_document(world, timeline.starts).map_err(|error| Failure::run(with_causes(&error)))?;
+    // By the clock of the gateway that judges what was signed here, ours when it is alone or any other.
+    let starts = wall_clock();
+    let mint = key_document(world, starts).map_err(|error| Failure::run(with_causes(&error)))?;
     let services = world.upstreams.iter().enumerate().map(|(number, upstream)| {
         let own = faults.iter().filter(|(struck, _)| struck.contains(&number)).map(|(_, fault)| fault);
         Service {
@@ -47,7 +49,7 @@ pub(super) fn upstreams(args: &UpstreamsArgs) -> Result<ExitCode, Failure> {
         }
     });
     let config = UpstreamsConfig::new(services.collect(), seed);
-    let clock = ScenarioClock::starting_now(timeline.starts, args.speed);
+    let clock = ScenarioClock::starting_now(starts, args.speed);
     let running = Upstreams::start(config, clock, Arc::new(())).map_err(|error| {
         let way_out = match error {
             StartError::Listen { .. } => "; `listen` of the upstream in the file says where",
@@ -59,6 +61,11 @@ pub(super) fn upstreams(args: &UpstreamsArgs) -> Result<ExitCode, Failure> {
     let mut text = format!("upstreams of {}\n", chosen.title());
     for (upstream, address) in world.upstreams.iter().zip(running.addresses()) {
         let _ = writeln!(text, "  {} at http://{address}", upstream.name);
+        if let Some(client) = world.populations.iter().find(|client| client.token.is_some())
+            && upstream.serves_keys
+        {
+            let _ = writeln!(text, "    with a token for each client, such as /token/{}/0", client.name);
+        }
     }
     for (struck, fault) in &faults {
         let names: Vec<_> = struck.iter().map(|upstream| &*world.upstreams[*upstream].name).collect();

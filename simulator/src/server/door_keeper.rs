@@ -59,4 +59,8 @@ impl KeySource for Provider {
 pub trait KeyDocument: Send + Sync {
     /// Its keys at `now`, as a JWK set (RFC 7517, 5).
     fn document(&self, now: gateway::Timestamp) -> Bytes;
+
+    /// The token that a client of the scenario bears at `now`, such as `members/17`: by its population and number, as its
+    /// `sub` says it. `None` where there is no such client, or it bears none.
+    fn token(&self, client: &str, now: gateway::Timestamp) -> Option<Bytes>;
 }

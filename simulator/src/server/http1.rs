@@ -97,14 +97,16 @@ impl Door {
         let received = drain(body, self.limits.body).await?;
         let page = |work: Option<Work>| self.page(tag, work, received);
         // What it is asked for, of an identity provider.
-        let document = |work: Work| self.service.document().unwrap_or_else(|| page(Some(work)));
+        let content =
+            |work: Work| self.service.document(head.uri.path()).unwrap_or_else(|| (200, page(Some(work))));
         match arrival {
             Arrival::Refused => Err(Unanswered),
             Arrival::Answered(status) => self.response(status, Answer::whole, page(None)),
             Arrival::Accepted(caller, told) => match told.await.map_err(|_| Unanswered)? {
                 Word::Answered { status, work } => {
                     caller.heard();
-                    let page = if status == 200 { document(work) } else { page(Some(work)) };
+                    let (status, page) =
+                        if status == 200 { content(work) } else { (status, page(Some(work))) };
                     self.response(status, Answer::whole, page)
                 }
                 Word::Reset { work } => {
@@ -113,13 +115,15 @@ impl Door {
                         fate.reset_once_written();
                     }
                     let breaking = |body| Answer::breaking(body, Arc::clone(fate));
-                    self.response(200, breaking, document(work))
+                    let (status, page) = content(work);
+                    self.response(status, breaking, page)
                 }
                 Word::Drips { from, to, work } => {
                     let timer = &self.service.timer;
                     timer.until(from).await;
                     let drips = |body| Answer::dripping(body, timer.clone(), (from, to), caller);
-                    self.response(200, drips, document(work))
+                    let (status, page) = content(work);
+                    self.response(status, drips, page)
                 }
             },
         }

@@ -198,9 +198,13 @@ impl Service {
         }
     }
 
-    /// What an identity provider answers with, now.
-    pub(super) fn document(&self) -> Option<Bytes> {
-        Some(self.keys.as_ref()?.document(self.clock.now()))
+    /// What an identity provider answers now, and with which status: under `/token/` what the client named there bears, at
+    /// any other path its keys. `None` of any other upstream.
+    pub(super) fn document(&self, path: &str) -> Option<(u16, Bytes)> {
+        let (keys, now) = (self.keys.as_ref()?, self.clock.now());
+        let Some(client) = path.strip_prefix("/token/") else { return Some((200, keys.document(now))) };
+        let nobody = || (404, Bytes::from_static(br#"{"error":"no such client bears a token"}"#));
+        Some(keys.token(client, now).map_or_else(nobody, |token| (200, token)))
     }
 
     /// A request came, with its tag, the number of the gateway's attempt, and what it bears.

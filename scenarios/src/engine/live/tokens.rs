@@ -32,9 +32,24 @@ pub(super) struct Mint {
     /// Nobody's: what is forged is signed with these.
     foreign: HashMap<JwtAlgorithm, EncodingKey>,
     /// By population.
-    configs: Vec<Option<(String, TokenConfig)>>,
+    configs: Vec<Option<Bearers>>,
     /// By population and identity: the token last borne, by how many times it had been renewed.
     signed: Mutex<HashMap<(usize, u32), (u64, String)>>,
+}
+
+/// A population that bears tokens.
+struct Bearers {
+    name: String,
+    identities: u32,
+    config: TokenConfig,
+}
+
+impl Bearers {
+    fn of(population: &Population) -> Option<Self> {
+        let config = population.token.clone()?;
+        let identities = population.identities.identities();
+        Some(Self { name: population.name.clone(), identities, config })
+    }
 }
 
 struct KeyPair {
@@ -72,9 +87,9 @@ impl Mint {
     ///
     /// [`MintError`] where keys cannot be made.
     pub(super) fn new(world: &World, starts: Timestamp) -> Result<Option<Self>, MintError> {
-        let config = |population: &Population| Some((population.name.clone(), population.token.clone()?));
-        let configs: Vec<_> = world.populations.iter().map(config).collect();
-        let mut algorithms: Vec<_> = configs.iter().flatten().map(|(_, config)| config.algorithm).collect();
+        let configs: Vec<_> = world.populations.iter().map(Bearers::of).collect();
+        let mut algorithms: Vec<_> =
+            configs.iter().flatten().map(|bearers| bearers.config.algorithm).collect();
         algorithms.dedup();
         if algorithms.is_empty() {
             return Ok(None);
@@ -95,7 +110,7 @@ impl Mint {
 
     /// The token that an identity of a population bears at `now`; `None` for one without.
     pub(super) fn token(&self, population: usize, identity: u32, now: Timestamp) -> Option<String> {
-        let (name, config) = self.configs.get(population)?.as_ref()?;
+        let Bearers { name, config, .. } = self.configs.get(population)?.as_ref()?;
         let token = config.held_at(now, identity, self.starts, &self.schedule);
         let mut signed = self.signed.lock().unwrap_or_else(PoisonError::into_inner);
         match signed.get(&(population, identity)) {
@@ -144,6 +159,16 @@ impl KeyDocument for Mint {
             }
         }
         Bytes::from(json!({ "keys": keys }).to_string())
+    }
+
+    fn token(&self, client: &str, now: Timestamp) -> Option<Bytes> {
+        let (name, number) = client.rsplit_once('/')?;
+        let identity = number.parse().ok()?;
+        let bears = |known: &Option<Bearers>| {
+            known.as_ref().is_some_and(|bearers| bearers.name == name && identity < bearers.identities)
+        };
+        let population = self.configs.iter().position(bears)?;
+        Mint::token(self, population, identity, now).map(Bytes::from)
     }
 }
 
@@ -251,6 +276,16 @@ mod tests {
             }
             // The keys change, and with them what is signed from then on.
             assert_eq!(judged(&mint, 0, STARTS + Duration::from_secs(1_100)), "good/3", "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn a_client_has_its_token_by_its_name() {
+        let mint = mint("ES256");
+        let asked = |client| KeyDocument::token(&mint, client, STARTS);
+        assert_eq!(asked("good/3"), mint.token(0, 3, STARTS).map(Bytes::from));
+        for client in ["good/5", "good/-1", "good/", "good", "nobody/0", ""] {
+            assert_eq!(asked(client), None, "{client:?}");
         }
     }
 
