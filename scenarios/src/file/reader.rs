@@ -150,7 +150,7 @@ impl<'t> Fields<'t> {
 
     /// Notes every field that nobody asked for.
     pub(super) fn finish(self) {
-        let is_known = |key: &str| self.known.iter().any(|known| *known == key);
+        let is_known = |key: &str| self.known.contains(&key);
         for entry in self.table.entries().iter().filter(|entry| !is_known(&entry.key)) {
             let message = format!("{} has no field `{}`", self.place(), entry.key);
             self.context.push_with_help(Problem::error(entry.key_span.clone(), message), || {
