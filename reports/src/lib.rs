@@ -39,6 +39,7 @@ mod schema;
 mod series;
 mod side_by_side;
 mod spread;
+mod statistics;
 mod terminal;
 #[cfg(test)]
 mod testing;
