@@ -4,9 +4,46 @@
 //! which it is told: a count moves by one, a percentile by the width of the histogram's buckets. What is smaller is noise
 //! of the measuring and no difference.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::{
     HarmCount, HarmResult, Outcome, RunResult, Summary, format::Dimension, side_by_side::unauthorized, text,
 };
+
+/// In what a number is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GaugeUnit {
+    /// A number of things.
+    Count,
+    /// From 0 to 1.
+    Share,
+    /// Microseconds.
+    Us,
+    /// Per second.
+    PerS,
+    /// How many times as many.
+    Ratio,
+}
+
+impl GaugeUnit {
+    pub(crate) const fn dimension(self) -> Dimension {
+        match self {
+            Self::Count => Dimension::Count,
+            Self::Share => Dimension::Share,
+            Self::Us => Dimension::DurationUs,
+            Self::PerS => Dimension::RatePerS,
+            Self::Ratio => Dimension::Ratio,
+        }
+    }
+
+    /// A value of this unit, with it.
+    pub(crate) fn show(self, value: f64) -> String {
+        let shown = self.dimension().show(value);
+        if self == Self::PerS { format!("{shown}/s") } else { shown }
+    }
+}
 
 /// One number that runs have.
 pub(crate) struct Gauge {
@@ -17,19 +54,25 @@ pub(crate) struct Gauge {
     /// What it is, in a phrase.
     pub(crate) meaning: String,
     /// In what it is told.
-    pub(crate) dimension: Dimension,
+    pub(crate) unit: GaugeUnit,
     /// Which end is the good one.
     pub(crate) good: Good,
     /// Whether a change can be called better or worse: to turn away is what a limit is for, so what it does to the
     /// success rate is neither.
     pub(crate) is_judged: bool,
-    read: Box<dyn Fn(&RunResult) -> Option<Reading>>,
+    read: Box<Read>,
 }
 
+/// How a gauge is read off a run.
+type Read = dyn Fn(&RunResult) -> Option<Reading>;
+
 /// Which end of a measure is the good one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Good {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Good {
+    /// The more the better.
     High,
+    /// The less the better.
     Low,
 }
 
@@ -73,12 +116,12 @@ impl Gauge {
     fn new(
         measure: impl Into<String>,
         meaning: impl Into<String>,
-        (dimension, good): (Dimension, Good),
+        (unit, good): (GaugeUnit, Good),
         read: impl Fn(&RunResult) -> Option<Reading> + 'static,
     ) -> Self {
         let read = Box::new(read);
         let (measure, meaning) = (measure.into(), meaning.into());
-        Self { measure, of: None, meaning, dimension, good, is_judged: true, read }
+        Self { measure, of: None, meaning, unit, good, is_judged: true, read }
     }
 
     fn unjudged(self) -> Self {
@@ -95,49 +138,60 @@ pub(crate) fn gauge_name(measure: &str, of: Option<&str>) -> String {
     of.map_or_else(|| measure.to_owned(), |of| format!("{measure}({of})"))
 }
 
-/// The gauges of all populations together, those of what occurred in any of the runs. `duration_s` is for how long
-/// requests arrived.
+/// The gauges of all populations together that matter in any of these runs. `duration_s` is for how long requests arrived.
 pub(crate) fn headline(runs: &[&RunResult], duration_s: f64) -> Vec<Gauge> {
-    let any = |holds: &dyn Fn(&RunResult) -> bool| runs.iter().any(|run| holds(run));
+    let limited = runs.iter().any(|run| run.overall.count(Outcome::RateLimited) > 0);
+    let gauges = everybody(duration_s).into_iter();
+    let gauges = gauges.filter(|gauge| {
+        let mut readings = runs.iter().filter_map(|run| gauge.read(run));
+        readings.any(|reading| matters(&gauge.measure, reading.value))
+    });
+    // To turn away is what a limit is for: what that did to whom, goodput and latency say.
+    gauges
+        .map(|gauge| if limited && gauge.measure == "success_rate" { gauge.unjudged() } else { gauge })
+        .collect()
+}
+
+/// Whether a value says anything: an outcome that did not occur does not, nor does that every request was one attempt.
+pub(crate) fn matters(measure: &str, value: f64) -> bool {
+    match measure {
+        "amplification" => value >= 1.005,
+        _ if measure.starts_with("rejected.") => value > 0.0,
+        _ => true,
+    }
+}
+
+/// All gauges of all populations together.
+pub(crate) fn everybody(duration_s: f64) -> Vec<Gauge> {
     let success = Gauge::new(
         "success_rate",
         "share of the offered requests that was served at all",
-        (Dimension::Share, Good::High),
+        (GaugeUnit::Share, Good::High),
         |run| Reading::share(run.overall.count(Outcome::Served), run.overall.offered),
     );
-    let limited = any(&|run| run.overall.count(Outcome::RateLimited) > 0);
-    let mut gauges =
-        vec![goodput(|run| Some(&run.overall), duration_s), if limited { success.unjudged() } else { success }];
+    let mut gauges = vec![goodput(|run| Some(&run.overall), duration_s), success];
     gauges.extend(PERCENTILES.map(|(name, p)| latency(name, p, |run| Some(&run.overall))));
-    if any(&|run| run.harm.is_some()) {
-        gauges.extend(harm(duration_s));
-    }
-    if any(&|run| run.amplification >= 1.005) {
-        let amplification = Gauge::new(
-            "amplification",
-            "attempts that reached an upstream ÷ requests, over all populations",
-            (Dimension::Ratio, Good::Low),
-            |run| Some(Reading::new(run.amplification, 1.0 / run.overall.offered.max(1) as f64)),
-        );
-        // Whoever turns every attempt away has the lowest, which is no merit.
-        gauges.push(amplification.unjudged());
-    }
-    if any(&|run| unauthorized(run).is_some()) {
-        gauges.push(Gauge::new(
-            "unauthorized_reached",
-            "attempts without a valid identity that came to an application that asks for one",
-            (Dimension::Count, Good::Low),
-            |run| unauthorized(run).map(|count| Reading::new(count as f64, 1.0)),
-        ));
-    }
-    let occurred = Outcome::ALL
-        .into_iter()
-        .filter(|outcome| *outcome != Outcome::Served && any(&|run| run.overall.count(*outcome) > 0));
-    gauges.extend(occurred.map(|outcome| {
+    gauges.extend(harm(duration_s));
+    let amplification = Gauge::new(
+        "amplification",
+        "attempts that reached an upstream ÷ requests, over all populations",
+        (GaugeUnit::Ratio, Good::Low),
+        |run| Some(Reading::new(run.amplification, 1.0 / run.overall.offered.max(1) as f64)),
+    );
+    // Whoever turns every attempt away has the lowest, which is no merit.
+    gauges.push(amplification.unjudged());
+    gauges.push(Gauge::new(
+        "unauthorized_reached",
+        "attempts without a valid identity that came to an application that asks for one",
+        (GaugeUnit::Count, Good::Low),
+        |run| unauthorized(run).map(|count| Reading::new(count as f64, 1.0)),
+    ));
+    let rejections = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Served);
+    gauges.extend(rejections.map(|outcome| {
         let share = Gauge::new(
             format!("rejected.{}", outcome.name()),
             format!("share of the offered requests that ended as {}", outcome.name()),
-            (Dimension::Share, Good::Low),
+            (GaugeUnit::Share, Good::Low),
             move |run| Reading::share(run.overall.count(outcome), run.overall.offered),
         );
         share.unjudged()
@@ -173,9 +227,8 @@ pub(crate) fn details(runs: &[&RunResult], duration_s: f64) -> Vec<Gauge> {
         gauges.push(goodput(move |run| route(run, &for_goodput), duration_s).of(&of));
         gauges.push(latency("p99", 99.0, move |run| route(run, &for_latency)).of(&of));
         if runs.iter().any(|run| run.harm.is_some()) {
-            let hurt = hurt(move |harm| {
-                Some(harm.routes.iter().find(|route| route.name == for_harm)?.requests)
-            });
+            let hurt =
+                hurt(move |harm| Some(harm.routes.iter().find(|route| route.name == for_harm)?.requests));
             gauges.push(hurt.of(&of));
         }
     }
@@ -189,7 +242,7 @@ fn goodput(whose: impl Fn(&RunResult) -> Option<&Summary> + 'static, duration_s:
     Gauge::new(
         "goodput",
         "requests served within the SLO latency, per second",
-        (Dimension::RatePerS, Good::High),
+        (GaugeUnit::PerS, Good::High),
         move |run| Some(Reading::new(whose(run)?.goodput_per_s, 1.0 / duration_s.max(1.0))),
     )
 }
@@ -198,7 +251,7 @@ fn latency(name: &str, p: f64, whose: impl Fn(&RunResult) -> Option<&Summary> + 
     Gauge::new(
         format!("latency.{name}"),
         format!("{name} from the intended send to the final answer, of requests that reached an upstream"),
-        (Dimension::DurationUs, Good::Low),
+        (GaugeUnit::Us, Good::Low),
         move |run| Some(Reading::latency(whose(run)?.latency.at(p)?)),
     )
 }
@@ -206,20 +259,21 @@ fn latency(name: &str, p: f64, whose: impl Fn(&RunResult) -> Option<&Summary> + 
 /// What the faults did to everybody.
 fn harm(duration_s: f64) -> [Gauge; 4] {
     let share = |name: &str, meaning: &str, count: fn(&HarmResult) -> HarmCount| {
-        Gauge::new(name, meaning, (Dimension::Share, Good::Low), move |run| {
+        Gauge::new(name, meaning, (GaugeUnit::Share, Good::Low), move |run| {
             let HarmCount { hurt, total } = count(run.harm.as_ref()?);
             Reading::share(hurt, total)
         })
     };
-    let until = |name: &str, meaning: &str, since: fn(&HarmResult) -> u64, time: fn(&HarmResult) -> Option<f64>| {
-        Gauge::new(name, meaning, (Dimension::DurationUs, Good::Low), move |run| {
-            let harm = run.harm.as_ref()?;
-            let longest = (duration_s * 1e6 - since(harm) as f64).max(0.0);
-            let value = time(harm)?;
-            // Judged by whole seconds.
-            Some(Reading { value: value.min(longest), step: 1e6, is_never: value.is_infinite() })
-        })
-    };
+    let until =
+        |name: &str, meaning: &str, since: fn(&HarmResult) -> u64, time: fn(&HarmResult) -> Option<f64>| {
+            Gauge::new(name, meaning, (GaugeUnit::Us, Good::Low), move |run| {
+                let harm = run.harm.as_ref()?;
+                let longest = (duration_s * 1e6 - since(harm) as f64).max(0.0);
+                let value = time(harm)?;
+                // Judged by whole seconds.
+                Some(Reading { value: value.min(longest), step: 1e6, is_never: value.is_infinite() })
+            })
+        };
     [
         share(
             "blast_radius",
@@ -250,7 +304,7 @@ fn hurt(count: impl Fn(&HarmResult) -> Option<HarmCount> + 'static) -> Gauge {
     Gauge::new(
         "hurt",
         "share of the requests that the faults hurt, whether or not they depend on what failed",
-        (Dimension::Share, Good::Low),
+        (GaugeUnit::Share, Good::Low),
         move |run| {
             let HarmCount { hurt, total } = count(run.harm.as_ref()?)?;
             Reading::share(hurt, total)
@@ -267,7 +321,10 @@ fn route<'r>(run: &'r RunResult, name: &str) -> Option<&'r Summary> {
 }
 
 /// All names in the runs, in the order in which they first occur.
-fn names<'r, I: Iterator<Item = &'r str>>(runs: &[&'r RunResult], of: impl Fn(&'r RunResult) -> I) -> Vec<String> {
+fn names<'r, I: Iterator<Item = &'r str>>(
+    runs: &[&'r RunResult],
+    of: impl Fn(&'r RunResult) -> I,
+) -> Vec<String> {
     let mut names: Vec<&str> = Vec::new();
     for name in runs.iter().flat_map(|run| of(run)) {
         if !names.contains(&name) {
@@ -285,7 +342,11 @@ fn several(names: Vec<String>) -> Vec<String> {
 /// A name as a path of the file has it, in quotes where it is no bare key of TOML.
 pub(crate) fn key(name: &str) -> String {
     let is_bare = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | '-');
-    if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { format!("\"{}\"", text::line(name)) }
+    if !name.is_empty() && name.chars().all(is_bare) {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", text::line(name))
+    }
 }
 
 #[cfg(test)]
@@ -329,8 +390,7 @@ mod tests {
         let judged: Vec<&str> =
             gauges.iter().filter(|gauge| gauge.is_judged).map(|gauge| &*gauge.measure).collect();
         assert_eq!(judged, ["goodput", "latency.p50", "latency.p99", "latency.p99.9"]);
-        let of: Vec<String> =
-            details(&runs, 120.0).iter().filter_map(|gauge| gauge.of.clone()).collect();
+        let of: Vec<String> = details(&runs, 120.0).iter().filter_map(|gauge| gauge.of.clone()).collect();
         assert!(of.contains(&"clients.partner".to_owned()), "{of:?}");
         assert_eq!([key("a-b"), key("/orders"), key("")], ["a-b", "\"/orders\"", "\"\""]);
     }

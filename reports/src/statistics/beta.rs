@@ -22,19 +22,19 @@ fn continued_fraction(x: f64, a: f64, b: f64) -> f64 {
     fn not_zero(value: f64) -> f64 {
         if value.abs() < 1e-300 { 1e-300 } else { value }
     }
-    let mut c = 1.0;
-    let mut d = 1.0 / not_zero(1.0 - (a + b) * x / (a + 1.0));
-    let mut fraction = d;
+    let mut above = 1.0;
+    let mut below = 1.0 / not_zero(1.0 - (a + b) * x / (a + 1.0));
+    let mut fraction = below;
     // It takes some √max(a, b) steps; the bound is there so that there is one.
     for step in 1..100_000 {
-        let m = f64::from(step);
-        let even = m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m));
-        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0));
+        let n = f64::from(step);
+        let even = n * (b - n) * x / ((a + 2.0 * n - 1.0) * (a + 2.0 * n));
+        let odd = -(a + n) * (a + b + n) * x / ((a + 2.0 * n) * (a + 2.0 * n + 1.0));
         let mut change = 1.0;
         for numerator in [even, odd] {
-            d = 1.0 / not_zero(1.0 + numerator * d);
-            c = not_zero(1.0 + numerator / c);
-            change = c * d;
+            below = 1.0 / not_zero(1.0 + numerator * below);
+            above = not_zero(1.0 + numerator / above);
+            change = above * below;
             fraction *= change;
         }
         if (change - 1.0).abs() < 1e-15 {

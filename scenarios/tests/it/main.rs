@@ -2,10 +2,12 @@
 
 mod causes;
 mod common;
+mod compare;
 mod determinism;
 mod failures;
 mod library;
 mod queueing_theory;
 mod rate_limits;
 mod request_path;
+mod sweep;
 mod wrong_input;
