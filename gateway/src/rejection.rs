@@ -74,12 +74,13 @@ impl Rejection {
         }
     }
 
-    /// What a `Retry-After` field of the answer says; `None` where the gateway cannot tell.
+    /// What a `Retry-After` field of the answer says, and so all that a client can honour: whole seconds, rounded up, whatever
+    /// the variant knows more exactly. `None` where the gateway cannot tell.
     pub const fn retry_after(self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. }
             | Self::KeysUnavailable { retry_after }
-            | Self::ShortCircuited { retry_after } => Some(retry_after),
+            | Self::ShortCircuited { retry_after } => Some(Duration::from_secs(whole_seconds(retry_after))),
             Self::Unauthenticated { .. }
             | Self::Forbidden { .. }
             | Self::NoRoute
@@ -87,5 +88,32 @@ impl Rejection {
             | Self::QueueFull
             | Self::QueueTimeout => None,
         }
+    }
+}
+
+/// A wait as the fields of an answer say it: rounded up, so that whoever comes back then is not too early.
+pub(crate) const fn whole_seconds(wait: Duration) -> u64 {
+    if wait.subsec_nanos() > 0 { wait.as_secs().saturating_add(1) } else { wait.as_secs() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_told_whole_seconds_and_never_to_come_too_early() {
+        for (wait, told) in [(0, 0), (1, 1), (999_999_999, 1), (1_000_000_000, 1), (1_000_000_001, 2)] {
+            let retry_after = Duration::from_nanos(wait);
+            for rejection in [
+                Rejection::RateLimited { scope: Scope::Global, retry_after },
+                Rejection::KeysUnavailable { retry_after },
+                Rejection::ShortCircuited { retry_after },
+            ] {
+                assert_eq!(rejection.retry_after(), Some(Duration::from_secs(told)), "{rejection:?}");
+            }
+        }
+        let forever = Rejection::ShortCircuited { retry_after: Duration::MAX };
+        assert_eq!(forever.retry_after(), Some(Duration::from_secs(u64::MAX)));
+        assert_eq!(Rejection::QueueFull.retry_after(), None);
     }
 }

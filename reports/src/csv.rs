@@ -141,29 +141,54 @@ pub fn causes_csv(result: &ExperimentResult) -> String {
     table.finish()
 }
 
-/// `variant,seed,expectation,held,measured,unit`: every expectation against every run that it was held against.
+/// `variant,seed,expectation,held,measured,unit,standard,standard_unit`: every expectation against every run that it was
+/// held against.
 ///
 /// `held` is `true` or `false`; `unit` is `count`, `number`, `share`, `us` or `per_s`. What never happened or was not
-/// observed has no measured value, and `never` or `not-observed` in place of its unit.
+/// observed has no measured value, and `never` or `not-observed` in place of its unit. The last two columns are those of
+/// what was measured elsewhere and compared with; they are empty where the line names its bound.
 pub fn expectations_csv(result: &ExperimentResult) -> String {
-    let mut table = Table::new(&["variant", "seed", "expectation", "held", "measured", "unit"]);
+    let mut table = Table::new(&[
+        "variant",
+        "seed",
+        "expectation",
+        "held",
+        "measured",
+        "unit",
+        "standard",
+        "standard_unit",
+    ]);
     for expectation in &result.expectations {
         for check in &expectation.checks {
-            let (measured, unit) = match check.measured {
-                Value::Count(n) => (n.to_string(), "count"),
-                Value::Number(x) => (x.to_string(), "number"),
-                Value::Share(x) => (x.to_string(), "share"),
-                Value::DurationUs(us) => (us.to_string(), "us"),
-                Value::RatePerS(x) => (x.to_string(), "per_s"),
-                Value::Never => (String::new(), "never"),
-                Value::NotObserved => (String::new(), "not-observed"),
-            };
+            let (measured, unit) = value_and_unit(check.measured);
+            let (standard, standard_unit) = check.standard.map(value_and_unit).unwrap_or_default();
             let (variant, seed) = (plain(&check.variant), check.seed.to_string());
             let held = if check.held { "true" } else { "false" };
-            table.row(&[&variant, &seed, &plain(&expectation.text), held, &measured, unit]);
+            table.row(&[
+                &variant,
+                &seed,
+                &plain(&expectation.text),
+                held,
+                &measured,
+                unit,
+                &standard,
+                standard_unit,
+            ]);
         }
     }
     table.finish()
+}
+
+fn value_and_unit(value: Value) -> (String, &'static str) {
+    match value {
+        Value::Count(n) => (n.to_string(), "count"),
+        Value::Number(x) => (x.to_string(), "number"),
+        Value::Share(x) => (x.to_string(), "share"),
+        Value::DurationUs(us) => (us.to_string(), "us"),
+        Value::RatePerS(x) => (x.to_string(), "per_s"),
+        Value::Never => (String::new(), "never"),
+        Value::NotObserved => (String::new(), "not-observed"),
+    }
 }
 
 /// Each run with its variant's name.
@@ -424,9 +449,9 @@ mod tests {
         assert_eq!(
             expectations_csv(&result).lines().take(3).collect::<Vec<_>>(),
             [
-                "variant,seed,expectation,held,measured,unit",
-                "fixed-window,902,\"fixed-window: peak_admitted(per_key, 4s) >= 2000\",true,2000,count",
-                "token-bucket,902,\"token-bucket: peak_admitted(per_key, 4s) <= 167\",false,,never",
+                "variant,seed,expectation,held,measured,unit,standard,standard_unit",
+                "fixed-window,902,\"fixed-window: peak_admitted(per_key, 4s) >= 2000\",true,2000,count,,",
+                "token-bucket,902,\"token-bucket: peak_admitted(per_key, 4s) <= 167\",false,,never,,",
             ]
         );
     }

@@ -58,7 +58,27 @@ impl Expectation {
     }
 }
 
+impl Bound {
+    /// A measured value as what another one is held against; `None` of what was not observed.
+    fn of(value: Value) -> Option<Self> {
+        match value {
+            Value::Count(count) => Some(Self::Number(count as f64)),
+            Value::Number(number) => Some(Self::Number(number)),
+            Value::Share(share) => Some(Self::Share(share)),
+            Value::DurationUs(us) => Some(Self::Duration(Duration::from_micros(us))),
+            Value::RatePerS(rate) => Some(Self::RatePerS(rate)),
+            Value::Never => Some(Self::Never),
+            Value::NotObserved => None,
+        }
+    }
+}
+
 impl Comparison {
+    /// Whether two measured values compare so. Nothing compares with what was not observed.
+    pub fn holds_between(self, measured: Value, standard: Value) -> bool {
+        Bound::of(standard).is_some_and(|bound| self.holds(measured, bound))
+    }
+
     fn holds(self, measured: Value, bound: Bound) -> bool {
         let order = match (measured, bound) {
             (Value::Count(measured), Bound::Number(bound)) => (measured as f64).partial_cmp(&bound),
@@ -109,6 +129,26 @@ mod tests {
             (Value::DurationUs(1), Equal, Bound::Never, false),
         ] {
             assert_eq!(comparison.holds(measured, bound), holds, "{measured:?} {comparison:?} {bound:?}");
+        }
+    }
+
+    #[test]
+    fn measured_values_are_compared_with_one_another() {
+        use Comparison::{AtLeast, Equal, Greater, Less};
+        for (measured, comparison, standard, holds) in [
+            (Value::Share(0.59), Greater, Value::Share(0.53), true),
+            (Value::Share(0.53), Greater, Value::Share(0.53), false),
+            (Value::Count(3), Less, Value::Count(4), true),
+            (Value::DurationUs(7), AtLeast, Value::DurationUs(7), true),
+            (Value::Never, Greater, Value::DurationUs(7), true),
+            (Value::DurationUs(7), Less, Value::Never, true),
+            (Value::Never, Equal, Value::Never, true),
+            (Value::Never, Greater, Value::Never, false),
+            (Value::NotObserved, Equal, Value::NotObserved, false),
+            (Value::Share(0.0), AtLeast, Value::NotObserved, false),
+        ] {
+            let told = format!("{measured:?} {comparison:?} {standard:?}");
+            assert_eq!(comparison.holds_between(measured, standard), holds, "{told}");
         }
     }
 }

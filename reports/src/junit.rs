@@ -106,10 +106,14 @@ fn checked(
 
 /// What was measured, as a clause.
 fn measured(check: &ExpectationCheck) -> String {
-    match check.measured {
+    let measured = match check.measured {
         Value::Never => "it never happened".to_owned(),
         Value::NotObserved => "there was nothing to measure it on".to_owned(),
         value => format!("{} was measured", format::measured(value, check.held)),
+    };
+    match check.standard {
+        None => measured,
+        Some(standard) => format!("{measured}, to compare with {}", format::measured(standard, check.held)),
     }
 }
 

@@ -457,6 +457,9 @@ pub struct ExpectationCheck {
     pub seed: u64,
     /// What was measured.
     pub measured: Value,
+    /// What it was compared with, where the line compares two measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standard: Option<Value>,
     /// Whether the line holds for it.
     pub held: bool,
 }

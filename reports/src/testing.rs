@@ -504,7 +504,8 @@ fn summary(offered: u64, served: u64, errors: u64, latency: Distribution) -> Sum
 }
 
 fn expectation(variant: &str, claim: &str, measured: Value) -> ExpectationResult {
-    let check = ExpectationCheck { variant: variant.to_owned(), seed: 902, measured, held: true };
+    let check =
+        ExpectationCheck { variant: variant.to_owned(), seed: 902, measured, standard: None, held: true };
     ExpectationResult { text: format!("{variant}: {claim}"), held: true, checks: vec![check] }
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Measured {
     /// Its name, and the engine if it is the other one.
     pub(crate) variant: String,
     pub(crate) held: bool,
-    /// The value, or the least and the most over the seeds.
+    /// The value, or the least and the most over the seeds; where two measures are compared, of both.
     pub(crate) value: String,
     /// The seeds for which it did not hold, where there is more than one seed.
     pub(crate) failed_seeds: Vec<u64>,
@@ -116,17 +116,11 @@ impl Line {
 
 impl Measured {
     fn of(variant: String, checks: &[&ExpectationCheck]) -> Self {
-        let mut values: Vec<(Value, bool)> =
-            checks.iter().map(|check| (check.measured, check.held)).collect();
-        values.sort_by(|(a, _), (b, _)| size(*a).total_cmp(&size(*b)));
-        let mut shown: Vec<String> =
-            values.iter().map(|(value, held)| format::measured(*value, *held)).collect();
-        shown.dedup();
-        let value = match shown.as_slice() {
-            [] => "–".to_owned(),
-            [only] => only.clone(),
-            [least, .., most] => format!("{least} – {most}"),
-        };
+        let measured = range(checks.iter().map(|check| (check.measured, check.held)).collect());
+        let standards: Vec<(Value, bool)> =
+            checks.iter().filter_map(|check| Some((check.standard?, check.held))).collect();
+        let value =
+            if standards.is_empty() { measured } else { format!("{measured} against {}", range(standards)) };
         let failed = checks.iter().filter(|check| !check.held);
         let failed_seeds =
             if checks.len() > 1 { failed.map(|check| check.seed).collect() } else { Vec::new() };
@@ -143,6 +137,18 @@ impl Measured {
                 format!("{}, failed for seeds {}", self.value, text::list_some(&seeds, 4))
             }
         }
+    }
+}
+
+/// The least and the most of values, each with whether the line held for it.
+fn range(mut values: Vec<(Value, bool)>) -> String {
+    values.sort_by(|(a, _), (b, _)| size(*a).total_cmp(&size(*b)));
+    let mut shown: Vec<String> = values.iter().map(|(value, held)| format::measured(*value, *held)).collect();
+    shown.dedup();
+    match shown.as_slice() {
+        [] => "–".to_owned(),
+        [only] => only.clone(),
+        [least, .., most] => format!("{least} – {most}"),
     }
 }
 
@@ -197,6 +203,22 @@ mod tests {
         }
         assert!(crate::junit_xml(&simulated).contains("fixed-window (live engine)"));
         assert!(crate::junit_xml(&simulated).contains("failures=\"1\""));
+    }
+
+    #[test]
+    fn what_was_compared_with_stands_beside() {
+        let mut result = testing::three_seeds();
+        for (check, standard) in result.expectations[0].checks.iter_mut().zip([7, 5, 7]) {
+            check.standard = Some(Value::Count(standard));
+        }
+        let verdict = Verdict::of(&result);
+        let phrase = verdict.lines[0].measured[0].phrase();
+        assert_eq!(phrase, "1,990 – 2,000 against 5 – 7, failed for seed 903");
+        let junit = crate::junit_xml(&result);
+        assert!(junit.contains("1,990 was measured, to compare with 5 under"), "{junit}");
+        let csv = crate::expectations_csv(&result);
+        assert!(csv.lines().any(|line| line.ends_with(",2000,count,7,count")), "{csv}");
+        assert!(csv.lines().any(|line| line.ends_with(",count,,")), "{csv}");
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::io;
 
 use gateway::Scope;
@@ -87,18 +88,31 @@ pub fn run_live_experiment(
 /// Puts together what was observed, by variant and seed; of a run that was stopped, what there is.
 fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Observed>) -> ExperimentResult {
     let mut expectations: Vec<_> = scenario.expectations.iter().map(|text| unchecked(text)).collect();
+    let standards: HashMap<Standard<'_>, Value> = made(scenario, seeds, &observed)
+        .flat_map(|(variant, seed, observed)| {
+            let of = move |line| Standard { line, variant: &variant.name, seed };
+            observed.standards.iter().map(move |(line, value)| (of(*line), *value))
+        })
+        .collect();
+    for (variant, seed, observed) in made(scenario, seeds, &observed) {
+        let contrasts = observed.contrasts.iter().zip(&variant.expected.contrasts);
+        // Where the other variant was not run, the line cannot be judged.
+        let compared = contrasts.filter_map(|(measured, (line, contrast))| {
+            let standard = *standards.get(&Standard { line: *line, variant: &contrast.other, seed })?;
+            let held = contrast.comparison.holds_between(*measured, standard);
+            Some((*line, *measured, Some(standard), held))
+        });
+        let bounded = observed.bounds.iter().map(|(line, measured, held)| (*line, *measured, None, *held));
+        for (line, measured, standard, held) in bounded.chain(compared) {
+            let variant = variant.name.clone();
+            expectations[line].held &= held;
+            expectations[line].checks.push(ExpectationCheck { variant, seed, measured, standard, held });
+        }
+    }
     let mut variants = Vec::new();
     let mut observed = observed.into_iter();
     for variant in &scenario.variants {
-        let mut runs = Vec::new();
-        for (seed, Observed { result, checks }) in seeds.iter().zip(observed.by_ref()) {
-            runs.push(result);
-            for (line, measured, held) in checks {
-                let check = ExpectationCheck { variant: variant.name.clone(), seed: *seed, measured, held };
-                expectations[line].held &= held;
-                expectations[line].checks.push(check);
-            }
-        }
+        let runs: Vec<_> = observed.by_ref().take(seeds.len()).map(|observed| observed.result).collect();
         if runs.is_empty() {
             break;
         }
@@ -117,11 +131,33 @@ fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Obse
     }
 }
 
+/// The runs that were made, by variant and seed.
+fn made<'o>(
+    scenario: &'o Scenario,
+    seeds: &'o [u64],
+    observed: &'o [Observed],
+) -> impl Iterator<Item = (&'o Variant, u64, &'o Observed)> {
+    let runs = scenario.variants.iter().flat_map(|variant| seeds.iter().map(move |seed| (variant, *seed)));
+    runs.zip(observed).map(|((variant, seed), observed)| (variant, seed, observed))
+}
+
+/// What a line compares with: measured in a variant under a seed.
+#[derive(PartialEq, Eq, Hash)]
+struct Standard<'v> {
+    line: usize,
+    variant: &'v str,
+    seed: u64,
+}
+
 /// What came of one run.
 struct Observed {
     result: RunResult,
     /// Line, measured value, and whether it is as expected.
-    checks: Vec<(usize, Value, bool)>,
+    bounds: Vec<(usize, Value, bool)>,
+    /// As [`Expected::contrasts`](crate::Expected::contrasts) has them.
+    contrasts: Vec<Value>,
+    /// Line and measured value.
+    standards: Vec<(usize, Value)>,
 }
 
 /// Holds the expectations of a variant against a recording.
@@ -130,8 +166,12 @@ fn judge(variant: &Variant, seed: u64, recording: Recording) -> Observed {
         let (measured, held) = expectation.check(&recording);
         (*line, measured, held)
     };
-    let checks = variant.expectations.iter().map(check).collect();
-    Observed { result: close(variant, seed, recording), checks }
+    let bounds = variant.expected.bounds.iter().map(check).collect();
+    let contrasts = &variant.expected.contrasts;
+    let contrasts = contrasts.iter().map(|(_, contrast)| recording.measure(&contrast.measure)).collect();
+    let standards = &variant.expected.standards;
+    let standards = standards.iter().map(|(line, measure)| (*line, recording.measure(measure))).collect();
+    Observed { result: close(variant, seed, recording), bounds, contrasts, standards }
 }
 
 /// What is kept of a recording.

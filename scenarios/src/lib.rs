@@ -20,6 +20,7 @@ pub use engine::{
 pub use experiment::{run_experiment, run_experiment_logged, run_live_experiment};
 pub use log_book::LogBook;
 pub use scenario::{
-    ExternalGateway, Incident, NamedUpstream, Scenario, Timeline, UpstreamFault, Variant, World,
+    Contrast, Expected, ExternalGateway, Incident, NamedUpstream, Scenario, Timeline, UpstreamFault, Variant,
+    World,
 };
 pub use sweep::run_sweep;

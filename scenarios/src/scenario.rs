@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::auth::AuthConfig;
 use gateway::{GatewayConfig, Timestamp};
-use reports::{Expectation, Setting};
+use reports::{Comparison, Expectation, Measure, Setting};
 use reqwest::Url;
 use simulator::{Fault, KeySchedule, Population, UpstreamConfig};
 
@@ -65,10 +65,41 @@ pub struct Variant {
     pub name: String,
     /// What is run.
     pub world: World,
-    /// What must hold of it, each with the place of its line in [`Scenario::expectations`].
-    pub expectations: Vec<(usize, Expectation)>,
+    /// What must hold of it.
+    pub expected: Expected,
     /// What to say of it beside the others.
     pub settings: Vec<Setting>,
+}
+
+/// What must hold of a variant, each with the place of its line in [`Scenario::expectations`].
+#[derive(Clone, Debug, Default)]
+pub struct Expected {
+    /// Lines that hold one of its measures against a value.
+    pub bounds: Vec<(usize, Expectation)>,
+    /// Lines that hold one of its measures against another one.
+    pub contrasts: Vec<(usize, Contrast)>,
+    /// What stands on the other side of such lines, and is measured in this variant.
+    pub standards: Vec<(usize, Measure)>,
+}
+
+impl Expected {
+    /// Everything that is asked of the variant; a measure as often as it is.
+    pub fn measures(&self) -> impl Iterator<Item = &Measure> {
+        let bounds = self.bounds.iter().map(|(_, expectation)| &expectation.measure);
+        let contrasts = self.contrasts.iter().map(|(_, contrast)| &contrast.measure);
+        bounds.chain(contrasts).chain(self.standards.iter().map(|(_, measure)| measure))
+    }
+}
+
+/// What must hold of a variant beside another, or of two of its own measures, under the same seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contrast {
+    /// What is measured.
+    pub measure: Measure,
+    /// How it compares with the one among [`Expected::standards`] that has the same line.
+    pub comparison: Comparison,
+    /// The name of the variant whose standard that is; it may be this one's own.
+    pub other: String,
 }
 
 /// Clients, gateway and upstreams.

@@ -1,13 +1,13 @@
 //! The gateway's own answers: problem documents (RFC 9457), `Retry-After` and the fields of rate limits.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::auth::TokenFault;
+use crate::rejection::whole_seconds;
 use crate::{Checks, RateLimits, Rejection, Scope, Verdict};
 
 /// A type that the draft of the rate limit fields registers (draft-ietf-httpapi-ratelimit-headers-10, 6).
@@ -137,7 +137,7 @@ impl Problem {
         if let Self::Rejected(rejection) = self
             && let Some(wait) = rejection.retry_after()
         {
-            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
         }
         if let Some(challenge) = self.challenge() {
             headers.insert(WWW_AUTHENTICATE, challenge);
@@ -149,11 +149,6 @@ impl Problem {
 /// Has the connection closed after this answer.
 pub(super) fn close_after(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-}
-
-/// Rounded up, so that whoever comes back then is not too early.
-fn whole_seconds(wait: Duration) -> u64 {
-    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 /// The `RateLimit-Policy` and `RateLimit` fields of answers (draft-ietf-httpapi-ratelimit-headers-10).

@@ -62,7 +62,7 @@ fn limit_layout(scope: Scope, limit: &RateLimit, peak_windows: Vec<Duration>) ->
 /// The limit's own window, the four seconds of a burst across its boundary, and what is expected of others.
 fn peak_windows(variant: &Variant, scope: Scope, limit: &RateLimit) -> Vec<Duration> {
     let mut windows = vec![limit.window(), Duration::from_secs(4)];
-    windows.extend(variant.expectations.iter().filter_map(|(_, expectation)| match &expectation.measure {
+    windows.extend(variant.expected.measures().filter_map(|measure| match measure {
         Measure::PeakAdmitted(of, window) if of == scope.name() => Some(*window),
         _ => None,
     }));

@@ -94,14 +94,14 @@ fn run_incident(
 /// Everybody, and who else is asked for, each once.
 fn selectors(variant: &Variant) -> Vec<Selector> {
     let mut selectors = vec![Selector::Everybody];
-    for (_, expectation) in &variant.expectations {
+    for measure in variant.expected.measures() {
         if let Measure::BlastRadius(selector)
         | Measure::DirectDamage(selector)
         | Measure::ContainmentTime(selector)
-        | Measure::RecoveryTime(selector) = expectation.measure
-            && !selectors.contains(&selector)
+        | Measure::RecoveryTime(selector) = measure
+            && !selectors.contains(selector)
         {
-            selectors.push(selector);
+            selectors.push(*selector);
         }
     }
     selectors

@@ -40,11 +40,11 @@ use toml::de::DeTable;
 
 use self::context::Context;
 pub use self::diagnostic::{Problem, Severity, render};
-use self::expect::{Help, Line, LineError, Names};
+use self::expect::{ExpectLine, expect_lines};
 use self::reader::{Fields, Positive};
 pub(crate) use self::reader::{display_key, nearest};
 pub use self::schema::json_schema;
-use self::tree::{Node, Span, Table, Value};
+use self::tree::{Node, Table, Value};
 pub(crate) use self::units::{
     duration as parse_duration, number as parse_number, per_second as parse_rate, share as parse_share,
     write_duration,
@@ -62,9 +62,6 @@ const MOST_VARIANTS: usize = 64;
 /// More values are refused, those of the file counted again for every variant, since each is read as a whole: a
 /// second's worth of reading.
 const MOST_VALUES: usize = 250_000;
-
-/// More lines of `expect.hold` are refused: each is held against every variant.
-const MOST_LINES: usize = 1_000;
 
 /// The start of scenario time where the file names none: a Tuesday morning, 2026-06-02T09:00:00Z.
 const STARTS: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
@@ -251,9 +248,6 @@ fn read_variants(
         *tree = patch::merge(tree, patch);
     }
     let names: Vec<&str> = merged.iter().map(|(name, _)| &**name).collect();
-    for line in lines {
-        line.check_variant(text, &names, context);
-    }
     let read = |tree: &Table, context: &Context<'_>| {
         world::read_world(tree, &COMMON, duration.unwrap_or(Duration::MAX), context)
     };
@@ -263,7 +257,7 @@ fn read_variants(
         context.take_over_what_stands(|apart| _ = read(file, apart));
     }
     let worlds: Vec<World> = worlds.into_iter().collect::<Option<_>>()?;
-    let mut expectations = resolve(text, lines, &names, &worlds, context).into_iter();
+    let mut expected = expect::resolve(text, lines, &names, &worlds, context).into_iter();
     // What follows is for a file that can be run, and may take it for that.
     if context.is_fatal() {
         return None;
@@ -277,138 +271,11 @@ fn read_variants(
     let settings = settings::describe(text, &laid_over, &trees, &worlds);
     let variants = merged.iter().zip(worlds).zip(settings).map(|(((name, _), world), settings)| Variant {
         name: name.to_string(),
-        expectations: expectations.next().unwrap_or_default(),
+        expected: expected.next().unwrap_or_default(),
         world,
         settings,
     });
     Some(variants.collect())
-}
-
-/// A line of `expect.hold` and where it stands.
-struct ExpectLine {
-    text: Rc<str>,
-    span: Span,
-    line: Option<Line>,
-}
-
-fn expect_lines(text: &str, top: &mut Fields<'_>, context: &Context<'_>) -> Vec<ExpectLine> {
-    let Some(mut expect) = top.optional_table("expect") else { return Vec::new() };
-    let mut lines = Vec::new();
-    if let Some(hold) = expect.entry("hold") {
-        let Value::Array(items) = &hold.node.value else {
-            let message = format!("`expect.hold`: expected an array of strings, found {}", hold.node.kind());
-            context.push(Problem::error(hold.node.span.clone(), message));
-            return lines;
-        };
-        if let Some(surplus) = items.get(MOST_LINES) {
-            let message =
-                format!("`expect.hold`: a scenario has at most {MOST_LINES} lines, found {}", items.len());
-            context.push(Problem::error(surplus.span.clone(), message));
-            return lines;
-        }
-        for item in &**items {
-            let Some(line) = reader::read::<Rc<str>>(item, "expect.hold", context) else { continue };
-            let parsed = expect::parse(&line);
-            let mut read = ExpectLine { text: line, span: item.span.clone(), line: None };
-            match parsed {
-                Ok(line) => read.line = Some(line),
-                Err(error) => read.note(text, error, context),
-            }
-            lines.push(read);
-        }
-    }
-    expect.finish();
-    lines
-}
-
-impl ExpectLine {
-    fn note(&self, file: &str, error: LineError<'_>, context: &Context<'_>) {
-        let LineError { message, help, span } = error;
-        let problem = Problem::error(self.place(file, &span), format!("`expect.hold`: {message}"));
-        context.push_with_help(problem, || help.tell());
-    }
-
-    /// The place in the file of a place in the line: inside the string, where the string is written as it reads,
-    /// else the string as a whole.
-    fn place(&self, file: &str, place: &Span) -> Span {
-        let written = file.get(self.span.clone()).unwrap_or_default();
-        let quote =
-            ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quote| written.starts_with(quote)).unwrap_or("");
-        let inner = written.get(quote.len()..written.len().saturating_sub(quote.len())).unwrap_or_default();
-        if inner == &*self.text {
-            let start = self.span.start + quote.len();
-            // A place at the end of the line is the closing quote.
-            start + place.start..start + place.start + place.len().max(1)
-        } else {
-            self.span.clone()
-        }
-    }
-
-    fn check_variant(&self, file: &str, names: &[&str], context: &Context<'_>) {
-        let Some(variant) = self.line.as_ref().and_then(|line| line.variant.as_ref()) else { return };
-        if !names.contains(&&*variant.value) {
-            let message = format!("there is no variant `{}`", variant.value);
-            let help = Help::Names { wrong: variant.value.clone(), what: "variant", names };
-            self.note(file, LineError { message, help, span: variant.span.clone() }, context);
-        }
-    }
-}
-
-/// What the lines ask of each variant.
-fn resolve(
-    file: &str,
-    lines: &[ExpectLine],
-    variants: &[&str],
-    worlds: &[World],
-    context: &Context<'_>,
-) -> Vec<Vec<(usize, reports::Expectation)>> {
-    let names: Vec<_> = worlds.iter().map(names_of).collect();
-    let mut expectations = vec![Vec::new(); variants.len()];
-    for (place, read) in lines.iter().enumerate() {
-        let Some(line) = &read.line else { continue };
-        let (mut errors, mut resolved) = (Vec::new(), None);
-        for (variant, (world, names)) in worlds.iter().zip(&names).enumerate() {
-            if line.variant.as_ref().is_some_and(|named| named.value != variants[variant]) {
-                continue;
-            }
-            match line.resolve(names) {
-                Ok(expectation) => {
-                    resolved = Some(variants[variant]);
-                    warnings::warn_of_expectation(
-                        line,
-                        &expectation,
-                        world,
-                        variants[variant],
-                        &|place| read.place(file, place),
-                        context,
-                    );
-                    expectations[variant].push((place, expectation));
-                }
-                Err(error) => errors.push((variant, error)),
-            }
-        }
-        for (variant, error) in errors {
-            // A name that only some variants lack is no misspelt one.
-            let error = match resolved {
-                None => error,
-                Some(other) => LineError {
-                    message: format!("{} in the variant `{}`", error.message, variants[variant]),
-                    help: Help::Text(format!("a line for one variant begins with its name: `{other}: …`")),
-                    ..error
-                },
-            };
-            read.note(file, error, context);
-        }
-    }
-    expectations
-}
-
-fn names_of(world: &World) -> Names<'_> {
-    Names {
-        populations: world.populations.iter().map(|population| &*population.name).collect(),
-        routes: world.gateway.routes.iter().map(|route| &*route.path).collect(),
-        upstreams: world.upstreams.iter().map(|upstream| &*upstream.name).collect(),
-    }
 }
 
 fn starts(node: &Node, context: &Context<'_>) -> Option<Timestamp> {

@@ -243,7 +243,9 @@ fn one_kind(schema: &mut Schema) {
 fn measures(schema: &mut Schema) {
     let mut description = "One line of `[variant:] measure[(arguments)] op value`, for the variant named or for all, \
                            such as `token-bucket: latency(p99, clients.partner) < 100ms`; `op` is one of `<`, `<=`, \
-                           `>`, `>=` and `==`. A selector is a path into the file: `clients.NAME`, \
+                           `>`, `>=` and `==`. In place of the value can stand another measure, of the \
+                           same variant or of another one, as in `breaker: blast_radius > timeout: \
+                           blast_radius`. A selector is a path into the file: `clients.NAME`, \
                            `routes.\"/PATH\"` or `upstreams.NAME`. The measures:\n"
         .to_owned();
     let mut names = Vec::new();

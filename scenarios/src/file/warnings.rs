@@ -3,13 +3,11 @@
 use std::time::Duration;
 
 use gateway::Scope;
-use reports::{Expectation, Measure};
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::expect::{self, Line};
 use super::reader::{display_key, list};
-use super::tree::{Entry, Span, Table, Value};
+use super::tree::{Entry, Table, Value};
 use super::units::write_duration;
 use crate::World;
 
@@ -63,55 +61,6 @@ pub(super) fn warn(
             );
             context.push(Problem::warning(entry.node.span.clone(), message));
         }
-    }
-}
-
-/// Warns of what a line of `expect.hold` asks of the variant: `place` tells where in the file a part of it stands.
-pub(super) fn warn_of_expectation(
-    line: &Line,
-    expectation: &Expectation,
-    world: &World,
-    variant: &str,
-    place: &dyn Fn(&Span) -> Span,
-    context: &Context<'_>,
-) {
-    if let Some(never) = expect::never(expectation) {
-        let message = format!("`expect.hold`: this can never {never}");
-        context.push(Problem::warning(place(&line.value.span), message));
-    }
-    if expectation.measure.is_of_our_gateway() && world.external.is_some() {
-        let message = format!(
-            "`expect.hold`: this can never hold, the gateway of the variant `{variant}` is external and does not tell it"
-        );
-        let problem = Problem::warning(place(&line.measure.span), message);
-        context.push(problem.help("a line for one variant begins with its name: `NAME: served(…) …`"));
-        return;
-    }
-    if let Measure::UnauthorizedReached(upstream) = expectation.measure {
-        let mut asked = world.upstreams.iter().enumerate().filter(|(_, named)| named.requires.is_some());
-        if !asked.any(|(place, _)| upstream.is_none_or(|upstream| upstream == place)) {
-            let whose = match upstream.and_then(|upstream| world.upstreams.get(upstream)) {
-                Some(named) => format!("`upstreams.{}`", display_key(&named.name)),
-                None => "no upstream".to_owned(),
-            };
-            let message = match upstream {
-                Some(_) => {
-                    format!("`expect.hold`: this can never hold, {whose} does not say what it requires")
-                }
-                None => format!("`expect.hold`: this can never hold, {whose} says what it requires"),
-            };
-            let problem = Problem::warning(place(&line.measure.span), message);
-            context.push(problem.help("who may come to it is said by `upstreams.NAME.requires`"));
-        }
-        return;
-    }
-    let (Measure::Admitted(limit) | Measure::PeakAdmitted(limit, _)) = &expectation.measure else { return };
-    let is_set = |scope: &Scope| scope.name() == limit && world.gateway.limits.get(*scope).is_some();
-    if !Scope::ALL.iter().any(is_set) {
-        let message =
-            format!("`expect.hold`: this can never hold, the variant `{variant}` has no `{limit}` limit");
-        let problem = Problem::warning(place(&line.measure.span), message);
-        context.push(problem.help("a line for one variant begins with its name: `NAME: admitted(…) …`"));
     }
 }
 

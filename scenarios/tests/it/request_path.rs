@@ -95,6 +95,19 @@ fn what_has_not_ended_five_minutes_after_the_last_arrival_is_unfinished() {
 }
 
 #[test]
+fn a_client_honours_the_whole_seconds_that_it_is_told() {
+    // One request per window of 10 s. The second comes at 2.5 s: a place is free in 7.5 s, which a `Retry-After` field tells
+    // as 8. It is served at 10.5 s, without work, 8 s after it was meant to be.
+    let gateway = "rate_limit.global = { algorithm = 'fixed-window', limit = 1, window = '10s' }";
+    let retry = "retry = { retries = 1, on = ['429'], honor_retry_after = true }";
+    let client = format!("bursts = [{{ from = '0s', to = '5s', count = 2 }}]\n{retry}");
+    let run = run_one(&world("latency = { constant = '0s' }", gateway, &client));
+    assert_eq!(run.overall.count(Outcome::Served), 2);
+    // To three significant digits.
+    assert!(run.overall.latency.max_us.abs_diff(8_000_000) < 8_000, "{}", run.overall.latency.max_us);
+}
+
+#[test]
 fn users_think_send_and_wait() {
     // Two users think for 1 s and are answered after 1 s: each sends at 1, 3, 5, 7 and 9 s.
     let run = run_one(&world("latency = { constant = '1s' }", "", "users = 2\nthink = '1s'"));

@@ -795,7 +795,7 @@ struct Variant {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Expect {
-    /// Expectations, each a line `[variant:] measure[(arguments)] op value`.
+    /// Expectations, each a line `[variant:] measure[(arguments)] op value`; in place of the value, another measure.
     hold: Option<Vec<Expectation>>,
 }
 

@@ -1,69 +1,11 @@
-//! Lines of `expect.hold`: `"[variant:] measure[(arguments)] op value"`.
-//!
-//! A line is parsed once into what it says and then resolved against each variant it speaks of, since the same
-//! name may stand at another place there, or not at all.
-
-use std::ops::Range;
 use std::time::Duration;
 
 use gateway::Scope;
-use reports::{
-    Bound, BreakerId, Comparison, Expectation, Measure, Outcome, Selector, StationId, Statistic, Unit,
-};
-use winnow::combinator::{alt, delimited, opt, peek, separated, terminated};
-use winnow::error::{ContextError, StrContext, StrContextValue};
-use winnow::prelude::*;
-use winnow::stream::LocatingSlice;
-use winnow::token::{rest, take_till, take_while};
+use reports::{Bound, BreakerId, Measure, Outcome, Selector, StationId, Statistic, Unit};
 
-use super::reader::{all, display_key, list, nearest, way_out};
-use super::units;
-
-/// A line as it is written, each part with its place in the line.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Line {
-    pub(super) variant: Option<Part<String>>,
-    pub(super) measure: Part<String>,
-    arguments: Vec<Part<String>>,
-    comparison: Comparison,
-    pub(super) value: Part<String>,
-}
-
-/// A part of a line and its place there, in bytes.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Part<T> {
-    pub(super) value: T,
-    pub(super) span: Range<usize>,
-}
-
-/// What is wrong with a line, and where in it.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct LineError<'n> {
-    pub(super) message: String,
-    pub(super) help: Help<'n>,
-    pub(super) span: Range<usize>,
-}
-
-/// The way out of a [`LineError`].
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Help<'n> {
-    /// As it is said; may be empty.
-    Text(String),
-    /// One of these names, which are compared with the wrong one only if the error is told: a line is resolved in
-    /// every variant, and all fail alike.
-    Names { wrong: String, what: &'static str, names: &'n [&'n str] },
-}
-
-impl Help<'_> {
-    const NONE: Self = Self::Text(String::new());
-
-    pub(super) fn tell(&self) -> String {
-        match self {
-            Self::Text(text) => text.clone(),
-            Self::Names { wrong, what, names } => way_out(wrong, names, || all(what, names)),
-        }
-    }
-}
+use super::super::reader::{all, display_key, list, nearest, way_out};
+use super::super::units;
+use super::line::{Help, Line, LineError, Part, Right, Term};
 
 /// What the names in a line may stand for.
 pub(super) struct Names<'n> {
@@ -72,114 +14,8 @@ pub(super) struct Names<'n> {
     pub(super) upstreams: Vec<&'n str>,
 }
 
-/// Takes a line apart.
-pub(super) fn parse(text: &str) -> Result<Line, LineError<'static>> {
-    line.parse(LocatingSlice::new(text)).map_err(|error| {
-        let start = error.offset().min(text.len());
-        let end = text[start..].chars().next().map_or(start, |next| start + next.len_utf8());
-        let expected: Vec<_> = error
-            .inner()
-            .context()
-            .filter_map(|context| match context {
-                StrContext::Expected(StrContextValue::Description(what)) => Some(*what),
-                _ => None,
-            })
-            .take(1)
-            .collect();
-        let message = match expected.first() {
-            Some(what) => format!("expected {what}"),
-            None => "not an expectation".to_owned(),
-        };
-        LineError { message, help: Help::Text(FORM.to_owned()), span: start..end }
-    })
-}
-
-const FORM: &str = "a line reads `[variant:] measure[(arguments)] op value`, such as \
-                    `token-bucket: latency(p99, clients.partner) < 100ms`";
-
-type Input<'i> = LocatingSlice<&'i str>;
-
-fn line(input: &mut Input<'_>) -> winnow::Result<Line> {
-    let variant = opt(terminated(part(take_till(1.., |c: char| ":(\n".contains(c))), (space, ':', space)))
-        .parse_next(input)?;
-    space(input)?;
-    let measure = part(take_while(1.., |c: char| c.is_ascii_alphanumeric() || c == '_'))
-        .context(expected("the name of a measure"))
-        .parse_next(input)?;
-    space(input)?;
-    // Once a parenthesis is open, only arguments can follow.
-    let arguments = match opt(peek('(')).parse_next(input)? {
-        Some(_) => {
-            delimited(('(', space), arguments, ')'.context(expected("`,` or `)`"))).parse_next(input)?
-        }
-        None => Vec::new(),
-    };
-    space(input)?;
-    let comparison =
-        comparison.context(expected("one of `<`, `<=`, `>`, `>=` and `==`")).parse_next(input)?;
-    space(input)?;
-    let value = part(rest.verify(|value: &str| !value.trim().is_empty()))
-        .context(expected("a value to compare with"))
-        .parse_next(input)?;
-    Ok(Line { variant, measure, arguments, comparison, value })
-}
-
-fn arguments(input: &mut Input<'_>) -> winnow::Result<Vec<Part<String>>> {
-    let arguments: Vec<_> = separated(0.., terminated(argument, space), (',', space)).parse_next(input)?;
-    // The list above ends before a comma without an argument, which is to be said of what follows the comma.
-    if !arguments.is_empty() && opt((',', space)).parse_next(input)?.is_some() {
-        argument.parse_next(input)?;
-    }
-    Ok(arguments)
-}
-
-fn argument(input: &mut Input<'_>) -> winnow::Result<Part<String>> {
-    part(
-        winnow::combinator::repeat::<_, _, (), _, _>(
-            1..,
-            alt((
-                delimited('"', take_till(0.., '"'), '"').void(),
-                take_while(1.., |c: char| !"\",()".contains(c)).void(),
-            )),
-        )
-        .take(),
-    )
-    .context(expected("an argument"))
-    .parse_next(input)
-}
-
-fn comparison(input: &mut Input<'_>) -> winnow::Result<Comparison> {
-    alt((
-        "<=".value(Comparison::AtMost),
-        ">=".value(Comparison::AtLeast),
-        "==".value(Comparison::Equal),
-        '<'.value(Comparison::Less),
-        '>'.value(Comparison::Greater),
-    ))
-    .parse_next(input)
-}
-
-fn space(input: &mut Input<'_>) -> winnow::Result<()> {
-    take_while(0.., (' ', '\t')).void().parse_next(input)
-}
-
-/// The trimmed text and its place.
-fn part<'i>(
-    parser: impl Parser<Input<'i>, &'i str, ContextError>,
-) -> impl Parser<Input<'i>, Part<String>, ContextError> {
-    parser.with_span().map(|(text, span): (&str, Range<usize>)| {
-        let start = span.start + (text.len() - text.trim_start().len());
-        let value = text.trim();
-        Part { value: value.to_owned(), span: start..start + value.len() }
-    })
-}
-
-fn expected(what: &'static str) -> StrContext {
-    StrContext::Expected(StrContextValue::Description(what))
-}
-
 /// Measures of this version, each as its arguments are written.
-pub(super) const MEASURES: [&str; 21] = [
+pub(in crate::file) const MEASURES: [&str; 21] = [
     "offered([selector])",
     "served([selector])",
     "success_rate([selector])",
@@ -203,16 +39,39 @@ pub(super) const MEASURES: [&str; 21] = [
     "lateness(statistic)",
 ];
 
-impl Line {
-    /// What the line asks of a variant in which the names stand for these.
-    pub(super) fn resolve<'n>(&self, names: &'n Names<'n>) -> Result<Expectation, LineError<'n>> {
-        let measure = self.measure(names)?;
-        let bound = self.bound(measure.unit())?;
-        Ok(Expectation { measure, comparison: self.comparison, bound })
-    }
+/// How a measure of that name is written.
+pub(super) fn signature(name: &str) -> Option<&'static str> {
+    MEASURES.into_iter().find(|signature| signature.split('(').next() == Some(name))
+}
 
-    fn measure<'n>(&self, names: &'n Names<'n>) -> Result<Measure, LineError<'n>> {
-        let mut arguments = Arguments { line: self, next: 0, names };
+/// In what a measure is told, as a message says it; what can be compared is called alike.
+const fn kind(unit: Unit) -> &'static str {
+    match unit {
+        Unit::Count | Unit::Requests => "a count",
+        Unit::Number => "a ratio",
+        Unit::Share => "a share",
+        Unit::Duration | Unit::DurationOrNever => "a duration",
+        Unit::Rate => "a rate",
+    }
+}
+
+impl Line {
+    /// That what stands on the two sides cannot be compared, if so.
+    pub(super) fn mismatch(&self, left: &Measure, right: &Measure) -> Option<LineError<'static>> {
+        let (ours, theirs) = (kind(left.unit()), kind(right.unit()));
+        let Right::Term(term) = &self.right else { return None };
+        (ours != theirs).then(|| LineError {
+            message: format!("`{}` is {ours} and `{}` {theirs}", self.left.measure.value, term.measure.value),
+            help: Help::Text("only what is told in the same unit can be compared".to_owned()),
+            span: term.measure.span.clone(),
+        })
+    }
+}
+
+impl Term {
+    /// What the term asks of a variant in which the names stand for these.
+    pub(super) fn measure<'n>(&self, names: &'n Names<'n>) -> Result<Measure, LineError<'n>> {
+        let mut arguments = Arguments { term: self, next: 0, names };
         let measure = match &*self.measure.value {
             "offered" => Measure::Offered(arguments.selector()?),
             "served" => Measure::Served(arguments.selector()?),
@@ -245,17 +104,15 @@ impl Line {
         let span = self.measure.span.clone();
         let names = MEASURES.iter().filter_map(|signature| signature.split('(').next());
         let help = match nearest(unknown, names) {
-            Some(near) => {
-                let signature = MEASURES.iter().find(|signature| signature.split('(').next() == Some(near));
-                format!("did you mean `{}`?", signature.unwrap_or(&near))
-            }
+            Some(near) => format!("did you mean `{}`?", signature(near).unwrap_or(near)),
             None => format!("the measures are {}", list(&MEASURES)),
         };
         LineError { message: format!("there is no measure `{unknown}`"), help: Help::Text(help), span }
     }
 
-    fn bound(&self, unit: Unit) -> Result<Bound, LineError<'static>> {
-        let text = &*self.value.value;
+    /// What `value` says as a bound of that measure, which is this term's.
+    pub(super) fn bound(&self, measure: &Measure, value: &Part<String>) -> Result<Bound, LineError<'static>> {
+        let (unit, text) = (measure.unit(), &*value.value);
         let number = || units::number(text).map(Bound::Number);
         let share = || units::share(text).ok().map(Bound::Share);
         let (bound, wanted) = match unit {
@@ -289,48 +146,28 @@ impl Line {
             LineError {
                 message: format!("`{}` is compared with {wanted}, found `{text}`", self.measure.value),
                 help: Help::Text(reason),
-                span: self.value.span.clone(),
+                span: value.span.clone(),
             }
         })
     }
 }
 
-/// What an expectation can never do, `fail` or `hold`, whatever is measured: no measure is below zero and no share
-/// above one.
-pub(super) fn never(expectation: &Expectation) -> Option<&'static str> {
-    use Comparison::{AtLeast, AtMost, Greater, Less};
-    let (zero, full) = match expectation.bound {
-        Bound::Number(number) => (number <= 0.0, false),
-        Bound::Share(share) => (share <= 0.0, share >= 1.0),
-        Bound::Duration(duration) => (duration.is_zero(), false),
-        Bound::RatePerS(rate) => (rate <= 0.0, false),
-        Bound::Never => (false, true),
-    };
-    match expectation.comparison {
-        AtLeast if zero => Some("fail"),
-        AtMost if full => Some("fail"),
-        Less if zero => Some("hold"),
-        Greater if full => Some("hold"),
-        _ => None,
-    }
-}
-
 /// The arguments of a measure, taken one after the other.
 struct Arguments<'a, 'n> {
-    line: &'a Line,
+    term: &'a Term,
     next: usize,
     names: &'n Names<'n>,
 }
 
 impl<'a, 'n> Arguments<'a, 'n> {
     fn optional(&mut self) -> Option<&'a Part<String>> {
-        let argument = self.line.arguments.get(self.next)?;
+        let argument = self.term.arguments.get(self.next)?;
         self.next += 1;
         Some(argument)
     }
 
     fn required(&mut self, what: &str) -> Result<&'a Part<String>, LineError<'n>> {
-        let measure = &self.line.measure;
+        let measure = &self.term.measure;
         let missing = || LineError {
             message: format!("`{}` needs {what}", measure.value),
             help: Help::Text(self.signature()),
@@ -341,10 +178,10 @@ impl<'a, 'n> Arguments<'a, 'n> {
     }
 
     fn finish(self) -> Result<(), LineError<'n>> {
-        match self.line.arguments.get(self.next) {
+        match self.term.arguments.get(self.next) {
             None => Ok(()),
             Some(extra) => Err(LineError {
-                message: format!("`{}` takes no further argument", self.line.measure.value),
+                message: format!("`{}` takes no further argument", self.term.measure.value),
                 help: Help::Text(self.signature()),
                 span: extra.span.clone(),
             }),
@@ -352,9 +189,8 @@ impl<'a, 'n> Arguments<'a, 'n> {
     }
 
     fn signature(&self) -> String {
-        let name = &*self.line.measure.value;
-        let signature = MEASURES.into_iter().find(|signature| signature.split('(').next() == Some(name));
-        signature.map(|signature| format!("it is written `{signature}`")).unwrap_or_default()
+        let name = &*self.term.measure.value;
+        signature(name).map(|signature| format!("it is written `{signature}`")).unwrap_or_default()
     }
 
     fn outcome(&mut self) -> Result<Outcome, LineError<'n>> {
@@ -505,103 +341,4 @@ fn unknown_name<'n>(
     let message = format!("there is no {what} `{name}`");
     let help = Help::Names { wrong: name.to_owned(), what, names };
     LineError { message, help, span: argument.span.clone() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn names() -> Names<'static> {
-        Names {
-            populations: vec!["partner", "everyone-else"],
-            routes: vec!["/orders", "/a:b(c), d"],
-            upstreams: vec!["orders", "payments"],
-        }
-    }
-
-    fn resolve(text: &str) -> Result<Expectation, LineError<'static>> {
-        let owned = |error: LineError<'_>| LineError { help: Help::Text(error.help.tell()), ..error };
-        parse(text)?.resolve(&names()).map_err(owned)
-    }
-
-    #[test]
-    fn lines_say_what_they_say() {
-        let ms = |ms| Bound::Duration(Duration::from_millis(ms));
-        let p99 = Statistic::Percentile(99.0);
-        for (text, measure, comparison, bound) in [
-            (
-                "offered >= 10",
-                Measure::Offered(Selector::Everybody),
-                Comparison::AtLeast,
-                Bound::Number(10.0),
-            ),
-            ("served() == 100%", Measure::Served(Selector::Everybody), Comparison::Equal, Bound::Share(1.0)),
-            (
-                "v: latency( p99 , clients.everyone-else )<100ms",
-                Measure::Latency(p99, Selector::Population(1)),
-                Comparison::Less,
-                ms(100),
-            ),
-            (
-                "rejected(rate-limited, routes.\"/a:b(c), d\") > 0",
-                Measure::Rejected(Outcome::RateLimited, Selector::Route(1)),
-                Comparison::Greater,
-                Bound::Number(0.0),
-            ),
-            (
-                "token bucket : peak_admitted(per_key, 4s) <= 167",
-                Measure::PeakAdmitted("per_key".into(), Duration::from_secs(4)),
-                Comparison::AtMost,
-                Bound::Number(167.0),
-            ),
-            (
-                "wait(mean, upstreams.payments) <= 1m 30s",
-                Measure::Wait(Statistic::Mean, StationId::Upstream(1)),
-                Comparison::AtMost,
-                ms(90_000),
-            ),
-            (
-                "goodput(upstreams.orders) >= 100/s",
-                Measure::Goodput(Selector::Upstream(0)),
-                Comparison::AtLeast,
-                Bound::RatePerS(100.0),
-            ),
-        ] {
-            assert_eq!(resolve(text), Ok(Expectation { measure, comparison, bound }), "{text}");
-        }
-        assert_eq!(parse("token bucket : offered > 1").unwrap().variant.unwrap().value, "token bucket");
-    }
-
-    #[test]
-    fn what_is_wrong_is_named_with_its_place() {
-        for (text, message, place) in [
-            ("", "expected the name of a measure", ""),
-            ("offered", "expected one of `<`, `<=`, `>`, `>=` and `==`", ""),
-            ("offered = 3", "expected one of `<`, `<=`, `>`, `>=` and `==`", "="),
-            ("offered <", "expected a value to compare with", ""),
-            ("latency(p99", "expected `,` or `)`", ""),
-            ("latncy(p99) < 1s", "there is no measure `latncy`", "latncy"),
-            ("latency < 1s", "`latency` needs a statistic", "latency"),
-            ("latency(p101) < 1s", "`p101` is no statistic", "p101"),
-            (
-                "latency(p99) < 50%",
-                "`latency` is compared with a duration such as `100ms`, found `50%`",
-                "50%",
-            ),
-            ("offered(clients.partnr) > 1", "there is no population `partnr`", "clients.partnr"),
-            ("offered(partner) > 1", "`partner` selects nothing", "partner"),
-            ("rejected(served) > 1", "`served` is no rejection", "served"),
-            ("admitted(per_kee) > 1", "there is no limit `per_kee`", "per_kee"),
-            ("peak_admitted(per_key, 0s) > 1", "a window of zero holds nothing", "0s"),
-            ("utilization(paymnts) > 1%", "there is no upstream `paymnts`", "paymnts"),
-            (
-                "goodput(clients.partner, clients.partner) > 1/s",
-                "`goodput` takes no further argument",
-                "clients.partner",
-            ),
-        ] {
-            let error = resolve(text).unwrap_err();
-            assert_eq!((error.message.as_str(), &text[error.span.clone()]), (message, place), "{text}");
-        }
-    }
 }
