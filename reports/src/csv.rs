@@ -318,27 +318,27 @@ impl Rows<'_> {
 }
 
 /// Rows with the same columns.
-struct Table(Writer<Vec<u8>>);
+pub(crate) struct Table(Writer<Vec<u8>>);
 
 impl Table {
-    fn new(columns: &[&str]) -> Self {
+    pub(crate) fn new(columns: &[&str]) -> Self {
         let mut table = Self(Writer::from_writer(Vec::new()));
         table.row(columns);
         table
     }
 
-    fn row(&mut self, fields: &[&str]) {
+    pub(crate) fn row(&mut self, fields: &[&str]) {
         self.0.write_record(fields).expect("rows have as many fields as the first, and memory takes them");
     }
 
-    fn finish(self) -> String {
+    pub(crate) fn finish(self) -> String {
         let bytes = self.0.into_inner().expect("memory takes what is left");
         String::from_utf8(bytes).expect("fields are strings")
     }
 }
 
 /// Text on one line that no spreadsheet runs. `-x` and `+bulkhead` are shown as they are or as an error, never run.
-fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     let line = text::line(text);
     let is_formula = line.starts_with(['=', '@'])
         || (line.starts_with(['+', '-'])

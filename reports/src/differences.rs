@@ -10,12 +10,17 @@ pub(crate) struct Difference {
 
 /// The settings that are not the same under all variants, in the order in which they first occur.
 pub(crate) fn differences(result: &ExperimentResult) -> Vec<Difference> {
+    differences_of(&result.variants.iter().collect::<Vec<_>>())
+}
+
+/// The settings that are not the same under these variants, in the order in which they first occur.
+pub(crate) fn differences_of(variants: &[&VariantResult]) -> Vec<Difference> {
     let value = |variant: &VariantResult, key: &str| {
         let setting = variant.settings.iter().find(|setting| setting.key == key);
         setting.map_or_else(|| "–".to_owned(), |setting| text::line(&setting.value))
     };
     let mut keys: Vec<&str> = Vec::new();
-    for setting in result.variants.iter().flat_map(|variant| &variant.settings) {
+    for setting in variants.iter().flat_map(|variant| &variant.settings) {
         if !keys.contains(&setting.key.as_str()) {
             keys.push(&setting.key);
         }
@@ -23,7 +28,7 @@ pub(crate) fn differences(result: &ExperimentResult) -> Vec<Difference> {
     keys.into_iter()
         .map(|key| Difference {
             key: text::line(key),
-            values: result.variants.iter().map(|variant| value(variant, key)).collect(),
+            values: variants.iter().map(|variant| value(variant, key)).collect(),
         })
         .filter(|difference| difference.values.windows(2).any(|pair| pair[0] != pair[1]))
         .collect()

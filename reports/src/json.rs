@@ -133,7 +133,7 @@ fn wanted(tuesday: Option<&str>) -> String {
 }
 
 /// Compact JSON with a line for each value, and one for each innermost array or object.
-fn laid_out(compact: &str) -> String {
+pub(crate) fn laid_out(compact: &str) -> String {
     let flat = flat_containers(compact);
     let mut out = String::with_capacity(compact.len() * 5 / 4);
     let mut depth = 0;

@@ -17,11 +17,13 @@ mod breaker_changes;
 mod cause;
 mod cause_ranking;
 mod chart;
+mod comparison;
 mod csv;
 mod differences;
 mod expectation;
 mod facts;
 mod format;
+mod gauge;
 mod harm;
 mod harness;
 mod html;
@@ -39,6 +41,8 @@ mod schema;
 mod series;
 mod side_by_side;
 mod spread;
+mod statistics;
+mod sweep;
 mod terminal;
 #[cfg(test)]
 mod testing;
@@ -53,6 +57,12 @@ pub use agreement::{
 pub use agreement_table::agreement_table;
 pub use cause::{Cause, CauseId, CauseKind, CauseResult, CauseStep, CauseTable, Ending};
 pub use chart::ChartError;
+pub use comparison::{
+    Allowed, COMPARISON_VERSION, Compared, ComparedSide, ComparisonResult, DifferenceVerdict, GaugeUnit,
+    Good, Margin, MeasureComparison, MeasuredSide, Method, NamedPairs, PairCount, PairedRequests, Regression,
+    RegressionError, SeedPairs, SettingDifference, Side, Threshold, VariantComparison, compare,
+    comparison_html, comparison_json, comparison_markdown, comparison_schema, comparison_summary,
+};
 pub use expectation::{Bound, Comparison, Expectation};
 pub use facts::facts;
 pub use harm::{AFTERMATH, Awaited, Harm, HarmCount, HarmLayout, HarmRecorder, Pair};
@@ -74,4 +84,9 @@ pub use result::{
     VERSION, Value, VariantResult,
 };
 pub use schema::result_schema;
+pub use sweep::{
+    AxisScale, AxisValue, Observation, PointExpectation, PointValue, SWEEP_VERSION, SmallestChange,
+    SweepAxis, SweepMeasure, SweepPoint, SweepResult, TippingPoint, sweep, sweep_csv, sweep_html, sweep_json,
+    sweep_markdown, sweep_schema, sweep_summary,
+};
 pub use terminal::terminal_summary;

@@ -213,12 +213,12 @@ fn breakdown(breakdown: &Breakdown) -> String {
 
 /// Blocks with an empty line between them.
 #[derive(Default)]
-struct Page {
-    text: String,
+pub(crate) struct Page {
+    pub(crate) text: String,
 }
 
 impl Page {
-    fn block(&mut self, block: &str) {
+    pub(crate) fn block(&mut self, block: &str) {
         if !self.text.is_empty() {
             self.text.push('\n');
         }
@@ -227,50 +227,50 @@ impl Page {
     }
 
     /// The empty lines make GitHub read what is folded as Markdown.
-    fn folded(&mut self, title: &str, content: &str) {
+    pub(crate) fn folded(&mut self, title: &str, content: &str) {
         self.block(&format!("<details><summary>{title}</summary>\n\n{content}\n\n</details>"));
     }
 }
 
 /// A table under construction; cells are Markdown already.
-struct MarkdownTable {
+pub(crate) struct MarkdownTable {
     heads: String,
     rule: String,
     rows: String,
 }
 
 impl MarkdownTable {
-    fn new(head: &str) -> Self {
+    pub(crate) fn new(head: &str) -> Self {
         Self { heads: format!("| {} |", cell_text(head)), rule: "| :--- |".to_owned(), rows: String::new() }
     }
 
-    fn column(&mut self, head: &str, right: bool) {
+    pub(crate) fn column(&mut self, head: &str, right: bool) {
         let _ = write!(self.heads, " {} |", cell_text(head));
         self.rule.push_str(if right { " ---: |" } else { " :--- |" });
     }
 
-    fn row(&mut self, name: String, cells: impl IntoIterator<Item = String>) {
+    pub(crate) fn row(&mut self, name: String, cells: impl IntoIterator<Item = String>) {
         let cells: Vec<String> = std::iter::once(name).chain(cells).collect();
         let _ = write!(self.rows, "\n| {} |", cells.join(" | "));
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{}\n{}{}", self.heads, self.rule, self.rows)
     }
 }
 
 /// Text for a cell, cut where it is long.
-fn cell_text(shown: &str) -> String {
+pub(crate) fn cell_text(shown: &str) -> String {
     escaped(&text::cut(shown, CELL_WIDTH))
 }
 
 /// A number for a cell, not parted from its unit.
-fn number(shown: &str) -> String {
+pub(crate) fn number(shown: &str) -> String {
     cell_text(&shown.replace(' ', "\u{a0}"))
 }
 
 /// Text as code, cut where it is long. What a code span in a table cannot hold is marked up as HTML instead.
-fn code(shown: &str) -> String {
+pub(crate) fn code(shown: &str) -> String {
     let shown = text::cut(shown, 2 * CELL_WIDTH);
     if shown.contains(['`', '|', '\\', '\u{fffd}'])
         || shown.trim().width() != shown.width()
@@ -282,7 +282,7 @@ fn code(shown: &str) -> String {
 }
 
 /// Text in which nothing is markup, a mention or a link.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let line = text::line(text);
     let mut escaped = String::with_capacity(line.len() + line.len() / 8);
     let mut before = ' ';

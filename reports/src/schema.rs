@@ -3,22 +3,26 @@
 //! It is derived from the types that write the file, so it cannot promise what the file does not hold. It is kept in
 //! the repository as `reports/result.schema.json`: a change of the format is then seen where it is reviewed.
 
-use schemars::{Schema, generate::SchemaSettings, transform::transform_subschemas};
+use schemars::{JsonSchema, Schema, generate::SchemaSettings, transform::transform_subschemas};
 
 use crate::{ExperimentResult, VERSION};
 
 /// The JSON Schema (draft 2020-12) of what [`to_json`](crate::to_json) writes, laid out, ending with a line feed.
 ///
 /// It allows fields that it does not name, as a reader has to: within a [`VERSION`] fields are added.
-#[expect(clippy::missing_panics_doc, reason = "a schema is JSON already")]
 pub fn result_schema() -> String {
+    schema_of::<ExperimentResult>("result.json", VERSION)
+}
+
+/// The schema of a file with a `version` of which this is the one.
+pub(crate) fn schema_of<T: JsonSchema>(file: &str, version: u32) -> String {
     let settings = SchemaSettings::draft2020_12().with_transform(in_plain_words).for_serialize();
-    let mut schema = settings.into_generator().into_root_schema_for::<ExperimentResult>();
-    schema.insert("title".to_owned(), format!("result.json of Tuesday, format version {VERSION}").into());
-    if let Some(version) =
+    let mut schema = settings.into_generator().into_root_schema_for::<T>();
+    schema.insert("title".to_owned(), format!("{file} of Tuesday, format version {version}").into());
+    if let Some(described) =
         schema.pointer_mut("/properties/version").and_then(|version| version.as_object_mut())
     {
-        version.insert("const".to_owned(), VERSION.into());
+        described.insert("const".to_owned(), version.into());
     }
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema is JSON");
     text.push('\n');
@@ -36,7 +40,7 @@ fn in_plain_words(schema: &mut Schema) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{env, fs};
 
     use serde_json::Value as Json;
@@ -44,9 +48,8 @@ mod tests {
     use super::*;
     use crate::{testing, to_json};
 
-    const KEPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/result.schema.json");
-
-    fn errors(schema: &str, json: &str) -> Vec<String> {
+    /// What in the document does not satisfy the schema.
+    pub(crate) fn errors(schema: &str, json: &str) -> Vec<String> {
         let schema: Json = serde_json::from_str(schema).unwrap();
         jsonschema::meta::validate(&schema).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
@@ -54,17 +57,23 @@ mod tests {
         validator.iter_errors(&json).map(|error| format!("{}: {error}", error.instance_path())).collect()
     }
 
-    #[test]
-    fn the_kept_schema_is_that_of_the_types() {
+    /// Panics if the schema kept in that file of the crate is another.
+    pub(crate) fn assert_kept(file: &str, schema: &str) {
+        let kept = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
         if env::var_os("UPDATE_SCHEMA").is_some() {
-            fs::write(KEPT, result_schema()).unwrap();
+            fs::write(&kept, schema).unwrap();
         }
         assert!(
-            fs::read_to_string(KEPT).unwrap_or_default() == result_schema(),
-            "{KEPT} is not the schema of the result types any more. If the change only adds (see json.rs), run\n\
+            fs::read_to_string(&kept).unwrap_or_default() == schema,
+            "{kept} is not the schema of the result types any more. If the change only adds (see json.rs), run\n\
              UPDATE_SCHEMA=1 cargo test -p reports schema\n\
              and commit the file; if it does not, the format needs a new version."
         );
+    }
+
+    #[test]
+    fn the_kept_schema_is_that_of_the_types() {
+        assert_kept("result.schema.json", &result_schema());
     }
 
     #[test]

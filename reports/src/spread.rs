@@ -20,7 +20,7 @@ impl Spread {
         Self::of(variant.runs.iter().filter_map(measure).collect())
     }
 
-    fn of(mut values: Vec<f64>) -> Option<Self> {
+    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         let (least, most) = (*values.first()?, *values.last()?);
         let upper = values[values.len() / 2];

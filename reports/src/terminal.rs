@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// No line is wider.
-const WIDTH: usize = 80;
+pub(crate) const WIDTH: usize = 80;
 
 /// What a variant's name may take of a row.
 const NAME_WIDTH: usize = 24;
@@ -32,12 +32,12 @@ const FACTS: usize = 6;
 const DISAGREEMENTS: usize = 8;
 
 /// Blank columns around each cell but the first and last.
-const GAP: usize = 2;
+pub(crate) const GAP: usize = 2;
 
-const BOLD: Style = Style::new().bold();
-const DIM: Style = Style::new().dimmed();
-const HELD: Style = AnsiColor::Green.on_default().bold();
-const FAILED: Style = AnsiColor::Red.on_default().bold();
+pub(crate) const BOLD: Style = Style::new().bold();
+pub(crate) const DIM: Style = Style::new().dimmed();
+pub(crate) const HELD: Style = AnsiColor::Green.on_default().bold();
+pub(crate) const FAILED: Style = AnsiColor::Red.on_default().bold();
 
 /// The experiment on at most eighty columns: what was run, the variants side by side, what happened in sentences, and
 /// each expectation with what was measured. Ends with a line feed.
@@ -272,22 +272,22 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 
 /// Lines as they are put down.
 #[derive(Default)]
-struct Page {
-    text: String,
+pub(crate) struct Page {
+    pub(crate) text: String,
 }
 
 impl Page {
-    fn blank(&mut self) {
+    pub(crate) fn blank(&mut self) {
         self.raw("");
     }
 
     /// One line in one style.
-    fn line(&mut self, line: &str, style: Style) {
+    pub(crate) fn line(&mut self, line: &str, style: Style) {
         self.raw(&format!("{style}{line}{style:#}"));
     }
 
     /// Text in one style, wrapped; the first line starts with `first`, the others with `rest`.
-    fn paragraph(&mut self, text: &str, first: &str, rest: &str, style: Style) {
+    pub(crate) fn paragraph(&mut self, text: &str, first: &str, rest: &str, style: Style) {
         for (number, line) in wrapped(text, WIDTH - first.width().max(rest.width())).iter().enumerate() {
             let indent = if number == 0 { first } else { rest };
             self.raw(&format!("{indent}{style}{line}{style:#}"));
@@ -295,7 +295,7 @@ impl Page {
     }
 
     /// A line that is styled already.
-    fn raw(&mut self, line: &str) {
+    pub(crate) fn raw(&mut self, line: &str) {
         // Writing to a string does not fail.
         let _ = writeln!(self.text, "{line}");
     }

@@ -171,11 +171,14 @@ fn judge(variant: &Variant, seed: u64, recording: Recording) -> Observed {
     let contrasts = contrasts.iter().map(|(_, contrast)| recording.measure(&contrast.measure)).collect();
     let standards = &variant.expected.standards;
     let standards = standards.iter().map(|(line, measure)| (*line, recording.measure(measure))).collect();
+    Observed { result: close(variant, seed, recording), bounds, contrasts, standards }
+}
+
+/// What is kept of a recording.
+pub(crate) fn close(variant: &Variant, seed: u64, recording: Recording) -> RunResult {
     let enabled: Vec<_> =
         Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some()).collect();
-    let result = recording
-        .into_result(seed, |limit, bucket| engine::bucket_name(&variant.world, enabled[limit], bucket));
-    Observed { result, bounds, contrasts, standards }
+    recording.into_result(seed, |limit, bucket| engine::bucket_name(&variant.world, enabled[limit], bucket))
 }
 
 /// A line before it was held against anything.
@@ -183,7 +186,7 @@ fn unchecked(text: &str) -> ExpectationResult {
     ExpectationResult { text: text.to_owned(), held: true, checks: Vec::new() }
 }
 
-fn summary(scenario: &Scenario, seeds: &[u64]) -> ScenarioSummary {
+pub(crate) fn summary(scenario: &Scenario, seeds: &[u64]) -> ScenarioSummary {
     let starts = scenario.timeline.starts.as_nanos();
     ScenarioSummary {
         name: scenario.name.clone(),

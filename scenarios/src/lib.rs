@@ -2,6 +2,7 @@
 //! that compares its variants. The `tuesday` command stands on this.
 
 pub mod cli;
+mod comparison;
 mod engine;
 mod experiment;
 pub mod file;
@@ -9,8 +10,10 @@ pub mod library;
 mod log_book;
 mod scenario;
 pub mod selftest;
+mod sweep;
 pub mod watch;
 
+pub use comparison::run_comparison;
 pub use engine::{
     DRAIN, Drive, ExternalError, LiveError, MintError, Stop, highest_speed, kill_external_gateway, run,
 };
@@ -20,3 +23,4 @@ pub use scenario::{
     Contrast, Expected, ExternalGateway, Incident, NamedUpstream, Scenario, Timeline, UpstreamFault, Variant,
     World,
 };
+pub use sweep::run_sweep;

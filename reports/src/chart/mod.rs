@@ -4,8 +4,10 @@
 //! that nobody would choose (an [`Ink`] each), and [`finish`] turns those into classes. Coordinates are whole numbers;
 //! charts are drawn at twice the size at which they are read, so that half a pixel is not lost.
 
+mod forest;
 mod latency;
 mod load;
+mod sweep;
 
 use plotters::{
     coord::ranged1d::{KeyPointHint, Ranged},
@@ -15,8 +17,10 @@ use plotters::{
 };
 
 pub(crate) use self::{
+    forest::{ForestChart, ForestRow, ForestScale, Leaning, forest_chart},
     latency::{LatencyChart, latency_chart},
     load::{LoadChart, load_chart},
+    sweep::{SweepChart, sweep_chart},
 };
 
 /// Drawn width of every chart, in half pixels.
@@ -60,6 +64,18 @@ enum Ink {
     Admitted,
     /// The time in which something failed.
     Faults,
+    /// What is better, worse, or neither.
+    Better,
+    Worse,
+    Open,
+    /// A measure over a setting: its line and points, the spread of the seeds, what never came, what the file has, and
+    /// where it tips over.
+    Sweep,
+    Point,
+    Whisker,
+    Never,
+    OfFile,
+    Tipping,
     /// One of several lines.
     Series(usize),
 }
@@ -68,7 +84,9 @@ impl Ink {
     fn all() -> impl Iterator<Item = Self> {
         let named =
             [Self::Text, Self::Axis, Self::Grid, Self::Slo, Self::Offered, Self::Admitted, Self::Faults];
-        named.into_iter().chain((0..COLOURS * DASHES).map(Self::Series))
+        let judged = [Self::Better, Self::Worse, Self::Open];
+        let swept = [Self::Sweep, Self::Point, Self::Whisker, Self::Never, Self::OfFile, Self::Tipping];
+        named.into_iter().chain(judged).chain(swept).chain((0..COLOURS * DASHES).map(Self::Series))
     }
 
     /// The colour that stands for it until [`finish`].
@@ -81,6 +99,15 @@ impl Ink {
             Self::Offered => (5, 0),
             Self::Admitted => (6, 0),
             Self::Faults => (8, 0),
+            Self::Better => (9, 0),
+            Self::Worse => (9, 1),
+            Self::Open => (9, 2),
+            Self::Sweep => (10, 0),
+            Self::Point => (10, 1),
+            Self::Whisker => (10, 2),
+            Self::Never => (10, 3),
+            Self::OfFile => (10, 4),
+            Self::Tipping => (10, 5),
             Self::Series(place) => (7, (place % (COLOURS * DASHES)) as u8),
         };
         RGBColor(0xFE, role, place)
@@ -95,6 +122,15 @@ impl Ink {
             Self::Offered => "offered".to_owned(),
             Self::Admitted => "admitted".to_owned(),
             Self::Faults => "faults".to_owned(),
+            Self::Better => "better".to_owned(),
+            Self::Worse => "worse".to_owned(),
+            Self::Open => "open".to_owned(),
+            Self::Sweep => "sweep".to_owned(),
+            Self::Point => "point".to_owned(),
+            Self::Whisker => "whisker".to_owned(),
+            Self::Never => "never".to_owned(),
+            Self::OfFile => "of-file".to_owned(),
+            Self::Tipping => "tipping".to_owned(),
             Self::Series(place) => format!("series-{} dash-{}", place % COLOURS, place % DASHES),
         }
     }
@@ -135,6 +171,26 @@ impl Axis {
             low: 0.0,
             high: steps * step,
             ticks: (0..=steps as u32).map(|n| f64::from(n) * step).collect(),
+        }
+    }
+
+    /// From a round number at or below `low` to one at or above `high`, with at most seven ticks.
+    fn spanning(low: f64, high: f64) -> Self {
+        let (low, high) =
+            if low.is_finite() && high.is_finite() && low < high { (low, high) } else { (0.0, 1.0) };
+        let mut step = 1e-6;
+        for factor in [2.0, 2.5, 2.0].into_iter().cycle().take(100) {
+            if step * 5.0 >= high - low {
+                break;
+            }
+            step *= factor;
+        }
+        let (from, to) = ((low / step).floor(), (high / step).ceil());
+        let steps = (to - from).max(1.0) as u32;
+        Self {
+            low: from * step,
+            high: to * step,
+            ticks: (0..=steps).map(|n| (from + f64::from(n)) * step).collect(),
         }
     }
 
@@ -255,6 +311,8 @@ mod tests {
         assert_eq!(axis(617.0), [0.0, 200.0, 400.0, 600.0, 800.0]);
         assert_eq!(axis(f64::NAN), [0.0, 1.0]);
         assert!(axis(1e18).len() <= 6);
+        assert_eq!(Axis::spanning(-7.0, 12.0).ticks, [-10.0, -5.0, 0.0, 5.0, 10.0, 15.0]);
+        assert_eq!(Axis::spanning(f64::NAN, 1.0).ticks.first(), Some(&0.0));
     }
 
     #[test]

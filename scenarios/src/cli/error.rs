@@ -9,7 +9,7 @@ use anstyle::AnsiColor;
 pub enum ExitCode {
     /// 0: every expectation held, or what was asked for was done.
     Held,
-    /// 1: an expectation failed, or a line of the selftest.
+    /// 1: an expectation failed, or a line of the selftest, or a comparison found a regression that it was to fail on.
     ExpectationFailed,
     /// 2: the command line or a scenario cannot be used.
     Usage,
@@ -40,7 +40,9 @@ impl ExitCode {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Held => "every expectation held, or what was asked for was done",
-            Self::ExpectationFailed => "an expectation failed, or a line of the selftest",
+            Self::ExpectationFailed => {
+                "an expectation failed, a line of the selftest, or a comparison found a regression"
+            }
             Self::Usage => "the command line or a scenario cannot be used; nothing was run",
             Self::RunFailed => "the run failed or is invalid, or what came of it could not be written",
             Self::Interrupted => "interrupted",

@@ -93,11 +93,20 @@ pub(super) fn write(
     result: &ExperimentResult,
     command: &str,
 ) -> Result<Vec<PathBuf>, Failure> {
-    let mut written = Vec::new();
     // Named twice, a format is written once.
     let asked = |format: &&Format| formats.iter().any(|asked| asked.name == format.name);
-    for (name, render) in FORMATS.iter().filter(asked).flat_map(|format| format.files) {
-        let text = render(result, command)?;
+    let files = FORMATS.iter().filter(asked).flat_map(|format| format.files);
+    write_files(folder, files.map(|(name, render)| Ok((*name, render(result, command)?))))
+}
+
+/// Writes files with these names and texts to `folder`, all or none, as [`write`] does.
+pub(super) fn write_files<'n>(
+    folder: &Path,
+    files: impl Iterator<Item = Result<(&'n str, String), Failure>>,
+) -> Result<Vec<PathBuf>, Failure> {
+    let mut written = Vec::new();
+    for file in files {
+        let (name, text) = file?;
         let path = folder.join(name);
         let file = write_temporary(folder, &text).map_err(|error| failed(&path, &error))?;
         written.push((file, path));

@@ -2,6 +2,7 @@
 
 mod alone;
 mod check;
+mod compare;
 mod dashboards;
 mod error;
 mod formats;
@@ -10,11 +11,14 @@ mod library;
 mod progress;
 mod remote;
 mod run;
+mod saved;
 mod schema;
 mod selftest;
 mod setup;
 mod sources;
+mod sweep;
 mod telling;
+mod thresholds;
 mod upstreams;
 
 use std::io::{ErrorKind, Write as _};
@@ -47,6 +51,19 @@ enum Command {
     /// Run scenarios: every variant, the verdict, and a report
     #[command(after_help = exit_codes())]
     Run(RunArgs),
+    /// Compare two saved results, or two variants of a scenario over several seeds: what is better, worse or undecided
+    ///
+    /// Two results, each a folder that `tuesday run` wrote or its result.json: their variants of the same name are compared,
+    /// or those that --variant names, run by run under the seeds that both have. One scenario: two of its variants are run
+    /// under the same seeds and compared request by request.
+    #[command(after_help = compare::EXAMPLES)]
+    Compare(compare::CompareArgs),
+    /// Run one variant over a grid of settings: what each does, where it tips over, and the least that has to be changed
+    ///
+    /// The settings are laid over the variant as a variant is over its file, in virtual time. The value that the file has is
+    /// always one of the points.
+    #[command(after_help = sweep::EXAMPLES)]
+    Sweep(sweep::SweepArgs),
     /// Say what is wrong with scenarios, without running them
     Check(CheckArgs),
     /// List the scenarios that ship with this command
@@ -387,6 +404,8 @@ pub fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::Run(args) => run::run(&args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Sweep(args) => sweep::sweep(&args),
         Command::Check(args) => check::check(&args),
         Command::List(args) => library::list(&args),
         Command::Show(args) => library::show(&args),

@@ -1,11 +1,12 @@
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anstyle::AnsiColor;
-use rayon::ThreadPoolBuilder;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use reports::{ExperimentResult, agreement, agreement_table, terminal_summary, to_json};
 
 use super::error::sentence;
@@ -28,9 +29,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     remote::refuse(&sources, args.allow_remote)?;
     refuse_external(&sources, args)?;
     let folders = result_folders(&sources, &args.out)?;
-    let threads = args.threads.map_or(0, |threads| threads.get() as usize);
-    let pool = ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| Failure::run(format!("cannot start threads: {error}")))?;
+    let pool = thread_pool(args.threads)?;
 
     let log = log_book(args)?;
     let watch = watch(args)?;
@@ -125,6 +124,13 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         () if failed.is_empty() => ExitCode::Held,
         () => ExitCode::ExpectationFailed,
     })
+}
+
+/// So many threads, or one per core.
+pub(super) fn thread_pool(threads: Option<NonZeroU32>) -> Result<ThreadPool, Failure> {
+    let pool =
+        ThreadPoolBuilder::new().num_threads(threads.map_or(0, |threads| threads.get() as usize)).build();
+    pool.map_err(|error| Failure::run(format!("cannot start threads: {error}")))
 }
 
 /// A result for the terminal, and which files it was written to.
@@ -248,17 +254,9 @@ fn verdict(scenarios: usize, failed: &[&str]) -> String {
 fn keep_variants(sources: &mut [Source], asked: &[String]) -> Result<(), Failure> {
     let mut unknown = String::new();
     for Source { argument, scenario: Scenario { variants, .. }, .. } in &mut *sources {
-        for name in asked {
-            if variants.iter().any(|variant| variant.name == *name) {
-                continue;
-            }
-            let names: Vec<_> = variants.iter().map(|variant| &*variant.name).collect();
-            let way_out = match file::nearest(name, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("it has {}", names.join(", ")),
-            };
-            unknown += &sentence(format!("{argument} has no variant `{name}`; {way_out}"));
-        }
+        let names: Vec<_> = variants.iter().map(|variant| &*variant.name).collect();
+        let problems = asked.iter().filter_map(|name| unknown_variant(argument, &names, name));
+        unknown.extend(problems.map(sentence));
     }
     if !unknown.is_empty() {
         return Err(Failure::scenarios(unknown));
@@ -269,6 +267,18 @@ fn keep_variants(sources: &mut [Source], asked: &[String]) -> Result<(), Failure
         }
     }
     Ok(())
+}
+
+/// What is wrong with asking for a variant of that name, and the way out; nothing where it is one of the names.
+pub(super) fn unknown_variant(argument: &str, names: &[&str], name: &str) -> Option<String> {
+    if names.contains(&name) {
+        return None;
+    }
+    let way_out = match file::nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it has {}", names.join(", ")),
+    };
+    Some(format!("{argument} has no variant `{name}`; {way_out}"))
 }
 
 /// Refuses external gateways where there is no real socket to ask them over, or no real time.

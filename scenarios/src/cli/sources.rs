@@ -89,7 +89,7 @@ fn text_of(argument: &str) -> Result<(String, String, PathBuf), String> {
 }
 
 /// A file that a scenario names stands relative to it.
-fn companion(folder: &Path, name: &str) -> Result<String, String> {
+pub(super) fn companion(folder: &Path, name: &str) -> Result<String, String> {
     let path = folder.join(name);
     // Nobody waits at the other end of a pipe for a scenario to be read.
     match path.metadata() {

@@ -58,12 +58,28 @@ pub(crate) fn run_with_control(
     seed: u64,
     log: Option<&LogBook>,
 ) -> io::Result<Recording> {
+    run_incident(timeline, variant, seed, log, run_logged)
+}
+
+/// As [`run_with_control`] without a log, and keeps what is needed to compare the requests with those of another variant.
+pub(super) fn run_with_control_paired(timeline: &Timeline, variant: &Variant, seed: u64) -> Recording {
+    run_incident(timeline, variant, seed, None, run_paired).expect("without a log nothing is written")
+}
+
+/// `calm` runs a variant in which nothing fails.
+fn run_incident(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    log: Option<&LogBook>,
+    calm: fn(&Timeline, &Variant, u64, Option<VirtualLog>) -> Recording,
+) -> io::Result<Recording> {
     let page = |variant: &Variant, control| {
         let page = log.map(|log| log.page(false, &variant.name, seed, control)).transpose()?;
         io::Result::Ok(page.map(|(lines, run)| VirtualLog::new(variant, seed, lines, run)))
     };
     if variant.world.faults.is_empty() {
-        return Ok(run_logged(timeline, variant, seed, page(variant, false)?));
+        return Ok(calm(timeline, variant, seed, page(variant, false)?));
     }
     let well = variant.without_faults();
     let (page, of_control) = (page(variant, false)?, page(&well, true)?);

@@ -16,6 +16,7 @@ mod latency;
 mod limits;
 mod load;
 mod patch;
+mod quantity;
 mod reader;
 mod retry;
 mod schema;
@@ -25,6 +26,7 @@ mod syntax;
 mod testing;
 mod tree;
 mod units;
+mod vary;
 mod warnings;
 mod world;
 
@@ -43,7 +45,11 @@ use self::reader::{Fields, Positive};
 pub(crate) use self::reader::{display_key, nearest};
 pub use self::schema::json_schema;
 use self::tree::{Node, Table, Value};
-pub(crate) use self::units::{duration as parse_duration, write_duration};
+pub(crate) use self::units::{
+    duration as parse_duration, number as parse_number, per_second as parse_rate, share as parse_share,
+    write_duration,
+};
+pub(crate) use self::vary::{LaidOver, Varied, Vary, parse_vary, read_laid_over};
 
 use crate::{Incident, Scenario, Timeline, Variant, World};
 
@@ -82,7 +88,7 @@ pub type Companion<'f> = &'f dyn Fn(&str) -> Result<String, String>;
 /// Reads the text of a scenario file.
 pub fn read(text: &str, companion: Companion<'_>) -> Reading {
     let context = Context::new(companion);
-    let scenario = parse(text, &context).and_then(|file| read_scenario(text, &file, &context));
+    let scenario = parse(text, &context).and_then(|file| read_scenario(text, &file, None, &context));
     let scenario = scenario.filter(|_| !context.is_fatal());
     Reading { scenario, problems: context.into_sorted(text) }
 }
@@ -134,7 +140,19 @@ fn parse(text: &str, context: &Context<'_>) -> Option<Table> {
 /// In bytes. The TOML parser that goes on after an error takes time in the square of their number.
 const LARGEST_RECOVERY: usize = 64 << 10;
 
-fn read_scenario(text: &str, file: &Table, context: &Context<'_>) -> Option<Scenario> {
+/// Settings to be laid over one variant of a file.
+#[derive(Clone, Copy)]
+struct Laid<'t> {
+    variant: &'t str,
+    patch: &'t Table,
+}
+
+fn read_scenario(
+    text: &str,
+    file: &Table,
+    laid: Option<Laid<'_>>,
+    context: &Context<'_>,
+) -> Option<Scenario> {
     if file.entries().is_empty() {
         let problem = Problem::error(0..0, "there is no scenario in this file");
         context.push(problem.help("`tuesday show window-boundary` prints one to begin with"));
@@ -156,7 +174,7 @@ fn read_scenario(text: &str, file: &Table, context: &Context<'_>) -> Option<Scen
     });
     let lines = expect_lines(text, &mut top, context);
     let patches = read_patches(file, &mut top, context);
-    let variants = read_variants(text, file, duration, &patches?, &lines, context);
+    let variants = read_variants(text, file, duration, &patches?, laid, &lines, context);
     let incident =
         variants.as_ref().and_then(|variants| Incident::over(variants.iter().map(|variant| &variant.world)));
     Some(Scenario {
@@ -215,6 +233,7 @@ fn read_variants(
     file: &Table,
     duration: Option<Duration>,
     patches: &[(Rc<str>, &Table)],
+    laid: Option<Laid<'_>>,
     lines: &[ExpectLine],
     context: &Context<'_>,
 ) -> Option<Vec<Variant>> {
@@ -222,6 +241,11 @@ fn read_variants(
         patches.iter().map(|(name, patch)| (name.clone(), patch::merge(file, patch))).collect();
     if merged.is_empty() {
         merged.push(("base".into(), file.clone()));
+    }
+    if let Some(Laid { variant, patch }) = laid
+        && let Some((_, tree)) = merged.iter_mut().find(|(name, _)| **name == *variant)
+    {
+        *tree = patch::merge(tree, patch);
     }
     let names: Vec<&str> = merged.iter().map(|(name, _)| &**name).collect();
     let read = |tree: &Table, context: &Context<'_>| {

@@ -394,7 +394,7 @@ mod tests {
         let companion = |_: &str| Ok("1ms".to_owned());
         let context = Context::new(&companion);
         let file = parse(REFERENCE, &context).unwrap();
-        read_scenario(REFERENCE, &file, &context).unwrap();
+        read_scenario(REFERENCE, &file, None, &context).unwrap();
         let known: BTreeSet<_> = context.known.borrow().iter().map(|path| normal(path)).collect();
         let described = Vocabulary::of_schema().keys;
         let (by_reader, by_schema): (Vec<_>, Vec<_>) =

@@ -41,8 +41,13 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
     Rate::new(mantissa, unit_nanos * 10u64.pow(decimals)).map_err(|_| too_fine())
 }
 
+/// A rate such as `200/s`, as events per second.
+pub(crate) fn per_second(text: &str) -> Result<f64, String> {
+    rate(text).map(Rate::per_second)
+}
+
 /// A share of a whole such as `50%`, as 0 to 1.
-pub(super) fn share(text: &str) -> Result<f64, String> {
+pub(crate) fn share(text: &str) -> Result<f64, String> {
     let malformed = || "expected a percentage such as \"50%\" or \"0.1%\"".to_owned();
     let percent = text.trim().strip_suffix('%').ok_or_else(malformed)?;
     let (mantissa, decimals) = decimal(percent.trim_end()).ok_or_else(malformed)?;
@@ -70,7 +75,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
 
 /// A plain number such as `166`, `1.5` or `1_000`. A comma is refused: it parts thousands for some and decimals for
 /// others.
-pub(super) fn number(text: &str) -> Option<f64> {
+pub(crate) fn number(text: &str) -> Option<f64> {
     let (mantissa, decimals) = decimal(&text.replace('_', ""))?;
     Some(mantissa as f64 / 10u64.pow(decimals) as f64)
 }

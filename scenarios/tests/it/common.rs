@@ -1,5 +1,8 @@
 //! Scenarios from text, run to their results.
 
+use std::path::Path;
+
+use assert_cmd::Command;
 use reports::{ExperimentResult, RunResult};
 use tuesday::{Scenario, file, run_experiment};
 
@@ -29,4 +32,11 @@ pub(crate) fn assert_held(result: &ExperimentResult) {
     let failed: Vec<_> = result.expectations.iter().filter(|expectation| !expectation.held).collect();
     assert!(failed.is_empty(), "{failed:#?}");
     assert!(!result.expectations.is_empty(), "nothing was expected");
+}
+
+/// The real command, in that folder and without colours.
+pub(crate) fn command(folder: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("tuesday"));
+    command.current_dir(folder).env("NO_COLOR", "1");
+    command
 }

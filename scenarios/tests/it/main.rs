@@ -2,6 +2,7 @@
 
 mod causes;
 mod common;
+mod compare;
 mod contrasts;
 mod determinism;
 mod failures;
@@ -9,4 +10,5 @@ mod library;
 mod queueing_theory;
 mod rate_limits;
 mod request_path;
+mod sweep;
 mod wrong_input;

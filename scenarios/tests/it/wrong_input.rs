@@ -6,18 +6,19 @@
 use std::fs;
 use std::path::Path;
 
-use assert_cmd::Command;
 use tempfile::TempDir;
 use tuesday::library;
+
+use crate::common::command;
 
 /// Runs and checks the scenario in an empty folder, once `prepare` has put there what it needs; returns what is
 /// said, in which `[FOLDER]` stands for the folder.
 fn refused(scenario: &str, prepare: impl Fn(&Path)) -> String {
-    let told = ["check", "run"].map(|command| {
+    let told = ["check", "run"].map(|name| {
         let folder = TempDir::new().unwrap();
         prepare(folder.path());
         let before = entries(folder.path());
-        let output = tuesday(folder.path()).args([command, scenario]).output().unwrap();
+        let output = command(folder.path()).args([name, scenario]).output().unwrap();
         let told =
             String::from_utf8(output.stderr).unwrap().replace(folder.path().to_str().unwrap(), "[FOLDER]");
         assert_eq!(output.status.code(), Some(2), "{told}");
@@ -29,12 +30,6 @@ fn refused(scenario: &str, prepare: impl Fn(&Path)) -> String {
     assert_eq!(told[0], told[1]);
     let [told, _] = told;
     told
-}
-
-fn tuesday(folder: &Path) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("tuesday"));
-    command.current_dir(folder).env("NO_COLOR", "1");
-    command
 }
 
 fn entries(folder: &Path) -> Vec<String> {
@@ -154,7 +149,7 @@ fn all_problems_of_all_scenarios_are_told() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("empty.toml"), "").unwrap();
     let output =
-        tuesday(folder.path()).args(["check", "empty.toml", "window-boundary", "mine"]).output().unwrap();
+        command(folder.path()).args(["check", "empty.toml", "window-boundary", "mine"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @r#"
         error: there is no scenario in this file
@@ -170,7 +165,7 @@ fn a_place_for_results_that_cannot_be_written() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("results"), "a file in the way").unwrap();
     let output =
-        tuesday(folder.path()).args(["run", "window-boundary", "--out", "results"]).output().unwrap();
+        command(folder.path()).args(["run", "window-boundary", "--out", "results"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"error: cannot write to results/window-boundary: Not a directory (os error 20)");
@@ -184,7 +179,7 @@ fn a_scenario_in_order_is_accepted() {
     // A mark of Windows at the beginning, and its ends of lines.
     let text = format!("\u{feff}{}", window_boundary().replace('\n', "\r\n"));
     fs::write(folder.path().join("mine.toml"), text).unwrap();
-    let output = tuesday(folder.path()).args(["check", "mine.toml"]).output().unwrap();
+    let output = command(folder.path()).args(["check", "mine.toml"]).output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     let (verdict, speed) = printed.trim_end().split_once('\n').unwrap();
     assert_eq!(verdict, "mine.toml: in order, 4 variants and 5 expectations");

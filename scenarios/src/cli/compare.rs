@@ -1,0 +1,319 @@
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use reports::{
+    Compared, ComparisonResult, Regression, RegressionError, Side, compare as compare_sides, comparison_html,
+    comparison_json, comparison_markdown, comparison_summary,
+};
+
+use super::error::sentence;
+use super::saved::{self, Saved};
+use super::sources::{self, Source};
+use super::thresholds::{self, Ask};
+use super::{ExitCode, Failure, formats, print, progress, run};
+use crate::{Variant, file, run_comparison};
+
+/// Shown below the help.
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  tuesday compare nine-oh-two --variant quickstart,recommended --seeds 20
+  tuesday compare before/nine-oh-two after/nine-oh-two --fail-on-regression
+  tuesday compare before/orders after/orders \\
+      --fail-on-regression=goodput=2%,latency.p99=10%,blast_radius=1%";
+
+#[derive(Debug, Args)]
+pub(super) struct CompareArgs {
+    /// Two saved results, A and B, or one scenario file or shipped scenario
+    #[arg(required = true, num_args = 1..=2, value_name = "RESULT|SCENARIO")]
+    what: Vec<String>,
+
+    /// Compare these: A and B, or one variant of both results [default: those of the same name, or the only two]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    variant: Vec<String>,
+
+    /// Run a scenario under this seed and those after it, instead of its own
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Run a scenario under K seeds [default: 20]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    seeds: Option<u32>,
+
+    /// Run on this many threads; of no influence on the result [default: one per core]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroU32>,
+
+    /// How sure intervals and verdicts are
+    #[arg(long, value_name = "PERCENT", default_value = "95%", value_parser = thresholds::confidence)]
+    confidence: f64,
+
+    /// Exit with 1 if B is worse: in any measure, or in those named by more than is said
+    ///
+    /// Such as `goodput=2%,latency.p99=50ms,blast_radius=1%`: of a share so many points, of any other measure so much of A's
+    /// value, or an amount in its unit. A measure of one population or route is named as in the comparison:
+    /// `goodput(clients.partner)=5%`. It counts as worse by more than that where its whole interval is.
+    #[arg(
+        long,
+        value_name = "THRESHOLDS",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        value_parser = thresholds::ask
+    )]
+    fail_on_regression: Option<Ask>,
+
+    /// Write the comparison here, in a folder for each scenario
+    #[arg(long, value_name = "DIR", default_value = "tuesday-results")]
+    out: PathBuf,
+
+    /// Write it in these formats
+    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "html,json")]
+    format: Vec<ComparisonFormat>,
+
+    /// Print nothing but regressions, and no progress
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print the comparison as JSON, as its comparison.json has it, and no summary
+    #[arg(long)]
+    json: bool,
+}
+
+/// A value of `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ComparisonFormat {
+    /// comparison.html: the whole comparison in one file that opens offline
+    Html,
+    /// comparison.json: every number
+    Json,
+    /// comparison.md: as a CI system's step summary
+    Md,
+}
+
+impl ComparisonFormat {
+    fn file(self, result: &ComparisonResult, command: &str) -> Result<(&'static str, String), Failure> {
+        Ok(match self {
+            Self::Html => {
+                let page = comparison_html(result, command);
+                let page =
+                    page.map_err(|error| Failure::run(format!("cannot draw the comparison: {error}")))?;
+                ("comparison.html", page)
+            }
+            Self::Json => ("comparison.json", comparison_json(result)),
+            Self::Md => ("comparison.md", comparison_markdown(result)),
+        })
+    }
+}
+
+/// Compares, writes the comparison, and says what came of it.
+pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, Failure> {
+    let (result, stem) = match args.what.as_slice() {
+        [a, b] => of_results(args, a, b)?,
+        [one] if saved::is_saved(one) => of_results(args, one, one)?,
+        [one] => of_scenario(args, one)?,
+        _ => return Err(Failure::usage("name two results, or one scenario".to_owned())),
+    };
+    let regressions = regressions(args, &result)?;
+    let folder = args.out.join(stem);
+    prepare(&folder)?;
+    let command = reproduce(args);
+    let mut formats = args.format.clone();
+    formats.sort_by_key(|format| *format as u8);
+    formats.dedup();
+    let files = formats.iter().map(|format| format.file(&result, &command));
+    let written = formats::write_files(&folder, files)?;
+    if args.json {
+        print(&comparison_json(&result))?;
+        for regression in &regressions {
+            let _ = anstream::stderr().write_all(sentence(&regression.sentence).as_bytes());
+        }
+    } else if !args.quiet || !regressions.is_empty() {
+        print(&summary(&result, &written, &regressions, args.fail_on_regression.is_some()))?;
+    }
+    Ok(if regressions.is_empty() { ExitCode::Held } else { ExitCode::ExpectationFailed })
+}
+
+fn prepare(folder: &Path) -> Result<(), Failure> {
+    formats::prepare(folder)
+        .map_err(|error| Failure::usage(format!("cannot write to {}: {error}", folder.display())))
+}
+
+/// Two saved results, or two variants of one.
+fn of_results(args: &CompareArgs, a: &str, b: &str) -> Result<(ComparisonResult, String), Failure> {
+    if args.seeds.is_some() || args.seed.is_some() {
+        return Err(Failure::usage(
+            "a saved result has its seeds; leave `--seed` and `--seeds` out, or compare variants of a scenario".to_owned(),
+        ));
+    }
+    let (mut read, mut errors) = (Vec::new(), String::new());
+    for argument in [a, b] {
+        match if saved::is_saved(argument) { saved::read(argument) } else { Err(no_result(argument)) } {
+            Ok(saved) => read.push(saved),
+            Err(error) => errors += &sentence(error),
+        }
+    }
+    let [a, b] = <[Saved; 2]>::try_from(read).map_err(|_| Failure::scenarios(errors))?;
+    let variants = variants_of_results(&args.variant, &a, &b)?;
+    let [one, other] = [&a, &b].map(|saved| Side { label: &saved.argument, result: &saved.result });
+    Ok((compare_sides(one, other, variants, args.confidence), b.stem))
+}
+
+/// Why something cannot be a side of a comparison.
+fn no_result(argument: &str) -> String {
+    if argument.contains('=') && !Path::new(argument).exists() {
+        return format!(
+            "{argument}: there is no such result; a threshold is joined with an equals sign: `--fail-on-regression={argument}`"
+        );
+    }
+    format!(
+        "{argument}: there is no result.json in it; `tuesday run` writes one, and two variants of one scenario are compared \
+         by `tuesday compare SCENARIO --variant A,B`"
+    )
+}
+
+/// Which variants of two results are compared: those named, else the only ones, else those of the same name.
+fn variants_of_results(asked: &[String], a: &Saved, b: &Saved) -> Result<Vec<Compared>, Failure> {
+    let names = |saved: &Saved| -> Vec<String> {
+        saved.result.variants.iter().map(|variant| variant.name.clone()).collect()
+    };
+    let (of_a, of_b) = (names(a), names(b));
+    let of_one = a.argument == b.argument;
+    let pairs: Vec<(String, String)> = match asked {
+        [] if of_one => match of_a.as_slice() {
+            [one, other] => vec![(one.clone(), other.clone())],
+            _ => return Err(choose_two(&a.argument, &of_a)),
+        },
+        [] => match (of_a.as_slice(), of_b.as_slice()) {
+            ([one], [other]) => vec![(one.clone(), other.clone())],
+            _ => of_a
+                .iter()
+                .filter(|name| of_b.contains(name))
+                .map(|name| (name.clone(), name.clone()))
+                .collect(),
+        },
+        [one] if !of_one => vec![(one.clone(), one.clone())],
+        [one, other] => vec![(one.clone(), other.clone())],
+        _ => return Err(choose_two(&a.argument, &of_a)),
+    };
+    if pairs.is_empty() {
+        return Err(Failure::usage(format!(
+            "the results have no variant of the same name; choose one of each: `--variant {},{}`",
+            of_a.first().map_or("A", String::as_str),
+            of_b.first().map_or("B", String::as_str),
+        )));
+    }
+    let mut unknown = String::new();
+    for (one, other) in &pairs {
+        for (saved, names, name) in [(a, &of_a, one), (b, &of_b, other)] {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            unknown += &run::unknown_variant(&saved.argument, &names, name).map(sentence).unwrap_or_default();
+        }
+    }
+    if !unknown.is_empty() {
+        return Err(Failure::scenarios(unknown));
+    }
+    Ok(pairs.into_iter().map(|(a, b)| Compared { a, b, requests: None }).collect())
+}
+
+fn choose_two(argument: &str, names: &[String]) -> Failure {
+    let names = names.join(", ");
+    Failure::usage(format!("{argument}: choose two variants with `--variant A,B`; it has {names}"))
+}
+
+/// Two variants of a scenario, run now.
+fn of_scenario(args: &CompareArgs, argument: &str) -> Result<(ComparisonResult, String), Failure> {
+    let source = sources::read_all(std::slice::from_ref(&args.what[0]))?.remove(0);
+    let Source { scenario, stem, .. } = &source;
+    let names: Vec<&str> = scenario.variants.iter().map(|variant| &*variant.name).collect();
+    let [a, b] = match args.variant.as_slice() {
+        [] if names.len() == 2 => [names[0], names[1]],
+        [a, b] => [&**a, &**b],
+        _ => {
+            return Err(choose_two(
+                argument,
+                &names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
+            ));
+        }
+    };
+    let find = |name: &str| -> Result<&Variant, Failure> {
+        let found = scenario.variants.iter().find(|variant| variant.name == name);
+        found.ok_or_else(|| Failure::usage(run::unknown_variant(argument, &names, name).unwrap_or_default()))
+    };
+    let variants = [find(a)?, find(b)?];
+    for variant in variants {
+        if variant.world.external.is_some() {
+            return Err(Failure::usage(format!(
+                "{argument}: the gateway of the variant `{}` is external; run each with `tuesday run --engine live --out DIR` \
+                 and compare the saved results",
+                variant.name
+            )));
+        }
+    }
+    let first = args.seed.unwrap_or(scenario.seed);
+    let seeds: Vec<u64> =
+        (0..u64::from(args.seeds.unwrap_or(SEEDS))).map(|place| first.wrapping_add(place)).collect();
+    let pool = run::thread_pool(args.threads)?;
+    let bar = progress::bar(2 * seeds.len(), stem, format!("{a}, {b}"), args.quiet);
+    let (result, requests) = pool.install(|| run_comparison(scenario, variants, &seeds, || bar.inc(1)));
+    drop(bar);
+    let side = Side { label: argument, result: &result };
+    let compared = Compared { a: a.to_owned(), b: b.to_owned(), requests: Some(requests) };
+    Ok((compare_sides(side, side, vec![compared], args.confidence), stem.clone()))
+}
+
+/// Seeds of a comparison unless another number is asked for.
+const SEEDS: u32 = 20;
+
+/// What is worse than allowed, if that was asked.
+fn regressions(args: &CompareArgs, result: &ComparisonResult) -> Result<Vec<Regression>, Failure> {
+    let Some(Ask(allowed)) = &args.fail_on_regression else { return Ok(Vec::new()) };
+    result.regressions(allowed).map_err(|error| match error {
+        RegressionError::OneSeed => Failure::usage(format!("--fail-on-regression: {error}")),
+        RegressionError::Unknown { ref name, ref known } => {
+            let near = file::nearest(name, known.iter().map(String::as_str));
+            let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            Failure::usage(format!("--fail-on-regression: {error}{near}"))
+        }
+    })
+}
+
+fn summary(
+    result: &ComparisonResult,
+    written: &[PathBuf],
+    regressions: &[Regression],
+    asked: bool,
+) -> String {
+    let mut text = comparison_summary(result);
+    if asked {
+        text += "\n";
+        if regressions.is_empty() {
+            text += "No regression.\n";
+        }
+        for Regression { sentence } in regressions {
+            let _ = writeln!(text, "REGRESSION: {sentence}");
+        }
+    }
+    text += "\n";
+    for path in written {
+        let _ = writeln!(text, "comparison: {}", path.display());
+    }
+    text
+}
+
+/// The command that compares again.
+fn reproduce(args: &CompareArgs) -> String {
+    let mut command = format!("tuesday compare {}", args.what.join(" "));
+    if !args.variant.is_empty() {
+        let _ = write!(command, " --variant {}", args.variant.join(","));
+    }
+    if let Some(seed) = args.seed {
+        let _ = write!(command, " --seed {seed}");
+    }
+    if let Some(seeds) = args.seeds {
+        let _ = write!(command, " --seeds {seeds}");
+    }
+    command
+}

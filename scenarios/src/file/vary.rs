@@ -1,0 +1,337 @@
+//! Settings of a file that are varied: what a sweep's `KEY=VALUES` says, laid over the tree as a variant is.
+//!
+//! Values are those of the file, in its units, and read by the same reader; so what is wrong with one is told as in a file,
+//! at its place in the line that would set it.
+
+use std::ops::Range;
+
+use reports::AxisScale;
+use toml::de::DeTable;
+
+use super::context::Context;
+use super::diagnostic::Problem;
+use super::quantity::{Kind, Quantity, scale_of, spread};
+use super::tree::{Node, Table, Value};
+use super::{COMMON, Companion, Laid, parse, patch, read_scenario};
+use crate::Scenario;
+
+/// A setting and the values it is to have.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Vary {
+    /// The key as it was written.
+    pub(crate) key: String,
+    /// Its parts.
+    path: Vec<String>,
+    /// In the order of the axis.
+    pub(crate) values: Vec<Varied>,
+    /// How far values are apart.
+    pub(crate) scale: AxisScale,
+}
+
+/// A value of a setting that is varied.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Varied {
+    /// As a file has it, without quotes.
+    pub(crate) text: String,
+    /// Its size in the base unit of its kind.
+    pub(crate) number: Option<f64>,
+    /// Whether the file has it so, and nothing is laid over it.
+    pub(crate) is_of_file: bool,
+}
+
+/// What came of reading a file with settings laid over it.
+pub(crate) struct LaidOver {
+    /// The scenario; `None` if any problem is an error.
+    pub(crate) scenario: Option<Scenario>,
+    /// What is wrong in the file.
+    pub(crate) in_file: Vec<Problem>,
+    /// What is wrong in the settings, at its place in [`LaidOver::settings`].
+    pub(crate) in_settings: Vec<Problem>,
+    /// The settings as lines of a file.
+    pub(crate) settings: String,
+}
+
+/// Reads `KEY=VALUES`: a list `10,100,1000`, or a range `1s..30s` of `points` values, each as many times the one before
+/// (`:log`, unless the range begins at zero) or as far from it (`:linear`, or `:STEP`).
+///
+/// # Errors
+///
+/// What is wrong with it, and what would not be.
+pub(crate) fn parse_vary(text: &str, points: usize) -> Result<Vary, String> {
+    let (key, values) = split_outside_quotes(text, '=')
+        .ok_or_else(|| format!("`{text}` names no values; such as `gateway.timeout=1s..30s`"))?;
+    let (key, values) = (key.trim(), values.trim());
+    let path = path_of(key)?;
+    if let Some(first) = path.first().filter(|first| COMMON.contains(&first.as_str())) {
+        return Err(format!(
+            "`{first}` is the same for all variants and points: they are compared over the same time and by the same measure"
+        ));
+    }
+    if values.is_empty() {
+        return Err(format!("`{text}` names no values; such as `{key}=1s..30s` or `{key}=10,100,1000`"));
+    }
+    let (values, scale) = if let Some(range) = range_of(values) {
+        spread(range, points).map_err(|problem| format!("`{text}`: {problem}"))?
+    } else {
+        let mut listed: Vec<Quantity> = Vec::new();
+        for value in list_of(values) {
+            let value = Quantity::of(value.trim());
+            if value.text.is_empty() {
+                return Err(format!("`{text}`: a value is missing beside a comma"));
+            }
+            if !listed.iter().any(|known| known.text == value.text) {
+                listed.push(value);
+            }
+        }
+        let scale = scale_of(&listed);
+        (listed, scale)
+    };
+    let varied = |value: Quantity| Varied { number: value.number(), text: value.text, is_of_file: false };
+    let values = values.into_iter().map(varied).collect();
+    Ok(Vary { key: key.to_owned(), path, values, scale })
+}
+
+impl Vary {
+    /// Marks the value that the variant of the file has, or adds it: a point that changes fewer settings has to be on the
+    /// grid to be found.
+    pub(crate) fn add_value_of_file(&mut self, text: &str, variant: &str) {
+        let of_file = self.value_of_file(text, variant);
+        let alike = |value: &Varied| match (&of_file, value.number) {
+            (Some(of_file), Some(number)) if of_file.number().is_some() => {
+                of_file.number().is_some_and(|known| (known - number).abs() <= 1e-12 * known.abs())
+            }
+            (Some(of_file), _) => of_file.text == value.text,
+            (None, _) => false,
+        };
+        if let Some(known) = self.values.iter_mut().find(|value| alike(value)) {
+            known.is_of_file = true;
+            return;
+        }
+        let added = Varied {
+            text: of_file.as_ref().map_or_else(|| "not set".to_owned(), |value| value.text.clone()),
+            number: of_file.as_ref().and_then(Quantity::number),
+            is_of_file: true,
+        };
+        let numbers: Option<Vec<f64>> = self.values.iter().map(|value| value.number).collect();
+        let place = match (added.number, numbers) {
+            (Some(number), Some(numbers)) if numbers.is_sorted() => {
+                numbers.partition_point(|known| *known < number)
+            }
+            _ => 0,
+        };
+        self.values.insert(place, added);
+    }
+
+    /// Whether both are of one key, however it is written.
+    pub(crate) fn is_of_the_key_of(&self, other: &Self) -> bool {
+        self.path == other.path
+    }
+
+    fn value_of_file(&self, text: &str, variant: &str) -> Option<Quantity> {
+        let document = DeTable::parse(text).ok()?;
+        let file = Table::from_document(document.get_ref());
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let patch = file.find(&["variants", variant]).and_then(|entry| entry.node.as_table()).cloned();
+        let tree = patch.map_or_else(|| file.clone(), |patch| patch::merge(&file, &patch));
+        written(&tree.find(&path)?.node).map(|text| Quantity::of(&text))
+    }
+
+    /// The line of a file that sets it so; none where nothing is to be laid over the file.
+    fn line(&self, value: &Varied) -> Option<String> {
+        (!value.is_of_file).then(|| format!("{} = {}", self.key, literal(&value.text)))
+    }
+}
+
+/// Reads the text of a scenario with settings laid over one of its variants, which is the only one then.
+pub(crate) fn read_laid_over(
+    text: &str,
+    variant: &str,
+    settings: &[(&Vary, &Varied)],
+    companion: Companion<'_>,
+) -> LaidOver {
+    let lines: Vec<String> = settings.iter().filter_map(|(vary, value)| vary.line(value)).collect();
+    let settings = lines.join("\n");
+    let whole = format!("{text}\n{settings}");
+    let context = Context::new(companion);
+    // As far into the text as the settings stand behind the file, so that places of both are told apart.
+    let blank = " ".repeat(text.len());
+    let scenario = parse(text, &context).and_then(|file| {
+        let laid = parse(&format!("{blank}\n{settings}"), &context)?;
+        read_scenario(&whole, &file, Some(Laid { variant, patch: &laid }), &context)
+    });
+    let scenario = scenario.filter(|_| !context.is_fatal()).map(|mut scenario| {
+        scenario.variants.retain(|known| known.name == variant);
+        scenario.source = text.into();
+        scenario
+    });
+    let start = text.len() + 1;
+    let (in_settings, in_file): (Vec<Problem>, Vec<Problem>) =
+        context.into_sorted(&whole).into_iter().partition(|problem| problem.span.start >= start);
+    let moved = |problem: Problem| {
+        let span: Range<usize> = problem.span.start - start..problem.span.end.max(start) - start;
+        Problem { span, ..problem }
+    };
+    LaidOver { scenario, in_file, in_settings: in_settings.into_iter().map(moved).collect(), settings }
+}
+
+/// The parts of a key as TOML has it: `routes."/orders".timeout`.
+fn path_of(key: &str) -> Result<Vec<String>, String> {
+    let refused =
+        || format!("`{key}` is no key of a file; such as `gateway.timeout` or `routes.\"/orders\".timeout`");
+    let line = format!("{key} = 0");
+    let document = DeTable::parse(&line).map_err(|_| refused())?;
+    let mut table = &Table::from_document(document.get_ref());
+    let mut path = Vec::new();
+    loop {
+        let [entry] = table.entries() else { return Err(refused()) };
+        path.push(entry.key.to_string());
+        match &entry.node.value {
+            Value::Table(next) => table = next,
+            Value::Integer(_) => return Ok(path),
+            _ => return Err(refused()),
+        }
+    }
+}
+
+/// A value as a file has it, without quotes; none of tables and arrays.
+fn written(node: &Node) -> Option<String> {
+    match &node.value {
+        Value::Text(text) | Value::Integer(text) | Value::Float(text) => Some(text.to_string()),
+        Value::Boolean(boolean) => Some(boolean.to_string()),
+        Value::Datetime(datetime) => Some(datetime.to_string()),
+        Value::Array(_) | Value::Table(_) => None,
+    }
+}
+
+/// A value in TOML: numbers and booleans as they are, as is what comes in quotes or brackets; everything else is text.
+fn literal(text: &str) -> String {
+    let is_plain = matches!(text, "true" | "false") || Quantity::of(text).kind == Some(Kind::Number);
+    if is_plain || text.starts_with(['"', '\'', '[', '{']) {
+        text.to_owned()
+    } else {
+        toml::Value::String(text.to_owned()).to_string()
+    }
+}
+
+/// `a..b`, with what follows a colon.
+fn range_of(values: &str) -> Option<(&str, &str, Option<&str>)> {
+    if values.starts_with(['"', '\'', '[', '{']) {
+        return None;
+    }
+    let (from, rest) = values.split_once("..")?;
+    let (to, how) = rest.split_once(':').map_or((rest, None), |(to, how)| (to, Some(how.trim())));
+    Some((from.trim(), to.trim(), how))
+}
+
+/// Text before and after the first such character outside of quotes.
+fn split_outside_quotes(text: &str, at: char) -> Option<(&str, &str)> {
+    let mut quote = None;
+    for (place, character) in text.char_indices() {
+        match quote {
+            Some(open) if character == open => quote = None,
+            None if matches!(character, '"' | '\'') => quote = Some(character),
+            None if character == at => return Some((&text[..place], &text[place + at.len_utf8()..])),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Values between commas that stand in no quotes and brackets.
+fn list_of(text: &str) -> Vec<&str> {
+    let (mut depth, mut quote) = (0, None);
+    text.split(move |character| {
+        match quote {
+            Some(open) if character == open => quote = None,
+            Some(_) => {}
+            None => match character {
+                '"' | '\'' => quote = Some(character),
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth -= 1,
+                ',' => return depth == 0,
+                _ => {}
+            },
+        }
+        false
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(text: &str, points: usize) -> Vec<String> {
+        parse_vary(text, points).unwrap().values.into_iter().map(|value| value.text).collect()
+    }
+
+    #[test]
+    fn ranges_and_lists_are_in_the_units_of_the_file() {
+        assert_eq!(texts("gateway.timeout=1s..16s", 5), ["1s", "2s", "4s", "8s", "16s"]);
+        assert_eq!(texts("gateway.workers=64..2048", 6), ["64", "128", "256", "512", "1024", "2048"]);
+        assert_eq!(texts("gateway.workers=1..3", 9), ["1", "2", "3"]);
+        assert_eq!(texts("clients.a.rate=10/s..1000/s", 3), ["10/s", "100/s", "1000/s"]);
+        assert_eq!(texts("x.y=0%..100%:linear", 5), ["0%", "25%", "50%", "75%", "100%"]);
+        assert_eq!(texts("x.y=10..50:10", 2), ["10", "20", "30", "40", "50"]);
+        assert_eq!(texts("x.y=1s..2s:400ms", 2), ["1s", "1s 400ms", "1s 800ms"]);
+        assert_eq!(texts("x.y=500ms..1m", 3), ["500ms", "5s 480ms", "1m"]);
+        assert_eq!(texts("x.y=10,100,10,1000", 3), ["10", "100", "1000"]);
+        assert_eq!(texts("x.y=token-bucket,gcra,false", 3), ["token-bucket", "gcra", "false"]);
+        assert_eq!(texts("routes.\"/a=b,c\".timeout=1s", 3), ["1s"]);
+        assert_eq!(parse_vary("x.y=10,100", 3).unwrap().scale, AxisScale::Log);
+        assert_eq!(parse_vary("x.y=0,100", 3).unwrap().scale, AxisScale::Linear);
+        assert_eq!(parse_vary("x.y=a,100", 3).unwrap().scale, AxisScale::Words);
+    }
+
+    #[test]
+    fn what_is_no_setting_says_what_is() {
+        for (text, said) in [
+            ("gateway.timeout", "`gateway.timeout` names no values; such as `gateway.timeout=1s..30s`"),
+            ("a.b=", "`a.b=` names no values; such as `a.b=1s..30s` or `a.b=10,100,1000`"),
+            ("a b=1", "`a b` is no key of a file; such as `gateway.timeout` or `routes.\"/orders\".timeout`"),
+            ("=1", "`` is no key of a file; such as `gateway.timeout` or `routes.\"/orders\".timeout`"),
+            ("a.b=1,,2", "`a.b=1,,2`: a value is missing beside a comma"),
+            (
+                "a.b=1s..30",
+                "`a.b=1s..30`: both ends of a range are of one kind, such as `1s..30s` or `64..2048`",
+            ),
+            (
+                "a.b=fast..slow",
+                "`a.b=fast..slow`: both ends of a range are of one kind, such as `1s..30s` or `64..2048`",
+            ),
+            ("a.b=30s..1s", "`a.b=30s..1s`: a range goes up; write `1s..30s`"),
+            (
+                "a.b=0s..30s:log",
+                "`a.b=0s..30s:log`: nothing is a multiple of zero; write `0s..30s:linear`, or begin above it",
+            ),
+            (
+                "a.b=1..9:fast",
+                "`a.b=1..9:fast`: after the colon of a range stands `log`, `linear` or a step such as `1s` or `10`",
+            ),
+            ("a.b=1..1000000:1", "`a.b=1..1000000:1`: a range has at most 1000 values; take a longer step"),
+            (
+                "slo.latency=1s..2s",
+                "`slo` is the same for all variants and points: they are compared over the same time and by the same measure",
+            ),
+        ] {
+            assert_eq!(parse_vary(text, 5).unwrap_err(), said, "{text}");
+        }
+    }
+
+    const FILE: &str = "gateway.timeout = '4s'\nvariants.a.gateway.timeout = '8s'\nvariants.b = {}";
+
+    #[test]
+    fn the_value_of_the_file_is_on_the_axis() {
+        let with = |text: &str, variant: &str| {
+            let mut vary = parse_vary(text, 3).unwrap();
+            vary.add_value_of_file(FILE, variant);
+            let marked =
+                |value: Varied| if value.is_of_file { format!("[{}]", value.text) } else { value.text };
+            vary.values.into_iter().map(marked).collect::<Vec<_>>()
+        };
+        assert_eq!(with("gateway.timeout=1s,2s,8000ms", "a"), ["1s", "2s", "[8000ms]"]);
+        assert_eq!(with("gateway.timeout=1s,16s", "b"), ["1s", "[4s]", "16s"]);
+        assert_eq!(with("gateway.workers=1,2", "b"), ["[not set]", "1", "2"]);
+        assert_eq!(with("gateway.timeout=16s,1s", "b"), ["[4s]", "16s", "1s"]);
+    }
+}

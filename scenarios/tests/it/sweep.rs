@@ -1,0 +1,220 @@
+//! Sweeps of whole scenarios, through the real command.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+use std::fs;
+
+use reports::SweepResult;
+use tempfile::TempDir;
+use tuesday::run_experiment;
+
+use crate::common::{command, scenario};
+
+/// 30 requests a second hang until the gateway's timeout: 30/s × T of 60 workers are held, all of them from T = 2 s on. The
+/// others need a worker for a millisecond each.
+const POOL: &str = r#"
+name = "Pool"
+duration = "2m"
+slo.latency = "100ms"
+upstreams.slow = { latency = { constant = "1ms" } }
+upstreams.well = { latency = { constant = "1ms" } }
+routes = { "/slow" = { upstream = "slow" }, "/well" = { upstream = "well" } }
+clients.patient = { send = "/slow", rate = "30/s", arrivals = "uniform" }
+clients.others = { send = "/well", rate = "10/s", arrivals = "poisson" }
+faults = [{ at = "10s", for = "60s", upstreams = ["slow"], hang = {} }]
+gateway = { workers = 60, queue = 0, timeout = "10s" }
+expect.hold = ["blast_radius < 1%"]
+"#;
+
+fn desk(text: &str) -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("pool.toml"), text).unwrap();
+    folder
+}
+
+fn tuesday(folder: &TempDir, args: &[&str]) -> (Option<i32>, String, String) {
+    let output = command(folder.path()).args(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+fn swept(folder: &TempDir, args: &[&str]) -> SweepResult {
+    let (code, out, err) = tuesday(folder, &[&["sweep", "pool.toml", "--json"], args].concat());
+    assert_eq!((code, &*err), (Some(0), ""), "{out}");
+    serde_json::from_str(&out).unwrap()
+}
+
+fn texts(result: &SweepResult, axis: usize) -> Vec<&str> {
+    result.axes[axis].values.iter().map(|value| &*value.text).collect()
+}
+
+#[test]
+fn a_pool_tips_over_where_rate_times_timeout_is_its_size() {
+    let folder = desk(POOL);
+    let result = swept(&folder, &["--vary", "gateway.timeout=1s,1500ms,1900ms,2500ms,3s,5s"]);
+    assert_eq!(texts(&result, 0), ["1s", "1500ms", "1900ms", "2500ms", "3s", "5s", "10s"]);
+    let blast = result.measures.iter().position(|measure| measure.name == "blast_radius").unwrap();
+    let medians: Vec<f64> = result.points.iter().map(|point| point.measured[blast].unwrap().median).collect();
+    // 30/s × 1.9 s = 57 of 60.
+    assert!(medians[..3].iter().all(|share| *share <= 0.0), "{medians:?}");
+    assert!(medians[3..].iter().all(|share| *share > 0.1), "{medians:?}");
+    let tips: Vec<(usize, usize)> = result
+        .tipping
+        .iter()
+        .filter(|tipping| tipping.measure == blast)
+        .map(|tipping| (tipping.before, tipping.after))
+        .collect();
+    assert_eq!(tips[0], (2, 3));
+    // Of what holds, 1.9 s is the nearest to the file's 10 s.
+    assert_eq!(result.smallest.map(|smallest| (smallest.point, smallest.changed)), Some((2, vec![0])));
+}
+
+#[test]
+fn one_setting_changed_is_less_than_two() {
+    let folder = desk(POOL);
+    let grid = ["--vary", "gateway.workers=120,350", "--vary", "gateway.timeout=3s,9s"];
+    let result = swept(&folder, &grid);
+    assert_eq!(texts(&result, 0), ["60", "120", "350"]);
+    assert_eq!(texts(&result, 1), ["3s", "9s", "10s"]);
+    // 30/s × 3 s = 90 of 120, and 30/s × 10 s = 300 of 350.
+    let holds: Vec<bool> = result.points.iter().map(reports::SweepPoint::holds).collect();
+    assert_eq!(holds, [false, false, false, true, false, false, true, true, true]);
+    assert_eq!(
+        result.smallest.as_ref().map(|smallest| (smallest.point, &*smallest.changed)),
+        Some((8, &[0][..]))
+    );
+    let (code, out, _) = tuesday(&folder, &[&["sweep", "pool.toml"], &grid[..]].concat());
+    assert_eq!(code, Some(0));
+    for said in [
+        "down: gateway.workers; across: gateway.timeout",
+        "The smallest change for all expectations to hold: gateway.workers = 350.",
+        "10s •",
+        "sweep: tuesday-results/pool/sweep.html",
+    ] {
+        assert!(out.contains(said), "{said}: {out}");
+    }
+    assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+}
+
+#[test]
+fn a_point_is_what_the_edited_file_gives() {
+    let text = format!("{POOL}\n[variants.a]\ngateway.queue = 5\n[variants.b]\nfaults = []\n");
+    let folder = desk(&text);
+    let result = swept(
+        &folder,
+        &[
+            "--variant",
+            "a",
+            "--vary",
+            "gateway.timeout=3s",
+            "--vary",
+            "clients.others.rate=20/s",
+            "--seeds",
+            "2",
+        ],
+    );
+    assert_eq!(result.variant, "a");
+    assert_eq!(result.points.len(), 4);
+    let edited = text.replace("timeout = \"10s\"", "timeout = \"3s\"").replace("10/s", "20/s");
+    for (point, text) in [(3, &text), (0, &edited)] {
+        let mut scenario = scenario(text);
+        scenario.variants.retain(|variant| variant.name == "a");
+        let by_hand = run_experiment(&scenario, &[1, 2], || {});
+        let goodput: Vec<f64> =
+            by_hand.variants[0].runs.iter().map(|run| run.overall.goodput_per_s).collect();
+        let blast: Vec<f64> = by_hand.variants[0]
+            .runs
+            .iter()
+            .map(|run| run.harm.as_ref().and_then(|harm| harm.collateral.share()).unwrap())
+            .collect();
+        for (name, values) in [("goodput", goodput), ("blast_radius", blast)] {
+            let place = result.measures.iter().position(|measure| measure.name == name).unwrap();
+            let value = result.points[point].measured[place].unwrap();
+            assert!(
+                (value.median - f64::midpoint(values[0], values[1])).abs() < 1e-12,
+                "{name} {value:?} {values:?}"
+            );
+        }
+        assert_eq!(result.points[point].holds(), by_hand.all_held());
+    }
+}
+
+#[test]
+fn threads_change_nothing_and_all_formats_are_written() {
+    let folder = desk(POOL);
+    let args = |threads| {
+        [
+            "sweep",
+            "pool.toml",
+            "--vary",
+            "gateway.workers=20..80",
+            "--points",
+            "3",
+            "--quiet",
+            "--threads",
+            threads,
+        ]
+    };
+    let written =
+        |name: &str| fs::read_to_string(folder.path().join("tuesday-results/pool").join(name)).unwrap();
+    let formats = ["--format", "html,json,csv,md"];
+    assert_eq!(
+        tuesday(&folder, &[&args("1")[..], &formats].concat()),
+        (Some(0), String::new(), String::new())
+    );
+    let names = ["sweep.html", "sweep.json", "sweep.csv", "sweep.md"];
+    let first = names.map(written);
+    assert_eq!(tuesday(&folder, &[&args("4")[..], &formats].concat()).0, Some(0));
+    assert_eq!(first, names.map(written));
+    assert!(
+        first[2]
+            .starts_with("gateway.workers,measure,median,least,most,never,expectations_held\n20,goodput,")
+    );
+}
+
+#[test]
+fn what_cannot_be_swept_says_what_can() {
+    let folder = desk(POOL);
+    fs::write(folder.path().join("two.toml"), format!("{POOL}[variants.a]\n[variants.b]\n")).unwrap();
+    for (args, said) in [
+        (&["pool.toml"][..], "--vary <KEY=VALUES>"),
+        (&["pool.toml", "--vary", "gateway.timeout"], "--vary: `gateway.timeout` names no values"),
+        (&["pool.toml", "--vary", "slo.latency=1s..2s"], "`slo` is the same for all variants and points"),
+        (&["two.toml", "--vary", "gateway.workers=1,2"], "`--variant NAME`, of a, b"),
+        (&["two.toml", "--variant", "c", "--vary", "gateway.workers=1,2"], "two.toml has no variant `c`"),
+        (
+            &["pool.toml", "--vary", "gateway.workers=1,2", "--vary", "gateway . workers=3"],
+            "`gateway . workers` is varied twice",
+        ),
+        (
+            &[
+                "pool.toml",
+                "--vary",
+                "gateway.workers=1..90:1",
+                "--vary",
+                "gateway.timeout=1s..9s",
+                "--seeds",
+                "5",
+            ],
+            "the grid has 90 × 9 = 810 points, each under 5 seeds: 4050 runs, of at most 2000",
+        ),
+    ] {
+        let (code, out, err) = tuesday(&folder, &[&["sweep"], args].concat());
+        assert_eq!((code, &*out), (Some(2), ""), "{args:?}: {err}");
+        assert!(err.contains(said), "{args:?}: {err}");
+    }
+    assert!(!folder.path().join("tuesday-results").exists(), "nothing was written");
+}
+
+#[test]
+fn a_wrong_setting_is_told_as_in_a_file() {
+    let folder = desk(POOL);
+    let told = |vary: &str| {
+        let (code, out, err) = tuesday(&folder, &["sweep", "pool.toml", "--vary", vary]);
+        assert_eq!((code, &*out), (Some(2), ""), "{err}");
+        err
+    };
+    insta::assert_snapshot!(told("gateway.timeout=1s,10,fast"));
+    insta::assert_snapshot!(told("gateway.tmeout=1s..2s"));
+    insta::assert_snapshot!(told("gateway.rate_limit.per_key.burst=10,100"));
+}
