@@ -24,6 +24,7 @@ mod facts;
 mod format;
 mod harm;
 mod harness;
+mod heatmap;
 mod html;
 mod json;
 mod junit;
@@ -35,6 +36,7 @@ mod peak;
 mod recorder;
 mod recording;
 mod result;
+mod saturation;
 mod schema;
 mod series;
 mod side_by_side;
@@ -57,6 +59,7 @@ pub use expectation::{Bound, Comparison, Expectation};
 pub use facts::facts;
 pub use harm::{AFTERMATH, Awaited, Harm, HarmCount, HarmLayout, HarmRecorder, Pair};
 pub use harness::{HarnessRecord, HarnessResult, LATENESS_OF_SLO};
+pub use heatmap::HeatmapResult;
 pub use html::{HtmlError, html_report};
 pub use json::{JsonError, from_json, to_json};
 pub use junit::junit_xml;
@@ -64,14 +67,16 @@ pub use markdown::markdown_summary;
 pub use measure::{BreakerId, Measure, Selector, StationId, Statistic, Unit};
 pub use outcome::Outcome;
 pub use recorder::{
-    BreakerChange, Finished, Layout, LimitLayout, PopulationLayout, Recorder, RouteLayout, StationLayout,
+    BreakerChange, FaultLayout, Finished, Layout, LimitLayout, PopulationLayout, Recorder, RouteLayout,
+    StationLayout,
 };
 pub use recording::Recording;
 pub use result::{
     AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
-    ExpectationResult, ExperimentResult, HarmResult, LimitResult, NamedSummary, Peak, Percentile,
-    PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting, StationResult, Summary,
-    VERSION, Value, VariantResult,
+    ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, NamedSummary,
+    Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting,
+    StationResult, Summary, VERSION, Value, VariantResult,
 };
+pub use saturation::{BucketSaturation, OtherBuckets, SaturationResult};
 pub use schema::result_schema;
 pub use terminal::terminal_summary;

@@ -12,13 +12,12 @@ use gateway::{
     AttemptFailure, Checks, Decision, End, Forward, Pass, Pipeline, Rejection, Request, Retrier, RetryState,
     RouteId, Scope, Settlement, Timestamp, UpstreamId, Verdict,
 };
-use reports::{
-    BreakerChange, BreakerId, Cause, CauseId, Finished, Layout, Outcome, Recorder, Recording, StationId,
-};
+use reports::{BreakerId, Cause, CauseId, Finished, Layout, Outcome, Recorder, Recording, StationId};
 use simulator::{Arrivals, Load, Population, PopulationStreams, Purpose, Stream};
 use slab::Slab;
 
 use super::bearers::{Bearer, Bearers, Shown};
+use super::breakers::breaker_change;
 use super::clock::Clock;
 use super::directory::{Caller as Client, Directory};
 use super::event_queue::{EventQueue, LaneId};
@@ -966,17 +965,13 @@ impl<'w> Run<'w> {
     ) {
         let at = self.clock.since_start();
         for (scope, place) in &self.limits {
-            match checks.get(*scope) {
-                Some(Verdict::Admitted { .. }) => {
-                    let verified = self.judges_tokens[route.0 as usize];
-                    self.clock.recorder.on_limit_admitted(
-                        *place,
-                        client.bucket(*scope, route.0, verified),
-                        at,
-                    );
+            let Some(verdict) = checks.get(*scope) else { continue };
+            let bucket = client.bucket(*scope, route.0, self.judges_tokens[route.0 as usize]);
+            match verdict {
+                Verdict::Admitted { remaining } => {
+                    self.clock.recorder.on_limit_admitted(*place, bucket, at, remaining);
                 }
-                Some(Verdict::Rejected { .. }) => self.clock.recorder.on_limit_rejected(*place, at),
-                None => {}
+                Verdict::Rejected { .. } => self.clock.recorder.on_limit_rejected(*place, bucket, at),
             }
         }
         if decision.passed_limits() {
@@ -998,14 +993,7 @@ impl<'w> Run<'w> {
             services.poll_transition().map(|(service, upstream, change)| (Some(service), upstream, change))
         });
         for (service, upstream, change) in gateways.chain(of_services) {
-            clock.recorder.on_breaker(BreakerChange {
-                service,
-                upstream,
-                at: change.at - clock.starts,
-                to: change.to.name(),
-                settled: change.counts.settled,
-                failures: change.counts.failures,
-            });
+            clock.recorder.on_breaker(breaker_change(service, upstream, &change, clock.starts));
         }
     }
 
