@@ -9,6 +9,7 @@ mod gateway;
 mod library;
 mod progress;
 mod remote;
+mod report;
 mod run;
 mod schema;
 mod selftest;
@@ -47,6 +48,12 @@ enum Command {
     /// Run scenarios: every variant, the verdict, and a report
     #[command(after_help = exit_codes())]
     Run(RunArgs),
+    /// Draw a saved result again
+    ///
+    /// Reads the result.json that `tuesday run` wrote, of this version or an earlier one, and writes its reports anew. Nothing is
+    /// run: what the result lacks because an earlier version did not measure it, the report leaves out.
+    #[command(after_help = exit_codes())]
+    Report(ReportArgs),
     /// Say what is wrong with scenarios, without running them
     Check(CheckArgs),
     /// List the scenarios that ship with this command
@@ -138,6 +145,10 @@ struct RunArgs {
     #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "html,json")]
     format: Vec<Format>,
 
+    /// Append the summaries to this file as Markdown, such as a CI system's step summary (`$GITHUB_STEP_SUMMARY`)
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+
     /// Log every request of every run to this file, one JSON object a line, run after run
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -190,6 +201,29 @@ fn speed(text: &str) -> Result<Speed, String> {
 fn times(text: &str) -> Result<f64, String> {
     let speed = text.parse::<f64>().ok().filter(|speed| (0.01..=1000.0).contains(speed));
     speed.ok_or_else(|| "a number from 0.01 to 1000".to_owned())
+}
+
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// A result.json, or the folder that holds it
+    #[arg(value_name = "RESULT")]
+    result: PathBuf,
+
+    /// Write the reports here [default: the folder of the result]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Write the reports in these formats
+    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "html")]
+    format: Vec<Format>,
+
+    /// Append the summary to this file as Markdown, such as a CI system's step summary (`$GITHUB_STEP_SUMMARY`)
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+
+    /// Print nothing but problems
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 #[derive(Debug, Args)]
@@ -387,6 +421,7 @@ pub fn main() -> ExitCode {
     };
     let outcome = match command {
         Command::Run(args) => run::run(&args),
+        Command::Report(args) => report::report(&args),
         Command::Check(args) => check::check(&args),
         Command::List(args) => library::list(&args),
         Command::Show(args) => library::show(&args),

@@ -9,6 +9,7 @@ use rayon::ThreadPoolBuilder;
 use reports::{ExperimentResult, agreement, agreement_table, terminal_summary, to_json};
 
 use super::error::sentence;
+use super::formats::StepSummary;
 use super::sources::{self, Source};
 use super::{EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress, remote};
 use crate::watch::Watch;
@@ -32,8 +33,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let pool = ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Failure::run(format!("cannot start threads: {error}")))?;
 
-    let log = log_book(args)?;
-    let watch = watch(args)?;
+    let (log, watch) = (log_book(args)?, watch(args)?);
+    let mut step_summary = StepSummary::open(args.summary.as_deref())?;
 
     let stop = Stop::default();
     if args.engine != EngineChoice::Virtual {
@@ -87,6 +88,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             formats::write(&folder, &args.format, &live, &command)?;
         }
         let written = formats::write(folder, &args.format, &result, &command)?;
+        step_summary.append(&result)?;
         let held = result.all_held();
         if !held {
             failed.push(&*source.stem);
@@ -128,7 +130,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 }
 
 /// A result for the terminal, and which files it was written to.
-fn summary(result: &ExperimentResult, written: &[PathBuf]) -> String {
+pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf]) -> String {
     let mut text = terminal_summary(result);
     text += "\n";
     for path in written {
