@@ -13,6 +13,7 @@
 mod agreement;
 mod agreement_table;
 mod breakdown;
+mod breaker_cause;
 mod breaker_changes;
 mod cause;
 mod cause_ranking;
