@@ -30,6 +30,12 @@ run *args:
 agree *scenarios="scenarios/library/*.toml":
     cargo run --release -- run {{scenarios}} --engine both --speed max --agreement
 
+# The README's picture, docs/report.png: the timelines of a real run, as chromium shows them
+picture:
+    cargo run --release -- run nine-oh-two --quiet --out target/picture
+    echo '<style>body{margin:0}iframe{border:0;width:1280px;height:1100px}</style><iframe src="report.html#timelines"></iframe>' > target/picture/nine-oh-two/frame.html
+    chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=2000 --window-size=1280,1100 --screenshot=docs/report.png "file://$PWD/target/picture/nine-oh-two/frame.html"
+
 # All benchmarks, or those whose name holds the argument
 bench *args:
     cargo bench -p gateway -p tuesday -- {{args}}

@@ -26,8 +26,8 @@ mod timestamp;
 
 pub use admission::{Admission, Checks, RateLimits, Request, Scope, SharedAdmission};
 pub use breaker::{
-    Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, HalfOpen, Permit, Settlement,
-    ShortCircuit, Transition,
+    Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, FailureKinds, HalfOpen, Permit,
+    Settlement, ShortCircuit, Transition,
 };
 pub use dispatcher::{Decision, Dispatcher, End, Forward, Pass};
 pub use identity::{Client, KeySecret, KeyedBy, Peer};

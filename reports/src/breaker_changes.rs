@@ -2,6 +2,7 @@
 
 use crate::{
     BreakerChangeResult, BreakerResult, ExperimentResult, VariantResult,
+    breaker_cause::causes,
     format::{self, Clock},
     text,
 };
@@ -33,8 +34,8 @@ pub(crate) struct Change {
     /// Time since the first fault, where something failed and it has begun.
     pub(crate) after_fault: Option<String>,
     pub(crate) to: String,
-    pub(crate) settled: String,
-    pub(crate) failures: String,
+    /// Why.
+    pub(crate) because: String,
 }
 
 /// Of the variants under which a breaker changed, in the run of the first seed.
@@ -46,18 +47,17 @@ pub(crate) fn breaker_changes(result: &ExperimentResult) -> Vec<BreakerGroup> {
 fn group(variant: &VariantResult, clock: Clock) -> Option<BreakerGroup> {
     let run = variant.runs.first()?;
     let first_fault_us = run.harm.as_ref().map(|harm| harm.first_fault_us);
-    let change = |change: &BreakerChangeResult| Change {
+    let change = |(change, because): (&BreakerChangeResult, String)| Change {
         at: clock.at_us(change.at_us),
         after_fault: first_fault_us
             .and_then(|fault_us| change.at_us.checked_sub(fault_us))
             .map(format::latency_us),
         to: text::name(&change.to),
-        settled: format::count(change.settled),
-        failures: format::count(change.failures),
+        because,
     };
     let breaker = |breaker: &BreakerResult| Breaker {
         name: text::name(&breaker.name),
-        changes: breaker.changes.iter().take(SHOWN).map(change).collect(),
+        changes: breaker.changes.iter().zip(causes(&breaker.changes)).take(SHOWN).map(change).collect(),
         left_out: match breaker.changes.len().saturating_sub(SHOWN) {
             0 => None,
             more => Some(format::count(more as u64)),
@@ -84,8 +84,7 @@ mod tests {
                 at: "09:00:36".to_owned(),
                 after_fault: Some("6.06 s".to_owned()),
                 to: "open".to_owned(),
-                settled: "5,929".to_owned(),
-                failures: "2,965".to_owned(),
+                because: "2,965 of 5,929 failed: 2,372 timeouts and 593 answers of 5xx".to_owned(),
             }
         );
     }

@@ -303,7 +303,7 @@ impl CauseStep {
             Cause::Work(asked) => (CauseKind::Work, Some(upstream(asked))),
             Cause::AbandonedWork(asked) => (CauseKind::AbandonedWork, Some(upstream(asked))),
             Cause::Fault { fault, upstream: struck } => {
-                (CauseKind::Fault, Some(format!("{} on {}", layout.faults[fault], upstream(struck))))
+                (CauseKind::Fault, Some(format!("{} on {}", layout.faults[fault].kind, upstream(struck))))
             }
             Cause::EarlierAttempts => (CauseKind::EarlierAttempts, None),
             Cause::Backoff => (CauseKind::Backoff, None),
@@ -341,7 +341,7 @@ mod tests {
         let layout = Layout {
             routes: vec![route("/account"), route("/checkout")],
             upstreams: vec![station("accounts"), station("payments")],
-            faults: vec!["hang".to_owned()],
+            faults: vec![crate::FaultLayout { kind: "hang".to_owned(), ..crate::FaultLayout::default() }],
             ..Layout::default()
         };
         let mut table = CauseTable::default();

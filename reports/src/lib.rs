@@ -13,6 +13,7 @@
 mod agreement;
 mod agreement_table;
 mod breakdown;
+mod breaker_cause;
 mod breaker_changes;
 mod cause;
 mod cause_ranking;
@@ -26,6 +27,7 @@ mod format;
 mod gauge;
 mod harm;
 mod harness;
+mod heatmap;
 mod html;
 mod json;
 mod junit;
@@ -37,6 +39,7 @@ mod peak;
 mod recorder;
 mod recording;
 mod result;
+mod saturation;
 mod schema;
 mod series;
 mod side_by_side;
@@ -67,6 +70,7 @@ pub use expectation::{Bound, Comparison, Expectation};
 pub use facts::facts;
 pub use harm::{AFTERMATH, Awaited, Harm, HarmCount, HarmLayout, HarmRecorder, Pair};
 pub use harness::{HarnessRecord, HarnessResult, LATENESS_OF_SLO};
+pub use heatmap::HeatmapResult;
 pub use html::{HtmlError, html_report};
 pub use json::{JsonError, from_json, to_json};
 pub use junit::junit_xml;
@@ -74,15 +78,17 @@ pub use markdown::markdown_summary;
 pub use measure::{BreakerId, Measure, Selector, StationId, Statistic, Unit};
 pub use outcome::Outcome;
 pub use recorder::{
-    BreakerChange, Finished, Layout, LimitLayout, PopulationLayout, Recorder, RouteLayout, StationLayout,
+    BreakerChange, FaultLayout, Finished, Layout, LimitLayout, PopulationLayout, Recorder, RouteLayout,
+    StationLayout,
 };
 pub use recording::Recording;
 pub use result::{
     AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
-    ExpectationResult, ExperimentResult, HarmResult, LimitResult, NamedSummary, Peak, Percentile,
-    PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting, StationResult, Summary,
-    VERSION, Value, VariantResult,
+    ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, NamedSummary,
+    Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting,
+    StationResult, Summary, VERSION, Value, VariantResult,
 };
+pub use saturation::{BucketSaturation, OtherBuckets, SaturationResult};
 pub use schema::result_schema;
 pub use sweep::{
     AxisScale, AxisValue, Observation, PointExpectation, PointValue, SWEEP_VERSION, SmallestChange,

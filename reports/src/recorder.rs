@@ -5,10 +5,12 @@ use fixedbitset::FixedBitSet;
 use hdrhistogram::Histogram;
 
 use crate::cause::{CauseCounts, Ending};
+use crate::heatmap::Heatmap;
 use crate::peak::PeakCounter;
 use crate::recording::Recording;
+use crate::saturation::Saturation;
 use crate::series::{CountSeries, Level};
-use crate::{CauseId, CauseTable, Outcome, StationId};
+use crate::{CauseId, CauseTable, FailureCounts, Outcome, StationId};
 
 /// What a run consists of, so that its events can be told by number.
 #[derive(Clone, Debug, Default)]
@@ -27,8 +29,8 @@ pub struct Layout {
     pub upstreams: Vec<StationLayout>,
     /// The gateway's rate limits that are on, in the order a request meets them.
     pub limits: Vec<LimitLayout>,
-    /// What goes wrong, by the word for it (`hang`, `slow`), in the order of the file.
-    pub faults: Vec<String>,
+    /// What goes wrong, in the order of the file.
+    pub faults: Vec<FaultLayout>,
     /// Where the gateway is, if it is not ours: then nothing but its answers is observed of it.
     pub external: Option<String>,
     /// Whether to keep a bit for each request, so that a run can be compared with its control pair by pair.
@@ -68,6 +70,21 @@ pub struct StationLayout {
     pub asks_for_identity: bool,
 }
 
+/// Something that goes wrong for a while.
+#[derive(Clone, Debug, Default)]
+pub struct FaultLayout {
+    /// The word for it: `hang`, `slow`.
+    pub kind: String,
+    /// Whom it strikes, by number.
+    pub upstreams: Vec<usize>,
+    /// When it begins.
+    pub from: Duration,
+    /// When it is over.
+    pub to: Duration,
+    /// The share of the attempts that it strikes, 0 to 1.
+    pub fraction: f64,
+}
+
 /// A rate limit of the gateway.
 #[derive(Clone, Debug, Default)]
 pub struct LimitLayout {
@@ -81,6 +98,8 @@ pub struct LimitLayout {
     pub window: Duration,
     /// The capacity, of an algorithm that has one.
     pub burst: Option<u32>,
+    /// What a bucket admits at one instant after a rest.
+    pub allowance: u32,
     /// The lengths over which the most admissions of one bucket are counted, shortest first, each once.
     pub peak_windows: Vec<Duration>,
 }
@@ -109,6 +128,8 @@ pub struct Recorder {
     pub causes: CauseTable,
     /// Of non-hostile populations.
     pub(crate) cause_counts: CauseCounts,
+    /// Of non-hostile populations.
+    pub(crate) heatmap: Heatmap,
 }
 
 /// The end of a logical request.
@@ -148,6 +169,8 @@ pub struct BreakerChange {
     pub settled: u64,
     /// Failures among them.
     pub failures: u64,
+    /// How those failed.
+    pub failed: FailureCounts,
 }
 
 /// Population × route: the smallest group that anything is asked of.
@@ -184,6 +207,7 @@ pub(crate) struct LimitRecord {
     pub(crate) peaks: Vec<PeakCounter>,
     pub(crate) admitted_per_s: CountSeries,
     pub(crate) rejected_per_s: CountSeries,
+    pub(crate) saturation: Saturation,
 }
 
 #[derive(Debug)]
@@ -211,6 +235,7 @@ impl Recorder {
             peaks: limit.peak_windows.iter().copied().map(PeakCounter::new).collect(),
             admitted_per_s: series(),
             rejected_per_s: series(),
+            saturation: Saturation::new(limit.allowance, duration),
         };
         let station = |_: usize| StationRecord {
             wait: new_histogram(),
@@ -233,6 +258,7 @@ impl Recorder {
             breakers: Vec::new(),
             causes: CauseTable::default(),
             cause_counts: CauseCounts::default(),
+            heatmap: Heatmap::new(duration),
             layout,
         }
     }
@@ -243,24 +269,27 @@ impl Recorder {
         self.populations[population].offered.add(intended);
     }
 
-    /// A rate limit, by its place in [`Layout::limits`], let an attempt through.
-    pub fn on_limit_admitted(&mut self, limit: usize, bucket: u32, at: Duration) {
+    /// A rate limit, by its place in [`Layout::limits`], let an attempt through, after which the bucket would admit
+    /// `remaining` more at the same instant.
+    pub fn on_limit_admitted(&mut self, limit: usize, bucket: u32, at: Duration, remaining: u32) {
         let record = &mut self.limits[limit];
         if record.admitted.len() <= bucket as usize {
             record.admitted.resize(bucket as usize + 1, 0);
         }
         record.admitted[bucket as usize] += 1;
         record.admitted_per_s.add(at);
+        record.saturation.on_admitted(bucket, at, remaining);
         for peak in &mut record.peaks {
             peak.on_event(at, bucket);
         }
     }
 
     /// A rate limit, by its place in [`Layout::limits`], rejected an attempt.
-    pub fn on_limit_rejected(&mut self, limit: usize, at: Duration) {
+    pub fn on_limit_rejected(&mut self, limit: usize, bucket: u32, at: Duration) {
         let record = &mut self.limits[limit];
         record.rejected += 1;
         record.rejected_per_s.add(at);
+        record.saturation.on_rejected(bucket, at);
     }
 
     /// An attempt passed every rate limit.
@@ -313,6 +342,9 @@ impl Recorder {
         cell.good += u64::from(good);
         if reached_upstream && outcome != Outcome::Unfinished {
             record(&mut cell.latency, latency);
+            if !self.layout.populations[population].hostile {
+                self.heatmap.add(intended, latency);
+            }
         }
         if !good && !self.layout.populations[population].hostile {
             let ending = if served { Ending::Late } else { Ending::Failed };

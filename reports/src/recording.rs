@@ -5,9 +5,9 @@ use hdrhistogram::Histogram;
 use crate::recorder::{Cell, LimitRecord, Recorder, StationRecord, new_histogram, outcome_counts};
 use crate::{
     AttemptsResult, Awaited, BreakerChange, BreakerChangeResult, BreakerId, BreakerResult, Bucket,
-    Distribution, Harm, HarmCount, HarmResult, HarnessRecord, Layout, LimitLayout, LimitResult, Measure,
-    NamedSummary, Outcome, Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult,
-    Selector, StationId, StationLayout, StationResult, Statistic, Summary, Value,
+    Distribution, FaultLayout, FaultResult, Harm, HarmCount, HarmResult, HarnessRecord, Layout, LimitLayout,
+    LimitResult, Measure, NamedSummary, Outcome, Peak, Percentile, PopulationHarm, PopulationResult,
+    RouteHarm, RunResult, Selector, StationId, StationLayout, StationResult, Statistic, Summary, Value,
 };
 
 /// The closed record of one run: it answers measures and becomes a [`RunResult`].
@@ -196,6 +196,7 @@ impl Recording {
             attempts: by_upstream,
             causes,
             cause_counts,
+            heatmap,
             ..
         } = self.recorder;
         let upstream_attempts = layout.upstreams.iter().zip(reached).zip(by_upstream);
@@ -244,6 +245,8 @@ impl Recording {
             causes: cause_counts.into_results(&causes, &layout),
             harness,
             external: layout.external.clone(),
+            faults: fault_results(&layout),
+            latency_over_time: heatmap.into_result(),
         }
     }
 
@@ -418,6 +421,7 @@ fn limit_result(
         peaks: peaks.collect(),
         admitted_per_s: limit.admitted_per_s.into_points(),
         rejected_per_s: limit.rejected_per_s.into_points(),
+        saturation: limit.saturation.into_result(bucket_name),
     }
 }
 
@@ -488,6 +492,17 @@ fn harm_result(layout: &Layout, harm: &Harm) -> HarmResult {
     }
 }
 
+fn fault_results(layout: &Layout) -> Vec<FaultResult> {
+    let fault = |fault: &FaultLayout| FaultResult {
+        kind: fault.kind.clone(),
+        upstreams: fault.upstreams.iter().map(|place| layout.upstreams[*place].name.clone()).collect(),
+        from_us: micros(fault.from),
+        to_us: micros(fault.to),
+        fraction: fault.fraction,
+    };
+    layout.faults.iter().map(fault).collect()
+}
+
 fn breaker_results(layout: &Layout, changes: &[BreakerChange]) -> Vec<BreakerResult> {
     let mut results: Vec<BreakerResult> = Vec::new();
     for change in changes {
@@ -501,6 +516,7 @@ fn breaker_results(layout: &Layout, changes: &[BreakerChange]) -> Vec<BreakerRes
             to: change.to.to_owned(),
             settled: change.settled,
             failures: change.failures,
+            failed: Some(change.failed),
         };
         match results.iter_mut().find(|result| result.name == name) {
             Some(result) => result.changes.push(told),

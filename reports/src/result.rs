@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::{AgreementResult, CauseResult, HarmCount, HarnessResult, Outcome};
+use crate::{
+    AgreementResult, CauseResult, HarmCount, HarnessResult, HeatmapResult, Outcome, SaturationResult,
+};
 
 /// The version of the format that this crate writes.
 pub const VERSION: u32 = 1;
@@ -129,6 +131,27 @@ pub struct RunResult {
     /// Where the gateway was, if it was an external one: of its workers, queue, limits and breakers nothing is observed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external: Option<String>,
+    /// What went wrong, in the order of the file; empty too in results of a version that did not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultResult>,
+    /// Latency over time; `None` where nothing reached an upstream, and in results of a version that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_over_time: Option<HeatmapResult>,
+}
+
+/// Something that went wrong for a while.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FaultResult {
+    /// The word for it in the scenario file: `hang`, `slow`.
+    pub kind: String,
+    /// The upstreams that it struck.
+    pub upstreams: Vec<String>,
+    /// When it began.
+    pub from_us: u64,
+    /// When it was over.
+    pub to_us: u64,
+    /// The share of their attempts that it struck, 0 to 1.
+    pub fraction: f64,
 }
 
 /// Attempts that reached an upstream, over all populations.
@@ -247,6 +270,22 @@ pub struct BreakerChangeResult {
     pub settled: u64,
     /// Failures among them.
     pub failures: u64,
+    /// How those failed; `None` in results of a version that did not tell them apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<FailureCounts>,
+}
+
+/// Failures that a circuit breaker counted, by what made them one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FailureCounts {
+    /// The timeout ran out.
+    pub timed_out: u64,
+    /// Answered with a status of 500 or more.
+    pub server_errors: u64,
+    /// Answered, but so late that it counts as a failure.
+    pub slow: u64,
+    /// The connection was refused or broke.
+    pub connection_failed: u64,
 }
 
 /// Counts and latency of a group of logical requests.
@@ -380,6 +419,9 @@ pub struct LimitResult {
     pub admitted_per_s: Vec<u32>,
     /// Attempts that it rejected, by second.
     pub rejected_per_s: Vec<u32>,
+    /// How full its buckets were when; `None` where it rejected nothing, and in results of a version that did not keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saturation: Option<SaturationResult>,
 }
 
 /// A bucket of a rate limit and a count.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, CauseKind, CauseResult, CauseStep,
-    Distribution, Ending, Engine, ExpectationCheck, ExpectationResult, ExperimentResult, HarmCount,
-    HarmResult, LimitResult, NamedSummary, Outcome, Peak, Percentile, PopulationHarm, PopulationResult,
-    RouteHarm, RunResult, ScenarioSummary, Setting, StationResult, Summary, VERSION, Value, VariantResult,
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, BucketSaturation, CauseKind, CauseResult,
+    CauseStep, Distribution, Ending, Engine, ExpectationCheck, ExpectationResult, ExperimentResult,
+    FailureCounts, FaultResult, HarmCount, HarmResult, HeatmapResult, LimitResult, NamedSummary, Outcome,
+    Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, SaturationResult,
+    ScenarioSummary, Setting, StationResult, Summary, VERSION, Value, VariantResult,
 };
 
 /// The scenario that opens the documentation: a partner sends 2,000 requests in four seconds around a minute's end.
@@ -92,6 +93,7 @@ pub(crate) fn incident() -> ExperimentResult {
         (run.amplification, run.breakers) = (amplification, breakers);
         run.harm = Some(harm(hurt, containment_s, recovery_s));
         run.causes = causes(hurt[0]);
+        run.faults = faults();
         let limit = &mut run.limits[0];
         limit.rejected = 0;
         limit.peaks.iter_mut().zip([20, 68]).for_each(|(peak, count)| peak.count = count);
@@ -122,6 +124,17 @@ fn causes(collateral: u64) -> Vec<CauseResult> {
         cause("/account", Ending::Late, half, vec![timeout, pool, slow]),
         cause("/account", Ending::Late, other, vec![work]),
     ]
+}
+
+fn faults() -> Vec<FaultResult> {
+    let fault = |kind: &str, upstreams: &[&str], [from_s, to_s]: [u64; 2]| FaultResult {
+        kind: kind.to_owned(),
+        upstreams: upstreams.iter().map(|name| (*name).to_owned()).collect(),
+        from_us: from_s * 1_000_000,
+        to_us: to_s * 1_000_000,
+        fraction: 1.0,
+    };
+    vec![fault("slow", &["payments"], [30, 60]), fault("hang", &["catalog", "search"], [36, 50])]
 }
 
 /// From 30 to 60 s, by who was hurt without and with depending on what failed.
@@ -165,6 +178,11 @@ fn breaker(name: &str, changes: &[(u64, &str, u64, u64)]) -> BreakerResult {
         to: to.to_owned(),
         settled,
         failures,
+        failed: (failures > 0).then(|| FailureCounts {
+            timed_out: failures - failures / 5,
+            server_errors: failures / 5,
+            ..FailureCounts::default()
+        }),
     };
     BreakerResult { name: name.to_owned(), changes: changes.iter().map(change).collect() }
 }
@@ -276,6 +294,8 @@ pub(crate) fn nothing_happened() -> ExperimentResult {
         causes: Vec::new(),
         harness: None,
         external: None,
+        faults: Vec::new(),
+        latency_over_time: None,
     };
     result
 }
@@ -427,7 +447,20 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
             causes: Vec::new(),
             harness: None,
             external: None,
+            faults: Vec::new(),
+            latency_over_time: Some(over_time(p99_us)),
         }],
+    }
+}
+
+/// A request of 12 ms and one of `slowest_us` every ten seconds.
+fn over_time(slowest_us: u64) -> HeatmapResult {
+    let slowest = (2.0 * libm::log2(slowest_us as f64)) as u8;
+    HeatmapResult {
+        column_s: 10,
+        columns: (0..12).flat_map(|column| [column, column]).collect(),
+        rows: [27, slowest].repeat(12),
+        counts: [900, 7].repeat(12),
     }
 }
 
@@ -455,6 +488,15 @@ fn limits(name: &str, peaks: [u64; 2], admitted_per_s: Vec<u32>) -> Vec<LimitRes
             .collect(),
         admitted_per_s,
         rejected_per_s: vec![0; 120],
+        saturation: (admitted < 2000).then(|| SaturationResult {
+            column_s: 1,
+            buckets: vec![BucketSaturation {
+                name: "partner-0".to_owned(),
+                rejected: 2000 - admitted,
+                percent: (0..120).map(|second| if (58..62).contains(&second) { 100 } else { 0 }).collect(),
+            }],
+            others: None,
+        }),
     }]
 }
 

@@ -35,6 +35,11 @@ pub(crate) struct Measured {
 }
 
 impl Verdict {
+    /// How many held.
+    pub(crate) fn held_lines(&self) -> usize {
+        self.lines.iter().filter(|line| line.held).count()
+    }
+
     pub(crate) fn of(result: &ExperimentResult) -> Self {
         let mut lines: Vec<Line> = result.expectations.iter().map(Line::of).collect();
         let beside = result.agreement.as_ref().map_or(&[][..], |agreement| &agreement.expectations);

@@ -121,7 +121,7 @@ fn what_was_not_compared_with_a_control_is_not_taken_for_unhurt() {
 
 #[test]
 fn what_was_not_followed_back_has_no_reasons() {
-    let (before, after) = (read("v1-before-causes.json"), read("v1.json"));
+    let (before, after) = (read("v1-before-causes.json"), read("v1-before-timelines.json"));
     let of = |result: &ExperimentResult| result.variants[1].runs[0].clone();
     assert_eq!((of(&before).causes, of(&before).upstream_attempts), (Vec::new(), Vec::new()));
     assert_eq!(causes_csv(&before).lines().count(), 1);
@@ -132,6 +132,27 @@ fn what_was_not_followed_back_has_no_reasons() {
     assert!(causes_csv(&after).lines().count() > run.causes.len());
     // Nothing else has changed for having been looked at.
     assert_eq!((of(&before).overall, of(&before).harm), (run.overall, run.harm));
+}
+
+#[test]
+fn what_was_not_kept_over_time_leaves_its_lanes_out() {
+    let (before, after) = (read("v1-before-timelines.json"), read("v1.json"));
+    let [old, new] = [&before, &after].map(|result| html_report(result, "tuesday run short").unwrap());
+    for lanes in ["timeline-faults", "latency-over-time", "saturation"] {
+        let heading = format!("<h3 id=\"{lanes}\">");
+        assert_eq!((old.contains(&heading), new.contains(&heading)), (false, true), "{lanes}");
+    }
+    // What was kept is drawn of both, the bands of the faults from the first to the last.
+    for lanes in ["load", "admitted", "breaker-states", "workers-0", "amplification"] {
+        let heading = format!("<h3 id=\"{lanes}\">");
+        assert!(old.contains(&heading) && new.contains(&heading), "{lanes}");
+    }
+    assert!(old.contains("class=\"fill faults\""));
+    let run = &after.variants[1].runs[0];
+    assert!(!run.faults.is_empty() && run.latency_over_time.is_some());
+    let causes = new.matches(" answers of 5xx").count() + new.matches(" timeouts").count();
+    assert!(causes > 0, "each change of a breaker says what failed");
+    assert!(!old.contains(" answers of 5xx"));
 }
 
 #[test]

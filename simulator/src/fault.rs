@@ -120,6 +120,11 @@ impl Fault {
         self.to
     }
 
+    /// The share of the attempts that it strikes, above 0 and at most 1.
+    pub const fn fraction(&self) -> f64 {
+        self.fraction
+    }
+
     /// What its draws hang on.
     pub fn name(&self) -> &str {
         &self.name

@@ -14,8 +14,8 @@ use std::fmt;
 use std::time::Duration;
 
 pub use self::config::{BreakerConfig, BreakerConfigError, HalfOpen};
-pub use self::window::Counts;
-use self::window::OutcomeWindow;
+pub use self::window::{Counts, FailureKinds};
+use self::window::{Failure, OutcomeWindow};
 use crate::Timestamp;
 
 /// A circuit breaker in front of one upstream.
@@ -52,9 +52,8 @@ enum State {
         last_sent: Option<Timestamp>,
         /// In a row, of those that settled.
         successes: u32,
-        /// Of a trickle: settled, and failures among them.
-        settled: u32,
-        failures: u32,
+        /// Settled so far.
+        probes: Counts,
     },
 }
 
@@ -132,7 +131,7 @@ impl Breaker {
             }
             self.change(now, HALF_OPEN);
         }
-        if let State::HalfOpen { in_flight, last_sent, settled, .. } = &mut self.state {
+        if let State::HalfOpen { in_flight, last_sent, probes, .. } = &mut self.state {
             match self.config.half_open {
                 HalfOpen::SingleProbe { .. } => {
                     let since_last = last_sent.map_or(Duration::MAX, |last| now.saturating_since(last));
@@ -142,7 +141,7 @@ impl Breaker {
                     }
                 }
                 HalfOpen::Trickle { calls } => {
-                    if *in_flight + *settled >= calls.get() {
+                    if u64::from(*in_flight) + probes.settled >= u64::from(calls.get()) {
                         return Err(ShortCircuit { retry_after: Duration::ZERO });
                     }
                 }
@@ -167,10 +166,10 @@ impl Breaker {
         if permit.epoch != self.epoch {
             return;
         }
-        let failed = self.is_failure(settlement);
+        let failure = self.failure(settlement);
         match &mut self.state {
             State::Closed => {
-                self.window.record(now, failed);
+                self.window.record(now, failure);
                 let counts = self.window.counts();
                 if counts.settled >= u64::from(self.config.min_requests) && self.is_broken(counts) {
                     self.change(now, State::Open { since: now });
@@ -178,18 +177,13 @@ impl Breaker {
             }
             // An open breaker gives no permits of its epoch.
             State::Open { .. } => {}
-            State::HalfOpen { in_flight, successes, settled, failures, .. } => {
+            State::HalfOpen { in_flight, successes, probes, .. } => {
                 *in_flight = in_flight.saturating_sub(1);
-                *settled += 1;
-                *failures += u32::from(failed);
+                probes.add(failure);
+                let failed = failure.is_some();
                 *successes = if is_success(settlement) && !failed { *successes + 1 } else { 0 };
-                let (successes, settled, failures) = (*successes, *settled, *failures);
-                self.judge(
-                    now,
-                    failed,
-                    successes,
-                    Counts { settled: settled.into(), failures: failures.into() },
-                );
+                let (successes, probes) = (*successes, *probes);
+                self.judge(now, failed, successes, probes);
             }
         }
     }
@@ -236,12 +230,15 @@ impl Breaker {
         counts.failures as f64 >= self.config.error_threshold * counts.settled as f64
     }
 
-    fn is_failure(&self, settlement: Settlement) -> bool {
+    /// What makes it a failure, if it is one.
+    fn failure(&self, settlement: Settlement) -> Option<Failure> {
         match settlement {
-            Settlement::Answered { status, took } => {
-                status >= 500 || self.config.slow_call.is_some_and(|slow| took >= slow)
+            Settlement::Answered { status: 500.., .. } => Some(Failure::ServerError),
+            Settlement::Answered { took, .. } => {
+                self.config.slow_call.is_some_and(|slow| took >= slow).then_some(Failure::Slow)
             }
-            Settlement::TimedOut | Settlement::ConnectionFailed => true,
+            Settlement::TimedOut => Some(Failure::TimedOut),
+            Settlement::ConnectionFailed => Some(Failure::ConnectionFailed),
         }
     }
 
@@ -249,10 +246,8 @@ impl Breaker {
         let from = self.condition();
         let counts = match self.state {
             State::Closed => self.window.counts(),
-            State::Open { .. } => Counts::default(),
-            State::HalfOpen { settled, failures, .. } => {
-                Counts { settled: settled.into(), failures: failures.into() }
-            }
+            State::Open { .. } => Counts::NONE,
+            State::HalfOpen { probes, .. } => probes,
         };
         self.state = next;
         self.epoch += 1;
@@ -268,7 +263,7 @@ impl Breaker {
 
 /// Just become half-open.
 const HALF_OPEN: State =
-    State::HalfOpen { in_flight: 0, last_sent: None, successes: 0, settled: 0, failures: 0 };
+    State::HalfOpen { in_flight: 0, last_sent: None, successes: 0, probes: Counts::NONE };
 
 /// Transitions kept until somebody polls.
 const MOST_UNHEARD: usize = 64;

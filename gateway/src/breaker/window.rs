@@ -15,15 +15,13 @@ pub(super) struct OutcomeWindow {
     slots_in_window: u64,
     /// Slots in which something settled, oldest first.
     slots: VecDeque<Slot>,
-    settled: u64,
-    failures: u64,
+    counts: Counts,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     number: u64,
-    settled: u32,
-    failures: u32,
+    counts: Counts,
 }
 
 /// What a window holds.
@@ -33,6 +31,63 @@ pub struct Counts {
     pub settled: u64,
     /// Those of them that failed.
     pub failures: u64,
+    /// How those failed.
+    pub kinds: FailureKinds,
+}
+
+/// Failures by what made them one; their sum is [`Counts::failures`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FailureKinds {
+    /// The timeout ran out.
+    pub timed_out: u64,
+    /// Answered with a status of 500 or more.
+    pub server_errors: u64,
+    /// Answered well but after the time from which an answer counts as a failure.
+    pub slow: u64,
+    /// The connection was refused or broke.
+    pub connection_failed: u64,
+}
+
+/// What makes a failure one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    TimedOut,
+    ServerError,
+    Slow,
+    ConnectionFailed,
+}
+
+impl Counts {
+    /// Nothing.
+    pub(super) const NONE: Self = Self {
+        settled: 0,
+        failures: 0,
+        kinds: FailureKinds { timed_out: 0, server_errors: 0, slow: 0, connection_failed: 0 },
+    };
+
+    /// One more settled.
+    pub(super) const fn add(&mut self, failure: Option<Failure>) {
+        self.settled += 1;
+        let Some(failure) = failure else { return };
+        self.failures += 1;
+        let kind = match failure {
+            Failure::TimedOut => &mut self.kinds.timed_out,
+            Failure::ServerError => &mut self.kinds.server_errors,
+            Failure::Slow => &mut self.kinds.slow,
+            Failure::ConnectionFailed => &mut self.kinds.connection_failed,
+        };
+        *kind += 1;
+    }
+
+    /// Without what was counted in a part of it.
+    const fn take(&mut self, part: &Self) {
+        self.settled -= part.settled;
+        self.failures -= part.failures;
+        self.kinds.timed_out -= part.kinds.timed_out;
+        self.kinds.server_errors -= part.kinds.server_errors;
+        self.kinds.slow -= part.kinds.slow;
+        self.kinds.connection_failed -= part.kinds.connection_failed;
+    }
 }
 
 impl OutcomeWindow {
@@ -42,39 +97,38 @@ impl OutcomeWindow {
         let window_nanos = u64::try_from(window.as_nanos()).unwrap_or(u64::MAX);
         let slot_nanos = (window_nanos / SLOTS).clamp(1, LONGEST_SLOT);
         let slots_in_window = (window_nanos / slot_nanos).max(1);
-        Self { slot_nanos, slots_in_window, slots: VecDeque::new(), settled: 0, failures: 0 }
+        Self { slot_nanos, slots_in_window, slots: VecDeque::new(), counts: Counts::NONE }
     }
 
-    pub(super) fn record(&mut self, now: Timestamp, failed: bool) {
+    pub(super) fn record(&mut self, now: Timestamp, failure: Option<Failure>) {
         // A clock that went back counts into the latest slot.
         let latest = self.slots.back().map_or(0, |slot| slot.number);
         let number = (now.as_nanos() / self.slot_nanos).max(latest);
         self.forget(number);
-        self.settled += 1;
-        self.failures += u64::from(failed);
+        self.counts.add(failure);
         match self.slots.back_mut() {
-            Some(slot) if slot.number == number => {
-                slot.settled += 1;
-                slot.failures += u32::from(failed);
+            Some(slot) if slot.number == number => slot.counts.add(failure),
+            _ => {
+                let mut counts = Counts::NONE;
+                counts.add(failure);
+                self.slots.push_back(Slot { number, counts });
             }
-            _ => self.slots.push_back(Slot { number, settled: 1, failures: u32::from(failed) }),
         }
     }
 
     pub(super) const fn counts(&self) -> Counts {
-        Counts { settled: self.settled, failures: self.failures }
+        self.counts
     }
 
     pub(super) fn clear(&mut self) {
         self.slots.clear();
-        (self.settled, self.failures) = (0, 0);
+        self.counts = Counts::NONE;
     }
 
     fn forget(&mut self, number: u64) {
         while let Some(slot) = self.slots.front().filter(|slot| slot.number + self.slots_in_window <= number)
         {
-            self.settled -= u64::from(slot.settled);
-            self.failures -= u64::from(slot.failures);
+            self.counts.take(&slot.counts);
             self.slots.pop_front();
         }
     }
@@ -86,21 +140,37 @@ mod tests {
 
     use super::*;
 
+    fn failure() -> impl Strategy<Value = Failure> {
+        prop_oneof![
+            Just(Failure::TimedOut),
+            Just(Failure::ServerError),
+            Just(Failure::Slow),
+            Just(Failure::ConnectionFailed)
+        ]
+    }
+
     proptest! {
         /// Beside the obvious model: all that ever settled, of which the window's counts.
         #[test]
-        fn agrees_with_counting_all(steps in prop::collection::vec((0u64..800, any::<bool>()), 1..200)) {
+        fn agrees_with_counting_all(steps in prop::collection::vec((0u64..800, prop::option::of(failure())), 1..200)) {
             let window = Duration::from_secs(1);
             let mut counted = OutcomeWindow::new(window);
             let (mut now, mut all) = (1_780_390_800_000, Vec::new());
-            for (gap, failed) in steps {
+            for (gap, failure) in steps {
                 now += gap;
-                all.push((now, failed));
-                counted.record(Timestamp::from_nanos(now * 1_000_000), failed);
+                all.push((now, failure));
+                counted.record(Timestamp::from_nanos(now * 1_000_000), failure);
                 // Slots of a millisecond: whole milliseconds are counted exactly.
                 let recent: Vec<_> = all.iter().filter(|(at, _)| at + 1_000 > now).collect();
-                let failures = recent.iter().filter(|(_, failed)| *failed).count() as u64;
-                prop_assert_eq!(counted.counts(), Counts { settled: recent.len() as u64, failures });
+                let of = |kind| recent.iter().filter(|(_, failure)| *failure == Some(kind)).count() as u64;
+                let kinds = FailureKinds {
+                    timed_out: of(Failure::TimedOut),
+                    server_errors: of(Failure::ServerError),
+                    slow: of(Failure::Slow),
+                    connection_failed: of(Failure::ConnectionFailed),
+                };
+                let failures = recent.iter().filter(|(_, failure)| failure.is_some()).count() as u64;
+                prop_assert_eq!(counted.counts(), Counts { settled: recent.len() as u64, failures, kinds });
                 prop_assert!(counted.slots.len() <= 1_000);
             }
         }

@@ -329,7 +329,7 @@ mod tests {
     fn transitions_and_gaps_are_told_too() {
         let paper = Paper::default();
         tracing::dispatcher::with_default(&JsonLines::new(paper.clone()).dispatch(), || {
-            let counts = Counts { settled: 20, failures: 11 };
+            let counts = Counts { settled: 20, failures: 11, ..Counts::default() };
             let transition = Transition { at: START, from: Condition::Closed, to: Condition::Open, counts };
             emit_transition(None, "payments", &transition);
             emit_dropped(START, 3, 10);

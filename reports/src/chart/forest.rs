@@ -153,7 +153,7 @@ pub(crate) fn forest_chart(chart: &ForestChart) -> Result<Option<String>, ChartE
             let ink = match row.leaning {
                 Leaning::Better => Ink::Better,
                 Leaning::Worse => Ink::Worse,
-                Leaning::Open => Ink::Open,
+                Leaning::Open => Ink::Undecided,
             };
             if let Some([low, high]) = row.interval {
                 let (low, high) = (at((layout.place)(low)), at((layout.place)(high)));

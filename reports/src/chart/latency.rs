@@ -12,6 +12,9 @@ use crate::{Distribution, format, text};
 
 const HEIGHT: i32 = 620;
 
+/// A tenth of a millisecond, the lowest that the axis begins at unless all is quicker.
+const LOWEST: f64 = 2.0;
+
 /// Room at the right for the variants' names.
 const LABELS: i32 = 400;
 
@@ -146,8 +149,11 @@ fn decades(us: u64) -> f64 {
 /// From just below the quickest to just above the slowest, the SLO included where it is within a decade of them.
 fn latency_axis(curves: &[Curve], slo: f64) -> Axis {
     let heights = || curves.iter().flat_map(|curve| &curve.points).map(|(_, height)| *height);
-    let mut low = heights().fold(f64::INFINITY, f64::min);
-    let mut high = heights().fold(f64::NEG_INFINITY, f64::max);
+    // An answer at once is as quick as another: what differs is above.
+    let quickest = heights().fold(f64::INFINITY, f64::min);
+    let slowest = heights().fold(f64::NEG_INFINITY, f64::max);
+    let mut low = quickest.max(LOWEST).min(slowest);
+    let mut high = slowest;
     if slo > high && slo < high + 1.0 {
         high = slo;
     } else if slo < low && slo > low - 1.0 {

@@ -5,9 +5,10 @@
 //! charts are drawn at twice the size at which they are read, so that half a pixel is not lost.
 
 mod forest;
+mod lane;
 mod latency;
-mod load;
 mod sweep;
+mod time;
 
 use plotters::{
     coord::ranged1d::{KeyPointHint, Ranged},
@@ -18,9 +19,10 @@ use plotters::{
 
 pub(crate) use self::{
     forest::{ForestChart, ForestRow, ForestScale, Leaning, forest_chart},
+    lane::{Lane, Mark, lane},
     latency::{LatencyChart, latency_chart},
-    load::{LoadChart, load_chart},
     sweep::{SweepChart, sweep_chart},
+    time::time_ticks,
 };
 
 /// Drawn width of every chart, in half pixels.
@@ -49,7 +51,7 @@ impl<E: std::error::Error + Send + Sync> From<DrawingAreaErrorKind<E>> for Chart
 
 /// What something is drawn with; the page decides how it looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ink {
+pub(crate) enum Ink {
     /// Words.
     Text,
     /// Axes and the lines from a label to what it names.
@@ -67,7 +69,7 @@ enum Ink {
     /// What is better, worse, or neither.
     Better,
     Worse,
-    Open,
+    Undecided,
     /// A measure over a setting: its line and points, the spread of the seeds, what never came, what the file has, and
     /// where it tips over.
     Sweep,
@@ -76,17 +78,61 @@ enum Ink {
     Never,
     OfFile,
     Tipping,
+    /// What was served within the SLO.
+    Goodput,
+    /// Workers in use.
+    InFlight,
+    /// Those who wait for one.
+    Queued,
+    /// All workers there are.
+    Workers,
+    /// Attempts for each request.
+    Amplification,
+    /// What a bucket has in use of its limit.
+    Saturation,
+    /// A breaker that lets through.
+    Closed,
+    /// A breaker that tests.
+    HalfOpen,
+    /// A breaker that rejects.
+    Open,
+    /// A cell of a heatmap, the more in it the higher, below [`HEATS`].
+    Heat(usize),
     /// One of several lines.
     Series(usize),
 }
 
+/// Colours of a heatmap in the page's palette.
+pub(crate) const HEATS: usize = 6;
+
 impl Ink {
     fn all() -> impl Iterator<Item = Self> {
-        let named =
-            [Self::Text, Self::Axis, Self::Grid, Self::Slo, Self::Offered, Self::Admitted, Self::Faults];
-        let judged = [Self::Better, Self::Worse, Self::Open];
+        let named = [
+            Self::Text,
+            Self::Axis,
+            Self::Grid,
+            Self::Slo,
+            Self::Offered,
+            Self::Admitted,
+            Self::Faults,
+            Self::Goodput,
+            Self::InFlight,
+            Self::Queued,
+            Self::Workers,
+            Self::Amplification,
+            Self::Saturation,
+            Self::Closed,
+            Self::HalfOpen,
+            Self::Open,
+        ];
+        let judged = [Self::Better, Self::Worse, Self::Undecided];
         let swept = [Self::Sweep, Self::Point, Self::Whisker, Self::Never, Self::OfFile, Self::Tipping];
-        named.into_iter().chain(judged).chain(swept).chain((0..COLOURS * DASHES).map(Self::Series))
+        named
+            .into_iter()
+            .chain(judged)
+            .chain(swept)
+            .chain((0..HEATS).map(Self::Heat))
+            .chain((0..COLOURS * DASHES).map(Self::Series))
     }
 
     /// The colour that stands for it until [`finish`].
@@ -99,40 +145,62 @@ impl Ink {
             Self::Offered => (5, 0),
             Self::Admitted => (6, 0),
             Self::Faults => (8, 0),
-            Self::Better => (9, 0),
-            Self::Worse => (9, 1),
-            Self::Open => (9, 2),
-            Self::Sweep => (10, 0),
-            Self::Point => (10, 1),
-            Self::Whisker => (10, 2),
-            Self::Never => (10, 3),
-            Self::OfFile => (10, 4),
-            Self::Tipping => (10, 5),
+            Self::Goodput => (9, 0),
+            Self::InFlight => (10, 0),
+            Self::Queued => (11, 0),
+            Self::Workers => (12, 0),
+            Self::Amplification => (13, 0),
+            Self::Saturation => (14, 0),
+            Self::Closed => (15, 0),
+            Self::HalfOpen => (16, 0),
+            Self::Open => (17, 0),
+            Self::Heat(level) => (18, level.min(HEATS - 1) as u8),
+            Self::Better => (19, 0),
+            Self::Worse => (19, 1),
+            Self::Undecided => (19, 2),
+            Self::Sweep => (20, 0),
+            Self::Point => (20, 1),
+            Self::Whisker => (20, 2),
+            Self::Never => (20, 3),
+            Self::OfFile => (20, 4),
+            Self::Tipping => (20, 5),
             Self::Series(place) => (7, (place % (COLOURS * DASHES)) as u8),
         };
         RGBColor(0xFE, role, place)
     }
 
-    fn class(self) -> String {
-        match self {
-            Self::Text => "text".to_owned(),
-            Self::Axis => "axis".to_owned(),
-            Self::Grid => "grid".to_owned(),
-            Self::Slo => "slo".to_owned(),
-            Self::Offered => "offered".to_owned(),
-            Self::Admitted => "admitted".to_owned(),
-            Self::Faults => "faults".to_owned(),
-            Self::Better => "better".to_owned(),
-            Self::Worse => "worse".to_owned(),
-            Self::Open => "open".to_owned(),
-            Self::Sweep => "sweep".to_owned(),
-            Self::Point => "point".to_owned(),
-            Self::Whisker => "whisker".to_owned(),
-            Self::Never => "never".to_owned(),
-            Self::OfFile => "of-file".to_owned(),
-            Self::Tipping => "tipping".to_owned(),
-            Self::Series(place) => format!("series-{} dash-{}", place % COLOURS, place % DASHES),
-        }
+    /// How the style sheet calls it.
+    pub(crate) fn class(self) -> String {
+        let name = match self {
+            Self::Text => "text",
+            Self::Axis => "axis",
+            Self::Grid => "grid",
+            Self::Slo => "slo",
+            Self::Offered => "offered",
+            Self::Admitted => "admitted",
+            Self::Faults => "faults",
+            Self::Goodput => "goodput",
+            Self::InFlight => "in-flight",
+            Self::Queued => "queued",
+            Self::Workers => "workers",
+            Self::Amplification => "amplification",
+            Self::Saturation => "saturation",
+            Self::Closed => "closed",
+            Self::HalfOpen => "half-open",
+            Self::Open => "open",
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::Undecided => "undecided",
+            Self::Sweep => "sweep",
+            Self::Point => "point",
+            Self::Whisker => "whisker",
+            Self::Never => "never",
+            Self::OfFile => "of-file",
+            Self::Tipping => "tipping",
+            Self::Heat(level) => return format!("heat-{}", level.min(HEATS - 1)),
+            Self::Series(place) => return format!("series-{} dash-{}", place % COLOURS, place % DASHES),
+        };
+        name.to_owned()
     }
 
     fn line(self, width: u32) -> ShapeStyle {
@@ -148,15 +216,15 @@ impl Ink {
 
 /// An axis with its ticks where we want them.
 #[derive(Clone, Debug, PartialEq)]
-struct Axis {
+pub(crate) struct Axis {
     low: f64,
-    high: f64,
-    ticks: Vec<f64>,
+    pub(crate) high: f64,
+    pub(crate) ticks: Vec<f64>,
 }
 
 impl Axis {
     /// From zero to a round number at or above `top`, with at most five ticks at whole numbers.
-    fn from_zero(top: f64) -> Self {
+    pub(crate) fn from_zero(top: f64) -> Self {
         let top = if top.is_finite() { top.max(1.0) } else { 1.0 };
         let mut step = 1.0;
         for factor in [2.0, 2.5, 2.0].into_iter().cycle().take(60) {
@@ -229,12 +297,12 @@ impl plotters::coord::ranged1d::ValueFormatter<f64> for Coordinate {
 }
 
 /// A step of a downsampled series: the largest of the seconds that it stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Step {
-    pub(crate) from_s: usize,
+    pub(crate) from_s: f64,
     /// Exclusive.
-    pub(crate) to_s: usize,
-    pub(crate) most: u64,
+    pub(crate) to_s: f64,
+    pub(crate) most: f64,
 }
 
 /// How many seconds one of at most `columns` steps stands for.
@@ -248,7 +316,8 @@ pub(crate) fn downsample(series: &[u64], seconds_per_step: usize) -> Vec<Step> {
     let chunks = series.chunks(seconds_per_step.max(1)).enumerate();
     let steps = chunks.map(|(place, chunk)| {
         let from_s = place * seconds_per_step;
-        Step { from_s, to_s: from_s + chunk.len(), most: chunk.iter().copied().max().unwrap_or(0) }
+        let most = chunk.iter().copied().max().unwrap_or(0) as f64;
+        Step { from_s: from_s as f64, to_s: (from_s + chunk.len()) as f64, most }
     });
     steps.collect()
 }
@@ -258,7 +327,17 @@ pub(crate) fn downsample(series: &[u64], seconds_per_step: usize) -> Vec<Step> {
 fn finish(svg: &str, id: &str, title: &str, description: &str) -> String {
     let body = svg.find('>').map_or("", |end| &svg[end + 1..]);
     let height = attribute(svg, "height").unwrap_or("0");
-    let mut body = body.to_owned();
+    let body = inked(body);
+    let (title, description) = (escaped(title), escaped(description));
+    format!(
+        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\n\
+         <title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-desc\">{description}</desc>{body}"
+    )
+}
+
+/// The drawing with classes in place of sentinel colours.
+fn inked(drawn: &str) -> String {
+    let mut body = drawn.to_owned();
     for ink in Ink::all() {
         let RGBColor(red, green, blue) = ink.colour();
         let sentinel = format!("\"#{red:02X}{green:02X}{blue:02X}\"");
@@ -270,11 +349,7 @@ fn finish(svg: &str, id: &str, title: &str, description: &str) -> String {
                 .replace(&format!("fill={sentinel}"), &format!("class=\"fill {class}\""));
         }
     }
-    let (title, description) = (escaped(title), escaped(description));
-    format!(
-        "<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"{id}-title {id}-desc\">\n\
-         <title id=\"{id}-title\">{title}</title>\n<desc id=\"{id}-desc\">{description}</desc>{body}"
-    )
+    body
 }
 
 /// The value of an attribute of the first element.
@@ -297,8 +372,8 @@ mod tests {
         series[43_210] = 5000;
         let steps = downsample(&series, seconds_per_step(series.len(), 600));
         assert_eq!(steps.len(), 600);
-        assert_eq!(steps.iter().filter(|step| step.most == 5000).count(), 1);
-        assert_eq!(steps.last().map(|step| step.to_s), Some(75_000));
+        assert_eq!(steps.iter().filter(|step| step.most > 4999.0).count(), 1);
+        assert_eq!(steps.last().map(|step| step.to_s), Some(75_000.0));
         assert_eq!(downsample(&[1, 2, 3], seconds_per_step(3, 600)).len(), 3);
         assert!(downsample(&[], seconds_per_step(0, 600)).is_empty());
     }

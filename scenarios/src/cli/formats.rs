@@ -1,6 +1,6 @@
-//! What `tuesday run` writes beside what it prints.
+//! What `tuesday run` and `tuesday report` write beside what they print.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -116,6 +116,27 @@ pub(super) fn write_files<'n>(
         Err(error) => Err(failed(&path, &error.error)),
     });
     in_place.collect()
+}
+
+/// A file to which summaries are appended, if that was asked for: the steps of a CI job share one.
+pub(super) struct StepSummary(Option<(PathBuf, File)>);
+
+impl StepSummary {
+    /// What cannot be appended to is known before anything runs.
+    pub(super) fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else { return Ok(Self(None)) };
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+            Failure::usage(format!("--summary: cannot write to {}: {error}", path.display()))
+        })?;
+        Ok(Self(Some((path.to_owned(), file))))
+    }
+
+    /// Adds a result, a blank line before and after it, so that it runs into no other step's words.
+    pub(super) fn append(&mut self, result: &ExperimentResult) -> Result<(), Failure> {
+        let Some((path, file)) = &mut self.0 else { return Ok(()) };
+        let text = format!("\n{}\n", markdown_summary(result));
+        file.write_all(text.as_bytes()).map_err(|error| failed(path, &error))
+    }
 }
 
 fn failed(path: &Path, error: &io::Error) -> Failure {

@@ -10,6 +10,7 @@ mod gateway;
 mod library;
 mod progress;
 mod remote;
+mod report;
 mod run;
 mod saved;
 mod schema;
@@ -64,6 +65,12 @@ enum Command {
     /// always one of the points.
     #[command(after_help = sweep::EXAMPLES)]
     Sweep(sweep::SweepArgs),
+    /// Draw a saved result again
+    ///
+    /// Reads the result.json that `tuesday run` wrote, of this version or an earlier one, and writes its reports anew. Nothing is
+    /// run: what the result lacks because an earlier version did not measure it, the report leaves out.
+    #[command(after_help = exit_codes())]
+    Report(ReportArgs),
     /// Say what is wrong with scenarios, without running them
     Check(CheckArgs),
     /// List the scenarios that ship with this command
@@ -155,6 +162,10 @@ struct RunArgs {
     #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "html,json")]
     format: Vec<Format>,
 
+    /// Append the summaries to this file as Markdown, such as a CI system's step summary (`$GITHUB_STEP_SUMMARY`)
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+
     /// Log every request of every run to this file, one JSON object a line, run after run
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -207,6 +218,29 @@ fn speed(text: &str) -> Result<Speed, String> {
 fn times(text: &str) -> Result<f64, String> {
     let speed = text.parse::<f64>().ok().filter(|speed| (0.01..=1000.0).contains(speed));
     speed.ok_or_else(|| "a number from 0.01 to 1000".to_owned())
+}
+
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// A result.json, or the folder that holds it
+    #[arg(value_name = "RESULT")]
+    result: PathBuf,
+
+    /// Write the reports here [default: the folder of the result]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Write the reports in these formats
+    #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "html")]
+    format: Vec<Format>,
+
+    /// Append the summary to this file as Markdown, such as a CI system's step summary (`$GITHUB_STEP_SUMMARY`)
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+
+    /// Print nothing but problems
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 #[derive(Debug, Args)]
@@ -406,6 +440,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Sweep(args) => sweep::sweep(&args),
+        Command::Report(args) => report::report(&args),
         Command::Check(args) => check::check(&args),
         Command::List(args) => library::list(&args),
         Command::Show(args) => library::show(&args),

@@ -10,6 +10,7 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use reports::{ExperimentResult, agreement, agreement_table, terminal_summary, to_json};
 
 use super::error::sentence;
+use super::formats::StepSummary;
 use super::sources::{self, Source};
 use super::{EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress, remote};
 use crate::watch::Watch;
@@ -31,8 +32,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let folders = result_folders(&sources, &args.out)?;
     let pool = thread_pool(args.threads)?;
 
-    let log = log_book(args)?;
-    let watch = watch(args)?;
+    let (log, watch) = (log_book(args)?, watch(args)?);
+    let mut step_summary = StepSummary::open(args.summary.as_deref())?;
 
     let stop = Stop::default();
     if args.engine != EngineChoice::Virtual {
@@ -86,6 +87,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             formats::write(&folder, &args.format, &live, &command)?;
         }
         let written = formats::write(folder, &args.format, &result, &command)?;
+        step_summary.append(&result)?;
         let held = result.all_held();
         if !held {
             failed.push(&*source.stem);
@@ -134,7 +136,7 @@ pub(super) fn thread_pool(threads: Option<NonZeroU32>) -> Result<ThreadPool, Fai
 }
 
 /// A result for the terminal, and which files it was written to.
-fn summary(result: &ExperimentResult, written: &[PathBuf]) -> String {
+pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf]) -> String {
     let mut text = terminal_summary(result);
     text += "\n";
     for path in written {

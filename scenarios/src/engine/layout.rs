@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use gateway::{RateLimit, Scope};
-use reports::{Layout, LimitLayout, Measure, PopulationLayout, RouteLayout, StationLayout};
+use reports::{FaultLayout, Layout, LimitLayout, Measure, PopulationLayout, RouteLayout, StationLayout};
 
-use crate::{Timeline, Variant};
+use crate::{Timeline, UpstreamFault, Variant};
 
 /// What the recorder has to know of a variant.
 pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
@@ -33,9 +33,19 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         gateway: station("gateway".to_owned(), world.gateway.pool),
         upstreams: upstreams.collect(),
         limits: limits.collect(),
-        faults: world.faults.iter().map(|fault| fault.fault.kind().name().to_owned()).collect(),
+        faults: world.faults.iter().map(fault_layout).collect(),
         external: world.external.as_ref().map(|external| external.place().to_owned()),
         keeps_pairs: false,
+    }
+}
+
+fn fault_layout(UpstreamFault { upstreams, fault }: &UpstreamFault) -> FaultLayout {
+    FaultLayout {
+        kind: fault.kind().name().to_owned(),
+        upstreams: upstreams.clone(),
+        from: fault.from(),
+        to: fault.to(),
+        fraction: fault.fraction(),
     }
 }
 
@@ -55,6 +65,7 @@ fn limit_layout(scope: Scope, limit: &RateLimit, peak_windows: Vec<Duration>) ->
         limit: limit.limit(),
         window: limit.window(),
         burst: limit.burst(),
+        allowance: limit.allowance(),
         peak_windows,
     }
 }

@@ -2,6 +2,7 @@
 //! its own clock. No rule stands here.
 
 mod bearers;
+mod breakers;
 mod clock;
 mod directory;
 mod event_queue;

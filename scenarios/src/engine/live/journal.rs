@@ -25,8 +25,8 @@ pub(super) struct RequestId {
 pub(super) enum What {
     /// A client meant to send a request.
     Offered { population: u32, route: u32 },
-    /// A rate limit of the gateway judged an attempt.
-    Judged { limit: usize, bucket: u32, admitted: bool },
+    /// A rate limit of the gateway judged an attempt; what it left the bucket, of an attempt that it let through.
+    Judged { limit: usize, bucket: u32, remaining: Option<u32> },
     /// An attempt passed every limit.
     Admitted { population: u32 },
     /// The gateway answered an attempt by itself.
@@ -161,8 +161,10 @@ impl Scribe {
                 // However late it was sent.
                 recorder.on_offered(population as usize, route as usize, intended);
             }
-            What::Judged { limit, bucket, admitted: true } => recorder.on_limit_admitted(limit, bucket, at),
-            What::Judged { limit, .. } => recorder.on_limit_rejected(limit, at),
+            What::Judged { limit, bucket, remaining: Some(remaining) } => {
+                recorder.on_limit_admitted(limit, bucket, at, remaining);
+            }
+            What::Judged { limit, bucket, remaining: None } => recorder.on_limit_rejected(limit, bucket, at),
             What::Admitted { population } => recorder.on_admitted(population as usize, at),
             What::Rejected { request, rejection } => self.reject(request, rejection),
             What::Worker { route } => self.held[route as usize] += 1,

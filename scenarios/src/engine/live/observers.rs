@@ -7,12 +7,13 @@ use std::time::Duration;
 use gateway::server::{Ended, Fate, Mark, Seen};
 use gateway::telemetry::Facts;
 use gateway::{Checks, Decision, Rejection, RouteId, Scope, Timestamp, Transition, UpstreamId, Verdict};
-use reports::{BreakerChange, StationId};
+use reports::StationId;
 use simulator::{Population, PopulationStreams, RequestTag, headers};
 use slab::Slab;
 
 use super::journal::{Journal, RequestId, What};
 use crate::engine::bearers::{Bearer, Bearers};
+use crate::engine::breakers::breaker_change;
 use crate::engine::directory::Directory;
 
 /// Notes down what the gateway decides. Requests that bear no tag of this run are nobody's.
@@ -69,10 +70,13 @@ impl gateway::server::Observer for GatewayObserver {
         let route = seen.route.unwrap_or(RouteId(0));
         for (scope, limit) in &self.limits {
             if let Some(verdict) = checks.get(*scope) {
-                let admitted = matches!(verdict, Verdict::Admitted { .. });
+                let remaining = match verdict {
+                    Verdict::Admitted { remaining } => Some(remaining),
+                    Verdict::Rejected { .. } => None,
+                };
                 let verified = self.judges_tokens.get(route.0 as usize).copied().unwrap_or(false);
                 let bucket = caller.bucket(*scope, route.0, verified);
-                self.journal.note(at, What::Judged { limit: *limit, bucket, admitted });
+                self.journal.note(at, What::Judged { limit: *limit, bucket, remaining });
             }
         }
         if decision.passed_limits() {
@@ -106,7 +110,7 @@ impl gateway::server::Observer for GatewayObserver {
     }
 
     fn on_transition(&self, upstream: UpstreamId, transition: Transition) {
-        let change = change(None, upstream.0 as usize, &transition, self.starts);
+        let change = breaker_change(None, upstream.0 as usize, &transition, self.starts);
         self.journal.note(transition.at, What::Breaker(change));
     }
 
@@ -180,23 +184,7 @@ impl simulator::server::Observer for UpstreamObserver {
     }
 
     fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {
-        let change = change(Some(service), upstream, &transition, self.starts);
+        let change = breaker_change(Some(service), upstream, &transition, self.starts);
         self.journal.note(transition.at, What::Breaker(change));
-    }
-}
-
-fn change(
-    service: Option<usize>,
-    upstream: usize,
-    transition: &Transition,
-    starts: Timestamp,
-) -> BreakerChange {
-    BreakerChange {
-        service,
-        upstream,
-        at: transition.at - starts,
-        to: transition.to.name(),
-        settled: transition.counts.settled,
-        failures: transition.counts.failures,
     }
 }

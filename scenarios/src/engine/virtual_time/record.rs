@@ -3,8 +3,9 @@
 use gateway::auth::Claims;
 use gateway::telemetry::Fate;
 use gateway::{Checks, Decision, Rejection, RouteId, UpstreamId, Verdict};
-use reports::{BreakerChange, CauseId, Finished, Outcome, StationId};
+use reports::{CauseId, Finished, Outcome, StationId};
 
+use super::super::breakers::breaker_change;
 use super::super::directory::Caller as Client;
 use super::super::virtual_log::Sent;
 use super::{Logical, Run, Stage, Ticket};
@@ -85,17 +86,13 @@ impl Run<'_> {
     ) {
         let at = self.clock.since_start();
         for (scope, place) in &self.limits {
-            match checks.get(*scope) {
-                Some(Verdict::Admitted { .. }) => {
-                    let verified = self.judges_tokens[route.0 as usize];
-                    self.clock.recorder.on_limit_admitted(
-                        *place,
-                        client.bucket(*scope, route.0, verified),
-                        at,
-                    );
+            let Some(verdict) = checks.get(*scope) else { continue };
+            let bucket = client.bucket(*scope, route.0, self.judges_tokens[route.0 as usize]);
+            match verdict {
+                Verdict::Admitted { remaining } => {
+                    self.clock.recorder.on_limit_admitted(*place, bucket, at, remaining);
                 }
-                Some(Verdict::Rejected { .. }) => self.clock.recorder.on_limit_rejected(*place, at),
-                None => {}
+                Verdict::Rejected { .. } => self.clock.recorder.on_limit_rejected(*place, bucket, at),
             }
         }
         if decision.passed_limits() {
@@ -117,14 +114,7 @@ impl Run<'_> {
             services.poll_transition().map(|(service, upstream, change)| (Some(service), upstream, change))
         });
         for (service, upstream, change) in gateways.chain(of_services) {
-            clock.recorder.on_breaker(BreakerChange {
-                service,
-                upstream,
-                at: change.at - clock.starts,
-                to: change.to.name(),
-                settled: change.counts.settled,
-                failures: change.counts.failures,
-            });
+            clock.recorder.on_breaker(breaker_change(service, upstream, &change, clock.starts));
         }
     }
 

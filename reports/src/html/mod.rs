@@ -1,30 +1,38 @@
 //! The report: one HTML file that opens offline, prints, and can be passed on.
 //!
-//! It is drawn from a result alone, so that a saved one can be drawn again. It holds no script and fetches nothing; its
-//! content security policy forbids both, whatever a scenario's author writes into a name. It is well-formed as XML too,
-//! which is the cheapest way to check that nothing in it was torn apart.
+//! It is drawn from a result alone, so that a saved one can be drawn again. It fetches nothing and holds one script, which is
+//! the same in every report; its content security policy forbids every other, whatever a scenario's author writes into a name.
+//! It is well-formed as XML too, which is the cheapest way to check that nothing in it was torn apart.
+
+mod timelines;
 
 use askama::Template;
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use sha2::{Digest as _, Sha256};
 
+use self::timelines::{Timelines, timelines};
 use crate::{
     AFTERMATH, AgreementLine, Distribution, ExperimentResult, RunResult, VariantResult,
     breakdown::{Breakdown, breakdowns},
     breaker_changes::{BreakerGroup, breaker_changes},
     cause_ranking::{CauseGroup, cause_ranking},
-    chart::{ChartError, LatencyChart, LoadChart, latency_chart, load_chart, seconds_per_step},
+    chart::{ChartError, LatencyChart, latency_chart},
     differences::{Difference, differences},
     facts::facts,
     format::{self, Clock},
     matrix::{Matrix, matrices},
-    side_by_side::{Mark, SideBySide, notes, runs},
+    side_by_side::{Mark, SideBySide, notes},
     terminal::{engine, seeds, seeds_note},
     text,
     validity::reservations,
     verdict::Verdict,
 };
 
-/// Steps of a chart over time: more than a screen shows, few enough for twelve variants in a file of a megabyte.
-const COLUMNS: usize = 600;
+/// What reads all timelines at one instant. The page stands without it.
+const SCRIPT: &str = include_str!("../../templates/crosshair.js");
+
+/// So many sentences and expectations are shown before a reader asks for more.
+const TOLD_FIRST: usize = 6;
 
 /// Why a report could not be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -66,9 +74,9 @@ pub fn html_report(result: &ExperimentResult, command: &str) -> Result<String, H
         breakers: breaker_changes(result),
         drawn_note: drawn_note(result),
         aftermath: format::span(AFTERMATH.as_micros() as f64),
-        has_faults: drawn(result).any(|(_, run)| faults(run).is_some()),
-        load_note: load_note(result),
-        load: load_figures(result)?,
+        timelines: timelines(result)?,
+        script: SCRIPT,
+        script_hash: script_hash(),
         latency_note: latency_note(result),
         latency: latency_figures(result)?,
         breakdowns: breakdowns(result),
@@ -103,14 +111,19 @@ struct Page {
     breakers: Vec<BreakerGroup>,
     drawn_note: String,
     aftermath: String,
-    has_faults: bool,
-    load_note: String,
-    load: Vec<Figure>,
+    timelines: Option<Timelines>,
+    script: &'static str,
+    script_hash: String,
     latency_note: String,
     latency: Vec<Figure>,
     breakdowns: Vec<Breakdown>,
     command: String,
     source: String,
+}
+
+/// The script as the content security policy names it.
+fn script_hash() -> String {
+    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(SCRIPT)))
 }
 
 /// How far the engines agree on a variant.
@@ -169,72 +182,6 @@ fn drawn_note(result: &ExperimentResult) -> String {
     }
 }
 
-fn load_series(run: &RunResult) -> [Vec<u64>; 2] {
-    let offered = run.populations.iter().map(|population| population.offered_per_s.as_slice());
-    let admitted = run.populations.iter().map(|population| population.admitted_per_s.as_slice());
-    [sum(offered), sum(admitted)]
-}
-
-/// From the first fault to the end of the last, seconds from the start.
-fn faults(run: &RunResult) -> Option<(f64, f64)> {
-    let harm = run.harm.as_ref()?;
-    Some((harm.first_fault_us as f64 / 1e6, harm.last_fault_end_us as f64 / 1e6))
-}
-
-fn seconds(result: &ExperimentResult) -> usize {
-    let series = runs(result).flat_map(|run| &run.populations);
-    series
-        .map(|population| population.offered_per_s.len().max(population.admitted_per_s.len()))
-        .max()
-        .unwrap_or(0)
-}
-
-fn load_note(result: &ExperimentResult) -> String {
-    let each = match seconds_per_step(seconds(result), COLUMNS) {
-        1 => String::new(),
-        seconds => format!(
-            " Each step stands for {} and shows its highest second.",
-            format::span(seconds as f64 * 1e6)
-        ),
-    };
-    let faults = if drawn(result).any(|(_, run)| faults(run).is_some()) {
-        " The band goes from the first fault's start to the last one's end."
-    } else {
-        ""
-    };
-    format!(
-        "Requests per second on the scenario's clock, UTC, all populations. Offered is counted by the intended time; \
-         admitted are attempts that passed every rate limit.{each}{faults}{}",
-        drawn_note(result)
-    )
-}
-
-fn load_figures(result: &ExperimentResult) -> Result<Vec<Figure>, ChartError> {
-    let series: Vec<(String, &RunResult, [Vec<u64>; 2])> =
-        drawn(result).map(|(name, run)| (name, run, load_series(run))).collect();
-    let top = series.iter().flat_map(|(_, _, both)| both).flatten().copied().max().unwrap_or(0);
-    let seconds = seconds(result);
-    if seconds == 0 {
-        return Ok(Vec::new());
-    }
-    let figure =
-        |(place, (name, run, [offered, admitted])): (usize, &(String, &RunResult, [Vec<u64>; 2]))| {
-            let svg = load_chart(&LoadChart {
-                id: format!("load-{place}"),
-                variant: name,
-                clock: Clock::of(&result.scenario),
-                offered,
-                admitted,
-                faults: faults(run),
-                seconds,
-                top,
-                seconds_per_step: seconds_per_step(seconds, COLUMNS),
-            })?;
-            Ok(Figure { caption: name.clone(), svg })
-        };
-    series.iter().enumerate().map(figure).collect()
-}
-
 fn latency_note(result: &ExperimentResult) -> String {
     format!(
         "Of requests that reached an upstream, from the intended send to the final answer or the give-up. Each step to \
@@ -283,18 +230,6 @@ fn latency_figure(
     Ok(latency_chart(&chart)?.map(|svg| Figure { caption: caption.to_owned(), svg }))
 }
 
-/// The series added up second by second.
-fn sum<'a>(series: impl Iterator<Item = &'a [u32]>) -> Vec<u64> {
-    let mut sums: Vec<u64> = Vec::new();
-    for one in series {
-        sums.resize(sums.len().max(one.len()), 0);
-        for (sum, value) in sums.iter_mut().zip(one) {
-            *sum += u64::from(*value);
-        }
-    }
-    sums
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,8 +250,7 @@ mod tests {
         for node in document.descendants().filter(roxmltree::Node::is_element) {
             let name = node.tag_name().name();
             assert!(
-                !["script", "img", "iframe", "object", "embed", "base", "form", "a"].contains(&name)
-                    || local(node)
+                !["img", "iframe", "object", "embed", "base", "form", "a"].contains(&name) || local(node)
             );
             for attribute in node.attributes() {
                 assert!(!attribute.name().starts_with("on"), "{attribute:?}");
@@ -357,7 +291,8 @@ mod tests {
     #[test]
     fn text_from_the_file_is_shown_and_not_obeyed() {
         let page = report(&testing::hostile());
-        assert!(!page.contains("<script"));
+        assert_eq!(page.matches("<script").count(), 1);
+        assert!(page.contains(&format!("<script>{SCRIPT}</script>")));
         assert!(!page.contains("<b onclick"));
         assert!(page.contains("&#60;script&#62;alert(1)"));
         assert!(!page.contains(['\u{202e}', '\u{1b}', '\u{0}']));
@@ -373,7 +308,8 @@ mod tests {
         assert!(page.contains("5 of 5 expectations held."));
         assert!(page.contains("tuesday run window-boundary"));
         assert!(page.contains("duration = &#34;2m&#34;"));
-        assert_eq!(page.matches("<svg").count(), 4 + 3);
+        // Load, admitted, latency, saturation of three, gateway and upstream, amplification; and percentiles.
+        assert_eq!(page.matches("<svg").count(), 4 + 4 + 4 + 3 + 8 + 4 + 3);
     }
 
     #[test]
@@ -386,14 +322,87 @@ mod tests {
             "checkout→payments",
             "<td>09:00:47</td><td>17.5 s</td>",
             "class=\"fill faults\"",
-            "The band goes from",
+            "Something failed where the background is shaded.",
+            "<bdi>hang on catalog and search</bdi>",
+            "aria-label=\"09:00:47 open: 64 of 128 failed: 52 timeouts and 12 answers of 5xx\"",
+            "The breaker before checkout under breaker opened twice and was closed at the end.",
         ] {
             assert!(page.contains(shown), "{shown}");
         }
         let without = report(&testing::window_boundary());
-        for absent in ["id=\"blast-radius\"", "id=\"breakers\"", "The band goes from"] {
+        for absent in ["id=\"blast-radius\"", "id=\"breakers\"", "background is shaded"] {
             assert!(!without.contains(absent), "{absent}");
         }
+    }
+
+    /// Every element with the names of its attributes, and the class of those that have one.
+    fn skeleton(page: &str) -> Vec<String> {
+        let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+        let document = roxmltree::Document::parse_with_options(page, options).unwrap();
+        let elements = document.descendants().filter(roxmltree::Node::is_element);
+        let told = elements.map(|element| {
+            let names: Vec<&str> = element.attributes().map(|attribute| attribute.name()).collect();
+            let class = element.attribute("class").unwrap_or_default();
+            format!("{} {names:?} {class}", element.tag_name().name())
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn whatever_somebody_wrote_changes_nothing_but_the_text() {
+        let named = |words: &str| {
+            let mut result = testing::incident();
+            result.scenario.name = words.to_owned();
+            result.scenario.story = words.to_owned();
+            result.scenario.source = words.to_owned();
+            for expectation in &mut result.expectations {
+                expectation.text = words.to_owned();
+            }
+            for (place, variant) in result.variants.iter_mut().enumerate() {
+                variant.name = format!("{words}{place}");
+                let run = &mut variant.runs[0];
+                run.routes[0].name = words.to_owned();
+                run.upstreams[0].name = words.to_owned();
+                run.stations[1].name = words.to_owned();
+                run.faults[0].kind = words.to_owned();
+                run.faults[1].upstreams[0] = words.to_owned();
+                for limit in &mut run.limits {
+                    let buckets = limit.saturation.iter_mut().flat_map(|saturation| &mut saturation.buckets);
+                    buckets.for_each(|bucket| bucket.name = words.to_owned());
+                }
+                for breaker in &mut run.breakers {
+                    breaker.name = format!("{words}{}", breaker.name);
+                }
+            }
+            report(&result)
+        };
+        let plain = skeleton(&named("word"));
+        let long = "x".repeat(10_000);
+        for words in [
+            "<script>alert(1)</script>",
+            "\" onfocus=\"alert(1)\" autofocus=\"",
+            "'><img src=http://example.com/x.png>",
+            "]]> --> </style></svg>",
+            "{{ 7 * 7 }} {% include \"x\" %}",
+            "|;:,%",
+            "\u{202e}שלום עולם مرحبا",
+            long.as_str(),
+        ] {
+            let page = named(words);
+            assert_well_formed(&page);
+            assert!(skeleton(&page) == plain, "{} changes the page", &words[..words.len().min(40)]);
+        }
+    }
+
+    #[test]
+    fn the_policy_names_the_script_that_is_there_and_no_other() {
+        let page = report(&testing::window_boundary());
+        let script = page.split("<script>").nth(1).unwrap().split("</script>").next().unwrap();
+        let digest = BASE64_STANDARD.encode(Sha256::digest(script));
+        assert!(page.contains(&format!("script-src 'sha256-{digest}'\" />")), "{digest}");
+        assert!(!script.contains(['<', '&']), "the script would read differently as XML");
+        let without = report(&testing::odd()[2]);
+        assert!(!without.contains("script-src") && !without.contains("<script"));
     }
 
     #[test]

@@ -5,6 +5,8 @@
     reason = "helpers of tests are tests too; clippy only knows what stands in a test"
 )]
 
+mod report;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
@@ -530,7 +532,7 @@ fn every_exit_code_is_documented_wherever_one_looks() {
     let help = desk.run(["--help"]).exits(ExitCode::Held, &["Exit codes:"]).out;
     let run_help = desk.run(["run", "--help"]).exits(ExitCode::Held, &["Exit codes:"]).out;
     let man = desk.run(["man"]).exits(ExitCode::Held, &[".SH \"EXIT STATUS\"", ".SH ENVIRONMENT"]).out;
-    let docs = include_str!("../../docs/command-line.md");
+    let docs = include_str!("../../../docs/command-line.md");
     for code in ExitCode::ALL {
         let (number, meaning) = (code.number(), code.meaning());
         for help in [&help, &run_help] {
@@ -548,9 +550,19 @@ fn every_exit_code_is_documented_wherever_one_looks() {
 fn every_command_has_a_manual_page() {
     let desk = Desk::new();
     let root = desk.run(["man"]).exits(ExitCode::Held, &[".TH tuesday 1"]).out;
-    for command in
-        ["run", "check", "list", "show", "schema", "gateway", "upstreams", "selftest", "completions", "man"]
-    {
+    for command in [
+        "run",
+        "report",
+        "check",
+        "list",
+        "show",
+        "schema",
+        "gateway",
+        "upstreams",
+        "selftest",
+        "completions",
+        "man",
+    ] {
         assert!(root.contains(&format!("tuesday\\-{command}(1)")), "{command} is not in {root}");
         desk.run(["man", command])
             .exits(ExitCode::Held, &[&format!(".TH tuesday-{command} 1"), ".SH SYNOPSIS"]);
