@@ -226,6 +226,11 @@ impl<'r> Sides<'r> {
         let (a, b): (Vec<Reading>, Vec<Reading>) =
             (a.into_iter().flatten().collect(), b.into_iter().flatten().collect());
         let (of_a, of_b) = (measured(&a)?, measured(&b)?);
+        let difference = of_b.mean - of_a.mean;
+        // A result is a file, and may hold any number; what is none cannot be written.
+        if !(difference.is_finite() && of_a.mean.is_finite()) {
+            return None;
+        }
         let step = a.iter().chain(&b).map(|reading| reading.step).fold(0.0, f64::max);
         let estimate = match self.method {
             Method::PairedT => {
@@ -236,6 +241,7 @@ impl<'r> Sides<'r> {
             Method::Welch => unpaired(&of_a.values, &of_b.values, step, confidence),
             Method::Single => None,
         };
+        let estimate = estimate.filter(|estimate| estimate.interval.iter().all(|end| end.is_finite()));
         let by_requests = (estimate.is_none() && gauge.measure == "goodput")
             .then(|| requests?.behind(gauge.of.as_deref()))
             .flatten()
@@ -247,7 +253,7 @@ impl<'r> Sides<'r> {
             unit: gauge.unit,
             good: gauge.good,
             is_judged: gauge.is_judged,
-            difference: of_b.mean - of_a.mean,
+            difference,
             interval: estimate.map(|Estimate { interval, .. }| interval),
             p: estimate.map(|estimate| estimate.p).or(by_requests),
             p_adjusted: None,

@@ -26,6 +26,10 @@ impl Observation {
             let readings: Vec<Reading> = runs.iter().filter_map(|run| gauge.read(run)).collect();
             let Spread { least, median, most } =
                 Spread::of(readings.iter().map(|reading| reading.value).collect())?;
+            // A result may hold any number; what is none cannot be written.
+            if ![least, median, most].iter().all(|value| value.is_finite()) {
+                return None;
+            }
             let never = readings.iter().filter(|reading| reading.is_never).count();
             Some(PointValue { median, least, most, never: never > 0 && 2 * never >= readings.len() })
         });

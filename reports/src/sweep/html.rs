@@ -64,6 +64,7 @@ struct Page {
 
 struct Figure {
     caption: String,
+    meaning: String,
     /// Markup.
     svg: String,
 }
@@ -178,8 +179,8 @@ fn charts(result: &SweepResult) -> Result<Vec<Figure>, ChartError> {
                 .collect::<Vec<_>>()
                 .join("; "),
         };
-        let caption = format!("{} – {}", measure.name, text::line(&measure.meaning));
-        figures.extend(sweep_chart(&chart)?.map(|svg| Figure { caption, svg }));
+        let (caption, meaning) = (measure.name.clone(), measure.meaning.clone());
+        figures.extend(sweep_chart(&chart)?.map(|svg| Figure { caption, meaning, svg }));
     }
     Ok(figures)
 }

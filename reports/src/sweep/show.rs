@@ -166,8 +166,8 @@ pub(super) fn notes(result: &SweepResult) -> Vec<String> {
     notes.push("• marks what the file has.".to_owned());
     if !result.tipping.is_empty() {
         notes.push(
-            "A tipping point is a step by which blast radius changes by ten points or recovery by ten seconds, and by three times \
-             the median step of its line, or beyond which goodput never recovers."
+            "A tipping point is a step by which blast radius changes by ten points or recovery by ten seconds, from hardly any or by \
+             three times the median step of its line, or beyond which goodput never recovers."
                 .to_owned(),
         );
     }

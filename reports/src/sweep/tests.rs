@@ -63,11 +63,15 @@ fn a_cliff_is_a_tipping_point_and_a_slope_is_none() {
     assert_eq!(told, [("blast_radius", 2, 3)]);
     let slope = swept(vec![timeout(5)], |places| (0.09 * places[0] as f64, true));
     assert_eq!(slope.tipping, []);
-    // Each step of the slope is more than ten points now, and none of them a cliff; beyond half it never recovers.
+    // Each step of the slope is more than ten points now, and none of them a cliff but where it starts; beyond half it never
+    // recovers.
     let steep = swept(vec![timeout(5)], |places| (0.15 * places[0] as f64, true));
-    let told: Vec<&str> =
-        steep.tipping.iter().map(|tipping| &*steep.measures[tipping.measure].name).collect();
-    assert_eq!(told, ["recovery_time"]);
+    let told: Vec<(&str, usize)> = steep
+        .tipping
+        .iter()
+        .map(|tipping| (&*steep.measures[tipping.measure].name, tipping.before))
+        .collect();
+    assert_eq!(told, [("blast_radius", 0), ("recovery_time", 3)]);
     assert!(sweep_summary(&steep).contains("recovery_time goes from"), "{}", sweep_summary(&steep));
 }
 

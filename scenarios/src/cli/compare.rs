@@ -117,8 +117,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, Failure> {
         _ => return Err(Failure::usage("name two results, or one scenario".to_owned())),
     };
     let regressions = regressions(args, &result)?;
-    let folder = args.out.join(stem);
-    prepare(&folder)?;
+    let folder = prepare(args, &stem)?;
     let command = reproduce(args);
     let mut formats = args.format.clone();
     formats.sort_by_key(|format| *format as u8);
@@ -136,9 +135,12 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, Failure> {
     Ok(if regressions.is_empty() { ExitCode::Held } else { ExitCode::ExpectationFailed })
 }
 
-fn prepare(folder: &Path) -> Result<(), Failure> {
-    formats::prepare(folder)
-        .map_err(|error| Failure::usage(format!("cannot write to {}: {error}", folder.display())))
+/// The folder of the comparison, made.
+fn prepare(args: &CompareArgs, stem: &str) -> Result<PathBuf, Failure> {
+    let folder = args.out.join(stem);
+    let failed = |error| Failure::usage(format!("cannot write to {}: {error}", folder.display()));
+    formats::prepare(&folder).map_err(failed)?;
+    Ok(folder)
 }
 
 /// Two saved results, or two variants of one.
@@ -252,6 +254,8 @@ fn of_scenario(args: &CompareArgs, argument: &str) -> Result<(ComparisonResult, 
             )));
         }
     }
+    // What cannot be written is known before anything is run.
+    prepare(args, stem)?;
     let first = args.seed.unwrap_or(scenario.seed);
     let seeds: Vec<u64> =
         (0..u64::from(args.seeds.unwrap_or(SEEDS))).map(|place| first.wrapping_add(place)).collect();

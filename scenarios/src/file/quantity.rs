@@ -51,6 +51,15 @@ impl Quantity {
         }
     }
 
+    /// Whether both have a size in the same base unit.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        match (self.kind, other.kind) {
+            (Some(Kind::Rate(_)), Some(Kind::Rate(_))) => true,
+            (Some(one), Some(other)) => one == other,
+            _ => false,
+        }
+    }
+
     /// Its size in the base unit of its kind.
     pub(super) fn number(&self) -> Option<f64> {
         self.kind.map(|_| self.size)
@@ -117,22 +126,14 @@ pub(super) fn spread(
     points: usize,
 ) -> Result<(Vec<Quantity>, AxisScale), String> {
     let (first, last) = (Quantity::of(from), Quantity::of(to));
-    let same_kind = match (first.kind, last.kind) {
-        (Some(Kind::Rate(_)), Some(Kind::Rate(_))) => true,
-        (Some(one), Some(other)) => one == other,
-        _ => false,
-    };
-    let (Some(kind), true) = (first.kind, same_kind) else {
+    let (Some(kind), true) = (first.kind, first.is_like(&last)) else {
         return Err("both ends of a range are of one kind, such as `1s..30s` or `64..2048`".to_owned());
     };
     let (low, high) = (first.size, last.size);
     if low >= high {
         return Err(format!("a range goes up; write `{to}..{from}`"));
     }
-    let step = how.map(Quantity::of).filter(|step| {
-        let is_rate = matches!((step.kind, kind), (Some(Kind::Rate(_)), Kind::Rate(_)));
-        step.size > 0.0 && (step.kind == Some(kind) || is_rate)
-    });
+    let step = how.map(Quantity::of).filter(|step| step.size > 0.0 && step.is_like(&first));
     let scale = match (how, &step) {
         (None | Some("log"), _) if low > 0.0 => AxisScale::Log,
         (Some("log"), _) => {

@@ -96,12 +96,15 @@ impl Vary {
     /// grid to be found.
     pub(crate) fn add_value_of_file(&mut self, text: &str, variant: &str) {
         let of_file = self.value_of_file(text, variant);
-        let alike = |value: &Varied| match (&of_file, value.number) {
-            (Some(of_file), Some(number)) if of_file.number().is_some() => {
-                of_file.number().is_some_and(|known| (known - number).abs() <= 1e-12 * known.abs())
+        let alike = |value: &Varied| {
+            let Some(of_file) = &of_file else { return false };
+            let value = Quantity::of(&value.text);
+            match (of_file.number(), value.number()) {
+                (Some(known), Some(number)) if of_file.is_like(&value) => {
+                    (known - number).abs() <= 1e-12 * known.abs()
+                }
+                _ => of_file.text == value.text,
             }
-            (Some(of_file), _) => of_file.text == value.text,
-            (None, _) => false,
         };
         if let Some(known) = self.values.iter_mut().find(|value| alike(value)) {
             known.is_of_file = true;
@@ -333,5 +336,7 @@ mod tests {
         assert_eq!(with("gateway.timeout=1s,16s", "b"), ["1s", "[4s]", "16s"]);
         assert_eq!(with("gateway.workers=1,2", "b"), ["[not set]", "1", "2"]);
         assert_eq!(with("gateway.timeout=16s,1s", "b"), ["[4s]", "16s", "1s"]);
+        // A number is no duration, and is refused as in a file.
+        assert_eq!(with("gateway.timeout=4,1s", "b"), ["[4s]", "4", "1s"]);
     }
 }

@@ -48,16 +48,17 @@ fn some(result: &ExperimentResult, from: usize, count: usize) -> ExperimentResul
     some
 }
 
-/// 100 comparisons of one configuration with itself, four seeds against four others. A standard error of two points.
+/// 60 comparisons of one configuration with itself, four seeds against four others: an interval misses three times, give or
+/// take 1.7.
 #[test]
 fn a_configuration_compared_with_itself_differs_as_often_as_the_confidence_says() {
     let scenario = scenario(BUSY);
-    let seeds: Vec<u64> = (1..=800).collect();
+    let seeds: Vec<u64> = (1..=480).collect();
     let mut alone = scenario.clone();
     alone.variants.truncate(1);
     let result = run_experiment(&alone, &seeds, || {});
     let (mut missed, mut wrong) = ([0; 3], 0);
-    for comparison in 0..100 {
+    for comparison in 0..60 {
         let (a, b) = (some(&result, comparison * 8, 4), some(&result, comparison * 8 + 4, 4));
         let compared = compared(&a, &b, ["a", "a"]);
         for (missed, name) in missed.iter_mut().zip(["goodput", "latency.p50", "latency.p99"]) {
@@ -67,8 +68,9 @@ fn a_configuration_compared_with_itself_differs_as_often_as_the_confidence_says(
         let decided = |verdict| !matches!(verdict, DifferenceVerdict::Undecided | DifferenceVerdict::Same);
         wrong += u32::from(compared.pairs[0].measures.iter().any(|measure| decided(measure.verdict)));
     }
-    assert!(missed.iter().all(|missed| (1..=11).contains(missed)), "{missed:?}");
-    assert!(wrong <= 11, "{wrong}");
+    assert!(missed.iter().all(|missed| *missed <= 8), "{missed:?}");
+    assert!(missed.iter().sum::<u32>() > 0, "a 95% interval that never misses is too wide");
+    assert!(wrong <= 8, "{wrong}");
 }
 
 #[test]
