@@ -18,7 +18,9 @@ import servers  # noqa: E402
 
 # By name, what measures it. Each has `run(rounds, quick)`, which prints its tables and returns its lines, and
 # `versions()` of what it measures.
-ALL = {}
+ALL = {
+    "gateway": "gateway_bench",
+}
 
 
 def main() -> int:
