@@ -20,6 +20,7 @@ import servers  # noqa: E402
 # `versions()` of what it measures.
 ALL = {
     "gateway": "gateway_bench",
+    "engine": "engine_bench",
 }
 
 

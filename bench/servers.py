@@ -47,11 +47,11 @@ def target() -> Path:
     return Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 
 
-def peers() -> Path:
-    """The folder of the peers that are written in Rust, compiled if they are not yet."""
-    folder = target() / "peers"
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--manifest-path", str(HERE / "peers" / "Cargo.toml"),
-                    "--target-dir", str(folder)], check=True)
+def peers(package: str) -> Path:
+    """The folder of the peers' programs, with those of this package compiled if they are not yet."""
+    folder = Path(os.environ.get("PEERS_TARGET_DIR") or target() / "peers")
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--package", package, "--manifest-path",
+                    str(HERE / "peers" / "Cargo.toml"), "--target-dir", str(folder)], check=True)
     return folder / "release"
 
 
