@@ -20,7 +20,9 @@ import servers  # noqa: E402
 # `versions()` of what it measures.
 ALL = {
     "gateway": "gateway_bench",
+    "latency": "latency_bench",
     "engine": "engine_bench",
+    "report": "report_bench",
 }
 
 

@@ -5,6 +5,7 @@ the benchmark ends, however it ends.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from typing import Optional
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 TICKS = os.sysconf("SC_CLK_TCK")
+OHA_VERSION = "1.16.0"
 
 
 class Missing(Exception):
@@ -53,6 +55,29 @@ def peers(package: str) -> Path:
     subprocess.run(["cargo", "build", "--release", "--quiet", "--package", package, "--manifest-path",
                     str(HERE / "peers" / "Cargo.toml"), "--target-dir", str(folder)], check=True)
     return folder / "release"
+
+
+def oha() -> str:
+    """oha of one version: what `OHA` says, or compiled once into a folder of its own. Without TLS: nothing here has it."""
+    if named := os.environ.get("OHA"):
+        return named
+    root = target() / "peers-oha"
+    binary = root / "bin" / "oha"
+    if not binary.exists():
+        print("compiling oha, once: it takes some minutes", file=sys.stderr)
+        subprocess.run(["cargo", "install", "oha", "--version", OHA_VERSION, "--locked", "--no-default-features",
+                        "--quiet", "--root", str(root)], check=True)
+    return str(binary)
+
+
+def run_oha(url: str, rate: float, seconds: float, connections: int) -> dict:
+    """An open loop by oha, and what it says of it."""
+    command = [oha(), "-q", f"{rate:g}", "-z", f"{seconds:g}s", "-c", str(connections), "--latency-correction", "--no-tui",
+               "--output-format", "json", "-H", "x-api-key: partner-1", url]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=seconds + 30, check=False)
+    if ran.returncode:
+        raise RuntimeError(f"oha: {ran.stderr[-2000:]}")
+    return json.loads(ran.stdout)
 
 
 class Server:
