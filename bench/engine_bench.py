@@ -95,12 +95,14 @@ def beside_peers(bench: Bench, rounds: int, less: int) -> list[Line]:
     for world, fill in (("mm10", mm10), ("window-boundary", window_boundary)):
         series = alternate({
             "tuesday": lambda: ours(our_run(bench, world, fill(OURS // less), "--threads", "1")),
-            "NeXosim": lambda: theirs([nexosim, world, str(RUST // less)]),
+            "NeXosim parts": lambda: theirs([nexosim, "parts", world, str(RUST // less)]),
+            "NeXosim one": lambda: theirs([nexosim, "one", world, str(RUST // less)]),
             "SimPy": lambda: theirs([python, script, "simpy", world, str(PYTHON // less)]),
             "ciw": lambda: theirs([python, script, "ciw", world, str(PYTHON // less)]),
         }, rounds)
         show(f"Virtual engine: {world}, on one core", series)
-        for peer, times in (("SimPy", 20), ("ciw", 40), ("NeXosim", 2)):
+        # A single model without messages is no simulation of clients, a gateway and a service; it is shown beside them.
+        for peer, times in (("SimPy", 20), ("ciw", 40), ("NeXosim parts", 2), ("NeXosim one", None)):
             lines.append(compare(series, f"{world}, requests/s", RATE, "tuesday", peer, at_least=times))
         if world == "window-boundary":
             rate = series.median("tuesday", RATE)
