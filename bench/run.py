@@ -8,6 +8,7 @@
 
 import argparse
 import importlib
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,6 +26,9 @@ ALL = {
     "report": "report_bench",
 }
 
+# What keeps one benchmark from being measured, and not the others.
+BROKEN = (servers.Missing, RuntimeError, OSError, subprocess.SubprocessError)
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -37,29 +41,36 @@ def main() -> int:
         parser.error(f"there is no benchmark {unknown[0]}" if unknown else "rounds are 1 to 100")
     names = asked.benchmarks or list(ALL)
 
-    modules = {name: importlib.import_module(ALL[name]) for name in names}
-    lines, failed = [], []
+    modules, lines, failed = {}, [], []
     try:
         versions = {"tuesday": rounds.version_of([servers.tuesday(), "--version"]).split()[-1]}
-        for module in modules.values():
-            versions.update(module.versions())
-    except servers.Missing as missing:
-        print(f"error: {missing}", file=sys.stderr)
+    except BROKEN as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
+    for name in names:
+        try:
+            module = importlib.import_module(ALL[name])
+            versions.update(module.versions())
+            modules[name] = module
+        except BROKEN as error:
+            give_up(name, error, failed)
     rounds.machine(versions)
     for name, module in modules.items():
         try:
             lines += module.run(asked.rounds, asked.quick)
-        except (servers.Missing, RuntimeError) as error:
-            # The others can be measured all the same.
-            rounds.progress("")
-            print(f"\nerror: {name}: {error}", file=sys.stderr)
-            failed.append(name)
+        except BROKEN as error:
+            give_up(name, error, failed)
     if lines:
         rounds.show_lines(lines)
     if asked.quick:
         print("\n--quick: these figures say that the benchmark works, and nothing of speed.")
     return 3 if failed else 0
+
+
+def give_up(name: str, error: Exception, failed: list[str]) -> None:
+    rounds.progress("")
+    print(f"\nerror: {name}: {error}", file=sys.stderr)
+    failed.append(name)
 
 
 if __name__ == "__main__":
