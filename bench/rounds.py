@@ -66,12 +66,15 @@ class Line:
 def compare(series: Series, what: str, figure: str, ours: str, peer: str, *,
             at_least: Optional[float] = None, at_most: Optional[float] = None) -> Line:
     """Our median over the peer's, with the least and the greatest ratio of a round beside it."""
-    pairs = [mine / theirs if theirs else float("nan")
-             for mine, theirs in zip(series.of(ours, figure), series.of(peer, figure))]
-    theirs = series.median(peer, figure)
-    ratio = series.median(ours, figure) / theirs if theirs else float("nan")
+    pairs = [over(mine, theirs) for mine, theirs in zip(series.of(ours, figure), series.of(peer, figure))]
+    ratio = over(series.median(ours, figure), series.median(peer, figure))
     measured = f"{ratio:.2f} × {peer} ({min(pairs):.2f} to {max(pairs):.2f})"
     return judge(what, measured, ratio, pairs, at_least=at_least, at_most=at_most, unit=" ×")
+
+
+def over(mine: float, theirs: float) -> float:
+    """A ratio, of nothing too: infinite, or not a number where neither has any."""
+    return mine / theirs if theirs else float("inf") if mine else float("nan")
 
 
 def judge(what: str, measured: str, value: float, each: Iterable[float] = (), *, at_least: Optional[float] = None,
