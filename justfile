@@ -36,13 +36,37 @@ picture:
     echo '<style>body{margin:0}iframe{border:0;width:1280px;height:1100px}</style><iframe src="report.html#timelines"></iframe>' > target/picture/nine-oh-two/frame.html
     chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=2000 --window-size=1280,1100 --screenshot=docs/report.png "file://$PWD/target/picture/nine-oh-two/frame.html"
 
-# All benchmarks, or those whose name holds the argument
+# Beside our peers, in one run (see bench/README.md): all of it, and the table at the end: just bench --rounds 9
 bench *args:
-    cargo bench -p gateway -p tuesday -- {{args}}
+    bench/run.py {{args}}
+
+# The gateway under full load beside nginx and HAProxy, and with tokens beside itself without
+bench-gateway *args:
+    bench/run.py gateway {{args}}
+
+# What the gateway adds to the latency at 5,000/s, beside nginx and HAProxy
+bench-latency *args:
+    bench/run.py latency {{args}}
+
+# The virtual engine beside SimPy, ciw and NeXosim; how it grows and scales
+bench-engine *args:
+    bench/run.py engine {{args}}
+
+# The highest punctual rate of the live clients, beside oha and goose alone
+bench-clients *args:
+    bench/run.py clients {{args}}
+
+# How long nine-oh-two takes with its report
+bench-report *args:
+    bench/run.py report {{args}}
+
+# The micro-benchmarks, or those of one file: just bench-criterion auth
+bench-criterion file="*" *args:
+    cargo bench --workspace --bench "{{file}}" {{args}}
 
 # What telemetry costs the gateway, without and with it in turn
 bench-telemetry:
-    cargo bench -p gateway --bench telemetry
+    cargo bench --workspace --bench telemetry
 
 # Fuzz the path from bytes to a checked scenario: needs cargo-fuzz; RUSTC_BOOTSTRAP lets it run on a stable toolchain
 fuzz seconds="120":

@@ -1,7 +1,7 @@
 //! The virtual engine with all measures on, on one thread.
 //!
-//! The world is `window-boundary` for as many minutes as give 10⁷ requests: a burst of 2,000 across the boundary of
-//! every minute, and 100/s of everybody else.
+//! One world is a plain queue. The other is `window-boundary` for as many minutes as give 10⁷ requests: a burst of 2,000
+//! across the boundary of every minute, and 100/s of everybody else.
 
 use std::hint::black_box;
 
@@ -43,5 +43,33 @@ fn window_boundary(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, window_boundary);
+/// Requests of [`event_loop`], about.
+const QUEUE_REQUESTS: u64 = 1_000_000;
+
+/// M/M/10 behind a gateway that only passes on: what is left when there are no rules is the event loop, chance and the
+/// recorder.
+fn event_loop(criterion: &mut Criterion) {
+    let text = format!(
+        r#"
+        name = "M/M/10"
+        duration = "{}s"
+        slo.latency = "100ms"
+        upstreams.orders = {{ workers = 10, latency = {{ exponential = {{ mean = "10ms" }} }} }}
+        routes."/orders".upstream = "orders"
+        clients.everyone = {{ send = "/orders", rate = "800/s", arrivals = "poisson" }}
+        "#,
+        QUEUE_REQUESTS / 800
+    );
+    let reading = file::read(&text, &|_| Err("no files here".to_owned()));
+    let problems = file::render(&reading.problems, "mm10.toml", &text, false);
+    let scenario = reading.scenario.unwrap_or_else(|| panic!("{problems}"));
+    let mut group = criterion.benchmark_group("engine");
+    group.sample_size(10).throughput(Throughput::Elements(QUEUE_REQUESTS));
+    group.bench_function("event-loop", |bencher| {
+        bencher.iter(|| tuesday::run(&scenario.timeline, black_box(&scenario.variants[0]), 902));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, window_boundary, event_loop);
 criterion_main!(benches);

@@ -1,0 +1,84 @@
+"""The highest rate that live clients hold punctually: ours, oha's, and goose's by itself.
+
+Punctual: the p99 of the lateness is under 5 ms, and no less was sent than was asked for. Lateness is taken where the
+requests arrive, by a server that knows nothing of who sends (see peers/clients), for no two generators mean the same by it;
+oha tells none at all. Each contestant's highest rate is found anew in each round, by halving a ladder of rates.
+"""
+
+import json
+import subprocess
+import urllib.request
+
+from rounds import Figures, Line, alternate, compare, progress, show, version_of
+from servers import HERE, OHA_VERSION, Bench, oha, peers, run_oha, tuesday
+
+PORT, CONNECTIONS, SECONDS = 9210, 200, 4
+URL = f"http://127.0.0.1:{PORT}"
+LATE_MS, SENT = 5, 0.99
+RATE = "highest requests/s"
+# A tenth apart.
+LADDER = [round(1_000 * 1.1 ** step, -1) for step in range(48)]
+
+
+def versions() -> dict[str, str]:
+    return {"goose": "0.19.0", "oha": version_of([oha(), "--version"]).split()[-1] or OHA_VERSION}
+
+
+def run(rounds: int, quick: bool) -> list[Line]:
+    programs = peers("clients")
+    # Of the ladder, every so many rungs.
+    ladder, seconds = (LADDER[::8], 2) if quick else (LADDER, SECONDS)
+    with Bench() as bench:
+        bench.start("punctual-server", [str(programs / "punctual-server"), str(PORT)], PORT)
+
+        def by_tuesday(rate: float) -> None:
+            text = (HERE / "clients" / "clients.toml").read_text()
+            file = bench.folder / "clients.toml"
+            file.write_text(text.replace("RATE", f"{rate:g}").replace("DURATION", f"{seconds}s"))
+            # Ends with 3 where it was late by its own measure; what counts here is the server's.
+            check([tuesday(), "run", str(file), "--engine", "live", "--quiet", "--format", "json", "--out",
+                   str(bench.folder / "out")], (0, 3))
+
+        def by_goose(rate: float) -> None:
+            check([str(programs / "goose-alone"), URL, f"{rate:g}", f"{seconds}", f"{CONNECTIONS}"], (0,))
+
+        def by_oha(rate: float) -> None:
+            run_oha(f"{URL}/orders", rate, seconds, CONNECTIONS)
+
+        def punctual(send, rate: float) -> bool:
+            report(rate)
+            send(rate)
+            came = report(rate)
+            return came["p99_ms"] < LATE_MS and came["requests"] >= SENT * rate * seconds
+
+        def highest(name: str, send) -> Figures:
+            """The rung below which all that were tried are held: 0 where the first is not."""
+            low, high = -1, len(ladder)
+            while high - low > 1:
+                middle = (low + high) // 2
+                progress(f"{name}: {ladder[middle]:,.0f}/s")
+                if punctual(send, ladder[middle]):
+                    low = middle
+                else:
+                    high = middle
+            return {RATE: ladder[low] if low >= 0 else 0.0}
+
+        contestants = {"tuesday": by_tuesday, "goose alone": by_goose, "oha": by_oha}
+        series = alternate({name: lambda name=name, send=send: highest(name, send)
+                            for name, send in contestants.items()}, rounds)
+    show(f"Live clients: highest rate with lateness p99 under {LATE_MS} ms, {CONNECTIONS} connections, {seconds} s at each",
+         series)
+    return [compare(series, "live clients, highest rate", RATE, "tuesday", "goose alone", at_least=1),
+            compare(series, "live clients, highest rate", RATE, "tuesday", "oha")]
+
+
+def report(rate: float) -> dict:
+    """What came since the last report."""
+    with urllib.request.urlopen(f"{URL}/report?{rate}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def check(command: list[str], codes: tuple[int, ...]) -> None:
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    if ran.returncode not in codes:
+        raise RuntimeError(f"{command[0]}: {ran.returncode}: {ran.stderr[-2000:]}")
