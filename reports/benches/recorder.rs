@@ -35,6 +35,7 @@ fn layout() -> Layout {
             limit: 1_000,
             window: MINUTE,
             burst: None,
+            allowance: 1_000,
             peak_windows: vec![Duration::from_secs(4), MINUTE],
         }],
         keeps_pairs: true,
@@ -45,7 +46,7 @@ fn layout() -> Layout {
 fn record(recorder: &mut Recorder, number: u64, at: Duration) {
     let ended = at + Duration::from_micros(10_000 + number % 5_000);
     recorder.on_offered(0, 0, at);
-    recorder.on_limit_admitted(0, number as u32 % BUCKETS, at);
+    recorder.on_limit_admitted(0, number as u32 % BUCKETS, at, 500);
     recorder.on_admitted(0, at);
     recorder.on_wait(StationId::Gateway, Duration::ZERO);
     recorder.on_load(StationId::Gateway, at, 1, 0);
