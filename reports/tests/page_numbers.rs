@@ -74,7 +74,6 @@ fn the_table_side_by_side_holds_the_measures_of_each_variant() {
         let run = &variant.runs[0];
         assert_shows(&row[column("goodput/s")], run.overall.goodput_per_s);
         assert_shows(&row[column("success")], run.overall.success_rate().unwrap());
-        assert_shows(&row[column("amplification")], run.amplification);
         let harm = run.harm.as_ref().unwrap();
         assert_shows(&row[column("blastradius")], harm.collateral.share().unwrap());
         assert_shows(&row[column("directdamage")], harm.direct.share().unwrap());

@@ -82,8 +82,10 @@ pub(crate) fn lane(lane: &Lane) -> Result<String, ChartError> {
     }
     let body = inked(&joined(&svg));
     Ok(format!(
-        "<svg class=\"lane\" viewBox=\"0 0 {WIDTH} {}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">{body}",
-        lane.height,
+        "<svg class=\"lane\" viewBox=\"0 0 {} {}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{}\">{body}",
+        // From the first to the last place that is drawn on, lest a lane fall short of its axis.
+        WIDTH - 1,
+        lane.height - 1,
         escaped(lane.description)
     ))
 }
@@ -173,14 +175,14 @@ mod tests {
         let steps = downsample(&[0, 10, 5, 5], 1);
         let svg = drawn(vec![Mark::Area(Ink::Offered, steps.clone()), Mark::Line(Ink::Goodput, steps)]);
         assert!(
-            svg.starts_with("<svg class=\"lane\" viewBox=\"0 0 1200 50\" preserveAspectRatio=\"none\""),
+            svg.starts_with("<svg class=\"lane\" viewBox=\"0 0 1199 49\" preserveAspectRatio=\"none\""),
             "{svg}"
         );
         assert!(svg.contains("aria-label=\"a &quot;b&quot;\""), "{svg}");
-        assert!(svg.contains("<path class=\"fill faults\" d=\"M300 0h300v50h-300z\"/>"), "{svg}");
+        assert!(svg.contains("<path class=\"fill faults\" d=\"M300 0h300v49h-300z\"/>"), "{svg}");
         assert!(svg.contains("<polygon class=\"fill offered\""), "{svg}");
         assert!(
-            svg.contains("class=\"line goodput\" points=\"0,50 300,50 300,0 600,0 600,25 1200,25\""),
+            svg.contains("class=\"line goodput\" points=\"0,49 300,49 300,0 600,0 600,24 1199,24\""),
             "{svg}"
         );
         assert!(svg.ends_with("</svg>") && !svg.contains("<text"), "{svg}");
@@ -191,9 +193,9 @@ mod tests {
         let block = |from: f64, ink| Mark::Block(ink, [(from, 5.0), (from + 1.0, 0.0)]);
         let svg = drawn(vec![block(0.0, Ink::Heat(2)), block(2.0, Ink::Heat(2)), block(3.0, Ink::Heat(3))]);
         assert!(
-            svg.contains("class=\"fill heat-2\" d=\"M0 25h300v25h-300zM600 25h300v25h-300z\"/>"),
+            svg.contains("class=\"fill heat-2\" d=\"M0 24h300v25h-300zM600 24h299v25h-299z\"/>"),
             "{svg}"
         );
-        assert!(svg.contains("class=\"fill heat-3\" d=\"M900 25h300v25h-300z\"/></svg>"), "{svg}");
+        assert!(svg.contains("class=\"fill heat-3\" d=\"M899 24h300v25h-300z\"/></svg>"), "{svg}");
     }
 }

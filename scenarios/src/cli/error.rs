@@ -41,7 +41,7 @@ impl ExitCode {
         match self {
             Self::Held => "every expectation held, or what was asked for was done",
             Self::ExpectationFailed => {
-                "an expectation failed, a line of the selftest, or a comparison found a regression"
+                "an expectation failed, a line of the selftest, or a comparison regressed"
             }
             Self::Usage => "the command line or a scenario cannot be used; nothing was run",
             Self::RunFailed => "the run failed or is invalid, or what came of it could not be written",

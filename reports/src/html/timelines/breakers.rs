@@ -61,6 +61,7 @@ fn row(scene: &Scene, variant: &str, run: &RunResult, breaker: &BreakerResult) -
         match opened {
             0 => "never".to_owned(),
             1 => "once".to_owned(),
+            2 => "twice".to_owned(),
             times => format!("{times} times"),
         },
         text::name(last)
