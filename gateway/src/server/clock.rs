@@ -47,6 +47,13 @@ impl ScenarioClock {
         self.started + self.real(at - self.starts)
     }
 
+    /// How long it is until a scenario time, in real time; zero once it is there. A clock that is yet to start has all of that
+    /// before it.
+    pub fn until(&self, at: Timestamp) -> Duration {
+        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+        self.moment(at).saturating_duration_since(Instant::now())
+    }
+
     /// How long a while of scenario time takes.
     pub fn real(&self, scenario: Duration) -> Duration {
         scenario.div_f64(self.speed)
@@ -89,5 +96,7 @@ mod tests {
         let now = ScenarioClock::starting_now(starts, 1.0);
         let ahead = ScenarioClock::new(starts, now.moment(starts + Duration::from_secs(3_600)), 1.0);
         assert_eq!(ahead.now(), starts);
+        assert!(ahead.until(starts) > Duration::from_secs(3_500), "the start itself is yet to come");
+        assert_eq!(now.until(starts), Duration::ZERO);
     }
 }

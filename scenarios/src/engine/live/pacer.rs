@@ -48,7 +48,7 @@ pub(super) fn pace(
             if stop.is_asked() {
                 return;
             }
-            let ahead = clock.real(intended.saturating_since(clock.now()));
+            let ahead = clock.until(intended);
             if ahead.is_zero() {
                 break;
             }
@@ -60,5 +60,30 @@ pub(super) fn pace(
         }
         *index += 1;
         next.extend(times.next().map(|offset| Reverse((offset, place))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use simulator::{OpenLoad, Purpose, Rate, Spacing, Stream};
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "what is tested waits for the machine's clock")]
+    fn nothing_is_handed_over_before_the_clock_starts() {
+        let starts = Timestamp::from_nanos(1_780_390_800_000_000_000);
+        let started = Instant::now() + Duration::from_millis(100);
+        let clock = ScenarioClock::new(starts, started, 1.0);
+        let load = OpenLoad::rate(Rate::new(1, 1_000_000_000).unwrap(), Spacing::Uniform);
+        let schedule =
+            load.arrivals(starts, Duration::from_secs(1), Stream::new(1, Purpose::Arrival, "clients"));
+        let (due, handed) = flume::unbounded();
+        pace(clock, vec![(0, schedule)], &due, &Stop::default());
+        assert!(Instant::now() >= started);
+        let arrivals: Vec<_> = handed.try_iter().map(|arrival| arrival.intended).collect();
+        assert_eq!(arrivals, [starts]);
     }
 }
