@@ -68,6 +68,16 @@ fn read_out(browser: &mut Browser, label: &str) -> Vec<u64> {
     browser.value(&script).as_array().unwrap().iter().map(|value| value.as_u64().unwrap()).collect()
 }
 
+/// What stands in the way of somebody who does not see, hear or point as others do, if it is serious.
+fn barriers(browser: &mut Browser) -> Value {
+    browser.value(AXE);
+    browser.value(
+        "axe.run().then(found => found.violations.concat(found.incomplete.filter(one => one.id !== 'color-contrast'))\
+         .filter(one => ['serious', 'critical'].includes(one.impact))\
+         .map(one => one.id + ': ' + one.nodes.length + ' such as ' + one.nodes[0].html + ' ' + one.nodes[0].failureSummary))",
+    )
+}
+
 #[test]
 fn the_report_opens_without_an_error_asks_for_nothing_and_fits_every_screen() {
     if !devtools::is_there() {
@@ -178,14 +188,44 @@ fn nothing_serious_is_in_the_way_of_anybody() {
         for (scheme, width) in looks {
             browser.look(width, scheme);
             browser.open(&report.url());
-            browser.value(AXE);
-            let found = browser.value(
-                "axe.run().then(found => found.violations.concat(found.incomplete.filter(one => one.id !== 'color-contrast'))\
-                 .filter(one => ['serious', 'critical'].includes(one.impact))\
-                 .map(one => one.id + ': ' + one.nodes.length + ' such as ' + one.nodes[0].html + ' ' + one.nodes[0].failureSummary))",
-            );
+            let found = barriers(&mut browser);
             assert_eq!(found, Value::Array(Vec::new()), "{scenario}, {scheme}, {width}: {found:#}");
             assert!(browser.errors().is_empty(), "{:?}", browser.errors());
+        }
+    }
+}
+
+#[test]
+fn comparisons_and_sweeps_fit_every_screen_and_everybody() {
+    if !devtools::is_there() {
+        return;
+    }
+    let mut browser = Browser::start();
+    let grid = "sweep nine-oh-two --variant timeout --points 4 --vary gateway.workers=128..1024 --vary gateway.timeout=2s,5s";
+    for (command, page) in [
+        ("compare nine-oh-two --variant quickstart,recommended --seeds 3", "comparison.html"),
+        ("sweep nine-oh-two --variant timeout --vary gateway.workers=128..1024 --points 4", "sweep.html"),
+        (grid, "sweep.html"),
+    ] {
+        let folder = TempDir::new().unwrap();
+        let ran = Command::new(cargo_bin("tuesday"))
+            .args(command.split(' '))
+            .args(["--quiet", "--out"])
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(ran.success(), "{command}");
+        let url = format!("file://{}", folder.path().join("nine-oh-two").join(page).display());
+        for (scheme, width) in [("light", 1280), ("dark", 380)] {
+            browser.look(width, scheme);
+            browser.open(&url);
+            let wide = browser.value("document.documentElement.scrollWidth");
+            assert!(wide.as_u64().unwrap() <= u64::from(width), "{command}: {wide} wide in {width}");
+            let found = barriers(&mut browser);
+            assert_eq!(found, Value::Array(Vec::new()), "{command}, {scheme}, {width}: {found:#}");
+            assert!(browser.errors().is_empty(), "{command}: {:?}", browser.errors());
         }
     }
 }
