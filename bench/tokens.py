@@ -1,6 +1,6 @@
 """A signing key, its JWKS and tokens of the clients, made on the spot with openssl; nothing is kept.
 
-`tuesday upstreams` serves the keys of its identity provider, but hands out no tokens: those are its own clients'.
+`tuesday upstreams` hands out tokens of its own identity provider's; here all contestants have the same upstream, nginx.
 """
 
 import base64

@@ -152,7 +152,11 @@ fn of_results(args: &CompareArgs, a: &str, b: &str) -> Result<(ComparisonResult,
     }
     let (mut read, mut errors) = (Vec::new(), String::new());
     for argument in [a, b] {
-        match if saved::is_saved(argument) { saved::read(argument) } else { Err(no_result(argument)) } {
+        match if saved::is_saved(argument) {
+            saved::read(argument.as_ref())
+        } else {
+            Err(no_result(argument))
+        } {
             Ok(saved) => read.push(saved),
             Err(error) => errors += &sentence(error),
         }

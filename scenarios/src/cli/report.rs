@@ -1,22 +1,17 @@
 use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
 
-use reports::{Engine, ExperimentResult, from_json};
+use reports::{Engine, ExperimentResult};
 
 use super::formats::StepSummary;
 use super::run::summary;
+use super::saved::{self, Saved};
 use super::{ExitCode, Failure, ReportArgs, formats, print};
 use crate::{file, library};
 
-/// The name under which `run` saves a result.
-const RESULT: &str = "result.json";
-
 /// Draws a saved result again. Whether its expectations held is what it says, not how the command exits: nothing was run.
 pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
-    let path = if args.result.is_dir() { args.result.join(RESULT) } else { args.result.clone() };
-    let result = read(&path)?;
-    let folder = args.out.clone().unwrap_or_else(|| folder_of(&path));
+    let Saved { result, folder, .. } = saved::read(&args.result).map_err(Failure::usage)?;
+    let folder = args.out.clone().unwrap_or(folder);
     formats::prepare(&folder)
         .map_err(|error| Failure::usage(format!("cannot write to {}: {error}", folder.display())))?;
     let mut step_summary = StepSummary::open(args.summary.as_deref())?;
@@ -26,26 +21,6 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
         print(&summary(&result, &written))?;
     }
     Ok(ExitCode::Held)
-}
-
-/// A saved result.
-fn read(path: &Path) -> Result<ExperimentResult, Failure> {
-    let told = |problem: &dyn std::fmt::Display| Failure::usage(format!("{}: {problem}", path.display()));
-    // Nobody waits at the other end of a pipe for a result to be read.
-    match path.metadata() {
-        Ok(metadata) if !metadata.is_file() => return Err(told(&"it is no file")),
-        Ok(_) => {}
-        Err(error) => return Err(told(&error)),
-    }
-    let json = fs::read_to_string(path).map_err(|error| told(&error))?;
-    from_json(&json).map_err(|error| told(&error))
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
 }
 
 /// The command that runs the experiment again, as far as a result tells: where its scenario was, it does not.

@@ -1,6 +1,8 @@
 //! Results that an earlier run wrote.
 
+use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use reports::{ExperimentResult, from_json};
@@ -12,6 +14,8 @@ const RESULT: &str = "result.json";
 pub(super) struct Saved {
     /// As named on the command line.
     pub(super) argument: String,
+    /// The folder in which it lies.
+    pub(super) folder: PathBuf,
     /// The name of its folder, which is that of the scenario's file.
     pub(super) stem: String,
     pub(super) result: ExperimentResult,
@@ -28,17 +32,21 @@ pub(super) fn is_saved(argument: &str) -> bool {
 /// # Errors
 ///
 /// What stands in the way, and where.
-pub(super) fn read(argument: &str) -> Result<Saved, String> {
-    let path = Path::new(argument);
+pub(super) fn read(path: &Path) -> Result<Saved, String> {
     let file = if path.is_dir() { path.join(RESULT) } else { path.to_owned() };
-    let text =
-        fs::read_to_string(&file).map_err(|error| format!("{}: cannot be read: {error}", file.display()))?;
-    let result = from_json(&text).map_err(|error| format!("{}: {error}", file.display()))?;
+    let told = |problem: &dyn fmt::Display| format!("{}: {problem}", file.display());
+    let unreadable = |error: &io::Error| told(&format_args!("cannot be read: {error}"));
+    // Nobody waits at the other end of a pipe for a result to be read.
+    if !file.metadata().map_err(|error| unreadable(&error))?.is_file() {
+        return Err(told(&"it is no file"));
+    }
+    let text = fs::read_to_string(&file).map_err(|error| unreadable(&error))?;
+    let result = from_json(&text).map_err(|error| told(&error))?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_path_buf);
     // What lies in the working directory has its name from there.
-    let folder = file.parent().map(Path::to_path_buf).unwrap_or_default();
-    let folder = if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder };
-    let folder = folder.canonicalize().unwrap_or(folder);
+    let named = folder.canonicalize().unwrap_or_else(|_| folder.clone());
     let stem =
-        folder.file_name().map_or_else(|| "results".to_owned(), |name| name.to_string_lossy().into_owned());
-    Ok(Saved { argument: argument.to_owned(), stem, result })
+        named.file_name().map_or_else(|| "results".to_owned(), |name| name.to_string_lossy().into_owned());
+    Ok(Saved { argument: path.display().to_string(), folder, stem, result })
 }

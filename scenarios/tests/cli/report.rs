@@ -72,14 +72,14 @@ fn what_is_no_result_is_exit_code_2_with_its_place() {
         ("broken.json", "broken.json: line 1, column 14: the file ends within the result"),
         ("later.json", "later.json: format version 7 is newer than this Tuesday"),
         ("other.json", "other.json: line 1, column 34: not a result of Tuesday: missing field"),
-        ("nowhere.json", "nowhere.json: No such file"),
-        ("nowhere", "nowhere: No such file"),
+        ("nowhere.json", "nowhere.json: cannot be read: No such file"),
+        ("nowhere", "nowhere: cannot be read: No such file"),
         ("/dev/null", "/dev/null: it is no file"),
     ] {
         desk.run(["report", name]).exits(ExitCode::Usage, &[said]);
     }
     // A folder without one.
-    desk.run(["report", "."]).exits(ExitCode::Usage, &["result.json: No such file"]);
+    desk.run(["report", "."]).exits(ExitCode::Usage, &["result.json: cannot be read: No such file"]);
     assert_eq!(desk.files(), ["broken.json", "later.json", "other.json"]);
 }
 
