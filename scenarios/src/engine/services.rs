@@ -594,7 +594,7 @@ impl Services {
             }
             CallStep::Wait(wait) => {
                 let attempt = calling?.state.attempt();
-                clock.events.schedule(clock.now + wait, Event::CallRetry { job: id, attempt });
+                clock.schedule_retry(wait, Event::CallRetry { job: id, attempt });
                 None
             }
             CallStep::Answer { status, outcome } => {

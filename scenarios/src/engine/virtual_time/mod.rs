@@ -626,7 +626,7 @@ impl<'w> Run<'w> {
             if let Some(wait) = wait {
                 let stage = Stage::Forwarded { pass, from, since, attempt, job: None };
                 self.requests[ticket.slot as usize].stage = stage;
-                self.clock.events.schedule(now + wait, Event::GatewayRetry(ticket));
+                self.clock.schedule_retry(wait, Event::GatewayRetry(ticket));
                 return;
             }
         }
@@ -702,7 +702,7 @@ impl<'w> Run<'w> {
                 (request.failure, request.waited) = (why, CauseId::UNKNOWN);
                 let ticket = self.next_ticket(ticket.slot);
                 self.requests[ticket.slot as usize].ticket = ticket;
-                self.clock.events.schedule(now + wait, Event::Retry(ticket));
+                self.clock.schedule_retry(wait, Event::Retry(ticket));
                 return;
             }
         }
