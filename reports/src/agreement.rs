@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ExpectationResult, ExperimentResult, Outcome, RunResult, VariantResult, format::Dimension,
+    ExpectationResult, ExperimentResult, HarnessResult, Outcome, RunResult, VariantResult, format::Dimension,
     validity::reservations,
 };
 
@@ -45,6 +45,9 @@ pub struct AgreementResult {
 pub struct VariantAgreement {
     /// The variant.
     pub variant: String,
+    /// Whether the harness kept up and the run was not ended early, so that a difference says something of the engines.
+    #[serde(default = "yes")]
+    pub valid: bool,
     /// What was compared.
     pub lines: Vec<AgreementLine>,
 }
@@ -103,7 +106,8 @@ pub fn agreement(simulated: &ExperimentResult, live: &ExperimentResult) -> Agree
         let live = variant.runs.first()?;
         let twin: &VariantResult = simulated.variants.iter().find(|twin| twin.name == variant.name)?;
         let simulated = twin.runs.iter().find(|run| run.seed == live.seed)?;
-        Some(VariantAgreement { variant: variant.name.clone(), lines: lines(simulated, live, speed) })
+        let valid = live.harness.as_ref().is_none_or(HarnessResult::is_valid);
+        Some(VariantAgreement { variant: variant.name.clone(), valid, lines: lines(simulated, live, speed) })
     });
     AgreementResult {
         seed: first.map_or(0, |run| run.seed),
@@ -121,15 +125,21 @@ impl AgreementResult {
         Self { expectations: other.expectations.clone(), ..self.clone() }
     }
 
-    /// Whether the harness spoilt no live run, so that a difference says something of the engines.
-    pub fn is_of_valid_runs(&self) -> bool {
-        self.reservations.is_empty()
-    }
-
-    /// Whether everything agrees.
+    /// Whether everything agrees of the runs that the harness did not spoil.
     pub fn agrees(&self) -> bool {
-        self.variants.iter().flat_map(|variant| &variant.lines).all(|line| line.agrees)
+        self.variants.iter().all(|variant| !variant.valid || variant.agrees())
     }
+}
+
+impl VariantAgreement {
+    /// Whether every line agrees.
+    pub fn agrees(&self) -> bool {
+        self.lines.iter().all(|line| line.agrees)
+    }
+}
+
+const fn yes() -> bool {
+    true
 }
 
 impl AgreementLine {

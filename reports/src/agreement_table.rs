@@ -20,7 +20,8 @@ pub fn agreement_table(scenarios: &[(String, AgreementResult)]) -> String {
         "within target",
     ]);
     for (scenario, agreement) in scenarios {
-        for VariantAgreement { variant, lines } in &agreement.variants {
+        for compared in &agreement.variants {
+            let VariantAgreement { variant, valid, lines } = compared;
             let of = |kind| lines.iter().filter(move |line| line.kind == kind);
             let [shares, harm] = [AgreementKind::Share, AgreementKind::Harm].map(|kind| {
                 furthest(of(kind)).map_or("–".to_owned(), |apart| format!("{:.1} points", apart * 100.0))
@@ -30,7 +31,7 @@ pub fn agreement_table(scenarios: &[(String, AgreementResult)]) -> String {
             });
             let alone =
                 of(AgreementKind::Transition).filter(|line| line.simulated.is_none() != line.live.is_none());
-            let within = match (agreement.is_of_valid_runs(), lines.iter().all(|line| line.agrees)) {
+            let within = match (*valid, compared.agrees()) {
                 (false, _) => "INVALID",
                 (true, true) => "yes",
                 (true, false) => "NO",
@@ -66,8 +67,10 @@ fn furthest<'a>(lines: impl Iterator<Item = &'a AgreementLine>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::{agreement, testing};
+    use crate::{HarnessRecord, agreement, testing};
 
     #[test]
     fn each_variant_has_a_row_with_its_largest_differences() {
@@ -76,6 +79,9 @@ mod tests {
         let run = &mut live.variants[2].runs[0];
         run.breakers[0].changes[0].at_us += 120_000;
         run.breakers[1].changes.truncate(4);
+        let mut record = HarnessRecord::new(1.0, 100, 20_000);
+        record.exhausted = 7;
+        live.variants[1].runs[0].harness = Some(record.result(Duration::from_millis(500)));
         let agreement = agreement(&simulated, &live);
         let table = agreement_table(&[("incident".to_owned(), agreement)]);
         let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
@@ -83,6 +89,6 @@ mod tests {
         let breaker =
             ["incident", "breaker", "1", "0.0", "points", "0.0", "points", "120", "ms", "of", "7", "1", "NO"];
         assert_eq!(rows[3], breaker);
-        assert_eq!(*rows[1].last().unwrap(), "yes");
+        assert_eq!([1, 2].map(|row| *rows[row].last().unwrap()), ["yes", "INVALID"]);
     }
 }

@@ -198,6 +198,13 @@ pub struct HarnessResult {
     pub invalid: Vec<String>,
 }
 
+impl HarnessResult {
+    /// Whether the harness kept up until the end, so that the run says something of the gateway.
+    pub fn is_valid(&self) -> bool {
+        self.invalid.is_empty() && !self.interrupted
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -178,8 +178,12 @@ fn engines(page: &mut Page, agreement: &AgreementResult) {
     for reservation in &agreement.reservations {
         page.paragraph(&text::line(reservation), "! ", "  ", FAILED);
     }
-    for VariantAgreement { variant, lines } in &agreement.variants {
+    for VariantAgreement { variant, valid, lines } in &agreement.variants {
         let name = text::cut(&text::name(variant), NAME_WIDTH).into_owned();
+        if !valid {
+            page.line(&format!("! {name}: not compared, the live run is invalid"), FAILED);
+            continue;
+        }
         let off: Vec<_> = lines.iter().filter(|line| !line.agrees).collect();
         if off.is_empty() {
             page.line(&format!("✓ {name}: {} of {} measures agree", lines.len(), lines.len()), HELD);

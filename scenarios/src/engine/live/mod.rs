@@ -154,6 +154,10 @@ fn run_and_see(
     let limit = machine::descriptor_limit();
     let users = users_within(limit, timeline, variant, seed)?;
     let mut external = start_external(timeline, variant, seed, drive)?;
+    let mint = Mint::new(&variant.world, timeline.starts)?.map(Arc::new);
+    if let Some(mint) = &mint {
+        mint.sign_ahead();
+    }
     let lead = LEAD + LEAD_PER_USER * users as u32;
     let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
     let clock = ScenarioClock::new(timeline.starts, start, drive.speed);
@@ -177,7 +181,6 @@ fn run_and_see(
         .name("record".to_owned())
         .spawn(move || journal::keep(&entries, scribe, speed))?;
 
-    let mint = Mint::new(&variant.world, timeline.starts)?.map(Arc::new);
     let exhaustion = Exhaustion::default();
     let observer = UpstreamObserver {
         journal: journal.clone(),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -21,6 +22,10 @@ use thiserror::Error;
 
 use crate::World;
 use crate::engine::bearers::claims_object;
+
+/// How long tokens may be signed before a run starts. An RSA signature costs as much as two requests: clients that had all
+/// to be given a token in the first seconds would be late, where those who log in over the day are not.
+const AHEAD: Duration = Duration::from_secs(2);
 
 /// The identity provider's keys, and the tokens that it signed with them.
 ///
@@ -106,6 +111,23 @@ impl Mint {
             }
         }
         Ok(Some(Self { starts, schedule, keys, foreign, configs, signed: Mutex::default() }))
+    }
+
+    /// Signs the tokens that the clients bear at the start, as many as [`AHEAD`] allows; the others are signed when they are
+    /// first borne.
+    pub(super) fn sign_ahead(&self) {
+        let until = Instant::now() + AHEAD;
+        let most = self.configs.iter().flatten().map(|bearers| bearers.identities).max().unwrap_or(0);
+        for identity in 0..most {
+            for (population, bearers) in self.configs.iter().enumerate() {
+                if bearers.as_ref().is_some_and(|bearers| identity < bearers.identities) {
+                    self.token(population, identity, self.starts);
+                }
+            }
+            if Instant::now() > until {
+                break;
+            }
+        }
     }
 
     /// The token that an identity of a population bears at `now`; `None` for one without.
