@@ -1,6 +1,6 @@
 //! The numbers as CSV, for spreadsheets, data frames and plotting scripts.
 //!
-//! Three tables, all long ("tidy"): one number per row and the columns that say what it is. A new measure is then a new
+//! Tables, all long ("tidy"): one number per row and the columns that say what it is. A new measure is then a new
 //! row and breaks nobody's column numbers, and any tool that can filter and pivot has whatever table it wants.
 //!
 //! Numbers are plain, with a point and without separators, in the unit that ends the measure's name: `_us` for
@@ -93,12 +93,26 @@ pub fn series_csv(result: &ExperimentResult) -> String {
     table.finish()
 }
 
-/// `variant,seed,breaker,change,at_us,to,settled,failures`: every change of every circuit breaker.
+/// `variant,seed,breaker,change,at_us,to,settled,failures,timed_out,server_errors,slow,connection_failed`: every change of
+/// every circuit breaker.
 ///
-/// `change` counts those of a breaker from 0; `to` is `closed`, `open` or `half-open`, from `at_us` on.
+/// `change` counts those of a breaker from 0; `to` is `closed`, `open` or `half-open`, from `at_us` on. The last four are the
+/// failures by what made them one; they are empty in results of a version that did not tell them apart.
 pub fn breakers_csv(result: &ExperimentResult) -> String {
-    let mut table =
-        Table::new(&["variant", "seed", "breaker", "change", "at_us", "to", "settled", "failures"]);
+    let mut table = Table::new(&[
+        "variant",
+        "seed",
+        "breaker",
+        "change",
+        "at_us",
+        "to",
+        "settled",
+        "failures",
+        "timed_out",
+        "server_errors",
+        "slow",
+        "connection_failed",
+    ]);
     for (variant, run) in runs(result) {
         for breaker in &run.breakers {
             for (number, change) in breaker.changes.iter().enumerate() {
@@ -106,7 +120,51 @@ pub fn breakers_csv(result: &ExperimentResult) -> String {
                     .map(|n| n.to_string());
                 let [seed, number, at_us, settled, failures] = &numbers;
                 let (name, to) = (plain(&breaker.name), plain(&change.to));
-                table.row(&[&variant, seed, &name, number, at_us, &to, settled, failures]);
+                let kinds = change.failed.map(|failed| {
+                    [failed.timed_out, failed.server_errors, failed.slow, failed.connection_failed]
+                        .map(|n| n.to_string())
+                });
+                let [timed_out, server_errors, slow, broken] = kinds.unwrap_or_default();
+                table.row(&[
+                    &variant,
+                    seed,
+                    &name,
+                    number,
+                    at_us,
+                    &to,
+                    settled,
+                    failures,
+                    &timed_out,
+                    &server_errors,
+                    &slow,
+                    &broken,
+                ]);
+            }
+        }
+    }
+    table.finish()
+}
+
+/// `variant,seed,limit,bucket,rejected,second,percent`: how much of its limit each bucket had in use, of the ten of each
+/// limit that rejected most, and without a name of a bucket the mean of the rest that rejected anything.
+///
+/// `second` is that in which a column begins that lasts until the next; `percent` is the most within it.
+pub fn saturation_csv(result: &ExperimentResult) -> String {
+    let mut table = Table::new(&["variant", "seed", "limit", "bucket", "rejected", "second", "percent"]);
+    for (variant, run) in runs(result) {
+        let seed = run.seed.to_string();
+        for limit in &run.limits {
+            let Some(saturation) = &limit.saturation else { continue };
+            let told =
+                saturation.buckets.iter().map(|bucket| (&*bucket.name, bucket.rejected, &bucket.percent));
+            let others = saturation.others.iter().map(|others| ("", others.rejected, &others.mean_percent));
+            for (bucket, rejected, percent) in told.chain(others) {
+                let (bucket, rejected) = (plain(bucket), rejected.to_string());
+                for (second, percent) in (0..).step_by(saturation.column_s as usize).zip(percent) {
+                    let (second, percent): (u64, _) = (second, percent.to_string());
+                    let second = second.to_string();
+                    table.row(&[&variant, &seed, &limit.scope, &bucket, &rejected, &second, &percent]);
+                }
             }
         }
     }
@@ -349,7 +407,7 @@ pub(crate) fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use crate::{FailureCounts, OtherBuckets, testing};
 
     fn read(table: &str) -> Vec<Vec<String>> {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(table.as_bytes());
@@ -403,7 +461,7 @@ mod tests {
         assert_eq!(told("recommended", "breaker", "checkout→payments", "last_closed_us"), None);
         assert_eq!(
             breakers_csv(&result).lines().nth(1),
-            Some("breaker,902,catalog,0,36061232,open,5929,2965")
+            Some("breaker,902,catalog,0,36061232,open,5929,2965,2372,593,0,0")
         );
         assert!(series_csv(&result).contains("\nquickstart,902,harm,,collateral_hurt,30,46\n"));
     }
@@ -425,6 +483,29 @@ mod tests {
                 assert_eq!(keys.len(), all);
             }
         }
+    }
+
+    #[test]
+    fn how_full_a_bucket_was_has_a_row_for_each_column_and_failures_are_told_apart() {
+        let mut result = testing::window_boundary();
+        let table = read(&saturation_csv(&result));
+        // The three limits that turned anybody away.
+        assert_eq!(table.len(), 1 + 3 * 120);
+        let second = |at: &str| table.iter().find(|row| row[0] == "token-bucket" && row[5] == at).unwrap();
+        assert_eq!(second("58")[2..], ["per_key", "partner-0", "1834", "58", "100"]);
+        assert_eq!(second("57")[6], "0");
+        let saturation = result.variants.last_mut().unwrap().runs[0].limits[0].saturation.as_mut().unwrap();
+        saturation.column_s = 5;
+        saturation.others = Some(OtherBuckets { buckets: 3, rejected: 30, mean_percent: vec![0, 40] });
+        let others = read(&saturation_csv(&result)).pop().unwrap();
+        assert_eq!(others[3..], ["", "30", "5", "40"]);
+
+        let mut result = testing::incident();
+        let breaker = result.variants.iter_mut().find(|variant| variant.name == "breaker").unwrap();
+        breaker.runs[0].breakers[0].changes[0].failed =
+            Some(FailureCounts { timed_out: 2_900, server_errors: 60, slow: 5, connection_failed: 0 });
+        let told = breakers_csv(&result);
+        assert_eq!(told.lines().nth(1), Some("breaker,902,catalog,0,36061232,open,5929,2965,2900,60,5,0"));
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! experiment stand together in an [`ExperimentResult`], from which everything else is drawn: for people the
 //! [terminal's summary](terminal_summary), the [HTML report](html_report) and the [summary of a CI
 //! job](markdown_summary); for programs [`result.json`](to_json) with its [schema](result_schema), [`JUnit`
-//! XML](junit_xml) and CSV ([summary](summary_csv), [series](series_csv), [breakers](breakers_csv), [causes](causes_csv),
-//! [expectations](expectations_csv)).
+//! XML](junit_xml) and CSV ([summary](summary_csv), [series](series_csv), [breakers](breakers_csv), [saturation](saturation_csv),
+//! [causes](causes_csv), [expectations](expectations_csv)).
 //!
 //! `reports` knows neither gateway nor simulator and never runs a simulation: whoever runs one maps its events
 //! onto the words of this crate.
@@ -53,7 +53,7 @@ mod text;
 mod validity;
 mod verdict;
 
-pub use self::csv::{breakers_csv, causes_csv, expectations_csv, series_csv, summary_csv};
+pub use self::csv::{breakers_csv, causes_csv, expectations_csv, saturation_csv, series_csv, summary_csv};
 pub use agreement::{
     AgreementKind, AgreementLine, AgreementResult, AgreementUnit, VariantAgreement, agreement,
 };

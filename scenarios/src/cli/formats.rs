@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{ValueEnum, builder::PossibleValue};
 use reports::{
     ExperimentResult, breakers_csv, causes_csv, expectations_csv, html_report, junit_xml, markdown_summary,
-    series_csv, summary_csv, to_json,
+    saturation_csv, series_csv, summary_csv, to_json,
 };
 use tempfile::NamedTempFile;
 
@@ -52,12 +52,13 @@ static FORMATS: [Format; 5] = [
     },
     Format {
         name: "csv",
-        help: "summary.csv, series.csv, expectations.csv, breakers.csv and causes.csv: the numbers in long form, for a spreadsheet or a notebook",
+        help: "summary.csv, series.csv, expectations.csv, breakers.csv, saturation.csv and causes.csv: the numbers in long form, for a spreadsheet or a notebook",
         files: &[
             ("summary.csv", |result, _| Ok(summary_csv(result))),
             ("series.csv", |result, _| Ok(series_csv(result))),
             ("expectations.csv", |result, _| Ok(expectations_csv(result))),
             ("breakers.csv", |result, _| Ok(breakers_csv(result))),
+            ("saturation.csv", |result, _| Ok(saturation_csv(result))),
             ("causes.csv", |result, _| Ok(causes_csv(result))),
         ],
     },

@@ -29,7 +29,7 @@ fn a_saved_result_gives_the_report_that_its_run_gave() {
     for name in desk.files().iter().filter_map(|name| name.strip_prefix("again/")) {
         assert_eq!(desk.read(&format!("again/{name}")), desk.read(&format!("{folder}/{name}")), "{name}");
     }
-    assert_eq!(desk.files().iter().filter(|name| name.starts_with("again/")).count(), 9);
+    assert_eq!(desk.files().iter().filter(|name| name.starts_with("again/")).count(), 10);
     // Beside the result unless told otherwise, and by the file's own name too.
     fs::remove_file(desk.path(&format!("{folder}/report.html"))).unwrap();
     desk.run(["report", "-q", &format!("{folder}/result.json")]).exits(ExitCode::Held, &[]);
