@@ -60,8 +60,7 @@ pub(crate) fn latency_chart(chart: &LatencyChart) -> Result<Option<String>, Char
     if curves.is_empty() {
         return Ok(None);
     }
-    let x =
-        Axis { low: 0.0, high: nines(LAST), ticks: LABELLED.into_iter().chain([LAST]).map(nines).collect() };
+    let x = Axis { low: 0.0, high: nines(LAST), ticks: LABELLED.map(nines).to_vec() };
     let slo = decades(chart.slo_us);
     let y = latency_axis(&curves, slo);
     let mut svg = String::new();
@@ -220,6 +219,17 @@ mod tests {
         assert!((nines(90.0) - nines(0.0) - 1.0).abs() < 1e-12);
         assert!((nines(99.0) - nines(90.0) - 1.0).abs() < 1e-12);
         assert_eq!([50.0, 99.9, 99.99].map(|p| percentile_label(nines(p))), ["p50", "p99.9", "p99.99"]);
+    }
+
+    #[test]
+    fn each_percentile_is_labelled_once() {
+        let distribution = testing::distribution(1000, 10_000, 60_000);
+        let drawn = latency_chart(&chart(vec![("a", Some(&distribution))])).unwrap().unwrap();
+        let document = roxmltree::Document::parse(&drawn).unwrap();
+        let words =
+            document.descendants().filter(|node| node.has_tag_name("text")).filter_map(|node| node.text());
+        let labels: Vec<&str> = words.map(str::trim).filter(|label| label.starts_with('p')).collect();
+        assert_eq!(labels, ["p50", "p90", "p99", "p99.9", "p99.99"]);
     }
 
     #[test]
