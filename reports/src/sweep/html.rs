@@ -26,6 +26,7 @@ pub fn sweep_html(result: &SweepResult, command: &str) -> Result<String, HtmlErr
         tipping: show::tipping(result),
         charts: charts(result)?,
         grids: grids(result),
+        not_drawn: not_drawn(result),
         axes: result.axes.iter().map(|axis| text::line(&axis.key)).collect(),
         heads: heads(result),
         rows: rows(result),
@@ -51,6 +52,7 @@ struct Page {
     tipping: Vec<String>,
     charts: Vec<Figure>,
     grids: Vec<Grid>,
+    not_drawn: Option<String>,
     axes: Vec<String>,
     heads: Vec<String>,
     rows: Vec<Row>,
@@ -69,7 +71,7 @@ struct Figure {
     svg: String,
 }
 
-/// A measure over two settings.
+/// A measure over the first two settings.
 struct Grid {
     id: String,
     title: String,
@@ -77,6 +79,16 @@ struct Grid {
     down: String,
     across: String,
     heads: Vec<String>,
+    slices: Vec<Slice>,
+    /// Whether it is shown only when asked for.
+    folded: bool,
+}
+
+/// A measure over two settings, all others held.
+struct Slice {
+    id: String,
+    /// What the others are, where there are any.
+    with: Option<String>,
     rows: Vec<(String, Vec<GridCell>)>,
 }
 
@@ -185,10 +197,21 @@ fn charts(result: &SweepResult) -> Result<Vec<Figure>, ChartError> {
     Ok(figures)
 }
 
-/// A coloured table for each measure of a sweep of two settings.
+/// So many tables of a measure are drawn: those of the values of all settings but the first two.
+const SLICES: usize = 6;
+
+/// Coloured tables of each measure over the first two settings, one for each combination of the others.
 fn grids(result: &SweepResult) -> Vec<Grid> {
-    let [down, across] = result.axes.as_slice() else { return Vec::new() };
+    let [down, across, others @ ..] = result.axes.as_slice() else { return Vec::new() };
+    if result.points.is_empty() {
+        return Vec::new();
+    }
+    let rows = down.values.len();
     let columns = across.values.len();
+    // The last axis changes fastest, so that what belongs to one combination of the others is so far apart.
+    let all: usize = others.iter().map(|axis| axis.values.len()).product();
+    let slices = slices(result, all);
+    let told = show::told(result);
     let grid = |(place, measure): (usize, &super::SweepMeasure)| {
         let values: Vec<Option<f64>> =
             result.points.iter().map(|point| point.measured[place].map(|value| value.median)).collect();
@@ -211,11 +234,15 @@ fn grids(result: &SweepResult) -> Vec<Grid> {
                 .iter()
                 .any(|tipping| tipping.measure == place && tipping.after == point),
         };
-        let row = |row: usize| {
-            (
-                show::axis_value(result, 0, row),
-                (0..columns).map(|column| cell(row * columns + column)).collect(),
-            )
+        let slice = |slice: &usize| {
+            let point = |row: usize, column: usize| (row * columns + column) * all + slice;
+            let cells = |row: usize| (0..columns).map(|column| cell(point(row, column))).collect();
+            Slice {
+                id: format!("grid-{place}-{slice}"),
+                with: (!others.is_empty())
+                    .then(|| show::settings(result, &result.points[*slice], 2..result.axes.len())),
+                rows: (0..rows).map(|row| (show::axis_value(result, 0, row), cells(row))).collect(),
+            }
         };
         Grid {
             id: format!("grid-{place}"),
@@ -224,8 +251,35 @@ fn grids(result: &SweepResult) -> Vec<Grid> {
             down: text::line(&down.key),
             across: text::line(&across.key),
             heads: (0..columns).map(|column| show::axis_value(result, 1, column)).collect(),
-            rows: (0..down.values.len()).map(row).collect(),
+            slices: slices.iter().map(slice).collect(),
+            folded: !others.is_empty() && !told.contains(&place),
         }
     };
     result.measures.iter().enumerate().map(grid).collect()
+}
+
+/// The combinations of the settings but the first two that are drawn, of so many: those nearest to what the file has, in
+/// their order.
+fn slices(result: &SweepResult, all: usize) -> Vec<usize> {
+    let changed = |slice: &usize| {
+        let point = &result.points[*slice];
+        (2..result.axes.len()).filter(|axis| !result.value(point, *axis).is_of_file).count()
+    };
+    let mut slices: Vec<usize> = (0..all).collect();
+    slices.sort_by_key(|slice| (changed(slice), *slice));
+    slices.truncate(SLICES);
+    slices.sort_unstable();
+    slices
+}
+
+/// Says how many combinations are not drawn, where there are too many of them.
+fn not_drawn(result: &SweepResult) -> Option<String> {
+    let all: usize = result.axes.iter().skip(2).map(|axis| axis.values.len()).product();
+    let more = all.checked_sub(SLICES).filter(|more| *more > 0)?;
+    Some(format!(
+        "Drawn are {SLICES} of the {} combinations of the other settings, those nearest to what the file has; the other {} are in \
+         the table of all points.",
+        format::count(all as u64),
+        format::count(more as u64)
+    ))
 }

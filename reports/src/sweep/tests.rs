@@ -157,6 +157,65 @@ fn the_terminal_says_it_on_eighty_columns() {
     insta::assert_snapshot!(format!("{}\n----\n{}", told[0], told[1]));
 }
 
+/// The text of a page's element, words one space apart.
+fn words(node: roxmltree::Node) -> String {
+    let text = node.descendants().filter(roxmltree::Node::is_text).filter_map(|node| node.text());
+    let text: String = text.collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn tipping_points_are_seen_on_the_page_however_many_settings_there_are() {
+    let parsed = |result: &SweepResult, look: &dyn Fn(&roxmltree::Document)| {
+        let page = sweep_html(result, "tuesday sweep").unwrap();
+        let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+        look(&roxmltree::Document::parse_with_options(&page, options).unwrap());
+    };
+    let of_class = |document: &roxmltree::Document, name: &str, class: &str| -> Vec<String> {
+        let all = document.descendants().filter(|node| node.has_tag_name(name));
+        let with = all.filter(|node| {
+            node.attribute("class").is_some_and(|classes| classes.split(' ').any(|one| one == class))
+        });
+        with.map(words).collect()
+    };
+    // One setting: a band between 2 s and 4 s, in the chart of the blast radius alone.
+    let cliff = |places: &[usize]| (if places[0] < 2 { 0.0 } else { 0.4 }, true);
+    parsed(&swept(vec![timeout(5)], cliff), &|document| {
+        let bands = document.descendants().filter(|node| node.attribute("class") == Some("fill tipping"));
+        assert_eq!(bands.count(), 1);
+        let tipping = document.descendants().find(|node| node.attribute("id") == Some("tipping")).unwrap();
+        let sentences = tipping.parent().map(words).unwrap();
+        assert!(
+            sentences.contains("Between gateway.timeout = 2s and 4s: blast_radius goes from 0% to 40%."),
+            "{sentences}"
+        );
+    });
+    // Three of which the last has eight values: those nearest to the file's are drawn. It tips where the first is 4 s, and
+    // for the first queue one step later.
+    let workers = axis("gateway.workers", &[64.0, 128.0], 0, AxisScale::Log);
+    let queue = axis("gateway.queue", &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], 6, AxisScale::Linear);
+    let swept = swept(vec![timeout(5), workers, queue], |places| {
+        (if places[0] < 2 + usize::from(places[2] == 0) { 0.0 } else { 0.4 }, true)
+    });
+    parsed(&swept, &|document| {
+        let titles: Vec<String> =
+            document.descendants().filter(|node| node.has_tag_name("h3")).map(words).collect();
+        assert!(titles.contains(&"blast_radius".to_owned()), "{titles:?}");
+        let captions: Vec<String> =
+            document.descendants().filter(|node| node.has_tag_name("caption")).map(words).collect();
+        let drawn = ["1s", "2s", "3s", "4s", "5s", "7s"].map(|value| format!("gateway.queue = {value}"));
+        assert_eq!(captions[..6], drawn);
+        // Two columns of workers in each of six tables; along the queue it tips too, between the first and the second.
+        let tipping = of_class(document, "td", "tipping");
+        assert_eq!(tipping.iter().filter(|cell| *cell == "40% ⚠").count(), 12, "{tipping:?}");
+        let page = words(document.root());
+        assert!(page.contains("Drawn are 6 of the 8 combinations of the other settings"), "{page}");
+        assert!(page.contains(
+            "Between gateway.timeout = 4s and 8s with gateway.workers = 64s and gateway.queue = 1s"
+        ));
+    });
+}
+
 #[test]
 fn pages_are_well_formed_and_fetch_nothing_and_tables_are_tables() {
     for result in all() {
