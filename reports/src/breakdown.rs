@@ -2,7 +2,7 @@
 //! variant.
 
 use crate::{
-    ExperimentResult, LimitResult, Outcome, RunResult, StationResult, Summary, VariantResult,
+    AttemptsResult, ExperimentResult, LimitResult, Outcome, RunResult, StationResult, Summary, VariantResult,
     format::{self, Dimension},
     side_by_side::{limit, peak, peaks_asked_for, runs},
     spread::Spread,
@@ -35,7 +35,10 @@ pub(crate) struct Group {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) variant: String,
+    /// One for each column, from the first on.
     pub(crate) cells: Vec<String>,
+    /// What is to be said where the other columns do not apply.
+    pub(crate) instead: Option<&'static str>,
 }
 
 /// The tables that have rows.
@@ -46,6 +49,11 @@ pub(crate) fn breakdowns(result: &ExperimentResult) -> Vec<Breakdown> {
 
 const SUMMARY_LEAD: &str = "Shares are of the offered requests. Good is served within the SLO latency. Latency is of \
                             requests that reached an upstream, from the intended send.";
+
+const UPSTREAMS_LEAD: &str = "Attempts are those of the gateway and of other services, per request on the routes that reach \
+                              it, directly or through calls. The rest is of the requests on the routes to it: shares are of \
+                              the offered ones, good is served within the SLO latency, latency is of those that reached an \
+                              upstream, from the intended send.";
 
 fn populations(result: &ExperimentResult) -> Breakdown {
     let mut table = summaries(result, "populations", "By population", |run| {
@@ -68,10 +76,40 @@ fn routes(result: &ExperimentResult) -> Breakdown {
     })
 }
 
+/// What came to each upstream, and what became of the requests on the routes to it. An upstream that is reached through
+/// other services alone has attempts and no requests of its own.
 fn upstreams(result: &ExperimentResult) -> Breakdown {
-    summaries(result, "upstreams", "By upstream", |run| {
+    let mut table = summaries(result, "upstreams", "By upstream", |run| {
         run.upstreams.iter().map(|upstream| (upstream.name.as_str(), &upstream.summary)).collect()
-    })
+    });
+    let attempts = |variant: &VariantResult, name: &str, measure: fn(&AttemptsResult) -> f64| {
+        Spread::over(variant, |run| {
+            run.upstream_attempts.iter().find(|upstream| text::name(&upstream.upstream) == name).map(measure)
+        })
+    };
+    if runs(result).all(|run| run.upstream_attempts.is_empty()) {
+        return table;
+    }
+    table.lead = UPSTREAMS_LEAD;
+    table.columns.splice(0..0, ["attempts", "per request"].map(str::to_owned));
+    for group in &mut table.groups {
+        let has_a_route = runs(result)
+            .flat_map(|run| &run.upstreams)
+            .any(|upstream| text::name(&upstream.name) == group.name && upstream.summary.offered > 0);
+        for (row, variant) in group.rows.iter_mut().zip(&result.variants) {
+            let seen = [
+                (Dimension::Count, attempts(variant, &group.name, |seen| seen.attempts as f64)),
+                (Dimension::Ratio, attempts(variant, &group.name, |seen| seen.amplification)),
+            ];
+            let seen = seen.map(|(unit, spread)| spread.map_or_else(dash, |spread| unit.show(spread.median)));
+            if !has_a_route {
+                row.cells.clear();
+                row.instead = Some("no route leads to it: other services call it");
+            }
+            row.cells.splice(0..0, seen);
+        }
+    }
+    table
 }
 
 fn summaries(
@@ -238,8 +276,11 @@ fn grouped(
     cells: impl Fn(&str, &VariantResult) -> Vec<String>,
 ) -> Vec<Group> {
     let group = |name: &&str| {
-        let row =
-            |variant: &VariantResult| Row { variant: text::name(&variant.name), cells: cells(name, variant) };
+        let row = |variant: &VariantResult| Row {
+            variant: text::name(&variant.name),
+            cells: cells(name, variant),
+            instead: None,
+        };
         Group { name: text::name(name), note: None, rows: result.variants.iter().map(row).collect() }
     };
     names.iter().map(group).collect()
@@ -261,7 +302,7 @@ fn dash() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use crate::{NamedSummary, testing};
 
     #[test]
     fn each_thing_has_a_row_for_each_variant_and_a_cell_for_each_column() {
@@ -271,7 +312,11 @@ mod tests {
             for table in breakdowns(&result) {
                 for group in &table.groups {
                     assert_eq!(group.rows.len(), result.variants.len());
-                    assert!(group.rows.iter().all(|row| row.cells.len() == table.columns.len()), "{table:?}");
+                    let whole = |row: &Row| match row.instead {
+                        Some(_) => row.cells.len() < table.columns.len(),
+                        None => row.cells.len() == table.columns.len(),
+                    };
+                    assert!(group.rows.iter().all(whole), "{table:?}");
                 }
             }
         }
@@ -297,6 +342,34 @@ mod tests {
             "token-bucket, 1,000 per minute, burst 100"
         );
         assert_eq!(stations(&result).groups[1].rows[0].cells[..5].join(" "), "4 1,024 44.7% 4 1,024");
+    }
+
+    #[test]
+    fn an_upstream_that_only_services_call_has_attempts_and_no_requests() {
+        let mut result = testing::window_boundary();
+        for variant in &mut result.variants {
+            let run = &mut variant.runs[0];
+            run.upstreams.push(NamedSummary { name: "payments".to_owned(), summary: Summary::default() });
+            let calls = AttemptsResult {
+                upstream: "payments".to_owned(),
+                attempts: 6277,
+                amplification: 0.857,
+                ..run.upstream_attempts[0].clone()
+            };
+            run.upstream_attempts.push(calls);
+        }
+        let table = upstreams(&result);
+        assert_eq!(table.columns[..3].join(", "), "attempts, per request, offered");
+        let [orders, payments] = [0, 1].map(|group| &table.groups[group].rows[0]);
+        assert_eq!(orders.cells[..3].join(", "), "14,004, 1.00, 14,004");
+        assert_eq!(orders.instead, None);
+        assert_eq!(payments.cells.join(", "), "6,277, 0.86");
+        assert!(payments.instead.is_some());
+        // An earlier version did not count attempts.
+        for variant in &mut result.variants {
+            variant.runs[0].upstream_attempts.clear();
+        }
+        assert_eq!(upstreams(&result).columns[0], "offered");
     }
 
     #[test]

@@ -101,13 +101,11 @@ fn side_by_side(page: &mut Page, result: &ExperimentResult) {
     for column in &comparison.columns {
         table.column(&column.title(), true);
     }
-    let mut marked = false;
     for (name, cells) in comparison.rows() {
-        marked |= cells.iter().flatten().any(|cell| cell.mark.is_some());
         table.row(cell_text(name), cells.into_iter().map(compared));
     }
     page.block(&table.text());
-    let marks = marked.then(|| "▲ best and ▼ worst of the variants.".to_owned());
+    let marks = comparison.is_marked().then(|| "▲ best and ▼ worst of the variants.".to_owned());
     let notes: Vec<String> = seeds_note(result).into_iter().chain(marks).chain(notes(result)).collect();
     page.block(&format!("<sub>{}</sub>", escaped(&notes.join(" "))));
 }
@@ -205,7 +203,10 @@ fn breakdown(breakdown: &Breakdown) -> String {
         let mut name = format!("{}{note}", cell_text(&group.name));
         for row in &group.rows {
             let numbers = row.cells.iter().map(|cell| number(cell));
-            table.row(std::mem::take(&mut name), std::iter::once(cell_text(&row.variant)).chain(numbers));
+            let cells =
+                std::iter::once(cell_text(&row.variant)).chain(numbers).chain(row.instead.map(cell_text));
+            // GitHub fills a row that is too short with empty cells.
+            table.row(std::mem::take(&mut name), cells);
         }
     }
     format!("{}\n\n{}", escaped(breakdown.lead), table.text())

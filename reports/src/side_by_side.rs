@@ -115,6 +115,12 @@ impl SideBySide {
         let cells = |row: usize| self.columns.iter().map(move |column| column.cells.get(row)?.as_ref());
         self.variants.iter().enumerate().map(|(row, name)| (name.as_str(), cells(row).collect())).collect()
     }
+
+    /// Whether any variant is called best or worst in anything.
+    pub(crate) fn is_marked(&self) -> bool {
+        let mut cells = self.columns.iter().flat_map(|column| &column.cells).flatten();
+        cells.any(|cell| cell.mark.is_some())
+    }
 }
 
 /// What the faults did to whom, and, where retries show in it, how many attempts a request became; where any run was
@@ -229,6 +235,11 @@ fn peak_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
 
 /// What a reader has to know to read the table, as short as it goes.
 pub(crate) fn notes(result: &ExperimentResult) -> Vec<String> {
+    meanings(result).into_iter().chain(external_gateways(result)).collect()
+}
+
+/// What the columns measure.
+pub(crate) fn meanings(result: &ExperimentResult) -> Vec<String> {
     let slo = format::latency_us(result.scenario.slo_latency_us);
     let mut notes = vec![
         format!("goodput: served within the SLO of {slo}, per second. success: served at all."),
@@ -263,12 +274,11 @@ pub(crate) fn notes(result: &ExperimentResult) -> Vec<String> {
         let (heading, noun) = (bucket_heading(scope), bucket_noun(scope));
         format!("{heading} in a time: the most requests of {noun} let through in any such time.")
     }));
-    notes.extend(external_gateways(result));
     notes
 }
 
 /// Where the gateway was an external one, and what therefore is not known.
-fn external_gateways(result: &ExperimentResult) -> Vec<String> {
+pub(crate) fn external_gateways(result: &ExperimentResult) -> Vec<String> {
     let mut places: Vec<(&str, Vec<String>)> = Vec::new();
     for variant in &result.variants {
         let Some(place) = variant.runs.iter().find_map(|run| run.external.as_deref()) else { continue };
@@ -411,27 +421,48 @@ fn column(
     Column { heading: heading.map(Into::into), meaning, cells: cells.collect() }
 }
 
-/// Best or worst, where the variants differ enough to say so: by a tenth, or by a point where they are shares.
-/// Whoever is as close to an end as that is not told apart from it.
+/// Best or worst, where that is plain to see:
+///
+/// - the best and the worst variant are apart by more than a tenth; else nobody is marked;
+/// - whoever is within a twentieth of an end is marked with it: a difference that small is luck;
+/// - and the next one after those stands off as far again from the last of them. Where values come in an even row, none of
+///   them is the end of it, and the end is not marked.
+///
+/// Of shares it is a tenth, or a twentieth, of the share or of what it lacks to a whole, whichever is less: 99% and 95% are
+/// one failure in a hundred and five. Less than a point never counts.
 fn mark(value: f64, all: &[Option<f64>], unit: Dimension, good: Good) -> Option<Mark> {
     let low = all.iter().flatten().copied().min_by(f64::total_cmp)?;
     let high = all.iter().flatten().copied().max_by(f64::total_cmp)?;
-    let alike = |a: f64, b: f64| match unit {
-        Dimension::Share => (a - b).abs() < 0.01,
+    let alike = |a: f64, b: f64, part: f64| match unit {
+        Dimension::Share => {
+            let size = |share: f64| share.min(1.0 - share);
+            (a - b).abs() < (part * size(a).max(size(b))).max(0.01)
+        }
         // What never came about is like itself alone.
         _ if a.is_infinite() || b.is_infinite() => a.total_cmp(&b).is_eq(),
-        _ => (a - b).abs() <= 0.1 * a.abs().max(b.abs()),
+        _ => (a - b).abs() <= part * a.abs().max(b.abs()),
     };
     let (best, worst) = match good {
         Good::High => (high, low),
         Good::Low => (low, high),
         Good::Neither => return None,
     };
-    if alike(best, worst) {
-        None
-    } else if alike(value, best) {
+    if alike(best, worst, 0.1) {
+        return None;
+    }
+    // Whether the value is at this end, and this end apart from the rest.
+    let is_at = |end: f64| {
+        let off = |other: &f64| (other - end).abs();
+        let by_distance = |one: &f64, other: &f64| off(one).total_cmp(&off(other));
+        let (at_end, beyond): (Vec<f64>, Vec<f64>) =
+            all.iter().flatten().partition(|other| alike(**other, end, 0.05));
+        let last = at_end.into_iter().max_by(by_distance);
+        let next = beyond.into_iter().min_by(by_distance);
+        alike(value, end, 0.05) && !last.zip(next).is_some_and(|(last, next)| alike(last, next, 0.05))
+    };
+    if is_at(best) {
         Some(Mark::Best)
-    } else if alike(value, worst) {
+    } else if is_at(worst) {
         Some(Mark::Worst)
     } else {
         None
@@ -508,6 +539,26 @@ mod tests {
             [worst, best, worst, best]
         );
         assert_eq!(marks(&[5.0], Dimension::RatePerS, Good::High), [None]);
+        // Goodput of nine-oh-two: 206 is not 226, and 143 is not 158.
+        assert_eq!(
+            marks(&[158.0, 143.0, 159.0, 223.0, 201.0, 226.0, 206.0], Dimension::RatePerS, Good::High),
+            [None, worst, None, best, None, best, None]
+        );
+        // Where they come in an even row, none of them is the top of it.
+        assert_eq!(
+            marks(&[100.0, 97.0, 93.0, 89.0, 70.0], Dimension::RatePerS, Good::High),
+            [None, None, None, None, worst]
+        );
+        assert_eq!(marks(&[0.0, 0.004, 0.3], Dimension::Share, Good::Low), [best, best, worst]);
+        // Its blast radius: whether 52% or 54% is luck. Of its success, 90% and 86% are 10% and 14% that failed.
+        assert_eq!(
+            marks(&[0.539, 0.525, 0.542, 0.0, 0.05, 0.0], Dimension::Share, Good::Low),
+            [worst, worst, worst, best, None, best]
+        );
+        assert_eq!(
+            marks(&[0.7, 0.858, 0.598, 0.902, 0.896], Dimension::Share, Good::High),
+            [None, None, worst, best, best]
+        );
         assert_eq!(marks(&[0.0, 0.0], Dimension::RatePerS, Good::High), [None, None]);
     }
 

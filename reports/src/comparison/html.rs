@@ -1,6 +1,6 @@
 use askama::Template;
 
-use super::table::{Row, heading, headline, how, notes, parts, requests, sides, title, verdict};
+use super::table::{Row, heading, headline, how, notes, parts, requests, settings, sides, title, verdict};
 use super::{
     ComparisonResult, DifferenceVerdict, MeasureComparison, NamedPairs, PairedRequests, SettingDifference,
     VariantComparison, show,
@@ -98,7 +98,7 @@ impl Pair {
             charts: charts(pair, place)?,
             requests: requests(pair),
             request_rows: pair.requests.as_ref().map(request_rows).unwrap_or_default(),
-            settings: pair.settings.clone(),
+            settings: settings(pair),
         })
     }
 }

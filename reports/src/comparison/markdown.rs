@@ -1,4 +1,4 @@
-use super::table::{Row, heading, headline, how, notes, parts, requests, sides, title, verdict};
+use super::table::{Row, heading, headline, how, notes, parts, requests, settings, sides, title, verdict};
 use super::{ComparisonResult, VariantComparison};
 use crate::markdown::{MarkdownTable, Page, cell_text, code, escaped, number};
 
@@ -33,11 +33,12 @@ fn of_pair(page: &mut Page, result: &ComparisonResult, pair: &VariantComparison)
     if !parts.is_empty() {
         page.folded("By population and route", &table(&parts));
     }
-    if !pair.settings.is_empty() {
+    let differences = settings(pair);
+    if !differences.is_empty() {
         let mut settings = MarkdownTable::new("setting");
         settings.column("A", false);
         settings.column("B", false);
-        for setting in &pair.settings {
+        for setting in &differences {
             settings.row(code(&setting.key), [&setting.a, &setting.b].map(|value| cell_text(value)));
         }
         page.folded("What differs in their configuration", &settings.text());

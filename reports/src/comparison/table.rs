@@ -3,9 +3,15 @@
 use std::fmt::Write as _;
 
 use super::{
-    ComparisonResult, DifferenceVerdict, MeasureComparison, Method, PairCount, VariantComparison, show,
+    ComparisonResult, DifferenceVerdict, MeasureComparison, Method, PairCount, SettingDifference,
+    VariantComparison, show,
 };
-use crate::{format, terminal::seeds, text};
+use crate::{
+    differences::{Difference, told_once},
+    format,
+    terminal::seeds,
+    text,
+};
 
 /// A measure as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +47,21 @@ impl Row {
         };
         format!("{sign}{}", self.verdict.word())
     }
+}
+
+/// The settings that differ; what is alike for several upstreams, clients or routes is told once.
+pub(crate) fn settings(pair: &VariantComparison) -> Vec<SettingDifference> {
+    let differences = pair.settings.iter().map(|setting| Difference {
+        key: setting.key.clone(),
+        values: vec![setting.a.clone(), setting.b.clone()],
+    });
+    // How many there are of each is not known here.
+    let told = told_once(differences.collect(), |_| usize::MAX).into_iter();
+    let setting = |Difference { key, values }: Difference| {
+        let [a, b] = <[String; 2]>::try_from(values).ok()?;
+        Some(SettingDifference { key, a, b })
+    };
+    told.filter_map(setting).collect()
 }
 
 /// What is measured of everybody.

@@ -2,7 +2,7 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
-use super::table::{Row, heading, headline, how, notes, parts, requests, sides, title, verdict};
+use super::table::{Row, heading, headline, how, notes, parts, requests, settings, sides, title, verdict};
 use super::{ComparisonResult, DifferenceVerdict, VariantComparison};
 use crate::{
     terminal::{BOLD, DIM, FAILED, GAP, HELD, Page, WIDTH},
@@ -40,12 +40,13 @@ pub fn comparison_summary(result: &ComparisonResult) -> String {
 fn of_pair(page: &mut Page, result: &ComparisonResult, pair: &VariantComparison) {
     page.blank();
     page.paragraph(&format!("{}: {}", title(pair), how(pair)), "", "  ", BOLD);
-    if !pair.settings.is_empty() {
+    let settings = settings(pair);
+    if !settings.is_empty() {
         page.blank();
-        for setting in pair.settings.iter().take(SETTINGS) {
+        for setting in settings.iter().take(SETTINGS) {
             page.paragraph(&format!("{}: {} → {}", setting.key, setting.a, setting.b), "  ", "    ", DIM);
         }
-        if let Some(more) = pair.settings.len().checked_sub(SETTINGS).filter(|more| *more > 0) {
+        if let Some(more) = settings.len().checked_sub(SETTINGS).filter(|more| *more > 0) {
             page.paragraph(&format!("and {more} more settings"), "  ", "  ", DIM);
         }
     }

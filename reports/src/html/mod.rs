@@ -4,6 +4,8 @@
 //! the same in every report; its content security policy forbids every other, whatever a scenario's author writes into a name.
 //! It is well-formed as XML too, which is the cheapest way to check that nothing in it was torn apart.
 
+#[cfg(test)]
+mod palette;
 mod timelines;
 
 use askama::Template;
@@ -21,7 +23,7 @@ use crate::{
     facts::facts,
     format::{self, Clock},
     matrix::{Matrix, matrices},
-    side_by_side::{Mark, SideBySide, notes},
+    side_by_side::{Mark, SideBySide, external_gateways, meanings},
     terminal::{engine, seeds, seeds_note},
     text,
     validity::reservations,
@@ -33,6 +35,9 @@ const SCRIPT: &str = include_str!("../../templates/crosshair.js");
 
 /// So many sentences and expectations are shown before a reader asks for more.
 const TOLD_FIRST: usize = 6;
+
+/// So many settings are shown before a reader asks for them: more would push what they did off the screen.
+const SETTINGS_SHOWN: usize = 8;
 
 /// Why a report could not be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +71,8 @@ pub fn html_report(result: &ExperimentResult, command: &str) -> Result<String, H
         verdict: Verdict::of(result),
         facts: facts(result),
         seeds_note: seeds_note(result),
-        notes: notes(result),
+        notes: meanings(result),
+        unobserved: external_gateways(result),
         comparison: SideBySide::of(result),
         differences: differences(result),
         matrices: matrices(result),
@@ -104,6 +110,7 @@ struct Page {
     facts: Vec<String>,
     seeds_note: Option<String>,
     notes: Vec<String>,
+    unobserved: Vec<String>,
     comparison: SideBySide,
     differences: Vec<Difference>,
     matrices: Vec<Matrix>,
@@ -308,8 +315,9 @@ mod tests {
         assert!(page.contains("5 of 5 expectations held."));
         assert!(page.contains("tuesday run window-boundary"));
         assert!(page.contains("duration = &#34;2m&#34;"));
-        // Load, admitted, latency, saturation of three, gateway and upstream, amplification; and percentiles.
-        assert_eq!(page.matches("<svg").count(), 4 + 4 + 4 + 3 + 8 + 4 + 3);
+        // Load, admitted, latency, saturation of three, workers of gateway and upstream and who waited for the latter,
+        // amplification; and percentiles.
+        assert_eq!(page.matches("<svg").count(), 4 + 4 + 4 + 3 + 8 + 4 + 4 + 3);
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn row(scene: &Scene, name: &str, run: &RunResult, steps: &[Step], axis: &Axis) 
         name: name.to_owned(),
         note: None,
         size: "medium",
-        scale: ends(axis, ""),
+        scale: ends(axis, " ×"),
         svg: scene.lane(run, axis, 90, &description, marks)?,
         points: Vec::new(),
         readings: vec![Reading::of("", rest, scene.step as u64, shown)],

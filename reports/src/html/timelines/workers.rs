@@ -32,58 +32,60 @@ fn group(scene: &Scene, place: usize, (name, is_gateway): (&str, bool)) -> Resul
         in_use.max(workers.unwrap_or(0))
     };
     let axis = Axis::from_zero(f64::from(stations.iter().map(most).max().unwrap_or(0)));
-    let rows = stations.iter().map(|(variant, run, station)| row(scene, variant, run, station, &axis));
+    let used = stations.iter().map(|(variant, run, station)| in_use(scene, variant, run, station, &axis));
+    let mut rows = used.collect::<Result<Vec<_>, _>>()?;
+    // A line of a thousand above a pool of some hundred would be off the scale, or the pool a stripe at its bottom: they who
+    // wait have lanes of their own.
+    let longest = |station: &StationResult| station.queued_per_s.iter().max().copied().unwrap_or(0);
+    let (waited, nobody): (Vec<_>, Vec<_>) = stations.iter().partition(|(.., station)| longest(station) > 0);
+    let top = waited.iter().map(|(.., station)| longest(station)).max().unwrap_or(0);
+    let axis = Axis::from_zero(f64::from(top));
+    for (variant, run, station) in &waited {
+        rows.push(waiting(scene, variant, run, station, &axis)?);
+    }
     let whose = if is_gateway { "the gateway".to_owned() } else { text::name(name) };
+    let mut lead = if is_gateway {
+        "The most in use within each second, and below them the most requests that waited for one. Where all are in use, every \
+         route waits for the slowest."
+            .to_owned()
+    } else {
+        String::new()
+    };
+    if !nobody.is_empty() {
+        let names: Vec<String> = nobody.iter().map(|(variant, ..)| (*variant).to_owned()).collect();
+        let under = if waited.is_empty() { String::new() } else { format!(" under {}", text::list(&names)) };
+        lead = format!("{lead} Nobody waited for one{under}.").trim_start().to_owned();
+    }
+    let mut keys = vec![key(Ink::InFlight, "in use"), key(Ink::Workers, "all there are")];
+    if !waited.is_empty() {
+        keys.push(key(Ink::Queued, "waiting"));
+    }
     Ok(Group {
         id: format!("workers-{place}"),
         title: format!("Workers of {whose}"),
-        lead: if is_gateway {
-            "The most in use within each second, and the most requests that waited for one. Where all are in use, every route \
-             waits for the slowest."
-                .to_owned()
-        } else {
-            String::new()
-        },
-        keys: vec![
-            key(Ink::InFlight, "in use"),
-            key(Ink::Workers, "all there are"),
-            key(Ink::Queued, "waiting, cut off at the top of the scale"),
-        ],
-        rows: rows.collect::<Result<_, _>>()?,
+        lead,
+        keys,
+        rows,
         folded: !is_gateway,
     })
 }
 
-fn row(
+fn in_use(
     scene: &Scene,
     variant: &str,
     run: &RunResult,
     station: &StationResult,
     axis: &Axis,
 ) -> Result<Row, ChartError> {
-    let wide = |series: &[u32]| -> Vec<u64> { series.iter().copied().map(u64::from).collect() };
-    let (in_flight, queued) = (wide(&station.in_flight_per_s), wide(&station.queued_per_s));
+    let in_flight = wide(&station.in_flight_per_s);
     let steps = downsample(&in_flight, scene.step);
-    let mut marks = vec![
-        Mark::Area(Ink::InFlight, steps.clone()),
-        Mark::Line(Ink::InFlight, steps),
-        Mark::Line(Ink::Queued, downsample(&queued, scene.step)),
-    ];
+    let mut marks = vec![Mark::Area(Ink::InFlight, steps.clone()), Mark::Line(Ink::InFlight, steps)];
     let workers = station.workers.map(f64::from).filter(|workers| *workers <= axis.high);
     marks.extend(workers.map(|workers| Mark::Level(Ink::Workers, workers)));
-    let peak_at = |series: &[u64]| {
-        let most = series.iter().copied().max().unwrap_or(0);
-        let at = series.iter().position(|value| *value == most).unwrap_or(0);
-        (format::count(most), scene.clock.at_s(at as f64))
-    };
-    let ((in_use, at), (waiting, _)) = (peak_at(&in_flight), peak_at(&queued));
     let of =
         station.workers.map_or_else(|| "any number of".to_owned(), |workers| format::count(workers.into()));
-    let description = format!(
-        "{variant}: at most {in_use} of {of} workers in use, first at {at}; at most {waiting} waiting."
-    );
-    let reading =
-        |label, series: &[u64]| Reading::of_counts(label, "", &stepped(series, scene.step), scene.step);
+    let (most, at) = peak(scene, &in_flight);
+    let description = format!("{variant}: at most {most} of {of} workers in use, first at {at}.");
     Ok(Row {
         name: variant.to_owned(),
         note: None,
@@ -91,6 +93,66 @@ fn row(
         scale: ends(axis, ""),
         svg: scene.lane(run, axis, 90, &description, marks)?,
         points: Vec::new(),
-        readings: vec![reading("in use", &in_flight), reading("waiting", &queued)],
+        readings: vec![reading(scene, "in use", &in_flight)],
     })
+}
+
+fn waiting(
+    scene: &Scene,
+    variant: &str,
+    run: &RunResult,
+    station: &StationResult,
+    axis: &Axis,
+) -> Result<Row, ChartError> {
+    let queued = wide(&station.queued_per_s);
+    let steps = downsample(&queued, scene.step);
+    let mut marks = vec![Mark::Area(Ink::Queued, steps.clone()), Mark::Line(Ink::Queued, steps)];
+    let places = station.queue.map(f64::from).filter(|places| *places <= axis.high);
+    marks.extend(places.map(|places| Mark::Level(Ink::Workers, places)));
+    let of = station.queue.map_or_else(|| "any number of".to_owned(), |places| format::count(places.into()));
+    let (most, at) = peak(scene, &queued);
+    let description = format!("{variant}: at most {most} waiting in {of} places, first at {at}.");
+    Ok(Row {
+        name: variant.to_owned(),
+        note: Some("waiting".to_owned()),
+        size: "medium",
+        scale: ends(axis, ""),
+        svg: scene.lane(run, axis, 90, &description, marks)?,
+        points: Vec::new(),
+        readings: vec![reading(scene, "waiting", &queued)],
+    })
+}
+
+fn wide(series: &[u32]) -> Vec<u64> {
+    series.iter().copied().map(u64::from).collect()
+}
+
+/// How many at most, and when that is first.
+fn peak(scene: &Scene, series: &[u64]) -> (String, String) {
+    let most = series.iter().copied().max().unwrap_or(0);
+    let at = series.iter().position(|value| *value == most).unwrap_or(0);
+    (format::count(most), scene.clock.at_s(at as f64))
+}
+
+fn reading(scene: &Scene, label: &'static str, series: &[u64]) -> Reading {
+    Reading::of_counts(label, "", &stepped(series, scene.step), scene.step)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{html::timelines, testing};
+
+    #[test]
+    fn those_who_wait_have_a_scale_on_which_all_of_them_are_seen() {
+        let groups = timelines::timelines(&testing::window_boundary()).unwrap().unwrap().groups;
+        let [gateway, orders] =
+            ["workers-0", "workers-1"].map(|id| groups.iter().find(|group| group.id == id).unwrap());
+        assert_eq!(gateway.rows.len(), 4);
+        assert!(gateway.lead.ends_with("Nobody waited for one."), "{}", gateway.lead);
+        assert_eq!(orders.rows.len(), 8);
+        let waiting = &orders.rows[4];
+        assert_eq!(waiting.note.as_deref(), Some("waiting"));
+        assert_eq!(waiting.scale.last().map(|tick| tick.label.as_str()), Some("1,500"));
+        assert!(waiting.readings[0].rest.ends_with("1,024"), "{}", waiting.readings[0].rest);
+    }
 }
