@@ -26,7 +26,8 @@ pub(crate) fn is_there() -> bool {
     let required = std::env::var_os("TUESDAY_REQUIRE_TOOLS").is_some_and(|value| !value.is_empty());
     assert!(version.is_ok() || !required, "chromium is not installed");
     if version.is_err() {
-        eprintln!("SKIPPED: chromium is not installed");
+        // Straight to standard error: what a test that passes prints by a macro is shown to nobody.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: chromium is not installed");
     }
     version.is_ok()
 }
@@ -110,7 +111,13 @@ impl Browser {
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});
         self.call("Emulation.setDeviceMetricsOverride", &size);
         let features = json!([{"name": "prefers-color-scheme", "value": scheme}]);
-        self.call("Emulation.setEmulatedMedia", &json!({"features": features}));
+        self.call("Emulation.setEmulatedMedia", &json!({"media": "screen", "features": features}));
+    }
+
+    /// Paper so wide, as a style sheet for print sees it.
+    pub(crate) fn print(&mut self, width: u32) {
+        self.look(width, "dark");
+        self.call("Emulation.setEmulatedMedia", &json!({"media": "print"}));
     }
 
     /// The value of an expression in the page; a promise is waited for.

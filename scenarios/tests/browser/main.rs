@@ -8,7 +8,7 @@
 mod devtools;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use assert_cmd::cargo::cargo_bin;
@@ -26,16 +26,23 @@ struct Report {
     result: Value,
 }
 
+/// Runs the command, which must succeed, with what it writes in that folder.
+fn tuesday(folder: &Path, args: &[&str]) {
+    let ran = Command::new(cargo_bin("tuesday"))
+        .args(args)
+        .args(["--quiet", "--out"])
+        .arg(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(ran.success(), "{args:?}");
+}
+
 impl Report {
     fn of(scenario: &str) -> Self {
         let folder = TempDir::new().unwrap();
-        let ran = Command::new(cargo_bin("tuesday"))
-            .args(["run", scenario, "--quiet", "--out"])
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(ran.success());
+        tuesday(folder.path(), &["run", scenario]);
         let page = folder.path().join(scenario).join("report.html");
         let result = fs::read_to_string(page.with_file_name("result.json")).unwrap();
         Self { result: serde_json::from_str(&result).unwrap(), page, _folder: folder }
@@ -99,6 +106,12 @@ fn the_report_opens_without_an_error_asks_for_nothing_and_fits_every_screen() {
             let paper = browser.value("getComputedStyle(document.body).backgroundColor");
             assert_eq!(paper == "rgb(255, 255, 255)", scheme == "light", "{scheme}: {paper}");
         }
+        // Charts do not shrink with the screen beyond what can be read; they scroll in their box.
+        browser.look(380, "light");
+        let lowest = "Math.min(...Array.from(document.querySelectorAll('.chart text'))\
+                      .map(words => words.getBoundingClientRect().height))";
+        let lowest = browser.value(lowest).as_f64().unwrap();
+        assert!(lowest >= 10.0, "{scenario}: words of charts are {lowest} px high");
         assert!(browser.errors().is_empty(), "{scenario}: {:?}", browser.errors());
         assert_eq!(browser.requests(), [report.url()], "{scenario}");
     }
@@ -168,10 +181,21 @@ fn why_a_breaker_changed_is_shown_to_whoever_moves_to_it() {
     browser.value("document.querySelector('.point').focus()");
     let told = browser.value(shown);
     assert!(told.as_str().unwrap().contains(" failed: "), "{told}");
-    assert_eq!(
-        told,
-        browser.value("JSON.stringify(document.querySelector('.point').getAttribute('aria-label'))")
+    let label = browser.value("JSON.stringify(document.querySelector('.point').getAttribute('aria-label'))");
+    assert_eq!(told, label);
+    // To whoever points at it, and no longer.
+    browser.value("document.activeElement.blur()");
+    assert_eq!(browser.value(shown), "none");
+    let place = browser.value(
+        "(() => { const point = document.querySelector('.point'); point.scrollIntoView({block: 'center'});\
+         const box = point.getBoundingClientRect(); return [box.left + box.width / 2, box.top + box.height / 2]; })()",
     );
+    let (x, y) = (place[0].as_f64().unwrap(), place[1].as_f64().unwrap());
+    browser.point(x, y);
+    assert_eq!(browser.value(shown), label);
+    browser.point(x, y + 300.0);
+    assert_eq!(browser.value(shown), "none");
+    assert!(browser.errors().is_empty(), "{:?}", browser.errors());
 }
 
 #[test]
@@ -202,22 +226,19 @@ fn comparisons_and_sweeps_fit_every_screen_and_everybody() {
     }
     let mut browser = Browser::start();
     let grid = "sweep nine-oh-two --variant timeout --points 4 --vary gateway.workers=128..1024 --vary gateway.timeout=2s,5s";
+    let cube = "sweep window-boundary --variant fixed-window --vary gateway.workers=64,256 --vary gateway.queue=16,64 --vary gateway.timeout=1s,5s";
     for (command, page) in [
-        ("compare nine-oh-two --variant quickstart,recommended --seeds 3", "comparison.html"),
-        ("sweep nine-oh-two --variant timeout --vary gateway.workers=128..1024 --points 4", "sweep.html"),
-        (grid, "sweep.html"),
+        ("compare nine-oh-two --variant quickstart,recommended --seeds 3", "nine-oh-two/comparison.html"),
+        (
+            "sweep nine-oh-two --variant timeout --vary gateway.workers=128..1024 --points 4",
+            "nine-oh-two/sweep.html",
+        ),
+        (grid, "nine-oh-two/sweep.html"),
+        (cube, "window-boundary/sweep.html"),
     ] {
         let folder = TempDir::new().unwrap();
-        let ran = Command::new(cargo_bin("tuesday"))
-            .args(command.split(' '))
-            .args(["--quiet", "--out"])
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .status()
-            .unwrap();
-        assert!(ran.success(), "{command}");
-        let url = format!("file://{}", folder.path().join("nine-oh-two").join(page).display());
+        tuesday(folder.path(), &command.split(' ').collect::<Vec<_>>());
+        let url = format!("file://{}", folder.path().join(page).display());
         for (scheme, width) in [("light", 1280), ("dark", 380)] {
             browser.look(width, scheme);
             browser.open(&url);
@@ -226,6 +247,133 @@ fn comparisons_and_sweeps_fit_every_screen_and_everybody() {
             let found = barriers(&mut browser);
             assert_eq!(found, Value::Array(Vec::new()), "{command}, {scheme}, {width}: {found:#}");
             assert!(browser.errors().is_empty(), "{command}: {:?}", browser.errors());
+            assert_eq!(browser.requests(), [&*url], "{command}");
         }
+        assert_eq!(too_wide_for_paper(&mut browser), [""; 0], "{command}");
+    }
+}
+
+/// What does not fit on a sheet of A4 with margins of a centimetre, 718 px, of the page that is open.
+fn too_wide_for_paper(browser: &mut Browser) -> Vec<String> {
+    browser.print(718);
+    let wide = browser.value(
+        "Array.from(document.querySelectorAll('html, .scroll, pre, .row, .plot, figure, details'))\
+         .filter(part => part.scrollWidth > part.clientWidth + 1 || part.getBoundingClientRect().right > 719)\
+         .map(part => [part.tagName, part.className, part.getAttribute('aria-labelledby') || part.getAttribute('aria-label'),\
+                       part.scrollWidth, part.clientWidth, part.getBoundingClientRect().right].join(' '))",
+    );
+    wide.as_array().unwrap().iter().map(|part| part.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn on_paper_everything_is_seen_and_nothing_is_cut_off() {
+    if !devtools::is_there() {
+        return;
+    }
+    let mut browser = Browser::start();
+    for scenario in ["nine-oh-two", "window-boundary", "credential-stuffing"] {
+        let report = Report::of(scenario);
+        browser.look(1280, "dark");
+        browser.open(&report.url());
+        assert_eq!(too_wide_for_paper(&mut browser), [""; 0], "{scenario}");
+        // White paper, with the colours of lanes and matrices, and with what was folded away.
+        assert_eq!(browser.value("getComputedStyle(document.body).backgroundColor"), "rgb(255, 255, 255)");
+        for (asked, answer) in [
+            ("getComputedStyle(document.querySelector('table')).printColorAdjust", "exact"),
+            ("getComputedStyle(document.querySelector('.lanes .row')).breakInside", "avoid"),
+            (
+                "getComputedStyle(document.querySelector('details'), '::details-content').contentVisibility",
+                "visible",
+            ),
+        ] {
+            assert_eq!(browser.value(asked), answer, "{scenario}: {asked}");
+        }
+    }
+}
+
+/// What somebody may call a thing who means no good by it, each ten thousand characters long and unlike the others.
+fn hostile_name(number: usize) -> String {
+    let name = match number % 5 {
+        0 => String::new(),
+        1 => "<script>document.title = 'obeyed'</script>".to_owned(),
+        2 => "\"' onfocus='document.title = 1' autofocus><img src=http://127.0.0.1:9/x.png>".to_owned(),
+        3 => "\u{202e}שלום עולם مرحبا".to_owned(),
+        _ => "</style></svg>]]>-->".to_owned(),
+    };
+    let filling = if number % 5 == 3 { "ש" } else { "W" };
+    let missing = 10_000_usize.saturating_sub(name.chars().count());
+    format!("{name}{}{number}", filling.repeat(missing))
+}
+
+/// Gives everything in a saved result that has a name a hostile one.
+fn rename(value: &mut Value, names: &[(String, String)]) {
+    match value {
+        Value::String(text) => {
+            let renamed = |part: &str| {
+                names
+                    .iter()
+                    .find(|(from, _)| from == part)
+                    .map_or_else(|| part.to_owned(), |(_, to)| to.clone())
+            };
+            *text = text.split('→').map(renamed).collect::<Vec<_>>().join("→");
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| rename(value, names)),
+        Value::Object(fields) => {
+            // Words of the format itself stay what they are.
+            let fields = fields
+                .iter_mut()
+                .filter(|(key, _)| !["kind", "ending", "engine", "to"].contains(&key.as_str()));
+            fields.for_each(|(_, value)| rename(value, names));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn whatever_things_are_called_pages_fit_and_stay_what_they_are() {
+    if !devtools::is_there() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    tuesday(folder.path(), &["run", "nine-oh-two", "--variant", "breaker,recommended", "--format", "json"]);
+    let result = fs::read_to_string(path("nine-oh-two/result.json")).unwrap();
+    let mut result: Value = serde_json::from_str(&result).unwrap();
+    let run = &result["variants"][0]["runs"][0];
+    let things = [&result["variants"], &run["populations"], &run["routes"], &run["upstreams"]];
+    let things = things.into_iter().flat_map(|things| things.as_array().unwrap());
+    let names = things.map(|thing| thing["name"].as_str().unwrap().to_owned());
+    let names: Vec<_> = names.enumerate().map(|(place, name)| (name, hostile_name(place))).collect();
+    assert!(names.len() >= 12, "{names:?}");
+    rename(&mut result, &names);
+    for (place, field) in ["name", "story", "source"].into_iter().enumerate() {
+        result["scenario"][field] = Value::String(hostile_name(place));
+    }
+    for (place, expectation) in result["expectations"].as_array_mut().unwrap().iter_mut().enumerate() {
+        expectation["text"] = Value::String(hostile_name(place));
+    }
+    for settings in
+        result["variants"].as_array_mut().unwrap().iter_mut().map(|variant| &mut variant["settings"])
+    {
+        settings[0] = serde_json::json!({"key": hostile_name(1), "value": hostile_name(2)});
+    }
+    for side in ["a", "b"] {
+        fs::create_dir(path(side)).unwrap();
+        fs::write(path(side).join("result.json"), result.to_string()).unwrap();
+    }
+    tuesday(&path("report"), &["report", path("a").to_str().unwrap()]);
+    tuesday(&path("comparison"), &["compare", path("a").to_str().unwrap(), path("b").to_str().unwrap()]);
+    let mut browser = Browser::start();
+    for (page, scripts) in [("report/report.html", 1), ("comparison/b/comparison.html", 0)] {
+        let url = format!("file://{}", path(page).display());
+        browser.look(380, "light");
+        browser.open(&url);
+        let wide = browser.value("document.documentElement.scrollWidth");
+        assert!(wide.as_u64().unwrap() <= 380, "{page} is {wide} wide");
+        assert!(browser.errors().is_empty(), "{page}: {:?}", browser.errors());
+        assert_eq!(browser.requests(), [url], "{page}");
+        assert_eq!(browser.value("document.scripts.length"), scripts, "{page}");
+        assert_eq!(browser.value("document.querySelectorAll('img, [onfocus]').length"), 0, "{page}");
+        assert_eq!(browser.value("document.title.endsWith('Tuesday')"), true, "{page}");
     }
 }
