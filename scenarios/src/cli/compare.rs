@@ -10,6 +10,7 @@ use reports::{
 };
 
 use super::error::sentence;
+use super::report::shell_word;
 use super::saved::{self, Saved};
 use super::sources::{self, Source};
 use super::thresholds::{self, Ask};
@@ -275,6 +276,9 @@ fn of_scenario(args: &CompareArgs, argument: &str) -> Result<(ComparisonResult, 
 /// Seeds of a comparison unless another number is asked for.
 const SEEDS: u32 = 20;
 
+/// How sure it is unless another number is asked for: the 95% of the argument's default.
+const CONFIDENCE: f64 = 0.95;
+
 /// What is worse than allowed, if that was asked.
 fn regressions(args: &CompareArgs, result: &ComparisonResult) -> Result<Vec<Regression>, Failure> {
     let Some(Ask(allowed)) = &args.fail_on_regression else { return Ok(Vec::new()) };
@@ -313,15 +317,22 @@ fn summary(
 
 /// The command that compares again.
 fn reproduce(args: &CompareArgs) -> String {
-    let mut command = format!("tuesday compare {}", args.what.join(" "));
+    let mut command = "tuesday compare".to_owned();
+    for what in &args.what {
+        let _ = write!(command, " {}", shell_word(what));
+    }
     if !args.variant.is_empty() {
-        let _ = write!(command, " --variant {}", args.variant.join(","));
+        let _ = write!(command, " --variant {}", shell_word(&args.variant.join(",")));
     }
     if let Some(seed) = args.seed {
         let _ = write!(command, " --seed {seed}");
     }
     if let Some(seeds) = args.seeds {
         let _ = write!(command, " --seeds {seeds}");
+    }
+    if (args.confidence - CONFIDENCE).abs() > 1e-9 {
+        // Read as a percentage, and written as the one that was read.
+        let _ = write!(command, " --confidence {}%", (args.confidence * 1e8).round() / 1e6);
     }
     command
 }

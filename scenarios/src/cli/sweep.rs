@@ -7,6 +7,7 @@ use reports::{
     AxisValue, SweepAxis, SweepResult, sweep_csv, sweep_html, sweep_json, sweep_markdown, sweep_summary,
 };
 
+use super::report::shell_word;
 use super::sources::{self, Source};
 use super::{ExitCode, Failure, formats, print, progress, run};
 use crate::file::{self, LaidOver, Varied, Vary, parse_vary, read_laid_over};
@@ -50,7 +51,7 @@ pub(super) struct SweepArgs {
     seeds: u32,
 
     /// Refuse a grid of more runs than this
-    #[arg(long, value_name = "N", default_value = "2000", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, value_name = "N", default_value_t = MOST_RUNS, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_runs: u32,
 
     /// Run on this many threads; of no influence on the result [default: one per core]
@@ -245,19 +246,20 @@ fn read_grid(source: &Source, variant: &str, varies: &[Vary]) -> Result<Vec<Scen
     if grid.len() == points.len() { Ok(grid) } else { Err(Failure::scenarios(told)) }
 }
 
+/// Runs of a grid unless more are allowed.
+const MOST_RUNS: u32 = 2000;
+
 /// More problems of settings are not read.
 const MOST_PROBLEMS: usize = 20;
 
 /// The command that runs it again.
 fn reproduce(args: &SweepArgs) -> String {
-    let mut command = format!("tuesday sweep {}", args.scenario);
+    let mut command = format!("tuesday sweep {}", shell_word(&args.scenario));
     for vary in &args.vary {
-        let is_word = |character: char| character.is_ascii_alphanumeric() || "._=-/%:,+".contains(character);
-        let quoted = if vary.chars().all(is_word) { vary.clone() } else { format!("'{vary}'") };
-        let _ = write!(command, " --vary {quoted}");
+        let _ = write!(command, " --vary {}", shell_word(vary));
     }
     if let Some(variant) = &args.variant {
-        let _ = write!(command, " --variant {variant}");
+        let _ = write!(command, " --variant {}", shell_word(variant));
     }
     let _ = write!(command, " --points {}", args.points);
     if let Some(seed) = args.seed {
@@ -265,6 +267,9 @@ fn reproduce(args: &SweepArgs) -> String {
     }
     if args.seeds > 1 {
         let _ = write!(command, " --seeds {}", args.seeds);
+    }
+    if args.max_runs != MOST_RUNS {
+        let _ = write!(command, " --max-runs {}", args.max_runs);
     }
     command
 }

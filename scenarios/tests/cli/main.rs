@@ -9,6 +9,7 @@ mod report;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -102,6 +103,11 @@ impl Said {
     fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
+}
+
+/// Says that a test was skipped, straight to standard error: what a test that passes prints by a macro is shown to nobody.
+fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
 }
 
 /// A request a second for ten seconds, all of them served.
@@ -475,12 +481,22 @@ fn the_same_bytes_on_one_thread_and_on_two() {
 fn colours_are_forced_and_refused_by_the_usual_variables() {
     let desk = Desk::new();
     desk.write("a.toml", &scenario("A", r#""served == 10""#)).write("bad.toml", "name = 1");
+    desk.write(
+        "two.toml",
+        &(scenario("Two", "") + "[variants.a]\n[variants.b]\ngateway.timeout = \"1ms\"\n"),
+    );
     let colours = |args: &[&str], variables: &[(&str, &str)]| {
         let output = desk.tuesday().args(args).envs(variables.iter().copied()).output().unwrap();
         let said = Said::of(&output);
         (said.out + &said.err).contains('\x1b')
     };
-    for args in [&["run", "a.toml"][..], &["check", "bad.toml"], &["nothing"]] {
+    for args in [
+        &["run", "a.toml"][..],
+        &["compare", "two.toml", "--seeds", "3"],
+        &["sweep", "a.toml", "--vary", "gateway.timeout=1ms,1s"],
+        &["check", "bad.toml"],
+        &["nothing"],
+    ] {
         assert!(!colours(args, &[]), "{args:?}");
         assert!(colours(args, &[("CLICOLOR_FORCE", "1")]), "{args:?}");
         assert!(!colours(args, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), "{args:?}");
@@ -514,7 +530,7 @@ fn on_a_terminal_there_are_colours_and_progress() {
     let desk = Desk::new();
     desk.write("a.toml", &scenario("A", r#""served == 10""#));
     let Some(plain) = on_a_terminal(&desk, "run a.toml", &[]) else {
-        eprintln!("skipped: no `script` of util-linux, which runs a command on a terminal");
+        skipped("no `script` of util-linux, which runs a command on a terminal");
         return;
     };
     assert!(plain.contains(GREEN), "{plain:?}");
@@ -577,7 +593,7 @@ fn completions_load_in_bash() {
         desk.run(["completions", shell]).exits(ExitCode::Held, &["tuesday"]);
     }
     if Command::new("bash").arg("--version").output().is_err() {
-        eprintln!("skipped: there is no bash to load them in");
+        skipped("there is no bash to load them in");
         return;
     }
     desk.write("tuesday.bash", &desk.run(["completions", "bash"]).out);

@@ -167,6 +167,27 @@ fn two_variants_of_a_scenario_are_run_and_compared() {
 }
 
 #[test]
+fn the_page_says_how_to_compare_again_in_words_that_a_shell_takes() {
+    let folder = desk();
+    fs::rename(folder.path().join("busy.toml"), folder.path().join("it's busy.toml")).unwrap();
+    let reproduced = |more: &[&str]| {
+        let args = [&["compare", "it's busy.toml", "--seeds", "2", "--quiet"], more].concat();
+        assert_eq!(tuesday(&folder, &args).0, Some(0));
+        let page = folder.path().join("tuesday-results/it's busy/comparison.html");
+        let page = fs::read_to_string(page).unwrap();
+        let command =
+            page.split("aria-label=\"Command\"><code>").nth(1).unwrap().split("</code>").next().unwrap();
+        command.replace("&#39;", "'")
+    };
+    let again = r"tuesday compare 'it'\''s busy.toml'";
+    assert_eq!(reproduced(&[]), format!("{again} --seeds 2"));
+    assert_eq!(
+        reproduced(&["--variant", "slower,a", "--seed", "7", "--confidence", "99.9%"]),
+        format!("{again} --variant slower,a --seed 7 --seeds 2 --confidence 99.9%")
+    );
+}
+
+#[test]
 fn saved_results_are_compared_by_variant_and_fail_where_something_is_worse() {
     let folder = desk();
     let slower = BUSY.replace("40ms", "48ms");

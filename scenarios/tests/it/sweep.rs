@@ -173,6 +173,27 @@ fn threads_change_nothing_and_all_formats_are_written() {
 }
 
 #[test]
+fn the_page_says_how_to_sweep_again_in_words_that_a_shell_takes() {
+    let folder = desk(POOL);
+    let args = [
+        "sweep",
+        "pool.toml",
+        "--vary",
+        "gateway.timeout=1s",
+        "--vary",
+        "routes.\"/well\".timeout=1s,2s",
+        "--max-runs",
+        "3000",
+        "--quiet",
+    ];
+    assert_eq!(tuesday(&folder, &args).0, Some(0));
+    let page = fs::read_to_string(folder.path().join("tuesday-results/pool/sweep.html")).unwrap();
+    let again = "tuesday sweep pool.toml --vary gateway.timeout=1s --vary &#39;routes.&#34;/well&#34;.timeout=1s,2s&#39; --points 8 \
+                 --max-runs 3000</code>";
+    assert!(page.contains(again), "{page}");
+}
+
+#[test]
 fn what_cannot_be_swept_says_what_can() {
     let folder = desk(POOL);
     fs::write(folder.path().join("two.toml"), format!("{POOL}[variants.a]\n[variants.b]\n")).unwrap();
