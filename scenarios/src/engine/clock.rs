@@ -7,11 +7,6 @@ use super::bearers::Bearers;
 use super::event_queue::EventQueue;
 use super::virtual_time::Event;
 
-/// What lies at least between an answer and the next attempt: the way there and back, on a network that otherwise takes
-/// no time. Without it all the attempts of somebody who does not wait between them meet the same full queue, and a
-/// place that comes free a moment later is never theirs; on sockets it often is.
-const ROUND_TRIP: Duration = Duration::from_millis(1);
-
 /// What every part of a run shares: the time, what is to happen, and where it is written down.
 pub(super) struct Clock {
     pub(super) now: Timestamp,
@@ -31,9 +26,9 @@ impl Clock {
         self.now - self.starts
     }
 
-    /// Lets the next attempt be made after a wait of `wait`.
-    pub(super) fn schedule_retry(&mut self, wait: Duration, event: Event) {
-        self.events.schedule(self.now + wait.max(ROUND_TRIP), event);
+    /// Lets the next attempt be made after a wait of `wait`, and no sooner than a `round_trip` after the answer.
+    pub(super) fn schedule_retry(&mut self, wait: Duration, round_trip: Duration, event: Event) {
+        self.events.schedule(self.now + wait.max(round_trip), event);
     }
 
     /// The way back that begins with `first` and goes on with `rest`.

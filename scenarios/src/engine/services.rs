@@ -4,8 +4,8 @@ use gateway::auth::{Fetch, FetchFailure, KeySet, SimulatedKey};
 use gateway::{Rejection, Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
-    CallEnd, CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, Reaction, Stream,
-    Upstream, Work, upstream_number,
+    CallEnd, CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, ROUND_TRIP_OF_SERVICES,
+    Reaction, Stream, Upstream, Work, upstream_number,
 };
 use slab::Slab;
 
@@ -157,6 +157,15 @@ pub(super) enum Heard {
     Keys { holder: KeyHolder, fetch: u64, reply: Reply, why: CauseId },
 }
 
+/// An answer without any work.
+#[derive(Debug)]
+pub(super) struct AnswerAtOnce {
+    pub(super) caller: Caller,
+    pub(super) upstream: usize,
+    pub(super) reply: Reply,
+    pub(super) by: AtOnce,
+}
+
 /// Why a service answers at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AtOnce {
@@ -305,8 +314,8 @@ impl Services {
     fn answer_at_once(&mut self, clock: &mut Clock, id: JobId, reply: Reply, by: AtOnce) {
         let Job { upstream, caller, .. } = self.jobs.remove(id.slot as usize);
         if let Some(caller) = caller {
-            let upstream = upstream as u32;
-            clock.events.schedule(clock.now, Event::Replied { caller, upstream, reply, by });
+            let answer = Box::new(AnswerAtOnce { caller, upstream, reply, by });
+            clock.events.schedule(clock.now, Event::Replied(answer));
         }
     }
 
@@ -594,7 +603,7 @@ impl Services {
             }
             CallStep::Wait(wait) => {
                 let attempt = calling?.state.attempt();
-                clock.schedule_retry(wait, Event::CallRetry { job: id, attempt });
+                clock.schedule_retry(wait, ROUND_TRIP_OF_SERVICES, Event::CallRetry { job: id, attempt });
                 None
             }
             CallStep::Answer { status, outcome } => {

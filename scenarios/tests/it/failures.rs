@@ -84,6 +84,36 @@ fn retries_multiply_by_layers() {
 }
 
 #[test]
+fn who_tries_again_at_once_finds_what_came_free_within_a_round_trip() {
+    // Two at one instant and one place: the second is turned away, and is back 5 ms later. What takes the first 4 ms has
+    // left the place to it by then, and what takes 6 ms has not.
+    let served = |work: &str, retry: &str| {
+        let run = run_one(&format!(
+            r#"
+            name = "One place"
+            starts = 2026-06-02T09:00:00Z
+            duration = "3s"
+            slo.latency = "1s"
+            upstreams.api.latency = {{ constant = "{work}" }}
+            routes."/".upstream = "api"
+            gateway = {{ workers = 1, queue = 0 }}
+            [clients.both]
+            send = "/"
+            bursts = [{{ from = "1s", to = "1s", count = 2 }}]
+            retry = {retry}
+            "#
+        ));
+        (run.overall.count(Outcome::Served), (run.overall.latency.max_us as f64 / 1e3).round() as u64)
+    };
+    let at_once = r#"{ retries = 1, on = ["5xx"], backoff = "none" }"#;
+    assert_eq!(served("4ms", at_once), (2, 9));
+    assert_eq!(served("6ms", at_once).0, 1);
+    // A wait that is longer is what it is.
+    let waits = r#"{ retries = 1, on = ["5xx"], backoff = "fixed", base = "7ms", jitter = "none" }"#;
+    assert_eq!(served("6ms", waits), (2, 13));
+}
+
+#[test]
 fn a_budget_bounds_what_retries_add() {
     // 100 requests a second, all failing, at most a tenth of them again: over a minute 6,000 requests and no more than
     // 600 retries, and the budget's ten seconds are used up to the last.

@@ -312,6 +312,16 @@ mod tests {
     }
 
     #[test]
+    fn what_is_borne_at_the_start_is_signed_ahead() {
+        let mint = mint("ES256");
+        mint.sign_ahead();
+        let signed = mint.signed.lock().unwrap().clone();
+        // Five good clients, and one for each defect.
+        assert_eq!(signed.len(), 5 + 7);
+        assert_eq!(mint.token(0, 4, STARTS), signed.get(&(0, 4)).map(|(_, text)| text.clone()));
+    }
+
+    #[test]
     fn a_token_is_signed_once_until_it_is_renewed() {
         let mint = mint("ES256");
         let token = |seconds| mint.token(0, 2, STARTS + Duration::from_secs(seconds)).unwrap();

@@ -176,7 +176,7 @@ enum Failure {
 #[derive(JsonSchema)]
 #[schemars(inline, rename_all = "kebab-case")]
 enum Backoff {
-    /// No wait at all.
+    /// No wait at all: again after a round trip, 5ms for a client.
     None,
     /// `base` each time.
     Fixed,
