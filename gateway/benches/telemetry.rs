@@ -19,9 +19,14 @@ use gateway::{
     Algorithm, BreakerConfig, GatewayConfig, RateLimit, RateLimits, Route, Routes, Timestamp, UpstreamId,
     UpstreamPolicy,
 };
+use mimalloc::MiMalloc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
+
+/// As `tuesday gateway` has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// 2026-06-02T09:00:00Z, a Tuesday.
 const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
@@ -29,7 +34,7 @@ const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
 const LOOPBACK: &str = "127.0.0.1:0";
 const CONNECTIONS: usize = 32;
 const ROUND: Duration = Duration::from_millis(400);
-const ROUNDS: usize = 40;
+const ROUNDS: usize = 150;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
@@ -39,7 +44,7 @@ fn main() -> io::Result<()> {
     let names = Names::new(&config, ["orders"]);
     let metrics = Arc::new(Metrics::new(&config, &names, START));
     let place = std::env::temp_dir().join(format!("tuesday-bench-{}.jsonl", std::process::id()));
-    let lines = JsonLines::new(BufWriter::new(File::create(&place)?));
+    let lines = JsonLines::new(BufWriter::with_capacity(1 << 16, File::create(&place)?));
     let log = RequestLog::start(lines, names, None)?;
     let telemetry = Telemetry::new((), Arc::clone(&metrics), Some(log.sender()));
     let off = start(&config, upstream, Arc::new(()), None);
@@ -74,12 +79,20 @@ fn main() -> io::Result<()> {
     println!(
         "medians of {ROUNDS} rounds of {ROUND:?} each, in turn, {CONNECTIONS} connections; the budget is 10%"
     );
-    let [(without, before), (with, after)] = [without, with].map(Side::medians);
     println!("                     requests per second   processor of gateway and log, a request");
-    println!("  without telemetry  {without:>19.0}   {before:>37.1} us");
-    println!("  with telemetry     {with:>19.0}   {after:>37.1} us");
-    let (less, more) = ((1.0 - with / without) * 100.0, (after / before - 1.0) * 100.0);
-    println!("                     {less:>18.1}%   {more:>37.1}%");
+    for (name, side) in [("without telemetry", &without), ("with telemetry", &with)] {
+        let (rate, busy) = (quartiles(&side.per_second)[1], quartiles(&side.busy_us)[1]);
+        println!("  {name:<17}  {rate:>19.0}   {busy:>37.1} us");
+    }
+    // Round against round: what the machine does meanwhile is much the same for both of a pair.
+    let ratios = |with: &[f64], without: &[f64]| {
+        let ratios: Vec<f64> = with.iter().zip(without).map(|(with, without)| with / without).collect();
+        quartiles(&ratios).map(|ratio| (ratio - 1.0) * 100.0)
+    };
+    let [low, rate, high] = ratios(&with.per_second, &without.per_second);
+    let [least, busy, most] = ratios(&with.busy_us, &without.busy_us);
+    println!("  of a pair          {rate:>+18.1}%   {busy:>+37.1}%");
+    println!("  half of the pairs  {low:>+9.1} to {high:>+4.1}%   {least:>+27.1} to {most:>+5.1}%");
     println!("  log: {:.0} MB written, {dropped} lines dropped", logged as f64 / 1e6);
     Ok(())
 }
@@ -92,15 +105,11 @@ struct Side {
     busy_us: Vec<f64>,
 }
 
-impl Side {
-    fn medians(self) -> (f64, f64) {
-        (median(self.per_second), median(self.busy_us))
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
+/// The values below which a quarter, half and three quarters of them are.
+fn quartiles(values: &[f64]) -> [f64; 3] {
+    let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    [1, 2, 3].map(|quarter| values.get(values.len() * quarter / 4).copied().unwrap_or(f64::NAN))
 }
 
 /// For how many nanoseconds the gateway's threads and the log's have been on a processor: unlike the rate, that does not

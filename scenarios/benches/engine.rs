@@ -6,7 +6,12 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mimalloc::MiMalloc;
 use tuesday::{Scenario, file, library};
+
+/// As `tuesday` has it.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 const MINUTES: u64 = 1_250;
 

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::trace_context::fmt_hex;
 use super::{SpanId, TraceContext, TraceFlags, TraceId};
 
 /// Hands out ids: a counter, mixed under a seed, so that a run under one seed names its requests as the run before it did.
@@ -80,7 +81,7 @@ impl Span {
 impl fmt::Display for RequestName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Number(number) => write!(f, "{number:016x}"),
+            Self::Number(number) => fmt_hex::<16>(&number.to_be_bytes(), f),
             Self::Given(name) => f.write_str(name),
         }
     }

@@ -16,7 +16,7 @@ use crate::{Timestamp, Transition, UpstreamId};
 const CAPACITY: usize = 1 << 16;
 
 /// How long the writer rests between two looks at its queue. Waking it for each entry would cost the sender a system call.
-const REST: Duration = Duration::from_millis(5);
+const REST: Duration = Duration::from_millis(10);
 
 /// A log under way. Dropped, it writes what is left and ends.
 #[derive(Debug)]

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::net::IpAddr;
 
 use jiff::Timestamp as CivilTime;
@@ -114,6 +115,26 @@ impl BucketRecords {
     /// Whether no limit said anything.
     pub const fn is_empty(&self) -> bool {
         matches!(self, Self { per_ip: None, per_key: None, per_route: None, global: None })
+    }
+}
+
+/// As JSON, piece by piece: it stands in every line of the log.
+impl fmt::Display for BucketRecords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { per_ip, per_key, per_route, global } = self;
+        let scopes = [("per_ip", per_ip), ("per_key", per_key), ("per_route", per_route), ("global", global)];
+        let mut digits = itoa::Buffer::new();
+        let mut before = "{\"";
+        for (scope, bucket) in scopes {
+            let Some(BucketRecord { allowance, remaining, admitted }) = *bucket else { continue };
+            for piece in [before, scope, "\":{\"allowance\":", digits.format(allowance), ",\"remaining\":"] {
+                f.write_str(piece)?;
+            }
+            f.write_str(digits.format(remaining))?;
+            f.write_str(if admitted { ",\"admitted\":true}" } else { ",\"admitted\":false}" })?;
+            before = ",\"";
+        }
+        f.write_str(if self.is_empty() { "{}" } else { "}" })
     }
 }
 
@@ -309,6 +330,20 @@ mod tests {
           }
         }
         "#);
+    }
+
+    #[test]
+    fn buckets_are_displayed_as_the_json_that_they_serialize_to() {
+        let bucket = |remaining, admitted| Some(BucketRecord { allowance: 10, remaining, admitted });
+        let (some, none) = (bucket(9, true), bucket(0, false));
+        for records in [
+            BucketRecords::default(),
+            BucketRecords { global: none, ..BucketRecords::default() },
+            BucketRecords { per_ip: some, per_route: none, ..BucketRecords::default() },
+            BucketRecords { per_ip: some, per_key: none, per_route: some, global: some },
+        ] {
+            assert_eq!(records.to_string(), serde_json::to_string(&records).unwrap());
+        }
     }
 
     #[test]

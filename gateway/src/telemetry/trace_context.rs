@@ -57,14 +57,14 @@ impl SpanId {
 /// 32 hexadecimal digits.
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        fmt_hex::<32>(&self.to_bytes(), f)
     }
 }
 
 /// 16 hexadecimal digits.
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        fmt_hex::<16>(&self.to_bytes(), f)
     }
 }
 
@@ -191,6 +191,13 @@ fn hex(digits: &[u8]) -> Result<u128, TraceContextError> {
         };
         Ok(number << 4 | u128::from(digit))
     })
+}
+
+/// Displays bytes as so many hexadecimal digits, without the machinery of `{:x}`: a line of the log has four of these.
+pub(super) fn fmt_hex<const DIGITS: usize>(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let mut digits = [0; DIGITS];
+    write_hex(&mut digits, bytes);
+    f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
 }
 
 fn write_hex(digits: &mut [u8], bytes: &[u8]) {

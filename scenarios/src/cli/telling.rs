@@ -19,6 +19,9 @@ use crate::watch::Watch;
 /// Standard output, as `--log` names it.
 const STDOUT: &str = "-";
 
+/// A hundred lines or so to a system call. They are written when nothing more waits to be, however many there are.
+const LOG_BUFFER: usize = 1 << 16;
+
 /// Everything that was asked for; dropped after the server, it writes and sends what is left.
 pub(super) struct Telling {
     metrics: Arc<Metrics>,
@@ -44,9 +47,10 @@ impl Telling {
         let metrics = Arc::new(Metrics::new(&variant.world.gateway, &names, now));
         let log = args.log.as_deref().map(|path| {
             let lines = match path {
-                STDOUT => JsonLines::new(BufWriter::new(io::stdout())),
+                STDOUT => JsonLines::new(BufWriter::with_capacity(LOG_BUFFER, io::stdout())),
                 path => {
-                    JsonLines::new(BufWriter::new(OpenOptions::new().create(true).append(true).open(path)?))
+                    let file = OpenOptions::new().create(true).append(true).open(path)?;
+                    JsonLines::new(BufWriter::with_capacity(LOG_BUFFER, file))
                 }
             };
             RequestLog::start(lines, names.clone(), None)
