@@ -90,7 +90,7 @@ fn assert_shows_any(cell: &str, unit: GaugeUnit, measured: Option<f64>) {
         GaugeUnit::Us => {
             let shown = microseconds(cell);
             // Three digits, and from a minute on to the second.
-            let close = (shown - measured).abs() <= (0.006 * measured).min(500_000.0).max(0.5);
+            let close = (shown - measured).abs() <= (0.006 * measured).clamp(0.5, 500_000.0);
             assert!(close, "`{cell}` for {measured} µs");
         }
         GaugeUnit::Share if cell.starts_with('<') => {
@@ -147,24 +147,28 @@ fn the_table_side_by_side_holds_the_measures_of_each_variant() {
                 "directdamage" => (GaugeUnit::Share, share(harm.direct.hurt, harm.direct.total)),
                 "recovery" => (GaugeUnit::Us, Some(harm.recovery_us.map_or(f64::INFINITY, |us| us as f64))),
                 "amplification" => (GaugeUnit::Ratio, Some(run.amplification)),
-                other => match Outcome::from_name(other) {
-                    Some(outcome) => (GaugeUnit::Share, share(overall.count(outcome), overall.offered)),
-                    None => {
+                other => {
+                    if let Some(outcome) = Outcome::from_name(other) {
+                        (GaugeUnit::Share, share(overall.count(outcome), overall.offered))
+                    } else {
                         let peaks = run.limits.iter().flat_map(|limit| &limit.peaks);
                         let named = |window_us: u64| format!("most per keyin {} s", window_us / 1_000_000);
                         let peak = peaks.into_iter().find(|peak| named(peak.window_us) == other);
                         let peak = peak.unwrap_or_else(|| panic!("what is {other}?"));
                         (GaugeUnit::Count, Some(peak.count as f64))
                     }
-                },
+                }
             };
             assert_shows_any(cell, unit, measured);
         }
     }
 }
 
-/// The rows of a table of groups: of each its group's name with what is noted there, its own, and the cells.
-fn grouped(document: &Document, id: &str) -> (Vec<String>, Vec<(String, String, Vec<String>)>) {
+/// A row of a table of groups: its group's name with what is noted there, its own, and the cells.
+type GroupedRow = (String, String, Vec<String>);
+
+/// The headings of a table of groups after the two names, and its rows.
+fn grouped(document: &Document, id: &str) -> (Vec<String>, Vec<GroupedRow>) {
     let mut rows = rows(section(document, id));
     let headings = rows.remove(0);
     let mut group = String::new();

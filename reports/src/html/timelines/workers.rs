@@ -44,17 +44,18 @@ fn group(scene: &Scene, place: usize, (name, is_gateway): (&str, bool)) -> Resul
         rows.push(waiting(scene, variant, run, station, &axis)?);
     }
     let whose = if is_gateway { "the gateway".to_owned() } else { text::name(name) };
-    let mut lead = if is_gateway {
-        "The most in use within each second, and below them the most requests that waited for one. Where all are in use, every \
-         route waits for the slowest."
-            .to_owned()
-    } else {
-        String::new()
-    };
+    let mut lead = Vec::new();
+    if is_gateway {
+        lead.push(
+            "The most in use within each second, and below them the most requests that waited for one. Where all are in use, \
+             every route waits for the slowest."
+                .to_owned(),
+        );
+    }
     if !nobody.is_empty() {
         let names: Vec<String> = nobody.iter().map(|(variant, ..)| (*variant).to_owned()).collect();
         let under = if waited.is_empty() { String::new() } else { format!(" under {}", text::list(&names)) };
-        lead = format!("{lead} Nobody waited for one{under}.").trim_start().to_owned();
+        lead.push(format!("Nobody waited for one{under}."));
     }
     let mut keys = vec![key(Ink::InFlight, "in use"), key(Ink::Workers, "all there are")];
     if !waited.is_empty() {
@@ -63,7 +64,7 @@ fn group(scene: &Scene, place: usize, (name, is_gateway): (&str, bool)) -> Resul
     Ok(Group {
         id: format!("workers-{place}"),
         title: format!("Workers of {whose}"),
-        lead,
+        lead: lead.join(" "),
         keys,
         rows,
         folded: !is_gateway,
