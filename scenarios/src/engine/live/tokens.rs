@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
@@ -13,6 +13,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use gateway::Timestamp;
 use gateway::auth::JwtAlgorithm;
+use gateway::server::ScenarioClock;
 use jsonwebtoken::jwk::{Jwk, PublicKeyUse};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::json;
@@ -116,7 +117,7 @@ impl Mint {
     /// Signs the tokens that the clients bear at the start, as many as [`AHEAD`] allows; the others are signed when they are
     /// first borne.
     pub(super) fn sign_ahead(&self) {
-        let until = Instant::now() + AHEAD;
+        let clock = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0);
         let most = self.configs.iter().flatten().map(|bearers| bearers.identities).max().unwrap_or(0);
         for identity in 0..most {
             for (population, bearers) in self.configs.iter().enumerate() {
@@ -124,7 +125,7 @@ impl Mint {
                     self.token(population, identity, self.starts);
                 }
             }
-            if Instant::now() > until {
+            if clock.now() > Timestamp::EPOCH + AHEAD {
                 break;
             }
         }
