@@ -11,6 +11,7 @@ use reports::{ExperimentResult, agreement, agreement_table, terminal_summary, to
 
 use super::error::sentence;
 use super::formats::StepSummary;
+use super::report::shell_word;
 use super::sources::{self, Source};
 use super::{EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress, remote};
 use crate::watch::Watch;
@@ -328,7 +329,7 @@ fn result_folders(sources: &[Source], out: &Path) -> Result<Vec<PathBuf>, Failur
 
 /// The command that runs this scenario again.
 fn reproduce(source: &Source, args: &RunArgs, first_seed: u64, speed: f64) -> String {
-    let mut command = format!("tuesday run {} --seed {first_seed}", source.argument);
+    let mut command = format!("tuesday run {} --seed {first_seed}", shell_word(&source.argument));
     match args.engine {
         EngineChoice::Virtual => {}
         EngineChoice::Live => _ = write!(command, " --engine live --speed {speed}"),
@@ -338,7 +339,7 @@ fn reproduce(source: &Source, args: &RunArgs, first_seed: u64, speed: f64) -> St
         let _ = write!(command, " --seeds {}", args.seeds);
     }
     for variant in &args.variant {
-        let _ = write!(command, " --variant {variant}");
+        let _ = write!(command, " --variant {}", shell_word(variant));
     }
     if args.allow_remote {
         command += " --allow-remote";
