@@ -32,7 +32,7 @@ pub use client::{
 pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline};
 pub use identity_provider::{KeyNumber, KeySchedule};
 pub use latency::{Latency, LatencyError};
-pub use network::{ROUND_TRIP_OF_CLIENTS, ROUND_TRIP_OF_SERVICES};
+pub use network::{client_is_back_after, service_is_back_after};
 pub use rate::{Rate, RateError};
 pub use tag::{RequestTag, RequestTagError, headers, upstream_number};
 pub use upstream::{Call, Left, Reaction, Upstream, UpstreamConfig, Work};

@@ -26,11 +26,6 @@ impl Clock {
         self.now - self.starts
     }
 
-    /// Lets the next attempt be made after a wait of `wait`, and no sooner than a `round_trip` after the answer.
-    pub(super) fn schedule_retry(&mut self, wait: Duration, round_trip: Duration, event: Event) {
-        self.events.schedule(self.now + wait.max(round_trip), event);
-    }
-
     /// The way back that begins with `first` and goes on with `rest`.
     pub(super) fn way(&mut self, first: Cause, rest: CauseId) -> CauseId {
         self.recorder.causes.way(first, rest)

@@ -4,8 +4,8 @@ use gateway::auth::{Fetch, FetchFailure, KeySet, SimulatedKey};
 use gateway::{Rejection, Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
-    CallEnd, CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, ROUND_TRIP_OF_SERVICES,
-    Reaction, Stream, Upstream, Work, upstream_number,
+    CallEnd, CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, Reaction, Stream,
+    Upstream, Work, service_is_back_after, upstream_number,
 };
 use slab::Slab;
 
@@ -603,7 +603,8 @@ impl Services {
             }
             CallStep::Wait(wait) => {
                 let attempt = calling?.state.attempt();
-                clock.schedule_retry(wait, ROUND_TRIP_OF_SERVICES, Event::CallRetry { job: id, attempt });
+                let at = clock.now + service_is_back_after(wait);
+                clock.events.schedule(at, Event::CallRetry { job: id, attempt });
                 None
             }
             CallStep::Answer { status, outcome } => {

@@ -24,8 +24,8 @@ use thiserror::Error;
 use crate::World;
 use crate::engine::bearers::claims_object;
 
-/// How long tokens may be signed before a run starts. An RSA signature costs as much as two requests: clients that had all
-/// to be given a token in the first seconds would be late, where those who log in over the day are not.
+/// How long tokens may be signed before a run starts. Clients that had all to be given one in the first seconds would be
+/// late, for an RSA signature takes long; those who log in over the day are not.
 const AHEAD: Duration = Duration::from_secs(2);
 
 /// The identity provider's keys, and the tokens that it signed with them.

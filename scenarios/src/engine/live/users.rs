@@ -25,7 +25,7 @@ use goose::{GooseAttack, GooseError};
 use http::HeaderName;
 use reports::HarnessRecord;
 use reqwest::{Client, Method, Url};
-use simulator::{Arrivals, Load, Population, PopulationStreams, ROUND_TRIP_OF_CLIENTS, api_key, headers};
+use simulator::{Arrivals, Load, Population, PopulationStreams, api_key, client_is_back_after, headers};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::AttemptEnd;
@@ -309,7 +309,7 @@ impl Clients {
             let now = self.clock.now();
             let wait = lock(&senders.retrier).on_failure(&mut retries, now, failure, end.retry_after, unit);
             let Some(wait) = wait else { return end };
-            let again = now + wait.max(ROUND_TRIP_OF_CLIENTS);
+            let again = now + client_is_back_after(wait);
             sleep_until(Instant::from_std(self.clock.moment(again))).await;
         }
         AttemptEnd::unfinished()

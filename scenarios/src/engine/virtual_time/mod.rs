@@ -18,8 +18,8 @@ use gateway::{
 };
 use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, StationId};
 use simulator::{
-    Arrivals, Load, Population, PopulationStreams, Purpose, ROUND_TRIP_OF_CLIENTS, ROUND_TRIP_OF_SERVICES,
-    Stream,
+    Arrivals, Load, Population, PopulationStreams, Purpose, Stream, client_is_back_after,
+    service_is_back_after,
 };
 use slab::Slab;
 
@@ -631,7 +631,7 @@ impl<'w> Run<'w> {
             if let Some(wait) = wait {
                 let stage = Stage::Forwarded { pass, from, since, attempt, job: None };
                 self.requests[ticket.slot as usize].stage = stage;
-                self.clock.schedule_retry(wait, ROUND_TRIP_OF_SERVICES, Event::GatewayRetry(ticket));
+                self.clock.events.schedule(now + service_is_back_after(wait), Event::GatewayRetry(ticket));
                 return;
             }
         }
@@ -707,7 +707,7 @@ impl<'w> Run<'w> {
                 (request.failure, request.waited) = (why, CauseId::UNKNOWN);
                 let ticket = self.next_ticket(ticket.slot);
                 self.requests[ticket.slot as usize].ticket = ticket;
-                self.clock.schedule_retry(wait, ROUND_TRIP_OF_CLIENTS, Event::Retry(ticket));
+                self.clock.events.schedule(now + client_is_back_after(wait), Event::Retry(ticket));
                 return;
             }
         }
