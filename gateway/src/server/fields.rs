@@ -22,6 +22,8 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> bool {
     }
     let trailers = listed(headers, &TE, "trailers");
     let nominated: Vec<HeaderName> = values(headers, &CONNECTION)
+        // What most of them say names no field.
+        .filter(|option| !["keep-alive", "close"].iter().any(|none| option.eq_ignore_ascii_case(none)))
         .filter_map(|option| HeaderName::from_bytes(option.as_bytes()).ok())
         // Nobody talks us into dropping what frames a message or says whom it is for.
         .filter(|name| *name != CONTENT_LENGTH && *name != HOST)

@@ -177,16 +177,21 @@ impl RateLimitFields {
     /// Adds what the limits said of a request to its answer.
     pub(super) fn apply(&self, checks: &Checks, headers: &mut HeaderMap) {
         let Some(policy) = &self.policy else { return };
-        let mut limit = String::with_capacity(64);
+        let (mut limit, mut digits) = (String::with_capacity(64), itoa::Buffer::new());
+        // Piece by piece, without the machinery of `write!`: every answer has it.
         for (scope, verdict) in checks.iter() {
-            let separator = if limit.is_empty() { "" } else { ", " };
-            let name = scope.name();
-            let _ = match verdict {
-                Verdict::Admitted { remaining } => write!(limit, r#"{separator}"{name}";r={remaining}"#),
-                Verdict::Rejected { retry_after } => {
-                    write!(limit, r#"{separator}"{name}";r=0;t={}"#, whole_seconds(retry_after))
-                }
+            let (remaining, wait) = match verdict {
+                Verdict::Admitted { remaining } => (remaining, None),
+                Verdict::Rejected { retry_after } => (0, Some(whole_seconds(retry_after))),
             };
+            let separator = if limit.is_empty() { "\"" } else { ", \"" };
+            for piece in [separator, scope.name(), "\";r=", digits.format(remaining)] {
+                limit.push_str(piece);
+            }
+            if let Some(wait) = wait {
+                limit.push_str(";t=");
+                limit.push_str(digits.format(wait));
+            }
         }
         if limit.is_empty() {
             return;

@@ -1,7 +1,8 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::trace_context::fmt_hex;
+use super::trace_context::hex_digits;
 use super::{SpanId, TraceContext, TraceFlags, TraceId};
 
 /// Hands out ids: a counter, mixed under a seed, so that a run under one seed names its requests as the run before it did.
@@ -78,12 +79,19 @@ impl Span {
     }
 }
 
+impl RequestName {
+    /// As it stands in the log.
+    pub fn text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Number(number) => Cow::Owned(hex_digits::<16>(&number.to_be_bytes()).as_str().to_owned()),
+            Self::Given(name) => Cow::Borrowed(name),
+        }
+    }
+}
+
 impl fmt::Display for RequestName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => fmt_hex::<16>(&number.to_be_bytes(), f),
-            Self::Given(name) => f.write_str(name),
-        }
+        f.write_str(&self.text())
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrayvec::ArrayString;
+use tracing::callsite::Identifier;
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::Interest;
@@ -12,10 +15,9 @@ use tracing::{Dispatch, Event, Level, Metadata, Subscriber, event};
 use tracing_subscriber::Registry;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
-use super::record::civil;
-use super::trace_context::fmt_hex;
-use super::{RequestRecord, RunName};
-use crate::{Client, Timestamp, Transition};
+use super::record::{BucketRecord, BucketRecords, civil, digest};
+use super::{RequestName, RequestRecord, RunName, SpanId, TraceId};
+use crate::{Timestamp, Transition};
 
 /// The target of the event of each request, at the level `INFO`: the fields of a [`RequestRecord`].
 pub const REQUEST: &str = "gateway::request";
@@ -43,14 +45,30 @@ struct Shared {
 
 struct Out {
     line: String,
+    forms: Vec<Form>,
     to: Box<dyn Write + Send>,
+}
+
+/// What all lines of one kind of event have in common, written once.
+struct Form {
+    event: Identifier,
+    /// `{"level":"INFO","target":"gateway::request"`
+    head: String,
+    keys: Vec<Key>,
+}
+
+/// What stands before the value of a field.
+struct Key {
+    /// `,"name":`
+    text: String,
+    nested: bool,
 }
 
 impl JsonLines {
     /// Writes to `to`, a line in one piece each. Put a buffer before what is slow to be written to, and call
     /// [`JsonLines::flush`].
     pub fn new(to: impl Write + Send + 'static) -> Self {
-        let out = Mutex::new(Out { line: String::with_capacity(1024), to: Box::new(to) });
+        let out = Mutex::new(Out { line: String::with_capacity(1024), forms: Vec::new(), to: Box::new(to) });
         Self(Arc::new(Shared { out, unwritten: AtomicU64::new(0) }))
     }
 
@@ -113,13 +131,11 @@ impl<S: Subscriber> Layer<S> for JsonLines {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut out = self.out();
-        let Out { line, to } = &mut *out;
+        let Out { line, forms, to } = &mut *out;
+        let form = Form::of(event.metadata(), forms);
         line.clear();
-        let (level, target) = (event.metadata().level().as_str(), event.metadata().target());
-        for piece in ["{\"level\":\"", level, "\",\"target\":\"", target, "\""] {
-            line.push_str(piece);
-        }
-        event.record(&mut Fields(line));
+        line.push_str(&form.head);
+        event.record(&mut Fields { line, keys: &form.keys });
         line.push_str("}\n");
         if to.write_all(line.as_bytes()).is_err() {
             self.0.unwritten.fetch_add(1, Relaxed);
@@ -127,46 +143,70 @@ impl<S: Subscriber> Layer<S> for JsonLines {
     }
 }
 
-struct Fields<'a>(&'a mut String);
+impl Form {
+    /// That of an event: one of those that are there, or a new one. There are as many as targets.
+    fn of<'a>(metadata: &Metadata<'static>, forms: &'a mut Vec<Self>) -> &'a Self {
+        let event = metadata.callsite();
+        let place = forms.iter().position(|form| form.event == event).unwrap_or_else(|| {
+            forms.push(Self::new(metadata));
+            forms.len() - 1
+        });
+        &forms[place]
+    }
+
+    fn new(metadata: &Metadata<'static>) -> Self {
+        // Names are ours and need no escapes.
+        let head = format!(r#"{{"level":"{}","target":"{}""#, metadata.level(), metadata.target());
+        let keys = metadata.fields().iter().map(|field| Key {
+            text: format!(r#","{}":"#, field.name()),
+            nested: NESTED.contains(&field.name()),
+        });
+        Self { event: metadata.callsite(), head, keys: keys.collect() }
+    }
+}
+
+/// Writes the fields of an event. Everything is pushed piece by piece, without the machinery of `write!`: a line has twenty
+/// fields.
+struct Fields<'a> {
+    line: &'a mut String,
+    /// By the field's place in its event.
+    keys: &'a [Key],
+}
 
 impl Fields<'_> {
-    /// Writes the name of a field; names are ours and need no escapes.
-    fn name(&mut self, field: &Field) -> &mut String {
-        // Piece by piece, without the machinery of `write!`: a line has twenty of them.
-        for piece in [",\"", field.name(), "\":"] {
-            self.0.push_str(piece);
+    fn raw(&mut self, field: &Field, value: &str) {
+        self.line.push_str(&self.keys[field.index()].text);
+        self.line.push_str(value);
+    }
+
+    fn text(&mut self, field: &Field, value: &str) {
+        if self.keys[field.index()].nested {
+            return self.raw(field, value);
         }
-        self.0
+        // Hardly any has to be escaped. It is looked at to its end, which the compiler does sixteen bytes at a time.
+        let is_plain = |byte: u8| (byte >= b' ') & (byte != b'"') & (byte != b'\\');
+        if value.bytes().fold(true, |plain, byte| plain & is_plain(byte)) {
+            self.raw(field, "\"");
+            self.line.push_str(value);
+            self.line.push('"');
+        } else {
+            // A text is JSON always.
+            self.raw(field, &serde_json::to_string(value).unwrap_or_default());
+        }
     }
 
     fn number(&mut self, field: &Field, number: impl itoa::Integer) {
-        self.name(field).push_str(itoa::Buffer::new().format(number));
-    }
-
-    /// Writes a text. Hardly any has to be escaped, so it is written where it belongs and looked at there.
-    fn text(&mut self, field: &Field, write: impl FnOnce(&mut String)) {
-        let line = self.name(field);
-        line.push('"');
-        let start = line.len();
-        write(line);
-        if line[start..].bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
-            // A text is JSON always.
-            let escaped = serde_json::to_string(&line[start..]).unwrap_or_default();
-            line.truncate(start - 1);
-            line.push_str(&escaped);
-        } else {
-            line.push('"');
-        }
+        self.raw(field, itoa::Buffer::new().format(number));
     }
 }
 
 impl Visit for Fields<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.text(field, |line| line.push_str(value));
+        self.text(field, value);
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.name(field).push_str(if value { "true" } else { "false" });
+        self.raw(field, if value { "true" } else { "false" });
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
@@ -179,32 +219,19 @@ impl Visit for Fields<'_> {
 
     fn record_f64(&mut self, field: &Field, value: f64) {
         if value.is_finite() {
-            // Writing to a string does not fail.
-            let _ = write!(self.name(field), "{value}");
+            self.raw(field, &value.to_string());
         }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        if NESTED.contains(&field.name()) {
-            let _ = write!(self.name(field), "{value:?}");
-        } else {
-            self.text(field, |line| _ = write!(line, "{value:?}"));
-        }
-    }
-}
-
-/// The digest of a client in 16 hexadecimal digits.
-struct Digest(Client);
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt_hex::<16>(&self.0.bucket().to_be_bytes(), f)
+        self.text(field, &format!("{value:?}"));
     }
 }
 
 impl RequestRecord<'_> {
     /// Makes an event of it, for whoever subscribes to the target [`REQUEST`].
     pub fn emit(&self) {
+        // Texts, and not what displays itself: a subscriber would pay for the machinery of `write!` with each of them.
         event!(
             target: REQUEST,
             Level::INFO,
@@ -214,12 +241,12 @@ impl RequestRecord<'_> {
             variant = self.run.map(|run| run.variant.as_str()),
             seed = self.run.map(|run| run.seed),
             control = self.run.map(|run| run.control),
-            request_id = self.request_id.map(display),
-            trace_id = self.trace_id.map(display),
-            span_id = self.span_id.map(display),
-            parent_span_id = self.parent_span_id.map(display),
-            client = %Digest(self.client),
-            peer = %self.peer,
+            request_id = self.request_id.map(RequestName::text).as_deref(),
+            trace_id = self.trace_id.map(TraceId::digits).as_deref(),
+            span_id = self.span_id.map(SpanId::digits).as_deref(),
+            parent_span_id = self.parent_span_id.map(SpanId::digits).as_deref(),
+            client = digest(self.client).as_str(),
+            peer = address(self.peer).as_str(),
             route = self.route,
             upstream = self.upstream,
             status = self.status,
@@ -229,10 +256,50 @@ impl RequestRecord<'_> {
             upstream_latency_us = self.upstream_latency_us,
             total_latency_us = self.total_latency_us,
             breaker = self.breaker,
-            rate_limits = (!self.rate_limits.is_empty()).then(|| display(&self.rate_limits)),
-            auth = self.auth.and_then(|auth| serde_json::to_string(auth).ok()).map(display),
+            rate_limits = (!self.rate_limits.is_empty()).then(|| buckets(self.rate_limits)).as_deref(),
+            auth = self.auth.and_then(|auth| serde_json::to_string(auth).ok()).as_deref(),
         );
     }
+}
+
+/// What the limits said as JSON: what serde makes of it, piece by piece, for it stands in every line.
+fn buckets(records: BucketRecords) -> String {
+    let BucketRecords { per_ip, per_key, per_route, global } = records;
+    let scopes = [("per_ip", per_ip), ("per_key", per_key), ("per_route", per_route), ("global", global)];
+    let mut json = String::with_capacity(256);
+    json.push('{');
+    let mut digits = itoa::Buffer::new();
+    for (scope, bucket) in scopes {
+        let Some(BucketRecord { allowance, remaining, admitted }) = bucket else { continue };
+        json.push_str(if json.len() == 1 { "\"" } else { ",\"" });
+        json.push_str(scope);
+        json.push_str("\":{\"allowance\":");
+        json.push_str(digits.format(allowance));
+        json.push_str(",\"remaining\":");
+        json.push_str(digits.format(remaining));
+        json.push_str(if admitted { ",\"admitted\":true}" } else { ",\"admitted\":false}" });
+    }
+    json.push('}');
+    json
+}
+
+/// An address, at most as long as one of version 6 that is displayed in full. Of version 4, which most are, it is not
+/// written by the machinery of `write!`.
+fn address(peer: IpAddr) -> ArrayString<46> {
+    let mut text = ArrayString::new();
+    if let IpAddr::V4(peer) = peer {
+        let mut digits = itoa::Buffer::new();
+        for (place, octet) in peer.octets().into_iter().enumerate() {
+            if place > 0 {
+                text.push('.');
+            }
+            text.push_str(digits.format(octet));
+        }
+    } else {
+        // It fits.
+        let _ = write!(text, "{peer}");
+    }
+    text
 }
 
 /// Makes an event of a breaker's change, for whoever subscribes to the target [`BREAKER`].
@@ -336,6 +403,28 @@ mod tests {
             line
         });
         assert_eq!(paper.lines(), expected.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn buckets_are_the_json_that_serde_makes_of_them() {
+        let bucket = |remaining, admitted| Some(BucketRecord { allowance: 10, remaining, admitted });
+        let (some, none) = (bucket(9, true), bucket(0, false));
+        for records in [
+            BucketRecords::default(),
+            BucketRecords { global: none, ..BucketRecords::default() },
+            BucketRecords { per_ip: some, per_route: none, ..BucketRecords::default() },
+            BucketRecords { per_ip: some, per_key: none, per_route: some, global: some },
+        ] {
+            assert_eq!(buckets(records), serde_json::to_string(&records).unwrap());
+        }
+    }
+
+    #[test]
+    fn an_address_is_written_as_it_is_displayed() {
+        for text in ["127.0.0.1", "203.0.113.255", "::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff"] {
+            let peer: IpAddr = text.parse().unwrap();
+            assert_eq!(address(peer).as_str(), peer.to_string());
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use arrayvec::ArrayString;
 use thiserror::Error;
 
 /// A trace: all that was done for one request of whoever began it. Never zero.
@@ -31,6 +32,11 @@ impl TraceId {
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0.to_be_bytes()
     }
+
+    /// In 32 hexadecimal digits.
+    pub fn digits(self) -> ArrayString<32> {
+        hex_digits(&self.to_bytes())
+    }
 }
 
 impl SpanId {
@@ -49,22 +55,25 @@ impl SpanId {
         self.0.to_be_bytes()
     }
 
+    /// In 16 hexadecimal digits.
+    pub fn digits(self) -> ArrayString<16> {
+        hex_digits(&self.to_bytes())
+    }
+
     pub(super) const fn get(self) -> u64 {
         self.0
     }
 }
 
-/// 32 hexadecimal digits.
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt_hex::<32>(&self.to_bytes(), f)
+        f.write_str(&self.digits())
     }
 }
 
-/// 16 hexadecimal digits.
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt_hex::<16>(&self.to_bytes(), f)
+        f.write_str(&self.digits())
     }
 }
 
@@ -193,11 +202,12 @@ fn hex(digits: &[u8]) -> Result<u128, TraceContextError> {
     })
 }
 
-/// Displays bytes as so many hexadecimal digits, without the machinery of `{:x}`: a line of the log has four of these.
-pub(super) fn fmt_hex<const DIGITS: usize>(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let mut digits = [0; DIGITS];
+/// Bytes in so many hexadecimal digits, without the machinery of `{:x}`: a line of the log has four of these.
+pub(super) fn hex_digits<const DIGITS: usize>(bytes: &[u8]) -> ArrayString<DIGITS> {
+    let mut digits = [b'0'; DIGITS];
     write_hex(&mut digits, bytes);
-    f.write_str(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
+    // Digits are text.
+    ArrayString::from_byte_string(&digits).unwrap_or_default()
 }
 
 fn write_hex(digits: &mut [u8], bytes: &[u8]) {
