@@ -1,8 +1,9 @@
+use std::cell::Cell;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use arrayvec::ArrayString;
 use jiff::Timestamp as CivilTime;
-use jiff::fmt::temporal::DateTimePrinter;
 use serde::{Serialize, Serializer};
 
 use super::trace_context::hex_digits;
@@ -211,12 +212,29 @@ impl<'a> RequestRecord<'a> {
 }
 
 /// As `2026-06-02T09:02:00.000000Z`: to the microsecond, so that lines sort by their text.
-pub(super) fn civil(at: Timestamp) -> String {
-    const MICROSECONDS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-    let nanos = at.as_nanos();
-    // The last instant that can be told is in 2554, well within.
-    let time = CivilTime::new((nanos / 1_000_000_000) as i64, (nanos % 1_000_000_000) as i32);
-    MICROSECONDS.timestamp_to_string(&time.unwrap_or(CivilTime::MAX))
+pub(super) fn civil(at: Timestamp) -> ArrayString<27> {
+    thread_local! {
+        /// The second of this thread's last line, and its text: hundreds of lines in a row are of one second.
+        static SECOND: Cell<(u64, ArrayString<27>)> = Cell::new((u64::MAX, ArrayString::new_const()));
+    }
+    let (second, nanos) = (at.as_nanos() / 1_000_000_000, at.as_nanos() % 1_000_000_000);
+    let (mut known, mut text) = SECOND.get();
+    if known != second {
+        // The last instant that can be told is in 2554, well within.
+        let time = CivilTime::new(second as i64, 0).unwrap_or(CivilTime::MAX);
+        known = second;
+        text.clear();
+        // As long as any until the year 10,000.
+        let _ = write!(text, "{time:.0}");
+        text.pop();
+        SECOND.set((known, text));
+    }
+    let mut digits = itoa::Buffer::new();
+    let micros = digits.format(nanos / 1_000);
+    for piece in [".", &"000000"[micros.len()..], micros, "Z"] {
+        text.push_str(piece);
+    }
+    text
 }
 
 /// The digest of a client in 16 hexadecimal digits.
@@ -318,6 +336,21 @@ mod tests {
           }
         }
         "#);
+    }
+
+    #[test]
+    fn a_time_is_told_to_the_microsecond_whatever_was_told_before_it() {
+        let told = |nanos| civil(Timestamp::from_nanos(nanos)).as_str().to_owned();
+        for (nanos, text) in [
+            (START.as_nanos(), "2026-06-02T09:02:00.000000Z"),
+            (START.as_nanos() + 1_999, "2026-06-02T09:02:00.000001Z"),
+            (START.as_nanos() + 999_999_999, "2026-06-02T09:02:00.999999Z"),
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (START.as_nanos() + 1_012_345_000, "2026-06-02T09:02:01.012345Z"),
+            (u64::MAX, "2554-07-21T23:34:33.709551Z"),
+        ] {
+            assert_eq!(told(nanos), text);
+        }
     }
 
     #[test]
