@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::FixedState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -90,12 +91,14 @@ impl CauseId {
 pub struct CauseTable {
     /// First step and the rest, of number 1 and up.
     ways: Vec<(Cause, CauseId)>,
-    numbers: HashMap<(Cause, CauseId), CauseId>,
+    /// Nobody outside chooses what is hashed, and every request that was long on its way asks.
+    numbers: HashMap<(Cause, CauseId), CauseId, FixedState>,
     last: Option<((Cause, CauseId), CauseId)>,
 }
 
 impl CauseTable {
     /// The way back that begins with `first` and goes on with `rest`.
+    #[inline]
     pub fn way(&mut self, first: Cause, rest: CauseId) -> CauseId {
         let key = (first, rest);
         // What keeps many requests from being served is mostly the same for each and the one before it.

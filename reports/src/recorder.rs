@@ -213,6 +213,8 @@ pub(crate) struct LimitRecord {
 #[derive(Debug)]
 pub(crate) struct StationRecord {
     pub(crate) wait: Histogram<u64>,
+    /// Waits of no time at all, which are most: they come into the histogram at the end.
+    at_once: u64,
     pub(crate) in_flight: Level,
     pub(crate) queued: Level,
     pub(crate) rejected: u64,
@@ -239,6 +241,7 @@ impl Recorder {
         };
         let station = |_: usize| StationRecord {
             wait: new_histogram(),
+            at_once: 0,
             in_flight: Level::new(duration),
             queued: Level::new(duration),
             rejected: 0,
@@ -311,7 +314,12 @@ impl Recorder {
 
     /// A request got a worker of a station after waiting this long for it.
     pub fn on_wait(&mut self, station: StationId, waited: Duration) {
-        record(&mut self.stations[station.index()].wait, waited);
+        let station = &mut self.stations[station.index()];
+        if waited.is_zero() {
+            station.at_once += 1;
+        } else {
+            record(&mut station.wait, waited);
+        }
     }
 
     /// The number of a station's busy workers and of those who wait for one is now this.
@@ -375,7 +383,12 @@ impl Recorder {
     }
 
     /// Closes the record.
-    pub fn finish(self) -> Recording {
+    pub fn finish(mut self) -> Recording {
+        for station in &mut self.stations {
+            if station.at_once > 0 {
+                station.wait.saturating_record_n(0, std::mem::take(&mut station.at_once));
+            }
+        }
         Recording::new(self)
     }
 

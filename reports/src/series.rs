@@ -10,6 +10,7 @@ impl CountSeries {
         Self(vec![0; seconds(duration)])
     }
 
+    #[inline]
     pub(crate) fn add(&mut self, at: Duration) {
         if let Some(count) = self.0.get_mut(at.as_secs() as usize) {
             *count += 1;
@@ -36,8 +37,10 @@ impl CountSeries {
 #[derive(Clone, Debug)]
 pub(crate) struct Level {
     current: u32,
-    since: Duration,
-    duration: Duration,
+    /// When it became so, nanoseconds, and the second which that is in.
+    since_nanos: u64,
+    since_s: u64,
+    duration_nanos: u64,
     peak: u32,
     /// Level × nanoseconds within the duration.
     integral: u128,
@@ -47,11 +50,13 @@ pub(crate) struct Level {
 impl Level {
     /// Zero from the start.
     pub(crate) fn new(duration: Duration) -> Self {
+        let duration_nanos = nanos(duration);
         let peak_per_s = vec![0; seconds(duration)];
-        Self { current: 0, since: Duration::ZERO, duration, peak: 0, integral: 0, peak_per_s }
+        Self { current: 0, since_nanos: 0, since_s: 0, duration_nanos, peak: 0, integral: 0, peak_per_s }
     }
 
     /// Notes that the level is `level` from `at` on; times do not decrease from call to call.
+    #[inline]
     pub(crate) fn set(&mut self, at: Duration, level: u32) {
         if level == self.current {
             return;
@@ -70,21 +75,35 @@ impl Level {
 
     /// Closes the account at the end of the duration: the mean level over it, and the peak of each second.
     pub(crate) fn finish(mut self) -> (f64, Vec<u32>) {
-        self.pass(self.duration);
-        (self.integral as f64 / self.duration.as_nanos().max(1) as f64, self.peak_per_s)
+        self.pass(Duration::from_nanos(self.duration_nanos));
+        (self.integral as f64 / self.duration_nanos.max(1) as f64, self.peak_per_s)
     }
 
     /// Lets the present level stand until `at`.
+    #[inline]
     fn pass(&mut self, at: Duration) {
-        let (from, to) = (self.since.min(self.duration), at.min(self.duration));
-        self.integral += u128::from(self.current) * to.saturating_sub(from).as_nanos();
-        // The second of the last change has it already.
-        for second in self.since.as_secs() + 1..=at.as_secs() {
-            let Some(peak) = self.peak_per_s.get_mut(second as usize) else { break };
-            *peak = self.current;
+        let until = nanos(at);
+        let (from, to) = (self.since_nanos.min(self.duration_nanos), until.min(self.duration_nanos));
+        self.integral += u128::from(self.current) * u128::from(to.saturating_sub(from));
+        if at.as_secs() > self.since_s {
+            self.pass_seconds(at.as_secs());
         }
-        self.since = at.max(self.since);
+        self.since_nanos = until.max(self.since_nanos);
     }
+
+    /// Lets it stand in every second after that of the last change, which has it already, up to the second `to_s`.
+    fn pass_seconds(&mut self, to_s: u64) {
+        let last = (to_s as usize + 1).min(self.peak_per_s.len());
+        if let Some(peaks) = self.peak_per_s.get_mut(self.since_s as usize + 1..last) {
+            peaks.fill(self.current);
+        }
+        self.since_s = to_s;
+    }
+}
+
+/// Of times within a scenario, which all fit.
+const fn nanos(time: Duration) -> u64 {
+    time.as_secs().wrapping_mul(1_000_000_000).wrapping_add(time.subsec_nanos() as u64)
 }
 
 /// How many seconds begin within `duration`.
