@@ -36,6 +36,7 @@ fn layout() -> Layout {
             window: MINUTE,
             burst: None,
             allowance: 1_000,
+            buckets: BUCKETS,
             peak_windows: vec![Duration::from_secs(4), MINUTE],
         }],
         keeps_pairs: true,

@@ -3,17 +3,15 @@ use std::time::Duration;
 
 /// The most events of any one bucket within any `[t, t + window)`, exactly, in one pass.
 ///
-/// Keeps the events of the last window and, for each bucket, a thread through its own: memory grows with the
-/// rate and the number of buckets, not with the length of the run.
+/// Keeps a count for each bucket and the events of the last window: memory grows with the rate and the number of buckets,
+/// not with the length of the run. Where the window is as long as the run, no event ever leaves it, and none is kept.
 #[derive(Debug)]
 pub(crate) struct PeakCounter {
     window_nanos: u64,
-    /// Events of all buckets younger than the window, oldest first.
-    recent: VecDeque<Event>,
-    /// Number of the event at the front of `recent`; wraps, as all event numbers do.
-    front: u32,
-    buckets: Vec<Recent>,
-    peak: Option<BucketPeak>,
+    /// By bucket: its events within the window.
+    counts: Vec<u32>,
+    past: Past,
+    peak: Option<Peak>,
 }
 
 /// The fullest window seen.
@@ -27,29 +25,42 @@ pub(crate) struct BucketPeak {
     pub(crate) bucket: u32,
 }
 
+/// What is kept of the events.
+#[derive(Debug)]
+enum Past {
+    /// Those of all buckets that are younger than the window, oldest first.
+    Recent(VecDeque<Event>),
+    /// By bucket: when the first was, nanoseconds. For a window that holds all there will be.
+    Firsts(Vec<u64>),
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Event {
     at_nanos: u64,
     bucket: u32,
-    /// Number of the bucket's next event; of no meaning in its last.
-    next: u32,
 }
 
-/// A bucket's events within `recent`.
-#[derive(Clone, Copy, Debug, Default)]
-struct Recent {
+#[derive(Clone, Copy, Debug)]
+struct Peak {
     count: u32,
-    first: u32,
-    last: u32,
+    bucket: u32,
+    /// The first event of the window; `None` as long as it is among the recent ones, where it is the bucket's oldest.
+    from_nanos: Option<u64>,
 }
 
 impl PeakCounter {
-    pub(crate) fn new(window: Duration) -> Self {
+    /// Nothing counted yet. `buckets` is how many there will be about, and `last` when the last event can be.
+    pub(crate) fn new(window: Duration, buckets: u32, last: Option<Duration>) -> Self {
+        let room = buckets as usize;
+        let past = if last.is_some_and(|last| last < window) {
+            Past::Firsts(Vec::with_capacity(room))
+        } else {
+            Past::Recent(VecDeque::new())
+        };
         Self {
             window_nanos: u64::try_from(window.as_nanos()).unwrap_or(u64::MAX),
-            recent: VecDeque::new(),
-            front: 0,
-            buckets: Vec::new(),
+            counts: Vec::with_capacity(room),
+            past,
             peak: None,
         }
     }
@@ -59,43 +70,53 @@ impl PeakCounter {
     }
 
     pub(crate) fn peak(&self) -> Option<BucketPeak> {
-        self.peak
+        let Peak { count, bucket, from_nanos } = self.peak?;
+        let from_nanos = match &self.past {
+            Past::Recent(recent) => {
+                from_nanos.or_else(|| Some(recent.iter().find(|event| event.bucket == bucket)?.at_nanos))
+            }
+            Past::Firsts(firsts) => firsts.get(bucket as usize).copied(),
+        };
+        Some(BucketPeak { count, from: Duration::from_nanos(from_nanos.unwrap_or_default()), bucket })
     }
 
     /// Counts an event; times do not decrease from call to call.
     pub(crate) fn on_event(&mut self, at: Duration, bucket: u32) {
         let at_nanos = at.as_nanos() as u64;
-        self.forget(at_nanos);
-        if self.buckets.len() <= bucket as usize {
-            self.buckets.resize(bucket as usize + 1, Recent::default());
+        let place = bucket as usize;
+        if self.counts.len() <= place {
+            self.counts.resize(place + 1, 0);
         }
-        let number = self.front.wrapping_add(self.recent.len() as u32);
-        let recent = &mut self.buckets[bucket as usize];
-        if recent.count == 0 {
-            recent.first = number;
-        } else {
-            self.recent[recent.last.wrapping_sub(self.front) as usize].next = number;
-        }
-        recent.last = number;
-        recent.count += 1;
-        self.recent.push_back(Event { at_nanos, bucket, next: number });
-        if self.peak.is_none_or(|peak| recent.count > peak.count) {
-            let first = self.recent[recent.first.wrapping_sub(self.front) as usize];
-            let from = Duration::from_nanos(first.at_nanos);
-            self.peak = Some(BucketPeak { count: recent.count, from, bucket });
-        }
-    }
-
-    fn forget(&mut self, now_nanos: u64) {
-        while let Some(oldest) = self.recent.front() {
-            if now_nanos - oldest.at_nanos < self.window_nanos {
-                break;
+        match &mut self.past {
+            Past::Recent(recent) => {
+                while let Some(&oldest) = recent.front() {
+                    if at_nanos - oldest.at_nanos < self.window_nanos {
+                        break;
+                    }
+                    recent.pop_front();
+                    self.counts[oldest.bucket as usize] -= 1;
+                    // The bucket's first to leave since its peak was the first of that.
+                    if let Some(peak) = &mut self.peak
+                        && peak.bucket == oldest.bucket
+                    {
+                        peak.from_nanos.get_or_insert(oldest.at_nanos);
+                    }
+                }
+                recent.push_back(Event { at_nanos, bucket });
             }
-            let bucket = &mut self.buckets[oldest.bucket as usize];
-            bucket.count -= 1;
-            bucket.first = oldest.next;
-            self.recent.pop_front();
-            self.front = self.front.wrapping_add(1);
+            Past::Firsts(firsts) => {
+                if firsts.len() <= place {
+                    firsts.resize(place + 1, 0);
+                }
+                if self.counts[place] == 0 {
+                    firsts[place] = at_nanos;
+                }
+            }
+        }
+        let count = &mut self.counts[place];
+        *count += 1;
+        if self.peak.is_none_or(|peak| *count > peak.count) {
+            self.peak = Some(Peak { count: *count, bucket, from_nanos: None });
         }
     }
 }
@@ -108,7 +129,7 @@ mod tests {
 
     #[test]
     fn the_end_of_a_window_is_outside_it() {
-        let mut peak = PeakCounter::new(Duration::from_secs(4));
+        let mut peak = PeakCounter::new(Duration::from_secs(4), 0, None);
         for second in [0, 1, 3, 4] {
             peak.on_event(Duration::from_secs(second), 0);
         }
@@ -122,10 +143,13 @@ mod tests {
         /// Beside the obvious model: for each event, count those of its bucket within a window from it.
         #[test]
         fn agrees_with_counting_from_every_event(
-            window in 1u64..50,
+            window in prop_oneof![1u64..50, 500u64..2_000],
+            knows_the_last: bool,
             steps in prop::collection::vec((0u64..20, 0u32..3), 1..100),
         ) {
-            let mut peak = PeakCounter::new(Duration::from_nanos(window));
+            let last = steps.iter().map(|(gap, _)| *gap).sum();
+            let last = knows_the_last.then(|| Duration::from_nanos(last));
+            let mut peak = PeakCounter::new(Duration::from_nanos(window), 2, last);
             let mut events = Vec::new();
             let mut now = 0;
             for (gap, bucket) in steps {

@@ -17,6 +17,8 @@ use crate::{CauseId, CauseTable, FailureCounts, Outcome, StationId};
 pub struct Layout {
     /// For how long requests arrive.
     pub duration: Duration,
+    /// After which nothing happens any more, from the scenario's start; `None` where that is not known.
+    pub last: Option<Duration>,
     /// Served within this is good.
     pub slo_latency: Duration,
     /// The populations.
@@ -100,6 +102,8 @@ pub struct LimitLayout {
     pub burst: Option<u32>,
     /// What a bucket admits at one instant after a rest.
     pub allowance: u32,
+    /// How many buckets there can be, as far as is known: what is kept of each has its room from the start.
+    pub buckets: u32,
     /// The lengths over which the most admissions of one bucket are counted, shortest first, each once.
     pub peak_windows: Vec<Duration>,
 }
@@ -202,8 +206,8 @@ pub(crate) struct AttemptSeries {
 #[derive(Debug)]
 pub(crate) struct LimitRecord {
     pub(crate) rejected: u64,
-    /// Admitted by bucket.
-    pub(crate) admitted: Vec<u64>,
+    /// Admitted by bucket, at most what fits: there may be a million buckets.
+    pub(crate) admitted: Vec<u32>,
     pub(crate) peaks: Vec<PeakCounter>,
     pub(crate) admitted_per_s: CountSeries,
     pub(crate) rejected_per_s: CountSeries,
@@ -233,11 +237,15 @@ impl Recorder {
         };
         let limit = |limit: &LimitLayout| LimitRecord {
             rejected: 0,
-            admitted: Vec::new(),
-            peaks: limit.peak_windows.iter().copied().map(PeakCounter::new).collect(),
+            admitted: Vec::with_capacity(limit.buckets as usize),
+            peaks: limit
+                .peak_windows
+                .iter()
+                .map(|window| PeakCounter::new(*window, limit.buckets, layout.last))
+                .collect(),
             admitted_per_s: series(),
             rejected_per_s: series(),
-            saturation: Saturation::new(limit.allowance, duration),
+            saturation: Saturation::new(limit.allowance, limit.buckets, duration),
         };
         let station = |_: usize| StationRecord {
             wait: new_histogram(),
@@ -279,7 +287,8 @@ impl Recorder {
         if record.admitted.len() <= bucket as usize {
             record.admitted.resize(bucket as usize + 1, 0);
         }
-        record.admitted[bucket as usize] += 1;
+        let admitted = &mut record.admitted[bucket as usize];
+        *admitted = admitted.saturating_add(1);
         record.admitted_per_s.add(at);
         record.saturation.on_admitted(bucket, at, remaining);
         for peak in &mut record.peaks {
@@ -394,14 +403,15 @@ impl Recorder {
 
     fn cell(&mut self, population: usize, route: usize) -> &mut Cell {
         let place = population * self.layout.routes.len() + route;
-        self.cells[place].get_or_insert_with(|| {
-            Box::new(Cell {
-                offered: 0,
-                good: 0,
-                outcomes: [0; Outcome::ALL.len()],
-                latency: new_histogram(),
-            })
-        })
+        self.cells[place].get_or_insert_with(Cell::empty)
+    }
+}
+
+impl Cell {
+    #[cold]
+    fn empty() -> Box<Self> {
+        let latency = new_histogram();
+        Box::new(Self { offered: 0, good: 0, outcomes: [0; Outcome::ALL.len()], latency })
     }
 }
 

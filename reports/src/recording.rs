@@ -390,7 +390,8 @@ pub(crate) fn distribution(histogram: &Histogram<u64>) -> Distribution {
 
 /// The bucket that most was let through, the first of equals, and how much.
 fn fullest(limit: &LimitRecord) -> Option<(u32, u64)> {
-    let buckets = (0..).zip(limit.admitted.iter().copied()).filter(|(_, admitted)| *admitted > 0);
+    let buckets =
+        (0..).zip(limit.admitted.iter().copied().map(u64::from)).filter(|(_, admitted)| *admitted > 0);
     buckets.max_by_key(|(bucket, admitted)| (*admitted, std::cmp::Reverse(*bucket)))
 }
 
@@ -414,7 +415,7 @@ fn limit_result(
         limit: layout.limit,
         window_us: micros(layout.window),
         burst: layout.burst,
-        admitted: limit.admitted.iter().sum(),
+        admitted: limit.admitted.iter().copied().map(u64::from).sum(),
         rejected: limit.rejected,
         buckets: limit.admitted.iter().filter(|admitted| **admitted > 0).count() as u64,
         fullest: fullest(&limit).map(|(bucket, count)| Bucket { name: bucket_name(bucket), count }),

@@ -44,10 +44,11 @@ struct Followed {
 }
 
 impl Saturation {
-    pub(crate) fn new(allowance: u32, duration: Duration) -> Self {
+    pub(crate) fn new(allowance: u32, buckets: u32, duration: Duration) -> Self {
         let column_s = column_s(duration, COLUMNS);
         let columns = (duration.as_secs_f64() / f64::from(column_s)).ceil() as usize;
-        Self { allowance: allowance.max(1), column_s, columns, places: Vec::new(), followed: Vec::new() }
+        let places = Vec::with_capacity(buckets as usize);
+        Self { allowance: allowance.max(1), column_s, columns, places, followed: Vec::new() }
     }
 
     /// A bucket let somebody through who left it so much.
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_bucket_is_followed_from_its_first_rejection_on() {
-        let mut saturation = Saturation::new(4, s(4));
+        let mut saturation = Saturation::new(4, 8, s(4));
         saturation.on_admitted(7, s(0), 1);
         saturation.on_rejected(7, s(1));
         saturation.on_admitted(7, s(2), 3);
@@ -175,12 +176,12 @@ mod tests {
         assert_eq!((result.column_s, result.others), (1, None));
         let bucket = BucketSaturation { name: "key 7".to_owned(), rejected: 1, percent: vec![0, 100, 50, 0] };
         assert_eq!(result.buckets, [bucket]);
-        assert_eq!(Saturation::new(4, s(4)).into_result(|_| String::new()), None);
+        assert_eq!(Saturation::new(4, 8, s(4)).into_result(|_| String::new()), None);
     }
 
     #[test]
     fn ten_are_told_and_the_others_together_and_no_more_than_a_thousand() {
-        let mut saturation = Saturation::new(1, s(2));
+        let mut saturation = Saturation::new(1, 0, s(2));
         for bucket in 0..3_000 {
             saturation.on_rejected(bucket, s(0));
         }

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use gateway::{Client, KeySecret, KeyedBy, Peer, Scope};
-use simulator::{Identity, Population, api_key, loopback_address, subject};
+use simulator::{Identities, Identity, Population, api_key, loopback_address, subject};
 
 use crate::World;
 
@@ -128,6 +128,21 @@ impl Claimants {
     fn bucket(&self, population: usize, identity: Identity) -> Option<u32> {
         let (first, own) = (*self.first.get(population)?)?;
         Some(first + if own { identity.index } else { 0 })
+    }
+}
+
+/// How many buckets a limit of that scope can have; 0 where that depends on the claims of tokens.
+pub(super) fn buckets(world: &World, scope: Scope) -> u32 {
+    let all = |of: fn(&Identities) -> u32| {
+        let each = world.populations.iter().map(|population| of(&population.identities));
+        each.fold(0, u32::saturating_add)
+    };
+    match (scope, &world.gateway.limits.per_key_by) {
+        (Scope::PerIp, _) => all(Identities::ips),
+        (Scope::PerKey, KeyedBy::ApiKey) => all(Identities::keys),
+        (Scope::PerKey, KeyedBy::Claim(_)) => 0,
+        (Scope::PerRoute, _) => world.gateway.routes.iter().count() as u32,
+        (Scope::Global, _) => 1,
     }
 }
 

@@ -3,6 +3,7 @@ use std::time::Duration;
 use gateway::{RateLimit, Scope};
 use reports::{FaultLayout, Layout, LimitLayout, Measure, PopulationLayout, RouteLayout, StationLayout};
 
+use super::directory;
 use crate::{Timeline, UpstreamFault, Variant};
 
 /// What the recorder has to know of a variant.
@@ -23,10 +24,12 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
     });
     let limits = Scope::ALL.into_iter().filter_map(|scope| {
         let limit = world.gateway.limits.get(scope)?;
-        Some(limit_layout(scope, limit, peak_windows(variant, scope, limit)))
+        let buckets = directory::buckets(world, scope);
+        Some(limit_layout(scope, limit, buckets, peak_windows(variant, scope, limit)))
     });
     Layout {
         duration: timeline.duration,
+        last: None,
         slo_latency: timeline.slo_latency,
         populations: populations.collect(),
         routes: routes.collect(),
@@ -58,7 +61,7 @@ fn station(name: String, pool: gateway::PoolConfig) -> StationLayout {
     }
 }
 
-fn limit_layout(scope: Scope, limit: &RateLimit, peak_windows: Vec<Duration>) -> LimitLayout {
+fn limit_layout(scope: Scope, limit: &RateLimit, buckets: u32, peak_windows: Vec<Duration>) -> LimitLayout {
     LimitLayout {
         scope: scope.name().to_owned(),
         algorithm: limit.algorithm().name().to_owned(),
@@ -66,6 +69,7 @@ fn limit_layout(scope: Scope, limit: &RateLimit, peak_windows: Vec<Duration>) ->
         window: limit.window(),
         burst: limit.burst(),
         allowance: limit.allowance(),
+        buckets,
         peak_windows,
     }
 }

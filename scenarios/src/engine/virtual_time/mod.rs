@@ -70,7 +70,8 @@ fn play(
     keeps_pairs: bool,
     log: Option<VirtualLog>,
 ) -> Recording {
-    let layout = Layout { keeps_pairs, ..layout(timeline, variant) };
+    let last = Some(timeline.duration + DRAIN);
+    let layout = Layout { keeps_pairs, last, ..layout(timeline, variant) };
     let mut run = Run::new(timeline, variant, seed, layout);
     match log {
         Some(log) => {
