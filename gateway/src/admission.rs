@@ -72,11 +72,11 @@ impl Checks {
         Scope::ALL.into_iter().filter_map(|scope| Some((scope, self.get(scope)?)))
     }
 
-    fn note(&mut self, scope: Scope, verdict: Option<Verdict>) -> Result<(), Rejection> {
-        self.0[scope as usize] = verdict;
+    fn note(&mut self, scope: Scope, verdict: Verdict) -> Result<(), Rejection> {
+        self.0[scope as usize] = Some(verdict);
         match verdict {
-            Some(Verdict::Rejected { retry_after }) => Err(Rejection::RateLimited { scope, retry_after }),
-            Some(Verdict::Admitted { .. }) | None => Ok(()),
+            Verdict::Rejected { retry_after } => Err(Rejection::RateLimited { scope, retry_after }),
+            Verdict::Admitted { .. } => Ok(()),
         }
     }
 }
@@ -111,6 +111,7 @@ impl Admission {
     /// # Errors
     ///
     /// The rejection, if its address has sent too much.
+    #[inline]
     pub fn on_arrival(
         &mut self,
         now: Timestamp,
@@ -125,6 +126,7 @@ impl Admission {
     /// # Errors
     ///
     /// The rejection, if a limit is used up or no route serves it.
+    #[inline]
     pub fn on_client(
         &mut self,
         now: Timestamp,
@@ -140,8 +142,8 @@ impl Admission {
         checks: &mut Checks,
     ) -> impl FnMut(Scope, u64) -> Result<(), Rejection> {
         move |scope, bucket| {
-            let limiter = self.limiters[scope as usize].as_mut();
-            checks.note(scope, limiter.map(|limiter| limiter.check(now, bucket)))
+            let Some(limiter) = &mut self.limiters[scope as usize] else { return Ok(()) };
+            checks.note(scope, limiter.check(now, bucket))
         }
     }
 }
@@ -202,13 +204,13 @@ impl SharedAdmission {
 
     fn ask(&self, now: Timestamp, checks: &mut Checks) -> impl FnMut(Scope, u64) -> Result<(), Rejection> {
         move |scope, bucket| {
-            let verdict = self.limiters[scope as usize].as_ref().map(|shards| {
-                // Addresses and routes are numbers in a row, keys are digests: a multiplication spreads them all (Knuth's
-                // multiplicative hashing; the highest bits are the mixed ones).
-                let shard = bucket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SHARDS.ilog2());
-                let mut limiter = shards[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
-                limiter.check(now, bucket)
-            });
+            let Some(shards) = &self.limiters[scope as usize] else { return Ok(()) };
+            // Addresses and routes are numbers in a row, keys are digests: a multiplication spreads them all (Knuth's
+            // multiplicative hashing; the highest bits are the mixed ones).
+            let shard = bucket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SHARDS.ilog2());
+            let mut limiter = shards[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
+            let verdict = limiter.check(now, bucket);
+            drop(limiter);
             checks.note(scope, verdict)
         }
     }

@@ -275,6 +275,7 @@ impl Recorder {
     }
 
     /// A client means to send a request now.
+    #[inline]
     pub fn on_offered(&mut self, population: usize, route: usize, intended: Duration) {
         self.cell(population, route).offered += 1;
         self.populations[population].offered.add(intended);
@@ -282,6 +283,7 @@ impl Recorder {
 
     /// A rate limit, by its place in [`Layout::limits`], let an attempt through, after which the bucket would admit
     /// `remaining` more at the same instant.
+    #[inline]
     pub fn on_limit_admitted(&mut self, limit: usize, bucket: u32, at: Duration, remaining: u32) {
         let record = &mut self.limits[limit];
         if record.admitted.len() <= bucket as usize {
@@ -297,6 +299,7 @@ impl Recorder {
     }
 
     /// A rate limit, by its place in [`Layout::limits`], rejected an attempt.
+    #[inline]
     pub fn on_limit_rejected(&mut self, limit: usize, bucket: u32, at: Duration) {
         let record = &mut self.limits[limit];
         record.rejected += 1;
@@ -305,11 +308,13 @@ impl Recorder {
     }
 
     /// An attempt passed every rate limit.
+    #[inline]
     pub fn on_admitted(&mut self, population: usize, at: Duration) {
         self.populations[population].admitted.add(at);
     }
 
     /// An attempt was sent to an upstream.
+    #[inline]
     pub fn on_attempt(&mut self, upstream: usize, at: Duration) {
         let attempts = &mut self.attempts[upstream];
         attempts.total += 1;
@@ -322,6 +327,7 @@ impl Recorder {
     }
 
     /// A request got a worker of a station after waiting this long for it.
+    #[inline]
     pub fn on_wait(&mut self, station: StationId, waited: Duration) {
         let station = &mut self.stations[station.index()];
         if waited.is_zero() {
@@ -332,6 +338,7 @@ impl Recorder {
     }
 
     /// The number of a station's busy workers and of those who wait for one is now this.
+    #[inline]
     pub fn on_load(&mut self, station: StationId, at: Duration, in_flight: u32, queued: u32) {
         let record = &mut self.stations[station.index()];
         record.in_flight.set(at, in_flight);
@@ -349,6 +356,7 @@ impl Recorder {
     }
 
     /// A logical request ended.
+    #[inline]
     pub fn on_finished(&mut self, finished: Finished) {
         let Finished { population, route, intended, at, outcome, reached_upstream, index, cause } = finished;
         let latency = at.saturating_sub(intended);
@@ -401,6 +409,7 @@ impl Recorder {
         Recording::new(self)
     }
 
+    #[inline]
     fn cell(&mut self, population: usize, route: usize) -> &mut Cell {
         let place = population * self.layout.routes.len() + route;
         self.cells[place].get_or_insert_with(Cell::empty)
@@ -423,6 +432,7 @@ pub(crate) fn new_histogram() -> Histogram<u64> {
 }
 
 /// Longer than the histogram's hour counts as an hour.
+#[inline]
 pub(crate) fn record(histogram: &mut Histogram<u64>, time: Duration) {
     histogram.saturating_record(time.as_secs() * 1_000_000 + u64::from(time.subsec_micros()));
 }

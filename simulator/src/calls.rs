@@ -107,6 +107,7 @@ impl Calls {
     }
 
     /// A job is done with its service's own work.
+    #[inline]
     pub fn on_begun(&mut self, now: Timestamp) -> (CallState, CallStep) {
         let mut state =
             CallState { call: 0, attempt: 0, retries: RetryState::default(), permit: None, sent: now };

@@ -180,12 +180,14 @@ impl FaultTimeline {
     }
 
     /// What strikes the attempt that owns `attempt` on its arrival, `since_start` after the scenario's start.
+    #[inline]
     pub(crate) fn on_arrival(&self, since_start: Duration, attempt: Stream) -> Option<(FaultId, &FaultKind)> {
         // A later fault that waits for a worker shields from an earlier one at the door.
         self.last_striking(since_start, attempt, |_| true).filter(|(_, kind)| kind.strikes_on_arrival())
     }
 
     /// What strikes it when a worker starts on it.
+    #[inline]
     pub(crate) fn on_start(&self, since_start: Duration, attempt: Stream) -> Option<(FaultId, &FaultKind)> {
         self.last_striking(since_start, attempt, |kind| !kind.strikes_on_arrival())
     }
@@ -217,6 +219,7 @@ impl FaultTimeline {
         decisive.is_some_and(|(fault, _)| fault.kind == FaultKind::Refuse)
     }
 
+    #[inline]
     fn last_striking(
         &self,
         since_start: Duration,

@@ -69,6 +69,7 @@ impl KeyedLimiter {
     }
 
     /// Judges a request of `bucket` that arrives at `now`, and counts it.
+    #[inline]
     pub fn check(&mut self, now: Timestamp, bucket: u64) -> Verdict {
         match &mut self.buckets {
             Buckets::FixedWindow(keyed) => keyed.check(now, bucket),

@@ -110,6 +110,7 @@ impl Retrier {
     }
 
     /// A request is made; its retries are not told.
+    #[inline]
     pub fn on_request(&mut self, now: Timestamp) {
         if let Some(budget) = &mut self.budget {
             budget.on_request(now);
@@ -143,6 +144,7 @@ impl RetryOn {
 impl RetryState {
     /// Of a request that has come nowhere yet and must be answered by `deadline`, over all its attempts; `None` for one
     /// that may take as long as it takes.
+    #[inline]
     pub fn until(deadline: Option<Timestamp>) -> Self {
         Self { deadline, ..Self::default() }
     }

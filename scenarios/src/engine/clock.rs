@@ -10,6 +10,8 @@ use super::virtual_time::Event;
 /// What every part of a run shares: the time, what is to happen, and where it is written down.
 pub(super) struct Clock {
     pub(super) now: Timestamp,
+    /// From the scenario's start until now: asked for several times for each event, and a division each time.
+    pub(super) since_start: Duration,
     pub(super) starts: Timestamp,
     pub(super) events: EventQueue<Event>,
     pub(super) recorder: Recorder,
@@ -21,9 +23,10 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Time since the scenario's start.
-    pub(super) fn since_start(&self) -> Duration {
-        self.now - self.starts
+    /// It is `at` now.
+    pub(super) fn advance(&mut self, at: Timestamp) {
+        self.now = at;
+        self.since_start = at - self.starts;
     }
 
     /// The way back that begins with `first` and goes on with `rest`.

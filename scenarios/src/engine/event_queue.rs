@@ -19,8 +19,19 @@ pub(super) struct EventQueue<E> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LaneId(u32);
 
-/// Time and number of scheduling: no two are equal.
-type Key = (Timestamp, u64);
+/// Time and number of scheduling, the time in the upper half: no two are equal, and one comparison tells which is first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(u128);
+
+impl Key {
+    fn new(at: Timestamp, number: u64) -> Self {
+        Self(u128::from(at.as_nanos()) << u64::BITS | u128::from(number))
+    }
+
+    fn at(self) -> Timestamp {
+        Timestamp::from_nanos((self.0 >> u64::BITS) as u64)
+    }
+}
 
 #[derive(Debug)]
 struct Entry<E> {
@@ -65,7 +76,8 @@ impl<E> EventQueue<E> {
     /// The next event, with its time. Events in lanes that are not `open` any more are dropped.
     pub(super) fn pop(&mut self, mut open: impl FnMut(&E) -> bool) -> Option<(Timestamp, E)> {
         loop {
-            let Entry { key: (at, _), what } = self.heap.pop()?;
+            let Entry { key, what } = self.heap.pop()?;
+            let at = key.at();
             let lane = match what {
                 What::Event(event) => return Some((at, event)),
                 What::HeadOf(lane) => lane,
@@ -86,7 +98,7 @@ impl<E> EventQueue<E> {
 
     fn key(&mut self, at: Timestamp) -> Key {
         self.scheduled += 1;
-        (at, self.scheduled)
+        Key::new(at, self.scheduled)
     }
 }
 

@@ -238,7 +238,7 @@ impl Services {
         caller: Caller,
         asked: Asked,
     ) -> JobId {
-        clock.recorder.on_attempt(upstream, clock.since_start());
+        clock.recorder.on_attempt(upstream, clock.since_start);
         self.issued = self.issued.wrapping_add(1);
         let id = JobId { slot: self.jobs.vacant_key() as u32, number: self.issued };
         let key = asked.key.at(self.all[upstream].path);
@@ -584,9 +584,11 @@ impl Services {
 
     /// Does what a job does next; `failure` is why the attempt before failed, if it did.
     fn follow(&mut self, clock: &mut Clock, id: JobId, step: CallStep, failure: CauseId) -> Option<Heard> {
-        let Job { upstream, key, calling, bearer, shows_token, .. } = self.jobs[id.slot as usize];
+        let Job { upstream, key, calling, bearer, shows_token, .. } = &self.jobs[id.slot as usize];
+        let (upstream, key) = (*upstream, *key);
         match step {
             CallStep::Ask(ask) => {
+                let (bearer, shows_token) = (*bearer, *shows_token);
                 self.turn(id.slot, Some(Activity::Calling(ask.call)));
                 let attempt = ask.attempt;
                 if let Some(timeout) = ask.timeout {
@@ -602,7 +604,7 @@ impl Services {
                 None
             }
             CallStep::Wait(wait) => {
-                let attempt = calling?.state.attempt();
+                let attempt = calling.as_ref()?.state.attempt();
                 let at = clock.now + service_is_back_after(wait);
                 clock.events.schedule(at, Event::CallRetry { job: id, attempt });
                 None
@@ -612,7 +614,7 @@ impl Services {
                     CallsOutcome::Done => self.took_longest(clock, id.slot),
                     CallsOutcome::Failed => failure,
                     CallsOutcome::ShortCircuited => {
-                        let link = &self.all[upstream].links[calling?.state.call()];
+                        let link = &self.all[upstream].links[calling.as_ref()?.state.call()];
                         let breaker = BreakerId { service: Some(upstream), upstream: link.upstream };
                         clock.way(Cause::Breaker(breaker), link.last_failure)
                     }
@@ -714,7 +716,7 @@ impl Services {
 
     fn record_load(&self, clock: &mut Clock, upstream: usize) {
         let service = &self.all[upstream].upstream;
-        let at = clock.since_start();
+        let at = clock.since_start;
         clock.recorder.on_load(StationId::Upstream(upstream), at, service.in_flight(), service.queued());
     }
 }

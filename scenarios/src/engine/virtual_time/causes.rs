@@ -8,7 +8,8 @@ use super::{Logical, Run, Stage, Ticket};
 
 impl Run<'_> {
     /// Where a request that is served now spent most of its time; `why` its upstream took as long as it did.
-    pub(super) fn took_longest(&mut self, request: &Logical, from: Timestamp, why: CauseId) -> CauseId {
+    pub(super) fn took_longest(&mut self, ticket: Ticket, from: Timestamp, why: CauseId) -> CauseId {
+        let request = &self.requests[ticket.slot as usize];
         let before = request.since - request.intended;
         let (waited, served) = (from - request.since, self.clock.now - from);
         if before >= waited && before >= served && request.attempt > 0 {

@@ -70,7 +70,7 @@ impl Run<'_> {
         let now = self.clock.now;
         let result = match reply {
             Reply::Answered(status) if status < 300 => {
-                Ok(self.clock.bearers.published(self.clock.since_start()))
+                Ok(self.clock.bearers.published(self.clock.since_start))
             }
             Reply::Answered(status) => Err(FetchFailure::Status(status)),
             Reply::Broken | Reply::Cut => Err(FetchFailure::Connection),

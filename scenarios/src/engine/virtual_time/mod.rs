@@ -132,6 +132,8 @@ struct Run<'w> {
     judges_tokens: Vec<bool>,
     /// Whether services are shown the tokens of requests.
     shows_tokens: bool,
+    /// Whether any population bears tokens.
+    has_tokens: bool,
     requests: Slab<Logical>,
     peak_requests: usize,
     /// Attempts of clients, by second.
@@ -250,6 +252,7 @@ impl<'w> Run<'w> {
         let World { gateway, populations, .. } = &variant.world;
         let mut clock = Clock {
             now: timeline.starts,
+            since_start: Duration::ZERO,
             starts: timeline.starts,
             events: EventQueue::new(),
             recorder: Recorder::new(layout),
@@ -296,6 +299,7 @@ impl<'w> Run<'w> {
             keepers,
             judges_tokens: variant.world.judges_tokens(),
             shows_tokens: gateway.auth.as_ref().is_none_or(|auth| auth.forward_token),
+            has_tokens: populations.iter().any(|population| population.token.is_some()),
             held: vec![0; gateway.routes.iter().count()],
             last_failure: vec![CauseId::UNKNOWN; variant.world.upstreams.len()],
             has_breakers: gateway.upstreams.iter().any(|policy| policy.breaker.is_some())
@@ -325,13 +329,12 @@ impl<'w> Run<'w> {
             }
         }
         let last = self.ends + DRAIN;
-        self.clock.now = self.clock.starts;
         self.keep_keys();
         loop {
             let (requests, services) = (&self.requests, &self.services);
             let next = self.clock.events.pop(|event| is_open(requests, services, event));
             let Some((at, event)) = next.filter(|(at, _)| *at <= last) else { break };
-            self.clock.now = at;
+            self.clock.advance(at);
             self.handle(event);
             if !self.keepers.is_empty() {
                 self.keep_keys();
@@ -340,11 +343,12 @@ impl<'w> Run<'w> {
                 self.record_breakers();
             }
         }
-        self.clock.now = last;
+        self.clock.advance(last);
         for (_, request) in std::mem::take(&mut self.requests) {
             self.log_ended(&request, Fate::ClientLeft);
             let why = self.holds(&request);
-            self.record_finished(&request, Outcome::Unfinished, why);
+            let finished = self.clock.finished(&request, Outcome::Unfinished, why);
+            self.clock.recorder.on_finished(finished);
         }
     }
 
@@ -441,7 +445,7 @@ impl<'w> Run<'w> {
         let identity = settings.identities.draw(streams.identity.at(index));
         let client = self.directory.caller(population, identity);
         let ticket = self.next_ticket(self.requests.vacant_key() as u32);
-        self.clock.recorder.on_offered(population, route.0 as usize, self.clock.since_start());
+        self.clock.recorder.on_offered(population, route.0 as usize, self.clock.since_start);
         self.requests.insert(Logical {
             ticket,
             population,
@@ -473,7 +477,7 @@ impl<'w> Run<'w> {
         let &Logical { ticket, population, route, client, .. } = &self.requests[slot as usize];
         let idempotent = self.clients[population].population.method.is_idempotent();
         let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
-        if let Some(sends) = self.sends_per_s.get_mut(self.clock.since_start().as_secs() as usize) {
+        if let Some(sends) = self.sends_per_s.get_mut(self.clock.since_start.as_secs() as usize) {
             *sends += 1;
         }
         let shown = self.bearer(slot).and_then(|bearer| self.clock.bearers.token(bearer));
@@ -534,6 +538,9 @@ impl<'w> Run<'w> {
 
     /// Whose token the present attempt of a request bears; `None` for a population without any.
     fn bearer(&self, slot: u32) -> Option<Bearer> {
+        if !self.has_tokens {
+            return None;
+        }
         let request = &self.requests[slot as usize];
         let Clients { population, streams, .. } = &self.clients[request.population];
         population.token.as_ref()?;
@@ -601,8 +608,12 @@ impl<'w> Run<'w> {
             }
             None => return,
         };
-        let Some(&request) = find(&self.requests, ticket) else { return };
-        let Stage::Forwarded { mut pass, from, since, attempt, .. } = request.stage else { return };
+        let Some(&Logical { population, route, index, attempt: clients_attempt, ref stage, .. }) =
+            find(&self.requests, ticket)
+        else {
+            return;
+        };
+        let Stage::Forwarded { mut pass, from, since, attempt, .. } = *stage else { return };
         let now = self.clock.now;
         let (settlement, outcome, failure) = match reply {
             Reply::Answered(status) => {
@@ -616,9 +627,9 @@ impl<'w> Run<'w> {
             }
         };
         if let Some(failure) = failure {
-            self.last_failure[self.upstream_of[request.route.0 as usize]] = why;
-            let jitter = self.clients[request.population].streams.jitter;
-            let unit = jitter.at(request.index).at(u64::from(request.attempt)).at(u64::from(attempt)).unit();
+            self.last_failure[self.upstream_of[route.0 as usize]] = why;
+            let jitter = self.clients[population].streams.jitter;
+            let unit = jitter.at(index).at(u64::from(clients_attempt)).at(u64::from(attempt)).unit();
             let seen = match reply {
                 Reply::Answered(_) => Some(failure),
                 // What broke in the connection is so for the gateway; its client sees a 502.
@@ -636,15 +647,15 @@ impl<'w> Run<'w> {
                 return;
             }
         }
-        let why = if failure.is_some() { why } else { self.took_longest(&request, from, why) };
-        self.log_ended(
-            &request,
+        let why = if failure.is_some() { why } else { self.took_longest(ticket, from, why) };
+        self.log_ended_of(
+            ticket,
             match reply {
                 Reply::Answered(status) => Fate::Answered { status },
                 Reply::Broken | Reply::Cut => Fate::BadGateway,
             },
         );
-        self.free_worker(request.route, pass, End::Settled(settlement));
+        self.free_worker(route, pass, End::Settled(settlement));
         self.conclude(ticket, outcome, failure, None, why);
     }
 
@@ -712,10 +723,12 @@ impl<'w> Run<'w> {
                 return;
             }
         }
-        let request = self.requests.remove(ticket.slot as usize);
-        self.record_finished(&request, outcome, why);
-        if let Some(user) = request.user {
-            self.think(request.population, user);
+        let (population, user) = (request.population, request.user);
+        let finished = self.clock.finished(request, outcome, why);
+        self.requests.remove(ticket.slot as usize);
+        self.clock.recorder.on_finished(finished);
+        if let Some(user) = user {
+            self.think(population, user);
         }
     }
 }

@@ -6,25 +6,28 @@ use gateway::{Checks, Decision, Rejection, RouteId, UpstreamId, Verdict};
 use reports::{CauseId, Finished, Outcome, StationId};
 
 use super::super::breakers::breaker_change;
+use super::super::clock::Clock;
 use super::super::directory::Caller as Client;
 use super::super::virtual_log::Sent;
 use super::{Logical, Run, Stage, Ticket};
 
-impl Run<'_> {
-    pub(super) fn record_finished(&mut self, request: &Logical, outcome: Outcome, cause: CauseId) {
-        let at = self.clock.since_start();
-        self.clock.recorder.on_finished(Finished {
+impl Clock {
+    /// The end of a request, now.
+    pub(super) fn finished(&self, request: &Logical, outcome: Outcome, cause: CauseId) -> Finished {
+        Finished {
             population: request.population,
             route: request.route.0 as usize,
-            intended: request.intended - self.clock.starts,
-            at,
+            intended: request.intended - self.starts,
+            at: self.since_start,
             outcome,
             reached_upstream: request.reached_upstream,
             index: request.user.is_none().then_some(request.index),
             cause,
-        });
+        }
     }
+}
 
+impl Run<'_> {
     pub(super) fn log_decided(&mut self, slot: u32, checks: &Checks, decision: &Decision) {
         if self.log.is_none() {
             return;
@@ -84,7 +87,7 @@ impl Run<'_> {
         checks: &Checks,
         decision: &Decision,
     ) {
-        let at = self.clock.since_start();
+        let at = self.clock.since_start;
         for (scope, place) in &self.limits {
             let Some(verdict) = checks.get(*scope) else { continue };
             let bucket = client.bucket(*scope, route.0, self.judges_tokens[route.0 as usize]);
@@ -119,7 +122,7 @@ impl Run<'_> {
     }
 
     pub(super) fn record_gateway(&mut self) {
-        let at = self.clock.since_start();
+        let at = self.clock.since_start;
         self.clock.recorder.on_load(StationId::Gateway, at, self.gateway.in_flight(), self.gateway.queued());
     }
 }
