@@ -10,13 +10,13 @@ use tuesday::{library, run_experiment};
 fn the_same_bytes_on_any_number_of_threads() {
     for shipped in library::all() {
         let scenario = scenario(shipped.text);
-        let seeds = [scenario.seed, 7, 8];
+        let seeds = [scenario.seed, 7];
         let on = |threads| {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             to_json(&pool.install(|| run_experiment(&scenario, &seeds, || {})))
         };
         let alone = on(1);
-        for threads in [1, 2, 8] {
+        for threads in [2, 8] {
             assert!(on(threads) == alone, "{} differs on {threads} threads", shipped.name);
         }
     }
