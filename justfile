@@ -26,10 +26,10 @@ doc:
 run *args:
     cargo run --release -- run {{args}}
 
-# A faster build, by the profile of what it is found to do: needs cargo-pgo, and llvm-tools by rustup
+# The fastest build: by the profile of a training run. Needs cargo-pgo, and llvm-tools by rustup
 release:
     cargo pgo build -- --workspace --bin tuesday
-    target/$(rustc --print host-tuple)/release/tuesday run scenarios/library/*.toml --quiet --out target/training
+    target/$(rustc --print host-tuple)/release/tuesday run window-boundary --seeds 5 --quiet --out target/training
     target/$(rustc --print host-tuple)/release/tuesday run bench/training.toml --engine live --quiet --log target/training/requests.jsonl --out target/training
     cargo pgo optimize build -- --workspace --bin tuesday
     @echo "built target/$(rustc --print host-tuple)/release/tuesday"

@@ -58,15 +58,15 @@ def peers(package: str) -> Path:
 
 
 def oha() -> str:
-    """oha of one version: what `OHA` says, or compiled once into a folder of its own. Without TLS: nothing here has it."""
+    """oha of one version: what `OHA` says, or compiled once into a folder of its own."""
     if named := os.environ.get("OHA"):
         return named
     root = target() / "peers-oha"
     binary = root / "bin" / "oha"
     if not binary.exists():
         print("compiling oha, once: it takes some minutes", file=sys.stderr)
-        subprocess.run(["cargo", "install", "oha", "--version", OHA_VERSION, "--locked", "--no-default-features",
-                        "--quiet", "--root", str(root)], check=True)
+        subprocess.run(["cargo", "install", "oha", "--version", OHA_VERSION, "--locked", "--quiet",
+                        "--root", str(root)], check=True)
     return str(binary)
 
 

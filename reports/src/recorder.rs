@@ -102,7 +102,7 @@ pub struct LimitLayout {
     pub burst: Option<u32>,
     /// What a bucket admits at one instant after a rest.
     pub allowance: u32,
-    /// How many buckets there can be, as far as is known: what is kept of each has its room from the start.
+    /// For how many buckets room is set aside from the start; there may be more.
     pub buckets: u32,
     /// The lengths over which the most admissions of one bucket are counted, shortest first, each once.
     pub peak_windows: Vec<Duration>,

@@ -131,19 +131,24 @@ impl Claimants {
     }
 }
 
-/// How many buckets a limit of that scope can have; 0 where that depends on the claims of tokens.
+/// A file may name sixteen million clients, of whom a thousand send: no more is set aside than for so many.
+const MOST_BUCKETS: u32 = 1 << 20;
+
+/// For how many buckets of a limit of that scope room is to be set aside: as many as there can be, within reason; 0 where that
+/// depends on the claims of tokens.
 pub(super) fn buckets(world: &World, scope: Scope) -> u32 {
     let all = |of: fn(&Identities) -> u32| {
         let each = world.populations.iter().map(|population| of(&population.identities));
         each.fold(0, u32::saturating_add)
     };
-    match (scope, &world.gateway.limits.per_key_by) {
+    let buckets = match (scope, &world.gateway.limits.per_key_by) {
         (Scope::PerIp, _) => all(Identities::ips),
         (Scope::PerKey, KeyedBy::ApiKey) => all(Identities::keys),
         (Scope::PerKey, KeyedBy::Claim(_)) => 0,
         (Scope::PerRoute, _) => world.gateway.routes.iter().count() as u32,
         (Scope::Global, _) => 1,
-    }
+    };
+    buckets.min(MOST_BUCKETS)
 }
 
 /// The name of a bucket, from its number.

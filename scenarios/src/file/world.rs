@@ -199,11 +199,14 @@ fn read_populations(
     let clients = top.required_entry("clients")?;
     refuse_empty(clients, "clients", context);
     let mut populations = Some(Vec::new());
-    let mut addresses = 0u64;
+    let (mut identities, mut addresses) = (0_u64, 0_u64);
     for (entry, path) in top.named("clients") {
         let population = Fields::of(&entry.node, path, context)
             .and_then(|fields| read_population(entry, fields, routes, context));
-        addresses += population.as_ref().map_or(0, |population| u64::from(population.identities.ips()));
+        if let Some(population) = &population {
+            identities += u64::from(population.identities.identities());
+            addresses += u64::from(population.identities.ips());
+        }
         match (&mut populations, population) {
             (Some(populations), Some(population)) => populations.push(population),
             (populations, _) => *populations = None,
@@ -215,6 +218,14 @@ fn read_populations(
         );
         let problem = Problem::error(clients.key_span.clone(), message);
         context.push(problem.help("`ips` gives a population fewer addresses than identities"));
+        return None;
+    }
+    if identities > MOST_IDENTITIES {
+        let message = format!(
+            "`clients`: all populations together have at most {MOST_IDENTITIES} identities, found {identities}"
+        );
+        let problem = Problem::error(clients.key_span.clone(), message);
+        context.push(problem.help("as many as send during the run are enough"));
         return None;
     }
     populations
@@ -271,6 +282,9 @@ fn read_body(fields: &mut Fields<'_>, method: Method, context: &Context<'_>) -> 
     }
     body.min(LARGEST_BODY) as u32
 }
+
+/// Each has a place in the tables of a run, whether it sends or not.
+const MOST_IDENTITIES: u64 = 1 << 24;
 
 fn read_identities(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Identities> {
     let entries = ["identities", "keys", "ips"].map(|key| fields.entry(key));

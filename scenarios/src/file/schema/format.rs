@@ -342,7 +342,7 @@ struct Clients(BTreeMap<String, Population>);
 #[schemars(deny_unknown_fields, transform = super::one_load)]
 struct Population {
     /// How many clients there are, each with an API key and an address of its own. Each request is of one of them,
-    /// drawn at random.
+    /// drawn at random. All populations together have at most 16,777,216.
     #[schemars(extend("default" = 1))]
     identities: Option<AtLeastOne>,
     /// API keys among them, at most as many as identities: `keys = 1, ips = 500` is one key across a botnet.
