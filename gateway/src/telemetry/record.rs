@@ -215,7 +215,7 @@ impl<'a> RequestRecord<'a> {
 pub(super) fn civil(at: Timestamp) -> ArrayString<27> {
     thread_local! {
         /// The second of this thread's last line, and its text: hundreds of lines in a row are of one second.
-        static SECOND: Cell<(u64, ArrayString<27>)> = Cell::new((u64::MAX, ArrayString::new_const()));
+        static SECOND: Cell<(u64, ArrayString<27>)> = const { Cell::new((u64::MAX, ArrayString::new_const())) };
     }
     let (second, nanos) = (at.as_nanos() / 1_000_000_000, at.as_nanos() % 1_000_000_000);
     let (mut known, mut text) = SECOND.get();
