@@ -10,8 +10,8 @@ use reports::{
 };
 
 use super::error::sentence;
-use super::report::shell_word;
 use super::saved::{self, Saved};
+use super::shell::shell_word;
 use super::sources::{self, Source};
 use super::thresholds::{self, Ask};
 use super::{ExitCode, Failure, formats, print, progress, run};

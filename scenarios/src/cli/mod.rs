@@ -16,6 +16,7 @@ mod saved;
 mod schema;
 mod selftest;
 mod setup;
+mod shell;
 mod sources;
 mod sweep;
 mod telling;

@@ -11,7 +11,7 @@ use reports::{ExperimentResult, agreement, agreement_table, terminal_summary, to
 
 use super::error::sentence;
 use super::formats::StepSummary;
-use super::report::shell_word;
+use super::shell::shell_word;
 use super::sources::{self, Source};
 use super::{EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress, remote};
 use crate::watch::Watch;

@@ -7,7 +7,7 @@ use reports::{
     AxisValue, SweepAxis, SweepResult, sweep_csv, sweep_html, sweep_json, sweep_markdown, sweep_summary,
 };
 
-use super::report::shell_word;
+use super::shell::shell_word;
 use super::sources::{self, Source};
 use super::{ExitCode, Failure, formats, print, progress, run};
 use crate::file::{self, LaidOver, Varied, Vary, parse_vary, read_laid_over};
