@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 
 use super::connection_state::ConnectionState;
 use super::framing::Framing;
+use super::pieces::poll_write_pieces;
 
 /// What opens a connection of HTTP/2 with prior knowledge (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -101,7 +102,7 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let polled = poll_write_pieces(&mut self.stream, cx, bufs);
         self.state.on_write(polled.is_pending());
         if polled.is_ready() {
             self.state.note_tunnel_bytes();

@@ -39,7 +39,7 @@ impl ScenarioClock {
 
     /// The scenario time of a moment; the start, before it.
     pub fn at(&self, moment: Instant) -> Timestamp {
-        self.starts + moment.saturating_duration_since(self.started).mul_f64(self.speed)
+        self.starts + self.scenario(moment.saturating_duration_since(self.started))
     }
 
     /// The moment of a scenario time.
@@ -56,12 +56,18 @@ impl ScenarioClock {
 
     /// How long a while of scenario time takes.
     pub fn real(&self, scenario: Duration) -> Duration {
-        scenario.div_f64(self.speed)
+        if self.is_real() { scenario } else { scenario.div_f64(self.speed) }
     }
 
     /// How much scenario time passes in a while.
     pub fn scenario(&self, real: Duration) -> Duration {
-        real.mul_f64(self.speed)
+        if self.is_real() { real } else { real.mul_f64(self.speed) }
+    }
+
+    /// Whether scenario time is real time, as it is for a gateway in front of real services: it asks for the time at every turn
+    /// of a request, and need not calculate.
+    fn is_real(&self) -> bool {
+        self.speed == 1.0
     }
 
     /// How many times as fast as real time.

@@ -25,6 +25,7 @@ mod keys;
 mod monitor;
 mod observer;
 mod patience;
+mod pieces;
 mod problem;
 mod proxy;
 mod thread;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use arrayvec::ArrayString;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -161,6 +162,9 @@ pub(super) struct RateLimitFields {
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
+/// All scopes with the longest name and the largest numbers: it is written where it stands, for every answer has it.
+const LONGEST_LIMIT: usize = Scope::ALL.len() * r#", "per-route";r=4294967295;t=18446744073709551615"#.len();
+
 impl RateLimitFields {
     pub(super) fn new(limits: &RateLimits) -> Self {
         let mut policy = String::new();
@@ -177,8 +181,8 @@ impl RateLimitFields {
     /// Adds what the limits said of a request to its answer.
     pub(super) fn apply(&self, checks: &Checks, headers: &mut HeaderMap) {
         let Some(policy) = &self.policy else { return };
-        let (mut limit, mut digits) = (String::with_capacity(64), itoa::Buffer::new());
-        // Piece by piece, without the machinery of `write!`: every answer has it.
+        let (mut limit, mut digits) = (ArrayString::<LONGEST_LIMIT>::new(), itoa::Buffer::new());
+        // Piece by piece, without the machinery of `write!`.
         for (scope, verdict) in checks.iter() {
             let (remaining, wait) = match verdict {
                 Verdict::Admitted { remaining } => (remaining, None),
@@ -197,8 +201,18 @@ impl RateLimitFields {
             return;
         }
         headers.insert(POLICY, policy.clone());
-        if let Ok(limit) = HeaderValue::try_from(limit) {
+        if let Ok(limit) = HeaderValue::from_str(&limit) {
             headers.insert(LIMIT, limit);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_room_for_what_the_limits_say_at_the_longest() {
+        assert!(Scope::ALL.iter().all(|scope| scope.name().len() <= "per-route".len()));
     }
 }

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 use super::HttpLimits;
 use super::body::RequestBody;
 use super::connection_state::CoarseClock;
+use super::pieces::poll_write_pieces;
 
 /// The connections of one thread to all upstreams.
 pub(super) struct Upstreams {
@@ -179,7 +180,7 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        poll_write_pieces(&mut self.stream, cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {
