@@ -17,7 +17,10 @@ URL = f"http://127.0.0.1:{PORT}"
 LATE_MS, SENT = 5, 0.99
 RATE = "highest requests/s"
 # A tenth apart.
-LADDER = [round(1_000 * 1.1 ** step, -1) for step in range(48)]
+LADDER = [round(4_000 * 1.1 ** step, -1) for step in range(26)]
+# A machine that others use is taken away for 40 ms now and then, and then nobody is punctual: a rate counts as held if it was
+# in one of so many tries.
+TRIES = 3
 
 
 def versions() -> dict[str, str]:
@@ -51,13 +54,16 @@ def run(rounds: int, quick: bool) -> list[Line]:
             came = report(rate)
             return came["p99_ms"] < LATE_MS and came["requests"] >= SENT * rate * seconds
 
+        def held(send, rate: float) -> bool:
+            return any(punctual(send, rate) for _ in range(TRIES))
+
         def highest(name: str, send) -> Figures:
             """The rung below which all that were tried are held: 0 where the first is not."""
             low, high = -1, len(ladder)
             while high - low > 1:
                 middle = (low + high) // 2
                 progress(f"{name}: {ladder[middle]:,.0f}/s")
-                if punctual(send, ladder[middle]):
+                if held(send, ladder[middle]):
                     low = middle
                 else:
                     high = middle

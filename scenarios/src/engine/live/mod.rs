@@ -127,6 +127,9 @@ const LEAD: Duration = Duration::from_millis(300);
 /// More for each of goose's users.
 const LEAD_PER_USER: Duration = Duration::from_micros(100);
 
+/// And for each address that a client is made for ahead of need.
+const LEAD_PER_ADDRESS: Duration = Duration::from_micros(300);
+
 /// Runs a variant under a seed over real sockets, from the first arrival until the last request has ended, [`DRAIN`] is
 /// over or the run is stopped. One at a time in a process: goose's users share what is global to it.
 pub(crate) fn run(
@@ -158,7 +161,8 @@ fn run_and_see(
     if let Some(mint) = &mint {
         mint.sign_ahead();
     }
-    let lead = LEAD + LEAD_PER_USER * users as u32;
+    let clients = users::resting(addresses(variant));
+    let lead = LEAD + LEAD_PER_USER * users as u32 + LEAD_PER_ADDRESS * clients;
     let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
     let clock = ScenarioClock::new(timeline.starts, start, drive.speed);
 
@@ -274,8 +278,12 @@ fn users_within(limit: u64, timeline: &Timeline, variant: &Variant, seed: u64) -
 /// Connections that may be open while nobody uses them: each client keeps one, and those to an upstream that was busy are
 /// kept while others are.
 fn resting_connections(variant: &Variant, rehearsal: &Rehearsal) -> u64 {
-    let addresses = variant.world.populations.iter().map(|population| population.identities.ips()).sum();
-    u64::from(users::resting(addresses)) + rehearsal.jobs.saturating_sub(rehearsal.requests)
+    u64::from(users::resting(addresses(variant))) + rehearsal.jobs.saturating_sub(rehearsal.requests)
+}
+
+/// Addresses that clients send from.
+fn addresses(variant: &Variant) -> u32 {
+    variant.world.populations.iter().map(|population| population.identities.ips()).sum()
 }
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -26,6 +26,10 @@ pub(super) struct Arrival {
 /// The longest sleep, so that an interrupt is heard of.
 const NAP: Duration = Duration::from_millis(50);
 
+/// The shortest sleep. Arrivals that are closer to one another than this are handed over together, the first of them so much
+/// late at most: to wake this thread and a user for each takes longer than to send it.
+const BREATH: Duration = Duration::from_micros(250);
+
 /// Hands over each arrival when it is due, until the schedule is at its end or the run is stopped.
 ///
 /// The channel is unbounded: the schedule does not wait for the users, and what they do not keep up with is their
@@ -52,7 +56,7 @@ pub(super) fn pace(
             if ahead.is_zero() {
                 break;
             }
-            thread::sleep(ahead.min(NAP));
+            thread::sleep(ahead.clamp(BREATH, NAP));
         }
         let (population, index, times) = &mut schedules[place];
         if due.send(Arrival { population: *population, index: *index, intended }).is_err() {

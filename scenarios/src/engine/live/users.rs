@@ -25,7 +25,9 @@ use goose::{GooseAttack, GooseError};
 use http::HeaderName;
 use reports::HarnessRecord;
 use reqwest::{Client, Method, Url};
-use simulator::{Arrivals, Load, Population, PopulationStreams, api_key, client_is_back_after, headers};
+use simulator::{
+    Arrivals, Load, Population, PopulationStreams, api_key, client_is_back_after, headers, loopback_address,
+};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::AttemptEnd;
@@ -416,7 +418,16 @@ impl Connectors {
             .with_root_certificates(rustls::RootCertStore::empty())
             .with_no_client_auth();
         let idle = if resting(addresses) == 0 { 0 } else { usize::MAX };
-        Self { tls, idle, own_addresses, clients: Mutex::default() }
+        let connectors = Self { tls, idle, own_addresses, clients: Mutex::default() };
+        // Those that stay are made before anybody is to send: made when they are first asked for, all of them would be at
+        // once, and late.
+        for address in (0..resting(addresses)).map_while(loopback_address) {
+            if connectors.of(address).is_err() {
+                // Whoever asks for it is told.
+                break;
+            }
+        }
+        connectors
     }
 
     fn of(&self, address: Ipv4Addr) -> Result<Client, reqwest::Error> {
