@@ -66,6 +66,7 @@ impl ScenarioClock {
 
     /// Whether scenario time is real time, as it is for a gateway in front of real services: it asks for the time at every turn
     /// of a request, and need not calculate.
+    #[expect(clippy::float_cmp, reason = "the speed that is asked for, and nothing that was calculated")]
     fn is_real(&self) -> bool {
         self.speed == 1.0
     }
