@@ -1,7 +1,9 @@
 """Requests per second, p99 and CPU per request: us, nginx and HAProxy under the same load, and us with tokens."""
 
 import json
+import os
 import subprocess
+from pathlib import Path
 
 import proxies
 import tokens
@@ -32,6 +34,9 @@ def run(rounds: int, quick: bool) -> list[Line]:
             "nginx": proxies.start_nginx(bench),
             "haproxy": proxies.start_haproxy(bench),
         }
+        # Another build of ours, to see what a change moves.
+        if other := os.environ.get("OTHER"):
+            servers["other"] = proxies.start_tuesday(bench, port=9206, binary=str(Path(other).resolve()))
         series = measure(servers, rounds, seconds)
         show(f"Gateway: {CONNECTIONS} connections by wrk for {seconds} s a round, two limits, breaker, pool, JSON log",
              series)
@@ -45,6 +50,8 @@ def run(rounds: int, quick: bool) -> list[Line]:
         *(compare(series, "gateway, p99", P99, "tuesday", peer, at_most=1.0) for peer in ("nginx", "haproxy")),
         compare(series, "gateway, CPU per request, of the better peer", CPU, "tuesday",
                 min(("nginx", "haproxy"), key=lambda peer: series.median(peer, CPU)), at_most=0.85),
+        *(compare(series, f"gateway, {figure}", figure, "tuesday", "other")
+          for figure in (RATE, P99, CPU) if "other" in servers),
         compare(auth, "gateway with ES256 tokens, requests/s", RATE, "with tokens", "without tokens", at_least=0.9),
     ]
 

@@ -1,5 +1,7 @@
 """The three gateways and their upstream, configured alike (see the files in `gateway/`)."""
 
+from typing import Optional
+
 from servers import HERE, Bench, Server, tool, tuesday
 
 CONFIG = HERE / "gateway"
@@ -26,7 +28,7 @@ def start_haproxy(bench: Bench) -> Server:
     return bench.start("haproxy", command, 9203, "requests.jsonl", log_is_output=True)
 
 
-def start_tuesday(bench: Bench, variant: str = "plain", port: int = 9204) -> Server:
-    command = [tuesday(), "gateway", str(CONFIG / "tuesday.toml"), "--variant", variant, "--threads", str(THREADS),
+def start_tuesday(bench: Bench, variant: str = "plain", port: int = 9204, binary: Optional[str] = None) -> Server:
+    command = [binary or tuesday(), "gateway", str(CONFIG / "tuesday.toml"), "--variant", variant, "--threads", str(THREADS),
                "--listen", f"127.0.0.1:{port}", "--log", "requests.jsonl"]
-    return bench.start(f"tuesday-{variant}", command, port, "requests.jsonl")
+    return bench.start(f"tuesday-{port}", command, port, "requests.jsonl")

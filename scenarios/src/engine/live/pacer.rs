@@ -26,8 +26,9 @@ pub(super) struct Arrival {
 /// The longest sleep, so that an interrupt is heard of.
 const NAP: Duration = Duration::from_millis(50);
 
-/// The shortest sleep. Arrivals that are closer to one another than this are handed over together, the first of them so much
-/// late at most: to wake this thread and a user for each takes longer than to send it.
+/// The shortest sleep, in scenario time, so that a fast clock is no less punctual. Arrivals that are closer to one another are
+/// handed over together, the first of them so much late at most: to wake this thread and a user for each takes longer than to
+/// send it.
 const BREATH: Duration = Duration::from_micros(250);
 
 /// Hands over each arrival when it is due, until the schedule is at its end or the run is stopped.
@@ -46,6 +47,7 @@ pub(super) fn pace(
     for (place, (_, _, times)) in schedules.iter_mut().enumerate() {
         next.extend(times.next().map(|offset| Reverse((offset, place))));
     }
+    let breath = clock.real(BREATH).min(NAP);
     while let Some(Reverse((offset, place))) = next.pop() {
         let intended = clock.starts().plus_nanos(offset);
         loop {
@@ -56,7 +58,7 @@ pub(super) fn pace(
             if ahead.is_zero() {
                 break;
             }
-            thread::sleep(ahead.clamp(BREATH, NAP));
+            thread::sleep(ahead.clamp(breath, NAP));
         }
         let (population, index, times) = &mut schedules[place];
         if due.send(Arrival { population: *population, index: *index, intended }).is_err() {
