@@ -131,6 +131,11 @@ impl Claimants {
     }
 }
 
+/// How many addresses the clients of all populations send from.
+pub(super) fn addresses(populations: &[Population]) -> u32 {
+    populations.iter().map(|population| population.identities.ips()).sum()
+}
+
 /// A file may name sixteen million clients, of whom a thousand send: no more is set aside than for so many.
 const MOST_BUCKETS: u32 = 1 << 20;
 

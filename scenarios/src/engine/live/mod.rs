@@ -27,7 +27,7 @@ use gateway::{Scope, Timestamp};
 use reports::{HarnessRecord, Recorder, Recording};
 use reqwest::Url;
 use simulator::server::{KeyDocument, Service, Upstreams, UpstreamsConfig};
-use simulator::{FaultTimeline, Population, PopulationStreams};
+use simulator::{FaultTimeline, Load, Population, PopulationStreams};
 use slab::Slab;
 use thiserror::Error;
 use tokio::runtime::Runtime;
@@ -35,7 +35,7 @@ use tokio::runtime::Runtime;
 pub use self::external::{ExternalError, kill_external_gateway};
 use self::journal::{Journal, Scribe};
 use self::observers::{Exhaustion, GatewayObserver, UpstreamObserver};
-use self::pacer::Arrival;
+use self::pacer::Schedule;
 pub use self::speed::highest_speed;
 pub use self::stop::Stop;
 use self::tokens::Mint;
@@ -45,7 +45,7 @@ pub(super) use self::told::Part;
 use self::told::Told;
 use self::users::{Clients, Surroundings, UsersError};
 use super::bearers::Bearers;
-use super::directory::Directory;
+use super::directory::{Directory, addresses};
 use super::layout::layout;
 use super::virtual_time::{DRAIN, Rehearsal, rehearse};
 use crate::watch::Watch;
@@ -161,7 +161,7 @@ fn run_and_see(
     if let Some(mint) = &mint {
         mint.sign_ahead();
     }
-    let clients = users::resting(addresses(variant));
+    let clients = users::resting(addresses(&variant.world.populations));
     let lead = LEAD + LEAD_PER_USER * users as u32 + LEAD_PER_ADDRESS * clients;
     let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
     let clock = ScenarioClock::new(timeline.starts, start, drive.speed);
@@ -225,11 +225,13 @@ fn run_and_see(
         thread::Builder::new().name("machine".to_owned()).spawn(move || machine::watch(&over))?
     };
     let harness = HarnessRecord::new(drive.speed, users as u32, limit);
-    let make = |ends, due, stop| {
-        let surroundings = Surroundings { clock, ends, due, journal, stop, own_addresses, mint };
+    let schedule = Arc::new(schedule(timeline, clock, &populations));
+    let make = |ends, stop| {
+        let schedule = Arc::clone(&schedule);
+        let surroundings = Surroundings { clock, ends, schedule, journal, stop, own_addresses, mint };
         Clients::new(surroundings, &populations, urls, harness)
     };
-    let sent = send(timeline, clock, users, &drive.stop, make, done);
+    let sent = send(timeline, clock, users, &schedule, &drive.stop, make, done);
     // Load and queues count until the end, when everybody was answered before, too.
     if sent.is_ok() && !drive.stop.is_asked() {
         thread::sleep(clock.real((timeline.starts + timeline.duration).saturating_since(clock.now())));
@@ -278,12 +280,8 @@ fn users_within(limit: u64, timeline: &Timeline, variant: &Variant, seed: u64) -
 /// Connections that may be open while nobody uses them: each client keeps one, and those to an upstream that was busy are
 /// kept while others are.
 fn resting_connections(variant: &Variant, rehearsal: &Rehearsal) -> u64 {
-    u64::from(users::resting(addresses(variant))) + rehearsal.jobs.saturating_sub(rehearsal.requests)
-}
-
-/// Addresses that clients send from.
-fn addresses(variant: &Variant) -> u32 {
-    variant.world.populations.iter().map(|population| population.identities.ips()).sum()
+    u64::from(users::resting(addresses(&variant.world.populations)))
+        + rehearsal.jobs.saturating_sub(rehearsal.requests)
 }
 
 const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -340,30 +338,40 @@ fn start_upstreams(
     Ok(Upstreams::start(UpstreamsConfig::new(services.collect(), seed), clock, Arc::new(observer))?)
 }
 
+/// When the open-loop populations send.
+fn schedule(
+    timeline: &Timeline,
+    clock: ScenarioClock,
+    populations: &[(Population, PopulationStreams)],
+) -> Schedule {
+    let arrivals = populations.iter().enumerate().filter_map(|(number, (population, streams))| {
+        let Load::Open(load) = &population.load else { return None };
+        Some((number, load.arrivals(timeline.starts, timeline.duration, streams.arrival)))
+    });
+    Schedule::new(clock, arrivals)
+}
+
 /// Has the clients that `make` makes send everything, and waits for the last answer.
 fn send(
     timeline: &Timeline,
     clock: ScenarioClock,
     users: usize,
+    schedule: &Arc<Schedule>,
     asked: &Stop,
-    make: impl FnOnce(Timestamp, flume::Receiver<Arrival>, Stop) -> Clients,
+    make: impl FnOnce(Timestamp, Stop) -> Clients,
     done: impl FnOnce(&Runtime),
 ) -> Result<HarnessRecord, LiveError> {
     let ends = timeline.starts + timeline.duration;
-    let (sender, due) = flume::unbounded();
     let stop = Stop::default();
-    let clients = Arc::new(make(ends, due, stop.clone()));
-    let schedules = clients.schedules(timeline);
-    let users = if schedules.is_empty() { 0 } else { users };
+    let clients = Arc::new(make(ends, stop.clone()));
+    let users = if schedule.is_empty() { 0 } else { users };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(thread::available_parallelism().map_or(2, usize::from))
         .thread_name("clients")
         .enable_all()
         .build()?;
-    let pacers = stop.clone();
-    let pacer = thread::Builder::new()
-        .name("pacer".to_owned())
-        .spawn(move || pacer::pace(clock, schedules, &sender, &pacers))?;
+    let (pacers, schedule) = (stop.clone(), Arc::clone(schedule));
+    let pacer = thread::Builder::new().name("pacer".to_owned()).spawn(move || schedule.pace(&pacers))?;
     let (asked, given_up) = (asked.clone(), stop.clone());
     let sent = runtime.block_on(async {
         // Whoever asks for the end, and the end of the drain, come to the same: what is under way is given up.

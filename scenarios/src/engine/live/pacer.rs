@@ -4,14 +4,17 @@
 //! rate-limit window. A thread that sleeps to the moment hands each arrival over within a fraction of that.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::collections::{BinaryHeap, VecDeque};
+use std::ops::ControlFlow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use flume::Sender;
 use gateway::Timestamp;
 use gateway::server::ScenarioClock;
 use simulator::Arrivals;
+use tokio::sync::oneshot;
 
 use super::stop::Stop;
 
@@ -31,65 +34,214 @@ const NAP: Duration = Duration::from_millis(50);
 /// send it.
 const BREATH: Duration = Duration::from_micros(250);
 
-/// Hands over each arrival when it is due, until the schedule is at its end or the run is stopped.
+/// Arrivals of all open-loop populations, from the schedule to the users.
 ///
-/// The channel is unbounded: the schedule does not wait for the users, and what they do not keep up with is their
-/// lateness. It holds at most what is offered while they are behind.
-pub(super) fn pace(
+/// The schedule does not wait for the users: what they do not keep up with waits for them, and is their lateness.
+#[derive(Debug)]
+pub(super) struct Schedule {
     clock: ScenarioClock,
-    schedules: Vec<(usize, Arrivals)>,
-    due: &Sender<Arrival>,
-    stop: &Stop,
-) {
-    let mut schedules: Vec<_> =
-        schedules.into_iter().map(|(population, times)| (population, 0, times)).collect();
-    let mut next = BinaryHeap::new();
-    for (place, (_, _, times)) in schedules.iter_mut().enumerate() {
-        next.extend(times.next().map(|offset| Reverse((offset, place))));
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Until it is at its end, or the run was stopped.
+    ahead: Option<Ahead>,
+    /// Due, and nobody has it yet. At most what is offered while all users are busy.
+    due: VecDeque<Arrival>,
+    /// Users who have nothing to do. The last who came is the first to be asked, since what it works with is still in the
+    /// caches; in turn, all users' would pass through them over and over.
+    idle: Vec<oneshot::Sender<Arrival>>,
+}
+
+/// What is yet to be due.
+#[derive(Debug)]
+struct Ahead {
+    /// Each with the number of its next arrival.
+    populations: Vec<(usize, u64, Arrivals)>,
+    /// When the next of each is due, in nanoseconds from the start, and its place above.
+    next: BinaryHeap<Reverse<(u64, usize)>>,
+}
+
+impl Schedule {
+    /// Of these populations, by their numbers.
+    pub(super) fn new(
+        clock: ScenarioClock,
+        populations: impl IntoIterator<Item = (usize, Arrivals)>,
+    ) -> Self {
+        let mut populations: Vec<_> =
+            populations.into_iter().map(|(population, times)| (population, 0, times)).collect();
+        let mut next = BinaryHeap::new();
+        for (place, (_, _, times)) in populations.iter_mut().enumerate() {
+            next.extend(times.next().map(|offset| Reverse((offset, place))));
+        }
+        let ahead = Some(Ahead { populations, next });
+        Self { clock, state: Mutex::new(State { ahead, due: VecDeque::new(), idle: Vec::new() }) }
     }
-    let breath = clock.real(BREATH).min(NAP);
-    while let Some(Reverse((offset, place))) = next.pop() {
-        let intended = clock.starts().plus_nanos(offset);
+
+    /// Whether nothing is ahead.
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().ahead.as_ref().is_none_or(|ahead| ahead.next.is_empty())
+    }
+
+    /// The next arrival, once it is due; `None` once there are no more.
+    ///
+    /// Whoever asks does the pacer's work where that is late: where all cores are busy, it waits its turn for milliseconds,
+    /// and users come by all the time.
+    pub(super) async fn next(&self) -> Option<Arrival> {
+        let handed = {
+            let mut state = self.state();
+            if let Some(arrival) = state.due.pop_front() {
+                return Some(arrival);
+            }
+            let Reverse((first, _)) = *state.ahead.as_ref()?.next.peek()?;
+            let (hand, handed) = oneshot::channel();
+            state.idle.push(hand);
+            if self.until(first, BREATH).is_zero() {
+                self.hand_over(&mut state);
+            }
+            handed
+        };
+        handed.await.ok()
+    }
+
+    /// Hands over each arrival when it is due, until the schedule is at its end or the run is stopped.
+    pub(super) fn pace(&self, stop: &Stop) {
+        let breath = self.clock.real(BREATH).min(NAP);
         loop {
+            let mut state = self.state();
             if stop.is_asked() {
-                return;
+                state.end();
             }
-            let ahead = clock.until(intended);
-            if ahead.is_zero() {
-                break;
+            let Some(pause) = self.hand_over(&mut state) else { return };
+            drop(state);
+            thread::sleep(pause.clamp(breath, NAP));
+        }
+    }
+
+    /// Hands over what is due, and returns how long it is until there is more.
+    fn hand_over(&self, state: &mut State) -> Option<Duration> {
+        let State { ahead, due, idle } = state;
+        let Ahead { populations, next } = ahead.as_mut()?;
+        while let Some(mut first) = next.peek_mut() {
+            let Reverse((offset, place)) = *first;
+            let pause = self.until(offset, Duration::ZERO);
+            if !pause.is_zero() {
+                return Some(pause);
             }
-            thread::sleep(ahead.clamp(breath, NAP));
+            let (population, index, times) = &mut populations[place];
+            let intended = self.clock.starts().plus_nanos(offset);
+            let arrival = Arrival { population: *population, index: *index, intended };
+            *index += 1;
+            match times.next() {
+                Some(offset) => *first = Reverse((offset, place)),
+                None => _ = PeekMut::pop(first),
+            }
+            // A user that is gone gives it back.
+            let left = std::iter::from_fn(|| idle.pop()).try_fold(arrival, |arrival, user| {
+                match user.send(arrival) {
+                    Ok(()) => ControlFlow::Break(()),
+                    Err(arrival) => ControlFlow::Continue(arrival),
+                }
+            });
+            due.extend(left.continue_value());
         }
-        let (population, index, times) = &mut schedules[place];
-        if due.send(Arrival { population: *population, index: *index, intended }).is_err() {
-            return;
-        }
-        *index += 1;
-        next.extend(times.next().map(|offset| Reverse((offset, place))));
+        state.end();
+        None
+    }
+
+    /// How long it is until so much after a moment of the schedule.
+    fn until(&self, offset: u64, after: Duration) -> Duration {
+        self.clock.until(self.clock.starts().plus_nanos(offset) + after)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Nothing more becomes due, and who waits for it is told.
+    fn end(&mut self) {
+        self.ahead = None;
+        self.idle.clear();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::time::Instant;
 
+    use futures_util::FutureExt as _;
     use simulator::{OpenLoad, Purpose, Rate, Spacing, Stream};
 
     use super::*;
 
-    #[test]
+    const STARTS: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
+
+    /// So many arrivals in the second from the start on, which is at this moment.
+    fn schedule(arrivals: u64, started: Instant) -> Schedule {
+        let clock = ScenarioClock::new(STARTS, started, 1.0);
+        let load = OpenLoad::rate(Rate::new(arrivals, 1_000_000_000).unwrap(), Spacing::Uniform);
+        let times =
+            load.arrivals(STARTS, Duration::from_secs(1), Stream::new(1, Purpose::Arrival, "clients"));
+        Schedule::new(clock, [(0, times)])
+    }
+
     #[expect(clippy::disallowed_methods, reason = "what is tested waits for the machine's clock")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    #[test]
     fn nothing_is_handed_over_before_the_clock_starts() {
-        let starts = Timestamp::from_nanos(1_780_390_800_000_000_000);
-        let started = Instant::now() + Duration::from_millis(100);
-        let clock = ScenarioClock::new(starts, started, 1.0);
-        let load = OpenLoad::rate(Rate::new(1, 1_000_000_000).unwrap(), Spacing::Uniform);
-        let schedule =
-            load.arrivals(starts, Duration::from_secs(1), Stream::new(1, Purpose::Arrival, "clients"));
-        let (due, handed) = flume::unbounded();
-        pace(clock, vec![(0, schedule)], &due, &Stop::default());
-        assert!(Instant::now() >= started);
-        let arrivals: Vec<_> = handed.try_iter().map(|arrival| arrival.intended).collect();
-        assert_eq!(arrivals, [starts]);
+        let started = now() + Duration::from_millis(100);
+        let schedule = schedule(1, started);
+        schedule.pace(&Stop::default());
+        assert!(now() >= started);
+        let arrivals: Vec<_> = schedule.state().due.iter().map(|arrival| arrival.intended).collect();
+        assert_eq!(arrivals, [STARTS]);
+    }
+
+    #[test]
+    fn users_take_what_is_overdue_without_the_pacer() {
+        let schedule = schedule(10, now() - Duration::from_secs(2));
+        assert!(!schedule.is_empty());
+        for index in 0..10 {
+            let arrival = schedule.next().now_or_never().expect("it is overdue").expect("there are ten");
+            assert_eq!((arrival.population, arrival.index), (0, index));
+        }
+        assert!(schedule.next().now_or_never().expect("it is at its end").is_none());
+    }
+
+    #[test]
+    fn the_user_who_came_last_is_asked_first() {
+        let schedule = schedule(1, now() + Duration::from_millis(50));
+        let (mut first, mut last) = (pin!(schedule.next()), pin!(schedule.next()));
+        assert!(first.as_mut().now_or_never().is_none());
+        assert!(last.as_mut().now_or_never().is_none());
+        schedule.pace(&Stop::default());
+        assert_eq!(last.now_or_never().unwrap().map(|arrival| arrival.intended), Some(STARTS));
+        assert!(first.now_or_never().unwrap().is_none(), "it is told that there are no more");
+    }
+
+    #[test]
+    fn a_user_that_is_gone_loses_nothing() {
+        let schedule = schedule(1, now() + Duration::from_millis(50));
+        assert!(schedule.next().now_or_never().is_none());
+        schedule.pace(&Stop::default());
+        assert_eq!(schedule.state().due.len(), 1);
+    }
+
+    #[test]
+    fn who_waits_when_the_run_is_stopped_is_told() {
+        let schedule = schedule(1, now() + Duration::from_secs(3_600));
+        let mut waiting = pin!(schedule.next());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let stop = Stop::default();
+        stop.ask();
+        schedule.pace(&stop);
+        assert!(waiting.now_or_never().unwrap().is_none());
     }
 }

@@ -9,12 +9,12 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use flume::Receiver;
 use futures_util::FutureExt as _;
 use gateway::server::ScenarioClock;
 use gateway::{KeyedBy, Retrier, RetryState, Timestamp};
@@ -26,25 +26,23 @@ use http::HeaderName;
 use reports::HarnessRecord;
 use reqwest::{Client, Method, Url};
 use simulator::{
-    Arrivals, Load, Population, PopulationStreams, api_key, client_is_back_after, headers, loopback_address,
+    Load, Population, PopulationStreams, api_key, client_is_back_after, headers, loopback_address,
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::AttemptEnd;
 use super::journal::{Ended, Journal, RequestId, What};
-use super::pacer::Arrival;
+use super::pacer::{Arrival, Schedule};
 use super::stop::Stop;
 use super::tokens::Mint;
-use crate::Timeline;
-use crate::engine::directory::Directory;
+use crate::engine::directory::{Directory, addresses};
 
 /// What the users have to do with the rest of a run.
 pub(super) struct Surroundings {
     pub(super) clock: ScenarioClock,
     /// When arrivals stop.
     pub(super) ends: Timestamp,
-    /// Requests of the schedule as they are due.
-    pub(super) due: Receiver<Arrival>,
+    pub(super) schedule: Arc<Schedule>,
     pub(super) journal: Journal,
     pub(super) stop: Stop,
     /// Whether each identity sends from its own address of loopback.
@@ -59,7 +57,7 @@ pub(super) struct Clients {
     ends: Timestamp,
     journal: Journal,
     stop: Stop,
-    due: Receiver<Arrival>,
+    schedule: Arc<Schedule>,
     mint: Option<Arc<Mint>>,
     populations: Vec<Senders>,
     directory: Directory,
@@ -117,7 +115,7 @@ impl Clients {
         urls: Vec<Url>,
         harness: HarnessRecord,
     ) -> Self {
-        let Surroundings { clock, ends, due, journal, stop, own_addresses, mint } = surroundings;
+        let Surroundings { clock, ends, schedule, journal, stop, own_addresses, mint } = surroundings;
         let all: Vec<Population> = populations.iter().map(|(population, _)| population.clone()).collect();
         let closed = all.iter().enumerate().flat_map(|(number, population)| {
             let users = match population.load {
@@ -126,7 +124,6 @@ impl Clients {
             };
             (0..users).map(move |user| (number, user))
         });
-        let addresses: u32 = all.iter().map(|population| population.identities.ips()).sum();
         let senders = populations.iter().map(|(population, streams)| Senders {
             method: method_of(population),
             body: Bytes::from(vec![b'.'; population.body as usize]),
@@ -139,12 +136,12 @@ impl Clients {
             ends,
             journal,
             stop,
-            due,
+            schedule,
             mint,
             populations: senders.collect(),
             directory: Directory::new(&all, &KeyedBy::ApiKey),
             urls,
-            connectors: Connectors::new(addresses, own_addresses),
+            connectors: Connectors::new(addresses(&all), own_addresses),
             closed: closed.collect(),
             users: AtomicUsize::new(0),
             started: AtomicUsize::new(0),
@@ -155,15 +152,6 @@ impl Clients {
             harness: Mutex::new(harness),
             panicked: Mutex::default(),
         }
-    }
-
-    /// When each open-loop population sends.
-    pub(super) fn schedules(&self, timeline: &Timeline) -> Vec<(usize, Arrivals)> {
-        let schedules = self.populations.iter().enumerate().filter_map(|(number, senders)| {
-            let Load::Open(load) = &senders.population.load else { return None };
-            Some((number, load.arrivals(timeline.starts, timeline.duration, senders.streams.arrival)))
-        });
-        schedules.collect()
     }
 
     /// Lets goose's users work until the schedule is at its end and everything is answered, or the run is stopped.
@@ -239,9 +227,10 @@ impl Clients {
 
     /// A user of the pool takes arrivals until there are no more. After a stop it still takes them, and sends nothing.
     async fn serve_the_schedule(&self, user: &mut GooseUser) {
-        while let Ok(Arrival { population, index, intended }) = self.due.recv_async().await {
+        let mut stopped = pin!(self.stop.asked());
+        while let Some(Arrival { population, index, intended }) = self.schedule.next().await {
             let request = Request { population, index, due: intended, intended, paired: true };
-            self.send(user, request).await;
+            self.send(user, request, stopped.as_mut()).await;
         }
     }
 
@@ -250,6 +239,7 @@ impl Clients {
         let Senders { population: settings, streams, .. } = &self.populations[population];
         let Load::Closed { think, .. } = &settings.load else { return };
         let mut free = self.clock.starts();
+        let mut stopped = pin!(self.stop.asked());
         for sent in 0_u32.. {
             let stream = streams.arrival.at(u64::from(number)).at(u64::from(sent));
             let at = free + think.sample(stream);
@@ -258,19 +248,25 @@ impl Clients {
             }
             tokio::select! {
                 () = sleep_until(Instant::from_std(self.clock.moment(at))) => {}
-                () = self.stop.asked() => return,
+                () = &mut stopped => return,
             }
             let index = u64::from(number) << 32 | u64::from(sent);
             // Latency runs from the send, for a user who thinks a little longer has not waited. But it is the harness that
             // let it think longer, and what is not sent meanwhile is load that the gateway never sees.
             let intended = self.clock.now();
-            self.send(user, Request { population, index, due: at, intended, paired: false }).await;
+            let request = Request { population, index, due: at, intended, paired: false };
+            self.send(user, request, stopped.as_mut()).await;
             free = self.clock.now();
         }
     }
 
-    /// Sends a request, and again as the population's policy has it, until it ends.
-    async fn send(&self, user: &mut GooseUser, request: Request) {
+    /// Sends a request, and again as the population's policy has it, until it ends or the run is stopped.
+    async fn send(
+        &self,
+        user: &mut GooseUser,
+        request: Request,
+        stopped: Pin<&mut impl Future<Output = ()>>,
+    ) {
         let Request { population, index, due, intended, paired } = request;
         let senders = &self.populations[population];
         let route = senders.population.targets.draw(senders.streams.route.at(index));
@@ -278,14 +274,17 @@ impl Clients {
         self.journal.note(intended, What::Offered { population: id.population, route });
         let busy = self.busy.fetch_add(1, Ordering::Relaxed) + 1;
         self.peak_busy.fetch_max(busy, Ordering::Relaxed);
-        let now = self.clock.now();
-        if !self.stop.is_asked() {
+        // From then on `stopped` is not to be asked again.
+        let ended = if self.stop.is_asked() {
+            AttemptEnd::unfinished()
+        } else {
+            let now = self.clock.now();
             lock(&self.harness).on_sent(now.saturating_since(due));
-        }
-        lock(&senders.retrier).on_request(now);
-        let ended = tokio::select! {
-            ended = self.attempts(user, senders, id, route) => ended,
-            () = self.stop.asked() => AttemptEnd::unfinished(),
+            lock(&senders.retrier).on_request(now);
+            tokio::select! {
+                ended = self.attempts(user, senders, id, route) => ended,
+                () = stopped => AttemptEnd::unfinished(),
+            }
         };
         self.busy.fetch_sub(1, Ordering::Relaxed);
         let AttemptEnd { outcome, cut, .. } = ended;
@@ -438,6 +437,8 @@ impl Connectors {
             .tls_backend_preconfigured(self.tls.clone())
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
+            // Whether anything is sent again is the population's to say.
+            .retry(reqwest::retry::never().max_retries_per_request(0))
             .http1_only()
             .pool_max_idle_per_host(self.idle)
             .pool_idle_timeout(REST)
