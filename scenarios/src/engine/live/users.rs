@@ -32,7 +32,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::AttemptEnd;
 use super::journal::{Ended, Journal, RequestId, What};
-use super::pacer::{Arrival, Schedule};
+use super::schedule::{Arrival, Schedule};
 use super::stop::Stop;
 use super::tokens::Mint;
 use crate::engine::directory::{Directory, addresses};

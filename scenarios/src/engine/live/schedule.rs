@@ -34,6 +34,10 @@ const NAP: Duration = Duration::from_millis(50);
 /// send it.
 const BREATH: Duration = Duration::from_micros(250);
 
+/// How many times as long the pacer sleeps at the most while users do its work. They do it after a [`BREATH`] whenever they
+/// come by, which takes no core from anybody; the pacer's waking does.
+const LONGEST_BREATH: u32 = 4;
+
 /// Arrivals of all open-loop populations, from the schedule to the users.
 ///
 /// The schedule does not wait for the users: what they do not keep up with waits for them, and is their lateness.
@@ -52,6 +56,8 @@ struct State {
     /// Users who have nothing to do. The last who came is the first to be asked, since what it works with is still in the
     /// caches; in turn, all users' would pass through them over and over.
     idle: Vec<oneshot::Sender<Arrival>>,
+    /// Whether users did the pacer's work since it was last awake.
+    helped: bool,
 }
 
 /// What is yet to be due.
@@ -76,7 +82,10 @@ impl Schedule {
             next.extend(times.next().map(|offset| Reverse((offset, place))));
         }
         let ahead = Some(Ahead { populations, next });
-        Self { clock, state: Mutex::new(State { ahead, due: VecDeque::new(), idle: Vec::new() }) }
+        Self {
+            clock,
+            state: Mutex::new(State { ahead, due: VecDeque::new(), idle: Vec::new(), helped: false }),
+        }
     }
 
     /// Whether nothing is ahead.
@@ -98,6 +107,7 @@ impl Schedule {
             let (hand, handed) = oneshot::channel();
             state.idle.push(hand);
             if self.until(first, BREATH).is_zero() {
+                state.helped = true;
                 self.hand_over(&mut state);
             }
             handed
@@ -107,21 +117,24 @@ impl Schedule {
 
     /// Hands over each arrival when it is due, until the schedule is at its end or the run is stopped.
     pub(super) fn pace(&self, stop: &Stop) {
-        let breath = self.clock.real(BREATH).min(NAP);
+        let shortest = self.clock.real(BREATH).min(NAP);
+        let mut breath = shortest;
         loop {
             let mut state = self.state();
             if stop.is_asked() {
                 state.end();
             }
+            let helped = std::mem::take(&mut state.helped);
             let Some(pause) = self.hand_over(&mut state) else { return };
             drop(state);
+            breath = if helped { (2 * breath).min(LONGEST_BREATH * shortest).min(NAP) } else { shortest };
             thread::sleep(pause.clamp(breath, NAP));
         }
     }
 
     /// Hands over what is due, and returns how long it is until there is more.
     fn hand_over(&self, state: &mut State) -> Option<Duration> {
-        let State { ahead, due, idle } = state;
+        let State { ahead, due, idle, .. } = state;
         let Ahead { populations, next } = ahead.as_mut()?;
         while let Some(mut first) = next.peek_mut() {
             let Reverse((offset, place)) = *first;
