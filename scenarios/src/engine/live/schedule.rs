@@ -103,10 +103,10 @@ impl Schedule {
             if let Some(arrival) = state.due.pop_front() {
                 return Some(arrival);
             }
-            let Reverse((first, _)) = *state.ahead.as_ref()?.next.peek()?;
+            state.ahead.as_ref()?;
             let (hand, handed) = oneshot::channel();
             state.idle.push(hand);
-            if self.until(first, BREATH).is_zero() {
+            if self.is_overdue(&state) {
                 state.helped = true;
                 self.hand_over(&mut state);
             }
@@ -125,7 +125,13 @@ impl Schedule {
                 state.end();
             }
             let helped = std::mem::take(&mut state.helped);
-            let Some(pause) = self.hand_over(&mut state) else { return };
+            // What is due is left to the users as long as they come by in time.
+            let pause = if helped && !self.is_overdue(&state) {
+                Duration::ZERO
+            } else {
+                let Some(pause) = self.hand_over(&mut state) else { return };
+                pause
+            };
             drop(state);
             breath = if helped { (2 * breath).min(LONGEST_BREATH * shortest).min(NAP) } else { shortest };
             thread::sleep(pause.clamp(breath, NAP));
@@ -161,6 +167,12 @@ impl Schedule {
         }
         state.end();
         None
+    }
+
+    /// Whether something should have been handed over a [`BREATH`] ago.
+    fn is_overdue(&self, state: &State) -> bool {
+        let first = state.ahead.as_ref().and_then(|ahead| ahead.next.peek());
+        first.is_some_and(|Reverse((offset, _))| self.until(*offset, BREATH).is_zero())
     }
 
     /// How long it is until so much after a moment of the schedule.
