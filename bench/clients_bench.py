@@ -3,11 +3,16 @@
 Punctual: the p99 of the lateness is under 5 ms, and no less was sent than was asked for. Lateness is taken where the
 requests arrive, by a server that knows nothing of who sends (see peers/clients), for no two generators mean the same by it;
 oha tells none at all. Each contestant's highest rate is found anew in each round, by halving a ladder of rates.
+
+What a request costs is told at two rates that all of them hold, and at one that nobody does.
 """
 
 import json
+import os
+import resource
 import subprocess
 import urllib.request
+from pathlib import Path
 
 from rounds import Figures, Line, alternate, compare, progress, show, version_of
 from servers import HERE, OHA_VERSION, Bench, oha, peers, run_oha, tuesday
@@ -16,6 +21,9 @@ PORT, CONNECTIONS, SECONDS = 9210, 200, 4
 URL = f"http://127.0.0.1:{PORT}"
 LATE_MS, SENT = 5, 0.99
 RATE = "highest requests/s"
+# Far below what any of them holds, near it, and more than any of them sends.
+FIXED, TOO_MUCH = (12_000, 18_000), 60_000
+CAME, P99, CPU = "requests/s", "lateness p99 ms", "CPU µs/request"
 # A tenth apart.
 LADDER = [round(4_000 * 1.1 ** step, -1) for step in range(26)]
 # A machine that others use is taken away for 40 ms now and then, and then nobody is punctual: a rate counts as held if it was
@@ -34,12 +42,12 @@ def run(rounds: int, quick: bool) -> list[Line]:
     with Bench() as bench:
         bench.start("punctual-server", [str(programs / "punctual-server"), str(PORT)], PORT)
 
-        def by_tuesday(rate: float) -> None:
+        def by_tuesday(rate: float, binary: str = tuesday()) -> None:
             text = (HERE / "clients" / "clients.toml").read_text()
             file = bench.folder / "clients.toml"
             file.write_text(text.replace("RATE", f"{rate:g}").replace("DURATION", f"{seconds}s"))
             # Ends with 3 where it was late by its own measure; what counts here is the server's.
-            check([tuesday(), "run", str(file), "--engine", "live", "--quiet", "--format", "json", "--out",
+            check([binary, "run", str(file), "--engine", "live", "--quiet", "--format", "json", "--out",
                    str(bench.folder / "out")], (0, 3))
 
         def by_goose(rate: float) -> None:
@@ -69,13 +77,41 @@ def run(rounds: int, quick: bool) -> list[Line]:
                     high = middle
             return {RATE: ladder[low] if low >= 0 else 0.0}
 
+        def at(send, rate: float) -> Figures:
+            report(rate)
+            before = cpu_of_ended()
+            send(rate)
+            spent = cpu_of_ended() - before
+            came = report(rate)
+            return {CAME: came["requests"] / came["seconds"], P99: came["p99_ms"],
+                    CPU: spent / came["requests"] * 1e6}
+
         contestants = {"tuesday": by_tuesday, "goose alone": by_goose, "oha": by_oha}
+        # Another build of ours, to see what a change moves.
+        if other := os.environ.get("OTHER"):
+            contestants["other"] = lambda rate: by_tuesday(rate, str(Path(other).resolve()))
         series = alternate({name: lambda name=name, send=send: highest(name, send)
                             for name, send in contestants.items()}, rounds)
+        fixed = {rate: alternate({name: lambda send=send: at(send, rate) for name, send in contestants.items()}, rounds)
+                 for rate in (*FIXED, TOO_MUCH)}
     show(f"Live clients: highest rate with lateness p99 under {LATE_MS} ms, {CONNECTIONS} connections, {seconds} s at each",
          series)
-    return [compare(series, "live clients, highest rate", RATE, "tuesday", "goose alone", at_least=1),
-            compare(series, "live clients, highest rate", RATE, "tuesday", "oha")]
+    for rate, of_rate in fixed.items():
+        show(f"Live clients: told to send {rate:,}/s for {seconds} s, start and end of the process included", of_rate)
+    peers_of = [name for name in contestants if name != "tuesday"]
+    return [
+        compare(series, "live clients, highest rate", RATE, "tuesday", "goose alone", at_least=1),
+        *(compare(series, "live clients, highest rate", RATE, "tuesday", peer) for peer in peers_of[1:]),
+        *(compare(fixed[rate], f"live clients, CPU per request at {rate:,}/s", CPU, "tuesday", peer)
+          for rate in FIXED for peer in peers_of),
+        *(compare(fixed[TOO_MUCH], "live clients, requests/s at the most", CAME, "tuesday", peer) for peer in peers_of),
+    ]
+
+
+def cpu_of_ended() -> float:
+    """User and system time of all processes that were started here and have ended: the server has not."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def report(rate: float) -> dict:
