@@ -174,12 +174,9 @@ fn run_and_see(
         .iter()
         .map(|population| (population.clone(), PopulationStreams::new(seed, &population.name)))
         .collect();
-    let layout = reports::Layout { keeps_pairs: part != Part::Alone, ..layout(timeline, variant) };
     let enabled = Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some());
     let limits: Vec<(Scope, usize)> = enabled.zip(0..).collect();
-    let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
-    let provider = variant.world.gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize);
-    let scribe = Scribe::new(Recorder::new(layout), timeline.starts, limits.clone(), upstream_of, provider);
+    let scribe = scribe(timeline, variant, part, limits.clone());
     let speed = drive.speed;
     let keeper = thread::Builder::new()
         .name("record".to_owned())
@@ -261,6 +258,14 @@ fn run_and_see(
     let mut recording = recorder.finish();
     recording.add_harness(harness);
     Ok(recording)
+}
+
+/// Who writes the record of a run.
+fn scribe(timeline: &Timeline, variant: &Variant, part: Part, limits: Vec<(Scope, usize)>) -> Scribe {
+    let layout = reports::Layout { keeps_pairs: part != Part::Alone, ..layout(timeline, variant) };
+    let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
+    let provider = variant.world.gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize);
+    Scribe::new(Recorder::new(layout), timeline.starts, limits, upstream_of, provider)
 }
 
 /// As many of goose's users as a run takes and so many descriptors allow.

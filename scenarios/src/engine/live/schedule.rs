@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn users_take_what_is_overdue_without_the_pacer() {
-        let schedule = schedule(10, now() - Duration::from_secs(2));
+        let schedule = schedule(10, now().checked_sub(Duration::from_secs(2)).expect("the machine is up"));
         assert!(!schedule.is_empty());
         for index in 0..10 {
             let arrival = schedule.next().now_or_never().expect("it is overdue").expect("there are ten");
