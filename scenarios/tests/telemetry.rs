@@ -8,6 +8,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -423,10 +425,15 @@ fn the_page_draws_what_happens_in_a_real_browser() {
     let desk = Desk::new();
     let (_upstreams, _gateway, said) = gateway(&desk, &["--watch"]);
     let (serving, page) = (address(&said, "listening on http://"), address(&said, "watch it at http://"));
-    let sender = thread::spawn(move || {
-        for _ in 0..40 {
-            send_some(serving);
-            thread::sleep(Duration::from_millis(50));
+    // For as long as the browser takes, which on a busy machine is longer.
+    let shown = Arc::new(AtomicBool::new(false));
+    let sender = thread::spawn({
+        let shown = Arc::clone(&shown);
+        move || {
+            while !shown.load(Ordering::Relaxed) {
+                send_some(serving);
+                thread::sleep(Duration::from_millis(50));
+            }
         }
     });
     let profile = TempDir::new().unwrap();
@@ -437,9 +444,10 @@ fn the_page_draws_what_happens_in_a_real_browser() {
         .arg("--dump-dom")
         .arg(format!("http://{}/", slowed(page)))
         .stdin(Stdio::null())
-        .output()
-        .unwrap();
+        .output();
+    shown.store(true, Ordering::Relaxed);
     sender.join().unwrap();
+    let output = output.unwrap();
     let drawn = String::from_utf8_lossy(&output.stdout);
     for dashboard in &DASHBOARDS {
         assert!(drawn.contains(dashboard.title), "{drawn}");
