@@ -4,24 +4,22 @@ Punctual: the p99 of the lateness is under 5 ms, and no less was sent than was a
 requests arrive, by a server that knows nothing of who sends (see peers/clients), for no two generators mean the same by it;
 oha tells none at all. Each contestant's highest rate is found anew in each round, by halving a ladder of rates.
 
-What a request costs is told at two rates that all of them hold, and at one that nobody does.
+What a request costs is told at two fixed rates, and how many are sent at a third that is too much.
 """
 
 import json
-import os
 import resource
 import subprocess
 import urllib.request
-from pathlib import Path
 
-from rounds import Figures, Line, alternate, compare, progress, show, version_of
-from servers import HERE, OHA_VERSION, Bench, oha, peers, run_oha, tuesday
+from rounds import Figures, Line, alternate, compare, over, progress, show, version_of
+from servers import HERE, OHA_VERSION, Bench, oha, other_build, peers, run_oha, tuesday
 
 PORT, CONNECTIONS, SECONDS = 9210, 200, 4
 URL = f"http://127.0.0.1:{PORT}"
 LATE_MS, SENT = 5, 0.99
 RATE = "highest requests/s"
-# Far below what any of them holds, near it, and more than any of them sends.
+# Below what all of them hold on two cores, near it, and more than two cores send.
 FIXED, TOO_MUCH = (12_000, 18_000), 60_000
 CAME, P99, CPU = "requests/s", "lateness p99 ms", "CPU µs/request"
 # A tenth apart.
@@ -56,10 +54,13 @@ def run(rounds: int, quick: bool) -> list[Line]:
         def by_oha(rate: float) -> None:
             run_oha(f"{URL}/orders", rate, seconds, CONNECTIONS)
 
-        def punctual(send, rate: float) -> bool:
+        def came_of(send, rate: float) -> dict:
             report(rate)
             send(rate)
-            came = report(rate)
+            return report(rate)
+
+        def punctual(send, rate: float) -> bool:
+            came = came_of(send, rate)
             return came["p99_ms"] < LATE_MS and came["requests"] >= SENT * rate * seconds
 
         def held(send, rate: float) -> bool:
@@ -78,18 +79,15 @@ def run(rounds: int, quick: bool) -> list[Line]:
             return {RATE: ladder[low] if low >= 0 else 0.0}
 
         def at(send, rate: float) -> Figures:
-            report(rate)
             before = cpu_of_ended()
-            send(rate)
+            came = came_of(send, rate)
             spent = cpu_of_ended() - before
-            came = report(rate)
-            return {CAME: came["requests"] / came["seconds"], P99: came["p99_ms"],
-                    CPU: spent / came["requests"] * 1e6}
+            return {CAME: over(came["requests"], came["seconds"]), P99: came["p99_ms"],
+                    CPU: over(spent * 1e6, came["requests"])}
 
         contestants = {"tuesday": by_tuesday, "goose alone": by_goose, "oha": by_oha}
-        # Another build of ours, to see what a change moves.
-        if other := os.environ.get("OTHER"):
-            contestants["other"] = lambda rate: by_tuesday(rate, str(Path(other).resolve()))
+        if other := other_build():
+            contestants["other"] = lambda rate: by_tuesday(rate, other)
         series = alternate({name: lambda name=name, send=send: highest(name, send)
                             for name, send in contestants.items()}, rounds)
         fixed = {rate: alternate({name: lambda send=send: at(send, rate) for name, send in contestants.items()}, rounds)

@@ -1,14 +1,12 @@
 """Requests per second, p99 and CPU per request: us, nginx and HAProxy under the same load, and us with tokens."""
 
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import proxies
 import tokens
 from rounds import Figures, Line, alternate, compare, show, version_of
-from servers import HERE, Bench, Server, tool
+from servers import HERE, Bench, Server, other_build, tool
 
 CONNECTIONS = 50
 SECONDS = 5
@@ -34,9 +32,8 @@ def run(rounds: int, quick: bool) -> list[Line]:
             "nginx": proxies.start_nginx(bench),
             "haproxy": proxies.start_haproxy(bench),
         }
-        # Another build of ours, to see what a change moves.
-        if other := os.environ.get("OTHER"):
-            servers["other"] = proxies.start_tuesday(bench, port=9206, binary=str(Path(other).resolve()))
+        if other := other_build():
+            servers["other"] = proxies.start_tuesday(bench, port=9206, binary=other)
         series = measure(servers, rounds, seconds)
         show(f"Gateway: {CONNECTIONS} connections by wrk for {seconds} s a round, two limits, breaker, pool, JSON log",
              series)

@@ -36,13 +36,23 @@ def tool(name: str, package: str) -> str:
 
 def tuesday() -> str:
     """The binary under test: what `TUESDAY` says, or a release build of this checkout."""
-    named = os.environ.get("TUESDAY")
-    if named:
-        if not os.access(named, os.X_OK):
-            raise Missing(f"TUESDAY names {named}, which is no program")
-        return str(Path(named).resolve())
+    if given := named("TUESDAY"):
+        return given
     subprocess.run(["cargo", "build", "--release", "--workspace", "--quiet"], cwd=ROOT, check=True)
     return str(target() / "release" / "tuesday")
+
+
+def other_build() -> Optional[str]:
+    """Another build of ours to measure beside it, to see what a change moves: what `OTHER` says."""
+    return named("OTHER")
+
+
+def named(variable: str) -> Optional[str]:
+    """The program that a variable of the environment names."""
+    given = os.environ.get(variable)
+    if given and not os.access(given, os.X_OK):
+        raise Missing(f"{variable} names {given}, which is no program")
+    return str(Path(given).resolve()) if given else None
 
 
 def target() -> Path:

@@ -67,8 +67,8 @@ pub(crate) fn descriptor_limit() -> u64 {
     rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024)
 }
 
-/// From Linux 6.2 on the folder's size says how many there are (`/proc/<pid>/fd` in `Documentation/filesystems/proc.rst`); to list a thousand
-/// takes milliseconds, in which a client waits for the core.
+/// How many this process has open. From Linux 6.2 on the folder's size says so (`/proc/<pid>/fd` in
+/// `Documentation/filesystems/proc.rst`); to list a thousand takes milliseconds, in which a client waits for the core.
 fn descriptors() -> Option<u64> {
     const FOLDER: &str = "/proc/self/fd";
     match fs::metadata(FOLDER).ok()?.len() {

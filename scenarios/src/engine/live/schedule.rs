@@ -1,12 +1,12 @@
 //! The open-loop schedule, walked by a thread of its own.
 //!
 //! tokio's timer is a wheel of milliseconds: users who waited on it would send 1 to 4 ms late, and across the edge of a
-//! rate-limit window. A thread that sleeps to the moment hands each arrival over within a fraction of that.
+//! rate-limit window. A thread that sleeps to the moment, the pacer, hands each arrival over within a fraction of that; where
+//! it cannot have a core in time, users who come by do.
 
 use std::cmp::Reverse;
 use std::collections::binary_heap::PeekMut;
 use std::collections::{BinaryHeap, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -156,14 +156,14 @@ impl Schedule {
                 Some(offset) => *first = Reverse((offset, place)),
                 None => _ = PeekMut::pop(first),
             }
-            // A user that is gone gives it back.
-            let left = std::iter::from_fn(|| idle.pop()).try_fold(arrival, |arrival, user| {
-                match user.send(arrival) {
-                    Ok(()) => ControlFlow::Break(()),
-                    Err(arrival) => ControlFlow::Continue(arrival),
+            let mut left = Some(arrival);
+            while let Some(arrival) = left.take() {
+                match idle.pop() {
+                    // A user that is gone gives it back.
+                    Some(user) => left = user.send(arrival).err(),
+                    None => due.push_back(arrival),
                 }
-            });
-            due.extend(left.continue_value());
+            }
         }
         state.end();
         None

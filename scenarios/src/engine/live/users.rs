@@ -1,7 +1,7 @@
 //! The clients: goose's users, who send what the schedule or their own thinking says.
 //!
 //! goose supplies the users, their lifecycle and the request call. It is a closed model without a schedule, so for
-//! open-loop populations its users are a pool that takes each due arrival from the pacer; of a closed-loop population each
+//! open-loop populations its users are a pool that takes each due arrival from the schedule; of a closed-loop population each
 //! user is one of goose's. Keys, retries and timeouts are the population's, connections come from each identity's own
 //! address, and latency runs from the intended time until the whole body was read.
 
@@ -42,6 +42,7 @@ pub(super) struct Surroundings {
     pub(super) clock: ScenarioClock,
     /// When arrivals stop.
     pub(super) ends: Timestamp,
+    /// Requests as they are due.
     pub(super) schedule: Arc<Schedule>,
     pub(super) journal: Journal,
     pub(super) stop: Stop,
@@ -274,7 +275,7 @@ impl Clients {
         self.journal.note(intended, What::Offered { population: id.population, route });
         let busy = self.busy.fetch_add(1, Ordering::Relaxed) + 1;
         self.peak_busy.fetch_max(busy, Ordering::Relaxed);
-        // From then on `stopped` is not to be asked again.
+        // Once it is, `stopped` may have ended, and is not to be polled again.
         let ended = if self.stop.is_asked() {
             AttemptEnd::unfinished()
         } else {
