@@ -5,8 +5,8 @@ use std::time::Duration;
 use gateway::auth::AuthConfig;
 use gateway::{GatewayConfig, Timestamp};
 use reports::{Comparison, Expectation, Measure, Setting};
-use reqwest::Url;
 use simulator::{Fault, KeySchedule, Population, UpstreamConfig};
+use url::Url;
 
 /// A scenario that has been read and found runnable.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gateway::{Route, Routes};
-use reqwest::Url;
+use url::Url;
 
 use super::context::Context;
 use super::diagnostic::Problem;

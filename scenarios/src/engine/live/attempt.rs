@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use gateway::AttemptFailure;
 use gateway::server::is_exhaustion;
+use http::Response;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
 use reports::Outcome;
-use reqwest::Response;
 use serde::Deserialize;
 use simulator::headers;
 
@@ -41,13 +44,13 @@ impl AttemptEnd {
     }
 
     /// Nobody answered.
-    pub(super) fn unreachable(error: &reqwest::Error) -> Self {
+    pub(super) fn unreachable(error: &legacy::Error) -> Self {
         let exhausted = wanted_for_more(error);
         Self { exhausted, ..Self::new(Outcome::Unreachable, Some(AttemptFailure::Connect)) }
     }
 
     /// Reads an answer to its end.
-    pub(super) async fn of(mut response: Response) -> Self {
+    pub(super) async fn of(mut response: Response<Incoming>) -> Self {
         let status = response.status().as_u16();
         let by_upstream = response.headers().contains_key(headers::UPSTREAM);
         let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -56,14 +59,14 @@ impl AttemptEnd {
         let is_problem = field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/problem+json"));
         let mut body = Vec::new();
         loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if is_problem && body.len() + chunk.len() <= LARGEST_PROBLEM => {
-                    body.extend_from_slice(&chunk);
+            match response.frame().await {
+                None => break,
+                Some(Ok(frame)) => {
+                    let piece = frame.data_ref().filter(|piece| body.len() + piece.len() <= LARGEST_PROBLEM);
+                    body.extend_from_slice(piece.filter(|_| is_problem).map_or(&[], |piece| piece));
                 }
-                Ok(Some(_)) => {}
-                Ok(None) => break,
                 // What the gateway could not complete is for its client what a 502 would have been.
-                Err(_) => {
+                Some(Err(_)) => {
                     let failure = Some(AttemptFailure::Status(502));
                     return Self { cut: true, ..Self::new(Outcome::UpstreamError, failure) };
                 }
@@ -106,7 +109,7 @@ fn own_answer(status: u16, reason: Option<&str>) -> Outcome {
 }
 
 /// Whether an attempt failed for want of what the machine has.
-fn wanted_for_more(error: &reqwest::Error) -> bool {
+fn wanted_for_more(error: &legacy::Error) -> bool {
     let mut source = error.source();
     while let Some(cause) = source {
         if cause.downcast_ref().is_some_and(is_exhaustion) {

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use http::uri::InvalidUri;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
@@ -23,6 +24,7 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use super::connectors::http_client;
 use super::stop::Stop;
 use crate::ExternalGateway;
 
@@ -147,13 +149,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 async fn is_ready(external: &ExternalGateway) -> Result<(), String> {
     let Some(path) = &external.ready else { return connect(external).await };
     let url = external.url.join(path).map_err(|error| error.to_string())?;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .timeout(PATIENCE)
-        .build()
-        .map_err(|error| with_causes(&error))?;
-    let status = client.get(url).send().await.map_err(|error| with_causes(&error))?.status();
+    let uri = url.as_str().parse().map_err(|error: InvalidUri| error.to_string())?;
+    let answer = timeout(PATIENCE, http_client(None, 0).get(uri)).await;
+    let status = match answer {
+        Ok(answer) => answer.map_err(|error| with_causes(&error))?.status(),
+        Err(_) => return Err(format!("`{path}` is not answered")),
+    };
     if status.is_server_error() { Err(format!("`{path}` is answered {}", status.as_u16())) } else { Ok(()) }
 }
 

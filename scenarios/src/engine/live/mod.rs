@@ -4,6 +4,7 @@
 //! happens comes from the servers' observers and the clients, in scenario time, and goes into one record.
 
 mod attempt;
+mod connectors;
 mod external;
 mod journal;
 mod machine;
@@ -24,13 +25,15 @@ use std::{io, thread};
 
 use gateway::server::{ScenarioClock, Server};
 use gateway::{Scope, Timestamp};
+use http::Uri;
+use http::uri::InvalidUri;
 use reports::{HarnessRecord, Recorder, Recording};
-use reqwest::Url;
 use simulator::server::{KeyDocument, Service, Upstreams, UpstreamsConfig};
 use simulator::{FaultTimeline, Load, Population, PopulationStreams};
 use slab::Slab;
 use thiserror::Error;
 use tokio::runtime::Runtime;
+use url::Url;
 
 pub use self::external::{ExternalError, kill_external_gateway};
 use self::journal::{Journal, Scribe};
@@ -84,6 +87,14 @@ pub enum LiveError {
     /// The tokens that clients bear cannot be made.
     #[error("cannot make the clients' tokens")]
     Tokens(#[from] MintError),
+    /// A route's path makes no address that HTTP has.
+    #[error("cannot ask for {url}")]
+    Address {
+        /// The address.
+        url: String,
+        /// Why not.
+        source: InvalidUri,
+    },
     /// The system has no threads left.
     #[error("cannot start a thread")]
     Thread(#[from] io::Error),
@@ -127,9 +138,6 @@ const LEAD: Duration = Duration::from_millis(300);
 /// More for each of goose's users.
 const LEAD_PER_USER: Duration = Duration::from_micros(100);
 
-/// And for each address that a client is made for ahead of need.
-const LEAD_PER_ADDRESS: Duration = Duration::from_micros(300);
-
 /// Runs a variant under a seed over real sockets, from the first arrival until the last request has ended, [`DRAIN`] is
 /// over or the run is stopped. One at a time in a process: goose's users share what is global to it.
 pub(crate) fn run(
@@ -161,8 +169,7 @@ fn run_and_see(
     if let Some(mint) = &mint {
         mint.sign_ahead();
     }
-    let clients = users::resting(addresses(&variant.world.populations));
-    let lead = LEAD + LEAD_PER_USER * users as u32 + LEAD_PER_ADDRESS * clients;
+    let lead = LEAD + LEAD_PER_USER * users as u32;
     let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
     let clock = ScenarioClock::new(timeline.starts, start, drive.speed);
 
@@ -215,6 +222,7 @@ fn run_and_see(
     // Elsewhere than on IPv4 loopback, nobody has an address of its own to send from.
     let own_addresses =
         urls.iter().all(|url| matches!(url.host_str(), Some("localhost")) || is_loopback_v4(url));
+    let uris = urls.into_iter().map(uri).collect::<Result<_, _>>()?;
 
     let over = Arc::new(AtomicBool::new(false));
     let watcher = {
@@ -226,7 +234,7 @@ fn run_and_see(
     let make = |ends, stop| {
         let schedule = Arc::clone(&schedule);
         let surroundings = Surroundings { clock, ends, schedule, journal, stop, own_addresses, mint };
-        Clients::new(surroundings, &populations, urls, harness)
+        Clients::new(surroundings, &populations, uris, harness)
     };
     let sent = send(timeline, clock, users, &schedule, &drive.stop, make, done);
     // Load and queues count until the end, when everybody was answered before, too.
@@ -285,7 +293,7 @@ fn users_within(limit: u64, timeline: &Timeline, variant: &Variant, seed: u64) -
 /// Connections that may be open while nobody uses them: each client keeps one, and those to an upstream that was busy are
 /// kept while others are.
 fn resting_connections(variant: &Variant, rehearsal: &Rehearsal) -> u64 {
-    u64::from(users::resting(addresses(&variant.world.populations)))
+    u64::from(connectors::resting(addresses(&variant.world.populations)))
         + rehearsal.jobs.saturating_sub(rehearsal.requests)
 }
 
@@ -418,6 +426,10 @@ fn url(gateway: SocketAddr, path: &str) -> Url {
 fn with_path(mut url: Url, path: &str) -> Url {
     url.set_path(path);
     url
+}
+
+fn uri(url: Url) -> Result<Uri, LiveError> {
+    url.as_str().parse().map_err(|source| LiveError::Address { url: url.into(), source })
 }
 
 fn is_loopback_v4(url: &Url) -> bool {

@@ -1,13 +1,12 @@
 //! The clients: goose's users, who send what the schedule or their own thinking says.
 //!
-//! goose supplies the users, their lifecycle and the request call. It is a closed model without a schedule, so for
-//! open-loop populations its users are a pool that takes each due arrival from the schedule; of a closed-loop population each
-//! user is one of goose's. Keys, retries and timeouts are the population's, connections come from each identity's own
-//! address, and latency runs from the intended time until the whole body was read.
+//! goose supplies the users and their lifecycle. It is a closed model without a schedule, so for open-loop populations its
+//! users are a pool that takes each due arrival from the schedule; of a closed-loop population each user is one of goose's.
+//! They send through hyper and not through goose's request call, which keeps metrics that nobody asks for here and, with
+//! reqwest below it, costs as much again. Keys, retries and timeouts are the population's, connections come from each
+//! identity's own address, and latency runs from the intended time until the whole body was read.
 
 use std::any::Any;
-use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -20,17 +19,17 @@ use gateway::server::ScenarioClock;
 use gateway::{KeyedBy, Retrier, RetryState, Timestamp};
 use goose::client::GooseClientBuilder;
 use goose::goose::Scenario;
-use goose::goose::{GooseRequest, GooseUser, Transaction, TransactionFunction};
+use goose::goose::{GooseUser, Transaction, TransactionFunction};
 use goose::{GooseAttack, GooseError};
-use http::HeaderName;
+use http::header::{ACCEPT, AUTHORIZATION, HOST};
+use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http_body_util::Full;
 use reports::HarnessRecord;
-use reqwest::{Client, Method, Url};
-use simulator::{
-    Load, Population, PopulationStreams, api_key, client_is_back_after, headers, loopback_address,
-};
+use simulator::{Identity, Load, Population, PopulationStreams, api_key, client_is_back_after, headers};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::AttemptEnd;
+use super::connectors::Connectors;
 use super::journal::{Ended, Journal, RequestId, What};
 use super::schedule::{Arrival, Schedule};
 use super::stop::Stop;
@@ -62,8 +61,9 @@ pub(super) struct Clients {
     mint: Option<Arc<Mint>>,
     populations: Vec<Senders>,
     directory: Directory,
-    /// By route.
-    urls: Vec<Url>,
+    /// By route, and what all of them say in `Host`.
+    uris: Vec<Uri>,
+    host: HeaderValue,
     connectors: Connectors,
     /// Closed-loop users: population and number there. goose's users take these first.
     closed: Vec<(usize, u32)>,
@@ -90,7 +90,7 @@ struct Senders {
 
 /// What a user has to do.
 #[derive(Clone, Copy)]
-struct Request {
+struct Task {
     population: usize,
     index: u64,
     /// When it was to be sent.
@@ -113,7 +113,7 @@ impl Clients {
     pub(super) fn new(
         surroundings: Surroundings,
         populations: &[(Population, PopulationStreams)],
-        urls: Vec<Url>,
+        uris: Vec<Uri>,
         harness: HarnessRecord,
     ) -> Self {
         let Surroundings { clock, ends, schedule, journal, stop, own_addresses, mint } = surroundings;
@@ -141,7 +141,8 @@ impl Clients {
             mint,
             populations: senders.collect(),
             directory: Directory::new(&all, &KeyedBy::ApiKey),
-            urls,
+            host: uris.first().and_then(Uri::authority).map_or(NOBODY, |host| value(host.to_string())),
+            uris,
             connectors: Connectors::new(addresses(&all), own_addresses),
             closed: closed.collect(),
             users: AtomicUsize::new(0),
@@ -158,11 +159,11 @@ impl Clients {
     /// Lets goose's users work until the schedule is at its end and everything is answered, or the run is stopped.
     pub(super) async fn work(self: &Arc<Self>, pool: usize) -> Result<HarnessRecord, UsersError> {
         let users = pool + self.closed.len();
-        let host = self.urls.first().map_or("http://127.0.0.1", Url::as_str);
         let count = users.to_string();
         let arguments = [
+            // It wants one, and asks nothing of it.
             "--host",
-            host,
+            "http://127.0.0.1",
             "--users",
             &count,
             "--increase-rate",
@@ -176,10 +177,10 @@ impl Clients {
         let configuration = goose::config::GooseConfiguration::parse_args_default(&arguments)?;
         self.users.store(users, Ordering::Relaxed);
         let clients = Arc::clone(self);
-        let function: TransactionFunction = Arc::new(move |user: &mut GooseUser| {
+        let function: TransactionFunction = Arc::new(move |_: &mut GooseUser| {
             let clients = Arc::clone(&clients);
             Box::pin(async move {
-                clients.live(user).await;
+                clients.live().await;
                 Ok(())
             })
         });
@@ -204,7 +205,7 @@ impl Clients {
     ///
     /// goose calls this again and again until its attack is over, which the last user to be done ends. (Told to let each
     /// user do this once, it prints the number of users.)
-    async fn live(&self, user: &mut GooseUser) {
+    async fn live(&self) {
         let place = self.started.fetch_add(1, Ordering::Relaxed);
         let users = self.users.load(Ordering::Relaxed);
         if place >= users {
@@ -213,8 +214,8 @@ impl Clients {
         }
         let life = async {
             match self.closed.get(place) {
-                Some((population, number)) => self.think_and_send(user, *population, *number).await,
-                None => self.serve_the_schedule(user).await,
+                Some((population, number)) => self.think_and_send(*population, *number).await,
+                None => self.serve_the_schedule().await,
             }
         };
         if let Err(panic) = AssertUnwindSafe(life).catch_unwind().await {
@@ -227,16 +228,16 @@ impl Clients {
     }
 
     /// A user of the pool takes arrivals until there are no more. After a stop it still takes them, and sends nothing.
-    async fn serve_the_schedule(&self, user: &mut GooseUser) {
+    async fn serve_the_schedule(&self) {
         let mut stopped = pin!(self.stop.asked());
         while let Some(Arrival { population, index, intended }) = self.schedule.next().await {
-            let request = Request { population, index, due: intended, intended, paired: true };
-            self.send(user, request, stopped.as_mut()).await;
+            let request = Task { population, index, due: intended, intended, paired: true };
+            self.send(request, stopped.as_mut()).await;
         }
     }
 
     /// A user of a closed-loop population thinks, sends, waits, and thinks again; nobody sends after the end.
-    async fn think_and_send(&self, user: &mut GooseUser, population: usize, number: u32) {
+    async fn think_and_send(&self, population: usize, number: u32) {
         let Senders { population: settings, streams, .. } = &self.populations[population];
         let Load::Closed { think, .. } = &settings.load else { return };
         let mut free = self.clock.starts();
@@ -255,20 +256,15 @@ impl Clients {
             // Latency runs from the send, for a user who thinks a little longer has not waited. But it is the harness that
             // let it think longer, and what is not sent meanwhile is load that the gateway never sees.
             let intended = self.clock.now();
-            let request = Request { population, index, due: at, intended, paired: false };
-            self.send(user, request, stopped.as_mut()).await;
+            let request = Task { population, index, due: at, intended, paired: false };
+            self.send(request, stopped.as_mut()).await;
             free = self.clock.now();
         }
     }
 
     /// Sends a request, and again as the population's policy has it, until it ends or the run is stopped.
-    async fn send(
-        &self,
-        user: &mut GooseUser,
-        request: Request,
-        stopped: Pin<&mut impl Future<Output = ()>>,
-    ) {
-        let Request { population, index, due, intended, paired } = request;
+    async fn send(&self, request: Task, stopped: Pin<&mut impl Future<Output = ()>>) {
+        let Task { population, index, due, intended, paired } = request;
         let senders = &self.populations[population];
         let route = senders.population.targets.draw(senders.streams.route.at(index));
         let id = RequestId { population: population as u32, index };
@@ -283,7 +279,7 @@ impl Clients {
             lock(&self.harness).on_sent(now.saturating_since(due));
             lock(&senders.retrier).on_request(now);
             tokio::select! {
-                ended = self.attempts(user, senders, id, route) => ended,
+                ended = self.attempts(senders, id, route) => ended,
                 () = stopped => AttemptEnd::unfinished(),
             }
         };
@@ -293,16 +289,10 @@ impl Clients {
         self.journal.note(self.clock.now(), What::Ended(ended));
     }
 
-    async fn attempts(
-        &self,
-        user: &mut GooseUser,
-        senders: &Senders,
-        id: RequestId,
-        route: u32,
-    ) -> AttemptEnd {
+    async fn attempts(&self, senders: &Senders, id: RequestId, route: u32) -> AttemptEnd {
         let mut retries = RetryState::default();
         for attempt in 0_u32.. {
-            let end = self.attempt(user, senders, id, route, attempt).await;
+            let end = self.attempt(senders, id, route, attempt).await;
             if end.exhausted {
                 self.exhausted.fetch_add(1, Ordering::Relaxed);
             }
@@ -317,37 +307,14 @@ impl Clients {
         AttemptEnd::unfinished()
     }
 
-    async fn attempt(
-        &self,
-        user: &mut GooseUser,
-        senders: &Senders,
-        id: RequestId,
-        route: u32,
-        attempt: u32,
-    ) -> AttemptEnd {
-        let Senders { population, streams, method, body, .. } = senders;
-        let identity = population.identities.draw(streams.identity.at(id.index));
-        let address = self.directory.address(id.population as usize, identity);
-        let client = match self.connectors.of(address) {
-            Ok(client) => client,
-            Err(error) => return AttemptEnd::unreachable(&error),
-        };
-        let tag = streams.tag(id.population, id.index, attempt).to_string();
-        let place = id.population as usize;
-        let token = self.mint.as_ref().and_then(|mint| mint.token(place, identity.index, self.clock.now()));
-        let mut built = client
-            .request(method.clone(), self.urls[route as usize].clone())
-            .header(API_KEY, api_key(&population.name, identity.key))
-            .header(REQUEST, tag);
-        if !body.is_empty() {
-            built = built.body(body.clone());
-        }
-        if let Some(token) = token {
-            built = built.bearer_auth(token);
-        }
+    async fn attempt(&self, senders: &Senders, id: RequestId, route: u32, attempt: u32) -> AttemptEnd {
+        let population = &senders.population;
+        let identity = population.identities.draw(senders.streams.identity.at(id.index));
+        let client = self.connectors.of(self.directory.address(id.population as usize, identity));
+        let request = self.request(senders, id, identity, route, attempt);
         let deadline = population.timeout.map(|timeout| self.clock.real(timeout));
         let whole = async {
-            match execute(user, client, built).await {
+            match client.request(request).await {
                 Ok(response) => AttemptEnd::of(response).await,
                 Err(error) => AttemptEnd::unreachable(&error),
             }
@@ -361,92 +328,45 @@ impl Clients {
             }
         }
     }
+
+    /// What is written for an attempt.
+    fn request(
+        &self,
+        senders: &Senders,
+        id: RequestId,
+        identity: Identity,
+        route: u32,
+        attempt: u32,
+    ) -> Request<Full<Bytes>> {
+        let Senders { population, streams, method, body, .. } = senders;
+        let mut request = Request::new(Full::new(body.clone()));
+        *request.method_mut() = method.clone();
+        *request.uri_mut() = self.uris[route as usize].clone();
+        let fields = request.headers_mut();
+        fields.insert(HOST, self.host.clone());
+        fields.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        fields.insert(API_KEY, value(api_key(&population.name, identity.key)));
+        fields.insert(REQUEST, value(streams.tag(id.population, id.index, attempt).to_string()));
+        let place = id.population as usize;
+        let token = self.mint.as_ref().and_then(|mint| mint.token(place, identity.index, self.clock.now()));
+        if let Some(token) = token {
+            fields.insert(AUTHORIZATION, value(format!("Bearer {token}")));
+        }
+        request
+    }
 }
 
 /// How long a user that is done rests before it looks whether goose has heard.
 const AFTERWARDS: Duration = Duration::from_millis(200);
 
+/// Without a route there is nobody to ask.
+const NOBODY: HeaderValue = HeaderValue::from_static("");
+
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const REQUEST: HeaderName = HeaderName::from_static(headers::REQUEST);
 
-/// Sends a request as goose's user.
-async fn execute(
-    user: &mut GooseUser,
-    client: Client,
-    request: reqwest::RequestBuilder,
-) -> Result<reqwest::Response, reqwest::Error> {
-    // goose sends with the user's client, whatever client the request was made with.
-    user.client = client;
-    let request = GooseRequest::builder().set_request_builder(request).name("request").build();
-    match user.request(request).await {
-        Ok(answer) => answer.response,
-        // Without throttling, goose fails on requests that cannot be built; ours can.
-        Err(error) => match *error {
-            goose::goose::TransactionError::Reqwest(error) => Err(error),
-            other => panic!("goose could not send a request: {other}"),
-        },
-    }
-}
-
-/// One client for each source address, with connections of its own.
-struct Connectors {
-    tls: rustls::ClientConfig,
-    idle: usize,
-    own_addresses: bool,
-    clients: Mutex<HashMap<Ipv4Addr, Client>>,
-}
-
-/// With more addresses than this, connections are not kept: there would be one for each, resting.
-const MOST_RESTING: u32 = 2_000;
-
-/// How many of so many clients, each with an address of its own, keep a connection that they do not use.
-pub(super) const fn resting(addresses: u32) -> u32 {
-    if addresses > MOST_RESTING { 0 } else { addresses }
-}
-
-/// How long a client keeps a connection that it does not use.
-const REST: Duration = Duration::from_secs(5);
-
-impl Connectors {
-    fn new(addresses: u32, own_addresses: bool) -> Self {
-        // No request goes over TLS; a configuration that is shared spares each client its own, and the system's
-        // certificates (107 KB and 2.7 ms each).
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider has the default versions")
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        let idle = if resting(addresses) == 0 { 0 } else { usize::MAX };
-        let connectors = Self { tls, idle, own_addresses, clients: Mutex::default() };
-        // Those that stay are made before anybody is to send: made when they are first asked for, all of them would be at
-        // once, and late.
-        for address in (0..resting(addresses)).map_while(loopback_address) {
-            if connectors.of(address).is_err() {
-                // Whoever asks for it is told.
-                break;
-            }
-        }
-        connectors
-    }
-
-    fn of(&self, address: Ipv4Addr) -> Result<Client, reqwest::Error> {
-        if let Some(client) = lock(&self.clients).get(&address) {
-            return Ok(client.clone());
-        }
-        let client = Client::builder()
-            .tls_backend_preconfigured(self.tls.clone())
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            // Whether anything is sent again is the population's to say.
-            .retry(reqwest::retry::never().max_retries_per_request(0))
-            .http1_only()
-            .pool_max_idle_per_host(self.idle)
-            .pool_idle_timeout(REST)
-            .local_address(self.own_addresses.then_some(std::net::IpAddr::from(address)))
-            .build()?;
-        Ok(lock(&self.clients).entry(address).or_insert(client).clone())
-    }
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("names, hosts and tokens have no control characters")
 }
 
 fn method_of(population: &Population) -> Method {
