@@ -382,10 +382,10 @@ fn a_provider_alone_hands_out_tokens_that_a_gateway_alone_takes() {
     upstreams.ends(ExitCode::Held);
 }
 
-/// A gateway that answers everything with 204, and returns the sizes of the bodies that it was sent once it is asked for
-/// `/enough`.
-fn sizes_of_bodies(listener: &TcpListener) -> Vec<usize> {
-    let mut sizes = Vec::new();
+/// A gateway that answers everything with 204, and returns the heads of the requests that it was sent, each with the size of its
+/// body, once it is asked for `/enough`.
+fn heads_and_sizes(listener: &TcpListener) -> Vec<(String, usize)> {
+    let mut requests = Vec::new();
     'connections: loop {
         let mut stream = BufReader::new(listener.accept().unwrap().0);
         let (mut head, mut size) = (String::new(), 0);
@@ -402,29 +402,72 @@ fn sizes_of_bodies(listener: &TcpListener) -> Vec<usize> {
             }
         }
         if head.starts_with("GET /enough") {
-            return sizes;
+            return requests;
         }
         stream.read_exact(&mut vec![0; size]).unwrap();
-        sizes.push(size);
+        requests.push((head, size));
         stream.get_mut().write_all(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").unwrap();
     }
 }
 
-#[test]
-fn clients_send_bodies_as_large_as_the_file_says() {
+/// What an external gateway is sent in a scenario with these lines: heads and sizes of bodies.
+fn sent_with(more: &str) -> (SocketAddr, Vec<(String, usize)>) {
     let desk = Desk::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = listener.local_addr().unwrap();
-    let gateway = std::thread::spawn(move || sizes_of_bodies(&listener));
-    let outer =
-        scenario(&format!("listen = '{}'", free()), &format!("gateway.external.url = 'http://{url}'"));
-    let posts = outer.replace("rate =", "method = 'POST', body = '2KB', rate =");
-    assert_ne!(outer, posts);
-    desk.write("outer.toml", &posts);
+    let gateway = std::thread::spawn(move || heads_and_sizes(&listener));
+    let outer = format!("gateway.external.url = 'http://{url}'\n{more}");
+    desk.write("outer.toml", &scenario(&format!("listen = '{}'", free()), &outer));
     desk.runs_live("outer.toml");
     write!(TcpStream::connect(url).unwrap(), "GET /enough HTTP/1.1\r\n\r\n").unwrap();
-    let sizes = gateway.join().unwrap();
-    assert_eq!(sizes, [2_000; 10]);
+    (url, gateway.join().unwrap())
+}
+
+#[test]
+fn clients_send_bodies_as_large_as_the_file_says() {
+    let (_, requests) =
+        sent_with("clients.two = { send = '/api', rate = '10/s', method = 'POST', body = '2KB' }");
+    let sizes = |method: &str| -> Vec<usize> {
+        requests.iter().filter(|(head, _)| head.starts_with(method)).map(|(_, size)| *size).collect()
+    };
+    assert_eq!((sizes("POST"), sizes("GET")), (vec![2_000; 10], vec![0; 10]));
+}
+
+#[test]
+fn clients_send_the_fields_they_need_and_no_other() {
+    let (url, mut requests) = sent_with(
+        "clients.get = { send = '/api', rate = '1/s' }
+clients.post = { send = '/api', rate = '1/s', method = 'POST', body = '9B' }
+clients.bare = { send = '/api', rate = '1/s', method = 'POST' }
+clients.options = { send = '/api', rate = '1/s', method = 'OPTIONS' }",
+    );
+    requests.retain(|(head, _)| !head.contains("x-api-key: one-"));
+    requests.sort_unstable();
+    let heads: String = requests.into_iter().map(|(head, _)| head).collect();
+    // What names a request is drawn.
+    let fields = heads.lines().map(|line| line.split_inclusive("x-tuesday-request: ").next().unwrap_or(""));
+    let fields = fields.collect::<Vec<_>>().join("\n").replace(&url.to_string(), "HOST");
+    let head = |target: &str, client: &str, length: &str| {
+        format!(
+            "{target} HTTP/1.1\nhost: HOST\naccept: */*\nx-api-key: {client}-0\nx-tuesday-request: \n{length}"
+        )
+    };
+    let expected = [
+        head("GET /api", "get", ""),
+        head("OPTIONS /api", "options", ""),
+        head("POST /api", "bare", "content-length: 0\n"),
+        head("POST /api", "post", "content-length: 9\n"),
+    ];
+    assert_eq!(fields, expected.join("\n"));
+}
+
+#[test]
+fn whether_a_gateway_is_ready_is_asked_of_nobody_else() {
+    // Resolved as a link on a page is, it would lead to another host.
+    let (url, requests) = sent_with("gateway.external.ready = '//192.0.2.1/up?really'");
+    let (head, _) = &requests[0];
+    assert!(head.starts_with("GET //192.0.2.1/up?really HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("\r\nhost: {url}\r\n")), "{head}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gateway::{Route, Routes};
+use http::Uri;
 use url::Url;
 
 use super::context::Context;
@@ -84,6 +85,10 @@ impl FromNode for Origin {
                         those of the `routes`"
                     .to_owned(),
             );
+        }
+        // Of hosts, a URL allows for more than can be asked.
+        if let Err(error) = url.as_str().parse::<Uri>() {
+            return Err(format!("expected a URL such as \"http://127.0.0.1:8080\": {error}"));
         }
         if url.port() == Some(0) {
             return Err("a port is from 1 to 65535".to_owned());

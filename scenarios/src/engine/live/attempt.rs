@@ -3,12 +3,13 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use gateway::AttemptFailure;
 use gateway::server::is_exhaustion;
 use http::Response;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http_body::Body;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use reports::Outcome;
 use serde::Deserialize;
@@ -50,33 +51,31 @@ impl AttemptEnd {
     }
 
     /// Reads an answer to its end.
-    pub(super) async fn of(mut response: Response<Incoming>) -> Self {
+    pub(super) async fn of(mut response: Response<impl Body<Data = Bytes> + Unpin>) -> Self {
         let status = response.status().as_u16();
         let by_upstream = response.headers().contains_key(headers::UPSTREAM);
         let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
         let retry_after =
             field(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
         let is_problem = field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/problem+json"));
-        let mut body = Vec::new();
-        loop {
-            match response.frame().await {
-                None => break,
-                Some(Ok(frame)) => {
-                    let piece = frame.data_ref().filter(|piece| body.len() + piece.len() <= LARGEST_PROBLEM);
-                    body.extend_from_slice(piece.filter(|_| is_problem).map_or(&[], |piece| piece));
-                }
-                // What the gateway could not complete is for its client what a 502 would have been.
-                Some(Err(_)) => {
-                    let failure = Some(AttemptFailure::Status(502));
-                    return Self { cut: true, ..Self::new(Outcome::UpstreamError, failure) };
-                }
+        let mut problem = is_problem.then(Vec::new);
+        while let Some(frame) = response.frame().await {
+            // What the gateway could not complete is for its client what a 502 would have been.
+            let Ok(frame) = frame else {
+                let failure = Some(AttemptFailure::Status(502));
+                return Self { cut: true, ..Self::new(Outcome::UpstreamError, failure) };
+            };
+            if let (Some(document), Some(piece)) = (&mut problem, frame.data_ref()) {
+                document.extend_from_slice(piece);
             }
+            problem.take_if(|document| document.len() > LARGEST_PROBLEM);
         }
         let failure = (status >= 400).then_some(AttemptFailure::Status(status));
         let outcome = if by_upstream {
             if failure.is_some() { Outcome::UpstreamError } else { Outcome::Served }
         } else {
-            let problem = serde_json::from_slice::<Problem>(&body).unwrap_or_default();
+            let problem: Problem =
+                problem.and_then(|document| serde_json::from_slice(&document).ok()).unwrap_or_default();
             own_answer(status, problem.reason.as_deref())
         };
         Self { retry_after, ..Self::new(outcome, failure) }
@@ -122,7 +121,76 @@ fn wanted_for_more(error: &legacy::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use futures_util::stream;
+    use http::HeaderMap;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::super::http_clients::http_client;
     use super::*;
+
+    /// An answer of this status and type whose body comes in these pieces.
+    fn answer<E>(
+        status: u16,
+        kind: &str,
+        pieces: Vec<Result<Frame<Bytes>, E>>,
+    ) -> Response<impl Body<Data = Bytes, Error = E> + Unpin> {
+        let body = StreamBody::new(stream::iter(pieces));
+        Response::builder().status(status).header(CONTENT_TYPE, kind).body(body).unwrap()
+    }
+
+    fn data(text: &str) -> Frame<Bytes> {
+        Frame::data(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn a_reason_is_read_however_its_document_comes() {
+        let kind = "application/problem+json; charset=utf-8";
+        let pieces = |padding: &str| -> Vec<Result<_, Infallible>> {
+            vec![
+                Ok(data("{")),
+                Ok(data(padding)),
+                Ok(data(r#""reason": "short-circuited"}"#)),
+                Ok(Frame::trailers(HeaderMap::new())),
+            ]
+        };
+        let end = AttemptEnd::of(answer(503, kind, pieces(" "))).await;
+        assert_eq!((end.outcome, end.failure), (Outcome::ShortCircuited, Some(AttemptFailure::Status(503))));
+        // Nothing else is taken for one.
+        let end = AttemptEnd::of(answer(503, "application/json", pieces(" "))).await;
+        assert_eq!(end.outcome, Outcome::Shed);
+        // Nor is one kept that goes on and on.
+        let end = AttemptEnd::of(answer(503, kind, pieces(&" ".repeat(LARGEST_PROBLEM)))).await;
+        assert_eq!(end.outcome, Outcome::Shed);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_a_502() {
+        let pieces = vec![Ok(data("half of it")), Err("reset")];
+        let end = AttemptEnd::of(answer(200, "text/plain", pieces)).await;
+        let failure = Some(AttemptFailure::Status(502));
+        assert_eq!((end.outcome, end.failure, end.cut), (Outcome::UpstreamError, failure, true));
+    }
+
+    /// How an attempt from an address to a port ends that nobody answers.
+    async fn unreachable(from: Ipv4Addr, port: u16) -> AttemptEnd {
+        let uri = format!("http://127.0.0.1:{port}/").parse().unwrap();
+        AttemptEnd::unreachable(&http_client(Some(from.into()), 0).get(uri).await.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn what_the_machine_lacks_is_told_from_a_gateway_that_is_not_there() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        // An address that is set aside for examples (RFC 5737), which this machine has not got.
+        assert!(unreachable(Ipv4Addr::new(192, 0, 2, 1), port).await.exhausted);
+        drop(listener);
+        let end = unreachable(Ipv4Addr::LOCALHOST, port).await;
+        assert_eq!((end.outcome, end.exhausted), (Outcome::Unreachable, false));
+    }
 
     #[test]
     fn a_gateways_own_answers_are_told_by_status_and_ours_by_reason() {

@@ -24,7 +24,7 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::connectors::http_client;
+use super::http_clients::http_client;
 use super::stop::Stop;
 use crate::ExternalGateway;
 
@@ -148,12 +148,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Whether the gateway is ready, or what stands in the way.
 async fn is_ready(external: &ExternalGateway) -> Result<(), String> {
     let Some(path) = &external.ready else { return connect(external).await };
-    let url = external.url.join(path).map_err(|error| error.to_string())?;
+    let mut url = external.url.clone();
+    // Not joined: `//host/` would lead to another host.
+    let (before, query) = path.split_once('?').map_or((&**path, None), |(path, query)| (path, Some(query)));
+    url.set_path(before);
+    url.set_query(query);
     let uri = url.as_str().parse().map_err(|error: InvalidUri| error.to_string())?;
     let answer = timeout(PATIENCE, http_client(None, 0).get(uri)).await;
     let status = match answer {
         Ok(answer) => answer.map_err(|error| with_causes(&error))?.status(),
-        Err(_) => return Err(format!("`{path}` is not answered")),
+        Err(_) => return Err(format!("`{path}` is not answered within {PATIENCE:?}")),
     };
     if status.is_server_error() { Err(format!("`{path}` is answered {}", status.as_u16())) } else { Ok(()) }
 }

@@ -4,8 +4,8 @@
 //! happens comes from the servers' observers and the clients, in scenario time, and goes into one record.
 
 mod attempt;
-mod connectors;
 mod external;
+mod http_clients;
 mod journal;
 mod machine;
 mod observers;
@@ -26,7 +26,6 @@ use std::{io, thread};
 use gateway::server::{ScenarioClock, Server};
 use gateway::{Scope, Timestamp};
 use http::Uri;
-use http::uri::InvalidUri;
 use reports::{HarnessRecord, Recorder, Recording};
 use simulator::server::{KeyDocument, Service, Upstreams, UpstreamsConfig};
 use simulator::{FaultTimeline, Load, Population, PopulationStreams};
@@ -87,14 +86,6 @@ pub enum LiveError {
     /// The tokens that clients bear cannot be made.
     #[error("cannot make the clients' tokens")]
     Tokens(#[from] MintError),
-    /// A route's path makes no address that HTTP has.
-    #[error("cannot ask for {url}")]
-    Address {
-        /// The address.
-        url: String,
-        /// Why not.
-        source: InvalidUri,
-    },
     /// The system has no threads left.
     #[error("cannot start a thread")]
     Thread(#[from] io::Error),
@@ -222,7 +213,7 @@ fn run_and_see(
     // Elsewhere than on IPv4 loopback, nobody has an address of its own to send from.
     let own_addresses =
         urls.iter().all(|url| matches!(url.host_str(), Some("localhost")) || is_loopback_v4(url));
-    let uris = urls.into_iter().map(uri).collect::<Result<_, _>>()?;
+    let uris = urls.iter().map(uri).collect();
 
     let over = Arc::new(AtomicBool::new(false));
     let watcher = {
@@ -293,7 +284,7 @@ fn users_within(limit: u64, timeline: &Timeline, variant: &Variant, seed: u64) -
 /// Connections that may be open while nobody uses them: each client keeps one, and those to an upstream that was busy are
 /// kept while others are.
 fn resting_connections(variant: &Variant, rehearsal: &Rehearsal) -> u64 {
-    u64::from(connectors::resting(addresses(&variant.world.populations)))
+    u64::from(http_clients::resting(addresses(&variant.world.populations)))
         + rehearsal.jobs.saturating_sub(rehearsal.requests)
 }
 
@@ -428,8 +419,9 @@ fn with_path(mut url: Url, path: &str) -> Url {
     url
 }
 
-fn uri(url: Url) -> Result<Uri, LiveError> {
-    url.as_str().parse().map_err(|source| LiveError::Address { url: url.into(), source })
+/// A URL as hyper has it. What is a path to `url` is one to `http`, and the host was tried when the file was read.
+fn uri(url: &Url) -> Uri {
+    url.as_str().parse().expect("a URL with a host that HTTP can ask")
 }
 
 fn is_loopback_v4(url: &Url) -> bool {

@@ -2,7 +2,7 @@
 //!
 //! goose supplies the users and their lifecycle. It is a closed model without a schedule, so for open-loop populations its
 //! users are a pool that takes each due arrival from the schedule; of a closed-loop population each user is one of goose's.
-//! They send through hyper and not through goose's request call, which keeps metrics that nobody asks for here and, with
+//! They send through hyper and not through goose's request call, which makes up metrics that nobody asks for here and, with
 //! reqwest below it, costs as much again. Keys, retries and timeouts are the population's, connections come from each
 //! identity's own address, and latency runs from the intended time until the whole body was read.
 
@@ -21,15 +21,15 @@ use goose::client::GooseClientBuilder;
 use goose::goose::Scenario;
 use goose::goose::{GooseUser, Transaction, TransactionFunction};
 use goose::{GooseAttack, GooseError};
-use http::header::{ACCEPT, AUTHORIZATION, HOST};
-use http::{HeaderName, HeaderValue, Method, Request, Uri};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST};
+use http::{HeaderName, HeaderValue, Method, Uri};
 use http_body_util::Full;
 use reports::HarnessRecord;
 use simulator::{Identity, Load, Population, PopulationStreams, api_key, client_is_back_after, headers};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::AttemptEnd;
-use super::connectors::Connectors;
+use super::http_clients::HttpClients;
 use super::journal::{Ended, Journal, RequestId, What};
 use super::schedule::{Arrival, Schedule};
 use super::stop::Stop;
@@ -64,7 +64,7 @@ pub(super) struct Clients {
     /// By route, and what all of them say in `Host`.
     uris: Vec<Uri>,
     host: HeaderValue,
-    connectors: Connectors,
+    http: HttpClients,
     /// Closed-loop users: population and number there. goose's users take these first.
     closed: Vec<(usize, u32)>,
     /// All of goose's users, those that have begun, and those that are done.
@@ -90,7 +90,7 @@ struct Senders {
 
 /// What a user has to do.
 #[derive(Clone, Copy)]
-struct Task {
+struct Request {
     population: usize,
     index: u64,
     /// When it was to be sent.
@@ -143,7 +143,7 @@ impl Clients {
             directory: Directory::new(&all, &KeyedBy::ApiKey),
             host: uris.first().and_then(Uri::authority).map_or(NOBODY, |host| value(host.to_string())),
             uris,
-            connectors: Connectors::new(addresses(&all), own_addresses),
+            http: HttpClients::new(addresses(&all), own_addresses),
             closed: closed.collect(),
             users: AtomicUsize::new(0),
             started: AtomicUsize::new(0),
@@ -161,7 +161,9 @@ impl Clients {
         let users = pool + self.closed.len();
         let count = users.to_string();
         let arguments = [
-            // It wants one, and asks nothing of it.
+            // Its own client sends nothing, and is made for each user all the same: without these two and without cookies, each
+            // would read the system's certificates, and there would be none where those are missing.
+            "--accept-invalid-certs",
             "--host",
             "http://127.0.0.1",
             "--users",
@@ -171,7 +173,6 @@ impl Clients {
             "--no-telnet",
             "--no-metrics",
             "--no-print-metrics",
-            "--accept-invalid-certs",
             "-qqq",
         ];
         let configuration = goose::config::GooseConfiguration::parse_args_default(&arguments)?;
@@ -231,7 +232,7 @@ impl Clients {
     async fn serve_the_schedule(&self) {
         let mut stopped = pin!(self.stop.asked());
         while let Some(Arrival { population, index, intended }) = self.schedule.next().await {
-            let request = Task { population, index, due: intended, intended, paired: true };
+            let request = Request { population, index, due: intended, intended, paired: true };
             self.send(request, stopped.as_mut()).await;
         }
     }
@@ -256,15 +257,15 @@ impl Clients {
             // Latency runs from the send, for a user who thinks a little longer has not waited. But it is the harness that
             // let it think longer, and what is not sent meanwhile is load that the gateway never sees.
             let intended = self.clock.now();
-            let request = Task { population, index, due: at, intended, paired: false };
+            let request = Request { population, index, due: at, intended, paired: false };
             self.send(request, stopped.as_mut()).await;
             free = self.clock.now();
         }
     }
 
     /// Sends a request, and again as the population's policy has it, until it ends or the run is stopped.
-    async fn send(&self, request: Task, stopped: Pin<&mut impl Future<Output = ()>>) {
-        let Task { population, index, due, intended, paired } = request;
+    async fn send(&self, request: Request, stopped: Pin<&mut impl Future<Output = ()>>) {
+        let Request { population, index, due, intended, paired } = request;
         let senders = &self.populations[population];
         let route = senders.population.targets.draw(senders.streams.route.at(index));
         let id = RequestId { population: population as u32, index };
@@ -310,7 +311,7 @@ impl Clients {
     async fn attempt(&self, senders: &Senders, id: RequestId, route: u32, attempt: u32) -> AttemptEnd {
         let population = &senders.population;
         let identity = population.identities.draw(senders.streams.identity.at(id.index));
-        let client = self.connectors.of(self.directory.address(id.population as usize, identity));
+        let client = self.http.of(self.directory.address(id.population as usize, identity));
         let request = self.request(senders, id, identity, route, attempt);
         let deadline = population.timeout.map(|timeout| self.clock.real(timeout));
         let whole = async {
@@ -337,9 +338,9 @@ impl Clients {
         identity: Identity,
         route: u32,
         attempt: u32,
-    ) -> Request<Full<Bytes>> {
+    ) -> http::Request<Full<Bytes>> {
         let Senders { population, streams, method, body, .. } = senders;
-        let mut request = Request::new(Full::new(body.clone()));
+        let mut request = http::Request::new(Full::new(body.clone()));
         *request.method_mut() = method.clone();
         *request.uri_mut() = self.uris[route as usize].clone();
         let fields = request.headers_mut();
@@ -347,6 +348,10 @@ impl Clients {
         fields.insert(ACCEPT, HeaderValue::from_static("*/*"));
         fields.insert(API_KEY, value(api_key(&population.name, identity.key)));
         fields.insert(REQUEST, value(streams.tag(id.population, id.index, attempt).to_string()));
+        if body.is_empty() && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
+            // Of these a server may want to be told (RFC 9110, 8.6); of a body that there is, hyper says it.
+            fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         let place = id.population as usize;
         let token = self.mint.as_ref().and_then(|mint| mint.token(place, identity.index, self.clock.now()));
         if let Some(token) = token {
