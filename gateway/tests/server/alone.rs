@@ -26,7 +26,7 @@ use tokio::sync::Notify;
 use crate::client::Client;
 use crate::gateway::Gateway;
 use crate::limited::Limited;
-use crate::upstream::{Reply, Upstream, ok};
+use crate::upstream::{Reply, Upstream, Vacant, ok};
 
 #[global_allocator]
 static ALLOCATED: PeakAlloc = PeakAlloc;
@@ -280,19 +280,19 @@ fn a_machine_without_descriptors_is_told_from_an_upstream_that_is_down() {
     drop(limited);
     assert_eq!(client.get("/").status, 200);
     assert_eq!(gateway.log.settled(2).transitions, []);
-    drop(client);
-    // For the client's end alone: it is taken in when there is room again.
+    // For the client's end alone: it is taken in when there is room again. The first client stays: the gateway's end of it,
+    // closed a moment later, would be the room that is not to be there.
     let gateway = Gateway::proxy(upstream.address);
     let limited = Limited::to(1);
-    let mut client = Client::connect(gateway.address());
-    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let mut waiting = Client::connect(gateway.address());
+    waiting.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     gateway.log.until("want of descriptors", |told| told.exhausted > 0);
     drop(limited);
-    assert_eq!(client.answer(false).status, 200);
+    assert_eq!(waiting.answer(false).status, 200);
     // Nobody listens there, which is not for want of anything.
     gateway.log.settled(1);
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let down = Gateway::proxy(address);
+    let vacant = Vacant::new();
+    let down = Gateway::proxy(vacant.address);
     assert_eq!(Client::connect(down.address()).get("/").status, 502);
     assert_eq!(down.log.settled(1).exhausted, 0);
 }

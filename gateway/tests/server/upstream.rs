@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use socket2::{Domain, SockRef, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
@@ -147,6 +148,21 @@ impl Upstream {
     }
 }
 
+/// An address at which nobody listens, and which nobody else is given as long as this is there.
+pub(crate) struct Vacant {
+    pub(crate) address: SocketAddr,
+    _bound: Socket,
+}
+
+impl Vacant {
+    pub(crate) fn new() -> Self {
+        let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = bound.local_addr().unwrap().as_socket().unwrap();
+        Self { address, _bound: bound }
+    }
+}
+
 impl Drop for Upstream {
     fn drop(&mut self) {
         self.stop.notify_one();
@@ -167,7 +183,7 @@ impl Connection {
     }
 
     pub(crate) fn reset(self) -> io::Result<()> {
-        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+        SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
     }
 
     /// Returns when the other side has closed.
