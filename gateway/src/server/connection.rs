@@ -19,7 +19,7 @@ use super::client_io::ClientIo;
 use super::connection_state::{Active, ConnectionState, Order};
 use super::fields::Provenance;
 use super::proxy::{Caller, serve};
-use super::thread::Thread;
+use super::thread::Registered;
 
 /// How long, and for how many bytes, a client that was told that this is the end may still send. Closed at once, the kernel
 /// would answer what comes by a reset, which takes the answer away from a client that has not read it yet.
@@ -30,8 +30,8 @@ const HEADER_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// Serves a connection.
-pub(super) async fn run(thread: Arc<Thread>, stream: TcpStream, peer: IpAddr) {
-    let registered = thread.register();
+pub(super) async fn run(registered: &Registered, stream: TcpStream, peer: IpAddr) {
+    let thread = Arc::clone(registered.thread());
     let state = Arc::clone(registered.state());
     let opened = tokio::select! {
         biased;

@@ -160,12 +160,13 @@ impl Thread {
     }
 
     fn take(self: &Arc<Self>, stream: TcpStream, peer: IpAddr, permit: Option<OwnedSemaphorePermit>) {
-        let thread = Arc::clone(self);
+        // Known before its task runs, so that no shutdown ends without it.
+        let registered = self.register();
         tokio::spawn(async move {
             if stream.set_nodelay(true).is_ok() {
-                connection::run(thread, stream, peer).await;
+                connection::run(&registered, stream, peer).await;
             }
-            drop(permit);
+            drop((registered, permit));
         });
     }
 
@@ -174,7 +175,9 @@ impl Thread {
         let now = Instant::now();
         let deadline = now + grace;
         self.draining.store(true, Relaxed);
-        // Whoever connected before this moment is served: closed with the listener, they would be reset.
+        // Whoever connected before this moment is served: closed with the listener, they would be reset. Nobody connects
+        // between the last look and the close.
+        let _ = take_no_more(&listener);
         while let Ok((socket, peer)) = SockRef::from(&listener).accept() {
             let Some(peer) = peer.as_socket() else { continue };
             let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
@@ -183,8 +186,6 @@ impl Thread {
             }
         }
         drop(listener);
-        // The connections just taken in have to come to be known.
-        tokio::task::yield_now().await;
         self.order(Order::Finish, |state| state.is_active() || state.is_http2());
         let last_requests = LAST_REQUESTS.min(grace / 2);
         self.all_gone(now + last_requests).await;
@@ -232,7 +233,7 @@ impl Thread {
     }
 
     /// Makes a connection known, until what is returned is dropped.
-    pub(super) fn register(self: &Arc<Self>) -> Registered {
+    fn register(self: &Arc<Self>) -> Registered {
         let state = Arc::new(ConnectionState::new(Arc::clone(&self.clock)));
         let place = self.connections().insert(Arc::clone(&state));
         Registered { thread: Arc::clone(self), place, state }
@@ -267,6 +268,10 @@ pub(super) struct Registered {
 }
 
 impl Registered {
+    pub(super) fn thread(&self) -> &Arc<Thread> {
+        &self.thread
+    }
+
     pub(super) fn state(&self) -> &Arc<ConnectionState> {
         &self.state
     }
@@ -292,6 +297,32 @@ pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListene
     // As much as the system grants: while too many connections are open, the others wait there.
     socket.listen(4096)?;
     Ok(socket.into())
+}
+
+/// Has the system drop what asks for a connection (SYN without ACK, the 14th byte of a TCP header: RFC 9293, 3.1), and
+/// nothing else. Whoever asked does so again a second later (RFC 6298, 2), of another listener or of none.
+#[cfg(target_os = "linux")]
+fn take_no_more(listener: &TcpListener) -> io::Result<()> {
+    use socket2::SockFilter;
+    // Classic BPF, as linux/filter.h and linux/bpf_common.h number it.
+    const LOAD_BYTE: u16 = 0x30;
+    const AND: u16 = 0x54;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, 13),
+        SockFilter::new(AND, 0, 0, SYN | ACK),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn take_no_more(_: &TcpListener) -> io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]
@@ -390,7 +421,32 @@ mod tests {
     }
 
     fn runtime() -> Runtime {
-        tokio::runtime::Builder::new_current_thread().enable_all().event_interval(u32::MAX).build().unwrap()
+        asking_every(u32::MAX)
+    }
+
+    /// One that asks the system after so many tasks.
+    fn asking_every(tasks: u32) -> Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().event_interval(tasks).build().unwrap()
+    }
+
+    #[test]
+    fn whoever_connected_before_a_shutdown_is_served_however_busy_the_thread_is() {
+        asking_every(1).block_on(async {
+            let thread = thread(upstream());
+            let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), false).unwrap();
+            let mut client = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
+            for _ in 0..100 {
+                tokio::spawn(async {});
+            }
+            let cut = thread.drain(TcpListener::from_std(listener).unwrap(), Duration::from_secs(20)).await;
+            assert_eq!(cut, 0);
+            // No task has run since: what has not been said by now never will be.
+            client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+            let mut said = String::new();
+            client.read_to_string(&mut said).unwrap();
+            assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.ends_with("\r\n\r\nfine"), "{said}");
+        });
     }
 
     #[test]

@@ -479,6 +479,31 @@ fn a_shutdown_under_load_loses_nobody() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn whoever_has_a_connection_at_a_shutdown_is_answered() {
+    let _alone = alone();
+    let upstream = Upstream::answering(|_| Reply::Send(ok("fine")));
+    // Each visit has a connection of its own, until none is to be had.
+    let visit = |address| {
+        while let Ok(stream) = TcpStream::connect(address) {
+            let mut client = Client::over(stream);
+            let request = b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+            let answer = client.stream.write_all(request).and_then(|()| client.try_answer(false));
+            assert_eq!(answer.expect("an answer").status, 200);
+        }
+    };
+    for _ in 0..20 {
+        let Gateway { server, log } = Gateway::proxy(upstream.address);
+        let address = server.address();
+        std::thread::scope(|scope| {
+            (0..16).for_each(|_| _ = scope.spawn(|| visit(address)));
+            log.until("load", |told| told.finished.len() > 50);
+            server.shutdown(Duration::from_secs(20));
+        });
+    }
+}
+
+#[test]
 fn a_shutdown_waits_for_answers_and_not_for_ever() {
     let _alone = alone();
     let go = Arc::new(Notify::new());
