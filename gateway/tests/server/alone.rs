@@ -20,7 +20,7 @@ use std::time::Duration;
 use ::gateway::server::Fate;
 use ::gateway::{BreakerConfig, GatewayConfig, PoolConfig, UpstreamPolicy};
 use peak_alloc::PeakAlloc;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::Notify;
 
 use crate::client::Client;
@@ -712,8 +712,10 @@ fn both_ways_at_once() {
     let upstream = Upstream::scripted(|mut connection| async move {
         connection.head().await?;
         connection.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 20 * MB).as_bytes()).await?;
+        let early = connection.buffered();
         let (mut reader, mut writer) = connection.stream.split();
-        let mut copied = (&mut reader).take(20 * MB as u64);
+        writer.write_all(&early).await?;
+        let mut copied = (&mut reader).take((20 * MB - early.len()) as u64);
         tokio::io::copy(&mut copied, &mut writer).await?;
         Ok(())
     });
@@ -727,4 +729,26 @@ fn both_ways_at_once() {
         let answer = client.answer(false);
         assert_eq!(answer.body, body);
     });
+}
+
+#[test]
+fn a_client_may_send_all_before_it_reads() {
+    let _alone = alone();
+    // Answers from the beginning, and reads meanwhile.
+    let upstream = Upstream::scripted(|mut connection| async move {
+        connection.head().await?;
+        let (mut reader, mut writer) = connection.stream.split();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", 20 * MB);
+        let answer = [head.into_bytes(), vec![b'a'; 20 * MB]].concat();
+        let mut nowhere = tokio::io::sink();
+        tokio::select! {
+            written = writer.write_all(&answer) => written,
+            read = tokio::io::copy(&mut reader, &mut nowhere) => read.map(drop),
+        }
+    });
+    let gateway = Gateway::proxy(upstream.address);
+    let mut client = Client::connect(gateway.address());
+    client.send(format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", 20 * MB));
+    client.send(vec![b'q'; 20 * MB]);
+    assert_eq!(client.answer(false).body, vec![b'a'; 20 * MB]);
 }

@@ -193,6 +193,11 @@ impl Connection {
         }
     }
 
+    /// What came with what was read.
+    pub(crate) fn buffered(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
     async fn more(&mut self) -> io::Result<usize> {
         self.stream.read_buf(&mut self.buffer).await
     }
