@@ -11,11 +11,12 @@ import statistics
 
 import proxies
 from rounds import Figures, Line, Series, alternate, judge, show, version_of
-from servers import OHA_VERSION, Bench, oha, run_oha
+from servers import OHA_VERSION, Bench, oha, other_build, run_oha
 
 RATE, CONNECTIONS, SECONDS = 5_000, 50, 8
 DIRECT, PEERS = "direct", ("nginx", "haproxy")
 FIGURES = {"p50": "p50 ms", "p99": "p99 ms"}
+WORKS, WAITS = "% of a core at work", "% of a core waited for"
 
 
 def versions() -> dict[str, str]:
@@ -30,14 +31,19 @@ def run(rounds: int, quick: bool) -> list[Line]:
             "nginx": proxies.start_nginx(bench),
             "haproxy": proxies.start_haproxy(bench),
         }
+        if other := other_build():
+            servers["other"] = proxies.start_tuesday(bench, port=9206, binary=other)
 
         def through(server) -> Figures:
-            told = run_oha(f"http://127.0.0.1:{server.port}/orders", RATE, 2 if quick else SECONDS, CONNECTIONS)
+            seconds = 2 if quick else SECONDS
+            before = server.on_cores()
+            told = run_oha(f"http://127.0.0.1:{server.port}/orders", RATE, seconds, CONNECTIONS)
+            works, waits = ((after - before) / seconds * 100 for before, after in zip(before, server.on_cores()))
             if told["summary"]["successRate"] < 1 or set(told["statusCodeDistribution"]) != {"200"}:
                 raise RuntimeError(f"not all were answered 200: {told['statusCodeDistribution']}")
             server.log_lines()
             of = {name: told["latencyPercentiles"][key] * 1e3 for key, name in FIGURES.items()}
-            return {**of, "requests/s": told["summary"]["requestsPerSec"]}
+            return {**of, "requests/s": told["summary"]["requestsPerSec"], WORKS: works, WAITS: waits}
 
         for server in servers.values():
             run_oha(f"http://127.0.0.1:{server.port}/orders", RATE, 1, CONNECTIONS)

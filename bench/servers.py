@@ -100,6 +100,16 @@ class Server:
         """User and system time of the process and of what it started, threads included."""
         return sum(cpu_of(pid) for pid in [self.process.pid, *children_of(self.process.pid)])
 
+    def on_cores(self) -> tuple[float, float]:
+        """Seconds that all its threads had a core, and seconds that they were ready to go on and had none."""
+        works = waits = 0
+        for pid in [self.process.pid, *children_of(self.process.pid)]:
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                # What follows is how often it got one (https://docs.kernel.org/scheduler/sched-stats.html).
+                ran, waited = map(int, (thread / "schedstat").read_text().split()[:2])
+                works, waits = works + ran, waits + waited
+        return works / 1e9, waits / 1e9
+
     def log_lines(self) -> int:
         """How many lines were logged since the last time, after a moment for what is still buffered. Forgets them."""
         if self.log is None:
