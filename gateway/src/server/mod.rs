@@ -22,6 +22,7 @@ mod fields;
 mod framing;
 mod identity_fields;
 mod keys;
+mod listener;
 mod monitor;
 mod observer;
 mod patience;
@@ -44,9 +45,10 @@ pub use self::config::{HttpLimits, ServerConfig, StartError, TraceConfig};
 use self::course::Rules;
 pub use self::exhaustion::is_exhaustion;
 pub use self::keys::{KeyKeeper, KeySource};
+use self::listener::listen;
 pub use self::monitor::{Monitor, State, UpstreamState};
 pub use self::observer::{Mark, Observer, Seen};
-use self::thread::{Settings, Thread, listen};
+use self::thread::{Settings, Thread};
 pub use crate::telemetry::{Ended, Fate};
 
 /// A gateway that serves. Dropped, it closes at once; [`Server::shutdown`] lets it finish.

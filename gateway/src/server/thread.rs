@@ -1,6 +1,5 @@
 //! What one thread of the server holds: its listener, its clients' connections and its connections to upstreams.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener as StdListener};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +19,7 @@ use super::connection_state::{CoarseClock, ConnectionState, Order};
 use super::course::Rules;
 use super::identity_fields::IdentityFields;
 use super::keys::Provider;
+use super::listener::take_no_more;
 use super::problem::RateLimitFields;
 use super::traces::Traces;
 use super::upstream::Upstreams;
@@ -284,52 +284,12 @@ impl Drop for Registered {
     }
 }
 
-/// A listener that shares its port with those of the other threads.
-pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
-    use socket2::{Domain, Protocol, Socket, Type};
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    if shared {
-        socket.set_reuse_port(true)?;
-    }
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    // As much as the system grants: while too many connections are open, the others wait there.
-    socket.listen(4096)?;
-    Ok(socket.into())
-}
-
-/// Has the system drop what asks for a connection (SYN without ACK, the 14th byte of a TCP header: RFC 9293, 3.1), and
-/// nothing else. Whoever asked does so again a second later (RFC 6298, 2), of another listener or of none.
-#[cfg(target_os = "linux")]
-fn take_no_more(listener: &TcpListener) -> io::Result<()> {
-    use socket2::SockFilter;
-    // Classic BPF, as linux/filter.h and linux/bpf_common.h number it.
-    const LOAD_BYTE: u16 = 0x30;
-    const AND: u16 = 0x54;
-    const JUMP_IF_EQUAL: u16 = 0x15;
-    const RETURN: u16 = 0x06;
-    const SYN: u32 = 0x02;
-    const ACK: u32 = 0x10;
-    SockRef::from(listener).attach_filter(&[
-        SockFilter::new(LOAD_BYTE, 0, 0, 13),
-        SockFilter::new(AND, 0, 0, SYN | ACK),
-        SockFilter::new(JUMP_IF_EQUAL, 0, 1, SYN),
-        SockFilter::new(RETURN, 0, 0, 0),
-        SockFilter::new(RETURN, 0, 0, u32::MAX),
-    ])
-}
-
-#[cfg(not(target_os = "linux"))]
-fn take_no_more(_: &TcpListener) -> io::Result<()> {
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use std::io::{Read as _, Write as _};
+    use std::io::{self, Read as _, Write as _};
     use std::net::{Ipv4Addr, Shutdown, TcpStream as StdStream};
 
+    use super::super::listener::listen;
     use super::super::{Observer, ScenarioClock};
     use super::*;
     use crate::{GatewayConfig, Route, Timestamp, UpstreamId};

@@ -1,0 +1,80 @@
+//! Where connections come in, and how that ends.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+/// A listener that shares its port with those of the other threads.
+pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if shared {
+        socket.set_reuse_port(true)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    // As much as the system grants: while too many connections are open, the others wait there.
+    socket.listen(4096)?;
+    Ok(socket.into())
+}
+
+/// Has the system drop what asks for a connection (SYN without ACK, the 14th byte of a TCP header: RFC 9293, 3.1), and
+/// nothing else. Whoever asked does so again a second later (RFC 6298, 2), of another listener or of none.
+#[cfg(target_os = "linux")]
+pub(super) fn take_no_more(listener: &TcpListener) -> io::Result<()> {
+    use socket2::{SockFilter, SockRef};
+
+    // Classic BPF, as linux/filter.h and linux/bpf_common.h number it.
+    const LOAD_BYTE: u16 = 0x30;
+    const AND: u16 = 0x54;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const SYN: u32 = 0x02;
+    const ACK: u32 = 0x10;
+    SockRef::from(listener).attach_filter(&[
+        SockFilter::new(LOAD_BYTE, 0, 0, 13),
+        SockFilter::new(AND, 0, 0, SYN | ACK),
+        SockFilter::new(JUMP_IF_EQUAL, 0, 1, SYN),
+        SockFilter::new(RETURN, 0, 0, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+    ])
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn take_no_more(_: &TcpListener) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::{ErrorKind, Read as _, Write as _};
+    use std::net::{Ipv4Addr, TcpStream as StdStream};
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_a_connection_keeps_it_and_nobody_gets_another() {
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), false).unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = TcpListener::from_std(listener).unwrap();
+        let mut early = StdStream::connect(address).unwrap();
+        take_no_more(&listener).unwrap();
+        let late = StdStream::connect_timeout(&address, Duration::from_millis(100));
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::TimedOut);
+
+        let mut taken = listener.accept().await.unwrap().0.into_std().unwrap();
+        drop(listener);
+        let late = StdStream::connect(address);
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        taken.set_nonblocking(false).unwrap();
+        let mut bytes = [0; 4];
+        early.write_all(b"ping").unwrap();
+        taken.read_exact(&mut bytes).unwrap();
+        taken.write_all(b"pong").unwrap();
+        early.read_exact(&mut bytes).unwrap();
+        assert_eq!(&bytes, b"pong");
+    }
+}
