@@ -43,6 +43,10 @@ pub(super) async fn run(registered: &Registered, stream: TcpStream, peer: IpAddr
     let caller = Arc::new(Caller { thread, state: Arc::clone(&state), peer, provenance });
     if http2 {
         state.set_http2();
+        // A shutdown has told those to finish that it knew for such.
+        if caller.thread.is_draining() {
+            state.give(Order::Finish);
+        }
         run_http2(caller, io).await;
     } else {
         run_http1(caller, io).await;

@@ -175,8 +175,8 @@ impl Thread {
         let now = Instant::now();
         let deadline = now + grace;
         self.draining.store(true, Relaxed);
-        // Whoever connected before this moment is served: closed with the listener, they would be reset. Nobody connects
-        // between the last look and the close.
+        // Whoever connected before this moment is served: closed with the listener, they would be reset. Nobody begins to
+        // connect between the last look and the close; on one machine, a connection that begins is made at once.
         let _ = take_no_more(&listener);
         while let Ok((socket, peer)) = SockRef::from(&listener).accept() {
             let Some(peer) = peer.as_socket() else { continue };

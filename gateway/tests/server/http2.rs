@@ -182,9 +182,13 @@ const END_HEADERS: u8 = 4;
 
 impl Raw {
     fn connect(address: SocketAddr) -> Self {
-        let mut stream = TcpStream::connect(address).unwrap();
+        Self::over(TcpStream::connect(address).unwrap())
+    }
+
+    fn over(mut stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        // Where it comes too late, it is closed.
+        let _ = stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
         let mut this = Self(stream);
         this.frame(SETTINGS, 0, 0, &[]);
         this
@@ -209,17 +213,19 @@ impl Raw {
         }
     }
 
+    /// The kind of the next frame and what it bears.
+    fn next(&mut self) -> std::io::Result<(u8, Vec<u8>)> {
+        let mut head = [0; 9];
+        self.0.read_exact(&mut head)?;
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        self.0.read_exact(&mut payload)?;
+        Ok((head[3], payload))
+    }
+
     fn outcome(&mut self) -> Outcome {
         loop {
-            let mut head = [0; 9];
-            if self.0.read_exact(&mut head).is_err() {
-                return Outcome::Broken;
-            }
-            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
-            if self.0.read_exact(&mut payload).is_err() {
-                return Outcome::Broken;
-            }
-            match head[3] {
+            let Ok((kind, payload)) = self.next() else { return Outcome::Broken };
+            match kind {
                 RST_STREAM | GOAWAY => return Outcome::Broken,
                 HEADERS => {
                     // The statuses that have places in the static table (RFC 7541, appendix A); others are spelt out.
@@ -319,4 +325,42 @@ fn the_authority_goes_before_the_host() {
     let request = upstream.next();
     assert_eq!(request.values("host"), ["a.test"]);
     assert_eq!(request.values("x-forwarded-host"), ["a.test"]);
+}
+
+#[test]
+fn who_turns_out_to_speak_http2_during_a_shutdown_is_told_to_go() {
+    let upstream = Upstream::answering(|_| Reply::Send(ok("fine")));
+    // A connection that says nothing for a quarter of a second is closed, which a busy machine may take it for.
+    for _ in 0..10 {
+        let config = ::gateway::GatewayConfig::default();
+        let Gateway { server, .. } = Gateway::with(config, &[upstream.address], |config| {
+            // Nothing else ends it.
+            config.http.header_timeout = Duration::from_secs(600);
+            config.http.idle_timeout = Duration::from_secs(600);
+        });
+        let address = server.address();
+        let silent = TcpStream::connect(address).unwrap();
+        let told = std::thread::scope(|scope| {
+            let shutdown = scope.spawn(move || server.shutdown(Duration::from_secs(40)));
+            while TcpStream::connect_timeout(&address, Duration::from_millis(10)).is_ok() {}
+            let mut client = Raw::over(silent);
+            let told = loop {
+                match client.next() {
+                    Ok((GOAWAY, _)) => break true,
+                    Ok(_) => {}
+                    Err(error) => {
+                        assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "it is told nothing");
+                        break false;
+                    }
+                }
+            };
+            drop(client);
+            assert_eq!(shutdown.join().unwrap().requests_cut, 0);
+            told
+        });
+        if told {
+            return;
+        }
+    }
+    panic!("it is closed each time");
 }
