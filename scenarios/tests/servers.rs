@@ -10,6 +10,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::time::Duration;
 
 use assert_cmd::cargo::cargo_bin;
@@ -129,9 +130,14 @@ fn signal(process: u32) {
     assert!(Command::new("kill").args(["-TERM", &process.to_string()]).status().unwrap().success());
 }
 
-/// An address that was free a moment ago.
+/// An address that was free a moment ago, and that nobody is given who does not ask for it: the system's own choices, for
+/// listeners and for who connects, begin at 32768 (`ip_local_port_range`).
 fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    static ASKED: AtomicU16 = AtomicU16::new(0);
+    // Each process begins elsewhere.
+    let first = 20_000 + (std::process::id() % 600) as u16 * 20;
+    let mut ports = std::iter::repeat_with(|| first + ASKED.fetch_add(1, Relaxed));
+    ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()).unwrap()
 }
 
 fn ask(address: SocketAddr, path: &str) -> TcpStream {
