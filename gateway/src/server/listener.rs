@@ -22,6 +22,10 @@ pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListene
 
 /// Has the system drop what asks for a connection (SYN without ACK, the 14th byte of a TCP header: RFC 9293, 3.1), and
 /// nothing else. Whoever asked does so again a second later (RFC 6298, 2), of another listener or of none.
+///
+/// # Errors
+///
+/// If the system takes no filter; the listener goes on as before.
 #[cfg(target_os = "linux")]
 pub(super) fn take_no_more(listener: &TcpListener) -> io::Result<()> {
     use socket2::{SockFilter, SockRef};

@@ -148,6 +148,15 @@ impl Upstream {
     }
 }
 
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
 /// An address at which nobody listens, and which nobody else is given as long as this is there.
 pub(crate) struct Vacant {
     pub(crate) address: SocketAddr,
@@ -160,15 +169,6 @@ impl Vacant {
         bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         let address = bound.local_addr().unwrap().as_socket().unwrap();
         Self { address, _bound: bound }
-    }
-}
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        self.stop.notify_one();
-        if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
-        }
     }
 }
 
