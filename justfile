@@ -64,6 +64,10 @@ bench-engine *args:
 bench-clients *args:
     bench/run.py clients {{args}}
 
+# Whom the gateways' threads wait for under full load, by perf's tracepoints. Needs root
+bench-waits *args:
+    bench/run.py waits {{args}}
+
 # How long nine-oh-two takes with its report
 bench-report *args:
     bench/run.py report {{args}}

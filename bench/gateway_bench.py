@@ -79,8 +79,9 @@ def one_round(server: Server, seconds: int, token_file=None) -> Figures:
     }
 
 
-def wrk(server: Server, seconds: int, token_file=None) -> dict:
-    command = [tool("wrk", "apt-get install wrk"), "--threads", "1", "--connections", str(CONNECTIONS),
+def wrk(server: Server, seconds: int, token_file=None, under=()) -> dict:
+    """What wrk says of a run, `under` the command of another program if there is one."""
+    command = [*under, tool("wrk", "apt-get install wrk"), "--threads", "1", "--connections", str(CONNECTIONS),
                "--duration", f"{seconds}s", "--script", str(HERE / "gateway" / "wrk.lua"),
                f"http://127.0.0.1:{server.port}"]
     if token_file:

@@ -103,12 +103,16 @@ class Server:
     def on_cores(self) -> tuple[float, float]:
         """Seconds that all its threads had a core, and seconds that they were ready to go on and had none."""
         works = waits = 0
-        for pid in [self.process.pid, *children_of(self.process.pid)]:
-            for thread in Path(f"/proc/{pid}/task").iterdir():
-                # What follows is how often it got one (https://docs.kernel.org/scheduler/sched-stats.html).
-                ran, waited = map(int, (thread / "schedstat").read_text().split()[:2])
-                works, waits = works + ran, waits + waited
+        for thread in self.threads().values():
+            # What follows is how often it got one (https://docs.kernel.org/scheduler/sched-stats.html).
+            ran, waited = map(int, (thread / "schedstat").read_text().split()[:2])
+            works, waits = works + ran, waits + waited
         return works / 1e9, waits / 1e9
+
+    def threads(self) -> dict[int, Path]:
+        """By its id, where the system tells of each thread of the process and of what it started."""
+        pids = [self.process.pid, *children_of(self.process.pid)]
+        return {int(thread.name): thread for pid in pids for thread in Path(f"/proc/{pid}/task").iterdir()}
 
     def log_lines(self) -> int:
         """How many lines were logged since the last time, after a moment for what is still buffered. Forgets them."""

@@ -326,8 +326,9 @@ fn every_query_of_the_dashboards_finds_something_in_a_real_prometheus() {
         "scrape_configs: [{{ job_name: gateway, scrape_interval: 200ms, scrape_timeout: 200ms, static_configs: [{{ targets: ['{admin}'] }}] }}]\n"
     );
     fs::write(desk.path("prometheus.yml"), settings).unwrap();
-    // Prometheus does not say which port it took for 0; between this and its start nobody else takes it.
-    let prometheus = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Prometheus does not say which port it took for 0. At this address it is the only one to listen, so that the port is
+    // still free when it starts.
+    let prometheus = TcpListener::bind("127.0.0.2:0").unwrap().local_addr().unwrap();
     let _prometheus = Running(
         Command::new("prometheus")
             .current_dir(desk.0.path())

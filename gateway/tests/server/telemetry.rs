@@ -285,8 +285,9 @@ fn prometheus_scrapes_what_was_counted() {
         told.admin.address()
     );
     fs::write(folder.path().join("prometheus.yml"), settings).unwrap();
-    // Prometheus does not say which port it took for 0; between this and its start nobody else takes it.
-    let address = std::net::TcpListener::bind(LOOPBACK).unwrap().local_addr().unwrap();
+    // Prometheus does not say which port it took for 0. At this address it is the only one to listen, so that the port is
+    // still free when it starts.
+    let address = std::net::TcpListener::bind("127.0.0.3:0").unwrap().local_addr().unwrap();
     let _prometheus = Prometheus(
         Command::new("prometheus")
             .current_dir(folder.path())
