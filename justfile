@@ -56,9 +56,13 @@ bench-gateway *args:
 bench-latency *args:
     bench/run.py latency {{args}}
 
-# The virtual engine beside SimPy, ciw and NeXosim; how it grows and scales
+# The virtual engine beside SimPy, ciw and NeXosim, and how it grows
 bench-engine *args:
     bench/run.py engine {{args}}
+
+# The virtual engine on one thread and on two
+bench-scaling *args:
+    bench/run.py scaling {{args}}
 
 # The highest punctual rate of the live clients, beside oha and goose alone
 bench-clients *args:

@@ -1,4 +1,4 @@
-"""The virtual engine: beside SimPy, ciw and NeXosim with the same worlds; growth of time and memory; and scaling."""
+"""The virtual engine: beside SimPy, ciw and NeXosim with the same worlds, and growth of time and memory."""
 
 import json
 import statistics
@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from rounds import Figures, Line, Series, alternate, compare, judge, progress, show
+from rounds import Figures, Line, alternate, compare, judge, progress, show
 from servers import HERE, Bench, peers, target, tuesday
 
 WORLDS = HERE / "engine"
@@ -27,8 +27,7 @@ def versions() -> dict[str, str]:
 def run(rounds: int, quick: bool) -> list[Line]:
     less = 20 if quick else 1
     with Bench() as bench:
-        return [*beside_peers(bench, rounds, less), *growth(bench, rounds, quick), *identities(bench, rounds),
-                *scaling(bench, rounds, less)]
+        return [*beside_peers(bench, rounds, less), *growth(bench, rounds, quick), *identities(bench, rounds)]
 
 
 @dataclass
@@ -195,13 +194,3 @@ def power(size: int) -> str:
 
 
 # ── Scaling ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-def scaling(bench: Bench, rounds: int, less: int) -> list[Line]:
-    """Four variants under four seeds, on one thread and on two."""
-    def of(threads: int) -> Figures:
-        run = our_run(bench, "matrix", {"DURATION": f"{400 // less}s"}, "--seeds", "4", "--threads", str(threads))
-        return {RATE: offered(run) / run.seconds}
-
-    series: Series = alternate({"1 thread": lambda: of(1), "2 threads": lambda: of(2)}, rounds)
-    show("Virtual engine: four variants × four seeds", series)
-    return [compare(series, "scaling, requests/s", RATE, "2 threads", "1 thread", at_least=1.8)]

@@ -23,6 +23,7 @@ ALL = {
     "gateway": "gateway_bench",
     "latency": "latency_bench",
     "engine": "engine_bench",
+    "scaling": "scaling_bench",
     "clients": "clients_bench",
     "report": "report_bench",
 }
