@@ -191,6 +191,3 @@ def identities(bench: Bench, rounds: int) -> list[Line]:
 
 def power(size: int) -> str:
     return f"10^{len(str(size)) - 1}"
-
-
-# ── Scaling ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ import subprocess
 import proxies
 import tokens
 from rounds import Figures, Line, alternate, compare, show, version_of
-from servers import HERE, Bench, Server, other_build, tool
+from servers import HERE, Bench, Server, tool
 
 CONNECTIONS = 50
 SECONDS = 5
@@ -27,13 +27,7 @@ def run(rounds: int, quick: bool) -> list[Line]:
         proxies.upstream(bench)
         keys, token_file = bench.folder / "upstream" / "www" / ".well-known" / "jwks.json", bench.folder / "tokens"
         tokens.make(keys, token_file, 100)
-        servers = {
-            "tuesday": proxies.start_tuesday(bench),
-            "nginx": proxies.start_nginx(bench),
-            "haproxy": proxies.start_haproxy(bench),
-        }
-        if other := other_build():
-            servers["other"] = proxies.start_tuesday(bench, port=9206, binary=other)
+        servers = proxies.start_all(bench)
         series = measure(servers, rounds, seconds)
         show(f"Gateway: {CONNECTIONS} connections by wrk for {seconds} s a round, two limits, breaker, pool, JSON log",
              series)

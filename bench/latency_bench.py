@@ -11,7 +11,7 @@ import statistics
 
 import proxies
 from rounds import Figures, Line, Series, alternate, judge, show, version_of
-from servers import OHA_VERSION, Bench, oha, other_build, run_oha
+from servers import OHA_VERSION, Bench, oha, run_oha
 
 RATE, CONNECTIONS, SECONDS = 5_000, 50, 8
 DIRECT, PEERS = "direct", ("nginx", "haproxy")
@@ -25,14 +25,7 @@ def versions() -> dict[str, str]:
 
 def run(rounds: int, quick: bool) -> list[Line]:
     with Bench() as bench:
-        servers = {
-            DIRECT: proxies.upstream(bench),
-            "tuesday": proxies.start_tuesday(bench),
-            "nginx": proxies.start_nginx(bench),
-            "haproxy": proxies.start_haproxy(bench),
-        }
-        if other := other_build():
-            servers["other"] = proxies.start_tuesday(bench, port=9206, binary=other)
+        servers = {DIRECT: proxies.upstream(bench), **proxies.start_all(bench)}
 
         def through(server) -> Figures:
             seconds = 2 if quick else SECONDS

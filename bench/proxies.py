@@ -2,7 +2,7 @@
 
 from typing import Optional
 
-from servers import HERE, Bench, Server, tool, tuesday
+from servers import HERE, Bench, Server, other_build, tool, tuesday
 
 CONFIG = HERE / "gateway"
 UPSTREAM_PORT = 9200
@@ -32,3 +32,11 @@ def start_tuesday(bench: Bench, variant: str = "plain", port: int = 9204, binary
     command = [binary or tuesday(), "gateway", str(CONFIG / "tuesday.toml"), "--variant", variant, "--threads", str(THREADS),
                "--listen", f"127.0.0.1:{port}", "--log", "requests.jsonl"]
     return bench.start(f"tuesday-{port}", command, port, "requests.jsonl")
+
+
+def start_all(bench: Bench) -> dict[str, Server]:
+    """The three, and the other build of ours if one is named."""
+    started = {"tuesday": start_tuesday(bench), "nginx": start_nginx(bench), "haproxy": start_haproxy(bench)}
+    if other := other_build():
+        started["other"] = start_tuesday(bench, port=9206, binary=other)
+    return started

@@ -13,9 +13,10 @@ from typing import Iterator, NamedTuple
 import proxies
 from gateway_bench import CONNECTIONS, wrk
 from rounds import Figures, Line, alternate, show, version_of
-from servers import Bench, Missing, Server, other_build, tool
+from servers import Bench, Missing, Server, tool
 
 SECONDS = 3
+# In seconds: what is longer is counted apart.
 LONG = 1e-3
 PACKAGE = "apt-get install linux-perf"
 
@@ -33,13 +34,7 @@ def versions() -> dict[str, str]:
 def run(rounds: int, quick: bool) -> list[Line]:
     with Bench() as bench:
         proxies.upstream(bench)
-        servers = {
-            "tuesday": proxies.start_tuesday(bench),
-            "nginx": proxies.start_nginx(bench),
-            "haproxy": proxies.start_haproxy(bench),
-        }
-        if other := other_build():
-            servers["other"] = proxies.start_tuesday(bench, port=9206, binary=other)
+        servers = proxies.start_all(bench)
         for server in servers.values():
             wrk(server, 1)
         record, seconds = bench.folder / "perf.data", 1 if quick else SECONDS
