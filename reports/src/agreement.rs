@@ -9,7 +9,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ExpectationResult, ExperimentResult, HarnessResult, Outcome, RunResult, VariantResult, format::Dimension,
+    ExpectationResult, ExperimentResult, HarnessResult, Outcome, RunResult, VariantResult,
+    format::{self, Dimension},
     validity::reservations,
 };
 
@@ -63,6 +64,9 @@ pub struct AgreementLine {
     pub simulated: Option<f64>,
     /// Over real sockets; `None` where it did not come about.
     pub live: Option<f64>,
+    /// Of a latency that is a lower bound, because requests were never answered: their share, in virtual time and live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower_bound_shares: Option<[f64; 2]>,
     /// What kind of measure it is.
     #[serde(default)]
     pub kind: AgreementKind,
@@ -155,7 +159,7 @@ impl AgreementLine {
             (simulated, live, Some(_)) => simulated.is_some() == live.is_some(),
             (_, _, None) => true,
         };
-        Self { what: what.into(), unit, simulated, live, kind, tolerance, agrees }
+        Self { what: what.into(), unit, simulated, live, lower_bound_shares: None, kind, tolerance, agrees }
     }
 
     /// The values and how far apart they are, as a table has them.
@@ -169,7 +173,17 @@ impl AgreementLine {
                 AgreementUnit::Us => self.show(apart),
             },
         );
-        [value(self.simulated), value(self.live), apart]
+        let [simulated, live] = self.lower_bound_shares.unwrap_or_default().map(|share| share > 0.0);
+        let of_all = |share: f64| {
+            let shown = Dimension::Share.show(share);
+            if share > 0.0 { format!(" ({shown} unanswered)") } else { String::new() }
+        };
+        let [of_simulated, of_live] = self.lower_bound_shares.unwrap_or_default().map(of_all);
+        [
+            format::at_least(simulated, value(self.simulated)) + &of_simulated,
+            format::at_least(live, value(self.live)) + &of_live,
+            apart,
+        ]
     }
 
     fn show(&self, value: f64) -> String {
@@ -224,7 +238,13 @@ fn lines(simulated: &RunResult, live: &RunResult, speed: f64) -> Vec<AgreementLi
         for p in [50.0, 99.0] {
             let latency = runs.map(|run| run.overall.latency.at(p).map(|us| us as f64));
             let what = format!("latency p{p}");
-            lines.push(AgreementLine::new(AgreementKind::Latency, what, AgreementUnit::Us, latency, None));
+            let shares = runs.map(|run| {
+                let latency = &run.overall.latency;
+                latency.lower_bound_share().filter(|_| latency.is_lower_bound_at(p)).unwrap_or(0.0)
+            });
+            let line = AgreementLine::new(AgreementKind::Latency, what, AgreementUnit::Us, latency, None);
+            let lower_bound_shares = shares.iter().any(|share| *share > 0.0).then_some(shares);
+            lines.push(AgreementLine { lower_bound_shares, ..line });
         }
     }
     lines

@@ -2,7 +2,8 @@
 //! variant.
 
 use crate::{
-    AttemptsResult, ExperimentResult, LimitResult, Outcome, RunResult, StationResult, Summary, VariantResult,
+    AttemptsResult, Distribution, ExperimentResult, LimitResult, Outcome, RunResult, StationResult, Summary,
+    VariantResult,
     format::{self, Dimension},
     side_by_side::{limit, peak, peaks_asked_for, runs},
     spread::Spread,
@@ -48,12 +49,13 @@ pub(crate) fn breakdowns(result: &ExperimentResult) -> Vec<Breakdown> {
 }
 
 const SUMMARY_LEAD: &str = "Shares are of the offered requests. Good is served within the SLO latency. Latency is of \
-                            requests that reached an upstream, from the intended send.";
+                            requests that reached an upstream or were never answered, from the intended send; \
+                            ≥ marks a lower bound.";
 
 const UPSTREAMS_LEAD: &str = "Attempts are those of the gateway and of other services, per request on the routes that reach \
                               it, directly or through calls. The rest is of the requests on the routes to it: shares are of \
                               the offered ones, good is served within the SLO latency, latency is of those that reached an \
-                              upstream, from the intended send.";
+                              upstream or were never answered, from the intended send; ≥ marks a lower bound.";
 
 fn populations(result: &ExperimentResult) -> Breakdown {
     let mut table = summaries(result, "populations", "By population", |run| {
@@ -130,36 +132,41 @@ fn summaries(
     columns.push("max".to_owned());
 
     let groups = names(result, |run| named(run).into_iter().map(|(name, _)| name).collect());
-    let row =
-        |name: &str, variant: &VariantResult| {
-            let of = |dimension: Dimension, measure: &dyn Fn(&Summary) -> Option<f64>| {
-                let find = |run: &RunResult| {
-                    named(run)
-                        .into_iter()
-                        .find(|(known, _)| *known == name)
-                        .and_then(|(_, summary)| measure(summary))
-                };
-                median(variant, dimension, find)
+    let row = |name: &str, variant: &VariantResult| {
+        let of = |dimension: Dimension, measure: &dyn Fn(&Summary) -> Option<f64>| {
+            let find = |run: &RunResult| {
+                named(run)
+                    .into_iter()
+                    .find(|(known, _)| *known == name)
+                    .and_then(|(_, summary)| measure(summary))
             };
-            let share = |measure: &dyn Fn(&Summary) -> u64| {
-                of(Dimension::Share, &|summary| {
-                    (summary.offered > 0).then(|| measure(summary) as f64 / summary.offered as f64)
-                })
-            };
-            let mut cells = vec![
-                of(Dimension::Count, &|summary| Some(summary.offered as f64)),
-                share(&|summary| summary.count(Outcome::Served)),
-                share(&|summary| summary.good),
-            ];
-            cells.extend(outcomes.iter().map(|outcome| share(&|summary| summary.count(*outcome))));
-            cells.extend(LATENCIES.map(|(_, p)| {
-                of(Dimension::DurationUs, &|summary| summary.latency.at(p).map(|us| us as f64))
-            }));
-            cells.push(of(Dimension::DurationUs, &|summary| {
-                (summary.latency.count > 0).then_some(summary.latency.max_us as f64)
-            }));
-            cells
+            median(variant, dimension, find)
         };
+        let share = |measure: &dyn Fn(&Summary) -> u64| {
+            of(Dimension::Share, &|summary| {
+                (summary.offered > 0).then(|| measure(summary) as f64 / summary.offered as f64)
+            })
+        };
+        let mut cells = vec![
+            of(Dimension::Count, &|summary| Some(summary.offered as f64)),
+            share(&|summary| summary.count(Outcome::Served)),
+            share(&|summary| summary.good),
+        ];
+        cells.extend(outcomes.iter().map(|outcome| share(&|summary| summary.count(*outcome))));
+        let latency = |value: &dyn Fn(&Distribution) -> Option<u64>| {
+            let shown = of(Dimension::DurationUs, &|summary| value(&summary.latency).map(|us| us as f64));
+            let is_lower_bound = variant.runs.iter().any(|run| {
+                named(run).iter().any(|(known, summary)| {
+                    *known == name
+                        && value(&summary.latency).is_some_and(|us| summary.latency.is_lower_bound(us))
+                })
+            });
+            format::at_least(is_lower_bound, shown)
+        };
+        cells.extend(LATENCIES.map(|(_, p)| latency(&|latency| latency.at(p))));
+        cells.push(latency(&|latency| (latency.count > 0).then_some(latency.max_us)));
+        cells
+    };
     Breakdown { id, title, lead: SUMMARY_LEAD, columns, groups: grouped(result, &groups, row) }
 }
 

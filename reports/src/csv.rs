@@ -371,7 +371,11 @@ impl Rows<'_> {
         for point in &distribution.percentiles {
             self.number(&format!("{what}_p{}_us", point.p), point.us);
         }
+        self.number(&format!("{what}_min_us"), distribution.min_us);
         self.number(&format!("{what}_max_us"), distribution.max_us);
+        let bounds = distribution.lower_bounds;
+        self.number(&format!("{what}_lower_bounds"), bounds.map_or(0, |bounds| bounds.count));
+        self.some(&format!("{what}_lower_bounds_from_us"), bounds.map(|bounds| bounds.from_us));
     }
 }
 

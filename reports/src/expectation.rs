@@ -1,7 +1,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use crate::{Measure, Recording, Value};
+use crate::{Measure, Measurement, Recording, Value};
 
 /// What must hold of a run: a measure, compared with a bound.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,16 +45,17 @@ pub enum Bound {
 }
 
 impl Expectation {
-    /// The value measured in a run, and whether it is as expected.
+    /// What was measured in a run, the figure of it that the line is judged by as its value, and whether that is as expected.
     ///
     /// Nothing is as expected of what was not observed: an expectation on the latency of a population that sent
     /// nothing fails.
-    pub fn check(&self, recording: &Recording) -> (Value, bool) {
+    pub fn check(&self, recording: &Recording) -> (Measurement, bool) {
         let measured = match self.bound {
-            Bound::Share(_) => recording.measure_as_share(&self.measure),
+            Bound::Share(_) => Measurement::exactly(recording.measure_as_share(&self.measure)),
             _ => recording.measure(&self.measure),
         };
-        (measured, self.comparison.holds(measured, self.bound))
+        let value = measured.judged(self.comparison, self.bound);
+        (Measurement { value, ..measured }, self.comparison.holds(value, self.bound))
     }
 }
 
@@ -71,6 +72,20 @@ impl Bound {
             Value::NotObserved => None,
         }
     }
+
+    /// The bound as a value of the same kind as `like`, which a count is and a plain number need not be.
+    pub(crate) fn as_value(self, like: Value) -> Value {
+        match (self, like) {
+            (Self::Number(number), Value::Count(_)) => Value::Count(number as u64),
+            (Self::Number(number), _) => Value::Number(number),
+            (Self::Share(share), _) => Value::Share(share),
+            (Self::Duration(duration), _) => {
+                Value::DurationUs(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+            }
+            (Self::RatePerS(rate), _) => Value::RatePerS(rate),
+            (Self::Never, _) => Value::Never,
+        }
+    }
 }
 
 impl Comparison {
@@ -79,7 +94,7 @@ impl Comparison {
         Bound::of(standard).is_some_and(|bound| self.holds(measured, bound))
     }
 
-    fn holds(self, measured: Value, bound: Bound) -> bool {
+    pub(crate) fn holds(self, measured: Value, bound: Bound) -> bool {
         let order = match (measured, bound) {
             (Value::Count(measured), Bound::Number(bound)) => (measured as f64).partial_cmp(&bound),
             (Value::Number(measured), Bound::Number(bound))

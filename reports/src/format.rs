@@ -122,6 +122,14 @@ pub(crate) fn measured(value: Value, held: bool) -> String {
     }
 }
 
+/// Written before a duration that is a lower bound, because some requests were never answered.
+pub(crate) const AT_LEAST: &str = "≥ ";
+
+/// A figure as it is shown, marked where it is a lower bound.
+pub(crate) fn at_least(is_lower_bound: bool, shown: String) -> String {
+    if is_lower_bound { format!("{AT_LEAST}{shown}") } else { shown }
+}
+
 /// The clock of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {

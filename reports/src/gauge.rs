@@ -8,7 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    HarmCount, HarmResult, Outcome, RunResult, Summary, format::Dimension, side_by_side::unauthorized, text,
+    Distribution, HarmCount, HarmResult, Outcome, RunResult, Summary, format::Dimension,
+    side_by_side::unauthorized, text,
 };
 
 /// In what a number is told.
@@ -85,11 +86,13 @@ pub(crate) struct Reading {
     pub(crate) step: f64,
     /// Whether it stands for something that never came.
     pub(crate) is_never: bool,
+    /// Of a latency that is a lower bound: the share of the requests that were never answered.
+    pub(crate) lower_bound_share: Option<f64>,
 }
 
 impl Reading {
     const fn new(value: f64, step: f64) -> Self {
-        Self { value, step, is_never: false }
+        Self { value, step, is_never: false, lower_bound_share: None }
     }
 
     fn share(count: u64, of: u64) -> Option<Self> {
@@ -97,8 +100,10 @@ impl Reading {
     }
 
     /// A percentile, which the histogram tells to three significant digits and to the microsecond.
-    fn latency(us: u64) -> Self {
-        Self::new(us as f64, (us as f64 / 1_000.0).max(1.0))
+    fn latency(latency: &Distribution, p: f64) -> Option<Self> {
+        let us = latency.at(p)?;
+        let lower_bound_share = latency.lower_bound_share().filter(|_| latency.is_lower_bound(us));
+        Some(Self { lower_bound_share, ..Self::new(us as f64, (us as f64 / 1_000.0).max(1.0)) })
     }
 }
 
@@ -250,9 +255,11 @@ fn goodput(whose: impl Fn(&RunResult) -> Option<&Summary> + 'static, duration_s:
 fn latency(name: &str, p: f64, whose: impl Fn(&RunResult) -> Option<&Summary> + 'static) -> Gauge {
     Gauge::new(
         format!("latency.{name}"),
-        format!("{name} from the intended send to the final answer, of requests that reached an upstream"),
+        format!(
+            "{name} from the intended send to the final answer, of requests that reached an upstream or were never answered"
+        ),
         (GaugeUnit::Us, Good::Low),
-        move |run| Some(Reading::latency(whose(run)?.latency.at(p)?)),
+        move |run| Reading::latency(&whose(run)?.latency, p),
     )
 }
 
@@ -271,7 +278,8 @@ fn harm(duration_s: f64) -> [Gauge; 4] {
                 let longest = (duration_s * 1e6 - since(harm) as f64).max(0.0);
                 let value = time(harm)?;
                 // Judged by whole seconds.
-                Some(Reading { value: value.min(longest), step: 1e6, is_never: value.is_infinite() })
+                let is_never = value.is_infinite();
+                Some(Reading { is_never, ..Reading::new(value.min(longest), 1e6) })
             })
         };
     [

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Distribution;
-use crate::format;
-use crate::recorder::{new_histogram, record};
+use crate::durations::{Durations, Figure};
+use crate::{Distribution, Statistic, format};
 
 /// A run whose lateness p99 exceeds this share of the SLO latency is invalid.
 pub const LATENESS_OF_SLO: f64 = 0.1;
@@ -48,7 +46,7 @@ pub struct HarnessRecord {
     pub busiest_server: Vec<f64>,
     /// Whether it was ended before the scenario was over.
     pub interrupted: bool,
-    lateness: Histogram<u64>,
+    lateness: Durations,
 }
 
 impl HarnessRecord {
@@ -66,18 +64,23 @@ impl HarnessRecord {
             own_cores: Vec::new(),
             busiest_server: Vec::new(),
             interrupted: false,
-            lateness: new_histogram(),
+            lateness: Durations::new(),
         }
     }
 
     /// A request was sent so long after it was meant to be.
     pub fn on_sent(&mut self, late: Duration) {
-        record(&mut self.lateness, late);
+        self.lateness.record(late);
+    }
+
+    /// A request was not sent before the run was stopped, so long after it was meant to be.
+    pub fn on_not_sent(&mut self, late: Duration) {
+        self.lateness.record_lower_bound(late);
     }
 
     /// Takes in what was noted of another run that belongs to this one.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.lateness.add(&other.lateness).expect("all histograms have the same bounds");
+        self.lateness.add(&other.lateness);
         self.peak_users = self.peak_users.max(other.peak_users);
         self.users = self.users.max(other.users);
         self.peak_descriptors = self.peak_descriptors.max(other.peak_descriptors);
@@ -89,7 +92,12 @@ impl HarnessRecord {
         self.interrupted |= other.interrupted;
     }
 
-    pub(crate) const fn lateness(&self) -> &Histogram<u64> {
+    /// How late the latest 1% of the requests were, microseconds; 0 where none was sent.
+    pub(crate) fn lateness_p99_us(&self) -> u64 {
+        self.lateness.statistic(Statistic::Percentile(99.0)).map_or(0, |Figure { us, .. }| us)
+    }
+
+    pub(crate) const fn lateness(&self) -> &Durations {
         &self.lateness
     }
 
@@ -99,7 +107,7 @@ impl HarnessRecord {
         let peak_busy = self.busy_cores.iter().copied().fold(0.0, f64::max);
         HarnessResult {
             speed: self.speed,
-            lateness: crate::recording::distribution(&self.lateness),
+            lateness: self.lateness.distribution(),
             users: self.users,
             peak_users: self.peak_users,
             descriptor_limit: self.descriptor_limit,
@@ -117,7 +125,7 @@ impl HarnessRecord {
     fn spoiled(&self, slo_latency: Duration) -> Vec<String> {
         let mut reasons = Vec::new();
         let allowed = slo_latency.mul_f64(LATENESS_OF_SLO).as_micros() as u64;
-        let late = if self.lateness.is_empty() { 0 } else { self.lateness.value_at_quantile(0.99) };
+        let late = self.lateness_p99_us();
         if late > allowed {
             reasons.push(format!(
                 "requests were sent late: 1% by more than {}, where a tenth of the SLO is {}",

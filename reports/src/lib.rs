@@ -21,6 +21,7 @@ mod chart;
 mod comparison;
 mod csv;
 mod differences;
+mod durations;
 mod expectation;
 mod facts;
 mod format;
@@ -34,6 +35,7 @@ mod junit;
 mod markdown;
 mod matrix;
 mod measure;
+mod measurement;
 mod outcome;
 mod peak;
 mod recorder;
@@ -76,6 +78,7 @@ pub use json::{JsonError, from_json, to_json};
 pub use junit::junit_xml;
 pub use markdown::markdown_summary;
 pub use measure::{BreakerId, Measure, Selector, StationId, Statistic, Unit};
+pub use measurement::Measurement;
 pub use outcome::Outcome;
 pub use recorder::{
     BreakerChange, FaultLayout, Finished, Layout, LimitLayout, PopulationLayout, Recorder, RouteLayout,
@@ -84,9 +87,9 @@ pub use recorder::{
 pub use recording::Recording;
 pub use result::{
     AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
-    ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, NamedSummary,
-    Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting,
-    StationResult, Summary, VERSION, Value, VariantResult,
+    ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, LowerBounds,
+    NamedSummary, Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary,
+    Setting, StationResult, Summary, VERSION, Value, VariantResult,
 };
 pub use saturation::{BucketSaturation, OtherBuckets, SaturationResult};
 pub use schema::result_schema;

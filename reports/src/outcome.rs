@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
-    /// The upstream answered 2xx within the client's timeout.
+    /// The upstream answered 2xx within the client's timeout, or a status that the route is expected to answer.
     Served,
+    /// The upstream or the gateway answered 3xx, or 1xx, and the route is not expected to.
+    Redirected,
     /// The upstream answered 400 or above (its own full queue included), or its connection broke.
     UpstreamError,
     /// The gateway answered 429: a rate limit was exhausted.
@@ -36,8 +38,9 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome, in the order of the tables.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Served,
+        Self::Redirected,
         Self::UpstreamError,
         Self::RateLimited,
         Self::Unauthenticated,
@@ -55,6 +58,7 @@ impl Outcome {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Served => "served",
+            Self::Redirected => "redirected",
             Self::UpstreamError => "upstream-error",
             Self::RateLimited => "rate-limited",
             Self::Unauthenticated => "unauthenticated",
@@ -72,6 +76,11 @@ impl Outcome {
     /// The outcome of that name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|outcome| outcome.name() == name)
+    }
+
+    /// Whether the client saw no answer, and nobody can say when there would have been one.
+    pub const fn is_unanswered(self) -> bool {
+        matches!(self, Self::GaveUp | Self::Unfinished)
     }
 
     /// Its place in [`Outcome::ALL`].

@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fixedbitset::FixedBitSet;
-use hdrhistogram::Histogram;
 
 use crate::cause::{CauseCounts, Ending};
+use crate::durations::Durations;
 use crate::heatmap::Heatmap;
 use crate::peak::PeakCounter;
 use crate::recording::Recording;
@@ -149,7 +149,8 @@ pub struct Finished {
     pub at: Duration,
     /// How it ended.
     pub outcome: Outcome,
-    /// Whether any attempt of it reached an upstream; only then has it a latency.
+    /// Whether any attempt of it reached an upstream. What the gateway turned away has no latency; who was never answered has
+    /// the time that was waited, wherever that was.
     pub reached_upstream: bool,
     /// Its place among the requests of an open-loop population, which is the same in control and incident; `None` for
     /// closed-loop users, whose requests depend on the answers before them.
@@ -183,7 +184,7 @@ pub(crate) struct Cell {
     pub(crate) offered: u64,
     pub(crate) good: u64,
     pub(crate) outcomes: [u64; Outcome::ALL.len()],
-    pub(crate) latency: Histogram<u64>,
+    pub(crate) latency: Durations,
 }
 
 #[derive(Debug)]
@@ -216,8 +217,8 @@ pub(crate) struct LimitRecord {
 
 #[derive(Debug)]
 pub(crate) struct StationRecord {
-    pub(crate) wait: Histogram<u64>,
-    /// Waits of no time at all, which are most: they come into the histogram at the end.
+    pub(crate) wait: Durations,
+    /// Waits of no time at all, which are most: they are added at the end.
     at_once: u64,
     pub(crate) in_flight: Level,
     pub(crate) queued: Level,
@@ -248,7 +249,7 @@ impl Recorder {
             saturation: Saturation::new(limit.allowance, limit.buckets, duration),
         };
         let station = |_: usize| StationRecord {
-            wait: new_histogram(),
+            wait: Durations::new(),
             at_once: 0,
             in_flight: Level::new(duration),
             queued: Level::new(duration),
@@ -333,8 +334,14 @@ impl Recorder {
         if waited.is_zero() {
             station.at_once += 1;
         } else {
-            record(&mut station.wait, waited);
+            station.wait.record(waited);
         }
+    }
+
+    /// A request left the queue of a station without a worker after waiting this long: its client left, the queue's timeout
+    /// ran out, or the run ended.
+    pub fn on_wait_without_end(&mut self, station: StationId, waited: Duration) {
+        self.stations[station.index()].wait.record_lower_bound(waited);
     }
 
     /// The number of a station's busy workers and of those who wait for one is now this.
@@ -365,8 +372,13 @@ impl Recorder {
         let cell = self.cell(population, route);
         cell.outcomes[outcome.index()] += 1;
         cell.good += u64::from(good);
-        if reached_upstream && outcome != Outcome::Unfinished {
-            record(&mut cell.latency, latency);
+        let is_lower_bound = outcome.is_unanswered();
+        if is_lower_bound {
+            cell.latency.record_lower_bound(latency);
+        } else if reached_upstream {
+            cell.latency.record(latency);
+        }
+        if is_lower_bound || reached_upstream {
             if !self.layout.populations[population].hostile {
                 self.heatmap.add(intended, latency);
             }
@@ -402,9 +414,7 @@ impl Recorder {
     /// Closes the record.
     pub fn finish(mut self) -> Recording {
         for station in &mut self.stations {
-            if station.at_once > 0 {
-                station.wait.saturating_record_n(0, std::mem::take(&mut station.at_once));
-            }
+            station.wait.record_zeros(std::mem::take(&mut station.at_once));
         }
         Recording::new(self)
     }
@@ -419,23 +429,12 @@ impl Recorder {
 impl Cell {
     #[cold]
     fn empty() -> Box<Self> {
-        let latency = new_histogram();
+        let latency = Durations::new();
         Box::new(Self { offered: 0, good: 0, outcomes: [0; Outcome::ALL.len()], latency })
     }
 }
 
 const MOST_CHANGES: usize = 10_000;
-
-/// Microseconds from 1 µs to an hour, to three significant digits.
-pub(crate) fn new_histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("the bounds are constants in range")
-}
-
-/// Longer than the histogram's hour counts as an hour.
-#[inline]
-pub(crate) fn record(histogram: &mut Histogram<u64>, time: Duration) {
-    histogram.saturating_record(time.as_secs() * 1_000_000 + u64::from(time.subsec_micros()));
-}
 
 /// Outcomes that occurred, by name.
 pub(crate) fn outcome_counts(outcomes: &[u64; Outcome::ALL.len()]) -> BTreeMap<Outcome, u64> {

@@ -1,13 +1,12 @@
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
-
-use crate::recorder::{Cell, LimitRecord, Recorder, StationRecord, new_histogram, outcome_counts};
+use crate::durations::Durations;
+use crate::recorder::{Cell, LimitRecord, Recorder, StationRecord, outcome_counts};
 use crate::{
     AttemptsResult, Awaited, BreakerChange, BreakerChangeResult, BreakerId, BreakerResult, Bucket,
-    Distribution, FaultLayout, FaultResult, Harm, HarmCount, HarmResult, HarnessRecord, Layout, LimitLayout,
-    LimitResult, Measure, NamedSummary, Outcome, Peak, Percentile, PopulationHarm, PopulationResult,
-    RouteHarm, RunResult, Selector, StationId, StationLayout, StationResult, Statistic, Summary, Value,
+    FaultLayout, FaultResult, Harm, HarmCount, HarmResult, HarnessRecord, Layout, LimitLayout, LimitResult,
+    Measure, Measurement, NamedSummary, Outcome, Peak, PopulationHarm, PopulationResult, RouteHarm,
+    RunResult, Selector, StationId, StationLayout, StationResult, Statistic, Summary, Value,
 };
 
 /// The closed record of one run: it answers measures and becomes a [`RunResult`].
@@ -25,7 +24,7 @@ struct Selection {
     offered: u64,
     good: u64,
     outcomes: [u64; Outcome::ALL.len()],
-    latency: Histogram<u64>,
+    latency: Durations,
 }
 
 impl Recording {
@@ -34,23 +33,37 @@ impl Recording {
     }
 
     /// What was measured.
-    pub fn measure(&self, measure: &Measure) -> Value {
+    pub fn measure(&self, measure: &Measure) -> Measurement {
         if self.layout().external.is_some() && measure.is_of_our_gateway() {
-            return Value::NotObserved;
+            return Measurement::NOT_OBSERVED;
         }
+        match measure {
+            Measure::Latency(statistic, selector) => {
+                statistic_of(&self.select(*selector).latency, *statistic)
+            }
+            Measure::Wait(statistic, station) => statistic_of(&self.station(*station).wait, *statistic),
+            Measure::Lateness(statistic) => {
+                // In virtual time everything is sent when it is meant to be.
+                let lateness = self.harness.as_ref().map(HarnessRecord::lateness);
+                lateness.map_or(Measurement::exactly(Value::DurationUs(0)), |lateness| {
+                    statistic_of(lateness, *statistic)
+                })
+            }
+            _ => Measurement::exactly(self.exact(measure)),
+        }
+    }
+
+    /// The measures that the record holds exactly.
+    fn exact(&self, measure: &Measure) -> Value {
         match measure {
             Measure::Offered(selector) => Value::Count(self.select(*selector).offered),
             Measure::Served(selector) => self.outcome(Outcome::Served, *selector),
             Measure::Rejected(outcome, selector) => self.outcome(*outcome, *selector),
             Measure::SuccessRate(selector) => self.share(Outcome::Served, *selector),
             Measure::Goodput(selector) => Value::RatePerS(self.goodput(self.select(*selector).good)),
-            Measure::Latency(statistic, selector) => {
-                statistic_of(&self.select(*selector).latency, *statistic)
-            }
             Measure::Attempts(upstream) => Value::Count(self.attempts(*upstream)),
             Measure::Amplification(upstream) => ratio(self.attempts(*upstream), self.requests(*upstream))
                 .map_or(Value::NotObserved, Value::Number),
-            Measure::Wait(statistic, station) => statistic_of(&self.station(*station).wait, *statistic),
             Measure::Utilization(station) => {
                 self.utilization(*station).map_or(Value::NotObserved, Value::Share)
             }
@@ -70,11 +83,7 @@ impl Recording {
             Measure::UnauthorizedReached(upstream) => {
                 self.unauthorized(*upstream).map_or(Value::NotObserved, Value::Count)
             }
-            Measure::Lateness(statistic) => {
-                // In virtual time everything is sent when it is meant to be.
-                let lateness = self.harness.as_ref().map(HarnessRecord::lateness);
-                lateness.map_or(Value::DurationUs(0), |lateness| statistic_of(lateness, *statistic))
-            }
+            Measure::Latency(..) | Measure::Wait(..) | Measure::Lateness(_) => Value::NotObserved,
         }
     }
 
@@ -83,7 +92,7 @@ impl Recording {
         match measure {
             Measure::Served(selector) => self.share(Outcome::Served, *selector),
             Measure::Rejected(outcome, selector) => self.share(*outcome, *selector),
-            _ => self.measure(measure),
+            _ => self.measure(measure).value,
         }
     }
 
@@ -272,7 +281,7 @@ impl Recording {
 
     fn select(&self, selector: Selector) -> Selection {
         let mut sum =
-            Selection { offered: 0, good: 0, outcomes: Default::default(), latency: new_histogram() };
+            Selection { offered: 0, good: 0, outcomes: Default::default(), latency: Durations::new() };
         for (population, route, cell) in self.cells() {
             let hostile = self.layout().populations[population].hostile;
             let selected = match selector {
@@ -287,7 +296,7 @@ impl Recording {
                 for (total, count) in sum.outcomes.iter_mut().zip(cell.outcomes) {
                     *total += count;
                 }
-                sum.latency.add(&cell.latency).expect("all histograms have the same bounds");
+                sum.latency.add(&cell.latency);
             }
         }
         sum
@@ -299,7 +308,7 @@ impl Recording {
             good: selection.good,
             goodput_per_s: self.goodput(selection.good),
             outcomes: outcome_counts(&selection.outcomes),
-            latency: distribution(&selection.latency),
+            latency: selection.latency.distribution(),
         }
     }
 
@@ -364,28 +373,10 @@ fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-fn statistic_of(histogram: &Histogram<u64>, statistic: Statistic) -> Value {
-    if histogram.is_empty() {
-        return Value::NotObserved;
-    }
-    Value::DurationUs(match statistic {
-        Statistic::Mean => histogram.mean().round() as u64,
-        Statistic::Max => histogram.max(),
-        Statistic::Percentile(percentile) => histogram.value_at_quantile(percentile / 100.0),
+fn statistic_of(durations: &Durations, statistic: Statistic) -> Measurement {
+    durations.statistic(statistic).map_or(Measurement::NOT_OBSERVED, |figure| {
+        Measurement::duration(figure, durations.lower_bound_share())
     })
-}
-
-pub(crate) fn distribution(histogram: &Histogram<u64>) -> Distribution {
-    if histogram.is_empty() {
-        return Distribution::default();
-    }
-    let point = |p| Percentile { p, us: histogram.value_at_quantile(p / 100.0) };
-    Distribution {
-        count: histogram.len(),
-        mean_us: histogram.mean(),
-        max_us: histogram.max(),
-        percentiles: Distribution::PERCENTILES.into_iter().map(point).collect(),
-    }
 }
 
 /// The bucket that most was let through, the first of equals, and how much.
@@ -440,7 +431,7 @@ fn station_result(
         is_gateway: timed_out_in_queue.is_some(),
         workers: layout.workers,
         queue: layout.queue,
-        wait: distribution(&station.wait),
+        wait: station.wait.distribution(),
         utilization: layout.workers.map(|workers| mean_in_flight / f64::from(workers)),
         peak_in_flight,
         peak_queued,
@@ -567,11 +558,11 @@ mod tests {
             }
             let recording = recorder.finish();
             for measure in &of_ours {
-                let observed = recording.measure(measure) != Value::NotObserved;
+                let observed = recording.measure(measure) != Measurement::NOT_OBSERVED;
                 assert_eq!(observed, is_ours, "{measure:?}");
             }
             let upstreams = recording.measure(&Measure::PeakInFlight(StationId::Upstream(0)));
-            assert_eq!(upstreams, Value::Count(1), "the upstreams are ours in any case");
+            assert_eq!(upstreams.value, Value::Count(1), "the upstreams are ours in any case");
             let run = recording.into_result(1, |_, _| String::new());
             let stations: Vec<&str> = run.stations.iter().map(|station| &*station.name).collect();
             assert_eq!(stations, if is_ours { vec!["gateway", "orders"] } else { vec!["orders"] });

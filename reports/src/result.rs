@@ -300,7 +300,8 @@ pub struct Summary {
     /// How they ended; an outcome that did not occur is left out. The values sum to `offered`.
     #[schemars(schema_with = "outcome_counts")]
     pub outcomes: BTreeMap<Outcome, u64>,
-    /// Of those that reached an upstream: from the intended time to the final answer or the give-up.
+    /// Of those that reached an upstream or were never answered: from the intended time to the final answer, the give-up or
+    /// the run's end.
     pub latency: Distribution,
 }
 
@@ -363,10 +364,26 @@ pub struct Distribution {
     pub count: u64,
     /// Their mean, microseconds.
     pub mean_us: f64,
-    /// The largest, microseconds.
+    /// The least, microseconds; 0 too in results of a version that did not keep it.
+    #[serde(default)]
+    pub min_us: u64,
+    /// The greatest, microseconds.
     pub max_us: u64,
     /// The curve at [`Distribution::PERCENTILES`], in that order.
     pub percentiles: Vec<Percentile>,
+    /// The values that are lower bounds, if any are; results of a version that left them out have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower_bounds: Option<LowerBounds>,
+}
+
+/// The values of a distribution that are lower bounds: of requests that were never answered, or never got what they waited
+/// for, the time that they waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LowerBounds {
+    /// How many.
+    pub count: u64,
+    /// The least of them, microseconds: what is below it is known exactly.
+    pub from_us: u64,
 }
 
 /// One point of a distribution's curve.
@@ -374,7 +391,8 @@ pub struct Distribution {
 pub struct Percentile {
     /// 0 to 100.
     pub p: f64,
-    /// The smallest value that `p` percent of the values do not exceed, to three significant digits, microseconds.
+    /// The smallest value that `p` percent of the values do not exceed, to three significant digits and never more than the
+    /// greatest, microseconds.
     pub us: u64,
 }
 
@@ -385,6 +403,22 @@ impl Distribution {
         0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 70.0, 75.0, 80.0, 85.0, 90.0, 92.5, 95.0, 97.0, 98.0, 99.0,
         99.25, 99.5, 99.7, 99.8, 99.9, 99.95, 99.97, 99.99,
     ];
+
+    /// The share of the values that are lower bounds, 0 to 1; `None` where none is.
+    pub fn lower_bound_share(&self) -> Option<f64> {
+        let LowerBounds { count, .. } = self.lower_bounds?;
+        (self.count > 0).then(|| count as f64 / self.count as f64)
+    }
+
+    /// Whether a percentile of this value is a lower bound: some of the values up to it are.
+    pub fn is_lower_bound(&self, us: u64) -> bool {
+        self.lower_bounds.is_some_and(|bounds| bounds.from_us <= us)
+    }
+
+    /// Whether the value at one of [`Distribution::PERCENTILES`] is a lower bound.
+    pub fn is_lower_bound_at(&self, p: f64) -> bool {
+        self.at(p).is_some_and(|us| self.is_lower_bound(us))
+    }
 
     /// The value at one of [`Distribution::PERCENTILES`], microseconds; `None` where nothing was counted.
     pub fn at(&self, p: f64) -> Option<u64> {
@@ -457,7 +491,7 @@ pub struct StationResult {
     pub workers: Option<u32>,
     /// Places in the queue; `None` for as many as it takes.
     pub queue: Option<u32>,
-    /// Time spent in the queue by those that got a worker, 0 where there was no wait.
+    /// Time spent in the queue, 0 where there was no wait; of those that left it without a worker, a lower bound.
     pub wait: Distribution,
     /// Share of worker time in use over the scenario's duration, 0 to 1; `None` for unbounded workers.
     pub utilization: Option<f64>,
@@ -497,11 +531,15 @@ pub struct ExpectationCheck {
     pub variant: String,
     /// The seed.
     pub seed: u64,
-    /// What was measured.
+    /// What was measured: of a percentile the edge of its bucket that the line is judged by, of a count over a window what
+    /// remains of it when the harness was late.
     pub measured: Value,
     /// What it was compared with, where the line compares two measures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub standard: Option<Value>,
+    /// Of a duration that is a lower bound, because some requests were never answered: the share of those, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower_bound_share: Option<f64>,
     /// Whether the line holds for it.
     pub held: bool,
 }

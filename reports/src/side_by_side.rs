@@ -31,6 +31,17 @@ pub(crate) struct Column {
 }
 
 impl Column {
+    /// The same with those of its cells marked that are a lower bound under any seed.
+    fn at_least(mut self, result: &ExperimentResult, is_lower_bound: impl Fn(&RunResult) -> bool) -> Self {
+        for (cell, variant) in self.cells.iter_mut().zip(&result.variants) {
+            if let Some(cell) = cell {
+                let marked = variant.runs.iter().any(&is_lower_bound);
+                cell.text = format::at_least(marked, std::mem::take(&mut cell.text));
+            }
+        }
+        self
+    }
+
     /// The heading on one line.
     pub(crate) fn title(&self) -> String {
         match &self.heading {
@@ -90,15 +101,17 @@ impl SideBySide {
             ),
         ];
         for (name, p) in [("p50", 50.0), ("p99", 99.0)] {
-            columns.push(column(
+            let latency = column(
                 result,
                 ["latency", name],
                 format!(
-                    "{name} from the intended send to the final answer, of requests that reached an upstream"
+                    "{name} from the intended send to the final answer, of requests that reached an upstream or were \
+                     never answered"
                 ),
                 (Dimension::DurationUs, Good::Low),
                 |run| run.overall.latency.at(p).map(|us| us as f64),
-            ));
+            );
+            columns.push(latency.at_least(result, |run| run.overall.latency.is_lower_bound_at(p)));
         }
         columns.extend(harm_columns(result));
         columns.extend(unauthorized_column(result));
@@ -235,7 +248,26 @@ fn peak_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
 
 /// What a reader has to know to read the table, as short as it goes.
 pub(crate) fn notes(result: &ExperimentResult) -> Vec<String> {
-    meanings(result).into_iter().chain(external_gateways(result)).collect()
+    meanings(result).into_iter().chain(unanswered(result)).chain(external_gateways(result)).collect()
+}
+
+/// Where requests were never answered: what share of those that latency is told of, by variant.
+pub(crate) fn unanswered(result: &ExperimentResult) -> Option<String> {
+    let share = |variant: &VariantResult| {
+        let share =
+            Spread::over(variant, |run| Some(run.overall.latency.lower_bound_share().unwrap_or(0.0)))?;
+        (share.most > 0.0)
+            .then(|| format!("{} under {}", Dimension::Share.show(share.median), text::name(&variant.name)))
+    };
+    let shares: Vec<String> = result.variants.iter().filter_map(share).collect();
+    (!shares.is_empty()).then(|| {
+        format!(
+            "{}a lower bound: requests that gave up or had not ended when the run did count in latency with the time that \
+             they waited ({}).",
+            format::AT_LEAST,
+            text::list(&shares)
+        )
+    })
 }
 
 /// What the columns measure.
@@ -243,7 +275,9 @@ pub(crate) fn meanings(result: &ExperimentResult) -> Vec<String> {
     let slo = format::latency_us(result.scenario.slo_latency_us);
     let mut notes = vec![
         format!("goodput: served within the SLO of {slo}, per second. success: served at all."),
-        "latency: from the intended send, of requests that reached an upstream.".to_owned(),
+        "latency: from the intended send, of requests that reached an upstream or were never answered; those that the \
+         gateway turned away have none."
+            .to_owned(),
     ];
     if faulted(result) {
         notes.push(format!(
@@ -377,7 +411,8 @@ fn bucket_heading(scope: &str) -> String {
 /// What an outcome means to somebody who meets its name for the first time.
 fn outcome_meaning(outcome: Outcome) -> &'static str {
     match outcome {
-        Outcome::Served => "answered 2xx in time",
+        Outcome::Served => "answered 2xx, or as the route is expected to, in time",
+        Outcome::Redirected => "answered 3xx or 1xx, which the route is not expected to",
         Outcome::UpstreamError => "answered 400 or above by the upstream, or its connection broke",
         Outcome::RateLimited => "429, a rate limit was exhausted",
         Outcome::Unauthenticated => "401, nobody knows who asked",

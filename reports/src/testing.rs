@@ -375,7 +375,14 @@ pub(crate) fn distribution(count: u64, p50_us: u64, p99_us: u64) -> Distribution
         (p50_us as f64 * up_to_p99 * (1.0 + 0.1 * beyond)).round() as u64
     };
     let percentiles = Distribution::PERCENTILES.into_iter().map(|p| Percentile { p, us: at(p) }).collect();
-    Distribution { count, mean_us: p50_us as f64 * 1.2, max_us: at(99.995), percentiles }
+    Distribution {
+        count,
+        mean_us: p50_us as f64 * 1.2,
+        min_us: at(0.0),
+        max_us: at(99.995),
+        percentiles,
+        lower_bounds: None,
+    }
 }
 
 fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full: u64) -> VariantResult {
@@ -546,8 +553,14 @@ fn summary(offered: u64, served: u64, errors: u64, latency: Distribution) -> Sum
 }
 
 fn expectation(variant: &str, claim: &str, measured: Value) -> ExpectationResult {
-    let check =
-        ExpectationCheck { variant: variant.to_owned(), seed: 902, measured, standard: None, held: true };
+    let check = ExpectationCheck {
+        variant: variant.to_owned(),
+        seed: 902,
+        measured,
+        standard: None,
+        lower_bound_share: None,
+        held: true,
+    };
     ExpectationResult { text: format!("{variant}: {claim}"), held: true, checks: vec![check] }
 }
 

@@ -1,6 +1,10 @@
 //! What became of the expectations, shared by the terminal and the page.
 
-use crate::{Engine, ExpectationCheck, ExpectationResult, ExperimentResult, Value, format, text};
+use crate::{
+    Engine, ExpectationCheck, ExpectationResult, ExperimentResult, Value,
+    format::{self, Dimension},
+    text,
+};
 
 /// All expectations and the sentence that sums them up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,6 +130,13 @@ impl Measured {
             checks.iter().filter_map(|check| Some((check.standard?, check.held))).collect();
         let value =
             if standards.is_empty() { measured } else { format!("{measured} against {}", range(standards)) };
+        let unanswered = checks.iter().filter_map(|check| check.lower_bound_share).max_by(f64::total_cmp);
+        let value = match unanswered {
+            Some(share) => {
+                format!("{}{value} ({} never answered)", format::AT_LEAST, Dimension::Share.show(share))
+            }
+            None => value,
+        };
         let failed = checks.iter().filter(|check| !check.held);
         let failed_seeds =
             if checks.len() > 1 { failed.map(|check| check.seed).collect() } else { Vec::new() };

@@ -4,8 +4,8 @@ use std::io;
 use gateway::Scope;
 use rayon::prelude::*;
 use reports::{
-    Engine, ExpectationCheck, ExpectationResult, ExperimentResult, Recording, RunResult, ScenarioSummary,
-    VERSION, Value, VariantResult,
+    Engine, ExpectationCheck, ExpectationResult, ExperimentResult, Measurement, Recording, RunResult,
+    ScenarioSummary, VERSION, Value, VariantResult,
 };
 
 use crate::{Drive, LiveError, LogBook, Scenario, Variant, engine};
@@ -100,13 +100,15 @@ fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Obse
         let compared = contrasts.filter_map(|(measured, (line, contrast))| {
             let standard = *standards.get(&Standard { line: *line, variant: &contrast.other, seed })?;
             let held = contrast.comparison.holds_between(*measured, standard);
-            Some((*line, *measured, Some(standard), held))
+            Some((*line, Measurement::exactly(*measured), Some(standard), held))
         });
         let bounded = observed.bounds.iter().map(|(line, measured, held)| (*line, *measured, None, *held));
         for (line, measured, standard, held) in bounded.chain(compared) {
             let variant = variant.name.clone();
             expectations[line].held &= held;
-            expectations[line].checks.push(ExpectationCheck { variant, seed, measured, standard, held });
+            let Measurement { value: measured, lower_bound_share, .. } = measured;
+            let check = ExpectationCheck { variant, seed, measured, standard, lower_bound_share, held };
+            expectations[line].checks.push(check);
         }
     }
     let mut variants = Vec::new();
@@ -152,8 +154,8 @@ struct Standard<'v> {
 /// What came of one run.
 struct Observed {
     result: RunResult,
-    /// Line, measured value, and whether it is as expected.
-    bounds: Vec<(usize, Value, bool)>,
+    /// Line, what was measured, and whether it is as expected.
+    bounds: Vec<(usize, Measurement, bool)>,
     /// As [`Expected::contrasts`](crate::Expected::contrasts) has them.
     contrasts: Vec<Value>,
     /// Line and measured value.
@@ -168,9 +170,11 @@ fn judge(variant: &Variant, seed: u64, recording: Recording) -> Observed {
     };
     let bounds = variant.expected.bounds.iter().map(check).collect();
     let contrasts = &variant.expected.contrasts;
-    let contrasts = contrasts.iter().map(|(_, contrast)| recording.measure(&contrast.measure)).collect();
+    let contrasts =
+        contrasts.iter().map(|(_, contrast)| recording.measure(&contrast.measure).value).collect();
     let standards = &variant.expected.standards;
-    let standards = standards.iter().map(|(line, measure)| (*line, recording.measure(measure))).collect();
+    let standards =
+        standards.iter().map(|(line, measure)| (*line, recording.measure(measure).value)).collect();
     Observed { result: close(variant, seed, recording), bounds, contrasts, standards }
 }
 

@@ -113,6 +113,8 @@ pub struct World {
     pub upstreams: Vec<NamedUpstream>,
     /// The clients. Targets name routes by their place in the gateway.
     pub populations: Vec<Population>,
+    /// By route: statuses beyond 2xx that it is expected to answer.
+    pub expect_status: Vec<Vec<u16>>,
     /// What goes wrong with the upstreams, in the order of the file.
     pub faults: Vec<UpstreamFault>,
 }

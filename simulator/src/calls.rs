@@ -134,7 +134,7 @@ impl Calls {
         let unit = self.jitter.at(key.bits()).at(u64::from(state.attempt)).unit();
         state.attempt += 1;
         let (failure, answer) = match end {
-            CallEnd::Answered(status) if status < 400 => {
+            CallEnd::Answered(200..=299) => {
                 state.call += 1;
                 state.retries = RetryState::default();
                 return self.call(now, state);

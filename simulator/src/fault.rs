@@ -25,7 +25,7 @@ pub struct Fault {
 pub enum FaultKind {
     /// Answered with this status at once, without a worker.
     Error {
-        /// HTTP status, 400 to 599.
+        /// HTTP status, 300 to 599.
         status: u16,
     },
     /// The connection is refused.
@@ -64,7 +64,7 @@ pub enum FaultError {
     #[error("fraction must be above 0% and at most 100%")]
     Fraction,
     /// No status of a failure.
-    #[error("status must be from 400 to 599")]
+    #[error("status must be from 300 to 599")]
     Status,
     /// Nothing is left, or nothing is lost.
     #[error("factor must be above 0% and below 100%")]
@@ -95,7 +95,7 @@ impl Fault {
             return Err(FaultError::Fraction);
         }
         match kind {
-            FaultKind::Error { status } if !(400..600).contains(&status) => return Err(FaultError::Status),
+            FaultKind::Error { status } if !(300..600).contains(&status) => return Err(FaultError::Status),
             FaultKind::Capacity { factor } if !(factor > 0.0 && factor < 1.0) => {
                 return Err(FaultError::Factor);
             }

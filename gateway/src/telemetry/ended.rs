@@ -91,7 +91,8 @@ impl Fate {
     /// Which kind of end it is.
     pub const fn outcome(self) -> Outcome {
         match self {
-            Self::Answered { status } if status < 400 => Outcome::Served,
+            Self::Answered { status: 200..=299 } => Outcome::Served,
+            Self::Answered { status: 0..=399 } => Outcome::Redirected,
             Self::Answered { .. } | Self::BadGateway => Outcome::UpstreamError,
             Self::Rejected(rejection) => Outcome::of_rejection(rejection),
             Self::TimedOut => Outcome::TimedOut,

@@ -3,8 +3,10 @@ use crate::Rejection;
 /// How a request ended, as far as logs, metrics and dashboards tell ends apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Outcome {
-    /// The upstream answered below 400.
+    /// The upstream answered 2xx.
     Served,
+    /// The upstream answered 3xx, or 1xx.
+    Redirected,
     /// The upstream answered 400 or above, or its connection was refused or broke.
     UpstreamError,
     /// A rate limit was used up.
@@ -29,8 +31,9 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Served,
+        Self::Redirected,
         Self::UpstreamError,
         Self::RateLimited,
         Self::Unauthenticated,
@@ -47,6 +50,7 @@ impl Outcome {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Served => "served",
+            Self::Redirected => "redirected",
             Self::UpstreamError => "upstream-error",
             Self::RateLimited => "rate-limited",
             Self::Unauthenticated => "unauthenticated",

@@ -273,7 +273,10 @@ impl<'r> Sides<'r> {
 fn measured(readings: &[Reading]) -> Option<MeasuredSide> {
     let values: Vec<f64> = readings.iter().map(|reading| reading.value).collect();
     let never = readings.iter().filter(|reading| reading.is_never).count();
-    Some(MeasuredSide { mean: mean(&values)?, values, never: never as u32 })
+    let is_lower_bound = readings.iter().any(|reading| reading.lower_bound_share.is_some());
+    let shares: Vec<f64> = readings.iter().map(|reading| reading.lower_bound_share.unwrap_or(0.0)).collect();
+    let lower_bound_share = mean(&shares).filter(|_| is_lower_bound);
+    Some(MeasuredSide { mean: mean(&values)?, values, never: never as u32, lower_bound_share })
 }
 
 /// Whether no run is told from its counterpart by more than the step of the measure.

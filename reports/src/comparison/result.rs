@@ -139,6 +139,10 @@ pub struct MeasuredSide {
     /// In how many of them it never came; its value there is how long there was to wait.
     #[serde(default, skip_serializing_if = "is_none")]
     pub never: u32,
+    /// Of a latency that is a lower bound in any of them, because requests were never answered: their share, the mean over the
+    /// runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower_bound_share: Option<f64>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

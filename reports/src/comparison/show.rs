@@ -6,12 +6,12 @@ use crate::{
     gauge::GaugeUnit,
 };
 
-/// A side's value; of a time that never came under any seed, that.
+/// A side's value, marked where it is a lower bound; of a time that never came under any seed, that.
 pub(crate) fn side(measure: &MeasureComparison, side: &MeasuredSide) -> String {
     if side.never > 0 && side.never as usize == side.values.len() {
         return "never".to_owned();
     }
-    value(measure.unit, side.mean)
+    format::at_least(side.lower_bound_share.is_some(), value(measure.unit, side.mean))
 }
 
 /// A value, or a mean of values.

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     differences::{Difference, told_once},
-    format,
+    format::{self, Dimension},
     terminal::seeds,
     text,
 };
@@ -176,6 +176,29 @@ pub(crate) fn requests(pair: &VariantComparison) -> Option<String> {
     Some(told)
 }
 
+/// Which latencies are lower bounds, and for what share of the requests.
+fn lower_bounds(result: &ComparisonResult) -> Option<String> {
+    let mut told: Vec<String> = Vec::new();
+    for measure in result.pairs.iter().flat_map(|pair| &pair.measures) {
+        for (name, side) in [("A", &measure.a), ("B", &measure.b)] {
+            let Some(share) = side.lower_bound_share else { continue };
+            let share = Dimension::Share.show(share);
+            let sentence = format!("{} of {name}: {share}", text::line(&measure.name()));
+            if !told.contains(&sentence) {
+                told.push(sentence);
+            }
+        }
+    }
+    (!told.is_empty()).then(|| {
+        format!(
+            "{}a lower bound: requests that gave up or had not ended when the run did count with the time that they waited \
+             ({}).",
+            format::AT_LEAST,
+            text::list_some(&told, 6)
+        )
+    })
+}
+
 /// What a reader has to know to read the numbers.
 pub(crate) fn notes(result: &ComparisonResult) -> Vec<String> {
     let sure = show::confidence(result.confidence);
@@ -226,6 +249,7 @@ pub(crate) fn notes(result: &ComparisonResult) -> Vec<String> {
             text::list(&never)
         ));
     }
+    notes.extend(lower_bounds(result));
     notes.push("pp: percentage points. Hostile populations are left out.".to_owned());
     notes
 }

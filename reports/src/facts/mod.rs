@@ -216,6 +216,7 @@ fn what_became_of_the_others(variant: &VariantResult, population: &str) -> Optio
 const fn ended_as(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Served => "served",
+        Outcome::Redirected => "redirected",
         Outcome::UpstreamError => "answered with an error by the upstream",
         Outcome::RateLimited => "rejected by a rate limit (429)",
         Outcome::Unauthenticated => "rejected as unauthenticated (401)",

@@ -23,7 +23,7 @@ use crate::{
     facts::facts,
     format::{self, Clock},
     matrix::{Matrix, matrices},
-    side_by_side::{Mark, SideBySide, external_gateways, meanings},
+    side_by_side::{Mark, SideBySide, external_gateways, meanings, unanswered},
     terminal::{engine, seeds, seeds_note},
     text,
     validity::reservations,
@@ -191,9 +191,11 @@ fn drawn_note(result: &ExperimentResult) -> String {
 
 fn latency_note(result: &ExperimentResult) -> String {
     format!(
-        "Of requests that reached an upstream, from the intended send to the final answer or the give-up. Each step to \
-         the right is a tenth of what is left. Of fewer than 10,000 requests, p99.99 is the slowest one.{}",
-        drawn_note(result)
+        "Of requests that reached an upstream or were never answered, from the intended send to the final answer, the \
+         give-up or the end of the run. Each step to the right is a tenth of what is left. Of fewer than 10,000 requests, \
+         p99.99 is the slowest one.{}{}",
+        drawn_note(result),
+        unanswered(result).map_or_else(String::new, |sentence| format!(" {sentence}"))
     )
 }
 

@@ -31,7 +31,14 @@ impl Observation {
                 return None;
             }
             let never = readings.iter().filter(|reading| reading.is_never).count();
-            Some(PointValue { median, least, most, never: never > 0 && 2 * never >= readings.len() })
+            let shares = readings.iter().filter_map(|reading| reading.lower_bound_share);
+            Some(PointValue {
+                median,
+                least,
+                most,
+                never: never > 0 && 2 * never >= readings.len(),
+                lower_bound_share: shares.max_by(f64::total_cmp),
+            })
         });
         let lines = Verdict::of(result).lines.into_iter();
         let expectations = lines.map(|line| PointExpectation {

@@ -106,6 +106,9 @@ pub struct PointValue {
     /// Whether it is a time that never came, under half of the seeds or more; the median is then how long there was to wait.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub never: bool,
+    /// Of a latency that is a lower bound under any seed, because requests were never answered: the largest share of those.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower_bound_share: Option<f64>,
 }
 
 /// An expectation held against a point.

@@ -1,7 +1,12 @@
 //! How a sweep reads, the same in the terminal, on the page and in Markdown.
 
 use super::{PointValue, SweepPoint, SweepResult, TippingPoint};
-use crate::{GaugeUnit, format, terminal::seeds, text};
+use crate::{
+    GaugeUnit,
+    format::{self, Dimension},
+    terminal::seeds,
+    text,
+};
 
 /// The measures that a table has room for, the most telling first.
 const TOLD: [&str; 7] = [
@@ -25,7 +30,10 @@ pub(super) fn value(result: &SweepResult, point: &SweepPoint, measure: usize) ->
 }
 
 fn one(unit: GaugeUnit, value: PointValue) -> String {
-    if value.never { "never".to_owned() } else { unit.show(value.median) }
+    if value.never {
+        return "never".to_owned();
+    }
+    format::at_least(value.lower_bound_share.is_some(), unit.show(value.median))
 }
 
 /// Its least and most over the seeds, where they read differently.
@@ -164,6 +172,15 @@ pub(super) fn notes(result: &SweepResult) -> Vec<String> {
         notes.push(format!("Numbers are medians over {} seeds.", result.scenario.seeds.len()));
     }
     notes.push("• marks what the file has.".to_owned());
+    let values = result.points.iter().flat_map(|point| &point.measured).flatten();
+    if let Some(most) = values.filter_map(|value| value.lower_bound_share).max_by(f64::total_cmp) {
+        notes.push(format!(
+            "{}a lower bound: requests that gave up or had not ended when the run did count with the time that they waited (at \
+             most {} of those that a latency is told of).",
+            format::AT_LEAST,
+            Dimension::Share.show(most)
+        ));
+    }
     if !result.tipping.is_empty() {
         notes.push(
             "A tipping point is a step by which blast radius changes by ten points or recovery by ten seconds, from hardly any or by \

@@ -1,6 +1,7 @@
 //! Engines: they carry the decisions of the gateway's and the simulator's machines from one to the next, each on
 //! its own clock. No rule stands here.
 
+mod answer;
 mod bearers;
 mod breakers;
 mod clock;

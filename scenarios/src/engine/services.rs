@@ -443,6 +443,8 @@ impl Services {
                     }
                 }
                 Left::Unqueued => {
+                    let waited = clock.now - job.since;
+                    clock.recorder.on_wait_without_end(StationId::Upstream(upstream), waited);
                     self.jobs.remove(id.slot as usize);
                 }
                 Left::Freed(next) => {
@@ -456,6 +458,15 @@ impl Services {
                 }
             }
             self.record_load(clock, upstream);
+        }
+    }
+
+    /// The run is over: what still waits in a queue has waited until now.
+    pub(super) fn on_run_ended(&self, clock: &mut Clock) {
+        let waiting = self.jobs.iter().filter(|(_, job)| job.activity.is_none() && !job.awaits_keys);
+        for (_, job) in waiting {
+            let station = StationId::Upstream(job.upstream);
+            clock.recorder.on_wait_without_end(station, clock.now - job.since);
         }
     }
 
@@ -561,7 +572,8 @@ impl Services {
     /// A worker that was let go takes the job that its service says, if any; what the service passed over is gone.
     fn start_next(&mut self, clock: &mut Clock, upstream: usize, next: Option<(u32, Work)>) {
         while let Some(slot) = self.all[upstream].upstream.poll_given_up() {
-            self.jobs.remove(slot as usize);
+            let job = self.jobs.remove(slot as usize);
+            clock.recorder.on_wait(StationId::Upstream(upstream), clock.now - job.since);
         }
         if let Some((next, work)) = next {
             self.start(clock, next, work);

@@ -230,8 +230,8 @@ mod tests {
             ("hang = { latency = '1s' }", "`faults.hang` has no field `latency`", "latency"),
             ("error = true", "`faults.error`: expected a table, found a boolean", "true"),
             ("error = {}", "`faults.error` needs `status`", "{}"),
-            ("error = { status = 200 }", "`faults`: status must be from 400 to 599", "{ status = 200 }"),
-            ("error = { status = 70000 }", "`faults`: status must be from 400 to 599", "{ status = 70000 }"),
+            ("error = { status = 200 }", "`faults`: status must be from 300 to 599", "{ status = 200 }"),
+            ("error = { status = 70000 }", "`faults`: status must be from 300 to 599", "{ status = 70000 }"),
             (
                 "capacity = { factor = '100%' }",
                 "`faults`: factor must be above 0% and below 100%",

@@ -316,6 +316,24 @@ impl FromNode for Size {
     }
 }
 
+/// Statuses of answers, each from 100 to 599.
+pub(super) struct Statuses(pub(super) Vec<u16>);
+
+impl FromNode for Statuses {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let Value::Array(items) = &node.value else {
+            return Err(format!("expected an array of statuses such as [304], found {}", node.kind()));
+        };
+        let status = |item: &Node| {
+            let status = u32::from_node(item).ok().and_then(|status| u16::try_from(status).ok());
+            status
+                .filter(|status| (100..=599).contains(status))
+                .ok_or_else(|| "expected statuses from 100 to 599, such as [304]".to_owned())
+        };
+        items.iter().map(status).collect::<Result<_, _>>().map(Self)
+    }
+}
+
 /// Longer than any scenario, and short enough that no sum of a few overflows.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 

@@ -19,7 +19,7 @@ use super::faults::read_faults;
 use super::latency::read_latency;
 use super::limits;
 use super::load;
-use super::reader::{Fields, Positive, Size, all, display_key, find_upstream, read, way_out};
+use super::reader::{Fields, Positive, Size, Statuses, all, display_key, find_upstream, read, way_out};
 use super::retry::{named, named_or, read_gateway_retry, read_retry};
 use super::tree::{Entry, Span, Table, Value};
 use crate::World;
@@ -38,7 +38,7 @@ pub(super) fn read_world(
         top.entry(key);
     }
     let upstreams = read_upstreams(&mut top, context);
-    let routes = read_routes(&mut top, &upstreams, context);
+    let (routes, expect_status) = read_routes(&mut top, &upstreams, context).unzip();
     let populations = read_populations(&mut top, routes.as_ref(), context);
     let names: Vec<_> = upstreams.iter().map(|upstream| &*upstream.name).collect();
     let provider = upstreams.iter().position(|upstream| upstream.serves_keys);
@@ -52,7 +52,8 @@ pub(super) fn read_world(
         // Its own policies are what an external gateway has.
         gateway = GatewayConfig { routes: external::plain(&gateway.routes), ..GatewayConfig::default() };
     }
-    let world = World { gateway, external, upstreams, populations: populations?, faults };
+    let expect_status = expect_status.unwrap_or_default();
+    let world = World { gateway, external, upstreams, populations: populations?, expect_status, faults };
     refuse_avalanches(tree, &world, context);
     Some(world)
 }
@@ -137,12 +138,18 @@ fn refuse_empty(entry: &Entry, path: &str, context: &Context<'_>) {
     }
 }
 
-/// `None` if there is no table of routes that could be used.
-fn read_routes(top: &mut Fields<'_>, upstreams: &[NamedUpstream], context: &Context<'_>) -> Option<Routes> {
+/// The routes, and for each the statuses beyond 2xx that it is expected to answer; `None` if there is no table of routes that
+/// could be used.
+fn read_routes(
+    top: &mut Fields<'_>,
+    upstreams: &[NamedUpstream],
+    context: &Context<'_>,
+) -> Option<(Routes, Vec<Vec<u16>>)> {
     refuse_empty(top.required_entry("routes")?, "routes", context);
     let names: Vec<_> = upstreams.iter().map(|upstream| &*upstream.name).collect();
-    let (mut routes, mut places) = (Vec::new(), Vec::new());
+    let (mut routes, mut places, mut expect_status) = (Vec::new(), Vec::new(), Vec::new());
     for (entry, path) in top.named("routes") {
+        let mut expected = Vec::new();
         let mut route = Route {
             path: entry.key.to_string(),
             upstream: UpstreamId(0),
@@ -161,8 +168,10 @@ fn read_routes(top: &mut Fields<'_>, upstreams: &[NamedUpstream], context: &Cont
             route.timeout = fields.optional::<Positive>("timeout").map(|Positive(timeout)| timeout);
             route.retry = read_gateway_retry(&mut fields);
             route.auth = fields.optional("auth").unwrap_or(true);
+            expected = fields.optional("expect_status").map_or_else(Vec::new, |Statuses(statuses)| statuses);
             fields.finish();
         }
+        expect_status.push(expected);
         routes.push(route);
         places.push(entry.key_span.clone());
     }
@@ -173,7 +182,7 @@ fn read_routes(top: &mut Fields<'_>, upstreams: &[NamedUpstream], context: &Cont
     let mut usable = true;
     loop {
         let error = match Routes::new(routes.clone()) {
-            Ok(routes) => return usable.then_some(routes),
+            Ok(routes) => return usable.then_some((routes, expect_status)),
             Err(error) => error,
         };
         usable = false;

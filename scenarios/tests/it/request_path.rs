@@ -1,7 +1,7 @@
 //! The path of a request, in worlds small enough to work out by hand.
 
 use crate::common::{assert_held, run, run_one};
-use reports::Outcome;
+use reports::{CauseKind, LowerBounds, Outcome, RunResult, terminal_summary};
 
 fn world(upstream: &str, gateway: &str, client: &str) -> String {
     format!(
@@ -44,10 +44,7 @@ fn the_route_timeout_answers_and_frees_the_worker() {
     let gateway = "workers = 1\nqueue = 0\ntimeout = '500ms'";
     let run = run_one(&world("latency = { constant = '3s' }", gateway, "rate = '1/s'\ntimeout = '10s'"));
     assert_eq!(run.overall.count(Outcome::TimedOut), 10);
-    // To three significant digits.
-    for time in [run.overall.latency.at(0.0).unwrap(), run.overall.latency.max_us] {
-        assert!(time.abs_diff(500_000) < 500, "{time}");
-    }
+    assert_eq!((run.overall.latency.at(0.0), run.overall.latency.max_us), (Some(500_000), 500_000));
     assert!((run.stations[0].utilization.unwrap() - 0.5).abs() < 1e-9);
 }
 
@@ -67,9 +64,12 @@ fn a_full_gateway_sheds_and_a_long_wait_in_its_queue_too() {
     assert_eq!(run.overall.count(Outcome::Shed), 14);
     // Those shed reached no upstream: they have no latency.
     assert_eq!(run.overall.latency.count, 6);
-    // Of the six, one did not wait, one did for 0.5 s and four for 1 s.
-    assert_eq!(run.stations[0].wait.count, 6);
-    assert!((run.stations[0].wait.mean_us - 750_000.0).abs() < 750.0, "{}", run.stations[0].wait.mean_us);
+    // Of the six, one did not wait, one did for 0.5 s and four for 1 s. Those of 0.5, 2, 4, 6 and 8 s waited for 1 s too, in
+    // vain: 9.5 s by 11. The nine that found the queue full did not wait.
+    let wait = &run.stations[0].wait;
+    assert_eq!(wait.count, 11);
+    assert!((wait.mean_us - 9_500_000.0 / 11.0).abs() < 1e-6, "{}", wait.mean_us);
+    assert_eq!(wait.lower_bounds, Some(LowerBounds { count: 5, from_us: 1_000_000 }));
 }
 
 #[test]
@@ -81,8 +81,12 @@ fn a_request_that_leaves_the_queue_is_not_sent() {
         "bursts = [{ from = '0s', to = '0s', count = 1 }]",
     ));
     assert_eq!((run.overall.count(Outcome::Served), run.overall.count(Outcome::GaveUp)), (1, 2));
-    assert_eq!((run.attempts, run.overall.latency.count), (1, 1));
     assert_eq!(run.stations[0].peak_queued, 2);
+    // The two waited for 3 s, in the queue, and nobody knows how long they would have had to.
+    let lower_bounds = Some(LowerBounds { count: 2, from_us: 3_000_000 });
+    assert_eq!((run.attempts, run.overall.latency.count), (1, 3));
+    assert_eq!(run.overall.latency.lower_bounds, lower_bounds);
+    assert_eq!((run.stations[0].wait.count, run.stations[0].wait.lower_bounds), (3, lower_bounds));
 }
 
 #[test]
@@ -92,6 +96,111 @@ fn what_has_not_ended_five_minutes_after_the_last_arrival_is_unfinished() {
     assert_eq!(run.overall.count(Outcome::Served), 6);
     assert_eq!(run.overall.count(Outcome::Unfinished), 4);
     assert_eq!(run.overall.good, 0);
+    // Those of 6, 7, 8 and 9 s had waited for 304, 303, 302 and 301 s then.
+    assert_eq!(run.overall.latency.count, 10);
+    assert_eq!(run.overall.latency.lower_bounds, Some(LowerBounds { count: 4, from_us: 301_000_000 }));
+    assert_eq!((run.overall.latency.min_us, run.overall.latency.max_us), (301_000_000, 305_000_000));
+}
+
+/// A request a second, answered in 1 ms, until the upstream hangs: the last 24 of 100 are never answered.
+const UNANSWERED: &str = r#"
+    name = "Unanswered"
+    starts = 2026-06-02T09:00:00Z
+    duration = "100s"
+    slo.latency = "1s"
+    upstreams.api.latency = { constant = "1ms" }
+    routes."/".upstream = "api"
+    clients.everybody = { send = "/", rate = "1/s" }
+    faults = [{ at = "76s", for = "24s", upstreams = ["api"], hang = {} }]
+"#;
+
+#[test]
+fn who_was_never_answered_counts_in_latency_with_the_time_that_was_waited() {
+    // The run ends 300 s after the last arrivals, at 400 s: those of 76, 77, …, 99 s have waited for 324, 323, …, 301 s. In
+    // order of size, number 76 of 100 is 1 ms, 77 is 301 s, and 99 is 323 s.
+    let text = format!(
+        "{UNANSWERED}\n[expect]\nhold = ['latency(p50) == 1ms', 'latency(p76) == 1ms', 'latency(p77) == 301s', \
+         'latency(p99) == 323s', 'latency(max) == 324s', 'latency(p99) < 500ms']"
+    );
+    let result = run(&text);
+    let held: Vec<bool> = result.expectations.iter().map(|expectation| expectation.held).collect();
+    assert_eq!(held, [true, true, true, true, true, false], "{:#?}", result.expectations);
+    let shares: Vec<_> = result.expectations.iter().map(|line| line.checks[0].lower_bound_share).collect();
+    // Nobody knows how long the 24 would have waited, but they are not among the fastest 76.
+    assert_eq!(shares, [None, None, Some(0.24), Some(0.24), Some(0.24), Some(0.24)]);
+    let run = &result.variants[0].runs[0];
+    assert_eq!(run.overall.count(Outcome::Unfinished), 24);
+    assert_eq!(run.overall.latency.lower_bounds, Some(LowerBounds { count: 24, from_us: 301_000_000 }));
+    let seen: u32 = run.latency_over_time.iter().flat_map(|heatmap| &heatmap.counts).sum();
+    assert_eq!(seen, 100, "they are on the heatmap too");
+    // What everybody reads says so.
+    let terminal = terminal_summary(&result);
+    assert!(terminal.contains("≥ 323 s") || terminal.contains("≥ 5 min 23 s"), "{terminal}");
+    assert!(terminal.contains("24% under base"), "{terminal}");
+}
+
+#[test]
+fn whoever_leaves_an_upstreams_queue_has_waited_in_it() {
+    // One worker, work of 10 s, one client at 0 s and one at 1 s, who leaves after 4 s and is noticed.
+    let run = run_one(&world(
+        "latency = { constant = '10s' }\nworkers = 1\ncancel_on_disconnect = true",
+        "[clients.impatient]\nsend = '/'\ntimeout = '4s'\nbursts = [{ from = '1s', to = '1s', count = 1 }]",
+        "bursts = [{ from = '0s', to = '0s', count = 1 }]",
+    ));
+    let wait = &run.stations[1].wait;
+    assert_eq!((wait.count, wait.lower_bounds), (2, Some(LowerBounds { count: 1, from_us: 4_000_000 })));
+    // One worker that hangs, and one who still waits for it when the run ends: from 2 s until 310 s.
+    let hangs = "[[faults]]\nat = '0s'\nfor = '10s'\nupstreams = ['api']\nhang = {}";
+    let client = format!("bursts = [{{ from = '0s', to = '4s', count = 2 }}]\n{hangs}");
+    let run = run_one(&world("latency = { constant = '1ms' }\nworkers = 1", "", &client));
+    let wait = &run.stations[1].wait;
+    assert_eq!((wait.count, wait.lower_bounds), (2, Some(LowerBounds { count: 1, from_us: 308_000_000 })));
+}
+
+#[test]
+fn extremes_and_means_are_exact_and_a_line_that_is_true_holds() {
+    // 575 ms lies in the histogram's bucket that ends at 575.487 ms.
+    let text = world("latency = { constant = '575ms' }", "", "rate = '10/s'");
+    let hold = "hold = ['latency(max) <= 575ms', 'latency(max) == 575ms', 'latency(mean) == 575ms', \
+                'latency(p99) <= 575ms', 'latency(p50) >= 575ms', 'latency(p50) < 575ms']";
+    let result = run(&format!("{text}\n[expect]\n{hold}"));
+    let held: Vec<bool> = result.expectations.iter().map(|expectation| expectation.held).collect();
+    assert_eq!(held, [true, true, true, true, true, false], "{:#?}", result.expectations);
+    // Beside a slower one, p50 is known by its bucket alone, from 574.976 to 575.487 ms: whatever may be true holds.
+    let slower = "upstreams.slow.latency = { constant = '2s' }\n\
+                  clients.other = { send = '/slow', bursts = [{ from = '0s', to = '0s', count = 1 }] }\n";
+    let text = text.replace("[routes]", "[routes]\n'/slow' = { upstream = 'slow' }");
+    let hold = "hold = ['latency(p50) <= 575ms', 'latency(p50) >= 575ms', 'latency(p50) == 575ms', \
+                'latency(p50) < 574.9ms', 'latency(p50) > 575.5ms', 'latency(max) == 2s']";
+    let result = run(&format!("{slower}{text}\n[expect]\n{hold}"));
+    let held: Vec<bool> = result.expectations.iter().map(|expectation| expectation.held).collect();
+    assert_eq!(held, [true, true, true, false, false, true], "{:#?}", result.expectations);
+    let percentiles = &result.variants[0].runs[0].overall.latency.percentiles;
+    assert!(percentiles.iter().all(|point| point.us <= 2_000_000), "{percentiles:?}");
+}
+
+#[test]
+fn only_2xx_is_served_and_what_the_route_is_expected_to_answer() {
+    // Ten requests in ten seconds, those from 2 to 5 s are answered with 302.
+    let moved = "[[faults]]\nat = '2s'\nfor = '4s'\nupstreams = ['api']\nerror = { status = 302 }";
+    let retry = "retry = { retries = 3, on = ['5xx', '429', 'connect', 'timeout'] }";
+    let text = world("latency = { constant = '1ms' }", "", &format!("rate = '1/s'\n{retry}\n{moved}"));
+    let redirected = run_one(&text);
+    let counts = |run: &RunResult| {
+        [Outcome::Served, Outcome::Redirected, Outcome::UpstreamError]
+            .map(|outcome| run.overall.count(outcome))
+    };
+    assert_eq!(counts(&redirected), [6, 4, 0]);
+    assert_eq!(
+        (redirected.overall.good, redirected.attempts),
+        (6, 10),
+        "nobody tries again what was answered"
+    );
+    // Told as caused by the fault.
+    assert_eq!(redirected.causes.iter().map(|cause| cause.requests).sum::<u64>(), 4);
+    assert_eq!(redirected.causes[0].steps[0].kind, CauseKind::Fault);
+    let expected = run_one(&text.replace("= \"api\" }", "= \"api\", expect_status = [302, 304] }"));
+    assert_eq!((counts(&expected), expected.overall.good), ([10, 0, 0], 10));
 }
 
 #[test]

@@ -15,6 +15,8 @@ use reports::Outcome;
 use serde::Deserialize;
 use simulator::headers;
 
+use crate::engine::answer::judge_answer;
+
 /// How an attempt ended for its client.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct AttemptEnd {
@@ -51,7 +53,12 @@ impl AttemptEnd {
     }
 
     /// Reads an answer to its end.
-    pub(super) async fn of(mut response: Response<impl Body<Data = Bytes> + Unpin>) -> Self {
+    ///
+    /// `expected` are statuses beyond 2xx that the route is expected to answer.
+    pub(super) async fn of(
+        mut response: Response<impl Body<Data = Bytes> + Unpin>,
+        expected: &[u16],
+    ) -> Self {
         let status = response.status().as_u16();
         let by_upstream = response.headers().contains_key(headers::UPSTREAM);
         let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -70,13 +77,12 @@ impl AttemptEnd {
             }
             problem.take_if(|document| document.len() > LARGEST_PROBLEM);
         }
-        let failure = (status >= 400).then_some(AttemptFailure::Status(status));
-        let outcome = if by_upstream {
-            if failure.is_some() { Outcome::UpstreamError } else { Outcome::Served }
+        let (outcome, failure) = if by_upstream {
+            judge_answer(status, expected)
         } else {
             let problem: Problem =
                 problem.and_then(|document| serde_json::from_slice(&document).ok()).unwrap_or_default();
-            own_answer(status, problem.reason.as_deref())
+            own_answer(status, problem.reason.as_deref(), expected)
         };
         Self { retry_after, ..Self::new(outcome, failure) }
     }
@@ -91,20 +97,23 @@ struct Problem {
 /// A problem document is a few hundred bytes.
 const LARGEST_PROBLEM: usize = 64 << 10;
 
-/// The outcome of an answer that no upstream gave; of another gateway than ours, by its status alone.
-fn own_answer(status: u16, reason: Option<&str>) -> Outcome {
-    match (status, reason) {
+/// The outcome of an answer that no upstream gave, and the failure that its client sees in it; of another gateway than ours,
+/// by its status alone: such a gateway may answer well from a cache.
+fn own_answer(status: u16, reason: Option<&str>, expected: &[u16]) -> (Outcome, Option<AttemptFailure>) {
+    let (judged, failure) = judge_answer(status, if reason.is_some() { &[] } else { expected });
+    let outcome = match (status, reason) {
         (_, Some("short-circuited")) => Outcome::ShortCircuited,
-        (0..=399, _) => Outcome::Served,
+        // Served, redirected, or 502: the upstream could not be reached, or broke off.
+        _ if failure.is_none() => judged,
         (401, _) => Outcome::Unauthenticated,
         (403, _) => Outcome::Forbidden,
         (404, _) => Outcome::NoRoute,
         (429, _) => Outcome::RateLimited,
         (503, _) => Outcome::Shed,
         (504, _) => Outcome::TimedOut,
-        // 502: the upstream could not be reached, or broke off.
-        _ => Outcome::UpstreamError,
-    }
+        _ => judged,
+    };
+    (outcome, failure)
 }
 
 /// Whether an attempt failed for want of what the machine has.
@@ -157,20 +166,20 @@ mod tests {
                 Ok(Frame::trailers(HeaderMap::new())),
             ]
         };
-        let end = AttemptEnd::of(answer(503, kind, pieces(" "))).await;
+        let end = AttemptEnd::of(answer(503, kind, pieces(" ")), &[]).await;
         assert_eq!((end.outcome, end.failure), (Outcome::ShortCircuited, Some(AttemptFailure::Status(503))));
         // Nothing else is taken for one.
-        let end = AttemptEnd::of(answer(503, "application/json", pieces(" "))).await;
+        let end = AttemptEnd::of(answer(503, "application/json", pieces(" ")), &[]).await;
         assert_eq!(end.outcome, Outcome::Shed);
         // Nor is one kept that goes on and on.
-        let end = AttemptEnd::of(answer(503, kind, pieces(&" ".repeat(LARGEST_PROBLEM)))).await;
+        let end = AttemptEnd::of(answer(503, kind, pieces(&" ".repeat(LARGEST_PROBLEM))), &[]).await;
         assert_eq!(end.outcome, Outcome::Shed);
     }
 
     #[tokio::test]
     async fn an_answer_that_breaks_off_is_a_502() {
         let pieces = vec![Ok(data("half of it")), Err("reset")];
-        let end = AttemptEnd::of(answer(200, "text/plain", pieces)).await;
+        let end = AttemptEnd::of(answer(200, "text/plain", pieces), &[]).await;
         let failure = Some(AttemptFailure::Status(502));
         assert_eq!((end.outcome, end.failure, end.cut), (Outcome::UpstreamError, failure, true));
     }
@@ -195,6 +204,8 @@ mod tests {
     #[test]
     fn a_gateways_own_answers_are_told_by_status_and_ours_by_reason() {
         for (status, reason, outcome) in [
+            (301, None, Outcome::Redirected),
+            (304, None, Outcome::Served),
             (429, Some("rate-limited"), Outcome::RateLimited),
             (503, Some("short-circuited"), Outcome::ShortCircuited),
             (503, Some("queue-full"), Outcome::Shed),
@@ -204,7 +215,10 @@ mod tests {
             (404, None, Outcome::NoRoute),
             (200, None, Outcome::Served),
         ] {
-            assert_eq!(own_answer(status, reason), outcome, "{status} {reason:?}");
+            let (judged, failure) = own_answer(status, reason, &[304, 429]);
+            assert_eq!(judged, outcome, "{status} {reason:?}");
+            let expected = (status >= 400).then_some(AttemptFailure::Status(status));
+            assert_eq!(failure, expected, "{status} {reason:?}");
         }
     }
 }

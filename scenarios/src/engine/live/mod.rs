@@ -224,7 +224,9 @@ fn run_and_see(
     let schedule = Arc::new(schedule(timeline, clock, &populations));
     let make = |ends, stop| {
         let schedule = Arc::clone(&schedule);
-        let surroundings = Surroundings { clock, ends, schedule, journal, stop, own_addresses, mint };
+        let expect_status = variant.world.expect_status.clone();
+        let surroundings =
+            Surroundings { clock, ends, schedule, journal, stop, own_addresses, mint, expect_status };
         Clients::new(surroundings, &populations, uris, harness)
     };
     let sent = send(timeline, clock, users, &schedule, &drive.stop, make, done);

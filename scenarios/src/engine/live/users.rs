@@ -49,6 +49,8 @@ pub(super) struct Surroundings {
     pub(super) own_addresses: bool,
     /// Makes the tokens that clients bear, if any do.
     pub(super) mint: Option<Arc<Mint>>,
+    /// By route: statuses beyond 2xx that it is expected to answer.
+    pub(super) expect_status: Vec<Vec<u16>>,
 }
 
 /// Everything that the users share.
@@ -59,6 +61,7 @@ pub(super) struct Clients {
     stop: Stop,
     schedule: Arc<Schedule>,
     mint: Option<Arc<Mint>>,
+    expect_status: Vec<Vec<u16>>,
     populations: Vec<Senders>,
     directory: Directory,
     /// By route, and what all of them say in `Host`.
@@ -116,7 +119,8 @@ impl Clients {
         uris: Vec<Uri>,
         harness: HarnessRecord,
     ) -> Self {
-        let Surroundings { clock, ends, schedule, journal, stop, own_addresses, mint } = surroundings;
+        let Surroundings { clock, ends, schedule, journal, stop, own_addresses, mint, expect_status } =
+            surroundings;
         let all: Vec<Population> = populations.iter().map(|(population, _)| population.clone()).collect();
         let closed = all.iter().enumerate().flat_map(|(number, population)| {
             let users = match population.load {
@@ -139,6 +143,7 @@ impl Clients {
             stop,
             schedule,
             mint,
+            expect_status,
             populations: senders.collect(),
             directory: Directory::new(&all, &KeyedBy::ApiKey),
             host: uris.first().and_then(Uri::authority).map_or(NOBODY, |host| value(host.to_string())),
@@ -316,7 +321,7 @@ impl Clients {
         let deadline = population.timeout.map(|timeout| self.clock.real(timeout));
         let whole = async {
             match client.request(request).await {
-                Ok(response) => AttemptEnd::of(response).await,
+                Ok(response) => AttemptEnd::of(response, &self.expect_status[route as usize]).await,
                 Err(error) => AttemptEnd::unreachable(&error),
             }
         };

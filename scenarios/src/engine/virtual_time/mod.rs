@@ -24,6 +24,7 @@ use simulator::{
 use slab::Slab;
 
 use self::keys::Keeper;
+use super::answer::judge_answer;
 use super::bearers::{Bearer, Bearers, Shown};
 use super::clock::Clock;
 use super::directory::{Caller as Client, Directory};
@@ -118,6 +119,8 @@ struct Run<'w> {
     route_timeouts: Vec<LaneId>,
     /// By route.
     upstream_of: Vec<usize>,
+    /// By route: statuses beyond 2xx that it is expected to answer.
+    expect_status: &'w [Vec<u16>],
     /// The identity provider that the gateway asks.
     provider: usize,
     services: Services,
@@ -293,6 +296,7 @@ impl<'w> Run<'w> {
             limits: enabled.zip(0..).collect(),
             queue_timeouts: clock.events.lane(),
             upstream_of: gateway.routes.iter().map(|route| route.upstream.0 as usize).collect(),
+            expect_status: &variant.world.expect_status,
             provider: gateway.auth.as_ref().map_or(0, |auth| auth.jwks.0 as usize),
             route_timeouts: gateway.routes.iter().map(|_| clock.events.lane()).collect(),
             services,
@@ -344,7 +348,11 @@ impl<'w> Run<'w> {
             }
         }
         self.clock.advance(last);
+        self.services.on_run_ended(&mut self.clock);
         for (_, request) in std::mem::take(&mut self.requests) {
+            if let Stage::Waiting { since } = request.stage {
+                self.clock.recorder.on_wait_without_end(StationId::Gateway, last - since);
+            }
             self.log_ended(&request, Fate::ClientLeft);
             let why = self.holds(&request);
             let finished = self.clock.finished(&request, Outcome::Unfinished, why);
@@ -618,8 +626,7 @@ impl<'w> Run<'w> {
         let (settlement, outcome, failure) = match reply {
             Reply::Answered(status) => {
                 let settlement = Settlement::Answered { status, took: now - since };
-                let failure = (status >= 400).then_some(AttemptFailure::Status(status));
-                let outcome = if failure.is_some() { Outcome::UpstreamError } else { Outcome::Served };
+                let (outcome, failure) = judge_answer(status, &self.expect_status[route.0 as usize]);
                 (settlement, outcome, failure)
             }
             Reply::Broken | Reply::Cut => {
@@ -647,7 +654,7 @@ impl<'w> Run<'w> {
                 return;
             }
         }
-        let why = if failure.is_some() { why } else { self.took_longest(ticket, from, why) };
+        let why = if outcome == Outcome::Served { self.took_longest(ticket, from, why) } else { why };
         self.log_ended_of(
             ticket,
             match reply {
@@ -665,7 +672,9 @@ impl<'w> Run<'w> {
         match stage {
             Stage::Resting => {}
             Stage::AwaitsKeys => self.gateway.on_left_keys(ticket),
-            Stage::Waiting { .. } => {
+            Stage::Waiting { since } => {
+                let waited = self.clock.now - since;
+                self.clock.recorder.on_wait_without_end(StationId::Gateway, waited);
                 self.gateway.on_left_queue(ticket);
                 self.record_gateway();
             }

@@ -329,6 +329,10 @@ struct Route {
     /// Whether the gateway asks for a token, if it has `auth`.
     #[schemars(extend("default" = true))]
     auth: Option<bool>,
+    /// Statuses that it is expected to answer beside 2xx, each from 100 to 599, such as `[304]`: then they count as
+    /// served. Without it 3xx counts as redirected, and 4xx and 5xx as errors of the upstream.
+    #[schemars(extend("items" = {"type": "integer", "minimum": 100, "maximum": 599}))]
+    expect_status: Option<Vec<u16>>,
 }
 
 /// The populations of clients, by name.
@@ -750,8 +754,8 @@ struct Plain {}
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = super::or_false)]
 struct ErrorFault {
-    /// The HTTP status, 400 to 599.
-    #[schemars(extend("minimum" = 400, "maximum" = 599))]
+    /// The HTTP status, 300 to 599.
+    #[schemars(extend("minimum" = 300, "maximum" = 599))]
     status: u16,
 }
 
