@@ -216,7 +216,9 @@ fn lines(simulated: &RunResult, live: &RunResult, speed: f64) -> Vec<AgreementLi
             }
         }
     }
-    let harm = |run: &RunResult| run.harm.as_ref().map(|harm| (harm.collateral.share(), harm.direct.share()));
+    let harm = |run: &RunResult| {
+        run.harm.as_ref().map(|harm| (harm.collateral_tally().share(), harm.direct_tally().share()))
+    };
     let harms = runs.map(harm);
     if harms.iter().any(Option::is_some) {
         let blast = harms.map(|harm| harm.and_then(|(collateral, _)| collateral));

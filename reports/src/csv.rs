@@ -10,7 +10,7 @@
 
 use csv::Writer;
 
-use crate::{Distribution, ExperimentResult, HarmCount, Outcome, RunResult, Summary, Value, text};
+use crate::{Distribution, ExperimentResult, HarmTally, Outcome, RunResult, Summary, Value, text};
 
 /// `variant,seed,kind,name,measure,value`: every number of every run but those over time.
 ///
@@ -292,23 +292,25 @@ fn harm_and_breakers(rows: &mut Rows, run: &RunResult) {
         let mut of = rows.of("harm", "");
         of.number("first_fault_us", harm.first_fault_us);
         of.number("last_fault_end_us", harm.last_fault_end_us);
-        of.hurt("collateral", harm.collateral);
-        of.some("blast_radius", harm.collateral.share());
-        of.hurt("direct", harm.direct);
-        of.some("direct_damage", harm.direct.share());
+        of.some("control_offered", harm.control.map(|control| control.offered));
+        of.some("control_good", harm.control.map(|control| control.good));
+        of.hurt("collateral", harm.collateral_tally());
+        of.some("blast_radius", harm.collateral_tally().share());
+        of.hurt("direct", harm.direct_tally());
+        of.some("direct_damage", harm.direct_tally().share());
         of.some("contained", harm.containment_observed.then_some(u8::from(harm.containment_us.is_some())));
         of.some("containment_us", harm.containment_us);
         of.some("recovered", harm.recovery_observed.then_some(u8::from(harm.recovery_us.is_some())));
         of.some("recovery_us", harm.recovery_us);
         for route in &harm.routes {
             rows.of("route", &route.name)
-                .hurt(if route.direct { "direct" } else { "collateral" }, route.requests);
+                .hurt(if route.direct { "direct" } else { "collateral" }, route.tally());
         }
         for population in &harm.populations {
             let mut of = rows.of("population", &population.name);
-            of.hurt("collateral", population.collateral);
-            of.hurt("direct", population.direct);
-            of.hurt("identities", population.identities);
+            of.hurt("collateral", population.collateral_tally());
+            of.hurt("direct", population.direct_tally());
+            of.hurt("identities", HarmTally { paired: population.identities, ..HarmTally::default() });
         }
     }
     for breaker in &run.breakers {
@@ -345,9 +347,13 @@ impl Rows<'_> {
         }
     }
 
-    fn hurt(&mut self, whose: &str, count: HarmCount) {
-        self.number(&format!("{whose}_hurt"), count.hurt);
-        self.number(&format!("{whose}_total"), count.total);
+    fn hurt(&mut self, whose: &str, HarmTally { paired, unpaired }: HarmTally) {
+        self.number(&format!("{whose}_hurt"), paired.hurt);
+        self.number(&format!("{whose}_total"), paired.total);
+        if unpaired.offered > 0 {
+            self.number(&format!("{whose}_unpaired_lost"), unpaired.lost());
+            self.number(&format!("{whose}_unpaired_total"), unpaired.offered);
+        }
     }
 
     /// Outcomes that did not occur are rows too: a zero was counted.

@@ -130,6 +130,11 @@ pub(crate) fn at_least(is_lower_bound: bool, shown: String) -> String {
     if is_lower_bound { format!("{AT_LEAST}{shown}") } else { shown }
 }
 
+/// A share as it is shown, marked where it is an estimate: the requests could not be compared one by one.
+pub(crate) fn estimate(is_estimate: bool, shown: String) -> String {
+    if is_estimate { format!("~{shown}") } else { shown }
+}
+
 /// The clock of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {

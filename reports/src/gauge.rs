@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Distribution, HarmCount, HarmResult, Outcome, RunResult, Summary, format::Dimension,
+    Distribution, HarmResult, HarmTally, Outcome, RunResult, Summary, format::Dimension,
     side_by_side::unauthorized, text,
 };
 
@@ -99,6 +99,10 @@ impl Reading {
         (of > 0).then(|| Self::new(count as f64 / of as f64, 1.0 / of as f64))
     }
 
+    fn harm(tally: HarmTally) -> Option<Self> {
+        Some(Self::new(tally.share()?, 1.0 / tally.total() as f64))
+    }
+
     /// A percentile, which the histogram tells to three significant digits and to the microsecond.
     fn latency(latency: &Distribution, p: f64) -> Option<Self> {
         let us = latency.at(p)?;
@@ -129,7 +133,16 @@ impl Gauge {
         Self { measure, of: None, meaning, unit, good, is_judged: true, read }
     }
 
-    fn unjudged(self) -> Self {
+    /// Whether it tells of what faults took away from the run without them, which says nothing of a gateway that served few
+    /// even there.
+    pub(crate) fn is_of_harm(&self) -> bool {
+        matches!(
+            &*self.measure,
+            "blast_radius" | "direct_damage" | "recovery_time" | "containment_time" | "hurt"
+        )
+    }
+
+    pub(crate) fn unjudged(self) -> Self {
         Self { is_judged: false, ..self }
     }
 
@@ -218,8 +231,8 @@ pub(crate) fn details(runs: &[&RunResult], duration_s: f64) -> Vec<Gauge> {
         if runs.iter().any(|run| run.harm.is_some()) {
             let hurt = hurt(move |harm| {
                 let population = harm.populations.iter().find(|population| population.name == for_harm)?;
-                let mut all = population.collateral;
-                all.add(population.direct);
+                let mut all = population.collateral_tally();
+                all.add(population.direct_tally());
                 Some(all)
             });
             gauges.push(hurt.of(&of));
@@ -233,7 +246,7 @@ pub(crate) fn details(runs: &[&RunResult], duration_s: f64) -> Vec<Gauge> {
         gauges.push(latency("p99", 99.0, move |run| route(run, &for_latency)).of(&of));
         if runs.iter().any(|run| run.harm.is_some()) {
             let hurt =
-                hurt(move |harm| Some(harm.routes.iter().find(|route| route.name == for_harm)?.requests));
+                hurt(move |harm| Some(harm.routes.iter().find(|route| route.name == for_harm)?.tally()));
             gauges.push(hurt.of(&of));
         }
     }
@@ -263,12 +276,14 @@ fn latency(name: &str, p: f64, whose: impl Fn(&RunResult) -> Option<&Summary> + 
     )
 }
 
+/// How good the control was.
+pub(crate) const GOOD_WITHOUT_FAULTS: &str = "good_without_faults";
+
 /// What the faults did to everybody.
-fn harm(duration_s: f64) -> [Gauge; 4] {
-    let share = |name: &str, meaning: &str, count: fn(&HarmResult) -> HarmCount| {
+fn harm(duration_s: f64) -> [Gauge; 5] {
+    let share = |name: &str, meaning: &str, count: fn(&HarmResult) -> HarmTally| {
         Gauge::new(name, meaning, (GaugeUnit::Share, Good::Low), move |run| {
-            let HarmCount { hurt, total } = count(run.harm.as_ref()?);
-            Reading::share(hurt, total)
+            Reading::harm(count(run.harm.as_ref()?))
         })
     };
     let until =
@@ -283,15 +298,24 @@ fn harm(duration_s: f64) -> [Gauge; 4] {
             })
         };
     [
+        Gauge::new(
+            GOOD_WITHOUT_FAULTS,
+            "share of the requests served within the SLO latency in the run without faults",
+            (GaugeUnit::Share, Good::High),
+            |run| {
+                let control = run.harm.as_ref()?.control?;
+                Reading::share(control.good, control.offered)
+            },
+        ),
         share(
             "blast_radius",
             "share hurt by the faults of the requests that do not depend on what failed",
-            |harm| harm.collateral,
+            HarmResult::collateral_tally,
         ),
         share(
             "direct_damage",
             "share hurt by the faults of the requests that depend on what failed",
-            |harm| harm.direct,
+            HarmResult::direct_tally,
         ),
         until(
             "recovery_time",
@@ -308,15 +332,12 @@ fn harm(duration_s: f64) -> [Gauge; 4] {
     ]
 }
 
-fn hurt(count: impl Fn(&HarmResult) -> Option<HarmCount> + 'static) -> Gauge {
+fn hurt(count: impl Fn(&HarmResult) -> Option<HarmTally> + 'static) -> Gauge {
     Gauge::new(
         "hurt",
         "share of the requests that the faults hurt, whether or not they depend on what failed",
         (GaugeUnit::Share, Good::Low),
-        move |run| {
-            let HarmCount { hurt, total } = count(run.harm.as_ref()?)?;
-            Reading::share(hurt, total)
-        },
+        move |run| Reading::harm(count(run.harm.as_ref()?)?),
     )
 }
 

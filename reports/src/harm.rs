@@ -3,8 +3,13 @@
 //! The control has the same arrivals and service times and no faults. A request is *hurt* if it was good there and is
 //! not in the incident: that is damage measured, and not guessed from what went bad at the same time. What hurts on a
 //! route that depends on a faulted upstream is *direct*; the rest is *collateral*, and its share is the blast radius.
+//!
+//! The requests of closed-loop users depend on the answers before them, so that control and incident do not have the same
+//! ones. What is lost of those is the difference in the share of good ones between the two runs, by route and population:
+//! *unpaired* harm. It is an estimate, and the luck of the draw is not taken out of it.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -32,7 +37,7 @@ pub struct HarmLayout {
 pub struct HarmRecorder {
     layout: HarmLayout,
     /// By population, then route.
-    cells: Vec<HarmCount>,
+    cells: Vec<HarmTally>,
     /// By population: identities that sent, and those of them that were hurt.
     identities: Vec<(BTreeSet<u32>, BTreeSet<u32>)>,
     collateral_per_s: CountSeries,
@@ -68,7 +73,98 @@ pub struct HarmCount {
     pub total: u64,
 }
 
-/// What the pairs of some selection come to.
+/// Requests, and how many of them were served within the SLO latency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct GoodCount {
+    /// All.
+    pub offered: u64,
+    /// Served within the SLO latency.
+    pub good: u64,
+}
+
+impl GoodCount {
+    /// Good ÷ all, 0 to 1; `None` where there was none.
+    pub fn share(&self) -> Option<f64> {
+        (self.offered > 0).then(|| self.good as f64 / self.offered as f64)
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.offered += other.offered;
+        self.good += other.good;
+    }
+}
+
+/// Requests of closed-loop users, which cannot be compared one by one with those of the control.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnpairedCount {
+    /// All, in the incident.
+    pub offered: u64,
+    /// Served within the SLO latency.
+    pub good: u64,
+    /// As many would have been with the control's share of good ones, route by route and population by population.
+    pub expected_good: f64,
+}
+
+impl UnpairedCount {
+    /// The requests of one route and population in both runs; none of them where the control has nothing to compare with.
+    pub fn of(control: GoodCount, incident: GoodCount) -> Self {
+        control.share().map_or_else(Self::default, |share| Self {
+            offered: incident.offered,
+            good: incident.good,
+            expected_good: share * incident.offered as f64,
+        })
+    }
+
+    /// How many fewer were good than in the control; not below zero.
+    pub fn lost(&self) -> f64 {
+        (self.expected_good - self.good as f64).max(0.0)
+    }
+
+    /// Adds those of another route or population.
+    pub fn add(&mut self, other: Self) {
+        self.offered += other.offered;
+        self.good += other.good;
+        self.expected_good += other.expected_good;
+    }
+}
+
+/// What was done to requests, those that were compared one by one and those that could not be.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct HarmTally {
+    /// Compared one by one.
+    pub paired: HarmCount,
+    /// Of closed-loop users.
+    pub unpaired: UnpairedCount,
+}
+
+impl HarmTally {
+    /// Hurt or lost ÷ all, 0 to 1; `None` where there was nobody to hurt.
+    pub fn share(&self) -> Option<f64> {
+        (self.total() > 0).then(|| self.hurt() / self.total() as f64)
+    }
+
+    /// Hurt or lost; a whole number where all were compared one by one.
+    pub fn hurt(&self) -> f64 {
+        self.paired.hurt as f64 + self.unpaired.lost()
+    }
+
+    /// All.
+    pub const fn total(&self) -> u64 {
+        self.paired.total + self.unpaired.offered
+    }
+
+    /// Whether any of them could not be compared one by one.
+    pub const fn has_unpaired(&self) -> bool {
+        self.unpaired.offered > 0
+    }
+
+    pub(crate) fn add(&mut self, other: Self) {
+        self.paired.add(other.paired);
+        self.unpaired.add(other.unpaired);
+    }
+}
+
+/// What the requests of some selection come to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Harm {
     /// When the first fault began.
@@ -78,15 +174,16 @@ pub struct Harm {
     /// By route: whether it depends on a faulted upstream.
     pub depends: Vec<bool>,
     /// On routes that do not depend on a faulted upstream, within the span.
-    pub collateral: HarmCount,
+    pub collateral: HarmTally,
     /// On routes that do.
-    pub direct: HarmCount,
+    pub direct: HarmTally,
     /// By population, then route, within the span.
-    pub cells: Vec<HarmCount>,
-    /// By population: identities that sent within the span, as the total, and those of them that were hurt.
+    pub cells: Vec<HarmTally>,
+    /// By population: identities that sent within the span, as the total, and those of them that were hurt; none of
+    /// closed-loop users.
     pub identities: Vec<HarmCount>,
     /// From the first fault until collateral hurt stays at or below 1% of every later ten seconds; not observed where
-    /// nobody could be hurt.
+    /// nobody could be hurt whose requests can be compared one by one.
     pub containment: Awaited,
     /// From the last fault's end until ten seconds of goodput come to 99% of the control's; not observed where no ten
     /// seconds are left to judge by, or nothing was good in the control after it.
@@ -120,6 +217,18 @@ impl HarmCount {
     }
 }
 
+impl HarmLayout {
+    /// The intended times over which harm is counted.
+    fn span(&self) -> RangeInclusive<Duration> {
+        harm_span(self.first_fault, self.last_fault_end)
+    }
+}
+
+/// The intended times over which harm is counted, for faults from `first_fault` to `last_fault_end`.
+pub const fn harm_span(first_fault: Duration, last_fault_end: Duration) -> RangeInclusive<Duration> {
+    first_fault..=last_fault_end.saturating_add(AFTERMATH)
+}
+
 /// Harm is counted for so long after the last fault.
 pub const AFTERMATH: Duration = Duration::from_secs(60);
 
@@ -131,7 +240,7 @@ impl HarmRecorder {
     pub fn new(layout: HarmLayout) -> Self {
         let series = || CountSeries::new(layout.duration);
         Self {
-            cells: vec![HarmCount::default(); layout.populations * layout.depends.len()],
+            cells: vec![HarmTally::default(); layout.populations * layout.depends.len()],
             identities: vec![Default::default(); layout.populations],
             collateral_per_s: series(),
             collateral_hurt_per_s: series(),
@@ -160,9 +269,9 @@ impl HarmRecorder {
             let series = if depends { &mut self.direct_hurt_per_s } else { &mut self.collateral_hurt_per_s };
             series.add(intended);
         }
-        if intended >= self.layout.first_fault && intended <= self.layout.last_fault_end + AFTERMATH {
+        if self.layout.span().contains(&intended) {
             let cell = &mut self.cells[population * self.layout.depends.len() + route];
-            cell.add(HarmCount { hurt: u64::from(hurt), total: 1 });
+            cell.paired.add(HarmCount { hurt: u64::from(hurt), total: 1 });
             let (sent, harmed) = &mut self.identities[population];
             sent.insert(identity);
             if hurt {
@@ -171,8 +280,14 @@ impl HarmRecorder {
         }
     }
 
-    /// Adds the goodput of a population whose requests cannot be paired, by intended second.
-    pub fn on_unpaired(&mut self, good_in_control_per_s: &[u32], good_in_incident_per_s: &[u32]) {
+    /// Adds the requests of a closed-loop population on a route that were sent within the span, in both runs.
+    pub fn on_unpaired(&mut self, population: usize, route: usize, control: GoodCount, incident: GoodCount) {
+        let cell = &mut self.cells[population * self.layout.depends.len() + route];
+        cell.unpaired.add(UnpairedCount::of(control, incident));
+    }
+
+    /// Adds the goodput of a closed-loop population, by intended second.
+    pub fn on_unpaired_goodput(&mut self, good_in_control_per_s: &[u32], good_in_incident_per_s: &[u32]) {
         self.good_in_control_per_s.add_all(good_in_control_per_s);
         self.good_in_incident_per_s.add_all(good_in_incident_per_s);
     }
@@ -180,7 +295,7 @@ impl HarmRecorder {
     /// What it comes to.
     pub fn finish(self) -> Harm {
         let Self { layout, cells, identities, .. } = self;
-        let (mut collateral, mut direct) = (HarmCount::default(), HarmCount::default());
+        let (mut collateral, mut direct) = (HarmTally::default(), HarmTally::default());
         for (place, cell) in cells.iter().enumerate() {
             let depends = layout.depends[place % layout.depends.len()];
             if depends { &mut direct } else { &mut collateral }.add(*cell);
@@ -283,10 +398,38 @@ mod tests {
         let harm =
             harm(|route, second| route == 1 && second >= 30 || second == 50 || second == 101 || second == 3);
         // 30 to 100 s, both ends counted.
-        assert_eq!(harm.collateral, HarmCount { hurt: 1, total: 71 });
-        assert_eq!(harm.direct, HarmCount { hurt: 71, total: 71 });
+        assert_eq!(harm.collateral.paired, HarmCount { hurt: 1, total: 71 });
+        assert_eq!(harm.direct.paired, HarmCount { hurt: 71, total: 71 });
         assert_eq!(harm.identities, [HarmCount { hurt: 7, total: 7 }]);
         assert_eq!(harm.cells, [harm.collateral, harm.direct]);
+    }
+
+    /// 1,000 requests of users without faults, 900 good; with faults 800, of which 540 good: at 90% it would have been 720.
+    #[test]
+    fn what_users_lost_is_the_difference_in_the_share_of_good_ones() {
+        let layout = HarmLayout {
+            first_fault: s(30),
+            last_fault_end: s(40),
+            duration: s(240),
+            depends: vec![false, true],
+            populations: 1,
+        };
+        let mut recorder = HarmRecorder::new(layout);
+        let count = |offered, good| GoodCount { offered, good };
+        recorder.on_unpaired(0, 0, count(1000, 900), count(800, 540));
+        // Better than without faults, by luck: nothing was lost. And nobody to compare with.
+        recorder.on_unpaired(0, 1, count(100, 50), count(100, 55));
+        recorder.on_unpaired(0, 1, count(0, 0), count(7, 0));
+        let harm = recorder.finish();
+        assert_eq!((harm.collateral.hurt(), harm.collateral.total()), (180.0, 800));
+        assert_eq!(harm.collateral.share(), Some(0.225));
+        assert!(harm.collateral.has_unpaired());
+        assert_eq!((harm.direct.share(), harm.direct.total()), (Some(0.0), 100));
+        // Beside 200 pairs of which 20 were hurt, it is a fifth of 1,000.
+        let paired = HarmTally { paired: HarmCount { hurt: 20, total: 200 }, ..HarmTally::default() };
+        let mut all = harm.collateral;
+        all.add(paired);
+        assert_eq!(all.share(), Some(0.2));
     }
 
     #[test]

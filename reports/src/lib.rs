@@ -26,6 +26,7 @@ mod expectation;
 mod facts;
 mod format;
 mod gauge;
+mod good_requests;
 mod harm;
 mod harness;
 mod heatmap;
@@ -47,6 +48,7 @@ mod series;
 mod side_by_side;
 mod spread;
 mod statistics;
+mod strictness;
 mod sweep;
 mod terminal;
 #[cfg(test)]
@@ -70,7 +72,11 @@ pub use comparison::{
 };
 pub use expectation::{Bound, Comparison, Expectation};
 pub use facts::facts;
-pub use harm::{AFTERMATH, Awaited, Harm, HarmCount, HarmLayout, HarmRecorder, Pair};
+pub use good_requests::GoodRequests;
+pub use harm::{
+    AFTERMATH, Awaited, GoodCount, Harm, HarmCount, HarmLayout, HarmRecorder, HarmTally, Pair, UnpairedCount,
+    harm_span,
+};
 pub use harness::{HarnessRecord, HarnessResult, LATENESS_OF_SLO};
 pub use heatmap::HeatmapResult;
 pub use html::{HtmlError, html_report};
@@ -89,10 +95,11 @@ pub use result::{
     AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
     ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, LowerBounds,
     NamedSummary, Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary,
-    Setting, StationResult, Summary, VERSION, Value, VariantResult,
+    Setting, StationResult, Summary, UnpairedHarm, VERSION, Value, VariantResult,
 };
 pub use saturation::{BucketSaturation, OtherBuckets, SaturationResult};
 pub use schema::result_schema;
+pub use strictness::{CommonHarm, StrictnessResult};
 pub use sweep::{
     AxisScale, AxisValue, Observation, PointExpectation, PointValue, SWEEP_VERSION, SmallestChange,
     SweepAxis, SweepMeasure, SweepPoint, SweepResult, TippingPoint, sweep, sweep_csv, sweep_html, sweep_json,

@@ -3,8 +3,11 @@
 //! A cell carries its numbers as well as a colour's level, so that nobody needs the colour.
 
 use crate::{
-    ExperimentResult, HarmCount, HarmResult, PopulationHarm, RunResult, VariantResult, format::Dimension,
-    side_by_side::runs, spread::Spread, text,
+    ExperimentResult, HarmResult, HarmTally, PopulationHarm, RunResult, VariantResult,
+    format::{self, Dimension},
+    side_by_side::runs,
+    spread::Spread,
+    text,
 };
 
 /// One matrix; its columns are the variants.
@@ -77,14 +80,14 @@ fn routes(result: &ExperimentResult) -> Vec<Row> {
         let of_kind = names.iter().filter(|(_, known)| *known == direct);
         rows.extend(of_kind.map(|(name, _)| {
             row(result, text::name(name), note, |harm| {
-                Some(harm.routes.iter().find(|route| route.name == *name)?.requests)
+                Some(harm.routes.iter().find(|route| route.name == *name)?.tally())
             })
         }));
         let total = row(
             result,
             all.to_owned(),
             if direct { "all direct routes" } else { "all other routes" },
-            |harm| Some(if direct { harm.direct } else { harm.collateral }),
+            |harm| Some(if direct { harm.direct_tally() } else { harm.collateral_tally() }),
         );
         rows.push(Row { is_total: true, ..total });
     }
@@ -93,7 +96,7 @@ fn routes(result: &ExperimentResult) -> Vec<Row> {
 }
 
 /// What is counted of a population.
-type Counted = fn(&PopulationHarm) -> HarmCount;
+type Counted = fn(&PopulationHarm) -> HarmTally;
 
 fn populations(result: &ExperimentResult) -> Vec<Row> {
     let mut names: Vec<&str> = Vec::new();
@@ -103,9 +106,9 @@ fn populations(result: &ExperimentResult) -> Vec<Row> {
         }
     }
     let counts: [(&'static str, Counted); 3] = [
-        ("requests, not direct", |population| population.collateral),
-        ("requests, direct", |population| population.direct),
-        ("identities", |population| population.identities),
+        ("requests, not direct", PopulationHarm::collateral_tally),
+        ("requests, direct", PopulationHarm::direct_tally),
+        ("identities", |population| HarmTally { paired: population.identities, ..HarmTally::default() }),
     ];
     let rows = names.into_iter().flat_map(|name| {
         counts.map(|(note, count)| {
@@ -131,24 +134,25 @@ fn row(
     result: &ExperimentResult,
     name: String,
     note: &'static str,
-    count: impl Fn(&HarmResult) -> Option<HarmCount>,
+    count: impl Fn(&HarmResult) -> Option<HarmTally>,
 ) -> Row {
     let cells = result.variants.iter().map(|variant| cell(variant, &count));
     Row { name, note, is_total: false, cells: cells.collect() }
 }
 
-fn cell(variant: &VariantResult, count: impl Fn(&HarmResult) -> Option<HarmCount>) -> Option<Cell> {
-    let count = |run: &RunResult| count(run.harm.as_ref()?).filter(|count| count.total > 0);
+fn cell(variant: &VariantResult, count: impl Fn(&HarmResult) -> Option<HarmTally>) -> Option<Cell> {
+    let count = |run: &RunResult| count(run.harm.as_ref()?).filter(|count| count.total() > 0);
     let share = Spread::over(variant, |run| count(run)?.share())?;
-    let of = |part: fn(HarmCount) -> u64| {
-        Spread::over(variant, |run| Some(part(count(run)?) as f64))
+    let of = |part: fn(HarmTally) -> f64| {
+        Spread::over(variant, |run| Some(part(count(run)?)))
             .map(|spread| Dimension::Count.show(spread.median))
     };
+    let is_estimate = variant.runs.iter().filter_map(count).any(|tally| tally.has_unpaired());
     let [least, median, most] =
         [share.least, share.median, share.most].map(|share| Dimension::Share.show(share));
     Some(Cell {
-        share: median,
-        count: format!("{} of {}", of(|count| count.hurt)?, of(|count| count.total)?),
+        share: format::estimate(is_estimate, median),
+        count: format!("{} of {}", of(|count| count.hurt().round())?, of(|count| count.total() as f64)?),
         range: (least != most).then(|| format!("{least} – {most}")),
         level: level(share.median),
     })
@@ -161,7 +165,7 @@ fn level(share: f64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use crate::{HarmCount, testing};
 
     fn shown(matrix: &Matrix) -> Vec<String> {
         let cell = |cell: &Option<Cell>| {

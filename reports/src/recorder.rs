@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fixedbitset::FixedBitSet;
@@ -10,7 +11,7 @@ use crate::peak::PeakCounter;
 use crate::recording::Recording;
 use crate::saturation::Saturation;
 use crate::series::{CountSeries, Level};
-use crate::{CauseId, CauseTable, FailureCounts, Outcome, StationId};
+use crate::{CauseId, CauseTable, FailureCounts, GoodCount, Outcome, StationId};
 
 /// What a run consists of, so that its events can be told by number.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,8 @@ pub struct Layout {
     pub faults: Vec<FaultLayout>,
     /// Where the gateway is, if it is not ours: then nothing but its answers is observed of it.
     pub external: Option<String>,
+    /// The intended times over which harm is counted, where anything fails under any variant.
+    pub harm_span: Option<RangeInclusive<Duration>>,
     /// Whether to keep a bit for each request, so that a run can be compared with its control pair by pair.
     pub keeps_pairs: bool,
 }
@@ -181,8 +184,9 @@ pub struct BreakerChange {
 /// Population × route: the smallest group that anything is asked of.
 #[derive(Debug)]
 pub(crate) struct Cell {
-    pub(crate) offered: u64,
-    pub(crate) good: u64,
+    pub(crate) requests: GoodCount,
+    /// Those that were meant to be sent within [`Layout::harm_span`].
+    pub(crate) within_harm_span: GoodCount,
     pub(crate) outcomes: [u64; Outcome::ALL.len()],
     pub(crate) latency: Durations,
 }
@@ -278,7 +282,10 @@ impl Recorder {
     /// A client means to send a request now.
     #[inline]
     pub fn on_offered(&mut self, population: usize, route: usize, intended: Duration) {
-        self.cell(population, route).offered += 1;
+        let in_harm_span = self.is_in_harm_span(intended);
+        let cell = self.cell(population, route);
+        cell.requests.offered += 1;
+        cell.within_harm_span.offered += u64::from(in_harm_span);
         self.populations[population].offered.add(intended);
     }
 
@@ -369,19 +376,19 @@ impl Recorder {
         let latency = at.saturating_sub(intended);
         let served = outcome == Outcome::Served;
         let good = served && latency <= self.layout.slo_latency;
+        let good_in_harm_span = good && self.is_in_harm_span(intended);
         let cell = self.cell(population, route);
         cell.outcomes[outcome.index()] += 1;
-        cell.good += u64::from(good);
+        cell.requests.good += u64::from(good);
+        cell.within_harm_span.good += u64::from(good_in_harm_span);
         let is_lower_bound = outcome.is_unanswered();
         if is_lower_bound {
             cell.latency.record_lower_bound(latency);
         } else if reached_upstream {
             cell.latency.record(latency);
         }
-        if is_lower_bound || reached_upstream {
-            if !self.layout.populations[population].hostile {
-                self.heatmap.add(intended, latency);
-            }
+        if (is_lower_bound || reached_upstream) && !self.layout.populations[population].hostile {
+            self.heatmap.add(intended, latency);
         }
         if !good && !self.layout.populations[population].hostile {
             let ending = if served { Ending::Late } else { Ending::Failed };
@@ -420,6 +427,11 @@ impl Recorder {
     }
 
     #[inline]
+    fn is_in_harm_span(&self, intended: Duration) -> bool {
+        self.layout.harm_span.as_ref().is_some_and(|span| span.contains(&intended))
+    }
+
+    #[inline]
     fn cell(&mut self, population: usize, route: usize) -> &mut Cell {
         let place = population * self.layout.routes.len() + route;
         self.cells[place].get_or_insert_with(Cell::empty)
@@ -430,7 +442,8 @@ impl Cell {
     #[cold]
     fn empty() -> Box<Self> {
         let latency = Durations::new();
-        Box::new(Self { offered: 0, good: 0, outcomes: [0; Outcome::ALL.len()], latency })
+        let (requests, within_harm_span) = Default::default();
+        Box::new(Self { requests, within_harm_span, outcomes: [0; Outcome::ALL.len()], latency })
     }
 }
 

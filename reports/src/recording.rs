@@ -4,9 +4,10 @@ use crate::durations::Durations;
 use crate::recorder::{Cell, LimitRecord, Recorder, StationRecord, outcome_counts};
 use crate::{
     AttemptsResult, Awaited, BreakerChange, BreakerChangeResult, BreakerId, BreakerResult, Bucket,
-    FaultLayout, FaultResult, Harm, HarmCount, HarmResult, HarnessRecord, Layout, LimitLayout, LimitResult,
-    Measure, Measurement, NamedSummary, Outcome, Peak, PopulationHarm, PopulationResult, RouteHarm,
-    RunResult, Selector, StationId, StationLayout, StationResult, Statistic, Summary, Value,
+    FaultLayout, FaultResult, GoodCount, GoodRequests, Harm, HarmResult, HarmTally, HarnessRecord, Layout,
+    LimitLayout, LimitResult, Measure, Measurement, NamedSummary, Outcome, Peak, PopulationHarm,
+    PopulationResult, RouteHarm, RunResult, Selector, StationId, StationLayout, StationResult, Statistic,
+    Summary, UnpairedHarm, Value,
 };
 
 /// The closed record of one run: it answers measures and becomes a [`RunResult`].
@@ -17,19 +18,22 @@ pub struct Recording {
     harm: Vec<(Selector, Harm)>,
     /// Of a live run.
     harness: Option<HarnessRecord>,
+    /// Of a run that was compared with its control.
+    control: Option<GoodRequests>,
+    /// All of the control's requests of populations that are not hostile.
+    control_requests: Option<GoodCount>,
 }
 
 /// The requests that a selector means, added up.
 struct Selection {
-    offered: u64,
-    good: u64,
+    requests: GoodCount,
     outcomes: [u64; Outcome::ALL.len()],
     latency: Durations,
 }
 
 impl Recording {
     pub(crate) fn new(recorder: Recorder) -> Self {
-        Self { recorder, harm: Vec::new(), harness: None }
+        Self { recorder, harm: Vec::new(), harness: None, control: None, control_requests: None }
     }
 
     /// What was measured.
@@ -56,11 +60,11 @@ impl Recording {
     /// The measures that the record holds exactly.
     fn exact(&self, measure: &Measure) -> Value {
         match measure {
-            Measure::Offered(selector) => Value::Count(self.select(*selector).offered),
+            Measure::Offered(selector) => Value::Count(self.select(*selector).requests.offered),
             Measure::Served(selector) => self.outcome(Outcome::Served, *selector),
             Measure::Rejected(outcome, selector) => self.outcome(*outcome, *selector),
             Measure::SuccessRate(selector) => self.share(Outcome::Served, *selector),
-            Measure::Goodput(selector) => Value::RatePerS(self.goodput(self.select(*selector).good)),
+            Measure::Goodput(selector) => Value::RatePerS(self.goodput(self.select(*selector).requests.good)),
             Measure::Attempts(upstream) => Value::Count(self.attempts(*upstream)),
             Measure::Amplification(upstream) => ratio(self.attempts(*upstream), self.requests(*upstream))
                 .map_or(Value::NotObserved, Value::Number),
@@ -130,6 +134,37 @@ impl Recording {
         self.harm.push((selector, harm));
     }
 
+    /// The requests of a population on a route that were meant to be sent while harm is counted.
+    pub fn harm_cell(&self, population: usize, route: usize) -> GoodCount {
+        let place = population * self.layout().routes.len() + route;
+        self.recorder.cells[place].as_ref().map_or_else(GoodCount::default, |cell| cell.within_harm_span)
+    }
+
+    /// Keeps of the control what this run is told beside.
+    pub fn add_control(&mut self, mut control: Self) {
+        let Selection { requests, .. } = control.select(Selector::Everybody);
+        self.control_requests = Some(requests);
+        self.control = Some(control.take_good_requests());
+    }
+
+    /// Takes out which requests were good, in this run and in its control; where nothing fails, a run is its own.
+    pub fn take_good(&mut self) -> (GoodRequests, Option<GoodRequests>) {
+        (self.take_good_requests(), self.control.take())
+    }
+
+    fn take_good_requests(&mut self) -> GoodRequests {
+        let of = |count: fn(&Cell) -> GoodCount| {
+            let cells = self.recorder.cells.iter();
+            cells.map(|cell| cell.as_deref().map_or_else(GoodCount::default, count)).collect()
+        };
+        GoodRequests {
+            routes: self.layout().routes.len(),
+            cells: of(|cell| cell.requests),
+            harm_cells: of(|cell| cell.within_harm_span),
+            paired: std::mem::take(&mut self.recorder.good),
+        }
+    }
+
     /// Adds how the harness fared, of a live run.
     pub fn add_harness(&mut self, harness: HarnessRecord) {
         self.harness = Some(harness);
@@ -146,7 +181,7 @@ impl Recording {
         self.harm.iter().find(|(compared, _)| *compared == selector).map(|(_, harm)| harm)
     }
 
-    fn harm_share(&self, selector: Selector, count: impl Fn(&Harm) -> HarmCount) -> Value {
+    fn harm_share(&self, selector: Selector, count: impl Fn(&Harm) -> HarmTally) -> Value {
         let share = self.harm_of(selector).and_then(|harm| count(harm).share());
         share.map_or(Value::NotObserved, Value::Share)
     }
@@ -189,7 +224,8 @@ impl Recording {
         let attempts = self.attempts(None);
         let amplification = ratio(attempts, self.requests(None)).unwrap_or(0.0);
 
-        let harm = self.harm_of(Selector::Everybody).map(|harm| harm_result(layout, harm));
+        let control = self.control_requests;
+        let harm = self.harm_of(Selector::Everybody).map(|harm| harm_result(layout, harm, control));
         let breakers = breaker_results(layout, &self.recorder.breakers);
         let slo_latency = layout.slo_latency;
         let harness = self.harness.as_ref().map(|harness| harness.result(slo_latency));
@@ -250,6 +286,7 @@ impl Recording {
             amplification,
             upstream_attempts: upstream_attempts.collect(),
             harm,
+            strictness: None,
             breakers,
             causes: cause_counts.into_results(&causes, &layout),
             harness,
@@ -280,8 +317,11 @@ impl Recording {
     }
 
     fn select(&self, selector: Selector) -> Selection {
-        let mut sum =
-            Selection { offered: 0, good: 0, outcomes: Default::default(), latency: Durations::new() };
+        let mut sum = Selection {
+            requests: GoodCount::default(),
+            outcomes: Default::default(),
+            latency: Durations::new(),
+        };
         for (population, route, cell) in self.cells() {
             let hostile = self.layout().populations[population].hostile;
             let selected = match selector {
@@ -291,8 +331,7 @@ impl Recording {
                 Selector::Upstream(selected) => !hostile && selected == self.layout().routes[route].upstream,
             };
             if selected {
-                sum.offered += cell.offered;
-                sum.good += cell.good;
+                sum.requests.add(cell.requests);
                 for (total, count) in sum.outcomes.iter_mut().zip(cell.outcomes) {
                     *total += count;
                 }
@@ -304,9 +343,9 @@ impl Recording {
 
     fn summary(&self, selection: &Selection) -> Summary {
         Summary {
-            offered: selection.offered,
-            good: selection.good,
-            goodput_per_s: self.goodput(selection.good),
+            offered: selection.requests.offered,
+            good: selection.requests.good,
+            goodput_per_s: self.goodput(selection.requests.good),
             outcomes: outcome_counts(&selection.outcomes),
             latency: selection.latency.distribution(),
         }
@@ -323,7 +362,8 @@ impl Recording {
 
     fn share(&self, outcome: Outcome, selector: Selector) -> Value {
         let selection = self.select(selector);
-        ratio(selection.outcomes[outcome.index()], selection.offered).map_or(Value::NotObserved, Value::Share)
+        ratio(selection.outcomes[outcome.index()], selection.requests.offered)
+            .map_or(Value::NotObserved, Value::Share)
     }
 
     /// Attempts that reached one upstream, or any.
@@ -339,7 +379,10 @@ impl Recording {
         let routes = &self.layout().routes;
         let of_upstream =
             |route: usize| upstream.is_none_or(|upstream| routes[route].reaches.contains(&upstream));
-        self.cells().filter(|(_, route, _)| of_upstream(*route)).map(|(_, _, cell)| cell.offered).sum()
+        self.cells()
+            .filter(|(_, route, _)| of_upstream(*route))
+            .map(|(_, _, cell)| cell.requests.offered)
+            .sum()
     }
 
     fn station(&self, station: StationId) -> &StationRecord {
@@ -442,19 +485,22 @@ fn station_result(
     }
 }
 
-fn harm_result(layout: &Layout, harm: &Harm) -> HarmResult {
+fn harm_result(layout: &Layout, harm: &Harm, control: Option<GoodCount>) -> HarmResult {
     let routes = layout.routes.len();
-    let sum = |cells: &mut dyn Iterator<Item = &HarmCount>| {
-        let mut sum = HarmCount::default();
+    let sum = |cells: &mut dyn Iterator<Item = &HarmTally>| {
+        let mut sum = HarmTally::default();
         cells.for_each(|cell| sum.add(*cell));
         sum
     };
-    let by_route =
-        layout.routes.iter().zip(&harm.depends).enumerate().map(|(route, (layout, direct))| RouteHarm {
+    let by_route = layout.routes.iter().zip(&harm.depends).enumerate().map(|(route, (layout, direct))| {
+        let tally = sum(&mut harm.cells.iter().skip(route).step_by(routes));
+        RouteHarm {
             name: layout.path.clone(),
             direct: *direct,
-            requests: sum(&mut harm.cells.iter().skip(route).step_by(routes)),
-        });
+            requests: tally.paired,
+            unpaired: tally.has_unpaired().then_some(tally.unpaired),
+        }
+    });
     let populations = layout.populations.iter().zip(harm.cells.chunks(routes.max(1))).zip(&harm.identities);
     let by_population = populations.map(|((layout, cells), identities)| {
         let of = |direct: bool| {
@@ -462,7 +508,13 @@ fn harm_result(layout: &Layout, harm: &Harm) -> HarmResult {
             sum(&mut cells.map(|(cell, _)| cell))
         };
         let (collateral, direct) = (of(false), of(true));
-        PopulationHarm { name: layout.name.clone(), collateral, direct, identities: *identities }
+        PopulationHarm {
+            name: layout.name.clone(),
+            collateral: collateral.paired,
+            direct: direct.paired,
+            unpaired: unpaired(collateral, direct),
+            identities: *identities,
+        }
     });
     let after = |awaited| match awaited {
         Awaited::After(time) => Some(micros(time)),
@@ -471,17 +523,27 @@ fn harm_result(layout: &Layout, harm: &Harm) -> HarmResult {
     HarmResult {
         first_fault_us: micros(harm.first_fault),
         last_fault_end_us: micros(harm.last_fault_end),
-        collateral: harm.collateral,
-        direct: harm.direct,
+        collateral: harm.collateral.paired,
+        direct: harm.direct.paired,
+        unpaired: unpaired(harm.collateral, harm.direct),
+        control,
         containment_us: after(harm.containment),
         containment_observed: harm.containment != Awaited::NotObserved,
         recovery_us: after(harm.recovery),
         recovery_observed: harm.recovery != Awaited::NotObserved,
-        routes: by_route.filter(|route| route.requests.total > 0).collect(),
-        populations: by_population.filter(|population| population.identities.total > 0).collect(),
+        routes: by_route.filter(|route| route.tally().total() > 0).collect(),
+        populations: by_population
+            .filter(|population| population.identities.total > 0 || population.unpaired.is_some())
+            .collect(),
         collateral_hurt_per_s: harm.collateral_hurt_per_s.clone(),
         direct_hurt_per_s: harm.direct_hurt_per_s.clone(),
     }
+}
+
+/// What was done to closed-loop users, if any sent.
+fn unpaired(collateral: HarmTally, direct: HarmTally) -> Option<UnpairedHarm> {
+    let is_any = collateral.has_unpaired() || direct.has_unpaired();
+    is_any.then_some(UnpairedHarm { collateral: collateral.unpaired, direct: direct.unpaired })
 }
 
 fn fault_results(layout: &Layout) -> Vec<FaultResult> {

@@ -13,7 +13,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AgreementResult, CauseResult, HarmCount, HarnessResult, HeatmapResult, Outcome, SaturationResult,
+    AgreementResult, CauseResult, GoodCount, HarmCount, HarmTally, HarnessResult, HeatmapResult, Outcome,
+    SaturationResult, StrictnessResult, UnpairedCount,
 };
 
 /// The version of the format that this crate writes.
@@ -119,6 +120,10 @@ pub struct RunResult {
     /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub harm: Option<HarmResult>,
+    /// What the variant does to good requests without any fault, beside the best of those with the same load; `None` where
+    /// there is no other, and in results of a version that did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strictness: Option<StrictnessResult>,
     /// The circuit breakers that changed their condition.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakers: Vec<BreakerResult>,
@@ -177,10 +182,17 @@ pub struct HarmResult {
     pub first_fault_us: u64,
     /// When the last fault ended.
     pub last_fault_end_us: u64,
-    /// On routes that do not depend on a faulted upstream.
+    /// On routes that do not depend on a faulted upstream, of requests that were compared one by one.
     pub collateral: HarmCount,
     /// On routes that do.
     pub direct: HarmCount,
+    /// Of closed-loop users, whose requests cannot be; missing where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpaired: Option<UnpairedHarm>,
+    /// The control: all its requests of populations that are not hostile, and those that it served well. Harm says little
+    /// where it served few. Missing in results of a version that did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control: Option<GoodCount>,
     /// From the first fault until collateral hurt stays at or below 1% of every later ten seconds; `None` for never, or not
     /// observed.
     pub containment_us: Option<u64>,
@@ -196,7 +208,7 @@ pub struct HarmResult {
     pub recovery_observed: bool,
     /// Each route on which somebody sent.
     pub routes: Vec<RouteHarm>,
-    /// Each population whose requests can be compared pair by pair and that is not hostile.
+    /// Each population that sent and is not hostile.
     pub populations: Vec<PopulationHarm>,
     /// Collateral hurt by intended second.
     pub collateral_hurt_per_s: Vec<u32>,
@@ -204,7 +216,26 @@ pub struct HarmResult {
     pub direct_hurt_per_s: Vec<u32>,
 }
 
+/// What was done to the requests of closed-loop users.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnpairedHarm {
+    /// On routes that do not depend on a faulted upstream.
+    pub collateral: UnpairedCount,
+    /// On routes that do.
+    pub direct: UnpairedCount,
+}
+
 impl HarmResult {
+    /// On routes that do not depend on a faulted upstream.
+    pub fn collateral_tally(&self) -> HarmTally {
+        HarmTally { paired: self.collateral, unpaired: self.unpaired.unwrap_or_default().collateral }
+    }
+
+    /// On routes that do.
+    pub fn direct_tally(&self) -> HarmTally {
+        HarmTally { paired: self.direct, unpaired: self.unpaired.unwrap_or_default().direct }
+    }
+
     /// From the first fault until collateral harm ended, microseconds; infinite for never, `None` where it was not observed.
     pub fn contained_after_us(&self) -> Option<f64> {
         self.containment_observed.then(|| self.containment_us.map_or(f64::INFINITY, |us| us as f64))
@@ -222,6 +253,11 @@ const fn yes() -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 const fn is_so(flag: &bool) -> bool {
     *flag
 }
@@ -233,8 +269,18 @@ pub struct RouteHarm {
     pub name: String,
     /// Whether it depends on a faulted upstream.
     pub direct: bool,
-    /// Its requests.
+    /// Its requests that were compared one by one.
     pub requests: HarmCount,
+    /// Those of closed-loop users; missing where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpaired: Option<UnpairedCount>,
+}
+
+impl RouteHarm {
+    /// All its requests.
+    pub fn tally(&self) -> HarmTally {
+        HarmTally { paired: self.requests, unpaired: self.unpaired.unwrap_or_default() }
+    }
 }
 
 /// What was done to a population.
@@ -246,8 +292,23 @@ pub struct PopulationHarm {
     pub collateral: HarmCount,
     /// Its requests on routes that do.
     pub direct: HarmCount,
-    /// Its identities that sent anything, and those of them to whom anything was done.
+    /// Of a closed-loop population, what became of its requests; the counts above are then none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpaired: Option<UnpairedHarm>,
+    /// Its identities that sent anything, and those of them to whom anything was done; none of a closed-loop population.
     pub identities: HarmCount,
+}
+
+impl PopulationHarm {
+    /// Its requests on routes that do not depend on a faulted upstream.
+    pub fn collateral_tally(&self) -> HarmTally {
+        HarmTally { paired: self.collateral, unpaired: self.unpaired.unwrap_or_default().collateral }
+    }
+
+    /// Its requests on routes that do.
+    pub fn direct_tally(&self) -> HarmTally {
+        HarmTally { paired: self.direct, unpaired: self.unpaired.unwrap_or_default().direct }
+    }
 }
 
 /// The changes of a circuit breaker.
@@ -364,8 +425,8 @@ pub struct Distribution {
     pub count: u64,
     /// Their mean, microseconds.
     pub mean_us: f64,
-    /// The least, microseconds; 0 too in results of a version that did not keep it.
-    #[serde(default)]
+    /// The least, microseconds. Not written where 0, nor by a version that did not keep it.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub min_us: u64,
     /// The greatest, microseconds.
     pub max_us: u64,

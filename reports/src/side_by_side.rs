@@ -4,9 +4,11 @@
 //! was admitted) are not judged: to limit is what a limit is for.
 
 use crate::{
-    AFTERMATH, ExperimentResult, LimitResult, Outcome, RunResult, VariantResult,
+    AFTERMATH, CommonHarm, ExperimentResult, HarmResult, HarmTally, LimitResult, Outcome, RunResult,
+    VariantResult,
     format::{self, Dimension},
     spread::Spread,
+    statistics::paired,
     text,
 };
 
@@ -42,6 +44,26 @@ impl Column {
         self
     }
 
+    /// The same with those of its cells marked that tell of closed-loop users, whose requests cannot be compared one by one;
+    /// with several seeds, these have the interval of their mean.
+    fn with_estimates(mut self, result: &ExperimentResult, tally: impl Fn(&HarmResult) -> HarmTally) -> Self {
+        for (cell, variant) in self.cells.iter_mut().zip(&result.variants) {
+            let tallies: Vec<HarmTally> =
+                variant.runs.iter().filter_map(|run| run.harm.as_ref()).map(&tally).collect();
+            let is_estimate = tallies.iter().any(HarmTally::has_unpaired);
+            if let Some(cell) = cell.as_mut().filter(|_| is_estimate) {
+                cell.text = format::estimate(true, std::mem::take(&mut cell.text));
+                let shares: Vec<f64> = tallies.iter().filter_map(HarmTally::share).collect();
+                let interval = paired(&shares, 0.0, ESTIMATE_CONFIDENCE).map(|estimate| estimate.interval);
+                cell.range = interval.map(|[low, high]| {
+                    let [low, high] = [low.max(0.0), high.min(1.0)].map(|share| Dimension::Share.show(share));
+                    format!("{low} – {high} ({})", Dimension::Share.show(ESTIMATE_CONFIDENCE))
+                });
+            }
+        }
+        self
+    }
+
     /// The heading on one line.
     pub(crate) fn title(&self) -> String {
         match &self.heading {
@@ -50,6 +72,9 @@ impl Column {
         }
     }
 }
+
+/// Of the interval of an estimate over several seeds.
+const ESTIMATE_CONFIDENCE: f64 = 0.95;
 
 /// One measure of one variant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,21 +167,36 @@ fn harm_columns(result: &ExperimentResult) -> Vec<Column> {
     if !faulted(result) {
         return Vec::new();
     }
-    let mut columns = vec![
+    let control = |run: &RunResult| run.harm.as_ref()?.control?.share();
+    let mut columns = Vec::new();
+    if runs(result).any(|run| control(run).is_some()) {
+        columns.push(column(
+            result,
+            ["good without", "faults"],
+            "share of the requests that was served within the SLO latency in the run without faults, to which that with them \
+             is compared"
+                .to_owned(),
+            (Dimension::Share, Good::High),
+            control,
+        ));
+    }
+    columns.extend([
         column(
             result,
             ["blast", "radius"],
             "share hurt by the faults of the requests that do not depend on what failed".to_owned(),
             (Dimension::Share, Good::Low),
-            |run| run.harm.as_ref()?.collateral.share(),
-        ),
+            |run| run.harm.as_ref()?.collateral_tally().share(),
+        )
+        .with_estimates(result, HarmResult::collateral_tally),
         column(
             result,
             ["direct", "damage"],
             "share hurt by the faults of the requests that depend on what failed".to_owned(),
             (Dimension::Share, Good::Low),
-            |run| run.harm.as_ref()?.direct.share(),
-        ),
+            |run| run.harm.as_ref()?.direct_tally().share(),
+        )
+        .with_estimates(result, HarmResult::direct_tally),
         column(
             result,
             ["recovery", ""],
@@ -164,7 +204,27 @@ fn harm_columns(result: &ExperimentResult) -> Vec<Column> {
             (Dimension::UntilUs, Good::Low),
             |run| run.harm.as_ref()?.recovered_after_us(),
         ),
-    ];
+    ]);
+    if let Some(best) = strict_beside(result) {
+        let best = text::name(&best);
+        let common = |tally: fn(&CommonHarm) -> HarmTally| {
+            move |run: &RunResult| tally(run.strictness.as_ref()?.harm.as_ref()?).share()
+        };
+        columns.push(column(
+            result,
+            ["blast radius", "vs best control"],
+            format!("the same against the run of {best} without faults, so that turning requests away has its price"),
+            (Dimension::Share, Good::Low),
+            common(CommonHarm::collateral_tally),
+        ));
+        columns.push(column(
+            result,
+            ["direct damage", "vs best control"],
+            format!("the same against the run of {best} without faults, so that turning requests away has its price"),
+            (Dimension::Share, Good::Low),
+            common(CommonHarm::direct_tally),
+        ));
+    }
     if retried(result) {
         // Whoever turns every attempt away has the lowest, which is no merit.
         columns.push(column(
@@ -176,6 +236,11 @@ fn harm_columns(result: &ExperimentResult) -> Vec<Column> {
         ));
     }
     columns
+}
+
+/// The variant beside whose control any other is strict.
+fn strict_beside(result: &ExperimentResult) -> Option<String> {
+    result.variants.iter().find_map(|variant| Some(variant.strict()?.best))
 }
 
 /// What came to applications without a valid identity, where any asks for one.
@@ -202,7 +267,7 @@ fn guarded(result: &ExperimentResult) -> bool {
 }
 
 /// Whether any run was compared with its control.
-fn faulted(result: &ExperimentResult) -> bool {
+pub(crate) fn faulted(result: &ExperimentResult) -> bool {
     runs(result).any(|run| run.harm.is_some())
 }
 
@@ -286,6 +351,21 @@ pub(crate) fn meanings(result: &ExperimentResult) -> Vec<String> {
              the last fault's end until ten seconds of goodput come to 99% of those without faults.",
             format::span(AFTERMATH.as_micros() as f64)
         ));
+        if let Some(best) = strict_beside(result) {
+            notes.push(format!(
+                "vs best control: against the run of {} without faults, in which most requests were good, and not against the \
+                 variant's own.",
+                text::name(&best)
+            ));
+        }
+        if runs(result).filter_map(|run| run.harm.as_ref()).any(|harm| harm.unpaired.is_some()) {
+            notes.push(
+                "~: an estimate. The requests of closed-loop users depend on the answers before them and cannot be compared \
+                 one by one: what is told of them is the share of good ones that is missing against the run without \
+                 faults, by route and population."
+                    .to_owned(),
+            );
+        }
         if retried(result) {
             notes.push("amplification: attempts that reached an upstream ÷ requests.".to_owned());
         }
@@ -444,16 +524,33 @@ fn column(
     let spread = |variant: &VariantResult| Spread::over(variant, &measure);
     let spreads: Vec<Option<Spread>> = result.variants.iter().map(spread).collect();
     let medians: Vec<Option<f64>> = spreads.iter().map(|spread| spread.map(|spread| spread.median)).collect();
-    let cells = spreads.iter().map(|spread| {
+    // Who turns good requests away without any fault is best in nothing, but may well be worst.
+    let praised: Vec<bool> = result.variants.iter().map(VariantResult::may_be_praised).collect();
+    let of_praised: Vec<Option<f64>> =
+        medians.iter().zip(&praised).map(|(median, praised)| median.filter(|_| *praised)).collect();
+    let cells = spreads.iter().zip(&praised).map(|(spread, &may_be_praised)| {
         let spread = (*spread)?;
         let (least, most) = (unit.show(spread.least), unit.show(spread.most));
         Some(Cell {
             text: unit.show(spread.median),
             range: (least != most).then(|| format!("{least} – {most}")),
-            mark: mark(spread.median, &medians, unit, good),
+            mark: mark_of(spread.median, may_be_praised, &medians, &of_praised, unit, good),
         })
     });
     Column { heading: heading.map(Into::into), meaning, cells: cells.collect() }
+}
+
+/// The mark of a value: worst of all, or best of those that may be praised.
+fn mark_of(
+    value: f64,
+    may_be_praised: bool,
+    all: &[Option<f64>],
+    praised: &[Option<f64>],
+    unit: Dimension,
+    good: Good,
+) -> Option<Mark> {
+    let best = mark(value, praised, unit, good).filter(|mark| may_be_praised && *mark == Mark::Best);
+    best.or_else(|| mark(value, all, unit, good).filter(|mark| *mark == Mark::Worst))
 }
 
 /// Best or worst, where that is plain to see:
@@ -611,12 +708,13 @@ mod tests {
             SideBySide::of(result).columns.iter().map(Column::title).collect()
         };
         assert_eq!(
-            titles(&result)[..8],
+            titles(&result)[..9],
             [
                 "goodput /s",
                 "success",
                 "latency p50",
                 "latency p99",
+                "good without faults",
                 "blast radius",
                 "direct damage",
                 "recovery",
@@ -624,16 +722,17 @@ mod tests {
             ]
         );
         let comparison = SideBySide::of(&result);
-        assert_eq!(texts(&comparison.columns[4]), ["18.8%", "0%", "19.1%", "0%"]);
-        assert_eq!(texts(&comparison.columns[5]), ["34.4%", "26.1%", "47.3%", "42.5%"]);
-        assert_eq!(texts(&comparison.columns[6]), ["never", "22 s", "33 s", "39 s"]);
-        assert_eq!(texts(&comparison.columns[7]), ["1.18", "1.31", "1.03", "1.05"]);
+        assert_eq!(texts(&comparison.columns[4]), ["99%"; 4]);
+        assert_eq!(texts(&comparison.columns[5]), ["18.8%", "0%", "19.1%", "0%"]);
+        assert_eq!(texts(&comparison.columns[6]), ["34.4%", "26.1%", "47.3%", "42.5%"]);
+        assert_eq!(texts(&comparison.columns[7]), ["never", "22 s", "33 s", "39 s"]);
+        assert_eq!(texts(&comparison.columns[8]), ["1.18", "1.31", "1.03", "1.05"]);
         for variant in &mut result.variants {
             variant.runs[0].amplification = 1.004;
         }
         assert!(!titles(&result).contains(&"amplification".to_owned()));
         result.variants[0].runs[0].harm = None;
-        assert_eq!(texts(&SideBySide::of(&result).columns[4]), ["–", "0%", "19.1%", "0%"]);
+        assert_eq!(texts(&SideBySide::of(&result).columns[5]), ["–", "0%", "19.1%", "0%"]);
         assert!(!titles(&testing::window_boundary()).contains(&"recovery".to_owned()));
     }
 

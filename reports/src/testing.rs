@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use crate::{
     AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, BucketSaturation, CauseKind, CauseResult,
     CauseStep, Distribution, Ending, Engine, ExpectationCheck, ExpectationResult, ExperimentResult,
-    FailureCounts, FaultResult, HarmCount, HarmResult, HeatmapResult, LimitResult, NamedSummary, Outcome,
-    Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, SaturationResult,
+    FailureCounts, FaultResult, GoodCount, HarmCount, HarmResult, HeatmapResult, LimitResult, NamedSummary,
+    Outcome, Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, SaturationResult,
     ScenarioSummary, Setting, StationResult, Summary, VERSION, Value, VariantResult,
 };
 
@@ -149,15 +149,22 @@ fn harm([collateral, direct]: [u64; 2], containment_s: Option<u64>, recovery_s: 
         name: name.to_owned(),
         collateral,
         direct,
+        unpaired: None,
         identities: HarmCount { hurt: senders.min(collateral.hurt.max(direct.hurt)) * 7 / 8, total: senders },
     };
-    let route =
-        |name: &str, direct: bool, requests: HarmCount| RouteHarm { name: name.to_owned(), direct, requests };
+    let route = |name: &str, direct: bool, requests: HarmCount| RouteHarm {
+        name: name.to_owned(),
+        direct,
+        requests,
+        unpaired: None,
+    };
     HarmResult {
         first_fault_us: us(30),
         last_fault_end_us: us(60),
         collateral,
         direct,
+        unpaired: None,
+        control: Some(GoodCount { offered: 39_098, good: 38_707 }),
         containment_us: containment_s.map(us),
         containment_observed: true,
         recovery_us: recovery_s.map(us),
@@ -290,6 +297,7 @@ pub(crate) fn nothing_happened() -> ExperimentResult {
         amplification: 0.0,
         upstream_attempts: Vec::new(),
         harm: None,
+        strictness: None,
         breakers: Vec::new(),
         causes: Vec::new(),
         harness: None,
@@ -450,6 +458,7 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
                 per_s: burst_and_steady,
             }],
             harm: None,
+            strictness: None,
             breakers: Vec::new(),
             causes: Vec::new(),
             harness: None,

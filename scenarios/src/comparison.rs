@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use reports::{Engine, ExperimentResult, PairCount, PairedRequests, RunResult, VERSION, VariantResult};
 
+use crate::engine::GoodOfRun;
 use crate::experiment::{close, summary};
 use crate::{Scenario, Variant, engine};
 
@@ -21,8 +22,12 @@ pub fn run_comparison(
     let observed: Vec<([RunResult; 2], Vec<Vec<PairCount>>)> = seeds
         .par_iter()
         .map(|seed| {
-            let ([a, b], cells) = engine::run_both(&scenario.timeline, variants, &shared, *seed);
-            let results = [close(variants[0], *seed, a), close(variants[1], *seed, b)];
+            let ([mut a, mut b], cells) = engine::run_both(&scenario.timeline, variants, &shared, *seed);
+            let good = [&mut a, &mut b].map(|recording| GoodOfRun::of(recording));
+            let mut results = [close(variants[0], *seed, a), close(variants[1], *seed, b)];
+            let runs = [(variants[0], &good[0]), (variants[1], &good[1])];
+            let strictness = engine::strictness(&scenario.timeline, &runs, *seed);
+            results.iter_mut().zip(strictness).for_each(|(run, strictness)| run.strictness = strictness);
             on_run();
             on_run();
             (results, cells)

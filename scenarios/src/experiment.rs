@@ -8,6 +8,7 @@ use reports::{
     ScenarioSummary, VERSION, Value, VariantResult,
 };
 
+use crate::engine::{GoodOfRun, strictness};
 use crate::{Drive, LiveError, LogBook, Scenario, Variant, engine};
 
 /// Runs every variant of a scenario under every seed, in parallel on the threads of the current rayon pool, and
@@ -36,19 +37,40 @@ pub fn run_experiment_logged(
     on_run: impl Fn() + Sync,
 ) -> io::Result<ExperimentResult> {
     begin(scenario, log);
-    let runs: Vec<(&Variant, u64)> =
-        scenario.variants.iter().flat_map(|variant| seeds.iter().map(move |seed| (variant, *seed))).collect();
-    let observed: io::Result<Vec<Observed>> = runs
-        .into_par_iter()
-        .map(|(variant, seed)| {
-            let recording = engine::run_with_control(&scenario.timeline, variant, seed, log)?;
-            let observed = judge(variant, seed, recording);
-            on_run();
+    let compares = scenario.variants.len() > 1;
+    let run = |variant: &Variant, seed: u64| -> io::Result<(Observed, GoodOfRun)> {
+        let recording = engine::run_with_control(&scenario.timeline, variant, seed, log, compares)?;
+        let judged = judge(variant, seed, recording);
+        on_run();
+        Ok(judged)
+    };
+    // Seed by seed, so that which requests were good is not kept of all seeds at once.
+    let by_seed: io::Result<Vec<Vec<Observed>>> = seeds
+        .par_iter()
+        .map(|seed| {
+            let runs = scenario.variants.par_iter().map(|variant| run(variant, *seed));
+            let (mut observed, good): (Vec<Observed>, Vec<GoodOfRun>) =
+                runs.collect::<io::Result<Vec<_>>>()?.into_iter().unzip();
+            let mut of_seed: Vec<&mut Observed> = observed.iter_mut().collect();
+            compare_controls(scenario, &good.iter().collect::<Vec<_>>(), *seed, &mut of_seed);
             Ok(observed)
         })
         .collect();
+    let mut by_seed: Vec<_> = by_seed?.into_iter().map(Vec::into_iter).collect();
+    let observed = scenario
+        .variants
+        .iter()
+        .flat_map(|_| by_seed.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>());
+    let observed = observed.collect();
+    Ok(gather(scenario, seeds, Engine::Virtual, observed))
+}
 
-    Ok(gather(scenario, seeds, Engine::Virtual, observed?))
+/// Tells of each run under a seed how strict its variant is beside the others; the runs are those of the first variants.
+fn compare_controls(scenario: &Scenario, good: &[&GoodOfRun], seed: u64, observed: &mut [&mut Observed]) {
+    let runs: Vec<_> = scenario.variants.iter().zip(good.iter().copied()).collect();
+    for (observed, strictness) in observed.iter_mut().zip(strictness(&scenario.timeline, &runs, seed)) {
+        observed.result.strictness = strictness;
+    }
 }
 
 /// Tells the log whose runs come next.
@@ -71,16 +93,26 @@ pub fn run_live_experiment(
     on_run: impl Fn(&Variant, u64),
 ) -> Result<ExperimentResult, LiveError> {
     begin(scenario, drive.log.as_deref());
-    let mut observed = Vec::new();
+    let (mut observed, mut good) = (Vec::new(), Vec::new());
     'runs: for variant in &scenario.variants {
         for seed in seeds {
             on_run(variant, *seed);
             let recording = engine::run_live_with_control(&scenario.timeline, variant, *seed, drive)?;
-            observed.push(judge(variant, *seed, recording));
+            let (run, good_of_run) = judge(variant, *seed, recording);
+            observed.push(run);
+            good.push(good_of_run);
             if drive.stop.is_asked() {
                 break 'runs;
             }
         }
+    }
+    // A run that was stopped has no whole control.
+    let whole = good.len() - usize::from(drive.stop.is_asked());
+    for (place, seed) in seeds.iter().enumerate() {
+        let of_seed: Vec<&GoodOfRun> = good[..whole].iter().skip(place).step_by(seeds.len()).collect();
+        let mut runs: Vec<&mut Observed> =
+            observed[..whole].iter_mut().skip(place).step_by(seeds.len()).collect();
+        compare_controls(scenario, &of_seed, *seed, &mut runs);
     }
     Ok(gather(scenario, seeds, Engine::Live, observed))
 }
@@ -162,8 +194,8 @@ struct Observed {
     standards: Vec<(usize, Value)>,
 }
 
-/// Holds the expectations of a variant against a recording.
-fn judge(variant: &Variant, seed: u64, recording: Recording) -> Observed {
+/// Holds the expectations of a variant against a recording, and keeps which of its requests were good.
+fn judge(variant: &Variant, seed: u64, mut recording: Recording) -> (Observed, GoodOfRun) {
     let check = |(line, expectation): &(usize, reports::Expectation)| {
         let (measured, held) = expectation.check(&recording);
         (*line, measured, held)
@@ -175,7 +207,9 @@ fn judge(variant: &Variant, seed: u64, recording: Recording) -> Observed {
     let standards = &variant.expected.standards;
     let standards =
         standards.iter().map(|(line, measure)| (*line, recording.measure(measure).value)).collect();
-    Observed { result: close(variant, seed, recording), bounds, contrasts, standards }
+    let good = GoodOfRun::of(&mut recording);
+    let observed = Observed { result: close(variant, seed, recording), bounds, contrasts, standards };
+    (observed, good)
 }
 
 /// What is kept of a recording.

@@ -7,8 +7,10 @@ use super::{
 use crate::{
     ExperimentResult, RunResult, VariantResult,
     differences::differences_of,
+    format::Dimension,
     gauge::{self, Gauge, Good, Reading},
     statistics::{Estimate, holm, mcnemar_mid_p, mean, paired, unpaired},
+    strictness::STRICT,
     text,
     validity::reservations,
 };
@@ -172,8 +174,27 @@ impl<'r> Sides<'r> {
         if self.method == Method::Welch { Vec::new() } else { seeds }
     }
 
+    /// The side whose runs without faults are clearly worse than the other's, and the shares of good requests in those of A and
+    /// of B.
+    fn stricter(&self) -> Option<(&'static str, [f64; 2])> {
+        let good = |runs: &[&RunResult]| {
+            let shares = runs.iter().filter_map(|run| run.harm.as_ref()?.control?.share());
+            mean(&shares.collect::<Vec<_>>())
+        };
+        let (a, b) = (good(&self.a)?, good(&self.b)?);
+        let most = a.max(b);
+        ((a - b).abs() > STRICT * most).then_some((if a < b { "A" } else { "B" }, [a, b]))
+    }
+
     fn reservations(&self) -> Vec<String> {
         let mut told = Vec::new();
+        if let Some((stricter, shares)) = self.stricter() {
+            let [a, b] = shares.map(|share| Dimension::Share.show(share));
+            told.push(format!(
+                "{stricter} turns requests away even without a fault: {a} are served well in A's runs without faults, and {b} in \
+                 B's. What the faults took away from each is called neither better nor worse."
+            ));
+        }
         if self.left_out > 0 {
             told.push(format!(
                 "Only seeds that both have are compared, {}; {} runs of other seeds are left out.",
@@ -201,6 +222,9 @@ impl<'r> Sides<'r> {
         let runs: Vec<&RunResult> = self.a.iter().chain(&self.b).copied().collect();
         let gauges = gauge::headline(&runs, self.duration_s).into_iter();
         let gauges = gauges.chain(gauge::details(&runs, self.duration_s));
+        // What faults take away from a control says nothing of one that served few even there.
+        let differs = self.stricter().is_some();
+        let gauges = gauges.map(|gauge| if differs && gauge.is_of_harm() { gauge.unjudged() } else { gauge });
         gauges.filter_map(|gauge| self.measure(&gauge, requests, confidence)).collect()
     }
 

@@ -119,8 +119,9 @@ fn attempts_per_request(run: &RunResult, from: usize) -> Option<f64> {
 /// The route that does not depend on what failed and was hurt worst, of those with enough requests.
 fn worst_route(variant: &VariantResult) -> Option<&str> {
     let harm = variant.runs.first()?.harm.as_ref()?;
-    let hurt = harm.routes.iter().filter(|route| !route.direct && route.requests.hurt >= ENOUGH_FOR_A_SHARE);
-    let share = |route: &crate::RouteHarm| route.requests.share().unwrap_or(0.0);
+    let hurt =
+        harm.routes.iter().filter(|route| !route.direct && route.tally().hurt() >= ENOUGH_FOR_A_SHARE as f64);
+    let share = |route: &crate::RouteHarm| route.tally().share().unwrap_or(0.0);
     let worst = hurt.reduce(|worst, other| if share(other) > share(worst) { other } else { worst });
     worst.map(|route| route.name.as_str())
 }

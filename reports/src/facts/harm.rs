@@ -4,7 +4,8 @@
 //! none may: that the faults did it.
 
 use super::{
-    ENOUGH_FOR_A_SHARE, Group, WORTH_TELLING, descending, per_variant, plain_names, short, told, under_each,
+    ENOUGH_FOR_A_SHARE, Group, WORTH_TELLING, descending, per_praised_variant, plain_names, short, told,
+    under_each,
 };
 use crate::{
     BreakerResult, ExperimentResult, HarmResult, RouteHarm, RunResult, VariantResult,
@@ -20,14 +21,16 @@ const BREAKERS_TOLD: usize = 3;
 
 /// When anybody sent on routes that do not depend on what failed; the variant that hurt most of them first.
 pub(super) fn who_else_was_hurt(result: &ExperimentResult) -> Option<String> {
-    let groups = descending(&per_variant(result, |run| run.harm.as_ref()?.collateral.share()));
+    let groups =
+        descending(&per_praised_variant(result, |run| run.harm.as_ref()?.collateral_tally().share()));
     let (worst, rest) = groups.split_first()?;
-    let counted = |group: &Group, count: fn(&HarmResult) -> u64| {
-        let counted = Spread::over(group.variants.first()?, |run| Some(count(run.harm.as_ref()?) as f64));
+    let counted = |group: &Group, count: fn(&HarmResult) -> f64| {
+        let counted = Spread::over(group.variants.first()?, |run| Some(count(run.harm.as_ref()?)));
         counted.map(|spread| Dimension::Count.show(spread.median))
     };
-    let hurt = |group: &Group| counted(group, |harm| harm.collateral.hurt).unwrap_or_default();
-    let total = counted(worst, |harm| harm.collateral.total)?;
+    let hurt =
+        |group: &Group| counted(group, |harm| harm.collateral_tally().hurt().round()).unwrap_or_default();
+    let total = counted(worst, |harm| harm.collateral_tally().total() as f64)?;
     if worst.value == 0.0 {
         return Some(format!(
             "Under {}, the faults hurt none of the {total} requests that do not depend on what failed.",
@@ -61,7 +64,7 @@ pub(super) fn who_else_was_hurt(result: &ExperimentResult) -> Option<String> {
 fn where_it_hurt(variant: &VariantResult) -> String {
     let harms = || variant.runs.iter().filter_map(|run| run.harm.as_ref());
     let of = |harm: &'_ HarmResult, name: &str| harm.routes.iter().position(|route| route.name == name);
-    let collateral = |route: &&RouteHarm| !route.direct && route.requests.total > 0;
+    let collateral = |route: &&RouteHarm| !route.direct && route.tally().total() > 0;
     let routes: Vec<&RouteHarm> =
         harms().next().map_or_else(Vec::new, |harm| harm.routes.iter().filter(collateral).collect());
     if let [only] = routes.as_slice() {
@@ -70,8 +73,8 @@ fn where_it_hurt(variant: &VariantResult) -> String {
     let share = |name: &str| {
         let share = |run: &RunResult| {
             let harm = run.harm.as_ref()?;
-            let requests = harm.routes[of(harm, name)?].requests;
-            requests.share().filter(|_| requests.total >= ENOUGH_FOR_A_SHARE)
+            let requests = harm.routes[of(harm, name)?].tally();
+            requests.share().filter(|_| requests.total() >= ENOUGH_FOR_A_SHARE)
         };
         Spread::over(variant, share).map(|spread| spread.median)
     };
@@ -85,7 +88,8 @@ fn where_it_hurt(variant: &VariantResult) -> String {
 
 /// When anybody sent on routes that depend on what failed; compared where it differs by at least five points.
 pub(super) fn direct_damage(result: &ExperimentResult) -> Option<String> {
-    let mut groups = descending(&per_variant(result, |run| run.harm.as_ref()?.direct.share()));
+    let mut groups =
+        descending(&per_praised_variant(result, |run| run.harm.as_ref()?.direct_tally().share()));
     groups.reverse();
     let (least, rest) = groups.split_first()?;
     match rest.last() {
@@ -252,7 +256,7 @@ fn by_time(
     result: &ExperimentResult,
     measure: impl Fn(&RunResult) -> Option<f64>,
 ) -> (Option<Group<'_>>, Vec<Group<'_>>) {
-    let mut groups = descending(&per_variant(result, measure));
+    let mut groups = descending(&per_praised_variant(result, measure));
     groups.reverse();
     let never = groups.pop_if(|last| last.value.is_infinite());
     (never, groups)
@@ -297,6 +301,7 @@ mod tests {
             name: name.to_owned(),
             direct: false,
             requests: HarmCount { hurt, total },
+            unpaired: None,
         };
         harm(&mut result, 0).routes =
             vec![route("/pages", 1, 4000), route("/account", 1675, 4186), route("/odd", 19, 19)];

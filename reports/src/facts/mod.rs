@@ -10,13 +10,14 @@
 mod causes;
 mod harm;
 mod identity;
+mod strictness;
 mod workers;
 
 use crate::{
     ExperimentResult, LimitResult, Outcome, PopulationResult, RunResult, StationResult, Summary,
     VariantResult,
     format::{self, Clock, Dimension},
-    side_by_side::{bucket_noun, limit, peak, peaks_asked_for, peaks_that_matter, runs},
+    side_by_side::{bucket_noun, faulted, limit, peak, peaks_asked_for, peaks_that_matter, runs},
     spread::Spread,
     text,
 };
@@ -60,6 +61,7 @@ pub fn facts(result: &ExperimentResult) -> Vec<String> {
         windows.iter().filter_map(|(_, (scope, us))| admitted_at_most(result, scope, *us)).collect()
     };
     let ranked = [
+        strictness::who_is_strict(result),
         Vec::from_iter(identity::who_came_without_one(result)),
         Vec::from_iter(harm::who_else_was_hurt(result)),
         Vec::from_iter(workers::who_waited_for_a_worker(result)),
@@ -143,7 +145,10 @@ fn who_waited(result: &ExperimentResult) -> Vec<String> {
             let latency = &well_meaning(run, name)?.latency;
             latency.at(99.0).filter(|_| latency.count >= ENOUGH_FOR_P99).map(|us| us as f64)
         };
-        let groups = descending(&per_variant(result, p99));
+        // Without faults, nobody is told beside a control.
+        let values =
+            if faulted(result) { per_praised_variant(result, p99) } else { per_variant(result, p99) };
+        let groups = descending(&values);
         let (slowest, quickest) = (groups.first()?.value, groups.last()?.value);
         let differs = slowest >= 2.0 * quickest && slowest - quickest >= slo_us / 10.0;
         differs.then(|| (slowest / quickest.max(1.0), groups))
@@ -412,6 +417,16 @@ fn per_variant(
 ) -> Vec<(&VariantResult, f64)> {
     let value = |variant| Spread::over(variant, &measure).map(|spread| (variant, spread.median));
     result.variants.iter().filter_map(value).collect()
+}
+
+/// The same without the variants that are praised for nothing, because they turn good requests away even without a fault.
+fn per_praised_variant(
+    result: &ExperimentResult,
+    measure: impl Fn(&RunResult) -> Option<f64>,
+) -> Vec<(&VariantResult, f64)> {
+    let mut values = per_variant(result, measure);
+    values.retain(|(variant, _)| variant.strict().is_none());
+    values
 }
 
 /// From the largest value down; variants with the same value stay in the order of the file.

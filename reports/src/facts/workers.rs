@@ -10,8 +10,9 @@ use crate::{
 /// When something failed, somebody sent on routes that do not depend on it, and the gateway's workers are bounded: each
 /// variant under which they were never all in use, so that nobody waited for one, and since when they were under the others.
 pub(super) fn who_waited_for_a_worker(result: &ExperimentResult) -> Option<String> {
-    runs(result).filter_map(|run| run.harm.as_ref()).find(|harm| harm.collateral.total > 0)?;
-    let spared: Vec<String> = result.variants.iter().filter_map(spared).collect();
+    runs(result).filter_map(|run| run.harm.as_ref()).find(|harm| harm.collateral_tally().total() > 0)?;
+    let praised = result.variants.iter().filter(|variant| variant.strict().is_none());
+    let spared: Vec<String> = praised.filter_map(spared).collect();
     let mut taken: Vec<Group> = descending(&per_variant(result, first_taken_s));
     taken.reverse();
     let clock = Clock::of(&result.scenario);

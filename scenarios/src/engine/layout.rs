@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use gateway::{RateLimit, Scope};
-use reports::{FaultLayout, Layout, LimitLayout, Measure, PopulationLayout, RouteLayout, StationLayout};
+use reports::{
+    FaultLayout, Layout, LimitLayout, Measure, PopulationLayout, RouteLayout, StationLayout, harm_span,
+};
 
 use super::directory;
 use crate::{Timeline, UpstreamFault, Variant};
@@ -38,6 +40,7 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         limits: limits.collect(),
         faults: world.faults.iter().map(fault_layout).collect(),
         external: world.external.as_ref().map(|external| external.place().to_owned()),
+        harm_span: timeline.incident.map(|incident| harm_span(incident.from, incident.to)),
         keeps_pairs: false,
     }
 }

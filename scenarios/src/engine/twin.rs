@@ -29,6 +29,9 @@ pub(crate) fn run_live_with_control(
             add_harm(timeline, variant, seed, &control, &mut incident);
         }
         incident.add_control_harness(&control);
+        if !drive.stop.is_asked() {
+            incident.add_control(control);
+        }
     }
     Ok(incident)
 }
@@ -47,7 +50,7 @@ fn add_harm(
 }
 
 /// Runs a variant, and where anything fails in it, its control too; what the faults did is measured request by request
-/// between the two.
+/// between the two. With `keeps_pairs`, a run in which nothing fails can be compared with those of other variants too.
 ///
 /// # Errors
 ///
@@ -57,8 +60,9 @@ pub(crate) fn run_with_control(
     variant: &Variant,
     seed: u64,
     log: Option<&LogBook>,
+    keeps_pairs: bool,
 ) -> io::Result<Recording> {
-    run_incident(timeline, variant, seed, log, run_logged)
+    run_incident(timeline, variant, seed, log, if keeps_pairs { run_paired } else { run_logged })
 }
 
 /// As [`run_with_control`] without a log, and keeps what is needed to compare the requests with those of another variant.
@@ -88,6 +92,7 @@ fn run_incident(
         || run_paired(timeline, &well, seed, of_control),
     );
     add_harm(timeline, variant, seed, &control, &mut incident);
+    incident.add_control(control);
     Ok(incident)
 }
 
@@ -107,6 +112,16 @@ fn selectors(variant: &Variant) -> Vec<Selector> {
     selectors
 }
 
+/// By route: whether it depends on a faulted upstream, directly or through calls.
+pub(super) fn depends(world: &World) -> Vec<bool> {
+    let struck: Vec<usize> = world.faults.iter().flat_map(|fault| fault.upstreams.iter().copied()).collect();
+    let depends = world.gateway.routes.iter().map(|route| {
+        let reached = world.upstreams_of_route(route);
+        struck.iter().any(|upstream| reached[*upstream])
+    });
+    depends.collect()
+}
+
 /// Goes through the requests of all selected open-loop populations once more, as they were drawn in both runs.
 fn compare(
     timeline: &Timeline,
@@ -116,20 +131,19 @@ fn compare(
     control: &Recording,
     incident: &Recording,
 ) -> HarmRecorder {
-    let struck: Vec<usize> = world.faults.iter().flat_map(|fault| fault.upstreams.iter().copied()).collect();
-    let depends = world.gateway.routes.iter().map(|route| {
-        let reached = world.upstreams_of_route(route);
-        struck.iter().any(|upstream| reached[*upstream])
-    });
-    let depends: Vec<bool> = depends.collect();
     let mut harm = HarmRecorder::new(HarmLayout {
         first_fault: timeline.incident.map_or(Duration::ZERO, |incident| incident.from),
         last_fault_end: timeline.incident.map_or(Duration::ZERO, |incident| incident.to),
         duration: timeline.duration,
-        depends,
+        depends: depends(world),
         populations: world.populations.len(),
     });
     let routes: Vec<_> = world.gateway.routes.iter().collect();
+    let on_route = |route: usize| match selector {
+        Selector::Everybody | Selector::Population(_) => true,
+        Selector::Route(selected) => selected == route,
+        Selector::Upstream(selected) => routes[route].upstream.0 as usize == selected,
+    };
     for (number, population) in world.populations.iter().enumerate() {
         let selected = match selector {
             Selector::Population(selected) => selected == number,
@@ -140,21 +154,21 @@ fn compare(
         }
         let streams = PopulationStreams::new(seed, &population.name);
         let Load::Open(load) = &population.load else {
-            // A user's requests depend on the answers before them: only the goodput can be compared.
+            // A user's requests depend on the answers before them: only their numbers can be compared.
+            for route in (0..routes.len()).filter(|route| on_route(*route)) {
+                let (control, incident) =
+                    (control.harm_cell(number, route), incident.harm_cell(number, route));
+                harm.on_unpaired(number, route, control, incident);
+            }
             if matches!(selector, Selector::Everybody | Selector::Population(_)) {
-                harm.on_unpaired(control.good_per_s(number), incident.good_per_s(number));
+                harm.on_unpaired_goodput(control.good_per_s(number), incident.good_per_s(number));
             }
             continue;
         };
         let arrivals = load.arrivals(timeline.starts, timeline.duration, streams.arrival);
         for (index, offset) in (0..).zip(arrivals) {
             let route = population.targets.draw(streams.route.at(index)) as usize;
-            let selected = match selector {
-                Selector::Everybody | Selector::Population(_) => true,
-                Selector::Route(selected) => selected == route,
-                Selector::Upstream(selected) => routes[route].upstream.0 as usize == selected,
-            };
-            if selected {
+            if on_route(route) {
                 harm.on_pair(Pair {
                     population: number,
                     route,

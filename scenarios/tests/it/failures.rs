@@ -1,7 +1,11 @@
 //! What breaks and what contains it, in worlds whose answers are known beforehand.
 
-use crate::common::{assert_held, run, run_one};
-use reports::{Outcome, RunResult, Value};
+use crate::common::{assert_held, run, run_one, scenario};
+use reports::{
+    Compared, DifferenceVerdict, GoodCount, HarmCount, Outcome, RunResult, Side, Value, compare, facts,
+    terminal_summary,
+};
+use tuesday::run_comparison;
 
 #[test]
 fn a_breaker_opens_and_closes_when_arithmetic_says() {
@@ -504,4 +508,164 @@ fn where_the_run_ends_with_the_fault_nobody_can_tell_whether_it_recovers() {
     let (held, measured, harm) = world("70s");
     assert_eq!((held, measured), (vec![false, true], Value::DurationUs(0)));
     assert_eq!((harm.recovery_us, harm.recovery_observed), (Some(0), true));
+}
+
+/// A shop of whose routes one depends on what fails from 10 to 20 s, under a gateway that lets everybody through and under one
+/// that lets one request a minute through.
+const DENY_ALL: &str = r#"
+    name = "Deny all"
+    starts = 2026-06-02T09:00:00Z
+    duration = "60s"
+    slo.latency = "1s"
+    [upstreams]
+    shop.latency = { constant = "1ms" }
+    till.latency = { constant = "1ms" }
+    [routes]
+    "/shop".upstream = "shop"
+    "/pay".upstream = "till"
+    [clients]
+    shoppers = { send = "/shop", rate = "10/s" }
+    payers = { send = "/pay", rate = "10/s" }
+    [[faults]]
+    at = "10s"
+    for = "10s"
+    upstreams = ["till"]
+    error = { status = 500 }
+    [gateway]
+    [variants.open]
+    [variants.deny-all.gateway.rate_limit.global]
+    algorithm = "fixed-window"
+    limit = 1
+    window = "1m"
+"#;
+
+#[test]
+fn whoever_turns_everybody_away_is_measured_against_the_best_control() {
+    let result = run(DENY_ALL);
+    let strictness = |variant: usize| result.variants[variant].runs[0].strictness.clone().unwrap();
+    let harm = |variant: usize| result.variants[variant].runs[0].harm.clone().unwrap();
+    // Harm is counted from 10 s on: 500 requests of each population; 100 of the payers' meet the fault.
+    let count = |hurt, total| HarmCount { hurt, total };
+    assert_eq!((harm(0).collateral, harm(0).direct), (count(0, 500), count(100, 500)));
+    assert_eq!(harm(0).control, Some(GoodCount { offered: 1200, good: 1200 }));
+    // The other one lets the first request through, at 0 s, and has nothing left that could be hurt.
+    assert_eq!((harm(1).collateral, harm(1).direct), (count(0, 500), count(0, 500)));
+    assert_eq!(harm(1).control, Some(GoodCount { offered: 1200, good: 1 }));
+    // Beside the other's control it serves 1,199 of 1,200 less, and of those while harm is counted, all.
+    for variant in 0..2 {
+        assert_eq!(strictness(variant).best, "open");
+    }
+    assert_eq!(strictness(0).control, count(0, 1200));
+    assert_eq!(
+        strictness(0).harm.map(|harm| (harm.collateral, harm.direct)),
+        Some((count(0, 500), count(100, 500)))
+    );
+    assert_eq!(strictness(1).control, count(1199, 1200));
+    assert_eq!(
+        strictness(1).harm.map(|harm| (harm.collateral, harm.direct)),
+        Some((count(500, 500), count(500, 500)))
+    );
+    // What everybody reads has no praise for it.
+    let told = facts(&result);
+    assert!(
+        told[0].starts_with("deny-all turns away 99.9% of the good requests even without a fault"),
+        "{told:?}"
+    );
+    let praise = [
+        "nobody else was hurt",
+        "hurt none of",
+        "Direct damage was least under deny-all",
+        "goodput took 0 s under deny-all",
+    ];
+    for fact in &told {
+        assert!(!(fact.contains("deny-all") && praise.iter().any(|praise| fact.contains(praise))), "{fact}");
+    }
+}
+
+#[test]
+fn a_comparison_has_no_praise_for_a_gateway_that_turns_everybody_away() {
+    let scenario = scenario(DENY_ALL);
+    let [open, deny] = [&scenario.variants[0], &scenario.variants[1]];
+    let seeds: Vec<u64> = (0..5).collect();
+    let (result, requests) = run_comparison(&scenario, [open, deny], &seeds, || {});
+    let side = Side { label: "deny.toml", result: &result };
+    let pair = Compared { a: "open".to_owned(), b: "deny-all".to_owned(), requests: Some(requests) };
+    let compared = compare(side, side, vec![pair], 0.95);
+    let better: Vec<&str> = compared.pairs[0]
+        .measures
+        .iter()
+        .filter(|measure| measure.verdict == DifferenceVerdict::Better)
+        .map(|measure| &*measure.measure)
+        .filter(|measure| !measure.starts_with("latency"))
+        .collect();
+    assert_eq!(better, [""; 0]);
+    let verdict = |name: &str| {
+        compared.pairs[0]
+            .measures
+            .iter()
+            .find(|measure| measure.name() == name)
+            .map(|measure| measure.verdict)
+    };
+    assert_eq!(verdict("direct_damage"), Some(DifferenceVerdict::Lower));
+    assert_eq!(verdict("good_without_faults"), Some(DifferenceVerdict::Worse));
+    assert!(
+        compared
+            .reservations
+            .iter()
+            .any(|told| told.starts_with("B turns requests away even without a fault"))
+    );
+}
+
+#[test]
+fn what_users_lost_is_the_difference_of_their_good_shares() {
+    // Ten users a population, each a request a second: 500 of each from 10 s on, when harm is counted. From 10 to 20 s the
+    // till answers 500 to everybody: 100 of the payers' 500, all of which are good in the control.
+    let text = r#"
+        name = "Users"
+        starts = 2026-06-02T09:00:00Z
+        duration = "60s"
+        slo.latency = "1s"
+        [upstreams]
+        shop.latency = { constant = "0s" }
+        till.latency = { constant = "0s" }
+        [routes]
+        "/shop".upstream = "shop"
+        "/pay".upstream = "till"
+        [clients]
+        shoppers = { send = "/shop", users = 10, think = "1s" }
+        payers = { send = "/pay", users = 10, think = "1s" }
+        [[faults]]
+        at = "10s"
+        for = "10s"
+        upstreams = ["till"]
+        error = { status = 500 }
+        [expect]
+        hold = [
+          "blast_radius == 0%",
+          "direct_damage == 20%",
+          'direct_damage(routes."/pay") == 20%',
+          "direct_damage(clients.payers) == 20%",
+          "recovery_time == 0s",
+        ]
+    "#;
+    let result = run(text);
+    assert_held(&result);
+    let harm = result.variants[0].runs[0].harm.as_ref().unwrap();
+    let unpaired = harm.unpaired.unwrap();
+    assert_eq!((unpaired.direct.offered, unpaired.direct.good), (500, 400));
+    assert!((unpaired.direct.expected_good - 500.0).abs() < 1e-9);
+    assert_eq!(harm.direct, HarmCount::default(), "none of it was compared one by one");
+    let told = terminal_summary(&result);
+    assert!(told.contains("~20%") && told.contains("~: an estimate"), "{told}");
+    // Beside 500 pairs of others, of which 100 are hurt too, it is a fifth of a thousand.
+    let mixed = text.replace("payers =", "buyers = { send = \"/pay\", rate = \"10/s\" }\n        payers =");
+    let mixed = mixed.replace(
+        "          \"direct_damage(clients.payers) == 20%\",\n",
+        "          \"direct_damage(clients.buyers) == 20%\",\n",
+    );
+    let result = run(&mixed);
+    assert_held(&result);
+    let harm = result.variants[0].runs[0].harm.as_ref().unwrap();
+    assert_eq!(harm.direct, HarmCount { hurt: 100, total: 500 });
+    assert_eq!(harm.direct_tally().total(), 1000);
 }

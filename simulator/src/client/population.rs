@@ -62,7 +62,7 @@ impl Method {
 }
 
 /// When a population sends.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Load {
     /// On a schedule, whatever becomes of the answers.
     Open(OpenLoad),

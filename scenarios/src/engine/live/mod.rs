@@ -174,7 +174,7 @@ fn run_and_see(
         .collect();
     let enabled = Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some());
     let limits: Vec<(Scope, usize)> = enabled.zip(0..).collect();
-    let scribe = scribe(timeline, variant, part, limits.clone());
+    let scribe = scribe(timeline, variant, limits.clone());
     let speed = drive.speed;
     let keeper = thread::Builder::new()
         .name("record".to_owned())
@@ -262,8 +262,8 @@ fn run_and_see(
 }
 
 /// Who writes the record of a run.
-fn scribe(timeline: &Timeline, variant: &Variant, part: Part, limits: Vec<(Scope, usize)>) -> Scribe {
-    let layout = reports::Layout { keeps_pairs: part != Part::Alone, ..layout(timeline, variant) };
+fn scribe(timeline: &Timeline, variant: &Variant, limits: Vec<(Scope, usize)>) -> Scribe {
+    let layout = reports::Layout { keeps_pairs: true, ..layout(timeline, variant) };
     let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
     let provider = variant.world.gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize);
     Scribe::new(Recorder::new(layout), timeline.starts, limits, upstream_of, provider)
