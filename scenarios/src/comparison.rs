@@ -23,7 +23,7 @@ pub fn run_comparison(
         .par_iter()
         .map(|seed| {
             let ([mut a, mut b], cells) = engine::run_both(&scenario.timeline, variants, &shared, *seed);
-            let good = [&mut a, &mut b].map(|recording| GoodOfRun::of(recording));
+            let good = [&mut a, &mut b].map(GoodOfRun::of);
             let mut results = [close(variants[0], *seed, a), close(variants[1], *seed, b)];
             let runs = [(variants[0], &good[0]), (variants[1], &good[1])];
             let strictness = engine::strictness(&scenario.timeline, &runs, *seed);
