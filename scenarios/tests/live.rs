@@ -205,19 +205,21 @@ fn users_who_think_are_never_more_than_they_are() {
     assert!(run.stations.iter().all(|station| station.peak_in_flight <= 10), "{:?}", run.stations);
 }
 
+/// Asks for the end of a run when so much of it is over: some of it is to be seen, and how much does not matter.
+fn asks_after(time: Duration, stop: &Stop) -> thread::JoinHandle<()> {
+    let stop = stop.clone();
+    thread::spawn(move || {
+        thread::sleep(time);
+        stop.ask();
+    })
+}
+
 #[test]
 fn a_run_that_is_stopped_is_told_as_far_as_it_came() {
     let _alone = alone();
     let scenario = scenario(&INCIDENT.replace("8s", "1h").replace("hang = {}", "error = { status = 500 }"));
     let stop = Stop::default();
-    let asker = {
-        let stop = stop.clone();
-        // Some of it is to be seen; how much does not matter.
-        thread::spawn(move || {
-            thread::sleep(Duration::from_secs(2));
-            stop.ask();
-        })
-    };
+    let asker = asks_after(Duration::from_secs(2), &stop);
     let result = live(&scenario, 1.0, &stop);
     asker.join().unwrap();
     assert_eq!(result.variants.len(), 1, "the run that was stopped is the last");
@@ -226,4 +228,25 @@ fn a_run_that_is_stopped_is_told_as_far_as_it_came() {
     let ended: u64 = run.overall.outcomes.values().sum();
     assert_eq!(ended, run.overall.offered, "each that was sent has ended in one way");
     assert!(run.harm.is_none(), "without a control, nothing is known of harm");
+}
+
+#[test]
+fn users_who_wait_for_an_answer_when_the_run_is_stopped_are_told_too() {
+    let _alone = alone();
+    // Ten users, who think for a tenth of a second and wait for an hour: when the run is stopped, all ten wait.
+    let text = r#"
+        name = "Waiting"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1h"
+        slo.latency = "1s"
+        upstreams.api.latency = { constant = "1h" }
+        routes."/".upstream = "api"
+        clients.people = { send = "/", users = 10, think = "100ms" }
+    "#;
+    let stop = Stop::default();
+    let asker = asks_after(Duration::from_secs(2), &stop);
+    let run = run(&live(&scenario(text), 1.0, &stop), "base");
+    asker.join().unwrap();
+    assert!(run.harness.as_ref().unwrap().interrupted);
+    assert_eq!((run.overall.offered, run.overall.count(Outcome::Unfinished)), (10, 10));
 }

@@ -255,8 +255,9 @@ impl Clients {
                 return;
             }
             tokio::select! {
-                () = sleep_until(Instant::from_std(self.clock.moment(at))) => {}
+                biased;
                 () = &mut stopped => return,
+                () = sleep_until(Instant::from_std(self.clock.moment(at))) => {}
             }
             let index = u64::from(number) << 32 | u64::from(sent);
             // Latency runs from the send, for a user who thinks a little longer has not waited. But it is the harness that
@@ -277,7 +278,6 @@ impl Clients {
         self.journal.note(intended, What::Offered { population: id.population, route });
         let busy = self.busy.fetch_add(1, Ordering::Relaxed) + 1;
         self.peak_busy.fetch_max(busy, Ordering::Relaxed);
-        // Once it is, `stopped` may have ended, and is not to be polled again.
         let ended = if self.stop.is_asked() {
             AttemptEnd::unfinished()
         } else {
