@@ -49,6 +49,8 @@ impl Observer for Channel {
         self.send(Seen::Attempt(upstream, tag));
     }
 
+    fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
+
     fn on_wait(&self, _: Timestamp, upstream: usize, _: Duration) {
         self.send(Seen::Wait(upstream));
     }
@@ -60,6 +62,8 @@ impl Observer for Channel {
     fn on_rejected(&self, _: Timestamp, upstream: usize) {
         self.send(Seen::Rejected(upstream));
     }
+
+    fn on_exhausted(&self, _: Timestamp, _: usize) {}
 
     fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {
         self.send(Seen::Transition(service, upstream, transition));
@@ -282,9 +286,21 @@ fn a_full_queue_is_a_503_of_the_upstream() {
 struct Starts(Mutex<Vec<(Timestamp, Duration)>>);
 
 impl Observer for Starts {
+    fn on_attempt(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
+
+    fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
+
     fn on_wait(&self, at: Timestamp, _: usize, waited: Duration) {
         self.0.lock().unwrap().push((at, waited));
     }
+
+    fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
+
+    fn on_rejected(&self, _: Timestamp, _: usize) {}
+
+    fn on_exhausted(&self, _: Timestamp, _: usize) {}
+
+    fn on_transition(&self, _: usize, _: usize, _: Transition) {}
 }
 
 #[test]

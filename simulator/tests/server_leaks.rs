@@ -43,6 +43,14 @@ impl Observer for Seen {
         self.attempts.fetch_add(1, Ordering::Relaxed);
     }
 
+    fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
+
+    fn on_wait(&self, _: Timestamp, _: usize, _: Duration) {}
+
+    fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
+
+    fn on_rejected(&self, _: Timestamp, _: usize) {}
+
     fn on_exhausted(&self, _: Timestamp, upstream: usize) {
         self.exhausted[upstream].fetch_add(1, Ordering::Relaxed);
     }

@@ -13,48 +13,51 @@ use crate::{Checks, Client, Decision, RouteId, Timestamp, Transition, UpstreamId
 /// Calls come from the server's threads and must not block: `on_load` and `on_transition` under the gateway's lock, so
 /// that they come in the order of their times; the others come without one, and calls from different threads may come a
 /// little out of order. A request that is malformed (400, 408, 413, 431, 501) is judged by no rule and not told.
+///
+/// No call has a default: an observer that hands on to another would swallow each that it leaves out, and nobody would know.
 pub trait Observer: Send + Sync + 'static {
     /// The gateway decided over a request; [`Decision::AwaitKeys`] is told of those only whose client left before there was
     /// another decision. What is returned is handed back with whatever else is told of the request.
-    fn on_decided(&self, at: Timestamp, request: &Seen<'_>, checks: &Checks, decision: &Decision) -> Mark {
-        let _ = (at, request, checks, decision);
-        Mark::default()
-    }
+    fn on_decided(&self, at: Timestamp, request: &Seen<'_>, checks: &Checks, decision: &Decision) -> Mark;
 
     /// A request took a worker, after this wait in the queue (zero for one that had not to wait).
-    fn on_worker(&self, at: Timestamp, mark: Mark, waited: Duration) {
-        let _ = (at, mark, waited);
-    }
+    fn on_worker(&self, at: Timestamp, mark: Mark, waited: Duration);
 
     /// The pool changed: requests that hold a worker, and that wait for one.
-    fn on_load(&self, at: Timestamp, in_flight: u32, queued: u32) {
-        let _ = (at, in_flight, queued);
-    }
+    fn on_load(&self, at: Timestamp, in_flight: u32, queued: u32);
 
     /// A request waited longer than the queue's timeout.
-    fn on_queue_timeout(&self, at: Timestamp, mark: Mark) {
-        let _ = (at, mark);
-    }
+    fn on_queue_timeout(&self, at: Timestamp, mark: Mark);
 
     /// A breaker changed its condition.
-    fn on_transition(&self, upstream: UpstreamId, transition: Transition) {
-        let _ = (upstream, transition);
-    }
+    fn on_transition(&self, upstream: UpstreamId, transition: Transition);
 
     /// A connection could not be made or taken in because the machine has no descriptor, port or buffer left. What comes of
     /// it says nothing of an upstream, though it looks like one that cannot be reached.
-    fn on_exhausted(&self, at: Timestamp) {
-        let _ = at;
-    }
+    fn on_exhausted(&self, at: Timestamp);
 
     /// A request that was decided over has ended; exactly once for each.
-    fn on_finished(&self, at: Timestamp, mark: Mark, facts: &Arc<Facts>, ended: &Ended) {
-        let _ = (at, mark, facts, ended);
-    }
+    fn on_finished(&self, at: Timestamp, mark: Mark, facts: &Arc<Facts>, ended: &Ended);
 }
 
 /// Observes nothing.
-impl Observer for () {}
+impl Observer for () {
+    fn on_decided(&self, _: Timestamp, _: &Seen<'_>, _: &Checks, _: &Decision) -> Mark {
+        Mark::default()
+    }
+
+    fn on_worker(&self, _: Timestamp, _: Mark, _: Duration) {}
+
+    fn on_load(&self, _: Timestamp, _: u32, _: u32) {}
+
+    fn on_queue_timeout(&self, _: Timestamp, _: Mark) {}
+
+    fn on_transition(&self, _: UpstreamId, _: Transition) {}
+
+    fn on_exhausted(&self, _: Timestamp) {}
+
+    fn on_finished(&self, _: Timestamp, _: Mark, _: &Arc<Facts>, _: &Ended) {}
+}
 
 /// What an observer wants to be reminded of: a number of its own for each request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

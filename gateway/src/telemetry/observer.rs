@@ -70,6 +70,10 @@ impl<O: Observer> Observer for Telemetry<O> {
         self.inner.on_transition(upstream, transition);
     }
 
+    fn on_exhausted(&self, at: Timestamp) {
+        self.inner.on_exhausted(at);
+    }
+
     fn on_finished(&self, at: Timestamp, mark: Mark, facts: &Arc<Facts>, ended: &Ended) {
         self.metrics.on_finished(facts, ended);
         if let Some(log) = &self.log {
@@ -80,5 +84,92 @@ impl<O: Observer> Observer for Telemetry<O> {
             otlp.request(at, facts, ended);
         }
         self.inner.on_finished(at, mark, facts, ended);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Mutex;
+
+    use http::{HeaderMap, Method, Uri};
+
+    use super::*;
+    use crate::telemetry::Names;
+    use crate::telemetry::testing::{START, config, facts, rejected};
+    use crate::{Condition, Counts, Rejection};
+
+    /// Writes down what it is told.
+    #[derive(Clone, Default)]
+    struct Told(Arc<Mutex<Vec<&'static str>>>);
+
+    impl Told {
+        fn of(&self, what: &'static str) {
+            self.0.lock().unwrap().push(what);
+        }
+    }
+
+    impl Observer for Told {
+        fn on_decided(&self, _: Timestamp, _: &Seen<'_>, _: &Checks, _: &Decision) -> Mark {
+            self.of("decided");
+            Mark(7)
+        }
+
+        fn on_worker(&self, _: Timestamp, _: Mark, _: Duration) {
+            self.of("worker");
+        }
+
+        fn on_load(&self, _: Timestamp, _: u32, _: u32) {
+            self.of("load");
+        }
+
+        fn on_queue_timeout(&self, _: Timestamp, _: Mark) {
+            self.of("queue timeout");
+        }
+
+        fn on_transition(&self, _: UpstreamId, _: Transition) {
+            self.of("transition");
+        }
+
+        fn on_exhausted(&self, _: Timestamp) {
+            self.of("exhausted");
+        }
+
+        fn on_finished(&self, _: Timestamp, _: Mark, _: &Arc<Facts>, _: &Ended) {
+            self.of("finished");
+        }
+    }
+
+    #[test]
+    fn whoever_else_observes_is_told_everything() {
+        let config = config();
+        let names = Names::new(&config, ["orders"]);
+        let told = Told::default();
+        let telemetry = Telemetry::new(told.clone(), Arc::new(Metrics::new(&config, &names, START)), None);
+        let facts = Arc::new(facts(&config, "partner-0", 1));
+        let (method, uri, headers) = (Method::GET, Uri::from_static("/orders"), HeaderMap::new());
+        let seen = Seen {
+            peer: Ipv4Addr::LOCALHOST.into(),
+            key: None,
+            method: &method,
+            uri: &uri,
+            headers: &headers,
+            route: facts.route,
+            claims: None,
+            client: facts.client,
+            traced: None,
+        };
+        let decision = Decision::Reject(Rejection::QueueFull);
+        assert_eq!(telemetry.on_decided(START, &seen, &facts.checks, &decision), Mark(7));
+        telemetry.on_worker(START, Mark(7), Duration::ZERO);
+        telemetry.on_load(START, 1, 0);
+        telemetry.on_queue_timeout(START, Mark(7));
+        let (from, to) = (Condition::Closed, Condition::Open);
+        telemetry.on_transition(UpstreamId(0), Transition { at: START, from, to, counts: Counts::default() });
+        telemetry.on_exhausted(START);
+        telemetry.on_finished(START, Mark(7), &facts, &rejected());
+        let told = told.0.lock().unwrap();
+        let all = ["decided", "worker", "load", "queue timeout", "transition", "exhausted", "finished"];
+        assert_eq!(*told, all);
     }
 }

@@ -121,47 +121,48 @@ pub enum StartError {
 /// Hears what happens in services, at scenario times.
 ///
 /// What happens is told while the service waits: an observer is quick, and calls nobody back. The times of one service
-/// never go back; among those of several they may, by as much as an alarm is late.
+/// never go back; among those of several they may, by as much as an alarm is late. No call has a default, so that an
+/// observer which hands on to another swallows none.
 pub trait Observer: Send + Sync + 'static {
     /// An attempt came to the service `upstream`, with its tag if it had one. What the kernel refuses comes to nobody.
-    fn on_attempt(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
-        let _ = (at, upstream, tag);
-    }
+    fn on_attempt(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>);
 
     /// The service `upstream` took an attempt on, at a worker or in its queue: it has come to the application.
-    fn on_accepted(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
-        let _ = (at, upstream, tag);
-    }
+    fn on_accepted(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>);
 
     /// A worker took a job that had `waited` for it.
-    fn on_wait(&self, at: Timestamp, upstream: usize, waited: Duration) {
-        let _ = (at, upstream, waited);
-    }
+    fn on_wait(&self, at: Timestamp, upstream: usize, waited: Duration);
 
     /// So many jobs are worked on from now on, and so many wait.
-    fn on_load(&self, at: Timestamp, upstream: usize, in_flight: u32, queued: u32) {
-        let _ = (at, upstream, in_flight, queued);
-    }
+    fn on_load(&self, at: Timestamp, upstream: usize, in_flight: u32, queued: u32);
 
     /// An attempt found every worker busy and the queue full.
-    fn on_rejected(&self, at: Timestamp, upstream: usize) {
-        let _ = (at, upstream);
-    }
+    fn on_rejected(&self, at: Timestamp, upstream: usize);
 
     /// A connection of the service `upstream`, from a client or to another service, could not be had because the machine has
     /// no descriptor, port or buffer left.
-    fn on_exhausted(&self, at: Timestamp, upstream: usize) {
-        let _ = (at, upstream);
-    }
+    fn on_exhausted(&self, at: Timestamp, upstream: usize);
 
     /// The breaker of `service` in front of `upstream` changed.
-    fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {
-        let _ = (service, upstream, transition);
-    }
+    fn on_transition(&self, service: usize, upstream: usize, transition: Transition);
 }
 
 /// Hears nothing.
-impl Observer for () {}
+impl Observer for () {
+    fn on_attempt(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
+
+    fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
+
+    fn on_wait(&self, _: Timestamp, _: usize, _: Duration) {}
+
+    fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
+
+    fn on_rejected(&self, _: Timestamp, _: usize) {}
+
+    fn on_exhausted(&self, _: Timestamp, _: usize) {}
+
+    fn on_transition(&self, _: usize, _: usize, _: Transition) {}
+}
 
 /// Simulated services that listen, until they are shut down or dropped.
 pub struct Upstreams {
