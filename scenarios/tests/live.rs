@@ -196,13 +196,22 @@ fn users_who_think_are_never_more_than_they_are() {
         send = "/"
         users = 10
         think = { constant = "100ms" }
+        [clients.guests]
+        send = "/"
+        users = [{ at = "0s", users = 0 }, { at = "2s", users = 4 }, { at = "3s", users = 4 }, { at = "3s", users = 0 }]
+        think = "50ms"
     "#;
     let result = live(&scenario(text), 2.0, &Stop::default());
     let run = run(&result, "base");
     // Each needs 120 ms for a round, if not more; all that were sent were answered.
-    assert!(run.overall.offered > 0 && run.overall.offered <= 10 * 50, "{}", run.overall.offered);
+    let [people, guests] = [0, 1].map(|place| &run.populations[place]);
+    let offered = people.summary.offered;
+    assert!(offered > 0 && offered <= 10 * 50, "{offered}");
     assert_eq!(run.overall.count(Outcome::Served), run.overall.offered);
-    assert!(run.stations.iter().all(|station| station.peak_in_flight <= 10), "{:?}", run.stations);
+    assert!(run.stations.iter().all(|station| station.peak_in_flight <= 14), "{:?}", run.stations);
+    // The guests are gone at 3 s: what is sent then was meant to be sent before, and nothing is a second later.
+    assert!(guests.summary.offered > 0);
+    assert_eq!(guests.offered_per_s[4..], [0, 0]);
 }
 
 /// Asks for the end of a run when so much of it is over: some of it is to be seen, and how much does not matter.

@@ -120,6 +120,15 @@ fn what_the_reader_takes_the_schema_takes() {
             "",
         ),
         ("rate = '1/s'", "users = 3\nthink = '0s'", ""),
+        ("rate = '1/s'", "users = 3\nthink = '2s'\nstart = 'together'", ""),
+        ("rate = '1/s'", "users = [{ at = '0s', users = 0 }, { at = '9s', users = 7 }]\nthink = '2s'", ""),
+        // A new number of users takes the place of the old one, and they think and start as they did.
+        (
+            "rate = '1/s'",
+            "users = 3\nthink = '2s'\nstart = 'together'",
+            "[variants.more.clients.shoppers]\nusers = [{ at = '0s', users = 7 }]\n\
+             [variants.open.clients.shoppers]\nrate = '1/s'",
+        ),
         ("send = '/orders'", "send = { '/orders/42' = 1, '/orders' = 0 }", ""),
         ("rate = '1/s'", "rate = '1/s'\nretry = { retries = 1 }", ""),
         ("rate = '1/s'", "rate = '1/s'\nretry = { retries = 1, on = ['429'], backoff = 'none' }", ""),
@@ -197,6 +206,9 @@ fn what_the_schema_refuses_the_reader_refuses() {
         ("rate = '1/s'", "rate = '1/s'\nramp = [{ at = '0s', rate = '1/s' }]", "", "/clients/shoppers"),
         ("rate = '1/s'", "rate = '1/s'\nthink = '1s'", "", "/clients/shoppers"),
         ("rate = '1/s'", "users = 5", "", "/clients/shoppers"),
+        ("rate = '1/s'", "rate = '1/s'\nstart = 'spread'", "", "/clients/shoppers"),
+        ("rate = '1/s'", "users = 3\nthink = '1s'\nstart = 'apart'", "", "/clients/shoppers/start"),
+        ("rate = '1/s'", "users = []\nthink = '1s'", "", "/clients/shoppers/users"),
         ("rate = '1/s'", "", "", "/clients/shoppers"),
         ("rate = '1/s'", "rate = 1", "", "/clients/shoppers/rate"),
         ("rate = '1/s'", "rate = 'nan/s'", "", "/clients/shoppers/rate"),

@@ -173,6 +173,23 @@ impl Latency {
         Ok(Self(Shape::Empirical(samples.into())))
     }
 
+    /// The one time that is ever sampled, in nanoseconds; `None` where times differ.
+    pub(crate) fn constant_nanos(&self) -> Option<u64> {
+        let only = |least: u64, most: u64| (least == most).then_some(least);
+        match &self.0 {
+            Shape::Constant(nanos) => Some(*nanos),
+            Shape::Uniform { min, max } => only(*min, *max),
+            Shape::Empirical(samples) => only(*samples.first()?, *samples.last()?),
+            Shape::LogNormal { median, p99, .. } => only(whole_nanos(*median), nanos(*p99).ok()?),
+            Shape::Exponential { .. } => None,
+            Shape::Mixture(parts) => {
+                let mut times = parts.iter().map(|part| part.latency.constant_nanos());
+                let first = times.next()??;
+                times.all(|time| time == Some(first)).then_some(first)
+            }
+        }
+    }
+
     /// The time that this stream's draw means.
     pub fn sample(&self, stream: Stream) -> Duration {
         Duration::from_nanos(self.sample_nanos(stream))

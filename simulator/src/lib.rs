@@ -25,9 +25,9 @@ mod upstream;
 pub use calls::{Ask, CallEnd, CallState, CallStep, Calls, CallsOutcome};
 pub use chance::{Purpose, Stream};
 pub use client::{
-    Arrivals, Burst, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError, Method,
-    OpenLoad, Population, PopulationStreams, RampPoint, Spacing, Targets, Token, TokenConfig, TokenDefect,
-    TokenError, api_key, loopback_address, subject,
+    Arrivals, Burst, ClosedLoad, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError,
+    Method, OpenLoad, Population, PopulationStreams, RampPoint, Spacing, Start, Targets, Token, TokenConfig,
+    TokenDefect, TokenError, Users, UsersPoint, api_key, loopback_address, subject,
 };
 pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline};
 pub use identity_provider::{KeyNumber, KeySchedule};

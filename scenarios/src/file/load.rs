@@ -3,13 +3,14 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use simulator::{Burst, Load, LoadError, OpenLoad, RampPoint, Rate, Spacing};
+use simulator::{Burst, ClosedLoad, Load, LoadError, OpenLoad, RampPoint, Rate, Spacing, Start, UsersPoint};
 
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::latency::read_time;
 use super::patch::{LOAD_KINDS, load_has};
 use super::reader::{Fields, list, way_out};
+use super::retry::named_or;
 use super::tree::{Entry, Value};
 
 pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Load> {
@@ -18,6 +19,7 @@ pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Optio
         LOAD_KINDS.into_iter().zip(entries).filter_map(|(kind, entry)| Some((kind, entry?))).collect();
     let spacing = read_spacing(fields, context);
     let think = fields.entry("think");
+    let start = read_start(fields);
     let &[(kind, entry)] = &kinds[..] else {
         let path = fields.path();
         let problem = match kinds.get(1) {
@@ -30,7 +32,7 @@ pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Optio
         context.push(problem.help(format!("a population has one of {}", list(&LOAD_KINDS))));
         return None;
     };
-    for key in ["arrivals", "think"] {
+    for key in ["arrivals", "think", "start"] {
         if let Some(surplus) = fields.entry(key).filter(|_| !load_has(kind, key)) {
             let message = format!("`{}` has no meaning with `{kind}`", fields.path_of(key));
             context.push(Problem::error(surplus.key_span.clone(), message));
@@ -58,7 +60,7 @@ pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Optio
             open(entry, &path, OpenLoad::bursts(&bursts), context)
         }
         _ => {
-            let users: std::num::NonZeroU32 = super::reader::read(&entry.node, &path, context)?;
+            let points = read_users(entry, &path, context);
             let Some(think) = think else {
                 let message = format!("`{}` needs `think`", fields.path());
                 let problem = Problem::error(fields.span(), message).of_absence();
@@ -66,25 +68,41 @@ pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Optio
                 return None;
             };
             let think = read_time(&think.node, &fields.path_of("think"), context)?;
-            Some(Load::Closed { users: users.get(), think })
+            let load = ClosedLoad::new(&points?, think, start?);
+            load.map(Load::Closed).map_err(|error| refuse(entry, &path, error, context)).ok()
         }
     }
 }
 
-/// What is wrong with one point or burst is noted at it.
 fn open(entry: &Entry, path: &str, load: Result<OpenLoad, LoadError>, context: &Context<'_>) -> Option<Load> {
-    let refuse = |error| {
-        let item = match error {
-            LoadError::RampOutOfOrder { point } => Some(point),
-            LoadError::BurstEndsBeforeItBegins { burst } => Some(burst),
-            LoadError::EmptyRamp | LoadError::RampTooFine => None,
-        };
-        let items = if let Value::Array(items) = &entry.node.value { &**items } else { &[] };
-        let node = item.and_then(|item| items.get(item)).unwrap_or(&entry.node);
-        context.push(Problem::error(node.span.clone(), format!("`{path}`: {error}")));
-    };
-    load.map(Load::Open).map_err(refuse).ok()
+    load.map(Load::Open).map_err(|error| refuse(entry, path, error, context)).ok()
 }
+
+/// What is wrong with one point or burst is noted at it.
+fn refuse(entry: &Entry, path: &str, error: LoadError, context: &Context<'_>) {
+    let item = match error {
+        LoadError::RampOutOfOrder { point } => Some(point),
+        LoadError::BurstEndsBeforeItBegins { burst } => Some(burst),
+        LoadError::EmptyRamp | LoadError::RampTooFine | LoadError::NoUsers => None,
+    };
+    let items = if let Value::Array(items) = &entry.node.value { &**items } else { &[] };
+    let node = item.and_then(|item| items.get(item)).unwrap_or(&entry.node);
+    context.push(Problem::error(node.span.clone(), format!("`{path}`: {error}")));
+}
+
+/// How many users there are: all the time, or at each point of a ramp.
+fn read_users(entry: &Entry, path: &str, context: &Context<'_>) -> Option<Vec<UsersPoint>> {
+    if !matches!(entry.node.value, Value::Array(_)) {
+        let users: std::num::NonZeroU32 = super::reader::read(&entry.node, path, context)?;
+        return Some(vec![UsersPoint { at: Duration::ZERO, users: users.get() }]);
+    }
+    read_items(entry, path, context, |fields| {
+        let (at, users) = (fields.required::<Duration>("at"), fields.required("users"));
+        Some(UsersPoint { at: at?, users: users? })
+    })
+}
+
+pub(super) const STARTS: [(&str, Start); 2] = [("spread", Start::Spread), ("together", Start::Together)];
 
 pub(super) const SPACINGS: [(&str, Spacing); 3] =
     [("uniform", Spacing::Uniform), ("poisson", Spacing::Poisson), ("on-the-minute", Spacing::OnTheMinute)];
@@ -103,6 +121,12 @@ fn read_spacing(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Spacin
             .push_with_help(problem, || way_out(&name, &names, || format!("arrivals are {}", list(&names))));
     }
     spacing
+}
+
+/// `spread` where nothing is said.
+fn read_start(fields: &mut Fields<'_>) -> Option<Start> {
+    let name = named_or(fields, "start", &STARTS.map(|(name, _)| name), STARTS[0].0)?;
+    STARTS.into_iter().find(|(known, _)| *known == name).map(|(_, start)| start)
 }
 
 /// An array of tables, each read by `read_item`.

@@ -90,7 +90,7 @@ pub(super) const LOAD_KINDS: [&str; 4] = ["rate", "ramp", "bursts", "users"];
 pub(super) fn load_has(kind: &str, key: &str) -> bool {
     match key {
         "arrivals" => matches!(kind, "rate" | "ramp"),
-        "think" => kind == "users",
+        "think" | "start" => kind == "users",
         _ => key == kind || !LOAD_KINDS.contains(&key),
     }
 }

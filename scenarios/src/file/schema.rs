@@ -181,7 +181,8 @@ fn or_false(schema: &mut Schema) {
 /// A population has one load, and what belongs to that load.
 fn one_load(schema: &mut Schema) {
     let rules = LOAD_KINDS.map(|kind| {
-        let foreign = LOAD_KINDS.into_iter().chain(["arrivals", "think"]).filter(|key| !load_has(kind, key));
+        let foreign =
+            LOAD_KINDS.into_iter().chain(["arrivals", "think", "start"]).filter(|key| !load_has(kind, key));
         let foreign: Vec<_> = foreign.map(|key| json!({ "required": [key] })).collect();
         (kind.to_owned(), json!({ "not": { "anyOf": foreign } }))
     });
@@ -437,6 +438,7 @@ mod tests {
         assert_eq!(of("algorithm"), Algorithm::ALL.map(Algorithm::name).into_iter().chain(signing).collect());
         assert_eq!(of("defect"), simulator::TokenDefect::ALL.map(|(name, _)| name).into());
         assert_eq!(of("arrivals"), load::SPACINGS.map(|(name, _)| name).into());
+        assert_eq!(of("start"), load::STARTS.map(|(name, _)| name).into());
         assert_eq!(of("method"), simulator::Method::ALL.map(|(name, _)| name).into());
         assert_eq!(of("on"), retry::CLASSES.into());
         assert_eq!(of("backoff"), BACKOFFS.into());

@@ -219,12 +219,53 @@ fn a_client_honours_the_whole_seconds_that_it_is_told() {
 #[test]
 fn users_think_send_and_wait() {
     // Two users think for 1 s and are answered after 1 s: each sends at 1, 3, 5, 7 and 9 s.
-    let run = run_one(&world("latency = { constant = '1s' }", "", "users = 2\nthink = '1s'"));
+    let users = "users = 2\nthink = '1s'\nstart = 'together'";
+    let run = run_one(&world("latency = { constant = '1s' }", "", users));
     assert_eq!(run.overall.offered, 10);
     assert_eq!(run.populations[0].offered_per_s, [0, 2, 0, 2, 0, 2, 0, 2, 0, 2]);
     assert_eq!(run.overall.count(Outcome::Served), 10);
     // Within 1 s is good, to the microsecond.
     assert_eq!(run.overall.good, 10);
+}
+
+#[test]
+fn users_who_think_for_a_constant_time_are_in_step_only_if_they_start_together() {
+    // 2,000 users who think for 5 s, before eight workers with 10 ms for each request and 100 places in their queue.
+    let run = |start: &str| {
+        let users = format!("users = 2000\nthink = '5s'\n{start}");
+        run_one(&world("workers = 8\nqueue = 100\nlatency = { constant = '10ms' }", "", &users))
+    };
+    // Spread, each sends at U · 5 s and 5 s after its answer: in each second Binomial(2,000, 1/5), which is 400 with a
+    // deviation of 17.9; five of them are 89. The workers serve 800 a second.
+    let spread = run("");
+    let offered = &spread.populations[0].offered_per_s;
+    assert!(offered.iter().all(|offered| (311..=489).contains(offered)), "{offered:?}");
+    assert_eq!(spread.overall.count(Outcome::Served), spread.overall.offered);
+    // Together, all send at 5 s, where 8 find a worker and 100 a place; and nobody before the end at 10 s.
+    let together = run("start = 'together'");
+    assert_eq!(together.populations[0].offered_per_s, [0, 0, 0, 0, 0, 2_000, 0, 0, 0, 0]);
+    assert_eq!(together.overall.count(Outcome::Served), 108);
+}
+
+#[test]
+fn users_come_one_after_the_other_on_a_ramp() {
+    // From none to 100 within the 10 s: user n comes at (n + 1)/10 s, and from then on sends every second. In second s that
+    // are all who came before it: 10 · s − 1.
+    let users =
+        "users = [{ at = '0s', users = 0 }, { at = '10s', users = 100 }]\nthink = '1s'\nstart = 'together'";
+    let run = run_one(&world("latency = { constant = '0s' }", "", users));
+    assert_eq!(run.populations[0].offered_per_s, [0, 9, 19, 29, 39, 49, 59, 69, 79, 89]);
+}
+
+#[test]
+fn users_who_leave_finish_the_request_under_way() {
+    // Three users think for 1 s and are answered after 2 s: they send at 1, 4 and 7 s. Two leave at 5 s, when all three wait
+    // for the answer of 6 s.
+    let users =
+        "users = [{ at = '5s', users = 3 }, { at = '5s', users = 1 }]\nthink = '1s'\nstart = 'together'";
+    let run = run_one(&world("latency = { constant = '2s' }", "", users));
+    assert_eq!(run.populations[0].offered_per_s, [0, 3, 0, 0, 3, 0, 0, 1, 0, 0]);
+    assert_eq!(run.overall.count(Outcome::Served), 7);
 }
 
 #[test]

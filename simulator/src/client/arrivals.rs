@@ -238,6 +238,9 @@ pub enum LoadError {
     /// More digits than the exact integral has room for.
     #[error("the rates of a ramp have too many digits to be exact over a time so long")]
     RampTooFine,
+    /// A ramp of users without any.
+    #[error("a population of users has at least one at some time")]
+    NoUsers,
     /// A burst that goes back in time.
     #[error("burst {} ends before it begins", burst + 1)]
     BurstEndsBeforeItBegins {

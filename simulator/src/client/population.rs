@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use gateway::RetryPolicy;
 
-use crate::{Identities, Latency, OpenLoad, Purpose, RequestTag, Stream, TokenConfig};
+use crate::{ClosedLoad, Identities, OpenLoad, Purpose, RequestTag, Stream, TokenConfig};
 
 /// A group of clients that behave alike.
 #[derive(Clone, Debug)]
@@ -67,12 +67,7 @@ pub enum Load {
     /// On a schedule, whatever becomes of the answers.
     Open(OpenLoad),
     /// Each user thinks, sends, waits for the end of the request, and thinks again.
-    Closed {
-        /// How many users.
-        users: u32,
-        /// The time a user thinks.
-        think: Latency,
-    },
+    Closed(ClosedLoad),
 }
 
 /// Routes by weight: a target is drawn for each request.

@@ -160,18 +160,18 @@ fn run_and_see(
     if let Some(mint) = &mint {
         mint.sign_ahead();
     }
-    let lead = LEAD + LEAD_PER_USER * users as u32;
-    let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
-    let clock = ScenarioClock::new(timeline.starts, start, drive.speed);
-
-    let (sender, entries) = mpsc::channel();
-    let journal = Journal::new(sender);
     let populations: Vec<(Population, PopulationStreams)> = variant
         .world
         .populations
         .iter()
         .map(|population| (population.clone(), PopulationStreams::new(seed, &population.name)))
         .collect();
+    let lead = LEAD + LEAD_PER_USER * (users as u32).saturating_add(thinking_users(timeline, &populations));
+    let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
+    let clock = ScenarioClock::new(timeline.starts, start, drive.speed);
+
+    let (sender, entries) = mpsc::channel();
+    let journal = Journal::new(sender);
     let enabled = Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some());
     let limits: Vec<(Scope, usize)> = enabled.zip(0..).collect();
     let scribe = scribe(timeline, variant, limits.clone());
@@ -222,11 +222,11 @@ fn run_and_see(
     };
     let harness = HarnessRecord::new(drive.speed, users as u32, limit);
     let schedule = Arc::new(schedule(timeline, clock, &populations));
-    let make = |ends, stop| {
-        let schedule = Arc::clone(&schedule);
+    let make = |stop| {
+        let (duration, schedule) = (timeline.duration, Arc::clone(&schedule));
         let expect_status = variant.world.expect_status.clone();
         let surroundings =
-            Surroundings { clock, ends, schedule, journal, stop, own_addresses, mint, expect_status };
+            Surroundings { clock, duration, schedule, journal, stop, own_addresses, mint, expect_status };
         Clients::new(surroundings, &populations, uris, harness)
     };
     let sent = send(timeline, clock, users, &schedule, &drive.stop, make, done);
@@ -267,6 +267,15 @@ fn scribe(timeline: &Timeline, variant: &Variant, limits: Vec<(Scope, usize)>) -
     let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
     let provider = variant.world.gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize);
     Scribe::new(Recorder::new(layout), timeline.starts, limits, upstream_of, provider)
+}
+
+/// How many users of closed-loop populations there ever are, each of them one of goose's.
+fn thinking_users(timeline: &Timeline, populations: &[(Population, PopulationStreams)]) -> u32 {
+    let users = populations.iter().filter_map(|(population, streams)| {
+        let Load::Closed(load) = &population.load else { return None };
+        Some(load.users(timeline.starts, timeline.duration, streams.arrival).count())
+    });
+    users.fold(0, u32::saturating_add)
 }
 
 /// As many of goose's users as a run takes and so many descriptors allow.
@@ -364,12 +373,12 @@ fn send(
     users: usize,
     schedule: &Arc<Schedule>,
     asked: &Stop,
-    make: impl FnOnce(Timestamp, Stop) -> Clients,
+    make: impl FnOnce(Stop) -> Clients,
     done: impl FnOnce(&Runtime),
 ) -> Result<HarnessRecord, LiveError> {
     let ends = timeline.starts + timeline.duration;
     let stop = Stop::default();
-    let clients = Arc::new(make(ends, stop.clone()));
+    let clients = Arc::new(make(stop.clone()));
     let users = if schedule.is_empty() { 0 } else { users };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(thread::available_parallelism().map_or(2, usize::from))

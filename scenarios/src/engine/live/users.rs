@@ -25,7 +25,9 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use http_body_util::Full;
 use reports::HarnessRecord;
-use simulator::{Identity, Load, Population, PopulationStreams, api_key, client_is_back_after, headers};
+use simulator::{
+    Identity, Load, Population, PopulationStreams, Users, api_key, client_is_back_after, headers,
+};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::AttemptEnd;
@@ -39,8 +41,8 @@ use crate::engine::directory::{Directory, addresses};
 /// What the users have to do with the rest of a run.
 pub(super) struct Surroundings {
     pub(super) clock: ScenarioClock,
-    /// When arrivals stop.
-    pub(super) ends: Timestamp,
+    /// For how long anybody sends.
+    pub(super) duration: Duration,
     /// Requests as they are due.
     pub(super) schedule: Arc<Schedule>,
     pub(super) journal: Journal,
@@ -56,7 +58,6 @@ pub(super) struct Surroundings {
 /// Everything that the users share.
 pub(super) struct Clients {
     clock: ScenarioClock,
-    ends: Timestamp,
     journal: Journal,
     stop: Stop,
     schedule: Arc<Schedule>,
@@ -85,6 +86,8 @@ pub(super) struct Clients {
 struct Senders {
     population: Population,
     streams: PopulationStreams,
+    /// Of a closed load.
+    users: Option<Users>,
     method: Method,
     /// Of every request: what stands in it is looked at by nobody.
     body: Bytes,
@@ -119,37 +122,38 @@ impl Clients {
         uris: Vec<Uri>,
         harness: HarnessRecord,
     ) -> Self {
-        let Surroundings { clock, ends, schedule, journal, stop, own_addresses, mint, expect_status } =
+        let Surroundings { clock, duration, schedule, journal, stop, own_addresses, mint, expect_status } =
             surroundings;
         let all: Vec<Population> = populations.iter().map(|(population, _)| population.clone()).collect();
-        let closed = all.iter().enumerate().flat_map(|(number, population)| {
-            let users = match population.load {
-                Load::Open(_) => 0,
-                Load::Closed { users, .. } => users,
-            };
-            (0..users).map(move |user| (number, user))
-        });
         let senders = populations.iter().map(|(population, streams)| Senders {
             method: method_of(population),
             body: Bytes::from(vec![b'.'; population.body as usize]),
             retrier: Mutex::new(Retrier::new(population.retry)),
+            users: match &population.load {
+                Load::Open(_) => None,
+                Load::Closed(load) => Some(load.users(clock.starts(), duration, streams.arrival)),
+            },
             population: population.clone(),
             streams: *streams,
         });
+        let senders: Vec<_> = senders.collect();
+        let closed = senders.iter().enumerate().flat_map(|(population, senders)| {
+            let users = senders.users.as_ref().map_or(0, Users::count);
+            (0..users).map(move |user| (population, user))
+        });
         Self {
             clock,
-            ends,
             journal,
             stop,
             schedule,
             mint,
             expect_status,
-            populations: senders.collect(),
             directory: Directory::new(&all, &KeyedBy::ApiKey),
             host: uris.first().and_then(Uri::authority).map_or(NOBODY, |host| value(host.to_string())),
             uris,
             http: HttpClients::new(addresses(&all), own_addresses),
             closed: closed.collect(),
+            populations: senders,
             users: AtomicUsize::new(0),
             started: AtomicUsize::new(0),
             done: AtomicUsize::new(0),
@@ -242,18 +246,13 @@ impl Clients {
         }
     }
 
-    /// A user of a closed-loop population thinks, sends, waits, and thinks again; nobody sends after the end.
+    /// A user of a closed-loop population thinks, sends, waits, and thinks again, for as long as it sends any more.
     async fn think_and_send(&self, population: usize, number: u32) {
-        let Senders { population: settings, streams, .. } = &self.populations[population];
-        let Load::Closed { think, .. } = &settings.load else { return };
+        let Some(users) = &self.populations[population].users else { return };
         let mut free = self.clock.starts();
         let mut stopped = pin!(self.stop.asked());
         for sent in 0_u32.. {
-            let stream = streams.arrival.at(u64::from(number)).at(u64::from(sent));
-            let at = free + think.sample(stream);
-            if at >= self.ends {
-                return;
-            }
+            let Some(at) = users.next_send(number, sent, free) else { return };
             tokio::select! {
                 biased;
                 () = &mut stopped => return,

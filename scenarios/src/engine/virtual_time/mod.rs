@@ -18,7 +18,7 @@ use gateway::{
 };
 use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, StationId};
 use simulator::{
-    Arrivals, Load, Population, PopulationStreams, Purpose, Stream, client_is_back_after,
+    Arrivals, Load, Population, PopulationStreams, Purpose, Stream, Users, client_is_back_after,
     service_is_back_after,
 };
 use slab::Slab;
@@ -149,7 +149,10 @@ struct Run<'w> {
 struct Clients<'w> {
     population: &'w Population,
     streams: PopulationStreams,
+    /// Of an open load.
     arrivals: Option<Arrivals>,
+    /// Of a closed one.
+    users: Option<Users>,
     /// Arrivals so far.
     arrived: u64,
     timeouts: LaneId,
@@ -264,12 +267,13 @@ impl<'w> Run<'w> {
         };
         let clients = populations.iter().map(|population| {
             let streams = PopulationStreams::new(seed, &population.name);
-            let arrivals = match &population.load {
-                Load::Open(load) => Some(load.arrivals(timeline.starts, timeline.duration, streams.arrival)),
-                Load::Closed { .. } => None,
+            let (starts, duration, stream) = (timeline.starts, timeline.duration, streams.arrival);
+            let (arrivals, users) = match &population.load {
+                Load::Open(load) => (Some(load.arrivals(starts, duration, stream)), None),
+                Load::Closed(load) => (None, Some(load.users(starts, duration, stream))),
             };
-            let retrier = Retrier::new(population.retry);
-            Clients { population, streams, arrivals, arrived: 0, timeouts: clock.events.lane(), retrier }
+            let (timeouts, retrier) = (clock.events.lane(), Retrier::new(population.retry));
+            Clients { population, streams, arrivals, users, arrived: 0, timeouts, retrier }
         });
         let clients = clients.collect();
         let services = Services::new(&variant.world, &mut clock, seed);
@@ -323,13 +327,9 @@ impl<'w> Run<'w> {
 
     fn play(&mut self) {
         for population in 0..self.clients.len() {
-            match &self.clients[population].population.load {
-                Load::Open(_) => self.schedule_arrival(population),
-                Load::Closed { users, .. } => {
-                    for number in 0..*users {
-                        self.think(population, User { number, sent: 0 });
-                    }
-                }
+            self.schedule_arrival(population);
+            for number in 0..self.clients[population].users.as_ref().map_or(0, Users::count) {
+                self.think(population, User { number, sent: 0 });
             }
         }
         let last = self.ends + DRAIN;
@@ -433,13 +433,10 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Lets a user think about its next request; nobody sends after the end.
+    /// Lets a user think about its next request, if it sends any more.
     fn think(&mut self, population: usize, user: User) {
-        let Clients { population: settings, streams, .. } = &self.clients[population];
-        let Load::Closed { think, .. } = &settings.load else { return };
-        let stream = streams.arrival.at(u64::from(user.number)).at(u64::from(user.sent));
-        let at = self.clock.now + think.sample(stream);
-        if at < self.ends {
+        let Some(users) = &self.clients[population].users else { return };
+        if let Some(at) = users.next_send(user.number, user.sent, self.clock.now) {
             self.clock.events.schedule(at, Event::Sends { population: population as u32, user });
         }
     }

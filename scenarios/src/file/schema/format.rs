@@ -371,13 +371,18 @@ struct Population {
     /// Bursts, each of a number of requests spread evenly over its time.
     #[schemars(extend("minItems" = 1))]
     bursts: Option<Vec<Burst>>,
-    /// So many users, each of whom thinks, sends, waits for the answer, and thinks again. Needs `think`.
-    users: Option<AtLeastOne>,
+    /// So many users, each of whom thinks, sends, waits for the answer, and thinks again. Needs `think`. A number, or
+    /// one that changes: points in time order with a straight line between them, the first one's number before it and
+    /// the last one's after it. Who came last leaves first, and finishes the request under way.
+    users: Option<Users>,
     /// How the arrivals of `rate` and `ramp` are spaced.
     #[schemars(extend("default" = "uniform"))]
     arrivals: Option<Arrivals>,
     /// How long a user thinks before each request: a duration, or a distribution. Belongs to `users`.
     think: Option<Time>,
+    /// How users begin who think for a constant time. Belongs to `users`.
+    #[schemars(extend("default" = "spread"))]
+    start: Option<Start>,
     /// How long a client waits before it gives up. Default: for as long as it takes.
     timeout: Option<PositiveDuration>,
     /// When they try again; `false` or left out for never.
@@ -429,6 +434,38 @@ struct RampPoint {
     at: Duration,
     /// Requests per time then, such as `"200/s"`.
     rate: Rate,
+}
+
+/// As many users all the time, or as points say.
+#[derive(JsonSchema)]
+#[schemars(inline, untagged)]
+enum Users {
+    Constant(AtLeastOne),
+    Ramp(UsersRamp),
+}
+
+/// Points in time order; at least one has a user.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("minItems" = 1))]
+struct UsersRamp(Vec<UsersPoint>);
+
+/// The number of users at one time.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct UsersPoint {
+    /// From the start of the scenario, such as `"30s"`.
+    at: Duration,
+    /// How many users there are then.
+    users: Count,
+}
+
+#[derive(JsonSchema)]
+#[schemars(inline, rename_all = "kebab-case")]
+enum Start {
+    /// Each somewhere within its first think, so that they are not in step for ever.
+    Spread,
+    /// All at once, as after an announcement.
+    Together,
 }
 
 /// Request `k` of `count` is sent at `from + k · (to − from) / count`.
