@@ -38,6 +38,8 @@ pub struct HarnessRecord {
     /// Connections that could not be made or taken in for want of descriptors, ports or memory of the kernel: of clients,
     /// of the gateway and of services.
     pub exhausted: u64,
+    /// Requests that were sent again on a fresh connection, since the gateway closed the kept one in the same instant.
+    pub resent: u64,
     /// By second of real time: the share of the machine's cores that was in use by anybody, where the system tells.
     pub busy_cores: Vec<f64>,
     /// By the same seconds: the share of the machine's cores that this process used.
@@ -60,6 +62,7 @@ impl HarnessRecord {
             descriptor_limit,
             peak_descriptors: None,
             exhausted: 0,
+            resent: 0,
             busy_cores: Vec::new(),
             own_cores: Vec::new(),
             busiest_server: Vec::new(),
@@ -85,6 +88,7 @@ impl HarnessRecord {
         self.users = self.users.max(other.users);
         self.peak_descriptors = self.peak_descriptors.max(other.peak_descriptors);
         self.exhausted += other.exhausted;
+        self.resent += other.resent;
         self.busy_cores.extend(&other.busy_cores);
         self.own_cores.extend(&other.own_cores);
         self.busiest_server.extend(&other.busiest_server);
@@ -113,6 +117,7 @@ impl HarnessRecord {
             descriptor_limit: self.descriptor_limit,
             peak_descriptors: self.peak_descriptors,
             exhausted: self.exhausted,
+            resent: self.resent,
             peak_busy_cores: (!self.busy_cores.is_empty()).then_some(peak_busy),
             own_cores: mean(&self.own_cores),
             saturated_seconds: (!self.busy_cores.is_empty()).then(|| self.saturated_seconds()),
@@ -193,6 +198,9 @@ pub struct HarnessResult {
     pub peak_descriptors: Option<u64>,
     /// Connections that could not be made or taken in for want of descriptors or ports.
     pub exhausted: u64,
+    /// Requests that were sent again on a fresh connection, since the gateway closed the kept one in the same instant.
+    #[serde(default)]
+    pub resent: u64,
     /// The largest share of the machine's cores in use in any second; `None` where the system does not tell.
     pub peak_busy_cores: Option<f64>,
     /// The share of the machine's cores that the run used itself; `None` where the system does not tell.

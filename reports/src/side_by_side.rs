@@ -10,6 +10,7 @@ use crate::{
     spread::Spread,
     statistics::paired,
     text,
+    validity::resent,
 };
 
 /// The table.
@@ -313,7 +314,8 @@ fn peak_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
 
 /// What a reader has to know to read the table, as short as it goes.
 pub(crate) fn notes(result: &ExperimentResult) -> Vec<String> {
-    meanings(result).into_iter().chain(unanswered(result)).chain(external_gateways(result)).collect()
+    let told = meanings(result).into_iter().chain(unanswered(result));
+    told.chain(external_gateways(result)).chain(resent(result)).collect()
 }
 
 /// Where requests were never answered: what share of those that latency is told of, by variant.

@@ -1,6 +1,6 @@
 //! Whether a live run says anything of the gateway.
 
-use crate::{ExperimentResult, HarnessResult, RunResult, text};
+use crate::{ExperimentResult, HarnessResult, RunResult, format, text};
 
 /// For each variant whose run the harness spoilt, and for a run that was ended early, what is to be said before anything
 /// else.
@@ -30,6 +30,23 @@ pub(crate) fn reservations(result: &ExperimentResult) -> Vec<String> {
     told
 }
 
+/// Where requests had to be sent again on a fresh connection: how many, under which variant.
+pub(crate) fn resent(result: &ExperimentResult) -> Option<String> {
+    let counts = result.variants.iter().filter_map(|variant| {
+        let harnesses = variant.runs.iter().filter_map(|run| run.harness.as_ref());
+        let resent: u64 = harnesses.map(|harness| harness.resent).sum();
+        (resent > 0).then(|| format!("{} under {}", format::count(resent), text::name(&variant.name)))
+    });
+    let counts: Vec<String> = counts.collect();
+    (!counts.is_empty()).then(|| {
+        format!(
+            "resent: {}. So many requests met a kept connection that the gateway was closing in the same instant, and were \
+             sent again on a fresh one.",
+            text::list(&counts)
+        )
+    })
+}
+
 /// The harness of the first run that has one: `live engine, 20 times real time`.
 pub(crate) fn speed(result: &ExperimentResult) -> Option<f64> {
     let mut runs = result.variants.iter().flat_map(|variant| &variant.runs);
@@ -43,6 +60,27 @@ mod tests {
 
     use super::*;
     use crate::{HarnessRecord, testing};
+
+    #[test]
+    fn requests_that_were_sent_again_are_counted_over_all_runs_of_a_variant() {
+        let mut result = testing::three_seeds();
+        assert_eq!(resent(&result), None);
+        for (place, variant) in result.variants.iter_mut().enumerate() {
+            for run in &mut variant.runs {
+                let mut record = HarnessRecord::new(1.0, 100, 20_000);
+                // Three runs of 500 under the first variant, and none under the others.
+                record.resent = if place == 0 { 500 } else { 0 };
+                run.harness = Some(record.result(Duration::from_millis(500)));
+            }
+        }
+        let told = resent(&result).unwrap();
+        assert!(told.starts_with("resent: 1,500 under fixed-window. So many"), "{told}");
+        assert!(reservations(&result).is_empty(), "nothing was spoilt");
+        let summary = crate::terminal_summary(&result);
+        assert!(summary.contains("resent: 1,500 under fixed-window."), "{summary}");
+        assert!(crate::markdown_summary(&result).contains("resent: 1,500 under fixed"));
+        assert!(crate::html_report(&result, "tuesday run").unwrap().contains(&told));
+    }
 
     #[test]
     fn what_the_harness_spoilt_is_said_once_for_each_variant() {

@@ -26,7 +26,7 @@ use crate::{
     side_by_side::{Mark, SideBySide, external_gateways, meanings, unanswered},
     terminal::{engine, seeds, seeds_note},
     text,
-    validity::reservations,
+    validity::{resent, reservations},
     verdict::Verdict,
 };
 
@@ -72,7 +72,7 @@ pub fn html_report(result: &ExperimentResult, command: &str) -> Result<String, H
         facts: facts(result),
         seeds_note: seeds_note(result),
         notes: meanings(result),
-        unobserved: external_gateways(result),
+        unobserved: external_gateways(result).into_iter().chain(resent(result)).collect(),
         comparison: SideBySide::of(result),
         differences: differences(result),
         matrices: matrices(result),

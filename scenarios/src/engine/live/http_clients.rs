@@ -6,15 +6,27 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{Request, Response};
 use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
-/// An HTTP/1.1 client that follows no redirect, asks no proxy and adds no field but `Host`. It sends again what a connection
-/// that rested did not take any more, and nothing else: whether a request is repeated is its population's to say, and so is
-/// how long it waits; of the connection's own timeouts, they are the system's.
-pub(super) type HttpClient = legacy::Client<HttpConnector, Full<Bytes>>;
+use super::connection::{Connector, was_stale};
+
+/// An HTTP/1.1 client that follows no redirect, asks no proxy and adds no field but `Host`. It sends again what was not
+/// written, for the connection was seen to be closed, and nothing else: whether a request is repeated is its population's to
+/// say, and so is how long it waits; of the connection's own timeouts, they are the system's.
+pub(super) type HttpClient = legacy::Client<Connector, Full<Bytes>>;
+
+/// What came of a request.
+pub(super) struct Sent {
+    /// The head of its answer.
+    pub(super) answer: Result<Response<Incoming>, legacy::Error>,
+    /// Whether it was sent again, since the gateway had closed the kept connection in the same instant.
+    pub(super) resent: bool,
+}
 
 /// The HTTP client of each address.
 #[derive(Debug)]
@@ -41,9 +53,21 @@ impl HttpClients {
         Self { own_addresses, kept: (resting(addresses) > 0).then(Mutex::default) }
     }
 
+    /// Sends what `request` makes from this address. A kept connection that had carried an answer and was closed before a
+    /// byte of this one is no answer: then the request is sent once more, on a fresh connection, whatever its method. What
+    /// has been answered in part is not sent again.
+    pub(super) async fn send(&self, address: Ipv4Addr, request: impl Fn() -> Request<Full<Bytes>>) -> Sent {
+        let answer = self.of(address).request(request()).await;
+        if !answer.as_ref().is_err_and(was_stale) {
+            return Sent { answer, resent: false };
+        }
+        let answer = http_client(self.from(address), 0).request(request()).await;
+        Sent { answer, resent: true }
+    }
+
     /// The client that sends from this address.
-    pub(super) fn of(&self, address: Ipv4Addr) -> HttpClient {
-        let from = self.own_addresses.then_some(address.into());
+    fn of(&self, address: Ipv4Addr) -> HttpClient {
+        let from = self.from(address);
         match &self.kept {
             Some(kept) => {
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,6 +75,10 @@ impl HttpClients {
             }
             None => http_client(from, 0),
         }
+    }
+
+    fn from(&self, address: Ipv4Addr) -> Option<IpAddr> {
+        self.own_addresses.then_some(address.into())
     }
 }
 
@@ -63,7 +91,7 @@ pub(super) fn http_client(from: Option<IpAddr>, most_resting: usize) -> HttpClie
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(REST)
         .pool_max_idle_per_host(most_resting)
-        .build(connector)
+        .build(Connector(connector))
 }
 
 #[cfg(test)]
@@ -147,5 +175,98 @@ mod tests {
         for _ in 0..3 {
             tokio::join!(serve_one(&listener), ask(&client, address));
         }
+    }
+
+    /// What a gateway does with the connections that it takes in, one after the other: on each it answers so many requests,
+    /// and closes the connection when it has read one more.
+    async fn closes_in_the_instant(listener: TcpListener, answers: &[usize]) -> Vec<String> {
+        let mut heads = Vec::new();
+        for answers in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for place in 0..=*answers {
+                let mut request = [0; 1024];
+                let read = stream.read(&mut request).await.unwrap();
+                let head = String::from_utf8_lossy(&request[..read]);
+                heads.push(head.split(" HTTP").next().unwrap_or_default().to_owned());
+                if place < *answers {
+                    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+                }
+            }
+        }
+        heads
+    }
+
+    /// Sends these requests one after the other, and says of each whether it was answered and whether it was sent again.
+    async fn sends(address: SocketAddr, requests: &[&str]) -> Vec<(bool, bool)> {
+        let clients = HttpClients::new(1, true);
+        let mut told = Vec::new();
+        for request in requests {
+            let (method, path) = request.split_once(' ').unwrap();
+            let make = || {
+                let uri = format!("http://{address}{path}");
+                Request::builder().method(method).uri(uri).body(Full::default()).unwrap()
+            };
+            let Sent { answer, resent } = clients.send(ONE, make).await;
+            told.push((answer.is_ok(), resent));
+            if let Ok(answer) = answer {
+                answer.into_body().collect().await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        }
+        told
+    }
+
+    async fn listener() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
+    #[tokio::test]
+    async fn what_meets_a_kept_connection_that_is_being_closed_is_sent_again_whatever_its_method() {
+        for again in ["GET /again", "POST /again"] {
+            let (listener, address) = listener().await;
+            let gateway = async {
+                // The first connection answers one request and is closed over the next, the second answers one.
+                closes_in_the_instant(listener, &[1, 1]).await
+            };
+            let clients = async {
+                let told = sends(address, &["GET /first", again]).await;
+                assert_eq!(told, [(true, false), (true, true)], "{again}");
+            };
+            let (heads, ()) = tokio::join!(gateway, clients);
+            assert_eq!(heads, ["GET /first", again, again, ""], "the last is the client's own close");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_fresh_connection_does_not_answer_is_not_sent_again() {
+        let (listener, address) = listener().await;
+        let gateway = closes_in_the_instant(listener, &[0, 1, 0]);
+        let clients = async {
+            // Of the second connection one answer comes, and of the one after it none: that is a gateway that does not answer.
+            assert_eq!(
+                sends(address, &["GET /one", "GET /two", "GET /three"]).await,
+                [(false, false), (true, false), (false, true)]
+            );
+        };
+        let (heads, ()) = tokio::join!(gateway, clients);
+        assert_eq!(heads, ["GET /one", "GET /two", "GET /three", "GET /three"]);
+    }
+
+    #[tokio::test]
+    async fn what_was_answered_in_part_is_not_sent_again() {
+        let (listener, address) = listener().await;
+        let gateway = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            for answer in [&b"HTTP/1.1 204 No Content\r\n\r\n"[..], b"HTTP/1.1 200 O"] {
+                assert_ne!(stream.read(&mut [0; 1024]).await.unwrap(), 0);
+                stream.write_all(answer).await.unwrap();
+            }
+        };
+        let clients = async {
+            assert_eq!(sends(address, &["GET /one", "GET /two"]).await, [(true, false), (false, false)]);
+        };
+        tokio::join!(gateway, clients);
     }
 }

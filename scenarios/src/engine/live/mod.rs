@@ -4,6 +4,7 @@
 //! happens comes from the servers' observers and the clients, in scenario time, and goes into one record.
 
 mod attempt;
+mod connection;
 mod external;
 mod http_clients;
 mod journal;

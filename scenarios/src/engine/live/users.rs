@@ -31,7 +31,7 @@ use simulator::{
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::AttemptEnd;
-use super::http_clients::HttpClients;
+use super::http_clients::{HttpClients, Sent};
 use super::journal::{Ended, Journal, RequestId, What};
 use super::schedule::{Arrival, Schedule};
 use super::stop::Stop;
@@ -78,6 +78,7 @@ pub(super) struct Clients {
     busy: AtomicU32,
     peak_busy: AtomicU32,
     exhausted: AtomicU64,
+    resent: AtomicU64,
     harness: Mutex<HarnessRecord>,
     panicked: Mutex<Option<String>>,
 }
@@ -160,6 +161,7 @@ impl Clients {
             busy: AtomicU32::new(0),
             peak_busy: AtomicU32::new(0),
             exhausted: AtomicU64::new(0),
+            resent: AtomicU64::new(0),
             harness: Mutex::new(harness),
             panicked: Mutex::default(),
         }
@@ -208,6 +210,7 @@ impl Clients {
         (harness.users, harness.has_pool) = (users as u32, pool > 0);
         harness.peak_users = self.peak_busy.load(Ordering::Relaxed);
         harness.exhausted = self.exhausted.load(Ordering::Relaxed);
+        harness.resent = self.resent.load(Ordering::Relaxed);
         Ok(harness)
     }
 
@@ -315,11 +318,13 @@ impl Clients {
     async fn attempt(&self, senders: &Senders, id: RequestId, route: u32, attempt: u32) -> AttemptEnd {
         let population = &senders.population;
         let identity = population.identities.draw(senders.streams.identity.at(id.index));
-        let client = self.http.of(self.directory.address(id.population as usize, identity));
-        let request = self.request(senders, id, identity, route, attempt);
+        let address = self.directory.address(id.population as usize, identity);
+        let request = || self.request(senders, id, identity, route, attempt);
         let deadline = population.timeout.map(|timeout| self.clock.real(timeout));
         let whole = async {
-            match client.request(request).await {
+            let Sent { answer, resent } = self.http.send(address, request).await;
+            self.resent.fetch_add(u64::from(resent), Ordering::Relaxed);
+            match answer {
                 Ok(response) => AttemptEnd::of(response, &self.expect_status[route as usize]).await,
                 Err(error) => AttemptEnd::unreachable(&error),
             }
