@@ -51,13 +51,73 @@ pub(super) fn take_no_more(_: &TcpListener) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether somebody is connecting to this address: what it asked for is granted, and its own word that it knows so has not
+/// come (SYN-RECEIVED: RFC 9293, 3.3.2). It may know, and send already. As far as the system tells.
+#[cfg(target_os = "linux")]
+pub(super) fn is_being_connected_to(address: SocketAddr) -> bool {
+    use std::fs::File;
+    use std::io::{BufRead as _, BufReader};
+
+    // `sl local_address rem_address st …`, of which the addresses end with a port in hexadecimal digits (proc_net_tcp in the
+    // kernel's Documentation/networking). To an IPv6 listener all come as IPv6.
+    const SYN_RECEIVED: &str = "03";
+    let Ok(table) = File::open(if address.is_ipv4() { "/proc/self/net/tcp" } else { "/proc/self/net/tcp6" })
+    else {
+        return false;
+    };
+    let port = format!(":{:04X}", address.port());
+    BufReader::new(table).lines().map_while(Result::ok).any(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        fields.next().is_some_and(|local| local.ends_with(&port)) && fields.nth(1) == Some(SYN_RECEIVED)
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn is_being_connected_to(_: SocketAddr) -> bool {
+    false
+}
+
+/// Has the system drop all that comes to the listener but what asks for a connection, so that none is made.
+#[cfg(all(test, target_os = "linux"))]
+pub(super) fn make_none(listener: &TcpListener) {
+    use socket2::{SockFilter, SockRef};
+
+    // Lets a packet through if it is a SYN without ACK; see `take_no_more`.
+    let filter = [
+        SockFilter::new(0x30, 0, 0, 13),
+        SockFilter::new(0x54, 0, 0, 0x12),
+        SockFilter::new(0x15, 0, 1, 0x02),
+        SockFilter::new(0x06, 0, 0, u32::MAX),
+        SockFilter::new(0x06, 0, 0, 0),
+    ];
+    SockRef::from(listener).attach_filter(&filter).expect("the system takes filters");
+}
+
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use std::io::{ErrorKind, Read as _, Write as _};
-    use std::net::{Ipv4Addr, TcpStream as StdStream};
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream as StdStream};
     use std::time::Duration;
 
     use super::*;
+
+    #[tokio::test]
+    async fn who_is_connecting_is_seen_until_the_connection_is_made() {
+        for host in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            let listener = listen((host, 0).into(), false).unwrap();
+            let address = listener.local_addr().unwrap();
+            let listener = TcpListener::from_std(listener).unwrap();
+            assert!(!is_being_connected_to(address));
+            make_none(&listener);
+            let mut client = StdStream::connect(address).unwrap();
+            assert!(is_being_connected_to(address));
+            // What the client writes says that it knows of its connection.
+            take_no_more(&listener).unwrap();
+            client.write_all(b"ping").unwrap();
+            listener.accept().await.unwrap();
+            assert!(!is_being_connected_to(address));
+        }
+    }
 
     #[tokio::test]
     async fn who_has_a_connection_keeps_it_and_nobody_gets_another() {

@@ -19,7 +19,7 @@ use super::connection_state::{CoarseClock, ConnectionState, Order};
 use super::course::Rules;
 use super::identity_fields::IdentityFields;
 use super::keys::Provider;
-use super::listener::take_no_more;
+use super::listener::{is_being_connected_to, take_no_more};
 use super::problem::RateLimitFields;
 use super::traces::Traces;
 use super::upstream::Upstreams;
@@ -90,6 +90,9 @@ const HOUSEKEEPING: Duration = Duration::from_millis(500);
 /// How long a client that has just been answered is given to have its next request on its way, when the server stops: it is
 /// answered with `Connection: close`, instead of finding its connection closed.
 const LAST_REQUESTS: Duration = Duration::from_millis(250);
+
+/// Between two looks at who is connecting.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 impl Thread {
     pub(super) fn new(rules: Arc<Rules>, settings: Arc<Settings>, addresses: Vec<SocketAddr>) -> Arc<Self> {
@@ -172,30 +175,46 @@ impl Thread {
 
     /// Finishes what is under way.
     async fn drain(self: &Arc<Self>, listener: TcpListener, grace: Duration) -> u32 {
-        let now = Instant::now();
-        let deadline = now + grace;
-        self.draining.store(true, Relaxed);
-        // Whoever connected before this moment is served: closed with the listener, they would be reset. Nobody begins to
-        // connect between the last look and the close; on one machine, a connection that begins is made at once.
-        let _ = take_no_more(&listener);
-        while let Ok((socket, peer)) = SockRef::from(&listener).accept() {
-            let Some(peer) = peer.as_socket() else { continue };
-            let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
-            if let Ok(stream) = stream {
-                self.take(stream, peer.ip(), None);
-            }
-        }
-        drop(listener);
-        self.order(Order::Finish, |state| state.is_active() || state.is_http2());
+        let deadline = Instant::now() + grace;
         let last_requests = LAST_REQUESTS.min(grace / 2);
-        self.all_gone(now + last_requests).await;
+        self.draining.store(true, Relaxed);
+        self.order(Order::Finish, |state| state.is_active() || state.is_http2());
+        self.take_the_last(listener, Instant::now() + last_requests).await;
+        self.all_gone(Instant::now() + last_requests).await;
         self.order(Order::Close, |state| !state.is_active() && !state.is_http2());
         self.all_gone(deadline).await;
         let connections = self.connections();
         connections.iter().map(|(_, state)| state.active()).sum()
     }
 
-    /// Waits until no connection is left, or for so long.
+    /// Takes in whoever has connected, and whoever is connecting if that is done by then: closed with the listener, they would
+    /// be reset. Nobody begins to connect meanwhile.
+    async fn take_the_last(self: &Arc<Self>, listener: TcpListener, deadline: Instant) {
+        let _ = take_no_more(&listener);
+        self.take_all(&listener);
+        if let Ok(address) = listener.local_addr() {
+            // A client that waits for a core within its connecting has a connection that its server has not.
+            while is_being_connected_to(address) && Instant::now() < deadline {
+                sleep(A_MOMENT).await;
+                self.take_all(&listener);
+            }
+        }
+        // Who was seen to have connected is there by now.
+        self.take_all(&listener);
+    }
+
+    /// Takes in whoever waits to be.
+    fn take_all(self: &Arc<Self>, listener: &TcpListener) {
+        while let Ok((socket, peer)) = SockRef::from(listener).accept() {
+            let Some(peer) = peer.as_socket() else { continue };
+            let stream = socket.set_nonblocking(true).and_then(|()| TcpStream::from_std(socket.into()));
+            if let Ok(stream) = stream {
+                self.take(stream, peer.ip(), None);
+            }
+        }
+    }
+
+    /// Waits until no connection is left, or until then.
     async fn all_gone(&self, deadline: Instant) {
         let gone = async {
             while !self.connections().is_empty() {
@@ -290,6 +309,8 @@ mod tests {
     use std::net::{Ipv4Addr, Shutdown, TcpStream as StdStream};
 
     use super::super::listener::listen;
+    #[cfg(target_os = "linux")]
+    use super::super::listener::make_none;
     use super::super::{Observer, ScenarioClock};
     use super::*;
     use crate::{GatewayConfig, Route, Timestamp, UpstreamId};
@@ -405,6 +426,31 @@ mod tests {
             client.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
             let mut said = String::new();
             client.read_to_string(&mut said).unwrap();
+            assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.ends_with("\r\n\r\nfine"), "{said}");
+        });
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn whoever_is_connecting_at_a_shutdown_is_served() {
+        runtime().block_on(async {
+            let thread = thread(upstream());
+            let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), false).unwrap();
+            let address = listener.local_addr().unwrap();
+            let listener = TcpListener::from_std(listener).unwrap();
+            // To its client the connection is made, and to its server it is not, as where either waits for a core.
+            make_none(&listener);
+            let client = StdStream::connect(address).unwrap();
+            client.set_nonblocking(true).unwrap();
+            let mut client = TcpStream::from_std(client).unwrap();
+            // Writes when the shutdown waits for the first time.
+            let client = tokio::spawn(async move {
+                let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+                tokio::io::AsyncWriteExt::write_all(&mut client, request).await.unwrap();
+                heard(&mut client).await
+            });
+            assert_eq!(thread.drain(listener, Duration::from_secs(20)).await, 0);
+            let said = client.await.unwrap();
             assert!(said.starts_with("HTTP/1.1 200 OK\r\n") && said.ends_with("\r\n\r\nfine"), "{said}");
         });
     }
