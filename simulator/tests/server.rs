@@ -54,6 +54,7 @@ impl Observer for Channel {
     fn on_wait(&self, _: Timestamp, upstream: usize, _: Duration) {
         self.send(Seen::Wait(upstream));
     }
+    fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
 
     fn on_load(&self, _: Timestamp, upstream: usize, in_flight: u32, queued: u32) {
         self.send(Seen::Load(upstream, in_flight, queued));
@@ -293,6 +294,7 @@ impl Observer for Starts {
     fn on_wait(&self, at: Timestamp, _: usize, waited: Duration) {
         self.0.lock().unwrap().push((at, waited));
     }
+    fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
 
     fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
 

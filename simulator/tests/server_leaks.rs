@@ -46,6 +46,7 @@ impl Observer for Seen {
     fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
 
     fn on_wait(&self, _: Timestamp, _: usize, _: Duration) {}
+    fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
 
     fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
 

@@ -385,12 +385,14 @@ impl Course {
 
     /// Takes the request out of the queue, unless it was started meanwhile.
     fn leave_queue(&mut self) -> Option<Started> {
-        let Stage::Waiting { ticket, receiver, .. } = &mut self.stage else { return None };
+        let Stage::Waiting { ticket, since, receiver } = &mut self.stage else { return None };
         let mut behind = self.rules.behind();
         if behind.waiting.remove(ticket).is_some() {
             let at = self.rules.clock.now();
             behind.dispatcher.on_left_queue(*ticket);
             self.rules.report(&mut behind, at);
+            drop(behind);
+            self.rules.observer.on_left_queue(at, self.mark, at - *since);
             return None;
         }
         drop(behind);

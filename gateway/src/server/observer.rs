@@ -29,6 +29,10 @@ pub trait Observer: Send + Sync + 'static {
     /// A request waited longer than the queue's timeout.
     fn on_queue_timeout(&self, at: Timestamp, mark: Mark);
 
+    /// A request left the queue without a worker, after this wait: its client left, or the queue's timeout ran out, which is
+    /// told too.
+    fn on_left_queue(&self, at: Timestamp, mark: Mark, waited: Duration);
+
     /// A breaker changed its condition.
     fn on_transition(&self, upstream: UpstreamId, transition: Transition);
 
@@ -51,6 +55,8 @@ impl Observer for () {
     fn on_load(&self, _: Timestamp, _: u32, _: u32) {}
 
     fn on_queue_timeout(&self, _: Timestamp, _: Mark) {}
+
+    fn on_left_queue(&self, _: Timestamp, _: Mark, _: Duration) {}
 
     fn on_transition(&self, _: UpstreamId, _: Transition) {}
 

@@ -62,6 +62,10 @@ impl<O: Observer> Observer for Telemetry<O> {
         self.inner.on_queue_timeout(at, mark);
     }
 
+    fn on_left_queue(&self, at: Timestamp, mark: Mark, waited: Duration) {
+        self.inner.on_left_queue(at, mark, waited);
+    }
+
     fn on_transition(&self, upstream: UpstreamId, transition: Transition) {
         self.metrics.on_transition(upstream, &transition);
         if let Some(log) = &self.log {
@@ -127,6 +131,10 @@ mod tests {
             self.of("queue timeout");
         }
 
+        fn on_left_queue(&self, _: Timestamp, _: Mark, _: Duration) {
+            self.of("left queue");
+        }
+
         fn on_transition(&self, _: UpstreamId, _: Transition) {
             self.of("transition");
         }
@@ -164,12 +172,22 @@ mod tests {
         telemetry.on_worker(START, Mark(7), Duration::ZERO);
         telemetry.on_load(START, 1, 0);
         telemetry.on_queue_timeout(START, Mark(7));
+        telemetry.on_left_queue(START, Mark(7), Duration::ZERO);
         let (from, to) = (Condition::Closed, Condition::Open);
         telemetry.on_transition(UpstreamId(0), Transition { at: START, from, to, counts: Counts::default() });
         telemetry.on_exhausted(START);
         telemetry.on_finished(START, Mark(7), &facts, &rejected());
         let told = told.0.lock().unwrap();
-        let all = ["decided", "worker", "load", "queue timeout", "transition", "exhausted", "finished"];
+        let all = [
+            "decided",
+            "worker",
+            "load",
+            "queue timeout",
+            "left queue",
+            "transition",
+            "exhausted",
+            "finished",
+        ];
         assert_eq!(*told, all);
     }
 }

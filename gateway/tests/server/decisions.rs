@@ -183,6 +183,8 @@ fn who_leaves_gives_worker_and_place_back() {
     let told = gateway.log.settled(4);
     assert_eq!(told.served(), 2);
     assert_eq!(told.fates().iter().filter(|fate| **fate == Fate::ClientLeft).count(), 2);
+    // Of the three that waited, two got the worker.
+    assert_eq!((told.left_queue.len(), told.workers.len()), (1, 3));
 }
 
 #[test]
@@ -201,6 +203,7 @@ fn the_queue_has_an_end_to_its_patience() {
     drop(working);
     let told = gateway.log.settled(2);
     assert_eq!(told.queue_timeouts, 1);
+    assert!(matches!(told.left_queue[..], [waited] if Some(waited) >= timeout), "{:?}", told.left_queue);
     assert_eq!(told.rejected(|why| *why == Rejection::QueueTimeout), 1);
 }
 

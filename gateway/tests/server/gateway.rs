@@ -80,6 +80,8 @@ pub(crate) struct Told {
     pub(crate) load: (u32, u32),
     pub(crate) loads: Vec<(Timestamp, u32, u32)>,
     pub(crate) queue_timeouts: usize,
+    /// How long those waited that left the queue without a worker.
+    pub(crate) left_queue: Vec<Duration>,
     pub(crate) transitions: Vec<Transition>,
     pub(crate) finished: Vec<(Mark, Ended)>,
     pub(crate) exhausted: usize,
@@ -153,6 +155,10 @@ impl Observer for Log {
 
     fn on_queue_timeout(&self, _: Timestamp, _: Mark) {
         self.tell(|told| told.queue_timeouts += 1);
+    }
+
+    fn on_left_queue(&self, _: Timestamp, _: Mark, waited: Duration) {
+        self.tell(|told| told.left_queue.push(waited));
     }
 
     fn on_transition(&self, _: UpstreamId, transition: Transition) {

@@ -133,6 +133,9 @@ pub trait Observer: Send + Sync + 'static {
     /// A worker took a job that had `waited` for it.
     fn on_wait(&self, at: Timestamp, upstream: usize, waited: Duration);
 
+    /// A job that had `waited` in the queue left it without a worker: its caller left and was noticed, or the service stopped.
+    fn on_left_queue(&self, at: Timestamp, upstream: usize, waited: Duration);
+
     /// So many jobs are worked on from now on, and so many wait.
     fn on_load(&self, at: Timestamp, upstream: usize, in_flight: u32, queued: u32);
 
@@ -154,6 +157,7 @@ impl Observer for () {
     fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
 
     fn on_wait(&self, _: Timestamp, _: usize, _: Duration) {}
+    fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
 
     fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
 

@@ -236,9 +236,17 @@ impl Service {
         }
     }
 
-    /// Forgets who leaves from now on: it is the end.
+    /// Forgets who leaves from now on: it is the end. What still waits has waited until now.
     pub(super) fn stop(&self) {
-        self.state().stopped = true;
+        let mut state = self.state();
+        if mem::replace(&mut state.stopped, true) {
+            return;
+        }
+        let now = self.clock.now();
+        // In no order: each counts by itself.
+        let waiting = state.jobs.values().filter(|job| job.work.is_none());
+        waiting
+            .for_each(|job| state.observer.on_left_queue(now, state.number, now.saturating_since(job.since)));
     }
 
     /// Tells of it, if the machine is what failed.
@@ -408,7 +416,9 @@ impl State {
         match self.upstream.on_caller_left(now, number) {
             Left::Unnoticed => {}
             Left::Unqueued => {
-                self.jobs.remove(&number);
+                if let Some(job) = self.jobs.remove(&number) {
+                    self.observer.on_left_queue(now, self.number, now - job.since);
+                }
             }
             Left::Freed(next) => {
                 if let Some(Calling { state, .. }) = self.jobs.remove(&number).and_then(|job| job.calling) {
@@ -423,7 +433,9 @@ impl State {
     /// A worker that was let go takes the job that the machine says, if any; what the machine passed over is gone.
     fn start_next(&mut self, now: Timestamp, next: Option<(u64, Work)>) {
         while let Some(number) = self.upstream.poll_given_up() {
-            self.jobs.remove(&number);
+            if let Some(job) = self.jobs.remove(&number) {
+                self.observer.on_wait(now, self.number, now - job.since);
+            }
         }
         if let Some((next, work)) = next {
             self.start(now, next, work);

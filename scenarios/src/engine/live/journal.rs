@@ -44,6 +44,8 @@ pub(super) enum What {
     Unauthorized { upstream: usize },
     /// A station's worker took up what had waited this long.
     Waited { station: StationId, waited: Duration },
+    /// What had waited this long left a station's queue without a worker.
+    WaitedInVain { station: StationId, waited: Duration },
     /// A station's workers in use, and its queue.
     Load { station: StationId, in_flight: u32, queued: u32 },
     /// A station had neither worker nor place.
@@ -197,6 +199,7 @@ impl Scribe {
             }
             What::Unauthorized { upstream } => recorder.on_unauthorized(upstream),
             What::Waited { station, waited } => recorder.on_wait(station, waited),
+            What::WaitedInVain { station, waited } => recorder.on_wait_without_end(station, waited),
             What::Load { station, in_flight, queued } => recorder.on_load(station, at, in_flight, queued),
             What::Full { station } => recorder.on_rejected(station),
             What::QueueTimeout => recorder.on_queue_timeout(),

@@ -173,8 +173,7 @@ fn run_and_see(
 
     let (sender, entries) = mpsc::channel();
     let journal = Journal::new(sender);
-    let enabled = Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some());
-    let limits: Vec<(Scope, usize)> = enabled.zip(0..).collect();
+    let limits = enabled_limits(variant);
     let scribe = scribe(timeline, variant, limits.clone());
     let speed = drive.speed;
     let keeper = thread::Builder::new()
@@ -260,6 +259,12 @@ fn run_and_see(
     let mut recording = recorder.finish();
     recording.add_harness(harness);
     Ok(recording)
+}
+
+/// The gateway's limits that are on, each with its place in the record.
+fn enabled_limits(variant: &Variant) -> Vec<(Scope, usize)> {
+    let enabled = Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some());
+    enabled.zip(0..).collect()
 }
 
 /// Who writes the record of a run.

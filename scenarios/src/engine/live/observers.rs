@@ -109,6 +109,10 @@ impl gateway::server::Observer for GatewayObserver {
         }
     }
 
+    fn on_left_queue(&self, at: Timestamp, _: Mark, waited: Duration) {
+        self.journal.note(at, What::WaitedInVain { station: StationId::Gateway, waited });
+    }
+
     fn on_transition(&self, upstream: UpstreamId, transition: Transition) {
         let change = breaker_change(None, upstream.0 as usize, &transition, self.starts);
         self.journal.note(transition.at, What::Breaker(change));
@@ -169,6 +173,10 @@ impl simulator::server::Observer for UpstreamObserver {
 
     fn on_wait(&self, at: Timestamp, upstream: usize, waited: Duration) {
         self.journal.note(at, What::Waited { station: StationId::Upstream(upstream), waited });
+    }
+
+    fn on_left_queue(&self, at: Timestamp, upstream: usize, waited: Duration) {
+        self.journal.note(at, What::WaitedInVain { station: StationId::Upstream(upstream), waited });
     }
 
     fn on_load(&self, at: Timestamp, upstream: usize, in_flight: u32, queued: u32) {

@@ -281,6 +281,8 @@ impl Clients {
         let busy = self.busy.fetch_add(1, Ordering::Relaxed) + 1;
         self.peak_busy.fetch_max(busy, Ordering::Relaxed);
         let ended = if self.stop.is_asked() {
+            // It was late by that much at least: who was not sent in time is not missing from the lateness either.
+            lock(&self.harness).on_not_sent(self.clock.now().saturating_since(due));
             AttemptEnd::unfinished()
         } else {
             let now = self.clock.now();
