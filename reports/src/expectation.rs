@@ -1,7 +1,7 @@
 use std::cmp::Ordering;
 use std::time::Duration;
 
-use crate::{Measure, Measurement, Recording, Value};
+use crate::{Good, Measure, Measurement, Recording, Value};
 
 /// What must hold of a run: a measure, compared with a bound.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,18 @@ pub enum Bound {
 }
 
 impl Expectation {
+    /// Whether it claims that something is bad, as a story does of the configuration that it warns of, and is no requirement:
+    /// `blast_radius > 10%`, `goodput < 50/s`, `recovery_time == never`.
+    pub fn asserts_harm(&self) -> bool {
+        let is_high = match self.comparison {
+            Comparison::Greater | Comparison::AtLeast => true,
+            Comparison::Less | Comparison::AtMost => false,
+            Comparison::Equal if self.bound == Bound::Never => true,
+            Comparison::Equal => return false,
+        };
+        self.measure.good().is_some_and(|good| (good == Good::Low) == is_high)
+    }
+
     /// What was measured in a run, the figure of it that the line is judged by as its value, and whether that is as expected.
     ///
     /// Nothing is as expected of what was not observed: an expectation on the latency of a population that sent
@@ -144,6 +156,25 @@ mod tests {
             (Value::DurationUs(1), Equal, Bound::Never, false),
         ] {
             assert_eq!(comparison.holds(measured, bound), holds, "{measured:?} {comparison:?} {bound:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_claims_something_bad_is_no_requirement() {
+        use Comparison::{AtLeast, AtMost, Equal, Greater, Less};
+        let everybody = crate::Selector::Everybody;
+        for (measure, comparison, bound, asserts_harm) in [
+            (Measure::BlastRadius(everybody), Greater, Bound::Share(0.1), true),
+            (Measure::BlastRadius(everybody), AtMost, Bound::Share(0.1), false),
+            (Measure::BlastRadius(everybody), Equal, Bound::Share(0.0), false),
+            (Measure::Goodput(everybody), Less, Bound::RatePerS(50.0), true),
+            (Measure::Goodput(everybody), AtLeast, Bound::RatePerS(50.0), false),
+            (Measure::RecoveryTime(everybody), Equal, Bound::Never, true),
+            (Measure::Rejected(crate::Outcome::RateLimited, everybody), Greater, Bound::Share(0.9), false),
+            (Measure::Rejected(crate::Outcome::Shed, everybody), Greater, Bound::Share(0.1), true),
+        ] {
+            let expectation = Expectation { measure, comparison, bound };
+            assert_eq!(expectation.asserts_harm(), asserts_harm, "{expectation:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Distribution, HarmResult, HarmTally, Outcome, RunResult, Summary, format::Dimension,
+    Distribution, HarmResult, HarmTally, Outcome, RunResult, Summary, Value, format::Dimension,
     side_by_side::unauthorized, text,
 };
 
@@ -90,6 +90,9 @@ pub(crate) struct Reading {
     pub(crate) lower_bound_share: Option<f64>,
 }
 
+/// Longer than any scenario, microseconds: what never came is worse than whatever did.
+const NEVER_US: f64 = 1e15;
+
 impl Reading {
     const fn new(value: f64, step: f64) -> Self {
         Self { value, step, is_never: false, lower_bound_share: None }
@@ -97,6 +100,17 @@ impl Reading {
 
     fn share(count: u64, of: u64) -> Option<Self> {
         (of > 0).then(|| Self::new(count as f64 / of as f64, 1.0 / of as f64))
+    }
+
+    /// What a line of a scenario measured; `None` of what was not observed.
+    pub(crate) fn of(value: Value) -> Option<Self> {
+        Some(match value {
+            Value::Count(count) => Self::new(count as f64, 1.0),
+            Value::Number(value) | Value::Share(value) | Value::RatePerS(value) => Self::new(value, 0.0),
+            Value::DurationUs(us) => Self::new(us as f64, 1.0),
+            Value::Never => Self { is_never: true, ..Self::new(NEVER_US, 0.0) },
+            Value::NotObserved => return None,
+        })
     }
 
     fn harm(tally: HarmTally) -> Option<Self> {

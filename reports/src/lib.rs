@@ -101,8 +101,8 @@ pub use saturation::{BucketSaturation, OtherBuckets, SaturationResult};
 pub use schema::result_schema;
 pub use strictness::{CommonHarm, StrictnessResult};
 pub use sweep::{
-    AxisScale, AxisValue, Observation, PointExpectation, PointValue, SWEEP_VERSION, SmallestChange,
-    SweepAxis, SweepMeasure, SweepPoint, SweepResult, TippingPoint, sweep, sweep_csv, sweep_html, sweep_json,
-    sweep_markdown, sweep_schema, sweep_summary,
+    AxisScale, AxisValue, Goal, InForce, Observation, PointExpectation, PointValue, SWEEP_VERSION,
+    SmallestChange, SweepAxis, SweepGoal, SweepMeasure, SweepPoint, SweepResult, TippingPoint, sweep,
+    sweep_csv, sweep_html, sweep_json, sweep_markdown, sweep_schema, sweep_summary,
 };
 pub use terminal::terminal_summary;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::Outcome;
+use crate::{Good, Outcome};
 
 /// Something that a run can be asked for and an expectation can be held against.
 #[derive(Clone, Debug, PartialEq)]
@@ -131,6 +131,42 @@ impl Measure {
             Self::Admitted(_) | Self::PeakAdmitted(..) => true,
             Self::BreakerOpenedAt(breaker) | Self::BreakerClosedAt(breaker) => breaker.service.is_none(),
             _ => false,
+        }
+    }
+
+    /// Which end of it is the good one; `None` where neither is: to turn away is what a limit is for, and what a breaker or
+    /// a worker does is no aim by itself.
+    pub const fn good(&self) -> Option<Good> {
+        match self {
+            Self::Served(_) | Self::SuccessRate(_) | Self::Goodput(_) => Some(Good::High),
+            Self::Latency(..)
+            | Self::Wait(..)
+            | Self::BlastRadius(_)
+            | Self::DirectDamage(_)
+            | Self::ContainmentTime(_)
+            | Self::RecoveryTime(_)
+            | Self::UnauthorizedReached(_)
+            | Self::Lateness(_)
+            | Self::Rejected(
+                Outcome::Redirected
+                | Outcome::UpstreamError
+                | Outcome::Shed
+                | Outcome::TimedOut
+                | Outcome::GaveUp
+                | Outcome::Unreachable
+                | Outcome::Unfinished,
+                _,
+            ) => Some(Good::Low),
+            Self::Offered(_)
+            | Self::Attempts(_)
+            | Self::Amplification(_)
+            | Self::Utilization(_)
+            | Self::PeakInFlight(_)
+            | Self::Admitted(_)
+            | Self::PeakAdmitted(..)
+            | Self::BreakerOpenedAt(_)
+            | Self::BreakerClosedAt(_)
+            | Self::Rejected(..) => None,
         }
     }
 

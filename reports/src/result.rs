@@ -581,6 +581,10 @@ pub struct ExpectationResult {
     pub text: String,
     /// Whether it held for every variant it names and every seed.
     pub held: bool,
+    /// Whether it claims that something is bad, as a story does of the configuration that it warns of: no requirement that
+    /// another configuration ought to meet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asserts_harm: bool,
     /// Each variant and seed it was held against.
     pub checks: Vec<ExpectationCheck>,
 }

@@ -397,15 +397,17 @@ fn a_sweep_shows_what_its_json_holds() {
             text: format!("{number}s"),
             number: Some(number),
             is_of_file: number < 2.0,
+            in_force: None,
         };
         SweepAxis { key: key.to_owned(), values: vec![value(1.0), value(2.0)], scale: AxisScale::Log }
     };
-    let observed = points.iter().map(Observation::of).collect();
+    let observed = points.iter().map(|point| Observation::of(point, &[], 0)).collect();
     let swept = sweep(
         result.scenario.clone(),
         "a",
         vec![axis("gateway.timeout"), axis("gateway.queue_timeout")],
         observed,
+        None,
     );
     let json: reports::SweepResult = serde_json::from_str(&sweep_json(&swept)).unwrap();
     let page = sweep_html(&swept, "tuesday sweep").unwrap();

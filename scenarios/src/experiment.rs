@@ -1,11 +1,11 @@
 use std::collections::HashMap;
 use std::io;
 
-use gateway::Scope;
+use gateway::{RateLimit, Scope};
 use rayon::prelude::*;
 use reports::{
-    Engine, ExpectationCheck, ExpectationResult, ExperimentResult, Measurement, Recording, RunResult,
-    ScenarioSummary, VERSION, Value, VariantResult,
+    Bound, Comparison, Engine, Expectation, ExpectationCheck, ExpectationResult, ExperimentResult, Measure,
+    Measurement, Recording, RunResult, ScenarioSummary, Selector, VERSION, Value, VariantResult,
 };
 
 use crate::engine::{GoodOfRun, strictness};
@@ -36,6 +36,28 @@ pub fn run_experiment_logged(
     log: Option<&LogBook>,
     on_run: impl Fn() + Sync,
 ) -> io::Result<ExperimentResult> {
+    let observed = observe(scenario, seeds, log, on_run)?;
+    Ok(gather(scenario, seeds, Engine::Virtual, observed))
+}
+
+/// As [`run_experiment`], and says what the goal of each run came to, by variant and seed.
+pub(crate) fn run_experiment_for_goal(
+    scenario: &Scenario,
+    seeds: &[u64],
+    on_run: impl Fn() + Sync,
+) -> (ExperimentResult, Vec<Value>) {
+    let observed = observe(scenario, seeds, None, on_run).expect("without a log nothing is written");
+    let goal = observed.iter().filter_map(|observed| observed.goal).collect();
+    (gather(scenario, seeds, Engine::Virtual, observed), goal)
+}
+
+/// Runs every variant under every seed in virtual time.
+fn observe(
+    scenario: &Scenario,
+    seeds: &[u64],
+    log: Option<&LogBook>,
+    on_run: impl Fn() + Sync,
+) -> io::Result<Vec<Observed>> {
     begin(scenario, log);
     let compares = scenario.variants.len() > 1;
     let run = |variant: &Variant, seed: u64| -> io::Result<(Observed, GoodOfRun)> {
@@ -61,8 +83,7 @@ pub fn run_experiment_logged(
         .variants
         .iter()
         .flat_map(|_| by_seed.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>());
-    let observed = observed.collect();
-    Ok(gather(scenario, seeds, Engine::Virtual, observed))
+    Ok(observed.collect())
 }
 
 /// Tells of each run under a seed how strict its variant is beside the others; the runs are those of the first variants.
@@ -120,6 +141,11 @@ pub fn run_live_experiment(
 /// Puts together what was observed, by variant and seed; of a run that was stopped, what there is.
 fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Observed>) -> ExperimentResult {
     let mut expectations: Vec<_> = scenario.expectations.iter().map(|text| unchecked(text)).collect();
+    for variant in &scenario.variants {
+        for (line, expectation) in &variant.expected.bounds {
+            expectations[*line].asserts_harm |= asserts_harm(variant, expectation);
+        }
+    }
     let standards: HashMap<Standard<'_>, Value> = made(scenario, seeds, &observed)
         .flat_map(|(variant, seed, observed)| {
             let of = move |line| Standard { line, variant: &variant.name, seed };
@@ -192,11 +218,13 @@ struct Observed {
     contrasts: Vec<Value>,
     /// Line and measured value.
     standards: Vec<(usize, Value)>,
+    /// What [`Expected::goal`](crate::Expected::goal) came to.
+    goal: Option<Value>,
 }
 
 /// Holds the expectations of a variant against a recording, and keeps which of its requests were good.
 fn judge(variant: &Variant, seed: u64, mut recording: Recording) -> (Observed, GoodOfRun) {
-    let check = |(line, expectation): &(usize, reports::Expectation)| {
+    let check = |(line, expectation): &(usize, Expectation)| {
         let (measured, held) = expectation.check(&recording);
         (*line, measured, held)
     };
@@ -207,9 +235,41 @@ fn judge(variant: &Variant, seed: u64, mut recording: Recording) -> (Observed, G
     let standards = &variant.expected.standards;
     let standards =
         standards.iter().map(|(line, measure)| (*line, recording.measure(measure).value)).collect();
+    let goal = variant.expected.goal.as_ref().map(|measure| recording.measure(measure).value);
     let good = GoodOfRun::of(&mut recording);
-    let observed = Observed { result: close(variant, seed, recording), bounds, contrasts, standards };
+    let observed = Observed { result: close(variant, seed, recording), bounds, contrasts, standards, goal };
     (observed, good)
+}
+
+/// Whether a line claims that something is bad, and is no requirement: a measure at its bad end, or a limit that lets more
+/// through than it says. What is bad for hostile clients is good.
+fn asserts_harm(variant: &Variant, expectation: &Expectation) -> bool {
+    let is_hostile = |selector: &Selector| match selector {
+        Selector::Population(number) => variant.world.populations[*number].hostile,
+        Selector::Everybody | Selector::Route(_) | Selector::Upstream(_) => false,
+    };
+    match &expectation.measure {
+        Measure::Served(selector)
+        | Measure::SuccessRate(selector)
+        | Measure::Goodput(selector)
+        | Measure::Rejected(_, selector)
+        | Measure::Latency(_, selector)
+            if is_hostile(selector) =>
+        {
+            false
+        }
+        Measure::PeakAdmitted(scope, window) => {
+            let limits = Scope::ALL.into_iter().find(|known| known.name() == scope);
+            let limit = limits.and_then(|scope| variant.world.gateway.limits.get(scope));
+            let is_more = matches!(expectation.comparison, Comparison::Greater | Comparison::AtLeast);
+            let exceeds = |limit: &RateLimit| match expectation.bound {
+                Bound::Number(bound) => *window <= limit.window() && bound > f64::from(limit.limit()),
+                _ => false,
+            };
+            is_more && limit.is_some_and(exceeds)
+        }
+        _ => expectation.asserts_harm(),
+    }
 }
 
 /// What is kept of a recording.
@@ -221,7 +281,7 @@ pub(crate) fn close(variant: &Variant, seed: u64, recording: Recording) -> RunRe
 
 /// A line before it was held against anything.
 fn unchecked(text: &str) -> ExpectationResult {
-    ExpectationResult { text: text.to_owned(), held: true, checks: Vec::new() }
+    ExpectationResult { text: text.to_owned(), held: true, asserts_harm: false, checks: Vec::new() }
 }
 
 pub(crate) fn summary(scenario: &Scenario, seeds: &[u64]) -> ScenarioSummary {

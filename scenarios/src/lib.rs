@@ -23,4 +23,4 @@ pub use scenario::{
     Contrast, Expected, ExternalGateway, Incident, NamedUpstream, Scenario, Timeline, UpstreamFault, Variant,
     World,
 };
-pub use sweep::run_sweep;
+pub use sweep::{SweepAim, run_sweep};

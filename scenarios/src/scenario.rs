@@ -80,6 +80,8 @@ pub struct Expected {
     pub contrasts: Vec<(usize, Contrast)>,
     /// What stands on the other side of such lines, and is measured in this variant.
     pub standards: Vec<(usize, Measure)>,
+    /// What a sweep makes as large or as small as it goes.
+    pub goal: Option<Measure>,
 }
 
 impl Expected {
@@ -87,7 +89,8 @@ impl Expected {
     pub fn measures(&self) -> impl Iterator<Item = &Measure> {
         let bounds = self.bounds.iter().map(|(_, expectation)| &expectation.measure);
         let contrasts = self.contrasts.iter().map(|(_, contrast)| &contrast.measure);
-        bounds.chain(contrasts).chain(self.standards.iter().map(|(_, measure)| measure))
+        let standards = self.standards.iter().map(|(_, measure)| measure);
+        bounds.chain(contrasts).chain(standards).chain(&self.goal)
     }
 }
 

@@ -22,6 +22,7 @@ pub fn sweep_html(result: &SweepResult, command: &str) -> Result<String, HtmlErr
         when: format!("{} from {}", format::span(scenario.duration_s * 1e6), Clock::of(scenario).start()),
         holds: result.smallest.is_some(),
         is_judged: result.is_judged(),
+        goal: show::goal(result),
         smallest: show::smallest(result),
         tipping: show::tipping(result),
         charts: charts(result)?,
@@ -48,6 +49,7 @@ struct Page {
     when: String,
     holds: bool,
     is_judged: bool,
+    goal: Vec<String>,
     smallest: Vec<String>,
     tipping: Vec<String>,
     charts: Vec<Figure>,
@@ -140,6 +142,10 @@ fn lines(result: &SweepResult) -> Vec<Line> {
     let mut lines: Vec<(&str, Vec<String>)> = Vec::new();
     for point in &result.points {
         for expectation in &point.expectations {
+            // A claim that something is bad is no requirement, and a condition stands with the goal.
+            if expectation.asserts_harm || expectation.is_condition {
+                continue;
+            }
             let place = lines.iter().position(|(text, _)| *text == expectation.text).unwrap_or_else(|| {
                 lines.push((&expectation.text, Vec::new()));
                 lines.len() - 1

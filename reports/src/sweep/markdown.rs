@@ -15,6 +15,9 @@ pub fn sweep_markdown(result: &SweepResult) -> String {
     let list = |sentences: Vec<String>| {
         sentences.iter().map(|sentence| format!("- {}", escaped(sentence))).collect::<Vec<_>>().join("\n")
     };
+    if result.goal.is_some() {
+        page.block(&list(show::goal(result)));
+    }
     page.block(&list(show::smallest(result)));
     if !result.tipping.is_empty() {
         page.block("### Tipping points");

@@ -3,6 +3,7 @@
 
 mod csv;
 mod gather;
+mod goal;
 mod html;
 mod json;
 mod markdown;
@@ -15,12 +16,12 @@ mod tests;
 mod tipping;
 
 pub use csv::sweep_csv;
-pub use gather::{Observation, sweep};
+pub use gather::{Goal, Observation, sweep};
 pub use html::sweep_html;
 pub use json::{sweep_json, sweep_schema};
 pub use markdown::sweep_markdown;
 pub use result::{
-    AxisScale, AxisValue, PointExpectation, PointValue, SWEEP_VERSION, SmallestChange, SweepAxis,
-    SweepMeasure, SweepPoint, SweepResult, TippingPoint,
+    AxisScale, AxisValue, InForce, PointExpectation, PointValue, SWEEP_VERSION, SmallestChange, SweepAxis,
+    SweepGoal, SweepMeasure, SweepPoint, SweepResult, TippingPoint,
 };
 pub use terminal::sweep_summary;

@@ -33,6 +33,29 @@ pub struct SweepResult {
     /// it, or the scenario states none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smallest: Option<SmallestChange>,
+    /// What was to be made as large or as small as it goes, and the point that does so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<SweepGoal>,
+}
+
+/// A measure that was to be made as large or as small as it goes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SweepGoal {
+    /// The measure as it was written, such as `goodput` or `latency(p99)`.
+    pub measure: String,
+    /// Which end of it was asked for.
+    pub wanted: Good,
+    /// In what it is told.
+    pub unit: GaugeUnit,
+    /// The lines that had to hold; where there are none, the expectations of the file had to.
+    pub subject_to: Vec<String>,
+    /// By point: the measure; none where there was nothing to measure.
+    pub measured: Vec<Option<PointValue>>,
+    /// The recommended point, by its place in `points`; missing where none fulfils the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recommended: Option<usize>,
+    /// The points beside it, a step on one axis away.
+    pub neighbours: Vec<usize>,
 }
 
 /// A setting that was varied.
@@ -68,6 +91,28 @@ pub struct AxisValue {
     pub number: Option<f64>,
     /// Whether the file has it so.
     pub is_of_file: bool,
+    /// Of a value that the file does not set: what holds instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<InForce>,
+}
+
+/// What holds where a file does not set a value.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InForce {
+    /// It is inherited or the default.
+    Value {
+        /// As a file has it.
+        text: String,
+        /// Its size, as that of a value.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<f64>,
+        /// Where it comes from: a key of the file; none of a default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<String>,
+    },
+    /// There is no bound.
+    Unbounded,
 }
 
 /// A measure of a sweep.
@@ -92,6 +137,10 @@ pub struct SweepPoint {
     pub measured: Vec<Option<PointValue>>,
     /// The expectations that speak of this variant.
     pub expectations: Vec<PointExpectation>,
+    /// Where clearly fewer requests are served well without faults than at the best point: how many fewer, as a share of those.
+    /// Such a point turns requests away, and is recommended for nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict: Option<f64>,
 }
 
 /// A measure over the seeds of a point.
@@ -120,6 +169,12 @@ pub struct PointExpectation {
     pub held: bool,
     /// What was measured, over the seeds.
     pub measured: String,
+    /// Whether it claims that something is bad: then no point is called right or wrong by it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asserts_harm: bool,
+    /// Whether it is a condition of the sweep's goal, and not of the file.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_condition: bool,
 }
 
 /// Two neighbours on an axis between which a measure jumps.
@@ -145,16 +200,31 @@ pub struct SmallestChange {
 }
 
 impl SweepPoint {
-    /// Whether all expectations held; of none, they did.
+    /// The expectations of the file that a good setting has to meet: those that do not claim that something is bad.
+    pub fn requirements(&self) -> impl Iterator<Item = &PointExpectation> {
+        self.expectations.iter().filter(|expectation| !expectation.asserts_harm && !expectation.is_condition)
+    }
+
+    /// Whether all requirements are met, and not by turning requests away; of none, they are.
     pub fn holds(&self) -> bool {
-        self.expectations.iter().all(|expectation| expectation.held)
+        self.strict.is_none() && self.requirements().all(|expectation| expectation.held)
+    }
+
+    /// Whether it fulfils the conditions of the sweep's goal: those that were named, or else the requirements of the file.
+    pub(super) fn is_eligible(&self) -> bool {
+        let mut conditions =
+            self.expectations.iter().filter(|expectation| expectation.is_condition).peekable();
+        if conditions.peek().is_none() {
+            return self.holds();
+        }
+        self.strict.is_none() && conditions.all(|condition| condition.held)
     }
 }
 
 impl SweepResult {
-    /// Whether any expectation speaks of the variant.
+    /// Whether the file requires anything of the variant.
     pub fn is_judged(&self) -> bool {
-        self.points.iter().any(|point| !point.expectations.is_empty())
+        self.points.iter().any(|point| point.requirements().next().is_some())
     }
 
     /// The value of an axis at a point.

@@ -1,8 +1,8 @@
 //! How a sweep reads, the same in the terminal, on the page and in Markdown.
 
-use super::{PointValue, SweepPoint, SweepResult, TippingPoint};
+use super::{InForce, PointValue, SweepPoint, SweepResult, TippingPoint};
 use crate::{
-    GaugeUnit,
+    GaugeUnit, Good,
     format::{self, Dimension},
     terminal::seeds,
     text,
@@ -65,11 +65,13 @@ pub(super) fn what(result: &SweepResult) -> String {
     )
 }
 
-/// `✓`, or how many of the expectations failed; nothing where none speaks of the variant.
+/// `✓`, or how many of the requirements are not met; nothing where the file has none of the variant. What meets them by
+/// turning requests away is not praised for it.
 pub(super) fn held(point: &SweepPoint) -> String {
-    let failed = point.expectations.iter().filter(|expectation| !expectation.held).count();
-    match (point.expectations.len(), failed) {
+    let failed = point.requirements().filter(|expectation| !expectation.held).count();
+    match (point.requirements().count(), failed) {
         (0, _) => String::new(),
+        (_, 0) if point.strict.is_some() => "✗ strict".to_owned(),
         (_, 0) => "✓ all".to_owned(),
         (all, failed) => format!("✗ {failed} of {all}"),
     }
@@ -103,10 +105,14 @@ fn tipping_sentence(result: &SweepResult, tipping: &TippingPoint) -> String {
 /// The least that has to be changed, or what stands in the way.
 pub(super) fn smallest(result: &SweepResult) -> Vec<String> {
     if !result.is_judged() {
-        return vec![
+        return vec![if result.points.iter().all(|point| point.expectations.is_empty()) {
             "The scenario states no expectations of this variant, so none of the points is called right."
-                .to_owned(),
-        ];
+                .to_owned()
+        } else {
+            "What the scenario expects of this variant is that something is bad, so none of the points is called right by it; \
+                 name a goal with `--maximize` and `--subject-to`."
+                    .to_owned()
+        }];
     }
     if let Some(smallest) = &result.smallest {
         let point = &result.points[smallest.point];
@@ -124,13 +130,12 @@ pub(super) fn smallest(result: &SweepResult) -> Vec<String> {
     let mut told = vec!["At no point do all expectations hold.".to_owned()];
     let most = result.points.iter().max_by_key(|point| {
         // The first of several.
-        let held = point.expectations.iter().filter(|expectation| expectation.held).count();
+        let held = point.requirements().filter(|expectation| expectation.held).count();
         (held, std::cmp::Reverse(&point.places))
     });
     if let Some(point) = most {
         let failed: Vec<String> = point
-            .expectations
-            .iter()
+            .requirements()
             .filter(|expectation| !expectation.held)
             .map(|expectation| {
                 format!("`{}` (measured {})", text::line(&expectation.text), expectation.measured)
@@ -143,7 +148,7 @@ pub(super) fn smallest(result: &SweepResult) -> Vec<String> {
         ));
     }
     let mut lines: Vec<(&str, usize)> = Vec::new();
-    for expectation in result.points.iter().flat_map(|point| &point.expectations) {
+    for expectation in result.points.iter().flat_map(SweepPoint::requirements) {
         if !lines.iter().any(|(line, _)| *line == expectation.text) {
             lines.push((&expectation.text, 0));
         }
@@ -165,6 +170,40 @@ pub(super) fn smallest(result: &SweepResult) -> Vec<String> {
     told
 }
 
+/// The point that the goal asks for, and those beside it.
+pub(super) fn goal(result: &SweepResult) -> Vec<String> {
+    let Some(goal) = &result.goal else { return Vec::new() };
+    let lines: Vec<String> = goal.subject_to.iter().map(|line| format!("`{}`", text::line(line))).collect();
+    let conditions =
+        if lines.is_empty() { "the expectations of the file".to_owned() } else { text::list(&lines) };
+    let measure = text::line(&goal.measure);
+    let value = |place: usize| {
+        goal.measured[place].map_or_else(|| "nothing to measure".to_owned(), |value| one(goal.unit, value))
+    };
+    let all = || 0..result.axes.len();
+    let Some(place) = goal.recommended else {
+        return vec![format!("No point fulfils {conditions}, so that none is recommended for {measure}.")];
+    };
+    let end = match goal.wanted {
+        Good::High => "most",
+        Good::Low => "least",
+    };
+    let mut told = vec![format!(
+        "Recommended: {}, with {measure} {}. That is the {end} at the {} of {} points that fulfil {conditions}, as far as the \
+         seeds tell, and the nearest to what is in force.",
+        settings(result, &result.points[place], all()),
+        value(place),
+        format::count(result.points.iter().filter(|point| point.is_eligible()).count() as u64),
+        format::count(result.points.len() as u64),
+    )];
+    told.extend(goal.neighbours.iter().map(|neighbour| {
+        let point = &result.points[*neighbour];
+        let why = if point.is_eligible() { "" } else { ", which does not fulfil the conditions" };
+        format!("Beside it: {}: {}{why}.", settings(result, point, all()), value(*neighbour))
+    }));
+    told
+}
+
 /// What a reader has to know to read the numbers.
 pub(super) fn notes(result: &SweepResult) -> Vec<String> {
     let mut notes = Vec::new();
@@ -172,6 +211,18 @@ pub(super) fn notes(result: &SweepResult) -> Vec<String> {
         notes.push(format!("Numbers are medians over {} seeds.", result.scenario.seeds.len()));
     }
     notes.push("• marks what the file has.".to_owned());
+    if result.points.iter().any(|point| point.strict.is_some()) {
+        notes.push(
+            "strict: without any fault, over 2% fewer requests are served well than at the best point; it is recommended for \
+             nothing."
+                .to_owned(),
+        );
+    }
+    if result.scenario.seeds.len() < 2 {
+        notes.push(
+            "One seed does not tell a tipping point from luck: sweep under more of them, such as `--seeds 5`.".to_owned(),
+        );
+    }
     let values = result.points.iter().flat_map(|point| &point.measured).flatten();
     if let Some(most) = values.filter_map(|value| value.lower_bound_share).max_by(f64::total_cmp) {
         notes.push(format!(
@@ -184,16 +235,22 @@ pub(super) fn notes(result: &SweepResult) -> Vec<String> {
     if !result.tipping.is_empty() {
         notes.push(
             "A tipping point is a step by which blast radius changes by ten points or recovery by ten seconds, from hardly any or by \
-             three times the median step of its line, or beyond which goodput never recovers."
+             three times the median step of its line, by which p99 doubles and by three times that step, or beyond which goodput \
+             never recovers; and it is more than the seeds scatter."
                 .to_owned(),
         );
     }
     notes
 }
 
-/// The value of an axis, marked where the file has it.
+/// The value of an axis, marked where the file has it, with what is in force where that does not set it.
 pub(super) fn axis_value(result: &SweepResult, axis: usize, place: usize) -> String {
     let value = &result.axes[axis].values[place];
     let text = text::line(&value.text);
+    let text = match &value.in_force {
+        Some(InForce::Value { text: in_force, .. }) => format!("{text} ({})", text::line(in_force)),
+        Some(InForce::Unbounded) => format!("{text} (no bound)"),
+        None => text,
+    };
     if value.is_of_file { format!("{text} •") } else { text }
 }

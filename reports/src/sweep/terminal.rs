@@ -48,6 +48,9 @@ pub fn sweep_summary(result: &SweepResult) -> String {
         (true, Some(_)) => HELD,
         (true, None) => FAILED,
     };
+    for (number, sentence) in show::goal(result).iter().enumerate() {
+        page.paragraph(sentence, "", "  ", if number == 0 { BOLD } else { Style::new() });
+    }
     for (number, sentence) in show::smallest(result).iter().enumerate() {
         page.paragraph(sentence, "", "  ", if number == 0 { style } else { Style::new() });
     }
@@ -92,7 +95,8 @@ fn grids(page: &mut Page, result: &SweepResult) {
     if result.is_judged() {
         grid("expectations that fail", &|point| {
             let point = &result.points[point];
-            match point.expectations.iter().filter(|expectation| !expectation.held).count() {
+            match point.requirements().filter(|expectation| !expectation.held).count() {
+                0 if point.strict.is_some() => "strict".to_owned(),
                 0 => "✓".to_owned(),
                 failed => failed.to_string(),
             }

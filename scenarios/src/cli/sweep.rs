@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use reports::{
-    AxisValue, SweepAxis, SweepResult, sweep_csv, sweep_html, sweep_json, sweep_markdown, sweep_summary,
+    AxisValue, Expectation, GaugeUnit, Goal, Good, SweepAxis, SweepResult, Unit, sweep_csv, sweep_html,
+    sweep_json, sweep_markdown, sweep_summary,
 };
 
 use super::shell::shell_word;
 use super::sources::{self, Source};
 use super::{ExitCode, Failure, formats, print, progress, run};
 use crate::file::{self, LaidOver, Varied, Vary, parse_vary, read_laid_over};
-use crate::{Scenario, run_sweep};
+use crate::{Scenario, SweepAim, run_sweep};
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "\
@@ -19,7 +20,9 @@ Examples:
   tuesday sweep nine-oh-two --variant bulkhead --vary gateway.workers=64..2048
   tuesday sweep orders.toml --vary gateway.timeout=1s..30s \\
       --vary gateway.rate_limit.per_key.burst=10,100,1000
-  tuesday sweep orders.toml --vary 'routes.\"/orders\".timeout=1s..5s:500ms' --seeds 5
+  tuesday sweep orders.toml --vary 'routes.\"/orders\".timeout=1s..5s:500ms' --seeds 20
+  tuesday sweep orders.toml --vary gateway.timeout=1s..30s \\
+      --maximize goodput --subject-to 'latency(p99) < 500ms'
 
 Values are written as in the file. A range a..b has --points values, each the same
 multiple of the one before; a..b:linear has them evenly spaced, a..b:STEP at every STEP.";
@@ -46,8 +49,21 @@ pub(super) struct SweepArgs {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
+    /// Recommend the point at which this measure is largest, such as `goodput` or `success_rate(clients.NAME)`
+    #[arg(long, value_name = "MEASURE", conflicts_with = "minimize")]
+    maximize: Option<String>,
+
+    /// Recommend the point at which this measure is smallest, such as `latency(p99)` or `blast_radius`
+    #[arg(long, value_name = "MEASURE")]
+    minimize: Option<String>,
+
+    /// Recommend only a point at which this line holds, as `expect.hold` has it, such as `latency(p99) < 500ms`; several may be
+    /// given [default: the expectations of the file]
+    #[arg(long, value_name = "LINE")]
+    subject_to: Vec<String>,
+
     /// Run each point under K seeds, counting up from the first; every expectation must hold under each
-    #[arg(long, value_name = "K", default_value = "1", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "K", default_value_t = DEFAULT_SEEDS, value_parser = clap::value_parser!(u32).range(1..=1000))]
     seeds: u32,
 
     /// Refuse a grid of more runs than this
@@ -110,6 +126,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
     let points: usize = varies.iter().map(|vary| vary.values.len()).product();
     refuse_many(args, &varies, points)?;
     let grid = read_grid(&source, &variant, &varies)?;
+    let aim = aim(args, &grid)?;
     let folder = args.out.join(&source.stem);
     formats::prepare(&folder)
         .map_err(|error| Failure::usage(format!("cannot write to {}: {error}", folder.display())))?;
@@ -118,7 +135,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
     let pool = run::thread_pool(args.threads)?;
     let bar = progress::bar(points * seeds.len(), &source.stem, variant.clone(), args.quiet);
     let axes = varies.iter().map(axis).collect();
-    let result = pool.install(|| run_sweep(axes, &grid, &seeds, || bar.inc(1)));
+    let result = pool.install(|| run_sweep(axes, &grid, &seeds, aim.as_ref(), || bar.inc(1)));
     drop(bar);
     let command = reproduce(args);
     let mut formats = args.format.clone();
@@ -143,8 +160,47 @@ fn axis(vary: &Vary) -> SweepAxis {
         text: value.text.clone(),
         number: value.number,
         is_of_file: value.is_of_file,
+        in_force: value.in_force.clone(),
     };
     SweepAxis { key: vary.key.clone(), values: vary.values.iter().map(value).collect(), scale: vary.scale }
+}
+
+/// What the sweep is to recommend a point for, if anything.
+fn aim(args: &SweepArgs, grid: &[Scenario]) -> Result<Option<SweepAim>, Failure> {
+    let (flag, text, asked) = match (&args.maximize, &args.minimize) {
+        (Some(text), _) => ("--maximize", text, Good::High),
+        (None, Some(text)) => ("--minimize", text, Good::Low),
+        (None, None) if args.subject_to.is_empty() => return Ok(None),
+        (None, None) => {
+            return Err(Failure::usage(
+                "--subject-to names the conditions of a goal; name that too, such as `--maximize goodput`"
+                    .to_owned(),
+            ));
+        }
+    };
+    // All points have the same populations, routes and upstreams: a setting that is varied is none of them.
+    let Some(world) = grid.first().and_then(|point| Some(&point.variants.first()?.world)) else {
+        return Ok(None);
+    };
+    let told = |flag: &str| {
+        let flag = flag.to_owned();
+        move |problem: String| Failure::usage(format!("{flag}: {problem}"))
+    };
+    let measure = file::read_measure(world, text).map_err(told(flag))?;
+    let conditions: Result<Vec<Expectation>, Failure> = args
+        .subject_to
+        .iter()
+        .map(|line| file::read_condition(world, line).map_err(told("--subject-to")))
+        .collect();
+    let unit = match measure.unit() {
+        Unit::Count | Unit::Requests => GaugeUnit::Count,
+        Unit::Number => GaugeUnit::Ratio,
+        Unit::Share => GaugeUnit::Share,
+        Unit::Duration | Unit::DurationOrNever => GaugeUnit::Us,
+        Unit::Rate => GaugeUnit::PerS,
+    };
+    let goal = Goal { measure: text.clone(), wanted: asked, unit, subject_to: args.subject_to.clone() };
+    Ok(Some(SweepAim { goal, measure, conditions: conditions? }))
 }
 
 /// The variant that is asked for, or the only one.
@@ -246,6 +302,9 @@ fn read_grid(source: &Source, variant: &str, varies: &[Vary]) -> Result<Vec<Scen
     if grid.len() == points.len() { Ok(grid) } else { Err(Failure::scenarios(told)) }
 }
 
+/// Seeds of each point: enough to tell a difference of five against five from luck.
+const DEFAULT_SEEDS: u32 = 5;
+
 /// Runs of a grid unless more are allowed.
 const MOST_RUNS: u32 = 2000;
 
@@ -261,11 +320,19 @@ fn reproduce(args: &SweepArgs) -> String {
     if let Some(variant) = &args.variant {
         let _ = write!(command, " --variant {}", shell_word(variant));
     }
+    for (flag, measure) in [("maximize", &args.maximize), ("minimize", &args.minimize)] {
+        if let Some(measure) = measure {
+            let _ = write!(command, " --{flag} {}", shell_word(measure));
+        }
+    }
+    for line in &args.subject_to {
+        let _ = write!(command, " --subject-to {}", shell_word(line));
+    }
     let _ = write!(command, " --points {}", args.points);
     if let Some(seed) = args.seed {
         let _ = write!(command, " --seed {seed}");
     }
-    if args.seeds > 1 {
+    if args.seeds != DEFAULT_SEEDS {
         let _ = write!(command, " --seeds {}", args.seeds);
     }
     if args.max_runs != MOST_RUNS {

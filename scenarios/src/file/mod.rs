@@ -41,6 +41,7 @@ use toml::de::DeTable;
 use self::context::Context;
 pub use self::diagnostic::{Problem, Severity, render};
 use self::expect::{ExpectLine, expect_lines};
+pub(crate) use self::expect::{read_condition, read_measure};
 use self::reader::{Fields, Positive};
 pub(crate) use self::reader::{display_key, nearest};
 pub use self::schema::json_schema;

@@ -38,6 +38,34 @@ pub fn json_schema() -> String {
     format!("{schema:#}\n")
 }
 
+/// The default of a setting as a file would have it; `None` where the format states no single one.
+pub(super) fn default_of(path: &[String]) -> Option<String> {
+    let schema: Value = serde_json::from_str(&json_schema()).ok()?;
+    let default = path.iter().try_fold(&schema, |place, key| child(&schema, place, key))?;
+    match resolved(&schema, default).get("default")? {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// What the schema says of a key of a table.
+fn child<'s>(root: &'s Value, table: &'s Value, key: &str) -> Option<&'s Value> {
+    let table = resolved(root, table);
+    if let Some(found) = table.get("properties").and_then(|properties| properties.get(key)) {
+        return Some(found);
+    }
+    let any = ["anyOf", "oneOf", "allOf"].iter().filter_map(|one| table.get(one)?.as_array()).flatten();
+    let mut found = any.filter_map(|one| child(root, one, key));
+    found.next().or_else(|| table.get("additionalProperties").filter(|rest| rest.is_object()))
+}
+
+/// What a schema refers to, if it does.
+fn resolved<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
+    let name = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix(DEFINITIONS));
+    name.and_then(|name| root.get("definitions")?.get(name)).unwrap_or(schema)
+}
+
 /// The tables that a variant can patch, and the faults that it can replace.
 const WORLD: [&str; 5] = ["upstreams", "routes", "clients", "gateway", "faults"];
 

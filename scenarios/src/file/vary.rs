@@ -5,12 +5,14 @@
 
 use std::ops::Range;
 
-use reports::AxisScale;
+use reports::{AxisScale, InForce};
 use toml::de::DeTable;
 
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::quantity::{Kind, Quantity, scale_of, spread};
+use super::reader::display_key;
+use super::schema::default_of;
 use super::tree::{Node, Table, Value};
 use super::{COMMON, Companion, Laid, parse, patch, read_scenario};
 use crate::Scenario;
@@ -37,6 +39,8 @@ pub(crate) struct Varied {
     pub(crate) number: Option<f64>,
     /// Whether the file has it so, and nothing is laid over it.
     pub(crate) is_of_file: bool,
+    /// What holds where the file does not set it.
+    pub(crate) in_force: Option<InForce>,
 }
 
 /// What came of reading a file with settings laid over it.
@@ -86,7 +90,12 @@ pub(crate) fn parse_vary(text: &str, points: usize) -> Result<Vary, String> {
         let scale = scale_of(&listed);
         (listed, scale)
     };
-    let varied = |value: Quantity| Varied { number: value.number(), text: value.text, is_of_file: false };
+    let varied = |value: Quantity| Varied {
+        number: value.number(),
+        text: value.text,
+        is_of_file: false,
+        in_force: None,
+    };
     let values = values.into_iter().map(varied).collect();
     Ok(Vary { key: key.to_owned(), path, values, scale })
 }
@@ -114,6 +123,7 @@ impl Vary {
             text: of_file.as_ref().map_or_else(|| "not set".to_owned(), |value| value.text.clone()),
             number: of_file.as_ref().and_then(Quantity::number),
             is_of_file: true,
+            in_force: if of_file.is_some() { None } else { self.in_force(text, variant) },
         };
         let numbers: Option<Vec<f64>> = self.values.iter().map(|value| value.number).collect();
         let place = match (added.number, numbers) {
@@ -131,12 +141,47 @@ impl Vary {
     }
 
     fn value_of_file(&self, text: &str, variant: &str) -> Option<Quantity> {
-        let document = DeTable::parse(text).ok()?;
-        let file = Table::from_document(document.get_ref());
-        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        let patch = file.find(&["variants", variant]).and_then(|entry| entry.node.as_table()).cloned();
-        let tree = patch.map_or_else(|| file.clone(), |patch| patch::merge(&file, &patch));
-        written(&tree.find(&path)?.node).map(|text| Quantity::of(&text))
+        value_at(&merged(text, variant)?, &self.path)
+    }
+
+    /// What holds where the file does not set it: a value that it inherits, its default, or no bound; `None` where that is not a
+    /// single value.
+    fn in_force(&self, text: &str, variant: &str) -> Option<InForce> {
+        let tree = merged(text, variant)?;
+        for inherited in self.inherited_from(&tree) {
+            if let Some(value) = value_at(&tree, &inherited) {
+                let from = inherited.iter().map(|key| display_key(key)).collect::<Vec<_>>().join(".");
+                return Some(InForce::Value { number: value.number(), text: value.text, from: Some(from) });
+            }
+        }
+        if let Some(text) = default_of(&self.path) {
+            let value = Quantity::of(&text);
+            return Some(InForce::Value { number: value.number(), text: value.text, from: None });
+        }
+        let last = self.path.last()?;
+        UNBOUNDED.contains(&last.as_str()).then_some(InForce::Unbounded)
+    }
+
+    /// The keys whose values hold where this one is not set, the nearest first.
+    fn inherited_from(&self, tree: &Table) -> Vec<Vec<String>> {
+        let keys: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let of = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+        match keys[..] {
+            ["routes", route, "timeout"] => {
+                let upstream =
+                    tree.find(&["routes", route, "upstream"]).and_then(|entry| written(&entry.node));
+                let of_upstream =
+                    upstream.map(|upstream| of(&["gateway", "upstreams", &upstream, "timeout"]));
+                of_upstream.into_iter().chain([of(&["gateway", "timeout"])]).collect()
+            }
+            ["gateway", "upstreams", _, "timeout"] => vec![of(&["gateway", "timeout"])],
+            ["gateway", "upstreams", _, "breaker", ref rest @ ..] => {
+                vec![of(&[&["gateway", "breaker"], rest].concat())]
+            }
+            ["routes", _, "retry", ref rest @ ..] => vec![of(&[&["gateway", "retry"], rest].concat())],
+            ["gateway", "rate_limit", scope, "burst"] => vec![of(&["gateway", "rate_limit", scope, "limit"])],
+            _ => Vec::new(),
+        }
     }
 
     /// The line of a file that sets it so; none where nothing is to be laid over the file.
@@ -175,6 +220,22 @@ pub(crate) fn read_laid_over(
         Problem { span, ..problem }
     };
     LaidOver { scenario, in_file, in_settings: in_settings.into_iter().map(moved).collect(), settings }
+}
+
+/// Settings that have no bound where they are not set.
+const UNBOUNDED: [&str; 5] = ["timeout", "queue_timeout", "workers", "queue", "max_in_flight"];
+
+/// The file as that variant makes it.
+fn merged(text: &str, variant: &str) -> Option<Table> {
+    let document = DeTable::parse(text).ok()?;
+    let file = Table::from_document(document.get_ref());
+    let patch = file.find(&["variants", variant]).and_then(|entry| entry.node.as_table()).cloned();
+    Some(patch.map_or_else(|| file.clone(), |patch| patch::merge(&file, &patch)))
+}
+
+fn value_at(tree: &Table, path: &[String]) -> Option<Quantity> {
+    let path: Vec<&str> = path.iter().map(String::as_str).collect();
+    written(&tree.find(&path)?.node).map(|text| Quantity::of(&text))
 }
 
 /// The parts of a key as TOML has it: `routes."/orders".timeout`.
@@ -319,6 +380,33 @@ mod tests {
         ] {
             assert_eq!(parse_vary(text, 5).unwrap_err(), said, "{text}");
         }
+    }
+
+    #[test]
+    fn what_the_file_does_not_set_has_a_value_in_force() {
+        let file = "gateway.timeout = '5s'\nroutes.'/a'.upstream = 'api'\nroutes.'/b'.upstream = 'slow'\n\
+                    gateway.upstreams.slow.timeout = '9s'\ngateway.rate_limit.per_key.limit = 100\ngateway.breaker = {}";
+        let in_force = |text: &str| {
+            let mut vary = parse_vary(text, 3).unwrap();
+            vary.add_value_of_file(file, "base");
+            vary.values.into_iter().find(|value| value.is_of_file).unwrap().in_force
+        };
+        let value = |text: &str, number, from: Option<&str>| {
+            Some(InForce::Value {
+                text: text.to_owned(),
+                number: Some(number),
+                from: from.map(str::to_owned),
+            })
+        };
+        assert_eq!(in_force("routes.\"/a\".timeout=1s,2s"), value("5s", 5.0, Some("gateway.timeout")));
+        let of_upstream = value("9s", 9.0, Some("gateway.upstreams.slow.timeout"));
+        assert_eq!(in_force("routes.\"/b\".timeout=1s,2s"), of_upstream);
+        let burst = value("100", 100.0, Some("gateway.rate_limit.per_key.limit"));
+        assert_eq!(in_force("gateway.rate_limit.per_key.burst=10,20"), burst);
+        assert_eq!(in_force("gateway.breaker.window=10s,20s"), value("30s", 30.0, None));
+        assert_eq!(in_force("gateway.breaker.min_requests=1,2"), value("20", 20.0, None));
+        assert_eq!(in_force("gateway.workers=1,2"), Some(InForce::Unbounded));
+        assert_eq!(in_force("gateway.timeout=1s,2s"), None, "the file sets it");
     }
 
     const FILE: &str = "gateway.timeout = '4s'\nvariants.a.gateway.timeout = '8s'\nvariants.b = {}";

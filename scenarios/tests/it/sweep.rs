@@ -239,3 +239,95 @@ fn a_wrong_setting_is_told_as_in_a_file() {
     insta::assert_snapshot!(told("gateway.tmeout=1s..2s"));
     insta::assert_snapshot!(told("gateway.rate_limit.per_key.burst=10,100"));
 }
+
+#[test]
+fn what_is_not_set_is_as_near_as_what_holds_instead() {
+    // The gateway's timeout of 3 s holds on the route: of 500 ms, 1 s and 1.9 s, at all of which everybody else is well, 1.9 s
+    // is the nearest.
+    let text = POOL.replace("timeout = \"10s\"", "timeout = \"3s\"");
+    let folder = desk(&text);
+    let route = "routes.\"/slow\".timeout=500ms,1s,1900ms,5s";
+    let result = swept(&folder, &["--vary", route]);
+    assert_eq!(texts(&result, 0), ["not set", "500ms", "1s", "1900ms", "5s"]);
+    let holds: Vec<bool> = result.points.iter().map(reports::SweepPoint::holds).collect();
+    assert_eq!(holds, [false, true, true, true, false]);
+    assert_eq!(result.smallest.as_ref().map(|smallest| smallest.point), Some(3));
+    let (_, out, _) = tuesday(&folder, &["sweep", "pool.toml", "--vary", route]);
+    assert!(out.contains("not set (3s) •"), "{out}");
+    // Without any bound, the largest is the nearest.
+    let folder = desk(&POOL.replace(", timeout = \"10s\"", ""));
+    let result = swept(&folder, &["--vary", "gateway.timeout=500ms,1s,1900ms"]);
+    assert_eq!(result.smallest.map(|smallest| smallest.point), Some(3));
+}
+
+#[test]
+fn one_seed_tells_no_tipping_point() {
+    let folder = desk(POOL);
+    let vary = ["--vary", "gateway.timeout=1s,1900ms,2500ms"];
+    assert!(!swept(&folder, &vary).tipping.is_empty());
+    let one = swept(&folder, &[&vary[..], &["--seeds", "1"]].concat());
+    assert!(one.tipping.is_empty());
+    let (_, out, _) = tuesday(&folder, &[&["sweep", "pool.toml", "--seeds", "1"], &vary[..]].concat());
+    assert!(out.replace('\n', " ").contains("One seed does not tell a tipping point from luck"), "{out}");
+}
+
+#[test]
+fn a_claim_that_something_is_bad_calls_no_point_right() {
+    // The story of this file is that others are hurt: that is no setting to look for.
+    let folder = desk(&POOL.replace("blast_radius < 1%", "blast_radius > 10%"));
+    let result = swept(&folder, &["--vary", "gateway.timeout=1s,5s"]);
+    assert!(!result.is_judged());
+    assert_eq!(result.smallest, None);
+    let (_, out, _) = tuesday(&folder, &["sweep", "pool.toml", "--vary", "gateway.timeout=1s,5s"]);
+    assert!(!out.contains('✓') && out.contains("is that something is bad"), "{out}");
+}
+
+#[test]
+fn a_goal_recommends_one_point_and_shows_those_beside_it() {
+    // 60 workers hold 30/s × T, and the others are served well only while a worker is free: all of them are up to 1.9 s, and of
+    // those three 1.9 s is nearest to the 10 s of the file.
+    let folder = desk(POOL);
+    let vary = ["--vary", "gateway.timeout=500ms,1s,1900ms,2500ms,5s"];
+    let goal = ["--maximize", "success_rate(clients.others)", "--subject-to", "blast_radius <= 1%"];
+    let result = swept(&folder, &[&vary[..], &goal].concat());
+    let reached = result.goal.as_ref().unwrap();
+    assert_eq!((reached.recommended, &*reached.neighbours), (Some(2), &[1, 3][..]));
+    assert_eq!(reached.subject_to, ["blast_radius <= 1%"]);
+    // 1 to 1.9 s, told as no expectation of the file.
+    assert!(result.points.iter().all(|point| point.requirements().count() == 1));
+    let (_, out, _) = tuesday(&folder, &[&["sweep", "pool.toml"], &vary[..], &goal].concat());
+    let out = out.replace("\n  ", " ");
+    assert!(
+        out.contains("Recommended: gateway.timeout = 1900ms, with success_rate(clients.others) 100%."),
+        "{out}"
+    );
+    assert!(out.contains("Beside it: gateway.timeout = 1s: 100%."), "{out}");
+    assert!(out.contains(", which does not fulfil the conditions."), "{out}");
+    // The smaller the timeout, the fewer workers are held.
+    let least = ["--minimize", "peak_in_flight(gateway)"];
+    let result = swept(&folder, &[&vary[..], &least].concat());
+    assert_eq!(result.goal.and_then(|goal| goal.recommended), Some(0));
+    for (args, said) in [
+        (&["--maximize", "goodputt"][..], "--maximize: "),
+        (&["--maximize", "goodput", "--subject-to", "latency(p99) < 5"], "--subject-to: "),
+        (&["--subject-to", "latency(p99) < 5s"], "name that too, such as `--maximize goodput`"),
+        (&["--maximize", "goodput", "--minimize", "latency(p99)"], "cannot be used with"),
+    ] {
+        let (code, _, err) = tuesday(&folder, &[&["sweep", "pool.toml"], &vary[..], args].concat());
+        assert_eq!(code, Some(2), "{args:?}: {err}");
+        assert!(err.contains(said), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn a_point_that_turns_everybody_away_is_not_recommended() {
+    // A limit of one a minute hurts nobody by the fault, since nobody is left.
+    let limit =
+        "[gateway.rate_limit.global]\nalgorithm = \"fixed-window\"\nlimit = 1000000\nwindow = \"1m\"\n";
+    let folder = desk(&format!("{POOL}{limit}").replace("gateway = { workers = 60, queue = 0, timeout = \"10s\" }\nexpect.hold = [\"blast_radius < 1%\"]", "gateway.workers = 60\ngateway.queue = 0\ngateway.timeout = \"10s\"\nexpect.hold = [\"blast_radius < 1%\"]"));
+    let result = swept(&folder, &["--vary", "gateway.rate_limit.global.limit=1,10,1000000"]);
+    let strict: Vec<bool> = result.points.iter().map(|point| point.strict.is_some()).collect();
+    assert_eq!(strict, [true, true, false]);
+    assert!(result.points.iter().all(|point| !point.holds()));
+    assert_eq!(result.smallest, None);
+}

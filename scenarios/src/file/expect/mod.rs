@@ -229,6 +229,47 @@ impl<'r> Resolving<'r> {
     }
 }
 
+/// A condition that is not of the file: a line about a value, of the only variant.
+///
+/// # Errors
+///
+/// What is wrong with it, and the way out.
+pub(crate) fn read_condition(world: &World, text: &str) -> Result<Expectation, String> {
+    let line = line::parse(text).map_err(told)?;
+    if let Some(variant) = &line.left.variant {
+        return Err(format!(
+            "`{}` names a variant, and there is only one; leave its name out",
+            variant.value
+        ));
+    }
+    let names = names_of(world);
+    let measure = line.left.measure(&names).map_err(told)?;
+    match &line.right {
+        Right::Value(value) => {
+            let bound = line.left.bound(&measure, value).map_err(told)?;
+            Ok(Expectation { measure, comparison: line.comparison, bound })
+        }
+        Right::Term(_) => Err("it compares two measures; a condition has a value on its right".to_owned()),
+    }
+}
+
+/// A measure by itself, as it stands on the left of a line.
+///
+/// # Errors
+///
+/// What is wrong with it, and the way out.
+pub(crate) fn read_measure(world: &World, text: &str) -> Result<Measure, String> {
+    let line = line::parse(&format!("{text} >= 0")).map_err(|_| {
+        format!("`{text}` is no measure; such as `goodput`, `latency(p99)` or `success_rate(clients.NAME)`")
+    })?;
+    line.left.measure(&names_of(world)).map_err(told)
+}
+
+fn told(error: LineError<'_>) -> String {
+    let help = error.help.tell();
+    if help.is_empty() { error.message } else { format!("{}; {help}", error.message) }
+}
+
 fn names_of(world: &World) -> Names<'_> {
     Names {
         populations: world.populations.iter().map(|population| &*population.name).collect(),
