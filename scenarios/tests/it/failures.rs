@@ -217,6 +217,42 @@ fn a_fault_hurts_directly_who_depends_on_it_and_by_the_pool_who_does_not() {
 }
 
 #[test]
+fn a_pool_without_a_worker_to_spare_is_contained_only_where_requests_take_no_time_of_their_own() {
+    // Two populations of 10/s, and 2 s for each request: 40 workers are just as many as it takes, since at each tenth of a
+    // second two requests end before two arrive. From 20 to 30 s those of one hang until their timeout of 4 s. From 22 s on, two
+    // seconds after the first of them, until 32 s only one worker is free where two arrive, and it is the first population's,
+    // which stands first in the file: 100 of the other are turned away, the last at 31.9 s, and from 32 s on it is calm.
+    let world = |workers: u32, latency: &str| {
+        let text = format!(
+            r#"
+            name = "Full to the last place"
+            starts = 2026-06-02T09:00:00Z
+            duration = "90s"
+            slo.latency = "3s"
+            faults = [{{ at = "20s", for = "10s", upstreams = ["payments"], hang = {{}} }}]
+            upstreams.payments.latency = {{ constant = "{latency}" }}
+            upstreams.accounts.latency = {{ constant = "{latency}" }}
+            routes."/checkout".upstream = "payments"
+            routes."/account".upstream = "accounts"
+            clients.buyers = {{ send = "/checkout", rate = "10/s" }}
+            clients.members = {{ send = "/account", rate = "10/s" }}
+            gateway = {{ workers = {workers}, queue = 0, timeout = "4s" }}
+            "#
+        );
+        run_one(&text).harm.unwrap()
+    };
+    let full = world(40, "2s");
+    assert_eq!((full.collateral.hurt, full.containment_us), (100, Some(12_000_000)));
+    // Three milliseconds more, as sockets take, and 40 workers serve 40/2.003 a second, which is less than 20: some are turned
+    // away without any fault too, others with it than without it, and so it goes on.
+    assert_eq!(world(40, "2003ms").containment_us, None);
+    // With two workers to spare, the three milliseconds change nothing: within 10 s of 32 s there is one hurt, of 100.
+    for latency in ["2s", "2003ms"] {
+        assert_eq!(world(42, latency).containment_us, Some(12_000_000), "{latency}");
+    }
+}
+
+#[test]
 fn harm_follows_calls() {
     // Nobody's route names payments, but checkout calls it: what hurts buyers is direct.
     let text = r#"
