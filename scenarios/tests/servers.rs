@@ -477,6 +477,60 @@ fn whether_a_gateway_is_ready_is_asked_of_nobody_else() {
 }
 
 #[test]
+fn the_log_of_a_run_with_an_external_gateway_is_its_clients() {
+    let desk = Desk::new();
+    let (url, tuesday) = (free(), cargo_bin("tuesday"));
+    let command =
+        format!("command = ['{}', 'gateway', 'inner.toml', '--listen', '{url}']", tuesday.display());
+    let outer = external(url, &command, "");
+    let listens = outer.split("listen = '").nth(1).unwrap().split('\'').next().unwrap();
+    desk.write("outer.toml", &outer)
+        .write("inner.toml", &scenario(&format!("listen = '{listens}'"), &limit(4)));
+    let output =
+        desk.tuesday(&["run", "--engine", "live", "--log", "log.jsonl", "outer.toml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:#?}");
+    let text = fs::read_to_string(desk.path("log.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // Ten requests, of which the limit lets four through; who sent them and what they were answered is known, and what the
+    // gateway thought is not.
+    let told = |outcome: &str, status: u16| {
+        lines.iter().filter(|line| line["outcome"] == outcome && line["status"] == status).count()
+    };
+    assert_eq!((lines.len(), told("served", 200), told("rate-limited", 429)), (10, 4, 6), "{text}");
+    let mut names: Vec<&str> = lines.iter().map(|line| line["request_id"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), 10, "each has a name of its own");
+    for line in &lines {
+        let mut fields: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+        fields.sort_unstable();
+        assert_eq!(
+            fields,
+            [
+                "client",
+                "control",
+                "engine",
+                "level",
+                "outcome",
+                "peer",
+                "request_id",
+                "route",
+                "scenario",
+                "seed",
+                "status",
+                "target",
+                "timestamp",
+                "total_latency_us",
+                "upstream",
+                "variant"
+            ]
+        );
+        assert_eq!((&line["route"], &line["upstream"]), (&"/api".into(), &"api".into()));
+        assert_eq!((&line["engine"], &line["peer"]), (&"live".into(), &"127.1.0.1".into()));
+    }
+}
+
+#[test]
 fn what_an_external_gateway_does_not_tell_is_not_observed() {
     let desk = Desk::new();
     let (url, tuesday) = (free(), cargo_bin("tuesday"));

@@ -247,7 +247,7 @@ impl RequestRecord<'_> {
             span_id = self.span_id.map(SpanId::digits).as_deref(),
             parent_span_id = self.parent_span_id.map(SpanId::digits).as_deref(),
             client = digest(self.client).as_str(),
-            peer = address(self.peer).as_str(),
+            peer = self.peer.map(address).as_deref(),
             route = self.route,
             upstream = self.upstream,
             status = self.status,

@@ -302,20 +302,20 @@ fn moment(at: Timestamp) -> SystemTime {
 /// What a span says, in the words of the semantic conventions where they have any.
 fn attributes(record: &RequestRecord<'_>) -> Vec<KeyValue> {
     let mut attributes = vec![
-        KeyValue::new("client.address", record.peer.to_string()),
         KeyValue::new("gateway.client", format!("{:016x}", record.client.bucket())),
         KeyValue::new("gateway.outcome", record.outcome),
-        KeyValue::new("gateway.attempts", i64::from(record.attempts)),
     ];
     let mut add = |name: &'static str, value: Option<String>| {
         attributes.extend(value.map(|value| KeyValue::new(name, value)));
     };
+    add("client.address", record.peer.map(|peer| peer.to_string()));
     add("http.route", record.route.map(str::to_owned));
     add("gateway.upstream", record.upstream.map(str::to_owned));
     add("gateway.reason", record.reason.map(str::to_owned));
     add("gateway.breaker", record.breaker.map(str::to_owned));
     add("gateway.request_id", record.request_id.map(ToString::to_string));
     add("gateway.variant", record.run.map(|run| run.variant.clone()));
+    attributes.extend(record.attempts.map(|attempts| KeyValue::new("gateway.attempts", i64::from(attempts))));
     let status = record.status.map(|status| KeyValue::new("http.response.status_code", i64::from(status)));
     attributes.extend(status);
     let claims = record.auth.into_iter().flat_map(|claims| &claims.0);

@@ -10,7 +10,8 @@ use super::trace_context::hex_digits;
 use super::{Ended, Facts, RequestName, ShownClaims, SpanId, TraceId};
 use crate::{Client, Condition, GatewayConfig, RateLimit, Scope, Timestamp, UpstreamId, Verdict};
 
-/// One request in the log: the same fields whether it was served over a socket or in virtual time.
+/// One request in the log: the same fields whether it was served over a socket or in virtual time. Where the gateway is not this
+/// one, its client writes the record, and leaves out what only the gateway knows.
 ///
 /// Nothing here is a secret, by construction: of an API key there is the digest that limits count by, of a token the claims
 /// that were asked for, and of the target the route alone, since a query may carry either. What does not apply is left out.
@@ -37,8 +38,9 @@ pub struct RequestRecord<'a> {
     /// The digest for which limits count it, in 16 hexadecimal digits.
     #[serde(serialize_with = "serialize_digest")]
     pub client: Client,
-    /// Who sent it.
-    pub peer: IpAddr,
+    /// Who sent it; always known to a gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer: Option<IpAddr>,
     /// The path of the route that serves it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<&'a str>,
@@ -53,8 +55,9 @@ pub struct RequestRecord<'a> {
     /// Why it was not the upstream that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
-    /// Attempts at the upstream; zero for a request that never got there.
-    pub attempts: u32,
+    /// Attempts at the upstream; zero for a request that never got there. Always known to a gateway.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
     /// From when the last attempt was sent until it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_latency_us: Option<u64>,
@@ -188,7 +191,7 @@ impl<'a> RequestRecord<'a> {
             span_id: span.map(|span| span.id),
             parent_span_id: span.and_then(|span| span.parent),
             client: facts.client,
-            peer: facts.peer.to_canonical(),
+            peer: Some(facts.peer.to_canonical()),
             route: route.map(|route| &*route.path),
             upstream: route
                 .and_then(|route| names.upstreams.get(route.upstream.0 as usize))
@@ -196,7 +199,7 @@ impl<'a> RequestRecord<'a> {
             status: ended.fate.status(),
             outcome: ended.fate.outcome().name(),
             reason: ended.fate.reason(),
-            attempts: ended.attempts,
+            attempts: Some(ended.attempts),
             upstream_latency_us: ended.upstream_time.map(micros),
             total_latency_us: micros(ended.total_time),
             breaker: facts.breaker.map(Condition::name),

@@ -21,6 +21,8 @@ use crate::engine::answer::judge_answer;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct AttemptEnd {
     pub(super) outcome: Outcome,
+    /// Of the answer, if its head came.
+    pub(super) status: Option<u16>,
     /// `None` for one that was served.
     pub(super) failure: Option<AttemptFailure>,
     /// What a `Retry-After` field of the answer says, in scenario time.
@@ -33,7 +35,7 @@ pub(super) struct AttemptEnd {
 
 impl AttemptEnd {
     const fn new(outcome: Outcome, failure: Option<AttemptFailure>) -> Self {
-        Self { outcome, failure, retry_after: None, cut: false, exhausted: false }
+        Self { outcome, status: None, failure, retry_after: None, cut: false, exhausted: false }
     }
 
     /// The client had waited for as long as it waits.
@@ -70,7 +72,8 @@ impl AttemptEnd {
             // What the gateway could not complete is for its client what a 502 would have been.
             let Ok(frame) = frame else {
                 let failure = Some(AttemptFailure::Status(502));
-                return Self { cut: true, ..Self::new(Outcome::UpstreamError, failure) };
+                let broken = Self::new(Outcome::UpstreamError, failure);
+                return Self { status: Some(status), cut: true, ..broken };
             };
             if let (Some(document), Some(piece)) = (&mut problem, frame.data_ref()) {
                 document.extend_from_slice(piece);
@@ -84,7 +87,7 @@ impl AttemptEnd {
                 problem.and_then(|document| serde_json::from_slice(&document).ok()).unwrap_or_default();
             own_answer(status, problem.reason.as_deref(), expected)
         };
-        Self { retry_after, ..Self::new(outcome, failure) }
+        Self { status: Some(status), retry_after, ..Self::new(outcome, failure) }
     }
 }
 

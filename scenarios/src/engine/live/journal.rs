@@ -5,8 +5,11 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
+use gateway::telemetry::JsonLines;
 use gateway::{Rejection, Scope, Timestamp};
 use reports::{BreakerChange, BreakerId, Cause, CauseId, Finished, Outcome, Recorder, StationId};
+
+use super::client_log::{ClientLog, Tried};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -54,6 +57,8 @@ pub(super) enum What {
     QueueTimeout,
     /// A breaker changed.
     Breaker(BreakerChange),
+    /// A client's attempt ended; told only where its client's side is logged.
+    Tried(Box<Tried>),
     /// A logical request ended for its client.
     Ended(Ended),
 }
@@ -145,6 +150,8 @@ pub(super) struct Scribe {
     cut_off: HashSet<RequestId>,
     /// Requests under way whose last attempt the gateway answered by itself, and why.
     rejected: HashMap<RequestId, CauseId>,
+    /// Of a gateway that is not ours.
+    log: Option<ClientLog>,
     last: Timestamp,
 }
 
@@ -155,6 +162,7 @@ impl Scribe {
         limits: Vec<(Scope, usize)>,
         upstream_of: Vec<usize>,
         provider: Option<usize>,
+        log: Option<ClientLog>,
     ) -> Self {
         Self {
             recorder,
@@ -166,12 +174,18 @@ impl Scribe {
             reached: HashSet::new(),
             cut_off: HashSet::new(),
             rejected: HashMap::new(),
+            log,
             last: starts,
         }
     }
 
+    /// Where what is logged goes, if anything is.
+    pub(super) fn lines(&self) -> Option<&JsonLines> {
+        self.log.as_ref().map(ClientLog::lines)
+    }
+
     fn write(&mut self, at: Timestamp, what: What) {
-        let intended = at - self.starts;
+        let (intended, ended) = (at - self.starts, at);
         // What comes later than the disorder allows for is written down as of now.
         self.last = self.last.max(at);
         let at = self.last - self.starts;
@@ -204,6 +218,11 @@ impl Scribe {
             What::Full { station } => recorder.on_rejected(station),
             What::QueueTimeout => recorder.on_queue_timeout(),
             What::Breaker(change) => recorder.on_breaker(change),
+            What::Tried(tried) => {
+                if let Some(log) = &self.log {
+                    log.write(ended, &tried);
+                }
+            }
             What::Ended(ended) => self.end(at, ended),
         }
     }

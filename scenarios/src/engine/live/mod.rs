@@ -4,6 +4,7 @@
 //! happens comes from the servers' observers and the clients, in scenario time, and goes into one record.
 
 mod attempt;
+mod client_log;
 mod connection;
 mod external;
 mod http_clients;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use std::{io, thread};
 
 use gateway::server::{ScenarioClock, Server};
+use gateway::telemetry::with_lines;
 use gateway::{Scope, Timestamp};
 use http::Uri;
 use reports::{HarnessRecord, Recorder, Recording};
@@ -35,6 +37,7 @@ use thiserror::Error;
 use tokio::runtime::Runtime;
 use url::Url;
 
+use self::client_log::ClientLog;
 pub use self::external::{ExternalError, kill_external_gateway};
 use self::journal::{Journal, Scribe};
 use self::observers::{Exhaustion, GatewayObserver, UpstreamObserver};
@@ -161,12 +164,7 @@ fn run_and_see(
     if let Some(mint) = &mint {
         mint.sign_ahead();
     }
-    let populations: Vec<(Population, PopulationStreams)> = variant
-        .world
-        .populations
-        .iter()
-        .map(|population| (population.clone(), PopulationStreams::new(seed, &population.name)))
-        .collect();
+    let populations = populations(variant, seed);
     let lead = LEAD + LEAD_PER_USER * (users as u32).saturating_add(thinking_users(timeline, &populations));
     let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
     let clock = ScenarioClock::new(timeline.starts, start, drive.speed);
@@ -174,11 +172,15 @@ fn run_and_see(
     let (sender, entries) = mpsc::channel();
     let journal = Journal::new(sender);
     let limits = enabled_limits(variant);
-    let scribe = scribe(timeline, variant, limits.clone());
+    let log = client_log(variant, seed, drive, part)?;
+    let logs_attempts = log.is_some();
+    let scribe = scribe(timeline, variant, limits.clone(), log);
     let speed = drive.speed;
-    let keeper = thread::Builder::new()
-        .name("record".to_owned())
-        .spawn(move || journal::keep(&entries, scribe, speed))?;
+    let keeper =
+        thread::Builder::new().name("record".to_owned()).spawn(move || match scribe.lines().cloned() {
+            Some(lines) => with_lines(&lines, || journal::keep(&entries, scribe, speed)),
+            None => journal::keep(&entries, scribe, speed),
+        })?;
 
     let exhaustion = Exhaustion::default();
     let observer = UpstreamObserver {
@@ -210,9 +212,7 @@ fn run_and_see(
         )?),
     };
     let urls = urls(variant, server.as_ref().map(|(server, _)| server));
-    // Elsewhere than on IPv4 loopback, nobody has an address of its own to send from.
-    let own_addresses =
-        urls.iter().all(|url| matches!(url.host_str(), Some("localhost")) || is_loopback_v4(url));
+    let own_addresses = have_own_addresses(&urls);
     let uris = urls.iter().map(uri).collect();
 
     let over = Arc::new(AtomicBool::new(false));
@@ -225,8 +225,17 @@ fn run_and_see(
     let make = |stop| {
         let (duration, schedule) = (timeline.duration, Arc::clone(&schedule));
         let expect_status = variant.world.expect_status.clone();
-        let surroundings =
-            Surroundings { clock, duration, schedule, journal, stop, own_addresses, mint, expect_status };
+        let surroundings = Surroundings {
+            clock,
+            duration,
+            schedule,
+            journal,
+            logs_attempts,
+            stop,
+            own_addresses,
+            mint,
+            expect_status,
+        };
         Clients::new(surroundings, &populations, uris, harness)
     };
     let sent = send(timeline, clock, users, &schedule, &drive.stop, make, done);
@@ -267,12 +276,31 @@ fn enabled_limits(variant: &Variant) -> Vec<(Scope, usize)> {
     enabled.zip(0..).collect()
 }
 
+fn populations(variant: &Variant, seed: u64) -> Vec<(Population, PopulationStreams)> {
+    let populations = variant.world.populations.iter();
+    populations
+        .map(|population| (population.clone(), PopulationStreams::new(seed, &population.name)))
+        .collect()
+}
+
+/// The log of the clients' side, where one is asked for: what our own gateway does, it logs itself.
+fn client_log(variant: &Variant, seed: u64, drive: &Drive, part: Part) -> io::Result<Option<ClientLog>> {
+    let (Some(log), Some(_)) = (&drive.log, &variant.world.external) else { return Ok(None) };
+    let own_addresses = have_own_addresses(&urls(variant, None));
+    ClientLog::new(log, variant, seed, part == Part::Control, own_addresses).map(Some)
+}
+
 /// Who writes the record of a run.
-fn scribe(timeline: &Timeline, variant: &Variant, limits: Vec<(Scope, usize)>) -> Scribe {
+fn scribe(
+    timeline: &Timeline,
+    variant: &Variant,
+    limits: Vec<(Scope, usize)>,
+    log: Option<ClientLog>,
+) -> Scribe {
     let layout = reports::Layout { keeps_pairs: true, ..layout(timeline, variant) };
     let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
     let provider = variant.world.gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize);
-    Scribe::new(Recorder::new(layout), timeline.starts, limits, upstream_of, provider)
+    Scribe::new(Recorder::new(layout), timeline.starts, limits, upstream_of, provider, log)
 }
 
 /// How many users of closed-loop populations there ever are, each of them one of goose's.
@@ -439,6 +467,11 @@ fn with_path(mut url: Url, path: &str) -> Url {
 /// A URL as hyper has it. What is a path to `url` is one to `http`, and the host was tried when the file was read.
 fn uri(url: &Url) -> Uri {
     url.as_str().parse().expect("a URL with a host that HTTP can ask")
+}
+
+/// Whether each identity sends from its own address: elsewhere than on IPv4 loopback nobody has one.
+fn have_own_addresses(urls: &[Url]) -> bool {
+    urls.iter().all(|url| matches!(url.host_str(), Some("localhost")) || is_loopback_v4(url))
 }
 
 fn is_loopback_v4(url: &Url) -> bool {

@@ -31,6 +31,7 @@ use simulator::{
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::AttemptEnd;
+use super::client_log::Tried;
 use super::http_clients::{HttpClients, Sent};
 use super::journal::{Ended, Journal, RequestId, What};
 use super::schedule::{Arrival, Schedule};
@@ -46,6 +47,8 @@ pub(super) struct Surroundings {
     /// Requests as they are due.
     pub(super) schedule: Arc<Schedule>,
     pub(super) journal: Journal,
+    /// Whether each attempt is noted down for the log.
+    pub(super) logs_attempts: bool,
     pub(super) stop: Stop,
     /// Whether each identity sends from its own address of loopback.
     pub(super) own_addresses: bool,
@@ -59,6 +62,7 @@ pub(super) struct Surroundings {
 pub(super) struct Clients {
     clock: ScenarioClock,
     journal: Journal,
+    logs_attempts: bool,
     stop: Stop,
     schedule: Arc<Schedule>,
     mint: Option<Arc<Mint>>,
@@ -123,8 +127,17 @@ impl Clients {
         uris: Vec<Uri>,
         harness: HarnessRecord,
     ) -> Self {
-        let Surroundings { clock, duration, schedule, journal, stop, own_addresses, mint, expect_status } =
-            surroundings;
+        let Surroundings {
+            clock,
+            duration,
+            schedule,
+            journal,
+            logs_attempts,
+            stop,
+            own_addresses,
+            mint,
+            expect_status,
+        } = surroundings;
         let all: Vec<Population> = populations.iter().map(|(population, _)| population.clone()).collect();
         let senders = populations.iter().map(|(population, streams)| Senders {
             method: method_of(population),
@@ -145,6 +158,7 @@ impl Clients {
         Self {
             clock,
             journal,
+            logs_attempts,
             stop,
             schedule,
             mint,
@@ -288,10 +302,7 @@ impl Clients {
             let now = self.clock.now();
             lock(&self.harness).on_sent(now.saturating_since(due));
             lock(&senders.retrier).on_request(now);
-            tokio::select! {
-                ended = self.attempts(senders, id, route) => ended,
-                () = stopped => AttemptEnd::unfinished(),
-            }
+            self.attempts(senders, id, route, stopped).await
         };
         self.busy.fetch_sub(1, Ordering::Relaxed);
         let AttemptEnd { outcome, cut, .. } = ended;
@@ -299,10 +310,27 @@ impl Clients {
         self.journal.note(self.clock.now(), What::Ended(ended));
     }
 
-    async fn attempts(&self, senders: &Senders, id: RequestId, route: u32) -> AttemptEnd {
+    async fn attempts(
+        &self,
+        senders: &Senders,
+        id: RequestId,
+        route: u32,
+        mut stopped: Pin<&mut impl Future<Output = ()>>,
+    ) -> AttemptEnd {
+        let identity = senders.population.identities.draw(senders.streams.identity.at(id.index));
         let mut retries = RetryState::default();
         for attempt in 0_u32.. {
-            let end = self.attempt(senders, id, route, attempt).await;
+            let sent = self.clock.now();
+            let end = tokio::select! {
+                end = self.attempt(senders, id, identity, route, attempt) => end,
+                () = stopped.as_mut() => AttemptEnd::unfinished(),
+            };
+            if self.logs_attempts {
+                let (request, AttemptEnd { status, outcome, .. }) = (id, end);
+                let took = self.clock.now().saturating_since(sent);
+                let tried = Tried { request, attempt, identity, route, status, outcome, took };
+                self.journal.note(sent + took, What::Tried(Box::new(tried)));
+            }
             if end.exhausted {
                 self.exhausted.fetch_add(1, Ordering::Relaxed);
             }
@@ -312,14 +340,23 @@ impl Clients {
             let wait = lock(&senders.retrier).on_failure(&mut retries, now, failure, end.retry_after, unit);
             let Some(wait) = wait else { return end };
             let again = now + client_is_back_after(wait);
-            sleep_until(Instant::from_std(self.clock.moment(again))).await;
+            tokio::select! {
+                () = sleep_until(Instant::from_std(self.clock.moment(again))) => {}
+                () = stopped.as_mut() => break,
+            }
         }
         AttemptEnd::unfinished()
     }
 
-    async fn attempt(&self, senders: &Senders, id: RequestId, route: u32, attempt: u32) -> AttemptEnd {
+    async fn attempt(
+        &self,
+        senders: &Senders,
+        id: RequestId,
+        identity: Identity,
+        route: u32,
+        attempt: u32,
+    ) -> AttemptEnd {
         let population = &senders.population;
-        let identity = population.identities.draw(senders.streams.identity.at(id.index));
         let address = self.directory.address(id.population as usize, identity);
         let request = || self.request(senders, id, identity, route, attempt);
         let deadline = population.timeout.map(|timeout| self.clock.real(timeout));
