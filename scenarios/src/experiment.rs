@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::io;
+use std::time::Duration;
 
 use gateway::{RateLimit, Scope};
 use rayon::prelude::*;
@@ -101,8 +102,35 @@ fn begin(scenario: &Scenario, log: Option<&LogBook>) {
     }
 }
 
+/// How long a live experiment takes: one run after the other, each as long as the scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LivePlan {
+    /// All runs: each variant under each seed, and its control where anything fails in it.
+    pub runs: u32,
+    /// Of those, the controls.
+    pub controls: u32,
+    /// How long each takes in real time, if everything is answered by its end.
+    pub each: Duration,
+}
+
+impl LivePlan {
+    /// Of a scenario under so many seeds, at this speed.
+    pub fn of(scenario: &Scenario, seeds: usize, speed: f64) -> Self {
+        let failing = scenario.variants.iter().filter(|variant| !variant.world.faults.is_empty()).count();
+        let (variants, seeds) = (scenario.variants.len() as u32, seeds as u32);
+        let controls = failing as u32 * seeds;
+        let each = scenario.timeline.duration.div_f64(speed) + engine::LEAD;
+        Self { runs: variants * seeds + controls, controls, each }
+    }
+
+    /// How long all of them take.
+    pub fn total(&self) -> Duration {
+        self.each * self.runs
+    }
+}
+
 /// Runs every variant of a scenario under every seed over real sockets, one after the other, as [`run_experiment`] does in
-/// virtual time. A run that is stopped is the last one.
+/// virtual time. A run that is stopped is the last one. `on_run` is called before each run, with whether it is a control.
 ///
 /// # Errors
 ///
@@ -111,14 +139,15 @@ pub fn run_live_experiment(
     scenario: &Scenario,
     seeds: &[u64],
     drive: &Drive,
-    on_run: impl Fn(&Variant, u64),
+    on_run: impl Fn(&Variant, u64, bool),
 ) -> Result<ExperimentResult, LiveError> {
     begin(scenario, drive.log.as_deref());
     let (mut observed, mut good) = (Vec::new(), Vec::new());
     'runs: for variant in &scenario.variants {
         for seed in seeds {
-            on_run(variant, *seed);
-            let recording = engine::run_live_with_control(&scenario.timeline, variant, *seed, drive)?;
+            let on_part = |control| on_run(variant, *seed, control);
+            let recording =
+                engine::run_live_with_control(&scenario.timeline, variant, *seed, drive, on_part)?;
             let (run, good_of_run) = judge(variant, *seed, recording);
             observed.push(run);
             good.push(good_of_run);

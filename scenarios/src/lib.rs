@@ -17,7 +17,7 @@ pub use comparison::run_comparison;
 pub use engine::{
     DRAIN, Drive, ExternalError, LiveError, MintError, Stop, highest_speed, kill_external_gateway, run,
 };
-pub use experiment::{run_experiment, run_experiment_logged, run_live_experiment};
+pub use experiment::{LivePlan, run_experiment, run_experiment_logged, run_live_experiment};
 pub use log_book::LogBook;
 pub use scenario::{
     Contrast, Expected, ExternalGateway, Incident, NamedUpstream, Scenario, Timeline, UpstreamFault, Variant,

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use reports::{ExperimentResult, Outcome, RunResult};
-use tuesday::{Drive, Scenario, Stop, file, run_experiment, run_live_experiment};
+use tuesday::{Drive, LivePlan, Scenario, Stop, file, run_experiment, run_live_experiment};
 
 /// Descriptors and threads are the process's: one test at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -25,7 +25,7 @@ fn scenario(text: &str) -> Scenario {
 fn live(scenario: &Scenario, speed: f64, stop: &Stop) -> ExperimentResult {
     let folder = std::path::PathBuf::new();
     let drive = Drive { speed, stop: stop.clone(), log: None, watch: None, folder };
-    run_live_experiment(scenario, &[scenario.seed], &drive, |_, _| {}).unwrap()
+    run_live_experiment(scenario, &[scenario.seed], &drive, |_, _, _| {}).unwrap()
 }
 
 fn run(result: &ExperimentResult, variant: &str) -> RunResult {
@@ -79,6 +79,16 @@ fn an_incident_and_its_control_as_in_virtual_time() {
         collateral(&live).hurt
     });
     assert!(shared > 40 && bulkhead * 4 < shared, "{shared} and {bulkhead} hurt");
+}
+
+#[test]
+fn a_plan_counts_the_controls_of_what_fails_and_nothing_else() {
+    // Two variants that fail and one that does not, under three seeds: 9 runs and 6 controls, of 8 s at 4 times real time and
+    // 0.3 s to start.
+    let calm = "[variants.calm]\nfaults = []";
+    let plan = LivePlan::of(&scenario(&format!("{INCIDENT}{calm}")), 3, 4.0);
+    assert_eq!(plan, LivePlan { runs: 15, controls: 6, each: Duration::from_millis(2_300) });
+    assert_eq!(plan.total(), Duration::from_millis(34_500));
 }
 
 /// Between two looks at what is left.

@@ -489,6 +489,8 @@ fn the_log_of_a_run_with_an_external_gateway_is_its_clients() {
     let output =
         desk.tuesday(&["run", "--engine", "live", "--log", "log.jsonl", "outer.toml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:#?}");
+    // Where nobody looks, there is no progress, and how long it takes is said all the same.
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "outer: a live run of 1s: about 2s\n");
     let text = fs::read_to_string(desk.path("log.jsonl")).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     // Ten requests, of which the limit lets four through; who sent them and what they were answered is known, and what the

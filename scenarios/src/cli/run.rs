@@ -16,7 +16,7 @@ use super::sources::{self, Source};
 use super::{EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress, remote};
 use crate::watch::Watch;
 use crate::{
-    Drive, LogBook, Scenario, Stop, Variant, file, highest_speed, kill_external_gateway,
+    Drive, LivePlan, LogBook, Scenario, Stop, Variant, file, highest_speed, kill_external_gateway,
     run_experiment_logged, run_live_experiment,
 };
 
@@ -47,20 +47,25 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
         let variants: Vec<_> = source.scenario.variants.iter().map(|variant| &*variant.name).collect();
         let speed = chosen_speed(source, args, first);
-        let bar = |runs| progress::bar(runs, &source.stem, variants.join(", "), args.quiet);
         let simulate = || {
-            let bar = bar(variants.len() * seeds.len());
+            let runs = variants.len() * seeds.len();
+            let bar = progress::bar(runs, &source.stem, variants.join(", "), args.quiet);
             let log = log.as_deref();
             pool.install(|| run_experiment_logged(&source.scenario, &seeds, log, || bar.inc(1)))
                 .map_err(|error| not_logged(&error))
         };
         let live = || {
-            let bar = bar(variants.len() * seeds.len());
+            let plan = LivePlan::of(&source.scenario, seeds.len(), speed);
+            if !args.quiet {
+                let announced = progress::announcement(&plan, source.scenario.timeline.duration, speed);
+                let _ = writeln!(anstream::stderr(), "{}: {announced}", source.stem);
+            }
+            let bar = progress::LiveBar::start(plan, &source.stem, args.quiet);
             let (log, watch) = (log.clone(), watch.clone());
             let drive = Drive { speed, stop: stop.clone(), log, watch, folder: source.folder.clone() };
-            let on_run = |variant: &Variant, _| {
-                bar.set_message(variant.name.clone());
-                bar.inc(1);
+            let on_run = |variant: &Variant, _, control| {
+                let what = if control { " without faults" } else { "" };
+                bar.begin(format!("{}{what}", variant.name));
             };
             run_live_experiment(&source.scenario, &seeds, &drive, on_run)
                 .map_err(|error| Failure::run(with_causes(&error)))

@@ -18,6 +18,7 @@ mod virtual_log;
 mod virtual_time;
 
 pub(crate) use directory::bucket_name;
+pub(crate) use live::LEAD;
 pub(crate) use live::key_document;
 pub use live::{Drive, ExternalError, LiveError, MintError, Stop, highest_speed, kill_external_gateway};
 pub(crate) use pairs::{SharedLoad, run_both};

@@ -11,19 +11,22 @@ use super::virtual_time::{run_logged, run_paired};
 use crate::{LogBook, Timeline, Variant, World};
 
 /// Runs a variant over real sockets, and where anything fails in it, its control too, one after the other: side by side
-/// they would take each other's cores.
+/// they would take each other's cores. `on_part` is called before each, with whether it is the control.
 pub(crate) fn run_live_with_control(
     timeline: &Timeline,
     variant: &Variant,
     seed: u64,
     drive: &Drive,
+    on_part: impl Fn(bool),
 ) -> Result<Recording, LiveError> {
+    on_part(false);
     if variant.world.faults.is_empty() {
         return live::run(timeline, variant, seed, drive, Part::Alone);
     }
     let mut incident = live::run(timeline, variant, seed, drive, Part::Incident)?;
     // Without a control, nobody was hurt by anything that is known.
     if !drive.stop.is_asked() {
+        on_part(true);
         let control = live::run(timeline, &variant.without_faults(), seed, drive, Part::Control)?;
         if !drive.stop.is_asked() {
             add_harm(timeline, variant, seed, &control, &mut incident);

@@ -128,7 +128,7 @@ const DESCRIPTORS_PER_CONNECTION: u64 = 2;
 const DESCRIPTORS_BESIDES: u64 = 200;
 
 /// The servers have this long to start before the scenario does.
-const LEAD: Duration = Duration::from_millis(300);
+pub(crate) const LEAD: Duration = Duration::from_millis(300);
 
 /// More for each of goose's users.
 const LEAD_PER_USER: Duration = Duration::from_micros(100);
