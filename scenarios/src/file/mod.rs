@@ -268,8 +268,7 @@ fn read_variants(
         warnings::warn(tree, ours, world, duration?, context);
     }
     let trees: Vec<_> = merged.iter().map(|(_, tree)| tree).collect();
-    let laid_over: Vec<_> = patches.iter().map(|(_, patch)| *patch).collect();
-    let settings = settings::describe(text, &laid_over, &trees, &worlds);
+    let settings = settings::describe(&trees, &worlds);
     let variants = merged.iter().zip(worlds).zip(settings).map(|(((name, _), world), settings)| Variant {
         name: name.to_string(),
         expected: expected.next().unwrap_or_default(),
