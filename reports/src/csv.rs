@@ -10,7 +10,7 @@
 
 use csv::Writer;
 
-use crate::{Distribution, ExperimentResult, HarmTally, Outcome, RunResult, Summary, Value, text};
+use crate::{Distribution, ExperimentResult, HarmTally, NotJudged, Outcome, RunResult, Summary, Value, text};
 
 /// `variant,seed,kind,name,measure,value`: every number of every run but those over time.
 ///
@@ -199,10 +199,11 @@ pub fn causes_csv(result: &ExperimentResult) -> String {
     table.finish()
 }
 
-/// `variant,seed,expectation,held,measured,unit,standard,standard_unit`: every expectation against every run that it was
-/// held against.
+/// `variant,seed,expectation,held,measured,unit,standard,standard_unit,not_judged`: every expectation against every run that
+/// it was held against, or was to be.
 ///
-/// `held` is `true` or `false`; `unit` is `count`, `number`, `share`, `us` or `per_s`. What never happened or was not
+/// `held` is `true` or `false`. Where the last column says `invalid`, `interrupted` or `not-run`, the line was not judged, and
+/// `held` is false; it is empty everywhere else. `unit` is `count`, `number`, `share`, `us` or `per_s`. What never happened or was not
 /// observed has no measured value, and `never` or `not-observed` in place of its unit. The last two columns are those of
 /// what was measured elsewhere and compared with; they are empty where the line names its bound.
 pub fn expectations_csv(result: &ExperimentResult) -> String {
@@ -215,13 +216,15 @@ pub fn expectations_csv(result: &ExperimentResult) -> String {
         "unit",
         "standard",
         "standard_unit",
+        "not_judged",
     ]);
     for expectation in &result.expectations {
         for check in &expectation.checks {
             let (measured, unit) = value_and_unit(check.measured);
             let (standard, standard_unit) = check.standard.map(value_and_unit).unwrap_or_default();
             let (variant, seed) = (plain(&check.variant), check.seed.to_string());
-            let held = if check.held { "true" } else { "false" };
+            let not_judged = result.why_not_judged(check);
+            let held = if check.held && not_judged.is_none() { "true" } else { "false" };
             table.row(&[
                 &variant,
                 &seed,
@@ -231,6 +234,7 @@ pub fn expectations_csv(result: &ExperimentResult) -> String {
                 unit,
                 &standard,
                 standard_unit,
+                not_judged.map(NotJudged::name).unwrap_or_default(),
             ]);
         }
     }
@@ -540,9 +544,9 @@ mod tests {
         assert_eq!(
             expectations_csv(&result).lines().take(3).collect::<Vec<_>>(),
             [
-                "variant,seed,expectation,held,measured,unit,standard,standard_unit",
-                "fixed-window,902,\"fixed-window: peak_admitted(per_key, 4s) >= 2000\",true,2000,count,,",
-                "token-bucket,902,\"token-bucket: peak_admitted(per_key, 4s) <= 167\",false,,never,,",
+                "variant,seed,expectation,held,measured,unit,standard,standard_unit,not_judged",
+                "fixed-window,902,\"fixed-window: peak_admitted(per_key, 4s) >= 2000\",true,2000,count,,,",
+                "token-bucket,902,\"token-bucket: peak_admitted(per_key, 4s) <= 167\",false,,never,,,",
             ]
         );
     }

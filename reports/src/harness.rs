@@ -48,6 +48,8 @@ pub struct HarnessRecord {
     pub busiest_server: Vec<f64>,
     /// Whether it was ended before the scenario was over.
     pub interrupted: bool,
+    /// When clients were told to stop, from the scenario's start, if that was before its arrivals were over.
+    pub ran: Option<Duration>,
     lateness: Durations,
 }
 
@@ -67,6 +69,7 @@ impl HarnessRecord {
             own_cores: Vec::new(),
             busiest_server: Vec::new(),
             interrupted: false,
+            ran: None,
             lateness: Durations::new(),
         }
     }
@@ -122,6 +125,7 @@ impl HarnessRecord {
             own_cores: mean(&self.own_cores),
             saturated_seconds: (!self.busy_cores.is_empty()).then(|| self.saturated_seconds()),
             interrupted: self.interrupted,
+            ran_us: self.ran.map(|ran| ran.as_micros() as u64),
             invalid,
         }
     }
@@ -210,6 +214,9 @@ pub struct HarnessResult {
     pub saturated_seconds: Option<u32>,
     /// Whether the run was ended before the scenario was over.
     pub interrupted: bool,
+    /// For how long of the scenario it ran, if it was ended before its arrivals were over: rates are over this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ran_us: Option<u64>,
     /// Why the run says more of the harness than of the gateway; empty for a valid one.
     pub invalid: Vec<String>,
 }

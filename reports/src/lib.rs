@@ -94,8 +94,8 @@ pub use recording::Recording;
 pub use result::{
     AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
     ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, LowerBounds,
-    NamedSummary, Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary,
-    Setting, StationResult, Summary, UnpairedHarm, VERSION, Value, VariantResult,
+    NamedSummary, NotJudged, Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult,
+    ScenarioSummary, Setting, StationResult, Summary, UnpairedHarm, VERSION, Value, VariantResult,
 };
 pub use saturation::{BucketSaturation, OtherBuckets, SaturationResult};
 pub use schema::result_schema;
@@ -106,3 +106,4 @@ pub use sweep::{
     sweep_csv, sweep_html, sweep_json, sweep_markdown, sweep_schema, sweep_summary,
 };
 pub use terminal::terminal_summary;
+pub use verdict::Standing;

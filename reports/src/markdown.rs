@@ -21,7 +21,7 @@ use crate::{
     terminal::{engine, seeds, seeds_note},
     text,
     validity::reservations,
-    verdict::{Line, Measured, Verdict},
+    verdict::{Line, Measured, Standing, Verdict},
 };
 
 /// Longer names and values are cut; a table with a paragraph in a cell cannot be read.
@@ -52,12 +52,14 @@ pub fn markdown_summary(result: &ExperimentResult) -> String {
 
 fn heading(page: &mut Page, result: &ExperimentResult, verdict: &Verdict) {
     let scenario = &result.scenario;
-    let sign = match (verdict.lines.is_empty(), verdict.held) {
-        (true, _) => "",
-        (false, true) => "✅ ",
-        (false, false) => "❌ ",
+    let is_whole =
+        result.variants.iter().flat_map(|variant| &variant.runs).all(|run| run.not_judged().is_none());
+    let head = match (is_whole, verdict.lines.is_empty()) {
+        (false, _) => format!("{} ", sign(Standing::NotJudged)),
+        (true, true) => String::new(),
+        (true, false) => format!("{} ", sign(verdict.standing)),
     };
-    page.block(&format!("## {sign}{}", cell_text(&text::name(&scenario.name))));
+    page.block(&format!("## {head}{}", cell_text(&text::name(&scenario.name))));
     let run = format!(
         "{} from {}, {}, {}",
         format::span(scenario.duration_s * 1e6),
@@ -71,18 +73,28 @@ fn heading(page: &mut Page, result: &ExperimentResult, verdict: &Verdict) {
     if !reservations.is_empty() {
         page.block(&reservations.join("\n"));
     }
-    let failed = verdict.lines.iter().filter(|line| !line.held);
-    let failed: Vec<String> =
-        failed.map(|line| format!("- ❌ {} – {}", code(&line.text), failures(line))).collect();
+    let failed = verdict.lines.iter().filter(|line| !line.standing.is_held());
+    let failed: Vec<String> = failed
+        .map(|line| format!("- {} {} – {}", sign(line.standing), code(&line.text), failures(line)))
+        .collect();
     if !failed.is_empty() {
         page.block(&failed.join("\n"));
+    }
+}
+
+/// What is not judged is neither right nor wrong, and a change is not to be merged on it.
+const fn sign(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Held => "✅",
+        Standing::NotJudged => "⛔",
+        Standing::Failed => "❌",
     }
 }
 
 /// What was measured where a line did not hold.
 fn failures(line: &Line) -> String {
     let failed: Vec<String> =
-        line.measured.iter().filter(|measured| !measured.held).map(of_variant).collect();
+        line.measured.iter().filter(|measured| !measured.standing.is_held()).map(of_variant).collect();
     if failed.is_empty() { "nothing was measured".to_owned() } else { failed.join("; ") }
 }
 
@@ -135,7 +147,7 @@ fn expectations(page: &mut Page, verdict: &Verdict) {
             [only] => escaped(&only.phrase()),
             several => several.iter().map(of_variant).collect::<Vec<_>>().join("<br>"),
         };
-        table.row((if line.held { "✅" } else { "❌" }).to_owned(), [code(&line.text), measured]);
+        table.row(sign(line.standing).to_owned(), [code(&line.text), measured]);
     }
     page.block(&table.text());
 }

@@ -13,7 +13,7 @@ pub enum Measure {
     Rejected(Outcome, Selector),
     /// Served ÷ offered.
     SuccessRate(Selector),
-    /// Served within the SLO latency, per second of the scenario's duration.
+    /// Served within the SLO latency, per second of the scenario's duration, or of as much of it as was run.
     Goodput(Selector),
     /// Of those that reached an upstream, from the intended time to the end.
     Latency(Statistic, Selector),
@@ -23,7 +23,7 @@ pub enum Measure {
     Amplification(Option<usize>),
     /// Time in a station's queue, of those that got a worker; 0 where they got it at once.
     Wait(Statistic, StationId),
-    /// Share of a station's worker time in use over the scenario's duration.
+    /// Share of a station's worker time in use over the scenario's duration, or over as much of it as was run.
     Utilization(StationId),
     /// Most of a station's workers in use at once.
     PeakInFlight(StationId),

@@ -227,7 +227,7 @@ impl Recording {
         let control = self.control_requests;
         let harm = self.harm_of(Selector::Everybody).map(|harm| harm_result(layout, harm, control));
         let breakers = breaker_results(layout, &self.recorder.breakers);
-        let slo_latency = layout.slo_latency;
+        let (slo_latency, ran) = (layout.slo_latency, self.ran());
         let harness = self.harness.as_ref().map(|harness| harness.result(slo_latency));
 
         let reached = (0..layout.upstreams.len()).map(|upstream| self.requests(Some(upstream)));
@@ -271,7 +271,7 @@ impl Recording {
             .map(|(place, (layout, limit))| limit_result(layout, limit, |bucket| bucket_name(place, bucket)));
         let places = std::iter::once(&layout.gateway).chain(&layout.upstreams).zip(stations).enumerate();
         let stations = places.map(|(place, (layout, station))| {
-            station_result(layout, station, (place == 0).then_some(queue_timeouts))
+            station_result(layout, station, (place == 0).then_some(queue_timeouts), ran)
         });
         let stations = stations.skip(usize::from(layout.external.is_some()));
         RunResult {
@@ -352,8 +352,14 @@ impl Recording {
     }
 
     fn goodput(&self, good: u64) -> f64 {
-        let seconds = self.layout().duration.as_secs_f64();
+        let seconds = self.ran().as_secs_f64();
         if seconds > 0.0 { good as f64 / seconds } else { 0.0 }
+    }
+
+    /// For how long requests arrived: less than the scenario's duration where the run was interrupted.
+    fn ran(&self) -> Duration {
+        let ran = self.harness.as_ref().and_then(|harness| harness.ran);
+        ran.map_or(self.layout().duration, |ran| ran.min(self.layout().duration))
     }
 
     fn outcome(&self, outcome: Outcome, selector: Selector) -> Value {
@@ -394,7 +400,7 @@ impl Recording {
             StationId::Gateway => &self.layout().gateway,
             StationId::Upstream(upstream) => &self.layout().upstreams[upstream],
         };
-        let (mean, _) = self.station(station).in_flight.clone().finish();
+        let (mean, _) = self.station(station).in_flight.clone().finish(self.ran());
         Some(mean / f64::from(layout.workers?))
     }
 
@@ -465,10 +471,11 @@ fn station_result(
     layout: &StationLayout,
     station: StationRecord,
     timed_out_in_queue: Option<u64>,
+    ran: Duration,
 ) -> StationResult {
     let (peak_in_flight, peak_queued) = (station.in_flight.peak(), station.queued.peak());
-    let (mean_in_flight, in_flight_per_s) = station.in_flight.finish();
-    let (_, queued_per_s) = station.queued.finish();
+    let (mean_in_flight, in_flight_per_s) = station.in_flight.finish(ran);
+    let (_, queued_per_s) = station.queued.finish(ran);
     StationResult {
         name: layout.name.clone(),
         is_gateway: timed_out_in_queue.is_some(),

@@ -144,6 +144,18 @@ pub struct RunResult {
     pub latency_over_time: Option<HeatmapResult>,
 }
 
+impl RunResult {
+    /// Why nothing can be judged by it; `None` for a run that is whole and valid.
+    pub fn not_judged(&self) -> Option<NotJudged> {
+        let harness = self.harness.as_ref()?;
+        if harness.invalid.is_empty() {
+            harness.interrupted.then_some(NotJudged::Interrupted)
+        } else {
+            Some(NotJudged::Invalid)
+        }
+    }
+}
+
 /// Something that went wrong for a while.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultResult {
@@ -356,7 +368,7 @@ pub struct Summary {
     pub offered: u64,
     /// Served within the SLO latency.
     pub good: u64,
-    /// `good` per second of the scenario's duration.
+    /// `good` per second of the scenario's duration; of a run that was interrupted, of the time that it ran.
     pub goodput_per_s: f64,
     /// How they ended; an outcome that did not occur is left out. The values sum to `offered`.
     #[schemars(schema_with = "outcome_counts")]
@@ -554,7 +566,8 @@ pub struct StationResult {
     pub queue: Option<u32>,
     /// Time spent in the queue, 0 where there was no wait; of those that left it without a worker, a lower bound.
     pub wait: Distribution,
-    /// Share of worker time in use over the scenario's duration, 0 to 1; `None` for unbounded workers.
+    /// Share of worker time in use over the scenario's duration, of a run that was interrupted over the time that it ran, 0 to
+    /// 1; `None` for unbounded workers.
     pub utilization: Option<f64>,
     /// Most workers in use at once.
     pub peak_in_flight: u32,
@@ -579,13 +592,14 @@ pub struct StationResult {
 pub struct ExpectationResult {
     /// The line as written.
     pub text: String,
-    /// Whether it held for every variant it names and every seed.
+    /// Whether it held for every variant it names and every seed; false too where it was not judged for some of them and
+    /// failed for none.
     pub held: bool,
     /// Whether it claims that something is bad, as a story does of the configuration that it warns of: no requirement that
     /// another configuration ought to meet.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asserts_harm: bool,
-    /// Each variant and seed it was held against.
+    /// Each variant and seed it was held against, or was to be.
     pub checks: Vec<ExpectationCheck>,
 }
 
@@ -605,8 +619,34 @@ pub struct ExpectationCheck {
     /// Of a duration that is a lower bound, because some requests were never answered: the share of those, 0 to 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lower_bound_share: Option<f64>,
-    /// Whether the line holds for it.
+    /// Whether the line holds for it; false where it was not judged.
     pub held: bool,
+    /// Why it was not judged; left out where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_judged: Option<NotJudged>,
+}
+
+/// Why a line was not judged: what was measured, if anything was, says nothing of the gateway, or not enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NotJudged {
+    /// The harness spoilt the run, or the one it is compared with.
+    Invalid,
+    /// The run, or the one it is compared with, was ended before the scenario was over.
+    Interrupted,
+    /// The run, or the one it is compared with, was not made: one before it was interrupted.
+    NotRun,
+}
+
+impl NotJudged {
+    /// The word for it in files: `invalid`, `interrupted`, `not-run`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Interrupted => "interrupted",
+            Self::NotRun => "not-run",
+        }
+    }
 }
 
 /// A measured value with its unit.

@@ -73,10 +73,14 @@ impl Level {
         self.peak
     }
 
-    /// Closes the account at the end of the duration: the mean level over it, and the peak of each second.
-    pub(crate) fn finish(mut self) -> (f64, Vec<u32>) {
-        self.pass(Duration::from_nanos(self.duration_nanos));
-        (self.integral as f64 / self.duration_nanos.max(1) as f64, self.peak_per_s)
+    /// Closes the account after so long, at most at the end of the duration: the mean level until then, and the peak of each
+    /// second. What changed later, while the last requests of an interrupted run were given up, is not weighed as if it had
+    /// lasted.
+    pub(crate) fn finish(mut self, ran: Duration) -> (f64, Vec<u32>) {
+        let ran_nanos = nanos(ran).min(self.duration_nanos);
+        self.pass(Duration::from_nanos(ran_nanos));
+        let mean = self.integral as f64 / ran_nanos.max(1) as f64;
+        (mean.min(self.peak.into()), self.peak_per_s)
     }
 
     /// Lets the present level stand until `at`.
@@ -136,9 +140,19 @@ mod tests {
         level.set(ms(3_500), 2);
         level.set(ms(9_000), 7);
         assert_eq!(level.peak(), 7);
-        let (mean, peaks) = level.finish();
+        let (mean, peaks) = level.finish(ms(5_000));
         assert_eq!(peaks, [4, 1, 1, 2, 2]);
         // 0.1 s × 4 + 2.9 s × 1 + 1.5 s × 2 of 5 s
         assert!((mean - 6.3 / 5.0).abs() < 1e-12, "{mean}");
+    }
+
+    #[test]
+    fn a_level_of_a_run_that_was_cut_short_is_that_until_then() {
+        let mut level = Level::new(ms(5_000));
+        level.set(ms(500), 4);
+        let (mean, peaks) = level.finish(ms(2_000));
+        assert_eq!(peaks, [4, 4, 4, 0, 0]);
+        // 1.5 s × 4 of 2 s, and not of 5 s
+        assert!((mean - 3.0).abs() < 1e-12, "{mean}");
     }
 }

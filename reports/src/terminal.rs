@@ -16,7 +16,7 @@ use crate::{
     side_by_side::{self, Column, SideBySide},
     text,
     validity::{reservations, speed},
-    verdict::{Line, Verdict},
+    verdict::{Line, Standing, Verdict},
 };
 
 /// No line is wider.
@@ -37,6 +37,7 @@ pub(crate) const GAP: usize = 2;
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
 pub(crate) const HELD: Style = AnsiColor::Green.on_default().bold();
+const UNJUDGED: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const FAILED: Style = AnsiColor::Red.on_default().bold();
 
 /// The experiment on at most eighty columns: what was run, the variants side by side, what happened in sentences, and
@@ -211,26 +212,32 @@ fn verdict(page: &mut Page, verdict: &Verdict) {
     if !verdict.lines.is_empty() {
         page.line("expectations, and what was measured", BOLD);
     }
+    let words = verdict.lines.iter().map(|line| line.standing.word().width()).max().unwrap_or(0);
     for line in &verdict.lines {
-        expectation(page, line);
+        // No word is shorter than the longest of the common ones, so that results look alike.
+        expectation(page, line, words.max(Standing::Failed.word().width()));
     }
     if !verdict.lines.is_empty() {
         page.blank();
     }
-    let style = match (verdict.lines.is_empty(), verdict.held) {
-        (true, _) => DIM,
-        (false, true) => HELD,
-        (false, false) => FAILED,
-    };
+    let style = if verdict.lines.is_empty() { DIM } else { style(verdict.standing) };
     page.line(&verdict.sentence, style);
+}
+
+const fn style(standing: Standing) -> Style {
+    match standing {
+        Standing::Held => HELD,
+        Standing::NotJudged => UNJUDGED,
+        Standing::Failed => FAILED,
+    }
 }
 
 /// The line as written, with what was measured at the right edge; under it where there is no room or more than one
 /// variant was measured.
-fn expectation(page: &mut Page, line: &Line) {
-    let (word, style) = if line.held { ("✓ held  ", HELD) } else { ("✗ FAILED", FAILED) };
-    let indent = " ".repeat(word.width() + 2);
-    let mark = format!("{style}{word}{style:#}  ");
+fn expectation(page: &mut Page, line: &Line, words: usize) {
+    let (word, style) = (line.standing.word(), style(line.standing));
+    let indent = " ".repeat(words + 2);
+    let mark = format!("{style}{word}{style:#}{}", " ".repeat(words + 2 - word.width()));
     let room = WIDTH - indent.len();
     let alone = match line.measured.as_slice() {
         [only] => Some(only.phrase()),
@@ -245,13 +252,14 @@ fn expectation(page: &mut Page, line: &Line) {
         page.raw(&format!("{}{written}", if number == 0 { &mark } else { &indent }));
     }
     for measured in &line.measured {
-        let failed = if measured.held || !measured.failed_seeds.is_empty() { "" } else { " (failed)" };
+        let is_failure = measured.standing == Standing::Failed;
+        let failed = if is_failure && measured.failed_seeds.is_empty() { " (failed)" } else { "" };
         let phrase = format!("{} {}{failed}", text::cut(&measured.variant, NAME_WIDTH), measured.phrase());
         page.paragraph(
             &phrase,
             &format!("{indent}  "),
             &format!("{indent}    "),
-            if measured.held { DIM } else { BOLD },
+            if measured.standing.is_held() { DIM } else { BOLD },
         );
     }
 }

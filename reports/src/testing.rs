@@ -569,6 +569,7 @@ fn expectation(variant: &str, claim: &str, measured: Value) -> ExpectationResult
         standard: None,
         lower_bound_share: None,
         held: true,
+        not_judged: None,
     };
     ExpectationResult {
         text: format!("{variant}: {claim}"),

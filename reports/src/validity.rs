@@ -1,6 +1,8 @@
 //! Whether a live run says anything of the gateway.
 
-use crate::{ExperimentResult, HarnessResult, RunResult, format, text};
+use std::fmt::Write as _;
+
+use crate::{ExperimentResult, HarnessResult, format, text};
 
 /// For each variant whose run the harness spoilt, and for a run that was ended early, what is to be said before anything
 /// else.
@@ -23,10 +25,7 @@ pub(crate) fn reservations(result: &ExperimentResult) -> Vec<String> {
             ));
         }
     }
-    let interrupted = |run: &RunResult| run.harness.as_ref().is_some_and(|harness| harness.interrupted);
-    if result.variants.iter().flat_map(|variant| &variant.runs).any(interrupted) {
-        told.push("The run was interrupted; what is told is what was seen until then.".to_owned());
-    }
+    told.extend(interruption(result));
     told
 }
 
@@ -45,6 +44,36 @@ pub(crate) fn resent(result: &ExperimentResult) -> Option<String> {
             text::list(&counts)
         )
     })
+}
+
+/// That the last run was ended early, and what was not run because of it.
+fn interruption(result: &ExperimentResult) -> Option<String> {
+    let mut runs =
+        result.variants.iter().flat_map(|variant| variant.runs.iter().map(move |run| (variant, run)));
+    let (variant, harness) = runs.find_map(|(variant, run)| {
+        Some((variant, run.harness.as_ref().filter(|harness| harness.interrupted)?))
+    })?;
+    let whole = format::span(result.scenario.duration_s * 1e6);
+    let after = harness.ran_us.map_or_else(
+        || format!("under {}", text::name(&variant.name)),
+        |us| format!("under {}, {} into {whole}", text::name(&variant.name), format::latency_us(us)),
+    );
+    let rates = if harness.ran_us.is_some() { ", rates are over that time," } else { "" };
+    let mut told = format!(
+        "The run was interrupted {after}; what is told is what was seen until then{rates} and no expectation is judged by it."
+    );
+    let mut left: Vec<String> = Vec::new();
+    for check in result.expectations.iter().flat_map(|line| &line.checks) {
+        let name = text::name(&check.variant);
+        if !result.variants.iter().any(|variant| variant.name == check.variant) && !left.contains(&name) {
+            left.push(name);
+        }
+    }
+    if !left.is_empty() {
+        // Writing to a string does not fail.
+        let _ = write!(told, " Not run: {}.", text::list_some(&left, 8));
+    }
+    Some(told)
 }
 
 /// The harness of the first run that has one: `live engine, 20 times real time`.
@@ -101,5 +130,17 @@ mod tests {
         result.variants[0].runs[1].harness.as_mut().unwrap().interrupted = true;
         assert_eq!(reservations(&result).len(), 2);
         assert_eq!(speed(&result), Some(20.0));
+    }
+
+    #[test]
+    fn an_interruption_says_when_it_was_and_what_it_kept_from_running() {
+        let mut result = testing::window_boundary();
+        let mut record = HarnessRecord::new(1.0, 100, 20_000);
+        (record.interrupted, record.ran) = (true, Some(Duration::from_secs(43)));
+        result.variants.truncate(1);
+        result.variants[0].runs[0].harness = Some(record.result(Duration::from_millis(500)));
+        let told = "The run was interrupted under fixed-window, 43 s into 2 min; what is told is what was seen until then, rates \
+                    are over that time, and no expectation is judged by it. Not run: token-bucket and sliding-window-log.";
+        assert_eq!(reservations(&result), [told]);
     }
 }

@@ -6,7 +6,7 @@ use gateway::{RateLimit, Scope};
 use rayon::prelude::*;
 use reports::{
     Bound, Comparison, Engine, Expectation, ExpectationCheck, ExpectationResult, ExperimentResult, Measure,
-    Measurement, Recording, RunResult, ScenarioSummary, Selector, VERSION, Value, VariantResult,
+    Measurement, NotJudged, Recording, RunResult, ScenarioSummary, Selector, VERSION, Value, VariantResult,
 };
 
 use crate::engine::{GoodOfRun, strictness};
@@ -167,7 +167,8 @@ pub fn run_live_experiment(
     Ok(gather(scenario, seeds, Engine::Live, observed))
 }
 
-/// Puts together what was observed, by variant and seed; of a run that was stopped, what there is.
+/// Puts together what was observed, by variant and seed; of a run that was stopped, what there is, and that nothing is judged
+/// by it, nor by those that it kept from being made.
 fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Observed>) -> ExperimentResult {
     let mut expectations: Vec<_> = scenario.expectations.iter().map(|text| unchecked(text)).collect();
     for variant in &scenario.variants {
@@ -175,26 +176,40 @@ fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Obse
             expectations[*line].asserts_harm |= asserts_harm(variant, expectation);
         }
     }
-    let standards: HashMap<Standard<'_>, Value> = made(scenario, seeds, &observed)
+    let standards: HashMap<Standard<'_>, (Value, Option<NotJudged>)> = made(scenario, seeds, &observed)
+        .filter_map(|(variant, seed, observed)| Some((variant, seed, observed?)))
         .flat_map(|(variant, seed, observed)| {
             let of = move |line| Standard { line, variant: &variant.name, seed };
-            observed.standards.iter().map(move |(line, value)| (of(*line), *value))
+            let not_judged = observed.result.not_judged();
+            observed.standards.iter().map(move |(line, value)| (of(*line), (*value, not_judged)))
         })
         .collect();
+    // Where the other variant was not asked for, the line cannot be judged, and says nothing.
+    let is_asked_for = |name: &str| scenario.variants.iter().any(|variant| variant.name == name);
     for (variant, seed, observed) in made(scenario, seeds, &observed) {
-        let contrasts = observed.contrasts.iter().zip(&variant.expected.contrasts);
-        // Where the other variant was not run, the line cannot be judged.
-        let compared = contrasts.filter_map(|(measured, (line, contrast))| {
-            let standard = *standards.get(&Standard { line: *line, variant: &contrast.other, seed })?;
-            let held = contrast.comparison.holds_between(*measured, standard);
-            Some((*line, Measurement::exactly(*measured), Some(standard), held))
+        let not_judged = observed.map_or(Some(NotJudged::NotRun), |observed| observed.result.not_judged());
+        let bounds = variant.expected.bounds.iter().enumerate().map(|(place, (line, _))| {
+            let (measured, held) =
+                observed.map_or((Measurement::NOT_OBSERVED, false), |observed| observed.bounds[place]);
+            (*line, measured, None, held, not_judged)
         });
-        let bounded = observed.bounds.iter().map(|(line, measured, held)| (*line, *measured, None, *held));
-        for (line, measured, standard, held) in bounded.chain(compared) {
+        let contrasts = variant.expected.contrasts.iter().enumerate();
+        let contrasts = contrasts.filter(|(_, (_, contrast))| is_asked_for(&contrast.other));
+        let contrasts = contrasts.map(|(place, (line, contrast))| {
+            let measured = observed.map_or(Value::NotObserved, |observed| observed.contrasts[place]);
+            let standard = standards.get(&Standard { line: *line, variant: &contrast.other, seed });
+            let (standard, other) = standard
+                .map_or((None, Some(NotJudged::NotRun)), |(value, not_judged)| (Some(*value), *not_judged));
+            let held = standard.is_some_and(|standard| contrast.comparison.holds_between(measured, standard));
+            (*line, Measurement::exactly(measured), standard, held, not_judged.or(other))
+        });
+        for (line, measured, standard, held, not_judged) in bounds.chain(contrasts) {
             let variant = variant.name.clone();
+            let held = held && not_judged.is_none();
             expectations[line].held &= held;
             let Measurement { value: measured, lower_bound_share, .. } = measured;
-            let check = ExpectationCheck { variant, seed, measured, standard, lower_bound_share, held };
+            let check =
+                ExpectationCheck { variant, seed, measured, standard, lower_bound_share, held, not_judged };
             expectations[line].checks.push(check);
         }
     }
@@ -207,7 +222,7 @@ fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Obse
         }
         variants.push(VariantResult { name: variant.name.clone(), settings: variant.settings.clone(), runs });
     }
-    // Lines of variants that were not run.
+    // Lines of variants that were not asked for.
     expectations.retain(|expectation| !expectation.checks.is_empty());
     ExperimentResult {
         version: VERSION,
@@ -220,13 +235,14 @@ fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Obse
     }
 }
 
-/// The runs that were made, by variant and seed.
+/// The runs by variant and seed, and what was observed of those that were made.
 fn made<'o>(
     scenario: &'o Scenario,
     seeds: &'o [u64],
     observed: &'o [Observed],
-) -> impl Iterator<Item = (&'o Variant, u64, &'o Observed)> {
+) -> impl Iterator<Item = (&'o Variant, u64, Option<&'o Observed>)> {
     let runs = scenario.variants.iter().flat_map(|variant| seeds.iter().map(move |seed| (variant, *seed)));
+    let observed = observed.iter().map(Some).chain(std::iter::repeat(None));
     runs.zip(observed).map(|((variant, seed), observed)| (variant, seed, observed))
 }
 
@@ -241,8 +257,8 @@ struct Standard<'v> {
 /// What came of one run.
 struct Observed {
     result: RunResult,
-    /// Line, what was measured, and whether it is as expected.
-    bounds: Vec<(usize, Measurement, bool)>,
+    /// What was measured, and whether it is as expected, as [`Expected::bounds`](crate::Expected::bounds) has them.
+    bounds: Vec<(Measurement, bool)>,
     /// As [`Expected::contrasts`](crate::Expected::contrasts) has them.
     contrasts: Vec<Value>,
     /// Line and measured value.
@@ -253,11 +269,8 @@ struct Observed {
 
 /// Holds the expectations of a variant against a recording, and keeps which of its requests were good.
 fn judge(variant: &Variant, seed: u64, mut recording: Recording) -> (Observed, GoodOfRun) {
-    let check = |(line, expectation): &(usize, Expectation)| {
-        let (measured, held) = expectation.check(&recording);
-        (*line, measured, held)
-    };
-    let bounds = variant.expected.bounds.iter().map(check).collect();
+    let bounds = variant.expected.bounds.iter();
+    let bounds = bounds.map(|(_, expectation)| expectation.check(&recording)).collect();
     let contrasts = &variant.expected.contrasts;
     let contrasts =
         contrasts.iter().map(|(_, contrast)| recording.measure(&contrast.measure).value).collect();
@@ -324,5 +337,86 @@ pub(crate) fn summary(scenario: &Scenario, seeds: &[u64]) -> ScenarioSummary {
         seeds: seeds.to_vec(),
         slo_latency_us: scenario.timeline.slo_latency.as_micros() as u64,
         source: scenario.source.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use reports::HarnessRecord;
+
+    use super::*;
+
+    const THREE: &str = r#"
+        name = "Three"
+        duration = "4s"
+        slo.latency = "1s"
+        upstreams.a.latency = { constant = "1ms" }
+        routes."/a".upstream = "a"
+        clients.all = { send = "/a", rate = "10/s" }
+        variants = { one = {}, two = {}, three = {} }
+        [expect]
+        hold = ["offered == 40", "goodput == 10/s", "three: offered == one: offered"]
+    "#;
+
+    /// What is gathered where the last of `runs` had a harness of this kind.
+    fn gathered(runs: usize, spoil: impl Fn(&mut HarnessRecord)) -> ExperimentResult {
+        let reading = crate::file::read(THREE, &|name| Err(format!("no file {name} here")));
+        let scenario = reading.scenario.unwrap();
+        let observed = scenario.variants.iter().take(runs).enumerate().map(|(place, variant)| {
+            let mut recording = engine::run_with_control(&scenario.timeline, variant, 1, None, false).unwrap();
+            let mut harness = HarnessRecord::new(1.0, 10, 1_000);
+            if place + 1 == runs {
+                spoil(&mut harness);
+            }
+            recording.add_harness(harness);
+            judge(variant, 1, recording).0
+        });
+        let observed = observed.collect();
+        gather(&scenario, &[1], Engine::Live, observed)
+    }
+
+    /// By line: by check what was held, or why not.
+    fn told(result: &ExperimentResult) -> Vec<Vec<(bool, Option<NotJudged>)>> {
+        let checks = result.expectations.iter().map(|line| line.checks.iter());
+        checks.map(|checks| checks.map(|check| (check.held, check.not_judged)).collect()).collect()
+    }
+
+    #[test]
+    fn nothing_is_judged_by_a_run_that_the_harness_spoilt() {
+        let result = gathered(3, |harness| harness.exhausted = 1);
+        let (held, invalid) = ((true, None), (false, Some(NotJudged::Invalid)));
+        assert_eq!(told(&result), [vec![held, held, invalid], vec![held, held, invalid], vec![invalid]]);
+        assert!(!result.expectations[0].held);
+        assert_eq!(result.worst(), reports::Standing::NotJudged);
+    }
+
+    #[test]
+    fn what_an_interrupt_kept_from_running_is_told_as_not_run() {
+        // The second of three is stopped after two of its four seconds.
+        let result = gathered(2, |harness| {
+            (harness.interrupted, harness.ran) = (true, Some(Duration::from_secs(2)));
+        });
+        let held = (true, None);
+        let [interrupted, not_run] =
+            [NotJudged::Interrupted, NotJudged::NotRun].map(|reason| (false, Some(reason)));
+        assert_eq!(
+            told(&result),
+            [vec![held, interrupted, not_run], vec![held, interrupted, not_run], vec![not_run]]
+        );
+        // 40 requests, 10/s for four seconds, all good. Over the two seconds that the run is said to have lasted it is 20/s.
+        let goodput = result.variants.iter().map(|variant| variant.runs[0].overall.goodput_per_s);
+        assert_eq!(goodput.collect::<Vec<_>>(), [10.0, 20.0]);
+        assert_eq!(result.expectations[1].checks[1].measured, Value::RatePerS(20.0));
+    }
+
+    #[test]
+    fn a_line_of_a_variant_that_was_not_asked_for_says_nothing() {
+        let reading = crate::file::read(THREE, &|name| Err(format!("no file {name} here")));
+        let mut scenario = reading.scenario.unwrap();
+        scenario.variants.retain(|variant| variant.name == "three");
+        let result = run_experiment(&scenario, &[1], || ());
+        assert_eq!(told(&result), [vec![(true, None)], vec![(true, None)]]);
     }
 }

@@ -247,6 +247,9 @@ fn a_run_that_is_stopped_is_told_as_far_as_it_came() {
     let ended: u64 = run.overall.outcomes.values().sum();
     assert_eq!(ended, run.overall.offered, "each that was sent has ended in one way");
     assert!(run.harm.is_none(), "without a control, nothing is known of harm");
+    // Rates are over the time that was run, and not over an hour.
+    let ran = run.harness.as_ref().unwrap().ran_us.unwrap() as f64 / 1e6;
+    assert!((run.overall.goodput_per_s - run.overall.good as f64 / ran).abs() < 1e-3);
 }
 
 #[test]

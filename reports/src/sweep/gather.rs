@@ -50,7 +50,7 @@ impl Observation {
                 &line.measured.iter().map(crate::verdict::Measured::phrase).collect::<Vec<_>>(),
             ),
             text: line.text,
-            held: line.held,
+            held: line.standing.is_held(),
             asserts_harm: expectation.asserts_harm,
             is_condition: place >= first_condition,
         });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anstyle::AnsiColor;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use reports::{ExperimentResult, agreement, agreement_table, terminal_summary, to_json};
+use reports::{ExperimentResult, Standing, agreement, agreement_table, terminal_summary, to_json};
 
 use super::error::sentence;
 use super::formats::StepSummary;
@@ -40,8 +40,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if args.engine != EngineChoice::Virtual {
         stop_on_signals(&stop)?;
     }
-    let (mut failed, mut documents, mut invalid) = (Vec::new(), Vec::new(), false);
-    let mut compared = Vec::new();
+    let (mut documents, mut invalid) = (Vec::new(), false);
+    let (mut standings, mut compared) = (Vec::new(), Vec::new());
     for (source, folder) in sources.iter().zip(&folders) {
         let first = args.seed.unwrap_or(source.scenario.seed);
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
@@ -94,10 +94,8 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         }
         let written = formats::write(folder, &args.format, &result, &command)?;
         step_summary.append(&result)?;
+        standings.push((&*source.stem, result.worst()));
         let held = result.all_held();
-        if !held {
-            failed.push(&*source.stem);
-        }
         invalid |= is_invalid(&result);
         let disagrees = result.agreement.as_ref().is_some_and(|agreement| !agreement.agrees());
         if disagrees && args.json {
@@ -120,15 +118,21 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if args.json {
         // At the end and at once: if a later run fails, there is no half of a document.
         print(&array(&documents))?;
-    } else if sources.len() > 1 && !(args.quiet && failed.is_empty()) {
-        print(&verdict(sources.len(), &failed))?;
+    } else if sources.len() > 1 && !(args.quiet && have_all_held(sources.len(), &standings)) {
+        let left = sources.iter().skip(standings.len()).map(|source| &*source.stem).collect::<Vec<_>>();
+        print(&verdict(&standings, &left))?;
     }
     Ok(match () {
         () if stop.is_asked() => ExitCode::Interrupted,
         () if invalid => ExitCode::RunFailed,
-        () if failed.is_empty() => ExitCode::Held,
+        () if have_all_held(standings.len(), &standings) => ExitCode::Held,
         () => ExitCode::ExpectationFailed,
     })
+}
+
+/// Whether so many scenarios were run, and the expectations of all held.
+fn have_all_held(scenarios: usize, standings: &[(&str, Standing)]) -> bool {
+    standings.len() == scenarios && standings.iter().all(|(_, standing)| *standing == Standing::Held)
 }
 
 /// So many threads, or one per core.
@@ -243,14 +247,25 @@ fn array(documents: &[String]) -> String {
     format!("[\n{}\n]\n", documents.join(",\n"))
 }
 
-/// The last word on several scenarios.
-fn verdict(scenarios: usize, failed: &[&str]) -> String {
-    if failed.is_empty() {
+/// The last word on several scenarios, of which some may have been left out because the one before them was interrupted.
+fn verdict(standings: &[(&str, Standing)], left: &[&str]) -> String {
+    let scenarios = standings.len() + left.len();
+    if have_all_held(scenarios, standings) {
         return format!("All {scenarios} scenarios held.\n");
     }
-    let mut text = format!("{} of {scenarios} scenarios FAILED:\n", failed.len());
-    for stem in failed {
-        let _ = writeln!(text, "  {stem}");
+    let of =
+        |wanted| standings.iter().filter(move |(_, standing)| *standing == wanted).map(|(stem, _)| *stem);
+    let groups = [
+        ("FAILED", of(Standing::Failed).collect::<Vec<_>>()),
+        ("NOT JUDGED", of(Standing::NotJudged).collect()),
+        ("NOT RUN", left.to_vec()),
+    ];
+    let mut text = String::new();
+    for (word, stems) in groups.into_iter().filter(|(_, stems)| !stems.is_empty()) {
+        let _ = writeln!(text, "{} of {scenarios} scenarios {word}:", stems.len());
+        for stem in stems {
+            let _ = writeln!(text, "  {stem}");
+        }
     }
     text
 }
@@ -350,4 +365,20 @@ fn reproduce(source: &Source, args: &RunArgs, first_seed: u64, speed: f64) -> St
         command += " --allow-remote";
     }
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_is_no_praise_of_what_was_not_judged() {
+        let (held, failed, open) = (Standing::Held, Standing::Failed, Standing::NotJudged);
+        assert_eq!(verdict(&[("a", held), ("b", held)], &[]), "All 2 scenarios held.\n");
+        assert_eq!(verdict(&[("a", held), ("b", failed)], &[]), "1 of 2 scenarios FAILED:\n  b\n");
+        assert_eq!(
+            verdict(&[("a", held), ("b", open)], &["c"]),
+            "1 of 3 scenarios NOT JUDGED:\n  b\n1 of 3 scenarios NOT RUN:\n  c\n"
+        );
+    }
 }

@@ -421,13 +421,13 @@ fn send(
         .build()?;
     let (pacers, schedule) = (stop.clone(), Arc::clone(schedule));
     let pacer = thread::Builder::new().name("pacer".to_owned()).spawn(move || schedule.pace(&pacers))?;
-    let (asked, given_up) = (asked.clone(), stop.clone());
+    let (asking, given_up) = (asked.clone(), stop.clone());
     let sent = runtime.block_on(async {
         // Whoever asks for the end, and the end of the drain, come to the same: what is under way is given up.
         let last = tokio::time::Instant::from_std(clock.moment(ends + DRAIN));
         let warden = tokio::spawn(async move {
             tokio::select! {
-                () = asked.asked() => {}
+                () = asking.asked() => {}
                 () = tokio::time::sleep_until(last) => {}
             }
             given_up.ask();
@@ -436,12 +436,16 @@ fn send(
         warden.abort();
         sent
     });
+    // Whoever was told to stop has stopped.
+    let ran = asked.is_asked().then(|| clock.now().saturating_since(timeline.starts));
     stop.ask();
     drop(clients);
     done(&runtime);
     runtime.shutdown_timeout(Duration::from_secs(1));
     let _ = pacer.join();
-    Ok(sent?)
+    let mut harness = sent?;
+    harness.ran = ran.filter(|ran| *ran < timeline.duration);
+    Ok(harness)
 }
 
 /// Where to send to, by route.
