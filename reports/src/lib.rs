@@ -94,8 +94,8 @@ pub use recording::Recording;
 pub use result::{
     AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
     ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, LowerBounds,
-    NamedSummary, NotJudged, Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult,
-    ScenarioSummary, Setting, StationResult, Summary, UnpairedHarm, VERSION, Value, VariantResult,
+    NamedSummary, NotJudged, Peak, PeakLateness, Percentile, PopulationHarm, PopulationResult, RouteHarm,
+    RunResult, ScenarioSummary, Setting, StationResult, Summary, UnpairedHarm, VERSION, Value, VariantResult,
 };
 pub use saturation::{BucketSaturation, OtherBuckets, SaturationResult};
 pub use schema::result_schema;

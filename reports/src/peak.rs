@@ -48,6 +48,58 @@ struct Peak {
     from_nanos: Option<u64>,
 }
 
+/// The fullest windows of one length, and of lengths a little shorter and longer.
+///
+/// Over real sockets a request is sent a little later than it was meant to be. A burst that is exactly as long as the window
+/// then holds one request too few in it, and two bursts that touch it may hold one too many. So the same is counted over
+/// windows that are shorter and longer by several margins, of which the one that the lateness comes to is told in the end.
+#[derive(Debug)]
+pub(crate) struct PeakRecord {
+    pub(crate) counter: PeakCounter,
+    /// In ascending order of the margin.
+    margins: Vec<Margin>,
+}
+
+#[derive(Debug)]
+struct Margin {
+    by: Duration,
+    shorter: PeakCounter,
+    longer: PeakCounter,
+}
+
+impl PeakRecord {
+    /// Nothing counted yet; arguments as for [`PeakCounter::new`].
+    pub(crate) fn new(window: Duration, margins: &[Duration], buckets: u32, last: Option<Duration>) -> Self {
+        let margin = |by: &Duration| Margin {
+            by: *by,
+            shorter: PeakCounter::new(window.saturating_sub(*by), buckets, last),
+            longer: PeakCounter::new(window.saturating_add(*by), buckets, last),
+        };
+        let mut margins: Vec<Margin> = margins.iter().map(margin).collect();
+        margins.sort_by_key(|margin| margin.by);
+        Self { counter: PeakCounter::new(window, buckets, last), margins }
+    }
+
+    /// Counts an event; times do not decrease from call to call.
+    #[inline]
+    pub(crate) fn on_event(&mut self, at: Duration, bucket: u32) {
+        self.counter.on_event(at, bucket);
+        for margin in &mut self.margins {
+            margin.shorter.on_event(at, bucket);
+            margin.longer.on_event(at, bucket);
+        }
+    }
+
+    /// The most events of a bucket in a window that is shorter, and in one that is longer, by the least margin that is no less
+    /// than the lateness, or the greatest there is; `None` where there is no lateness or no margin was counted.
+    pub(crate) fn within(&self, lateness: Duration) -> Option<(Duration, [u32; 2])> {
+        let margins = (!lateness.is_zero()).then_some(&self.margins)?;
+        let margin = margins.iter().find(|margin| margin.by >= lateness).or(margins.last())?;
+        let count = |counter: &PeakCounter| counter.peak().map_or(0, |peak| peak.count);
+        Some((margin.by, [count(&margin.shorter), count(&margin.longer)]))
+    }
+}
+
 impl PeakCounter {
     /// Nothing counted yet. `buckets` is how many there will be about, and `last` when the last event can be.
     pub(crate) fn new(window: Duration, buckets: u32, last: Option<Duration>) -> Self {
@@ -137,6 +189,25 @@ mod tests {
         peak.on_event(Duration::from_millis(4_500), 0);
         let later = BucketPeak { count: 4, from: Duration::from_secs(1), bucket: 0 };
         assert_eq!(peak.peak(), Some(later));
+    }
+
+    /// Two bursts of 1,000 requests each, 2 ms apart, fill four seconds to the last: with the last request 3 ms late, a window
+    /// of 4 s holds 1,999 of them, and one of 4.005 s all.
+    #[test]
+    fn a_request_that_is_late_falls_out_of_a_window_and_not_out_of_a_longer_one() {
+        let ms = Duration::from_millis;
+        let mut peaks = PeakRecord::new(ms(4_000), &[ms(50), ms(5), ms(1)], 1, None);
+        for number in 0..1_999 {
+            peaks.on_event(ms(2 * number), 0);
+        }
+        peaks.on_event(ms(2 * 1_999 + 3), 0);
+        assert_eq!(peaks.counter.peak().map(|peak| peak.count), Some(1_999));
+        // Without the first or the last three.
+        assert_eq!(peaks.within(ms(3)), Some((ms(5), [1_998, 2_000])));
+        assert_eq!(peaks.within(Duration::from_micros(700)), Some((ms(1), [1_999, 1_999])));
+        // A lateness beyond all margins is that of a harness that spoilt the run.
+        assert_eq!(peaks.within(ms(400)).map(|(by, _)| by), Some(ms(50)));
+        assert_eq!(peaks.within(Duration::ZERO), None);
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use fixedbitset::FixedBitSet;
 use crate::cause::{CauseCounts, Ending};
 use crate::durations::Durations;
 use crate::heatmap::Heatmap;
-use crate::peak::PeakCounter;
+use crate::peak::PeakRecord;
 use crate::recording::Recording;
 use crate::saturation::Saturation;
 use crate::series::{CountSeries, Level};
@@ -38,6 +38,9 @@ pub struct Layout {
     pub external: Option<String>,
     /// The intended times over which harm is counted, where anything fails under any variant.
     pub harm_span: Option<RangeInclusive<Duration>>,
+    /// By how much windows are counted shorter and longer too, of a live run: its requests may be so late. Empty where nobody
+    /// is late.
+    pub lateness_margins: Vec<Duration>,
     /// Whether to keep a bit for each request, so that a run can be compared with its control pair by pair.
     pub keeps_pairs: bool,
 }
@@ -213,7 +216,7 @@ pub(crate) struct LimitRecord {
     pub(crate) rejected: u64,
     /// Admitted by bucket, at most what fits: there may be a million buckets.
     pub(crate) admitted: Vec<u32>,
-    pub(crate) peaks: Vec<PeakCounter>,
+    pub(crate) peaks: Vec<PeakRecord>,
     pub(crate) admitted_per_s: CountSeries,
     pub(crate) rejected_per_s: CountSeries,
     pub(crate) saturation: Saturation,
@@ -246,7 +249,7 @@ impl Recorder {
             peaks: limit
                 .peak_windows
                 .iter()
-                .map(|window| PeakCounter::new(*window, limit.buckets, layout.last))
+                .map(|window| PeakRecord::new(*window, &layout.lateness_margins, limit.buckets, layout.last))
                 .collect(),
             admitted_per_s: series(),
             rejected_per_s: series(),

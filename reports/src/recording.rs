@@ -5,9 +5,9 @@ use crate::recorder::{Cell, LimitRecord, Recorder, StationRecord, outcome_counts
 use crate::{
     AttemptsResult, Awaited, BreakerChange, BreakerChangeResult, BreakerId, BreakerResult, Bucket,
     FaultLayout, FaultResult, GoodCount, GoodRequests, Harm, HarmResult, HarmTally, HarnessRecord, Layout,
-    LimitLayout, LimitResult, Measure, Measurement, NamedSummary, Outcome, Peak, PopulationHarm,
-    PopulationResult, RouteHarm, RunResult, Selector, StationId, StationLayout, StationResult, Statistic,
-    Summary, UnpairedHarm, Value,
+    LimitLayout, LimitResult, Measure, Measurement, NamedSummary, Outcome, Peak, PeakLateness,
+    PopulationHarm, PopulationResult, RouteHarm, RunResult, Selector, StationId, StationLayout,
+    StationResult, Statistic, Summary, UnpairedHarm, Value,
 };
 
 /// The closed record of one run: it answers measures and becomes a [`RunResult`].
@@ -53,6 +53,7 @@ impl Recording {
                     statistic_of(lateness, *statistic)
                 })
             }
+            Measure::PeakAdmitted(scope, window) => self.peak_admitted(scope, *window),
             _ => Measurement::exactly(self.exact(measure)),
         }
     }
@@ -75,7 +76,6 @@ impl Recording {
             Measure::Admitted(scope) => self.limit(scope).map_or(Value::NotObserved, |(_, limit)| {
                 Value::Count(fullest(limit).map_or(0, |(_, most)| most))
             }),
-            Measure::PeakAdmitted(scope, window) => self.peak_admitted(scope, *window),
             Measure::BreakerOpenedAt(breaker) => self.breaker_at(*breaker, "open", |changes| changes.next()),
             Measure::BreakerClosedAt(breaker) => {
                 self.breaker_at(*breaker, "closed", |changes| changes.last())
@@ -87,7 +87,9 @@ impl Recording {
             Measure::UnauthorizedReached(upstream) => {
                 self.unauthorized(*upstream).map_or(Value::NotObserved, Value::Count)
             }
-            Measure::Latency(..) | Measure::Wait(..) | Measure::Lateness(_) => Value::NotObserved,
+            Measure::Latency(..) | Measure::Wait(..) | Measure::Lateness(_) | Measure::PeakAdmitted(..) => {
+                Value::NotObserved
+            }
         }
     }
 
@@ -266,9 +268,11 @@ impl Recording {
             served_per_s: series.served.into_points(),
             good_per_s: series.good.into_points(),
         });
+        let late = lateness(self.harness.as_ref());
         let limits = layout.limits.iter().zip(limits).enumerate();
-        let limits = limits
-            .map(|(place, (layout, limit))| limit_result(layout, limit, |bucket| bucket_name(place, bucket)));
+        let limits = limits.map(|(place, (layout, limit))| {
+            limit_result(layout, limit, late, |bucket| bucket_name(place, bucket))
+        });
         let places = std::iter::once(&layout.gateway).chain(&layout.upstreams).zip(stations).enumerate();
         let stations = places.map(|(place, (layout, station))| {
             station_result(layout, station, (place == 0).then_some(queue_timeouts), ran)
@@ -409,13 +413,24 @@ impl Recording {
         limits.find(|(layout, _)| layout.scope == scope)
     }
 
-    fn peak_admitted(&self, scope: &str, window: Duration) -> Value {
-        let Some((_, limit)) = self.limit(scope) else { return Value::NotObserved };
-        let counter = limit.peaks.iter().find(|peak| peak.window() == window);
-        counter.map_or(Value::NotObserved, |counter| {
-            Value::Count(counter.peak().map_or(0, |peak| u64::from(peak.count)))
-        })
+    /// Between what a window holds that is shorter, and one that is longer, by how late requests were sent.
+    fn peak_admitted(&self, scope: &str, window: Duration) -> Measurement {
+        let Some((_, limit)) = self.limit(scope) else { return Measurement::NOT_OBSERVED };
+        let Some(peaks) = limit.peaks.iter().find(|peaks| peaks.counter.window() == window) else {
+            return Measurement::NOT_OBSERVED;
+        };
+        let count = |count: u32| Value::Count(u64::from(count));
+        let exactly = Measurement::exactly(count(peaks.counter.peak().map_or(0, |peak| peak.count)));
+        match peaks.within(lateness(self.harness.as_ref())) {
+            Some((_, [least, most])) => Measurement { least: count(least), most: count(most), ..exactly },
+            None => exactly,
+        }
     }
+}
+
+/// How late the latest 1% of the requests were sent; nobody is in virtual time.
+fn lateness(harness: Option<&HarnessRecord>) -> Duration {
+    harness.map_or(Duration::ZERO, |harness| Duration::from_micros(harness.lateness_p99_us()))
 }
 
 fn ratio(part: u64, whole: u64) -> Option<f64> {
@@ -438,15 +453,23 @@ fn fullest(limit: &LimitRecord) -> Option<(u32, u64)> {
 fn limit_result(
     layout: &LimitLayout,
     limit: LimitRecord,
+    late: Duration,
     bucket_name: impl Fn(u32) -> String,
 ) -> LimitResult {
-    let peaks = limit.peaks.iter().filter_map(|counter| {
+    let peaks = limit.peaks.iter().filter_map(|peaks| {
+        let counter = &peaks.counter;
         let peak = counter.peak()?;
+        let by_lateness = peaks.within(late).map(|(by, [least, most])| PeakLateness {
+            by_us: micros(by),
+            least: least.into(),
+            most: most.into(),
+        });
         Some(Peak {
             window_us: micros(counter.window()),
             count: peak.count.into(),
             from_us: micros(peak.from),
             bucket: bucket_name(peak.bucket),
+            by_lateness,
         })
     });
     LimitResult {
@@ -594,7 +617,7 @@ fn micros(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{PopulationLayout, RouteLayout};
+    use crate::{Bound, Comparison, Expectation, PopulationLayout, RouteLayout};
 
     #[test]
     fn of_an_external_gateway_nothing_but_its_answers_is_observed() {
@@ -638,5 +661,64 @@ mod tests {
             assert_eq!(run.populations[0].admitted_per_s.is_empty(), !is_ours);
             assert_eq!(run.external, external);
         }
+    }
+
+    /// Two bursts that fill four seconds to the last are 2,000 requests; with the last of them 3 ms late the window holds 1,999.
+    /// A window that is longer by the lateness holds all, so that the true line holds, and so does the one from above.
+    #[test]
+    fn a_line_on_a_window_is_judged_with_the_lateness_of_the_run() {
+        let ms = Duration::from_millis;
+        let limit = LimitLayout {
+            scope: "per_key".to_owned(),
+            window: ms(60_000),
+            limit: 1000,
+            peak_windows: vec![ms(4_000)],
+            ..LimitLayout::default()
+        };
+        let layout = Layout {
+            duration: ms(120_000),
+            limits: vec![limit],
+            lateness_margins: vec![ms(50), ms(5)],
+            ..Layout::default()
+        };
+        let record = |late: u64| {
+            let mut recorder = Recorder::new(layout.clone());
+            for number in 0..2_000_u64 {
+                let late = if number == 1_999 { late } else { 0 };
+                recorder.on_limit_admitted(0, 0, ms(2 * number + late), 1);
+            }
+            let mut recording = recorder.finish();
+            let mut harness = HarnessRecord::new(1.0, 10, 1_000);
+            harness.on_sent(ms(late));
+            recording.add_harness(harness);
+            recording
+        };
+        let holds = |recording: &Recording, comparison, bound| {
+            let measure = Measure::PeakAdmitted("per_key".to_owned(), ms(4_000));
+            Expectation { measure, comparison, bound: Bound::Number(bound) }.check(recording).1
+        };
+        use Comparison::{AtLeast, AtMost, Equal};
+        let late = record(3);
+        assert_eq!(
+            late.measure(&Measure::PeakAdmitted("per_key".to_owned(), ms(4_000))).value,
+            Value::Count(1_999)
+        );
+        for (comparison, bound, held) in [
+            (AtLeast, 2000.0, true),
+            (AtLeast, 2001.0, false),
+            (AtMost, 1998.0, true),
+            (AtMost, 1997.0, false),
+            (Equal, 2000.0, true),
+            (Equal, 1996.0, false),
+        ] {
+            assert_eq!(holds(&late, comparison, bound), held, "{comparison:?} {bound}");
+        }
+        let bounds = PeakLateness { by_us: 5_000, least: 1_998, most: 2_000 };
+        let result = late.into_result(1, |_, _| String::new());
+        assert_eq!(result.limits[0].peaks[0].by_lateness, Some(bounds));
+        // Where nobody was late, a count is a count.
+        let punctual = record(0);
+        assert!(holds(&punctual, Equal, 2000.0) && !holds(&punctual, AtMost, 1999.0));
+        assert_eq!(punctual.into_result(1, |_, _| String::new()).limits[0].peaks[0].by_lateness, None);
     }
 }

@@ -551,6 +551,22 @@ pub struct Peak {
     pub from_us: u64,
     /// The bucket.
     pub bucket: String,
+    /// Of a live run, how the lateness of its requests bears on the count; `None` in virtual time, and in results of a version
+    /// that did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_lateness: Option<PeakLateness>,
+}
+
+/// How the lateness of requests bears on the most admissions within a window: those within one that is shorter, or longer, by
+/// about as much as 1% of the requests were late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PeakLateness {
+    /// By how much, microseconds.
+    pub by_us: u64,
+    /// Admissions within the shorter window.
+    pub least: u64,
+    /// Admissions within the longer one.
+    pub most: u64,
 }
 
 /// A place with workers and a queue: the gateway or an upstream.

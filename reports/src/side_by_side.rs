@@ -4,8 +4,8 @@
 //! was admitted) are not judged: to limit is what a limit is for.
 
 use crate::{
-    AFTERMATH, CommonHarm, ExperimentResult, HarmResult, HarmTally, LimitResult, Outcome, RunResult,
-    VariantResult,
+    AFTERMATH, CommonHarm, ExperimentResult, HarmResult, HarmTally, LimitResult, Outcome, PeakLateness,
+    RunResult, VariantResult,
     format::{self, Dimension},
     spread::Spread,
     statistics::paired,
@@ -60,6 +60,26 @@ impl Column {
                     let [low, high] = [low.max(0.0), high.min(1.0)].map(|share| Dimension::Share.show(share));
                     format!("{low} – {high} ({})", Dimension::Share.show(ESTIMATE_CONFIDENCE))
                 });
+            }
+        }
+        self
+    }
+
+    /// The same with what windows hold that are shorter and longer by how late the requests of a live run were, beside those
+    /// counts on which that bears.
+    fn with_lateness(mut self, result: &ExperimentResult, scope: &str, window_us: u64) -> Self {
+        for (cell, variant) in self.cells.iter_mut().zip(&result.variants) {
+            let of_run = |run: &RunResult| {
+                let peaks = &limit(run, scope)?.peaks;
+                peaks.iter().find(|peak| peak.window_us == window_us)?.by_lateness
+            };
+            let bounds: Vec<PeakLateness> = variant.runs.iter().filter_map(of_run).collect();
+            let least = bounds.iter().map(|bounds| bounds.least).min();
+            let most = bounds.iter().map(|bounds| bounds.most).max();
+            if let (Some(cell), Some((least, most))) =
+                (cell, least.zip(most).filter(|(least, most)| least < most))
+            {
+                cell.range = Some(format!("{} – {} by lateness", format::count(least), format::count(most)));
             }
         }
         self
@@ -309,6 +329,7 @@ fn peak_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
             (Dimension::Count, Good::Neither),
             |run| peak(run, &scope, window_us).map(|count| count as f64),
         )
+        .with_lateness(result, &scope, window_us)
     })
 }
 
@@ -390,6 +411,14 @@ pub(crate) fn meanings(result: &ExperimentResult) -> Vec<String> {
         let (heading, noun) = (bucket_heading(scope), bucket_noun(scope));
         format!("{heading} in a time: the most requests of {noun} let through in any such time.")
     }));
+    let peaks = runs(result).flat_map(|run| &run.limits).flat_map(|limit| &limit.peaks);
+    if let Some(us) = peaks.filter_map(|peak| Some(peak.by_lateness?.by_us)).max() {
+        notes.push(format!(
+            "by lateness: what windows hold that are up to {} shorter or longer, as late as 1% of the requests were sent; a line \
+             is judged by the end nearest to what it claims.",
+            format::latency_us(us)
+        ));
+    }
     notes
 }
 

@@ -500,6 +500,7 @@ fn limits(name: &str, peaks: [u64; 2], admitted_per_s: Vec<u32>) -> Vec<LimitRes
                 count,
                 from_us: 58_000_000,
                 bucket: "partner-0".to_owned(),
+                by_lateness: None,
             })
             .collect(),
         admitted_per_s,

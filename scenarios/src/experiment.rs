@@ -365,7 +365,8 @@ mod tests {
         let reading = crate::file::read(THREE, &|name| Err(format!("no file {name} here")));
         let scenario = reading.scenario.unwrap();
         let observed = scenario.variants.iter().take(runs).enumerate().map(|(place, variant)| {
-            let mut recording = engine::run_with_control(&scenario.timeline, variant, 1, None, false).unwrap();
+            let mut recording =
+                engine::run_with_control(&scenario.timeline, variant, 1, None, false).unwrap();
             let mut harness = HarnessRecord::new(1.0, 10, 1_000);
             if place + 1 == runs {
                 spoil(&mut harness);

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -271,4 +273,61 @@ fn users_who_wait_for_an_answer_when_the_run_is_stopped_are_told_too() {
     asker.join().unwrap();
     assert!(run.harness.as_ref().unwrap().interrupted);
     assert_eq!((run.overall.offered, run.overall.count(Outcome::Unfinished)), (10, 10));
+}
+
+/// Answers everything that is sent to it with 301, for as long as the test lasts.
+fn moved() -> std::net::SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+                let mut stream = stream;
+                while let Some(_request) = lines.next() {
+                    lines.by_ref().take_while(|line| !line.is_empty()).for_each(drop);
+                    let answer = b"HTTP/1.1 301 Moved Permanently\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n";
+                    if stream.write_all(answer).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn a_gateway_that_sends_everybody_elsewhere_serves_nobody() {
+    let _alone = alone();
+    let text = format!(
+        r#"
+        name = "Moved"
+        starts = 2026-06-02T09:00:00Z
+        duration = "2s"
+        slo.latency = "1s"
+        upstreams.shop = {{ latency = {{ constant = "1ms" }}, listen = "127.0.0.1:0" }}
+        routes."/".upstream = "shop"
+        clients.shoppers = {{ send = "/", rate = "20/s" }}
+        gateway.external.url = "http://{}"
+        "#,
+        moved()
+    );
+    let text = text.replace(", listen = \"127.0.0.1:0\"", &format!(", listen = \"{}\"", free_address()));
+    let result = live(&scenario(&text), 1.0, &Stop::default());
+    let overall = &result.variants[0].runs[0].overall;
+    assert_eq!((overall.offered, overall.count(Outcome::Redirected)), (40, 40), "{:?}", overall.outcomes);
+    assert_eq!((overall.success_rate(), overall.good), (Some(0.0), 0));
+    // Where the route is expected to do so, it is well.
+    let expected =
+        text.replace("upstream = \"shop\"", "upstream = \"shop\"\nroutes.\"/\".expect_status = [301]");
+    let overall = live(&scenario(&expected), 1.0, &Stop::default()).variants[0].runs[0].overall.clone();
+    assert_eq!((overall.success_rate(), overall.good), (Some(1.0), 40), "{:?}", overall.outcomes);
+}
+
+/// An address of loopback whose port nobody has. It is below those that the system gives out by itself.
+fn free_address() -> std::net::SocketAddr {
+    let mut ports =
+        (20_000..30_000).map(|port| std::net::SocketAddr::from((Ipv4Addr::new(127, 0, 0, 9), port)));
+    ports.find(|address| TcpListener::bind(address).is_ok()).expect("some port is free")
 }

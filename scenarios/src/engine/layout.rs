@@ -41,6 +41,7 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         faults: world.faults.iter().map(fault_layout).collect(),
         external: world.external.as_ref().map(|external| external.place().to_owned()),
         harm_span: timeline.incident.map(|incident| harm_span(incident.from, incident.to)),
+        lateness_margins: Vec::new(),
         keeps_pairs: false,
     }
 }

@@ -290,6 +290,12 @@ fn client_log(variant: &Variant, seed: u64, drive: &Drive, part: Part) -> io::Re
     ClientLog::new(log, variant, seed, part == Part::Control, own_addresses).map(Some)
 }
 
+/// By how much windows are counted shorter and longer: up to as much as a valid run may be late, each half of the one before.
+fn lateness_margins(timeline: &Timeline) -> Vec<Duration> {
+    let most = timeline.slo_latency.mul_f64(reports::LATENESS_OF_SLO);
+    (0..6).map(|halvings| most / (1 << halvings)).filter(|margin| !margin.is_zero()).collect()
+}
+
 /// Who writes the record of a run.
 fn scribe(
     timeline: &Timeline,
@@ -297,7 +303,11 @@ fn scribe(
     limits: Vec<(Scope, usize)>,
     log: Option<ClientLog>,
 ) -> Scribe {
-    let layout = reports::Layout { keeps_pairs: true, ..layout(timeline, variant) };
+    let layout = reports::Layout {
+        keeps_pairs: true,
+        lateness_margins: lateness_margins(timeline),
+        ..layout(timeline, variant)
+    };
     let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
     let provider = variant.world.gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize);
     Scribe::new(Recorder::new(layout), timeline.starts, limits, upstream_of, provider, log)
