@@ -94,6 +94,49 @@ fn it_takes_a_minimum_of_requests_and_a_share_of_failures() {
     assert_eq!(breaker.condition(), Condition::Closed);
 }
 
+/// What opens a closed breaker at the first request is a failed probe half-open, and nothing else is.
+#[test]
+fn one_classification_holds_in_all_conditions() {
+    let interval = Duration::from_secs(10);
+    let answered = |status, millis| Settlement::Answered { status, took: Duration::from_millis(millis) };
+    let settlements = [200, 204, 301, 304, 400, 404, 429, 499, 500, 503, 599]
+        .into_iter()
+        .flat_map(|status| [answered(status, 1_999), answered(status, 2_000)])
+        .chain([Settlement::TimedOut, Settlement::ConnectionFailed]);
+    let one = NonZeroU32::MIN;
+    for half_open in [
+        HalfOpen::SingleProbe { successes_to_close: one },
+        HalfOpen::ReopenToAll { successes_to_close: one },
+        HalfOpen::Trickle { calls: one },
+    ] {
+        let config = BreakerConfig::new(Duration::from_secs(30), 1.0, 1).unwrap();
+        let config = config.with_half_open(interval, half_open).unwrap();
+        let config = config.with_slow_call(Duration::from_secs(2)).unwrap();
+        for settlement in settlements.clone() {
+            let mut closed = Breaker::new(config);
+            send(&mut closed, at(0), settlement);
+            let is_failure = closed.condition() == Condition::Open;
+            let mut probed = Breaker::new(config);
+            send(&mut probed, at(0), ERROR);
+            send(&mut probed, at(10_000), settlement);
+            let has_failed = probed.condition() != Condition::Closed;
+            assert_eq!(has_failed, is_failure, "{half_open:?} {settlement:?}");
+        }
+    }
+}
+
+/// An upstream that answers 404 to everything is well: its breaker closes with the third probe, 20 s after the first.
+#[test]
+fn probes_that_are_answered_404_close_it() {
+    let mut breaker = Breaker::new(BreakerConfig::new(Duration::from_secs(30), 0.5, 1).unwrap());
+    send(&mut breaker, at(0), ERROR);
+    for (second, condition) in [(10, Condition::HalfOpen), (20, Condition::HalfOpen), (30, Condition::Closed)]
+    {
+        assert!(send(&mut breaker, at(second * 1_000), NOT_FOUND));
+        assert_eq!(breaker.condition(), condition, "{second} s");
+    }
+}
+
 #[test]
 fn a_slow_answer_can_count_as_a_failure() {
     let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 1).unwrap();

@@ -17,10 +17,10 @@ pub struct BreakerConfig {
 /// Whom a breaker lets through after it was open for the probe interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HalfOpen {
-    /// One request at a time, one per interval; so many consecutive successes close it, anything else starts the count
-    /// again, and it stays half-open.
+    /// One request at a time, one per interval; so many consecutive successes close it, a failure starts the count again,
+    /// and it stays half-open.
     SingleProbe {
-        /// Consecutive 2xx answers to probes that close it.
+        /// Consecutive probes that close it: those that would not count as failures while it is closed, a 404 among them.
         successes_to_close: NonZeroU32,
     },
     /// So many requests at once, as Resilience4j does (`permittedNumberOfCallsInHalfOpenState`); when all of them have
@@ -31,7 +31,7 @@ pub enum HalfOpen {
     },
     /// Everybody at once. So many consecutive successes close it; the first failure opens it again.
     ReopenToAll {
-        /// Consecutive 2xx answers that close it.
+        /// Consecutive requests without a failure that close it.
         successes_to_close: NonZeroU32,
     },
 }

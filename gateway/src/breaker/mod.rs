@@ -50,7 +50,7 @@ enum State {
         in_flight: u32,
         /// When the last probe was sent.
         last_sent: Option<Timestamp>,
-        /// In a row, of those that settled.
+        /// Settled in a row without a failure.
         successes: u32,
         /// Settled so far.
         probes: Counts,
@@ -67,7 +67,7 @@ pub struct Permit {
 /// The breaker does not let a request through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShortCircuit {
-    /// The least wait after which it could; zero where it waits for a probe to settle.
+    /// The least wait after which it could; zero where a probe has to settle first, which nobody can time.
     pub retry_after: Duration,
 }
 
@@ -181,7 +181,7 @@ impl Breaker {
                 *in_flight = in_flight.saturating_sub(1);
                 probes.add(failure);
                 let failed = failure.is_some();
-                *successes = if is_success(settlement) && !failed { *successes + 1 } else { 0 };
+                *successes = if failed { 0 } else { *successes + 1 };
                 let (successes, probes) = (*successes, *probes);
                 self.judge(now, failed, successes, probes);
             }
@@ -230,7 +230,8 @@ impl Breaker {
         counts.failures as f64 >= self.config.error_threshold * counts.settled as f64
     }
 
-    /// What makes it a failure, if it is one.
+    /// What makes it a failure, if it is one. The one classification in all conditions: closed it decides what opens the
+    /// breaker, half-open which probes failed.
     fn failure(&self, settlement: Settlement) -> Option<Failure> {
         match settlement {
             Settlement::Answered { status: 500.., .. } => Some(Failure::ServerError),
@@ -267,11 +268,6 @@ const HALF_OPEN: State =
 
 /// Transitions kept until somebody polls.
 const MOST_UNHEARD: usize = 64;
-
-/// A success closes; an answer of 4xx is neither that nor a failure.
-const fn is_success(settlement: Settlement) -> bool {
-    matches!(settlement, Settlement::Answered { status, .. } if status >= 200 && status < 300)
-}
 
 impl Condition {
     /// The name in results.

@@ -218,7 +218,8 @@ struct Breaker {
     /// How long it is open, and how far apart single probes are. Above zero.
     #[schemars(extend("default" = "10s"))]
     probe_interval: Option<PositiveDuration>,
-    /// Successes in a row that close it, at least 1. Belongs to `single-probe` and `reopen-to-all`.
+    /// Requests in a row that are no failures and close it, at least 1. What is a failure is the same as closed: an answer of
+    /// 404 is none. Belongs to `single-probe` and `reopen-to-all`.
     #[schemars(extend("default" = 3))]
     successes_to_close: Option<AtLeastOne>,
     /// Requests let through half-open, at least 1. Belongs to `trickle`.
