@@ -22,7 +22,7 @@ use crate::{
 ///   deadline passes (the client is answered by [`Rejection::QueueTimeout`]) or when the client leaves.
 #[derive(Debug)]
 pub struct Dispatcher<T> {
-    pool: Pool<T, Pass>,
+    pool: Pool<T, Waiting>,
     timeout: Option<Duration>,
     routes: Routes,
     /// By route.
@@ -54,6 +54,13 @@ pub struct Pass {
     permit: Option<Permit>,
     idempotent: bool,
     retries: RetryState,
+}
+
+/// A request in the queue.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    pass: Pass,
+    since: Timestamp,
 }
 
 /// What becomes of a request on arrival.
@@ -158,8 +165,8 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         self.settle(now, pass, end);
         let guard = &mut self.upstreams[pass.upstream.0 as usize];
         guard.in_flight = guard.in_flight.saturating_sub(1);
-        let (ticket, pass) = self.pool.on_release()?;
-        Some((ticket, self.forward(now, pass)))
+        let (ticket, waiting) = self.pool.on_release()?;
+        Some((ticket, self.forward(now, waiting.pass)))
     }
 
     /// An attempt failed. The wait before the next one, or `None` to answer the client with this failure: then
@@ -201,8 +208,8 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
 
     /// Takes a request out of the queue.
     pub fn on_left_queue(&mut self, ticket: T) {
-        if let Some(pass) = self.pool.on_left_queue(ticket) {
-            self.give_back(pass);
+        if let Some(waiting) = self.pool.on_left_queue(ticket) {
+            self.give_back(waiting.pass);
         }
     }
 
@@ -270,12 +277,14 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             self.give_back(pass);
             return Err(Rejection::BulkheadFull);
         }
-        match self.pool.on_arrival(now, ticket, pass) {
+        match self.pool.on_arrival(now, ticket, Waiting { pass, since: now }) {
             Place::Worker => Ok(Decision::Forward(self.forward(now, pass))),
             Place::Queue { deadline } => Ok(Decision::Queue { deadline }),
             Place::Full => {
                 self.give_back(pass);
-                Err(Rejection::QueueFull)
+                // The head has come through the whole queue in the time that it has waited; a newcomer would need as long.
+                let head = self.pool.first_queued().map(|head| now.saturating_since(head.since));
+                Err(Rejection::QueueFull { retry_after: head.unwrap_or_default() })
             }
         }
     }

@@ -400,12 +400,47 @@ mod tests {
         let (_, second) = gateway.on_request(at(100), 1, &request(1, "a", Some(1)), &NOTHING);
         assert_eq!(second, Decision::Queue { deadline: Some(at(1_100)) });
         let (_, third) = gateway.on_request(at(200), 2, &request(1, "a", Some(0)), &NOTHING);
-        assert_eq!(third, Decision::Reject(Rejection::QueueFull));
+        let waited = Duration::from_millis(100);
+        assert_eq!(third, Decision::Reject(Rejection::QueueFull { retry_after: waited }));
         // The route's own timeout goes before the gateway's.
         let (ticket, second) = gateway.on_finished(at(300), first.pass, OK).unwrap();
         assert_eq!((ticket, second.route, second.deadline), (1, RouteId(1), Some(at(60_300))));
         assert_eq!(gateway.on_finished(at(400), second.pass, OK), None);
         assert_eq!((gateway.in_flight(), gateway.queued()), (0, 0));
+    }
+
+    /// One worker that takes 2 s for a request, behind a queue of three. A full queue drains in 6 s.
+    #[test]
+    fn a_full_queue_tells_how_long_its_head_has_waited() {
+        let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(3), queue_timeout: None };
+        let mut gateway = Pipeline::new(GatewayConfig { pool, ..config(RateLimits::default()) });
+        let asks = |gateway: &mut Pipeline<u32>, second: u64, ticket| {
+            gateway.on_request(at(second * 1_000), ticket, &request(1, "a", Some(0)), &NOTHING).1
+        };
+        let Decision::Forward(mut working) = asks(&mut gateway, 0, 0) else { panic!("a worker is free") };
+        let full = |seconds| {
+            let rejection = Rejection::QueueFull { retry_after: Duration::from_secs(seconds) };
+            // Never at once, though nothing is known of the queue yet.
+            assert_eq!(rejection.retry_after(), Some(Duration::from_secs(seconds.max(1))));
+            Decision::Reject(rejection)
+        };
+        for second in 0..3 {
+            assert_eq!(asks(&mut gateway, second, second as u32 + 1), Decision::Queue { deadline: None });
+        }
+        assert_eq!(asks(&mut gateway, 2, 9), full(2));
+        for second in [2, 4] {
+            working =
+                gateway.on_finished(at(second * 1_000), working.pass, OK).map(|(_, next)| next).unwrap();
+            let queued = asks(&mut gateway, second, second as u32 + 8);
+            assert_eq!(queued, Decision::Queue { deadline: None });
+        }
+        // Those of 0 s and 1 s have been started; the head is of 2 s.
+        assert_eq!(asks(&mut gateway, 7, 20), full(5));
+        // Without a place to wait, nothing is known.
+        let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(0), queue_timeout: None };
+        let mut gateway = Pipeline::new(GatewayConfig { pool, ..config(RateLimits::default()) });
+        asks(&mut gateway, 0, 0);
+        assert_eq!(asks(&mut gateway, 7, 1), full(0));
     }
 
     #[test]

@@ -93,6 +93,11 @@ impl<T: Copy + Eq + Hash, P> Pool<T, P> {
         self.waiting.remove(&ticket)
     }
 
+    /// What the head of the queue wants back when it starts; `None` where nobody waits.
+    pub fn first_queued(&self) -> Option<&P> {
+        self.waiting.front().map(|(_, payload)| payload)
+    }
+
     /// Whether a ticket waits.
     pub fn is_queued(&self, ticket: T) -> bool {
         self.waiting.contains_key(&ticket)

@@ -38,7 +38,11 @@ pub enum Rejection {
     /// As many requests for the upstream as may be are on their way.
     BulkheadFull,
     /// Every worker is taken and the queue is full.
-    QueueFull,
+    QueueFull {
+        /// How long the request at the head of the queue has waited: a full queue drains in about that time. Zero where
+        /// nobody waits.
+        retry_after: Duration,
+    },
     /// It waited longer than the queue's timeout.
     QueueTimeout,
 }
@@ -54,7 +58,7 @@ impl Rejection {
             Self::KeysUnavailable { .. }
             | Self::ShortCircuited { .. }
             | Self::BulkheadFull
-            | Self::QueueFull
+            | Self::QueueFull { .. }
             | Self::QueueTimeout => 503,
         }
     }
@@ -69,31 +73,31 @@ impl Rejection {
             Self::NoRoute => "no-route",
             Self::ShortCircuited { .. } => "short-circuited",
             Self::BulkheadFull => "bulkhead-full",
-            Self::QueueFull => "queue-full",
+            Self::QueueFull { .. } => "queue-full",
             Self::QueueTimeout => "queue-timeout",
         }
     }
 
     /// What a `Retry-After` field of the answer says, and so all that a client can honour: whole seconds, rounded up, whatever
-    /// the variant knows more exactly. `None` where the gateway cannot tell.
+    /// the variant knows more exactly. Every 429 and 503 has one; `None` for what does not pass by waiting.
     pub const fn retry_after(self) -> Option<Duration> {
-        match self {
+        let wait = match self {
             Self::RateLimited { retry_after, .. }
             | Self::KeysUnavailable { retry_after }
-            | Self::ShortCircuited { retry_after } => Some(Duration::from_secs(whole_seconds(retry_after))),
-            Self::Unauthenticated { .. }
-            | Self::Forbidden { .. }
-            | Self::NoRoute
-            | Self::BulkheadFull
-            | Self::QueueFull
-            | Self::QueueTimeout => None,
-        }
+            | Self::ShortCircuited { retry_after }
+            | Self::QueueFull { retry_after } => retry_after,
+            // When a place will be free depends on requests whose ends nobody knows.
+            Self::BulkheadFull | Self::QueueTimeout => Duration::ZERO,
+            Self::Unauthenticated { .. } | Self::Forbidden { .. } | Self::NoRoute => return None,
+        };
+        Some(Duration::from_secs(whole_seconds(wait)))
     }
 }
 
-/// A wait as the fields of an answer say it: rounded up, so that whoever comes back then is not too early.
+/// A wait as the fields of an answer say it: rounded up, so that whoever comes back then is not too early, and at least one
+/// second, for a field of 0 invites everybody back at once.
 pub(crate) const fn whole_seconds(wait: Duration) -> u64 {
-    if wait.subsec_nanos() > 0 { wait.as_secs().saturating_add(1) } else { wait.as_secs() }
+    if wait.subsec_nanos() > 0 || wait.is_zero() { wait.as_secs().saturating_add(1) } else { wait.as_secs() }
 }
 
 #[cfg(test)]
@@ -102,18 +106,37 @@ mod tests {
 
     #[test]
     fn a_client_is_told_whole_seconds_and_never_to_come_too_early() {
-        for (wait, told) in [(0, 0), (1, 1), (999_999_999, 1), (1_000_000_000, 1), (1_000_000_001, 2)] {
+        for (wait, told) in [(0, 1), (1, 1), (999_999_999, 1), (1_000_000_000, 1), (1_000_000_001, 2)] {
             let retry_after = Duration::from_nanos(wait);
             for rejection in [
                 Rejection::RateLimited { scope: Scope::Global, retry_after },
                 Rejection::KeysUnavailable { retry_after },
                 Rejection::ShortCircuited { retry_after },
+                Rejection::QueueFull { retry_after },
             ] {
                 assert_eq!(rejection.retry_after(), Some(Duration::from_secs(told)), "{rejection:?}");
             }
         }
         let forever = Rejection::ShortCircuited { retry_after: Duration::MAX };
         assert_eq!(forever.retry_after(), Some(Duration::from_secs(u64::MAX)));
-        assert_eq!(Rejection::QueueFull.retry_after(), None);
+    }
+
+    #[test]
+    fn each_429_and_503_says_when_to_come_again_and_nothing_else_does() {
+        let retry_after = Duration::ZERO;
+        for rejection in [
+            Rejection::RateLimited { scope: Scope::Global, retry_after },
+            Rejection::Unauthenticated { reason: TokenFault::Missing },
+            Rejection::Forbidden { reason: ClaimFault::Missing },
+            Rejection::KeysUnavailable { retry_after },
+            Rejection::NoRoute,
+            Rejection::ShortCircuited { retry_after },
+            Rejection::BulkheadFull,
+            Rejection::QueueFull { retry_after },
+            Rejection::QueueTimeout,
+        ] {
+            let second = matches!(rejection.status(), 429 | 503).then_some(Duration::from_secs(1));
+            assert_eq!(rejection.retry_after(), second, "{rejection:?}");
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Outcome {
             Rejection::ShortCircuited { .. } => Self::ShortCircuited,
             Rejection::KeysUnavailable { .. }
             | Rejection::BulkheadFull
-            | Rejection::QueueFull
+            | Rejection::QueueFull { .. }
             | Rejection::QueueTimeout => Self::Shed,
         }
     }

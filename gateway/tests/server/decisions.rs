@@ -135,7 +135,8 @@ fn workers_then_the_queue_in_order_then_nothing() {
         Upstream::answering(move |_| Reply::When(Arc::clone(&go), ok("late")))
     };
     let config = GatewayConfig { pool: pool(1, 2, None), ..GatewayConfig::default() };
-    let gateway = Gateway::with(config, &[upstream.address], |config| config.threads = 2);
+    // No second of the gateway's clock passes in the test.
+    let gateway = Gateway::at_speed(0.001, config, &[upstream.address], |config| config.threads = 2);
     let mut clients: Vec<_> = (0..4).map(|_| Client::connect(gateway.address())).collect();
     for (place, client) in clients.iter_mut().enumerate() {
         client.send(get(&format!("/{place}"), ""));
@@ -144,6 +145,7 @@ fn workers_then_the_queue_in_order_then_nothing() {
     let refused = clients[3].answer(false);
     assert_eq!(refused.status, 503);
     assert!(refused.text().contains(r#""reason":"queue-full""#));
+    assert_eq!(refused.value("retry-after"), Some("1"));
     gateway.log.until("a full house", |told| told.load == (1, 2));
     for (place, client) in clients.iter_mut().enumerate().take(3) {
         assert_eq!(upstream.next().target(), format!("/{place}"), "first come, first served");
@@ -151,7 +153,7 @@ fn workers_then_the_queue_in_order_then_nothing() {
         assert_eq!(client.answer(false).status, 200);
     }
     let told = gateway.log.settled(4);
-    assert_eq!((told.served(), told.rejected(|why| *why == Rejection::QueueFull)), (3, 1));
+    assert_eq!((told.served(), told.rejected(|why| matches!(why, Rejection::QueueFull { .. }))), (3, 1));
     assert_eq!(told.workers.len(), 3);
     assert_eq!(told.workers[0], Duration::ZERO);
     assert!(told.workers[1] > Duration::ZERO);
@@ -200,6 +202,7 @@ fn the_queue_has_an_end_to_its_patience() {
     let answer = Client::connect(gateway.address()).get("/");
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains(r#""reason":"queue-timeout""#));
+    assert_eq!(answer.value("retry-after"), Some("1"));
     drop(working);
     let told = gateway.log.settled(2);
     assert_eq!(told.queue_timeouts, 1);
@@ -221,6 +224,7 @@ fn a_bulkhead_is_full_for_its_upstream_only() {
     let answer = client.get("/");
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains(r#""reason":"bulkhead-full""#));
+    assert_eq!(answer.value("retry-after"), Some("1"));
     assert_eq!(client.get("/1").status, 200);
     drop(holding);
     gateway.log.settled(3);

@@ -243,7 +243,7 @@ impl Scribe {
             Rejection::KeysUnavailable { .. } => self.provider.map(Cause::Keys),
             Rejection::NoRoute => Some(Cause::NoRoute),
             Rejection::ShortCircuited { .. } | Rejection::BulkheadFull => None,
-            Rejection::QueueFull | Rejection::QueueTimeout => {
+            Rejection::QueueFull { .. } | Rejection::QueueTimeout => {
                 most.map(|route| Cause::GatewayPool { behind: route })
             }
         };

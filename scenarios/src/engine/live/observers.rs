@@ -84,7 +84,7 @@ impl gateway::server::Observer for GatewayObserver {
         }
         if let Decision::Reject(rejection) = decision {
             self.journal.note(at, What::Rejected { request, rejection: *rejection });
-            if matches!(rejection, Rejection::QueueFull) {
+            if matches!(rejection, Rejection::QueueFull { .. }) {
                 self.journal.note(at, What::Full { station: StationId::Gateway });
             }
         }

@@ -81,7 +81,7 @@ impl Run<'_> {
             Rejection::BulkheadFull => {
                 (Cause::Bulkhead(upstream), self.services.holds_up(&mut self.clock, upstream))
             }
-            Rejection::QueueFull => return self.pool_is_taken(),
+            Rejection::QueueFull { .. } => return self.pool_is_taken(),
             Rejection::QueueTimeout => (Cause::QueueTimeout, self.pool_is_taken()),
         };
         self.clock.way(cause, rest)

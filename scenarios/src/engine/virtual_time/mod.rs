@@ -696,7 +696,7 @@ impl<'w> Run<'w> {
 
     /// The gateway answers an attempt by itself.
     fn reject(&mut self, ticket: Ticket, rejection: Rejection, why: CauseId) {
-        if matches!(rejection, Rejection::QueueFull) {
+        if matches!(rejection, Rejection::QueueFull { .. }) {
             self.clock.recorder.on_rejected(StationId::Gateway);
         }
         self.log_ended_of(ticket, Fate::Rejected(rejection));
@@ -749,7 +749,7 @@ const fn outcome_of(rejection: Rejection) -> Outcome {
         Rejection::ShortCircuited { .. } => Outcome::ShortCircuited,
         Rejection::KeysUnavailable { .. }
         | Rejection::BulkheadFull
-        | Rejection::QueueFull
+        | Rejection::QueueFull { .. }
         | Rejection::QueueTimeout => Outcome::Shed,
     }
 }
