@@ -167,11 +167,12 @@ impl SharedAdmission {
         Self { limiters: Scope::ALL.map(|scope| limits.get(scope).map(shards)) }
     }
 
-    /// Buckets that are remembered, by scope; `None` where it is not limited. Takes lock after lock, so that they are of
-    /// about the same moment.
-    pub fn buckets(&self) -> [Option<usize>; Scope::ALL.len()] {
-        let held = |shard: &Mutex<KeyedLimiter>| shard.lock().unwrap_or_else(PoisonError::into_inner).len();
-        Scope::ALL.map(|scope| Some(self.limiters[scope as usize].as_ref()?.iter().map(held).sum()))
+    /// Buckets that are not fresh at `now`, by scope; `None` where it is not limited. Takes lock after lock, so that they are
+    /// of about the same moment.
+    pub fn buckets(&self, now: Timestamp) -> [Option<usize>; Scope::ALL.len()] {
+        let in_use =
+            |shard: &Mutex<KeyedLimiter>| shard.lock().unwrap_or_else(PoisonError::into_inner).in_use(now);
+        Scope::ALL.map(|scope| Some(self.limiters[scope as usize].as_ref()?.iter().map(in_use).sum()))
     }
 
     /// As [`Admission::on_arrival`].

@@ -370,6 +370,21 @@ fn forgetting_cannot_be_seen() {
     }
 }
 
+/// Of a limit of 5/s, all buckets are fresh two seconds after their last request, whatever the algorithm: a window and the
+/// one before it. Nobody sends since, and so none was forgotten.
+#[test]
+fn buckets_that_became_fresh_by_themselves_are_not_in_use() {
+    for algorithm in Algorithm::ALL {
+        let mut limiter = KeyedLimiter::new(RateLimit::new(algorithm, 5, Duration::from_secs(1)).unwrap());
+        let nine = Timestamp::from_nanos(NINE);
+        (0..1_000).for_each(|bucket| assert!(limiter.check(nine, bucket).is_admitted()));
+        assert_eq!((limiter.len(), limiter.in_use(nine)), (1_000, 1_000), "{algorithm}");
+        assert_eq!(limiter.in_use(nine + Duration::from_secs(2)), 0, "{algorithm}");
+        // A clock that was set back shows what the latest time told does.
+        assert_eq!(limiter.in_use(Timestamp::EPOCH), 1_000, "{algorithm}");
+    }
+}
+
 #[test]
 fn idle_buckets_are_forgotten() {
     let second = Duration::from_secs(1);

@@ -53,6 +53,13 @@ impl<L: Limiter> Keyed<L> {
         self.shards.iter().map(HashTable::len).sum()
     }
 
+    /// How many of those are not fresh at `now`. The others are forgotten only when further checks come, and none may come.
+    pub(super) fn in_use(&self, now: Timestamp) -> usize {
+        let now = now.max(self.latest);
+        let in_use = |bucket: &&Bucket<L::State>| !self.limiter.is_fresh(&bucket.state, now);
+        self.shards.iter().map(|shard| shard.iter().filter(in_use).count()).sum()
+    }
+
     /// Judges a request of `bucket`. A `now` before the latest one told counts as that, for whichever bucket
     /// it was told: states may have been forgotten that were fresh then but not at `now`.
     pub(super) fn check(&mut self, now: Timestamp, bucket: u64) -> Verdict {

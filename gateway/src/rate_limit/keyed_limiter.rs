@@ -91,6 +91,17 @@ impl KeyedLimiter {
         }
     }
 
+    /// How many buckets are not fresh at `now`: those that are remembered for a reason. Looks at each of them.
+    pub fn in_use(&self, now: Timestamp) -> usize {
+        match &self.buckets {
+            Buckets::FixedWindow(keyed) => keyed.in_use(now),
+            Buckets::TokenBucket(keyed) => keyed.in_use(now),
+            Buckets::Gcra(keyed) => keyed.in_use(now),
+            Buckets::SlidingLog(keyed) => keyed.in_use(now),
+            Buckets::SlidingCounter(keyed) => keyed.in_use(now),
+        }
+    }
+
     /// Whether no bucket is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -213,7 +213,8 @@ impl Rules {
 
     /// What the rules hold now.
     pub(super) fn state(&self) -> State {
-        let buckets = self.admission.buckets();
+        let at = self.clock.now();
+        let buckets = self.admission.buckets(at);
         let behind = self.behind();
         let dispatcher = &behind.dispatcher;
         let upstreams = dispatcher.upstreams().map(|upstream| UpstreamState {
@@ -221,7 +222,7 @@ impl Rules {
             breaker: dispatcher.condition(upstream),
         });
         State {
-            at: self.clock.now(),
+            at,
             in_flight: dispatcher.in_flight(),
             queued: dispatcher.queued(),
             upstreams: upstreams.collect(),

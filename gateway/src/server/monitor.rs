@@ -19,7 +19,7 @@ pub struct State {
     pub queued: u32,
     /// By upstream.
     pub upstreams: Vec<UpstreamState>,
-    /// Buckets that are remembered, by scope; `None` where it is not limited.
+    /// Buckets that are not fresh, by scope; `None` where it is not limited.
     pub buckets: [Option<usize>; Scope::ALL.len()],
 }
 

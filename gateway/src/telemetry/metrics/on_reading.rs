@@ -18,7 +18,7 @@ pub(super) struct OnReading {
     in_flight: Vec<Gauge>,
     /// By upstream; `None` where there is no breaker.
     breakers: Vec<Option<[Gauge; CONDITIONS.len()]>>,
-    /// By scope: the highest share in use, and the buckets remembered; `None` where it is not limited.
+    /// By scope: the highest share in use, and the buckets that are not fresh; `None` where it is not limited.
     limits: [Option<(Gauge, Gauge)>; Scope::ALL.len()],
 }
 
@@ -32,11 +32,8 @@ impl OnReading {
             "Highest share in use of any bucket that was asked in the last 16 seconds, by scope.",
             &["scope"],
         );
-        let buckets = make.gauges(
-            "gateway_rate_limit_buckets",
-            "Buckets that are remembered because they are not fresh, by scope.",
-            &["scope"],
-        );
+        let buckets =
+            make.gauges("gateway_rate_limit_buckets", "Buckets that are not fresh, by scope.", &["scope"]);
         let state = make.gauges(
             "gateway_breaker_state",
             "1 for the state that an upstream's circuit breaker is in, 0 for the others.",
