@@ -46,7 +46,8 @@ pub struct Call {
 ///
 /// The calling contract: a job, unique among those present, for which [`Upstream::on_request`],
 /// [`Upstream::on_completed`] or [`Upstream::on_caller_left`] said that it started is followed by one `on_completed`,
-/// not before its [`Work::time`] has passed, unless `on_caller_left` said that it is [`Left::Freed`]. A caller leaves once.
+/// unless `on_caller_left` said that it is [`Left::Freed`]. Before that come, in this order, its [`Work::time`], the calls of
+/// its service, and its [`Work::body`]. A caller leaves once.
 /// Whoever lets a worker go asks [`Upstream::poll_given_up`] afterwards for the jobs that will not be heard of again.
 #[derive(Debug)]
 pub struct Upstream<J> {
@@ -83,14 +84,14 @@ pub enum Reaction {
     },
 }
 
-/// What a worker does with a request.
+/// What a worker does with a request: its own work first, then the calls of its service, and at last the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Work {
-    /// How long it takes; `None` for ever.
+    /// How long its own work takes; `None` for ever.
     pub time: Option<Duration>,
-    /// How much of that, at its end, the body of the answer trickles for; zero for an answer as a whole.
+    /// How long the body of the answer trickles for, whatever the calls came to; zero for an answer as a whole.
     pub body: Duration,
-    /// Whether the connection is reset at its end, instead of an answer.
+    /// Whether the connection is reset after part of the answer.
     pub reset: bool,
     /// What strikes it, if anything does.
     pub fault: Option<FaultId>,
@@ -207,9 +208,7 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
             _ => Duration::ZERO,
         };
         let time = match kind {
-            None | Some(FaultKind::Reset | FaultKind::Drip { .. } | FaultKind::RotateKeys) => {
-                Some(work(own) + body)
-            }
+            None | Some(FaultKind::Reset | FaultKind::Drip { .. } | FaultKind::RotateKeys) => Some(work(own)),
             Some(FaultKind::Slow { latency }) => Some(latency.sample(service)),
             Some(FaultKind::Capacity { factor }) => {
                 Some(Duration::from_nanos((work(own).as_nanos() as f64 / factor) as u64))
@@ -329,14 +328,7 @@ mod tests {
                 FaultKind::Slow { latency: slow.clone() },
                 Work { time: Some(Duration::from_secs(28)), ..struck },
             ),
-            (
-                FaultKind::Drip { body: slow },
-                Work {
-                    time: Some(Duration::from_secs(28) + SERVICE),
-                    body: Duration::from_secs(28),
-                    ..struck
-                },
-            ),
+            (FaultKind::Drip { body: slow }, Work { body: Duration::from_secs(28), ..struck }),
             (FaultKind::Reset, Work { reset: true, ..struck }),
             (FaultKind::Capacity { factor: 0.25 }, Work { time: Some(SERVICE * 4), ..struck }),
             (FaultKind::Hang, Work { time: None, ..struck }),

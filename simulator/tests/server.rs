@@ -10,8 +10,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use gateway::auth::AuthConfig;
 use gateway::server::ScenarioClock;
-use gateway::{BreakerConfig, Condition, PoolConfig, RetryOn, RetryPolicy, Timestamp, Transition};
+use gateway::{
+    BreakerConfig, Condition, PoolConfig, RetryOn, RetryPolicy, Timestamp, Transition, UpstreamId,
+};
 use simulator::server::{Observer, Service, StartError, Upstreams, UpstreamsConfig};
 use simulator::{
     Call, Fault, FaultKind, FaultTimeline, Latency, PopulationStreams, RequestTag, UpstreamConfig, headers,
@@ -461,6 +464,58 @@ fn a_body_drips() {
     let world = World::new(vec![faulty(drip(Duration::from_millis(20)), 1.0)]);
     let answer = world.connect().get().unwrap();
     assert_eq!(answer.json()["service_time_ns"], 20_000_000);
+}
+
+/// The answer comes after the calls, and so does what a fault does to it: the other service is asked each time.
+#[test]
+fn an_answer_breaks_or_trickles_after_the_calls() {
+    let asks = |kind| calling(1, RetryPolicy::default(), None, faulty(kind, 1.0));
+    let drip = |body| FaultKind::Drip { body: Latency::constant(body).unwrap() };
+    let asked = |world: World| world.end().iter().filter(|seen| matches!(seen, Seen::Attempt(1, _))).count();
+    // Whether the call was answered well or not.
+    for (called, status) in [(quick(), 200), (faulty(FaultKind::Error { status: 500 }, 1.0), 502)] {
+        let world = World::new(vec![asks(FaultKind::Reset), called.clone()]);
+        let mut client = world.connect();
+        client.send(GET);
+        let mut answer = client.head().unwrap();
+        assert_eq!(answer.status, status);
+        assert_eq!(client.0.read_to_end(&mut answer.body).unwrap_err().kind(), ErrorKind::ConnectionReset);
+        assert_eq!(asked(world), 1);
+
+        let world = World::new(vec![asks(drip(Duration::from_millis(20))), called]);
+        let answer = world.connect().get().unwrap();
+        assert_eq!((answer.status, &answer.json()["service_time_ns"]), (status, &20_000_000.into()));
+        assert_eq!(asked(world), 1);
+    }
+    // It begins when the calls are done, and holds its worker until it is whole.
+    let world = World::new(vec![workers(1, 0, asks(drip(LONG))), quick()]);
+    let mut client = world.connect();
+    client.send(GET);
+    let length: usize = client.head().unwrap().headers["content-length"].parse().unwrap();
+    let piece = client.0.fill_buf().unwrap().len();
+    assert!((1..length).contains(&piece), "{piece} of {length}");
+    assert_eq!(world.connect().get().unwrap().status, 503);
+    // Who notices that its caller has left, notices it then too.
+    let world = World::new(vec![cancelling(asks(drip(LONG))), quick()]);
+    let mut client = world.connect();
+    client.send(GET);
+    client.head().unwrap();
+    drop(client);
+    world.wait_for(Seen::Load(0, 0, 0));
+}
+
+/// A request without a token is either struck by the fault or turned away for want of one. Were the fault drawn again behind
+/// the door, a quarter of the requests would be struck at the door and not behind it, and be served.
+#[test]
+fn a_request_without_a_tag_meets_one_draw_of_a_fault() {
+    let mut judging = faulty(FaultKind::Error { status: 500 }, 0.5);
+    judging.config.auth = Some(AuthConfig::new(UpstreamId(0)));
+    let world = World::new(vec![judging]);
+    let mut client = world.connect();
+    let statuses: Vec<u16> = (0..100).map(|_| client.get().unwrap().status).collect();
+    let count = |status| statuses.iter().filter(|one| **one == status).count();
+    assert_eq!(count(500) + count(401), 100, "{statuses:?}");
+    assert!(count(500) > 0 && count(401) > 0, "{statuses:?}");
 }
 
 #[test]

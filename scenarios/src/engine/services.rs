@@ -76,14 +76,28 @@ struct Job {
     started: Timestamp,
     /// Its service time is drawn below this.
     key: Stream,
-    /// Ends with a reset connection.
+    /// What strikes it, if anything does.
+    fault: Option<FaultId>,
+    /// Its answer ends with a reset connection.
     reset: bool,
+    /// How long the body of its answer trickles.
+    body: Duration,
     /// Whose request it is, and whether the service is shown its token.
     bearer: Option<Bearer>,
     shows_token: bool,
     /// Waits for the keys that its token is judged by, and has not been taken on.
     awaits_keys: bool,
     calling: Option<Calling>,
+    trickling: Option<Trickling>,
+}
+
+/// An answer whose body is on its way.
+#[derive(Clone, Copy)]
+struct Trickling {
+    status: u16,
+    since: Timestamp,
+    /// Why it is a failure; of no consequence to any other.
+    why: CauseId,
 }
 
 /// How far a job has come with the calls of its service.
@@ -251,11 +265,14 @@ impl Services {
             activity: None,
             started: since,
             key,
+            fault: None,
             reset: false,
+            body: Duration::ZERO,
             bearer: asked.bearer,
             shows_token: asked.shows_token,
             awaits_keys: false,
             calling: None,
+            trickling: None,
         };
         self.jobs.insert(job);
         self.admit(clock, id, false);
@@ -370,15 +387,15 @@ impl Services {
         }
     }
 
-    /// The work on a job is done: its service turns to its calls, or answers.
+    /// The work on a job is done, and its service turns to its calls; or the whole of its answer is on its way.
     pub(super) fn on_completed(&mut self, clock: &mut Clock, id: JobId) -> Option<Heard> {
         if !self.is_present(id) {
             return None;
         }
         let job = &self.jobs[id.slot as usize];
-        if job.reset {
-            let why = self.holds(clock, id);
-            return self.finish(clock, id.slot, Reply::Cut, why);
+        if let Some(Trickling { status, why, .. }) = job.trickling {
+            let why = if status < 400 { self.took_longest(clock, id.slot) } else { why };
+            return self.finish(clock, id.slot, Reply::Answered(status), why);
         }
         let (state, step) = self.all[job.upstream].calls.on_begun(clock.now);
         if !matches!(step, CallStep::Answer { outcome: CallsOutcome::Done, .. }) {
@@ -586,7 +603,8 @@ impl Services {
             if self.jobs[slot as usize].caller.is_some() { Activity::Work } else { Activity::Abandoned };
         self.turn(slot, Some(work.fault.map_or(own, Activity::Struck)));
         let job = &mut self.jobs[slot as usize];
-        (job.reset, job.started) = (work.reset, clock.now);
+        (job.fault, job.reset, job.body) = (work.fault, work.reset, work.body);
+        job.started = clock.now;
         clock.recorder.on_wait(StationId::Upstream(job.upstream), clock.now - job.since);
         if let Some(time) = work.time {
             let id = JobId { slot, number: job.number };
@@ -631,9 +649,27 @@ impl Services {
                         clock.way(Cause::Breaker(breaker), link.last_failure)
                     }
                 };
-                self.finish(clock, id.slot, Reply::Answered(status), why)
+                self.answer(clock, id, status, why)
             }
         }
+    }
+
+    /// A service has an answer for a job, after its own work and its calls. `why` it is a failure or took long.
+    fn answer(&mut self, clock: &mut Clock, id: JobId, status: u16, why: CauseId) -> Option<Heard> {
+        let &Job { upstream, fault, reset, body, .. } = &self.jobs[id.slot as usize];
+        let struck = fault.map_or(Activity::Work, Activity::Struck);
+        // A failure that breaks off is the failure that its head tells.
+        if reset && status < 400 {
+            let why = self.works(clock, upstream, struck);
+            return self.finish(clock, id.slot, Reply::Cut, why);
+        }
+        if body.is_zero() {
+            return self.finish(clock, id.slot, Reply::Answered(status), why);
+        }
+        self.turn(id.slot, Some(struck));
+        self.jobs[id.slot as usize].trickling = Some(Trickling { status, since: clock.now, why });
+        clock.events.schedule(clock.now + body, Event::Completed(id));
+        None
     }
 
     /// An attempt at a call ended, for the reason `why` if it was answered: on to the next call, to another attempt, or to
@@ -686,25 +722,27 @@ impl Services {
         self.follow(clock, id, step, why)
     }
 
-    /// Where a job that ends well spent most of its time: in the queue, at work or with its calls.
+    /// Where a job that ends well spent most of its time: in the queue, at work, with its calls or with its answer.
     fn took_longest(&self, clock: &mut Clock, slot: u32) -> CauseId {
         let job = &self.jobs[slot as usize];
         if clock.now - job.since < clock.noticeable {
             return CauseId::UNKNOWN;
         }
-        let worked_until = job.calling.map_or(clock.now, |calling| calling.since);
-        let (waited, worked, called) =
-            (job.started - job.since, worked_until - job.started, clock.now - worked_until);
-        match (job.calling, job.activity) {
+        let answered = job.trickling.map_or(clock.now, |trickling| trickling.since);
+        let worked_until = job.calling.map_or(answered, |calling| calling.since);
+        let waited = job.started - job.since;
+        // What strikes the work strikes the answer.
+        let worked = worked_until - job.started + (clock.now - answered);
+        let called = answered - worked_until;
+        match job.calling {
             _ if waited >= worked && waited >= called => {
                 let rest = self.holds_up(clock, job.upstream);
                 // It may have been the last in it.
                 let has_queue = self.all[job.upstream].upstream.queued() > 0;
                 if has_queue { rest } else { clock.way(Cause::UpstreamQueue(job.upstream), rest) }
             }
-            (Some(calling), _) if called > worked => calling.why,
-            (None, Some(activity)) => self.works(clock, job.upstream, activity),
-            _ => self.works(clock, job.upstream, Activity::Work),
+            Some(calling) if called > worked => calling.why,
+            _ => self.works(clock, job.upstream, job.fault.map_or(Activity::Work, Activity::Struck)),
         }
     }
 

@@ -179,3 +179,29 @@ fn a_limit_by_its_name() {
     );
     assert_eq!(ways(&run, "/"), [(Ending::Failed, 290, "rate-limit per_key".to_owned())]);
 }
+
+#[test]
+fn what_strikes_the_answer_of_a_service_that_asks_others() {
+    // 100 ms of its own, 200 ms of the other: with a trickle of 400 ms the answer is late by itself, with work of 400 ms
+    // instead of 100 the fault is what took longest, and a reset comes after both.
+    for (fault, ending) in [
+        (r#"drip = { body = "400ms" }"#, Ending::Late),
+        (r#"slow = { latency = "400ms" }"#, Ending::Late),
+        ("reset = {}", Ending::Failed),
+    ] {
+        let run = world(
+            "",
+            r#"
+            [upstreams]
+            a = { latency = { constant = "100ms" }, calls = [{ upstream = "b" }] }
+            b.latency = { constant = "200ms" }
+            [routes]
+            "/".upstream = "a"
+            "#,
+            "[clients]\nall = { send = \"/\", rate = \"1/s\" }",
+            &format!(r#"faults = [{{ at = "0s", for = "30s", upstreams = ["a"], {fault} }}]"#),
+        );
+        let kind = fault.split(' ').next().unwrap();
+        assert_eq!(ways(&run, "/"), [(ending, 30, format!("fault {kind} on a"))]);
+    }
+}

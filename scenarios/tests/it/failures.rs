@@ -118,6 +118,38 @@ fn who_tries_again_at_once_finds_what_came_free_within_a_round_trip() {
 }
 
 #[test]
+fn an_answer_breaks_or_trickles_after_the_calls() {
+    // 100 ms of its own and 200 ms of the other make 300 ms; a body of 400 ms more makes 700. The other is asked each time.
+    let outcome = |fault: &str, called: &str| {
+        let run = run_one(&format!(
+            r#"
+            name = "After the calls"
+            starts = 2026-06-02T09:00:00Z
+            duration = "10s"
+            slo.latency = "1s"
+            upstreams.a = {{ latency = {{ constant = "100ms" }}, calls = [{{ upstream = "b" }}] }}
+            upstreams.b.latency = {{ constant = "200ms" }}
+            routes."/".upstream = "a"
+            clients.all = {{ send = "/", rate = "1/s" }}
+            faults = [
+              {{ at = "0s", for = "10s", upstreams = ["a"], {fault} }},
+              {called}
+            ]
+            "#
+        ));
+        let attempts: Vec<_> = run.upstream_attempts.iter().map(|upstream| upstream.attempts).collect();
+        assert_eq!(attempts, [10, 10], "{fault}");
+        (run.overall.count(Outcome::Served), (run.overall.latency.max_us as f64 / 1e3).round() as u64)
+    };
+    assert_eq!(outcome("reset = {}", ""), (0, 300));
+    assert_eq!(outcome(r#"drip = { body = "400ms" }"#, ""), (10, 700));
+    // An answer of 502, at once instead of after 200 ms, is one whether it breaks or not, and trickles no less.
+    let failed = r#"{ at = "0s", for = "10s", upstreams = ["b"], error = { status = 500 } }"#;
+    assert_eq!(outcome("reset = {}", failed), (0, 100));
+    assert_eq!(outcome(r#"drip = { body = "400ms" }"#, failed), (0, 500));
+}
+
+#[test]
 fn a_budget_bounds_what_retries_add() {
     // 100 requests a second, all failing, at most a tenth of them again: over a minute 6,000 requests and no more than
     // 600 retries, and the budget's ten seconds are used up to the last.

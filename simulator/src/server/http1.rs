@@ -82,11 +82,12 @@ impl Door {
         }
         let tag = header::<RequestTag>(&head.headers, headers::REQUEST);
         let gateway_attempt = header(&head.headers, headers::GATEWAY_ATTEMPT).unwrap_or(0);
-        let judged = self.service.judge(&head.headers, tag, gateway_attempt).await;
+        let attempt = self.service.attempt(tag, gateway_attempt);
+        let judged = self.service.judge(&head.headers, &attempt).await;
         let arrival = match judged {
             Ok(()) => {
                 let bearer = head.headers.get(AUTHORIZATION).cloned();
-                self.service.on_request(tag, gateway_attempt, bearer)
+                self.service.on_request(&attempt, bearer)
             }
             Err(status) => Arrival::Answered(status),
         };
@@ -97,32 +98,32 @@ impl Door {
         let received = drain(body, self.limits.body).await?;
         let page = |work: Option<Work>| self.page(tag, work, received);
         // What it is asked for, of an identity provider.
-        let content =
-            |work: Work| self.service.document(head.uri.path()).unwrap_or_else(|| (200, page(Some(work))));
+        let content = |status: u16, work: Work| {
+            let document = if status == 200 { self.service.document(head.uri.path()) } else { None };
+            document.unwrap_or_else(|| (status, page(Some(work))))
+        };
         match arrival {
             Arrival::Refused => Err(Unanswered),
             Arrival::Answered(status) => self.response(status, Answer::whole, page(None)),
             Arrival::Accepted(caller, told) => match told.await.map_err(|_| Unanswered)? {
                 Word::Answered { status, work } => {
                     caller.heard();
-                    let (status, page) =
-                        if status == 200 { content(work) } else { (status, page(Some(work))) };
+                    let (status, page) = content(status, work);
                     self.response(status, Answer::whole, page)
                 }
-                Word::Reset { work } => {
+                Word::Reset { status, work } => {
                     caller.heard();
                     if head.method == Method::HEAD {
                         fate.reset_once_written();
                     }
                     let breaking = |body| Answer::breaking(body, Arc::clone(fate));
-                    let (status, page) = content(work);
+                    let (status, page) = content(status, work);
                     self.response(status, breaking, page)
                 }
-                Word::Drips { from, to, work } => {
-                    let timer = &self.service.timer;
-                    timer.until(from).await;
-                    let drips = |body| Answer::dripping(body, timer.clone(), (from, to), caller);
-                    let (status, page) = content(work);
+                Word::Drips { status, from, to, work } => {
+                    let timer = self.service.timer.clone();
+                    let drips = |body| Answer::dripping(body, timer, (from, to), caller);
+                    let (status, page) = content(status, work);
                     self.response(status, drips, page)
                 }
             },
@@ -145,7 +146,7 @@ impl Door {
 
     /// What it is that answers, and to what.
     fn page(&self, tag: Option<RequestTag>, work: Option<Work>, received: u64) -> Bytes {
-        let time = work.and_then(|work| work.time).map(|time| time.as_nanos() as u64);
+        let time = work.and_then(|work| Some((work.time? + work.body).as_nanos() as u64));
         let page = serde_json::json!({
             "upstream": self.service.name,
             "request": tag.map(|tag| tag.to_string()),

@@ -1,6 +1,8 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{io, mem};
 
 use bytes::Bytes;
@@ -37,6 +39,12 @@ pub(super) struct Service {
     /// Judges tokens, if the service does.
     door_keeper: Option<DoorKeeper>,
     keys: Option<Arc<dyn KeyDocument>>,
+    /// A number made of its name.
+    path: u64,
+    /// Where the service times of requests without a tag are drawn.
+    untagged: Stream,
+    /// Requests so far.
+    issued: AtomicU64,
     state: Mutex<State>,
     /// Something is due before the alarm that is set.
     earlier: Notify,
@@ -49,20 +57,23 @@ struct State {
     calls: Calls,
     /// Whether it asks others at all.
     asks: bool,
-    /// A number made of its name.
-    path: u64,
-    /// Where the service times of requests without a tag are drawn.
-    untagged: Stream,
     jobs: HashMap<u64, Job>,
-    /// Jobs so far.
-    issued: u64,
-    /// Ends of work, by job. Those of jobs that are gone count for nothing.
+    /// Ends of work and of answers that trickle, by job. Those of jobs that are gone count for nothing.
     due: BinaryHeap<Reverse<(Timestamp, u64)>>,
     /// Until when the alarm is set.
     alarm: Option<Timestamp>,
     /// Jobs whose calls begin, with what they do first.
     begun: Vec<(u64, Next, oneshot::Receiver<()>)>,
     stopped: bool,
+}
+
+/// A request at the door: all that is drawn for it, is drawn at one place.
+pub(super) struct Attempt {
+    tag: Option<RequestTag>,
+    /// Unique among those of the service.
+    number: u64,
+    /// Its service time and its faults are drawn here.
+    key: Stream,
 }
 
 struct Job {
@@ -77,6 +88,8 @@ struct Job {
     /// The token that its request bears, for those whom the service asks in turn.
     bearer: Option<HeaderValue>,
     calling: Option<Calling>,
+    /// Its answer trickles: when that is over, so is the job.
+    trickles: bool,
 }
 
 struct Calling {
@@ -91,9 +104,9 @@ pub(super) enum Word {
     /// An answer.
     Answered { status: u16, work: Work },
     /// The connection is reset after part of the answer.
-    Reset { work: Work },
+    Reset { status: u16, work: Work },
     /// An answer whose body trickles from then to then.
-    Drips { from: Timestamp, to: Timestamp, work: Work },
+    Drips { status: u16, from: Timestamp, to: Timestamp, work: Work },
 }
 
 /// What becomes of a request on arrival.
@@ -150,16 +163,16 @@ impl Service {
             upstream,
             calls,
             asks,
-            path: upstream_number(&name),
-            untagged: Stream::new(*seed, Purpose::Service, "untagged").named(&name),
             jobs: HashMap::new(),
-            issued: 0,
             due: BinaryHeap::new(),
             alarm: None,
             begun: Vec::new(),
             stopped: false,
         };
         Self {
+            path: upstream_number(&name),
+            untagged: Stream::new(*seed, Purpose::Service, "untagged").named(&name),
+            issued: AtomicU64::new(0),
             name,
             timer: timer.clone(),
             clock: *clock,
@@ -172,16 +185,25 @@ impl Service {
         }
     }
 
+    /// What comes to the door, with its tag and the number of the gateway's attempt.
+    pub(super) fn attempt(&self, tag: Option<RequestTag>, gateway_attempt: u32) -> Attempt {
+        let number = self.issued.fetch_add(1, Ordering::Relaxed) + 1;
+        let key = match tag {
+            Some(tag) => tag.service(gateway_attempt).at(self.path),
+            None => self.untagged.at(number),
+        };
+        Attempt { tag, number, key }
+    }
+
     /// Judges the token of a request, where the service does so and no fault is quicker. The status that the request is
     /// turned away with, if it is.
     pub(super) async fn judge(
         self: &Arc<Self>,
         head: &HeaderMap,
-        tag: Option<RequestTag>,
-        gateway_attempt: u32,
+        &Attempt { tag, key, .. }: &Attempt,
     ) -> Result<(), u16> {
         let Some(door_keeper) = &self.door_keeper else { return Ok(()) };
-        if self.enter(|state, now| state.is_struck_at_the_door(now, tag, gateway_attempt)) {
+        if self.enter(|state, now| state.upstream.is_struck_at_the_door(now, key)) {
             return Ok(());
         }
         let judged = door_keeper.judge(head).await;
@@ -207,14 +229,9 @@ impl Service {
         Some(keys.token(client, now).map_or_else(nobody, |token| (200, token)))
     }
 
-    /// A request came, with its tag, the number of the gateway's attempt, and what it bears.
-    pub(super) fn on_request(
-        self: &Arc<Self>,
-        tag: Option<RequestTag>,
-        gateway_attempt: u32,
-        bearer: Option<HeaderValue>,
-    ) -> Arrival {
-        let arrival = self.enter(|state, now| state.on_request(now, tag, gateway_attempt, bearer));
+    /// A request is past the door, with what it bears.
+    pub(super) fn on_request(self: &Arc<Self>, attempt: &Attempt, bearer: Option<HeaderValue>) -> Arrival {
+        let arrival = self.enter(|state, now| state.on_request(now, attempt, bearer));
         match arrival {
             Ok((job, told)) => Arrival::Accepted(Caller { service: Arc::clone(self), job: Some(job) }, told),
             Err(Some(status)) => Arrival::Answered(status),
@@ -302,6 +319,8 @@ impl Service {
                 }
                 Next::Ask { ask, tag, bearer, deadline } => {
                     let end = tokio::select! {
+                        // An answer that is there when the time is over is in time.
+                        biased;
                         (end, error) = self.client.ask(ask.upstream, tag, bearer) => {
                             if let Some(error) = error {
                                 self.note_exhaustion(&error);
@@ -321,19 +340,25 @@ impl State {
     fn on_request(
         &mut self,
         now: Timestamp,
-        tag: Option<RequestTag>,
-        gateway_attempt: u32,
+        &Attempt { tag, number, key }: &Attempt,
         bearer: Option<HeaderValue>,
     ) -> Result<(u64, oneshot::Receiver<Word>), Option<u16>> {
         self.observer.on_attempt(now, self.number, tag);
-        self.issued += 1;
-        let number = self.issued;
-        let key = self.key_of(tag, gateway_attempt);
         let (population, request) =
             tag.map_or((RequestTag::NO_POPULATION, number), |tag| (tag.population, tag.request));
         let (tell, told) = oneshot::channel();
         let tell = Some(tell);
-        let job = Job { population, request, key, since: now, work: None, tell, bearer, calling: None };
+        let job = Job {
+            population,
+            request,
+            key,
+            since: now,
+            work: None,
+            tell,
+            bearer,
+            calling: None,
+            trickles: false,
+        };
         let result = match self.upstream.on_request(now, number, key) {
             Reaction::Started(work) => {
                 self.observer.on_accepted(now, self.number, tag);
@@ -358,31 +383,19 @@ impl State {
         result
     }
 
-    fn is_struck_at_the_door(&self, now: Timestamp, tag: Option<RequestTag>, gateway_attempt: u32) -> bool {
-        self.upstream.is_struck_at_the_door(now, self.key_of(tag, gateway_attempt))
-    }
-
-    /// Where the service time of the request that is about to come is drawn.
-    fn key_of(&self, tag: Option<RequestTag>, gateway_attempt: u32) -> Stream {
-        match tag {
-            Some(tag) => tag.service(gateway_attempt).at(self.path),
-            None => self.untagged.at(self.issued),
-        }
-    }
-
     /// Brings up everything that was due until now.
     fn advance(&mut self, now: Timestamp) {
         while let Some(&Reverse((due, number))) = self.due.peek().filter(|next| next.0.0 <= now) {
             self.due.pop();
-            let Some(&Job { work: Some(work), .. }) = self.jobs.get(&number) else { continue };
-            if work.reset {
-                self.finish(due, number, Word::Reset { work });
+            let Some(job) = self.jobs.get(&number) else { continue };
+            if job.trickles {
+                self.finish(due, number);
                 continue;
             }
             // Others are asked now: they live in real time.
             let (state, step) = self.calls.on_begun(if self.asks { now } else { due });
             if let CallStep::Answer { status, .. } = step {
-                self.finish(due, number, Word::Answered { status, work });
+                self.answer(due, number, status);
                 continue;
             }
             let (alive, gone) = oneshot::channel();
@@ -447,22 +460,15 @@ impl State {
         let Some(job) = self.jobs.get_mut(&number) else { return };
         job.work = Some(work);
         self.observer.on_wait(now, self.number, now - job.since);
-        let Some(time) = work.time else { return };
-        let to = now + time;
-        self.due.push(Reverse((to, number)));
-        // Who asks others knows its answer only after them: what trickles there is late as a whole.
-        if !work.body.is_zero()
-            && !self.asks
-            && let Some(tell) = job.tell.take()
-        {
-            let _ = tell.send(Word::Drips { from: now + time.saturating_sub(work.body), to, work });
+        if let Some(time) = work.time {
+            self.due.push(Reverse((now + time, number)));
         }
     }
 
     /// What the shell does for a step, if the job is not done by it.
     fn follow(&mut self, now: Timestamp, number: u64, step: CallStep) -> Option<Next> {
         let job = self.jobs.get(&number)?;
-        let &Job { population, request, key, work, .. } = job;
+        let &Job { population, request, key, .. } = job;
         match step {
             CallStep::Ask(ask) => {
                 let bearer = job.bearer.clone();
@@ -471,17 +477,37 @@ impl State {
             }
             CallStep::Wait(wait) => Some(Next::Wait(now + wait)),
             CallStep::Answer { status, .. } => {
-                self.finish(now, number, Word::Answered { status, work: work? });
+                self.answer(now, number, status);
                 None
             }
         }
     }
 
-    /// The service is done with a job: the next in its queue starts, and the caller, if there still is one, hears of it.
-    fn finish(&mut self, now: Timestamp, number: u64, word: Word) {
-        if let Some(tell) = self.jobs.remove(&number).and_then(|job| job.tell) {
+    /// The service has an answer for a job, and the caller, if there still is one, hears of it. The job is done with it, unless
+    /// the answer trickles.
+    fn answer(&mut self, now: Timestamp, number: u64, status: u16) {
+        let Some(job) = self.jobs.get_mut(&number) else { return };
+        let Some(work) = job.work else { return };
+        let to = now + work.body;
+        let word = match work {
+            Work { body: Duration::ZERO, reset: false, .. } => Word::Answered { status, work },
+            Work { body: Duration::ZERO, reset: true, .. } => Word::Reset { status, work },
+            Work { .. } => Word::Drips { status, from: now, to, work },
+        };
+        if let Some(tell) = job.tell.take() {
             let _ = tell.send(word);
         }
+        if work.body.is_zero() {
+            self.finish(now, number);
+        } else {
+            (job.trickles, job.calling) = (true, None);
+            self.due.push(Reverse((to, number)));
+        }
+    }
+
+    /// The service is done with a job: the next in its queue starts.
+    fn finish(&mut self, now: Timestamp, number: u64) {
+        self.jobs.remove(&number);
         let next = self.upstream.on_completed(now);
         self.start_next(now, next);
         self.record_load(now);

@@ -775,7 +775,7 @@ struct Fault {
     /// Never answered. The worker is held until the caller leaves.
     hang: Option<Plain>,
     drip: Option<DripFault>,
-    /// The connection is reset after part of the answer.
+    /// The connection is reset after part of the answer, which comes after the calls if there are any.
     reset: Option<Plain>,
     capacity: Option<CapacityFault>,
     /// The identity provider signs with a new key from then on, and publishes the one before until the fault is over.
@@ -805,7 +805,7 @@ struct SlowFault {
     latency: Time,
 }
 
-/// The answer begins in time and its body trickles.
+/// The answer begins in time, after the calls if there are any, and its body trickles.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, transform = super::or_false)]
 struct DripFault {
