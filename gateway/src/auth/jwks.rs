@@ -65,7 +65,7 @@ struct UnderWay {
 pub struct Fetch {
     /// Which one it is.
     pub number: u64,
-    /// When it has failed unless it is over.
+    /// When it has failed unless it is over by then.
     pub deadline: Timestamp,
 }
 
@@ -187,7 +187,7 @@ impl<K: VerifyingKey> JwksCache<K> {
             return;
         };
         match result {
-            Ok(keys) if now < fetch.deadline && !keys.is_empty() => {
+            Ok(keys) if now <= fetch.deadline && !keys.is_empty() => {
                 self.adopt(keys, since);
                 self.failures = 0;
                 self.end(now, since + self.config.refresh_after());
@@ -370,11 +370,21 @@ mod tests {
     fn a_late_answer_is_ignored_even_before_anybody_noticed_that_it_is_late() {
         let mut cache = cache();
         let fetch = cache.poll_fetch(START).unwrap();
-        cache.on_fetched(fetch.deadline, fetch.number, Ok(keys(&[1])));
+        let late = fetch.deadline.plus_nanos(1);
+        cache.on_fetched(late, fetch.number, Ok(keys(&[1])));
         assert_eq!(cache.rounds(), 1);
-        assert_eq!(find(&mut cache, at(5.0), 1, false), "unavailable");
-        cache.on_fetched(at(5.0), 77, Ok(keys(&[1])));
-        assert_eq!(find(&mut cache, at(5.0), 1, false), "unavailable");
+        assert_eq!(find(&mut cache, late, 1, false), "unavailable");
+        cache.on_fetched(late, 77, Ok(keys(&[1])));
+        assert_eq!(find(&mut cache, late, 1, false), "unavailable");
+    }
+
+    #[test]
+    fn an_answer_exactly_at_the_deadline_is_in_time() {
+        let mut cache = cache();
+        let fetch = cache.poll_fetch(START).unwrap();
+        cache.on_fetched(fetch.deadline, fetch.number, Ok(keys(&[1])));
+        cache.on_wakeup(fetch.deadline);
+        assert_eq!((cache.rounds(), find(&mut cache, fetch.deadline, 1, false)), (1, "1".to_owned()));
     }
 
     #[test]

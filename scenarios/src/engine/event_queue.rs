@@ -3,7 +3,8 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use gateway::Timestamp;
 
-/// What is to happen, in order of time, and of the moment of scheduling where the time is the same.
+/// What is to happen, in order of time. At the same time timeouts come after everything else, so that what happens exactly at
+/// a timeout happens in time; beyond that, what was scheduled first comes first.
 ///
 /// Most events of a run are timeouts that never come to pass: one or more for each request, each a fixed delay
 /// ahead. Those wait in lanes, first in first out, of which only the head stands in the heap; by the time a head
@@ -19,9 +20,13 @@ pub(super) struct EventQueue<E> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LaneId(u32);
 
-/// Time and number of scheduling, the time in the upper half: no two are equal, and one comparison tells which is first.
+/// From the highest bit on: the time, whether it is a timeout, and the number of scheduling. No two are equal, and one
+/// comparison tells which is first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(u128);
+
+/// Above any number of scheduling.
+const TIMEOUT: u64 = 1 << 63;
 
 impl Key {
     fn new(at: Timestamp, number: u64) -> Self {
@@ -58,13 +63,19 @@ impl<E> EventQueue<E> {
 
     /// Schedules an event.
     pub(super) fn schedule(&mut self, at: Timestamp, event: E) {
-        let key = self.key(at);
+        let key = Key::new(at, self.number());
         self.heap.push(Entry { key, what: What::Event(event) });
     }
 
-    /// Schedules an event that may be settled before it is due. Within a lane, times do not decrease.
+    /// Schedules a timeout.
+    pub(super) fn schedule_timeout(&mut self, at: Timestamp, event: E) {
+        let key = Key::new(at, TIMEOUT | self.number());
+        self.heap.push(Entry { key, what: What::Event(event) });
+    }
+
+    /// Schedules a timeout that may be settled before it is due. Within a lane, times do not decrease.
     pub(super) fn schedule_in(&mut self, lane: LaneId, at: Timestamp, event: E) {
-        let key = self.key(at);
+        let key = Key::new(at, TIMEOUT | self.number());
         let waiting = &mut self.lanes[lane.0 as usize];
         debug_assert!(waiting.back().is_none_or(|(last, _)| *last <= key), "a lane goes back in time");
         if waiting.is_empty() {
@@ -73,7 +84,7 @@ impl<E> EventQueue<E> {
         waiting.push_back((key, event));
     }
 
-    /// The next event, with its time. Events in lanes that are not `open` any more are dropped.
+    /// The next event, with its time. Timeouts in lanes that are not `open` any more are dropped.
     pub(super) fn pop(&mut self, mut open: impl FnMut(&E) -> bool) -> Option<(Timestamp, E)> {
         loop {
             let Entry { key, what } = self.heap.pop()?;
@@ -96,9 +107,9 @@ impl<E> EventQueue<E> {
         }
     }
 
-    fn key(&mut self, at: Timestamp) -> Key {
+    fn number(&mut self) -> u64 {
         self.scheduled += 1;
-        Key::new(at, self.scheduled)
+        self.scheduled
     }
 }
 
@@ -137,32 +148,37 @@ mod tests {
         /// Beside the obvious model: a sorted list, from which settled events are struck.
         #[test]
         fn agrees_with_a_sorted_list(
-            steps in prop::collection::vec((0u8..6, 0u64..30), 1..200),
+            steps in prop::collection::vec((0u8..7, 0u64..30), 1..200),
         ) {
             let mut queue = EventQueue::new();
             let lanes = DELAYS.map(|_| queue.lane());
-            let mut list: Vec<(u64, usize)> = Vec::new();
+            // Time, whether it is a timeout, number.
+            let mut list: Vec<(u64, bool, usize)> = Vec::new();
             let mut settled = BTreeSet::new();
             let mut now = 0;
             for (number, (step, delay)) in steps.into_iter().enumerate() {
                 match step {
                     0 => {
                         queue.schedule(Timestamp::from_nanos(now + delay), number);
-                        list.push((now + delay, number));
+                        list.push((now + delay, false, number));
+                    }
+                    5 => {
+                        queue.schedule_timeout(Timestamp::from_nanos(now + delay), number);
+                        list.push((now + delay, true, number));
                     }
                     1..=3 => {
                         let lane = usize::from(step) - 1;
                         queue.schedule_in(lanes[lane], Timestamp::from_nanos(now + DELAYS[lane]), number);
                         // Only events in lanes can be settled.
-                        list.push((now + DELAYS[lane], number));
+                        list.push((now + DELAYS[lane], true, number));
                         if delay % 3 == 0 {
                             settled.insert(number);
                             list.pop();
                         }
                     }
                     4 if !list.is_empty() => {
-                        list.sort_by_key(|&(at, number)| (at, number));
-                        let (at, number) = list.remove(0);
+                        list.sort_unstable();
+                        let (at, _, number) = list.remove(0);
                         let popped = queue.pop(|event| !settled.contains(event));
                         prop_assert_eq!(popped, Some((Timestamp::from_nanos(at), number)));
                         now = at;
@@ -170,8 +186,8 @@ mod tests {
                     _ => {}
                 }
             }
-            list.sort_by_key(|&(at, number)| (at, number));
-            for (at, number) in list {
+            list.sort_unstable();
+            for (at, _, number) in list {
                 let popped = queue.pop(|event| !settled.contains(event));
                 prop_assert_eq!(popped, Some((Timestamp::from_nanos(at), number)));
             }

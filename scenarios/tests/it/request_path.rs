@@ -49,27 +49,77 @@ fn the_route_timeout_answers_and_frees_the_worker() {
 }
 
 #[test]
+fn an_answer_exactly_at_a_timeout_is_in_time() {
+    // 100 ms of its own and 200 ms of the other come to 300 ms, which is the timeout of the call, of the route and of the
+    // client at once; and each of them a nanosecond less is too short.
+    let served = |call: &str, route: &str, client: &str| {
+        let run = run_one(&format!(
+            r#"
+            name = "At the timeout"
+            starts = 2026-06-02T09:00:00Z
+            duration = "10s"
+            slo.latency = "300ms"
+            upstreams.front = {{ latency = {{ constant = "100ms" }}, calls = [{{ upstream = "back", timeout = "{call}" }}] }}
+            upstreams.back.latency = {{ constant = "200ms" }}
+            routes."/" = {{ upstream = "front", timeout = "{route}" }}
+            clients.all = {{ send = "/", rate = "10/s", timeout = "{client}" }}
+            "#
+        ));
+        (run.overall.good, run.overall.count(Outcome::TimedOut), run.overall.count(Outcome::GaveUp))
+    };
+    assert_eq!(served("200ms", "300ms", "300ms"), (100, 0, 0));
+    assert_eq!(served("199999999ns", "300ms", "300ms"), (0, 0, 0));
+    assert_eq!(served("200ms", "299999999ns", "300ms"), (0, 100, 0));
+    assert_eq!(served("200ms", "300ms", "299999999ns"), (0, 0, 100));
+}
+
+#[test]
+fn keys_that_come_exactly_at_the_deadline_of_their_fetch_are_in_time() {
+    // A fetch has 5 s, and the identity provider takes them all: whoever came before waits until then and is served, though
+    // late; whoever comes later is served at once. A nanosecond more, and no fetch ever succeeds.
+    let served = |latency: &str| {
+        let run = run_one(&format!(
+            r#"
+            name = "Keys"
+            starts = 2026-06-02T09:00:00Z
+            duration = "10s"
+            slo.latency = "1s"
+            upstreams.idp = {{ serves = "jwks", latency = {{ constant = "{latency}" }} }}
+            upstreams.api.latency = {{ constant = "1ms" }}
+            routes."/".upstream = "api"
+            gateway.auth.jwks = "idp"
+            clients.all = {{ send = "/", rate = "10/s", token = {{}} }}
+            "#
+        ));
+        (run.overall.count(Outcome::Served), run.overall.good)
+    };
+    // Those of 4.0 s and later are within the SLO, but for the millisecond of the upstream: those of 4.1 s.
+    assert_eq!(served("5s"), (100, 59));
+    assert_eq!(served("5000000001ns"), (0, 0));
+}
+
+#[test]
 fn a_full_gateway_sheds_and_a_long_wait_in_its_queue_too() {
-    // One worker, work of 2 s, a request each 500 ms, one place to wait for 1 s at most. What falls on one instant
-    // happens in the order in which it was scheduled: a completion before an arrival, a queue timeout too.
-    //   0.0 starts; 0.5 waits; 1.0 finds the queue full; at 1.5 the wait of 0.5 is over and 1.5 takes its place.
-    //   At 2.0 the worker is free for 1.5, which waited 0.5 s; 2.0 waits, 2.5 is shed, at 3.0 the wait of 2.0 is over,
-    //   3.0 waits, 3.5 is shed, and at 4.0 the worker is free for 3.0, which waited 1 s. From there on it repeats:
-    //   5.0 starts at 6.0, 7.0 at 8.0 and 9.0 at 10.0.
+    // One worker, work of 1.5 s, a request each 500 ms, one place to wait for 1 s at most. What falls on one instant
+    // happens in the order in which it was scheduled, a completion before an arrival; timeouts come last.
+    //   0.0 starts; 0.5 waits; 1.0 finds the queue full; at 1.5 the worker is free for 0.5, which waited 1 s, just in time.
+    //   1.5 waits, 2.0 is shed, and at 2.5 so is 2.5, before the wait of 1.5 is over. At 3.0 the worker is free and nobody
+    //   waits: 3.0 starts. From there on it repeats each 3 s: 3.5 starts at 4.5, 6.0 at once, 6.5 at 7.5, 9.0 at once and
+    //   9.5 at 10.5.
     let gateway = "workers = 1\nqueue = 1\nqueue_timeout = '1s'";
     let client = "bursts = [{ from = '0s', to = '10s', count = 20 }]";
-    let run = run_one(&world("latency = { constant = '2s' }", gateway, client));
+    let run = run_one(&world("latency = { constant = '1.5s' }", gateway, client));
     assert_eq!(run.overall.offered, 20);
-    assert_eq!(run.overall.count(Outcome::Served), 6);
-    assert_eq!(run.overall.count(Outcome::Shed), 14);
+    assert_eq!(run.overall.count(Outcome::Served), 8);
+    assert_eq!(run.overall.count(Outcome::Shed), 12);
     // Those shed reached no upstream: they have no latency.
-    assert_eq!(run.overall.latency.count, 6);
-    // Of the six, one did not wait, one did for 0.5 s and four for 1 s. Those of 0.5, 2, 4, 6 and 8 s waited for 1 s too, in
-    // vain: 9.5 s by 11. The nine that found the queue full did not wait.
+    assert_eq!(run.overall.latency.count, 8);
+    // Of the eight, four did not wait and four did for 1 s. Those of 1.5, 4.5 and 7.5 s waited for 1 s too, in vain: 7 s by 11.
+    // The nine that found the queue full did not wait.
     let wait = &run.stations[0].wait;
     assert_eq!(wait.count, 11);
-    assert!((wait.mean_us - 9_500_000.0 / 11.0).abs() < 1e-6, "{}", wait.mean_us);
-    assert_eq!(wait.lower_bounds, Some(LowerBounds { count: 5, from_us: 1_000_000 }));
+    assert!((wait.mean_us - 7_000_000.0 / 11.0).abs() < 1e-6, "{}", wait.mean_us);
+    assert_eq!(wait.lower_bounds, Some(LowerBounds { count: 3, from_us: 1_000_000 }));
 }
 
 #[test]

@@ -50,7 +50,8 @@ impl Run<'_> {
             let keeper = &mut self.keepers[place];
             if let Some(next) = next.filter(|next| keeper.wakes.is_none_or(|wakes| *next < wakes)) {
                 keeper.wakes = Some(next);
-                self.clock.events.schedule(next, Event::Keys { keeper: place as u32 });
+                // The deadline of the fetch under way, if there is one; to the other times it makes no difference.
+                self.clock.events.schedule_timeout(next, Event::Keys { keeper: place as u32 });
             }
         }
     }
