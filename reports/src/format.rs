@@ -108,13 +108,14 @@ pub(crate) fn per_window(window_us: u64) -> String {
     }
 }
 
-/// What was measured for an expectation: four digits where it held, all of them where it did not.
+/// What was measured for an expectation: four digits where it held, and as many as show why where it did not.
 pub(crate) fn measured(value: Value, held: bool) -> String {
-    let cut = |value: f64| if held { digits(value, 4) } else { trimmed(format!("{value:.6}")) };
+    let cut = |value: f64| if held { digits(value, 4) } else { unrounded(value) };
     match value {
         Value::Count(n) => count(n),
         Value::Number(x) => cut(x),
         Value::Share(x) => format!("{}%", if held { percent(x) } else { cut(x * 100.0) }),
+        Value::DurationUs(us) if !held && us >= MINUTE_US => minutes(us / SECOND_US, us % SECOND_US),
         Value::DurationUs(us) => scaled(us as f64, cut),
         Value::RatePerS(x) => format!("{}/s", cut(x)),
         Value::Never => "never".to_owned(),
@@ -195,6 +196,14 @@ fn digits(value: f64, keep: usize) -> String {
     trimmed(format!("{value:.decimals$}"))
 }
 
+/// `value` with six decimals; with twelve where six would make a round number of one that is not.
+fn unrounded(value: f64) -> String {
+    let six = trimmed(format!("{value:.6}"));
+    let decimals = six.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let is_off = six.parse::<f64>().is_ok_and(|six| (six - value).abs() > 1e-13 * value.abs());
+    if decimals <= 3 && is_off { trimmed(format!("{value:.12}")) } else { six }
+}
+
 /// A percentage to two decimals, and to as many as it takes to be neither 0 nor 100 where it is not.
 fn percent(share: f64) -> String {
     let percent = share * 100.0;
@@ -211,16 +220,23 @@ fn scaled(us: f64, write: impl Fn(f64) -> String) -> String {
         _ if us == 0.0 => "0 s".to_owned(),
         _ if us < 999.5 => format!("{} µs", write(us)),
         _ if us < 999_500.0 => format!("{} ms", write(us / 1e3)),
-        _ if us < 60_000_000.0 => format!("{} s", write(us / 1e6)),
-        _ => minutes((us / 1e6).round() as u64),
+        _ if us < MINUTE_US as f64 => format!("{} s", write(us / 1e6)),
+        // To the second.
+        _ => minutes((us / 1e6).round() as u64, 0),
     }
 }
 
-/// A minute or more, to the second: `1 min 12 s`, `20 h 50 min`.
-fn minutes(seconds: u64) -> String {
-    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "min"), (seconds % 60, "s")];
-    let shown: Vec<String> =
+const SECOND_US: u64 = 1_000_000;
+const MINUTE_US: u64 = 60 * SECOND_US;
+
+/// A minute or more, of so many seconds and microseconds: `1 min 12 s`, `20 h 50 min`, `1 min 45.2 s`.
+fn minutes(seconds: u64, us: u64) -> String {
+    let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "min")];
+    let mut shown: Vec<String> =
         parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{} {unit}", count(*n))).collect();
+    if !seconds.is_multiple_of(60) || us > 0 {
+        shown.push(format!("{} s", trimmed(format!("{}.{us:06}", seconds % 60))));
+    }
     shown.join(" ")
 }
 
@@ -277,7 +293,16 @@ mod tests {
     fn a_value_that_failed_is_not_rounded_onto_its_bound() {
         assert_eq!(measured(Value::DurationUs(100_031), true), "100 ms");
         assert_eq!(measured(Value::DurationUs(100_031), false), "100.031 ms");
+        // 105.2 s and a millisecond, against `<= 105.2s`.
+        assert_eq!(measured(Value::DurationUs(105_201_000), false), "1 min 45.201 s");
+        assert_eq!(measured(Value::DurationUs(105_201_000), true), "1 min 45 s");
+        assert_eq!(measured(Value::DurationUs(60_000_001), false), "1 min 0.000001 s");
+        assert_eq!(measured(Value::DurationUs(7_260_000_000), false), "2 h 1 min");
         assert_eq!(measured(Value::Share(0.998_999), false), "99.8999%");
+        // One of a billion, against `== 100%`.
+        assert_eq!(measured(Value::Share(0.999_999_999), false), "99.9999999%");
+        assert_eq!(measured(Value::Share(2.0 / 3.0), false), "66.666667%");
+        assert_eq!(measured(Value::RatePerS(19.999_999_96), false), "19.99999996/s");
         assert_eq!(measured(Value::Share(0.999_999), true), "99.9999%");
         assert_eq!(measured(Value::RatePerS(112.345_67), true), "112.3/s");
         assert_eq!(measured(Value::Count(2000), true), "2,000");
