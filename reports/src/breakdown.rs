@@ -1,6 +1,8 @@
 //! The tables behind the comparison: for each population, route, upstream, limit and station a group of rows, one per
 //! variant.
 
+use std::collections::BTreeSet;
+
 use crate::{
     AttemptsResult, Distribution, ExperimentResult, LimitResult, Outcome, RunResult, StationResult, Summary,
     VariantResult,
@@ -57,6 +59,12 @@ const UPSTREAMS_LEAD: &str = "Attempts are those of the gateway and of other ser
                               the offered ones, good is served within the SLO latency, latency is of those that reached an \
                               upstream or were never answered, from the intended send; ≥ marks a lower bound.";
 
+/// The same where anybody judges tokens.
+const KEYS_LEAD: &str = "Attempts are those of the gateway and of other services, per request on the routes that reach it, \
+                         directly or through calls. What they ask for keys to judge tokens by is counted apart, as key \
+                         fetches. The rest is of the requests on the routes to it: shares are of the offered ones, good is \
+                         served within the SLO latency, latency is of those that reached an upstream, from the intended send.";
+
 fn populations(result: &ExperimentResult) -> Breakdown {
     let mut table = summaries(result, "populations", "By population", |run| {
         run.populations.iter().map(|population| (population.name.as_str(), &population.summary)).collect()
@@ -84,29 +92,48 @@ fn upstreams(result: &ExperimentResult) -> Breakdown {
     let mut table = summaries(result, "upstreams", "By upstream", |run| {
         run.upstreams.iter().map(|upstream| (upstream.name.as_str(), &upstream.summary)).collect()
     });
-    let attempts = |variant: &VariantResult, name: &str, measure: fn(&AttemptsResult) -> f64| {
+    let attempts = |variant: &VariantResult, name: &str, measure: fn(&AttemptsResult) -> Option<f64>| {
         Spread::over(variant, |run| {
-            run.upstream_attempts.iter().find(|upstream| text::name(&upstream.upstream) == name).map(measure)
+            let seen = run.upstream_attempts.iter().find(|upstream| text::name(&upstream.upstream) == name);
+            seen.and_then(measure)
         })
     };
     if runs(result).all(|run| run.upstream_attempts.is_empty()) {
         return table;
     }
-    table.lead = UPSTREAMS_LEAD;
-    table.columns.splice(0..0, ["attempts", "per request"].map(str::to_owned));
+    let mut leading = vec!["attempts", "per request"];
+    let seen = || runs(result).flat_map(|run| &run.upstream_attempts);
+    let asked_for_keys = seen().filter(|upstream| upstream.key_fetches.is_some());
+    let asked_for_keys: BTreeSet<_> = asked_for_keys.map(|upstream| text::name(&upstream.upstream)).collect();
+    let has_keys = !asked_for_keys.is_empty();
+    if has_keys {
+        leading.push("key fetches");
+    }
+    table.lead = if has_keys { KEYS_LEAD } else { UPSTREAMS_LEAD };
+    table.columns.splice(0..0, leading.into_iter().map(str::to_owned));
     for group in &mut table.groups {
         let has_a_route = runs(result)
             .flat_map(|run| &run.upstreams)
             .any(|upstream| text::name(&upstream.name) == group.name && upstream.summary.offered > 0);
         for (row, variant) in group.rows.iter_mut().zip(&result.variants) {
-            let seen = [
-                (Dimension::Count, attempts(variant, &group.name, |seen| seen.attempts as f64)),
-                (Dimension::Ratio, attempts(variant, &group.name, |seen| seen.amplification)),
+            let of = |measure| attempts(variant, &group.name, measure);
+            let mut seen = vec![
+                (Dimension::Count, of(|seen| Some(seen.attempts as f64))),
+                (Dimension::Ratio, of(|seen| Some(seen.amplification))),
             ];
-            let seen = seen.map(|(unit, spread)| spread.map_or_else(dash, |spread| unit.show(spread.median)));
+            if has_keys {
+                seen.push((Dimension::Count, of(|seen| seen.key_fetches.map(|fetches| fetches as f64))));
+            }
+            let seen = seen
+                .into_iter()
+                .map(|(unit, spread)| spread.map_or_else(dash, |spread| unit.show(spread.median)));
             if !has_a_route {
                 row.cells.clear();
-                row.instead = Some("no route leads to it: other services call it");
+                row.instead = Some(if asked_for_keys.contains(&group.name) {
+                    "no route leads to it: it is asked for keys"
+                } else {
+                    "no route leads to it: other services call it"
+                });
             }
             row.cells.splice(0..0, seen);
         }
@@ -372,6 +399,16 @@ mod tests {
         assert_eq!(orders.instead, None);
         assert_eq!(payments.cells.join(", "), "6,277, 0.86");
         assert!(payments.instead.is_some());
+        // Keys are counted apart, where anybody asks for them.
+        for variant in &mut result.variants {
+            variant.runs[0].upstream_attempts[1].key_fetches = Some(48);
+        }
+        let table = upstreams(&result);
+        assert_eq!(table.columns[..4].join(", "), "attempts, per request, key fetches, offered");
+        let [orders, payments] = [0, 1].map(|group| &table.groups[group].rows[0]);
+        assert_eq!(orders.cells[..4].join(", "), "14,004, 1.00, –, 14,004");
+        assert_eq!(payments.cells.join(", "), "6,277, 0.86, 48");
+        assert_eq!(payments.instead, Some("no route leads to it: it is asked for keys"));
         // An earlier version did not count attempts.
         for variant in &mut result.variants {
             variant.runs[0].upstream_attempts.clear();

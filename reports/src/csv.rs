@@ -290,6 +290,7 @@ fn harm_and_breakers(rows: &mut Rows, run: &RunResult) {
         let mut of = rows.of("upstream", &upstream.upstream);
         of.number("attempts", upstream.attempts);
         of.number("amplification", upstream.amplification);
+        of.some("key_fetches", upstream.key_fetches);
         of.some("unauthorized", upstream.unauthorized);
     }
     if let Some(harm) = &run.harm {

@@ -17,8 +17,10 @@ pub enum Measure {
     Goodput(Selector),
     /// Of those that reached an upstream, from the intended time to the end.
     Latency(Statistic, Selector),
-    /// Attempts that reached an upstream, or any.
+    /// Attempts that reached an upstream, or any, for requests of clients.
     Attempts(Option<usize>),
+    /// What an upstream, or any, was asked for keys to judge tokens by.
+    KeyFetches(Option<usize>),
     /// Those attempts ÷ the logical requests on routes of that upstream, or all.
     Amplification(Option<usize>),
     /// Time in a station's queue, of those that got a worker; 0 where they got it at once.
@@ -159,6 +161,7 @@ impl Measure {
             ) => Some(Good::Low),
             Self::Offered(_)
             | Self::Attempts(_)
+            | Self::KeyFetches(_)
             | Self::Amplification(_)
             | Self::Utilization(_)
             | Self::PeakInFlight(_)
@@ -175,6 +178,7 @@ impl Measure {
         match self {
             Self::Offered(_)
             | Self::Attempts(_)
+            | Self::KeyFetches(_)
             | Self::PeakInFlight(_)
             | Self::Admitted(_)
             | Self::PeakAdmitted(..)

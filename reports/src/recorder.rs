@@ -206,6 +206,8 @@ pub(crate) struct PopulationSeries {
 #[derive(Debug)]
 pub(crate) struct AttemptSeries {
     pub(crate) total: u64,
+    /// Made for keys, and in nothing else here.
+    pub(crate) key_fetches: u64,
     /// Without a valid identity, at an upstream that asks for one.
     pub(crate) unauthorized: u64,
     pub(crate) per_s: CountSeries,
@@ -271,7 +273,7 @@ impl Recorder {
             attempts: layout
                 .upstreams
                 .iter()
-                .map(|_| AttemptSeries { total: 0, unauthorized: 0, per_s: series() })
+                .map(|_| AttemptSeries { total: 0, key_fetches: 0, unauthorized: 0, per_s: series() })
                 .collect(),
             good: vec![FixedBitSet::new(); layout.populations.len()],
             breakers: Vec::new(),
@@ -324,12 +326,17 @@ impl Recorder {
         self.populations[population].admitted.add(at);
     }
 
-    /// An attempt was sent to an upstream.
+    /// An attempt was sent to an upstream, for a client's request.
     #[inline]
     pub fn on_attempt(&mut self, upstream: usize, at: Duration) {
         let attempts = &mut self.attempts[upstream];
         attempts.total += 1;
         attempts.per_s.add(at);
+    }
+
+    /// An attempt was sent to an upstream by somebody who judges tokens, for keys to do so by. No client asked for it.
+    pub fn on_key_fetch(&mut self, upstream: usize) {
+        self.attempts[upstream].key_fetches += 1;
     }
 
     /// An attempt without a valid identity came to the application behind an upstream that asks for one.

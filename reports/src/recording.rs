@@ -67,6 +67,7 @@ impl Recording {
             Measure::SuccessRate(selector) => self.share(Outcome::Served, *selector),
             Measure::Goodput(selector) => Value::RatePerS(self.goodput(self.select(*selector).requests.good)),
             Measure::Attempts(upstream) => Value::Count(self.attempts(*upstream)),
+            Measure::KeyFetches(upstream) => Value::Count(self.key_fetches(*upstream)),
             Measure::Amplification(upstream) => ratio(self.attempts(*upstream), self.requests(*upstream))
                 .map_or(Value::NotObserved, Value::Number),
             Measure::Utilization(station) => {
@@ -251,6 +252,7 @@ impl Recording {
             upstream: layout.name.clone(),
             attempts: attempts.total,
             amplification: ratio(attempts.total, requests).unwrap_or(0.0),
+            key_fetches: Some(attempts.key_fetches).filter(|fetches| *fetches > 0),
             unauthorized: layout.asks_for_identity.then_some(attempts.unauthorized),
             per_s: attempts.per_s.into_points(),
         });
@@ -381,6 +383,13 @@ impl Recording {
         match upstream {
             Some(upstream) => self.recorder.attempts[upstream].total,
             None => self.recorder.attempts.iter().map(|attempts| attempts.total).sum(),
+        }
+    }
+
+    fn key_fetches(&self, upstream: Option<usize>) -> u64 {
+        match upstream {
+            Some(upstream) => self.recorder.attempts[upstream].key_fetches,
+            None => self.recorder.attempts.iter().map(|attempts| attempts.key_fetches).sum(),
         }
     }
 

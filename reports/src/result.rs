@@ -176,10 +176,14 @@ pub struct FaultResult {
 pub struct AttemptsResult {
     /// The upstream's name.
     pub upstream: String,
-    /// Attempts of gateway and services.
+    /// Attempts of gateway and services, for requests of clients.
     pub attempts: u64,
     /// `attempts` ÷ logical requests on the routes that reach it, directly or through calls; 0 where there were none.
     pub amplification: f64,
+    /// What gateway and services asked it for keys to judge tokens by, which no client asked for; `None` where there was
+    /// nothing of the kind, and in results of a version that counted it among the attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_fetches: Option<u64>,
     /// Those without a valid identity that came to the application, of an upstream that asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unauthorized: Option<u64>,

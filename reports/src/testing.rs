@@ -454,6 +454,7 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
                 upstream: "orders".to_owned(),
                 attempts: 12_004 + admitted,
                 amplification: (12_004 + admitted) as f64 / 14_004.0,
+                key_fetches: None,
                 unauthorized: None,
                 per_s: burst_and_steady,
             }],

@@ -184,8 +184,19 @@ impl Variant {
 impl World {
     /// By upstream: whether a request on that route may come to it, directly or through calls.
     pub fn upstreams_of_route(&self, route: &gateway::Route) -> Vec<bool> {
+        self.upstreams_reached_from(vec![route.upstream.0 as usize])
+    }
+
+    /// By upstream: whether it is the identity provider, or is called by that.
+    pub(crate) fn upstreams_for_keys(&self) -> Vec<bool> {
+        let places = self.upstreams.iter().enumerate();
+        self.upstreams_reached_from(
+            places.filter_map(|(place, named)| named.serves_keys.then_some(place)).collect(),
+        )
+    }
+
+    fn upstreams_reached_from(&self, mut next: Vec<usize>) -> Vec<bool> {
         let mut reached = vec![false; self.upstreams.len()];
-        let mut next = vec![route.upstream.0 as usize];
         while let Some(upstream) = next.pop() {
             if let Some(seen) = reached.get_mut(upstream)
                 && !std::mem::replace(seen, true)

@@ -196,6 +196,9 @@ const TOKENS: &str = r#"
         "unauthorized_reached == 0",
         "success_rate(clients.member-sk-live) == 100%",
         "rejected(unauthenticated, clients.forger-sk-live) == 100%",
+        # Keys are asked for once, at the start, and for no client.
+        "key_fetches(identity) == 1",
+        "attempts(identity) == 0",
     ]
 "#;
 

@@ -167,7 +167,7 @@ mod tests {
             client: facts.client,
             traced: None,
         };
-        let decision = Decision::Reject(Rejection::QueueFull);
+        let decision = Decision::Reject(Rejection::QueueFull { retry_after: Duration::ZERO });
         assert_eq!(telemetry.on_decided(START, &seen, &facts.checks, &decision), Mark(7));
         telemetry.on_worker(START, Mark(7), Duration::ZERO);
         telemetry.on_load(START, 1, 0);

@@ -23,6 +23,8 @@ use crate::World;
 pub(super) struct Services {
     all: Vec<Service>,
     jobs: Slab<Job>,
+    /// Those among them that are for the requests of clients.
+    for_clients: usize,
     issued: u32,
 }
 
@@ -74,17 +76,14 @@ struct Job {
     /// What its worker is at, and when it took the job; `None` as long as it waits.
     activity: Option<Activity>,
     started: Timestamp,
-    /// Its service time is drawn below this.
-    key: Stream,
+    /// What it was asked with; its service time is drawn at the key, and those of its calls below.
+    asked: Asked,
     /// What strikes it, if anything does.
     fault: Option<FaultId>,
     /// Its answer ends with a reset connection.
     reset: bool,
     /// How long the body of its answer trickles.
     body: Duration,
-    /// Whose request it is, and whether the service is shown its token.
-    bearer: Option<Bearer>,
-    shows_token: bool,
     /// Waits for the keys that its token is judged by, and has not been taken on.
     awaits_keys: bool,
     calling: Option<Calling>,
@@ -143,12 +142,14 @@ pub(super) enum KeyHolder {
 /// A request that a service is asked with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    /// Its service time is drawn below this.
+    /// Service times are drawn below this.
     pub(super) key: Stream,
     /// Whose request it is; `None` for nobody's in particular.
     pub(super) bearer: Option<Bearer>,
     /// Whether the service is shown the token.
     pub(super) shows_token: bool,
+    /// Whether it is for the keys of somebody who judges tokens, and no client's.
+    pub(super) for_keys: bool,
 }
 
 /// What a caller hears of a service.
@@ -241,7 +242,7 @@ impl Services {
             }
         });
         let services = services.collect();
-        Self { all: services, jobs: Slab::new(), issued: 0 }
+        Self { all: services, jobs: Slab::new(), for_clients: 0, issued: 0 }
     }
 
     /// Sends an attempt to a service. An answer that comes at once is an event of its own.
@@ -252,10 +253,15 @@ impl Services {
         caller: Caller,
         asked: Asked,
     ) -> JobId {
-        clock.recorder.on_attempt(upstream, clock.since_start);
+        if asked.for_keys {
+            clock.recorder.on_key_fetch(upstream);
+        } else {
+            clock.recorder.on_attempt(upstream, clock.since_start);
+            self.for_clients += 1;
+        }
         self.issued = self.issued.wrapping_add(1);
         let id = JobId { slot: self.jobs.vacant_key() as u32, number: self.issued };
-        let key = asked.key.at(self.all[upstream].path);
+        let asked = Asked { key: asked.key.at(self.all[upstream].path), ..asked };
         let since = clock.now;
         let job = Job {
             number: id.number,
@@ -264,12 +270,10 @@ impl Services {
             since,
             activity: None,
             started: since,
-            key,
+            asked,
             fault: None,
             reset: false,
             body: Duration::ZERO,
-            bearer: asked.bearer,
-            shows_token: asked.shows_token,
             awaits_keys: false,
             calling: None,
             trickling: None,
@@ -281,7 +285,8 @@ impl Services {
 
     /// Judges the token of a job, where its service does so, and takes it on if that is accepted.
     fn admit(&mut self, clock: &mut Clock, id: JobId, has_waited: bool) {
-        let &Job { upstream, key, bearer, shows_token, .. } = &self.jobs[id.slot as usize];
+        let &Job { upstream, asked: Asked { key, bearer, shows_token, .. }, .. } =
+            &self.jobs[id.slot as usize];
         let service = &mut self.all[upstream];
         let Some(gate) =
             service.gate.as_mut().filter(|_| !service.upstream.is_struck_at_the_door(clock.now, key))
@@ -305,7 +310,7 @@ impl Services {
 
     /// A service takes a job on, or turns it away for want of room or by a fault.
     fn accept(&mut self, clock: &mut Clock, id: JobId) {
-        let &Job { upstream, key, bearer, .. } = &self.jobs[id.slot as usize];
+        let &Job { upstream, asked: Asked { key, bearer, .. }, .. } = &self.jobs[id.slot as usize];
         let station = StationId::Upstream(upstream);
         match self.all[upstream].upstream.on_request(clock.now, id.slot, key) {
             Reaction::Started(work) => {
@@ -329,7 +334,7 @@ impl Services {
 
     /// A service is done with a job before it has begun, and its caller hears of it.
     fn answer_at_once(&mut self, clock: &mut Clock, id: JobId, reply: Reply, by: AtOnce) {
-        let Job { upstream, caller, .. } = self.jobs.remove(id.slot as usize);
+        let Job { upstream, caller, .. } = self.remove(id.slot);
         if let Some(caller) = caller {
             let answer = Box::new(AnswerAtOnce { caller, upstream, reply, by });
             clock.events.schedule(clock.now, Event::Replied(answer));
@@ -447,7 +452,7 @@ impl Services {
             job.caller = None;
             let upstream = job.upstream;
             if job.awaits_keys {
-                self.jobs.remove(id.slot as usize);
+                self.remove(id.slot);
                 if let Some(gate) = &mut self.all[upstream].gate {
                     gate.on_left(id);
                 }
@@ -462,11 +467,11 @@ impl Services {
                 Left::Unqueued => {
                     let waited = clock.now - job.since;
                     clock.recorder.on_wait_without_end(StationId::Upstream(upstream), waited);
-                    self.jobs.remove(id.slot as usize);
+                    self.remove(id.slot);
                 }
                 Left::Freed(next) => {
                     self.turn(id.slot, None);
-                    let job = self.jobs.remove(id.slot as usize);
+                    let job = self.remove(id.slot);
                     if let Some(calling) = job.calling {
                         self.all[upstream].calls.on_given_up(calling.state);
                         left = calling.asked;
@@ -589,7 +594,7 @@ impl Services {
     /// A worker that was let go takes the job that its service says, if any; what the service passed over is gone.
     fn start_next(&mut self, clock: &mut Clock, upstream: usize, next: Option<(u32, Work)>) {
         while let Some(slot) = self.all[upstream].upstream.poll_given_up() {
-            let job = self.jobs.remove(slot as usize);
+            let job = self.remove(slot);
             clock.recorder.on_wait(StationId::Upstream(upstream), clock.now - job.since);
         }
         if let Some((next, work)) = next {
@@ -614,11 +619,9 @@ impl Services {
 
     /// Does what a job does next; `failure` is why the attempt before failed, if it did.
     fn follow(&mut self, clock: &mut Clock, id: JobId, step: CallStep, failure: CauseId) -> Option<Heard> {
-        let Job { upstream, key, calling, bearer, shows_token, .. } = &self.jobs[id.slot as usize];
-        let (upstream, key) = (*upstream, *key);
+        let &Job { upstream, asked, calling, .. } = &self.jobs[id.slot as usize];
         match step {
             CallStep::Ask(ask) => {
-                let (bearer, shows_token) = (*bearer, *shows_token);
                 self.turn(id.slot, Some(Activity::Calling(ask.call)));
                 let attempt = ask.attempt;
                 if let Some(timeout) = ask.timeout {
@@ -626,7 +629,7 @@ impl Services {
                     clock.events.schedule_in(lane, at, Event::CallTimeout { job: id, attempt });
                 }
                 let caller = Caller::Service { job: id, attempt };
-                let asked = Asked { key: key.at(u64::from(attempt)), bearer, shows_token };
+                let asked = Asked { key: asked.key.at(u64::from(attempt)), ..asked };
                 let asked = self.dispatch(clock, ask.upstream, caller, asked);
                 if let Some(calling) = &mut self.jobs[id.slot as usize].calling {
                     calling.asked = Some(asked);
@@ -692,7 +695,8 @@ impl Services {
             Some(asked) => self.holds(clock, asked),
             None => CauseId::UNKNOWN,
         };
-        let Job { upstream: service, key, calling, .. } = &mut self.jobs[id.slot as usize];
+        let Job { upstream: service, asked: Asked { key, .. }, calling, .. } =
+            &mut self.jobs[id.slot as usize];
         let (service, calling) = (*service, calling.as_mut()?);
         calling.asked = None;
         let Service { calls, links, .. } = &mut self.all[service];
@@ -749,7 +753,7 @@ impl Services {
     /// A service is done with a job: the next in its queue starts, and the caller, if there still is one, hears of it.
     fn finish(&mut self, clock: &mut Clock, slot: u32, reply: Reply, why: CauseId) -> Option<Heard> {
         self.turn(slot, None);
-        let Job { upstream, caller, .. } = self.jobs.remove(slot as usize);
+        let Job { upstream, caller, .. } = self.remove(slot);
         let next = self.all[upstream].upstream.on_completed(clock.now);
         self.start_next(clock, upstream, next);
         self.record_load(clock, upstream);
@@ -758,6 +762,17 @@ impl Services {
             Caller::Service { job, attempt } => self.on_reply(clock, job, attempt, reply, why),
             Caller::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, reply, why }),
         }
+    }
+
+    /// Whether there is no work left that a client asked for.
+    pub(super) fn are_done(&self) -> bool {
+        self.for_clients == 0
+    }
+
+    fn remove(&mut self, slot: u32) -> Job {
+        let job = self.jobs.remove(slot as usize);
+        self.for_clients -= usize::from(!job.asked.for_keys);
+        job
     }
 
     fn is_present(&self, id: JobId) -> bool {

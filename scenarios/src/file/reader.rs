@@ -401,7 +401,7 @@ pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n &'n str>) -> String {
 }
 
 /// More names than the measures, the longest list of the format, are not read.
-const MOST_LISTED: usize = 21;
+const MOST_LISTED: usize = 22;
 
 /// More upstreams, routes or populations are refused: reading them takes time in their square.
 const MOST_NAMES: usize = 500;

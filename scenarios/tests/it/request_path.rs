@@ -99,6 +99,37 @@ fn keys_that_come_exactly_at_the_deadline_of_their_fetch_are_in_time() {
 }
 
 #[test]
+fn fetches_of_keys_are_counted_apart_and_keep_no_run_from_its_end() {
+    // Keys are asked for at the start and each minute from then on: at 0, 1, … and 9 minutes, ten times. One attempt in all is
+    // made for a client. It is answered at once, and nothing is left to do at the end of ten minutes.
+    let world = |clients: &str| {
+        format!(
+            r#"
+            name = "Keys"
+            starts = 2026-06-02T09:00:00Z
+            duration = "10m"
+            slo.latency = "1s"
+            upstreams.idp = {{ serves = "jwks", latency = {{ constant = "0s" }} }}
+            upstreams.api.latency = {{ constant = "{clients}" }}
+            routes."/".upstream = "api"
+            gateway.auth = {{ jwks = "idp", refresh = "1m" }}
+            clients.one = {{ send = "/", bursts = [{{ from = "5m", to = "5m", count = 1 }}], token = {{}} }}
+            [expect]
+            hold = ["attempts == 1", "attempts(idp) == 0", "amplification == 1", "key_fetches(api) == 0"]
+            "#
+        )
+    };
+    let fetches = |latency: &str| {
+        let result = run(&world(latency));
+        assert_held(&result);
+        result.variants[0].runs[0].upstream_attempts[0].key_fetches
+    };
+    assert_eq!(fetches("1ms"), Some(10));
+    // With an answer at 12 min, the run goes on until then, and so do the fetches: two more, and a third at its very end.
+    assert_eq!(fetches("7m"), Some(13));
+}
+
+#[test]
 fn a_full_gateway_sheds_and_a_long_wait_in_its_queue_too() {
     // One worker, work of 1.5 s, a request each 500 ms, one place to wait for 1 s at most. What falls on one instant
     // happens in the order in which it was scheduled, a completion before an arrival; timeouts come last.

@@ -43,6 +43,8 @@ pub(super) enum What {
     CutOff { request: RequestId },
     /// An attempt came to an upstream.
     Attempt { upstream: usize, request: Option<RequestId> },
+    /// An upstream was asked for keys, or by one that was.
+    KeyFetch { upstream: usize },
     /// An attempt without a valid identity came to an application that asks for one.
     Unauthorized { upstream: usize },
     /// A station's worker took up what had waited this long.
@@ -211,6 +213,7 @@ impl Scribe {
                 recorder.on_attempt(upstream, at);
                 self.reached.extend(request);
             }
+            What::KeyFetch { upstream } => recorder.on_key_fetch(upstream),
             What::Unauthorized { upstream } => recorder.on_unauthorized(upstream),
             What::Waited { station, waited } => recorder.on_wait(station, waited),
             What::WaitedInVain { station, waited } => recorder.on_wait_without_end(station, waited),

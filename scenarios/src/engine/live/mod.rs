@@ -187,6 +187,7 @@ fn run_and_see(
         journal: journal.clone(),
         starts: clock.starts(),
         populations: populations.clone(),
+        serves_keys: variant.world.upstreams_for_keys(),
         bearers: Mutex::new(Bearers::new(&variant.world, clock.starts())),
         exhaustion: exhaustion.clone(),
     };
@@ -362,7 +363,9 @@ fn start_external(
             let (journal, exhaustion) = (Journal::new(unheard), Exhaustion::default());
             let bearers = Mutex::new(Bearers::new(&well.world, clock.starts()));
             let (starts, populations) = (clock.starts(), Vec::new());
-            let observer = UpstreamObserver { journal, starts, populations, bearers, exhaustion };
+            let serves_keys = well.world.upstreams_for_keys();
+            let observer =
+                UpstreamObserver { journal, starts, populations, serves_keys, bearers, exhaustion };
             Some(start_upstreams(&well, seed, clock, None, observer)?)
         }
         None => None,
@@ -551,6 +554,7 @@ mod tests {
             journal: Journal::new(sender),
             starts: scenario.timeline.starts,
             populations: Vec::new(),
+            serves_keys: Vec::new(),
             bearers: Mutex::new(Bearers::new(&scenario.variants[0].world, scenario.timeline.starts)),
             exhaustion: exhaustion.clone(),
         };

@@ -142,6 +142,8 @@ pub(super) struct UpstreamObserver {
     pub(super) journal: Journal,
     pub(super) starts: Timestamp,
     pub(super) populations: Vec<(Population, PopulationStreams)>,
+    /// By upstream: whether it may be asked for keys, or by one that is.
+    pub(super) serves_keys: Vec<bool>,
     /// Who may come to which application.
     pub(super) bearers: Mutex<Bearers>,
     pub(super) exhaustion: Exhaustion,
@@ -156,7 +158,12 @@ impl UpstreamObserver {
 
 impl simulator::server::Observer for UpstreamObserver {
     fn on_attempt(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
-        self.journal.note(at, What::Attempt { upstream, request: self.request(tag) });
+        // Whoever asks for keys names no request.
+        let what = match self.request(tag) {
+            None if self.serves_keys[upstream] => What::KeyFetch { upstream },
+            request => What::Attempt { upstream, request },
+        };
+        self.journal.note(at, what);
     }
 
     fn on_accepted(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {

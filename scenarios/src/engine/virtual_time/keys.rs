@@ -61,7 +61,7 @@ impl Run<'_> {
         let key = keeper.stream.at(keeper.fetches);
         keeper.fetches += 1;
         let caller = Caller::Keys { holder: keeper.holder, fetch: fetch.number };
-        let asked = Asked { key, bearer: None, shows_token: false };
+        let asked = Asked { key, bearer: None, shows_token: false, for_keys: true };
         let job = self.services.dispatch(&mut self.clock, provider, caller, asked);
         self.keepers[place].fetching = Some(job);
     }

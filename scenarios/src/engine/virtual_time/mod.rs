@@ -37,7 +37,8 @@ use crate::{Timeline, Variant, World};
 /// For how long a run goes on after the last arrival, at most.
 pub const DRAIN: Duration = Duration::from_secs(300);
 
-/// Runs a variant under a seed, from the first arrival until the last request has ended or [`DRAIN`] is over.
+/// Runs a variant under a seed, from the first arrival until the scenario has ended and no client's work is left, or
+/// [`DRAIN`] is over.
 ///
 /// The same version, scenario and seed give the same recording on any machine.
 pub fn run(timeline: &Timeline, variant: &Variant, seed: u64) -> Recording {
@@ -137,6 +138,8 @@ struct Run<'w> {
     shows_tokens: bool,
     /// Whether any population bears tokens.
     has_tokens: bool,
+    /// Requests that are scheduled and not sent.
+    ahead: u64,
     requests: Slab<Logical>,
     peak_requests: usize,
     /// Attempts of clients, by second.
@@ -316,6 +319,7 @@ impl<'w> Run<'w> {
                     .upstreams
                     .iter()
                     .any(|named| named.config.calls.iter().any(|call| call.breaker.is_some())),
+            ahead: 0,
             requests: Slab::new(),
             peak_requests: 0,
             sends_per_s: vec![0; timeline.duration.as_secs() as usize + 1],
@@ -338,6 +342,10 @@ impl<'w> Run<'w> {
             let (requests, services) = (&self.requests, &self.services);
             let next = self.clock.events.pop(|event| is_open(requests, services, event));
             let Some((at, event)) = next.filter(|(at, _)| *at <= last) else { break };
+            // What is left then is the keeping of keys, which would go on for ever.
+            if at >= self.ends && self.is_over() {
+                break;
+            }
             self.clock.advance(at);
             self.handle(event);
             if !self.keepers.is_empty() {
@@ -360,9 +368,15 @@ impl<'w> Run<'w> {
         }
     }
 
+    /// Whether no client has anything left to send or to wait for, and no service works for any.
+    fn is_over(&self) -> bool {
+        self.ahead == 0 && self.requests.is_empty() && self.services.are_done()
+    }
+
     fn handle(&mut self, event: Event) {
         match event {
             Event::Arrival { population } => {
+                self.ahead -= 1;
                 let population = population as usize;
                 let index = self.clients[population].arrived;
                 self.clients[population].arrived += 1;
@@ -370,6 +384,7 @@ impl<'w> Run<'w> {
                 self.send(population, index, None);
             }
             Event::Sends { population, user } => {
+                self.ahead -= 1;
                 let index = u64::from(user.number) << 32 | u64::from(user.sent);
                 self.send(population as usize, index, Some(User { sent: user.sent + 1, ..user }));
             }
@@ -429,6 +444,7 @@ impl<'w> Run<'w> {
     fn schedule_arrival(&mut self, population: usize) {
         if let Some(offset) = self.clients[population].arrivals.as_mut().and_then(Iterator::next) {
             let at = self.clock.starts.plus_nanos(offset);
+            self.ahead += 1;
             self.clock.events.schedule(at, Event::Arrival { population: population as u32 });
         }
     }
@@ -437,6 +453,7 @@ impl<'w> Run<'w> {
     fn think(&mut self, population: usize, user: User) {
         let Some(users) = &self.clients[population].users else { return };
         if let Some(at) = users.next_send(user.number, user.sent, self.clock.now) {
+            self.ahead += 1;
             self.clock.events.schedule(at, Event::Sends { population: population as u32, user });
         }
     }
@@ -578,7 +595,8 @@ impl<'w> Run<'w> {
     fn dispatch(&mut self, ticket: Ticket, upstream: usize, pass: Pass, from: Timestamp, attempt: u32) {
         let request = &self.requests[ticket.slot as usize];
         let key = self.clients[request.population].streams.attempt(request.index, request.attempt, attempt);
-        let asked = Asked { key, bearer: self.bearer(ticket.slot), shows_token: self.shows_tokens };
+        let (bearer, shows_token) = (self.bearer(ticket.slot), self.shows_tokens);
+        let asked = Asked { key, bearer, shows_token, for_keys: false };
         let job = self.services.dispatch(&mut self.clock, upstream, Caller::Gateway(ticket), asked);
         let request = &mut self.requests[ticket.slot as usize];
         request.stage = Stage::Forwarded { pass, from, since: self.clock.now, attempt, job: Some(job) };

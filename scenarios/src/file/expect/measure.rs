@@ -15,7 +15,7 @@ pub(super) struct Names<'n> {
 }
 
 /// Measures of this version, each as its arguments are written.
-pub(in crate::file) const MEASURES: [&str; 21] = [
+pub(in crate::file) const MEASURES: [&str; 22] = [
     "offered([selector])",
     "served([selector])",
     "success_rate([selector])",
@@ -24,6 +24,7 @@ pub(in crate::file) const MEASURES: [&str; 21] = [
     "latency(statistic[, selector])",
     "attempts([upstream])",
     "amplification([upstream])",
+    "key_fetches([upstream])",
     "wait(statistic, station)",
     "utilization(station)",
     "peak_in_flight(station)",
@@ -81,6 +82,7 @@ impl Term {
             "latency" => Measure::Latency(arguments.statistic()?, arguments.selector()?),
             "attempts" => Measure::Attempts(arguments.upstream()?),
             "amplification" => Measure::Amplification(arguments.upstream()?),
+            "key_fetches" => Measure::KeyFetches(arguments.upstream()?),
             "wait" => Measure::Wait(arguments.statistic()?, arguments.station()?),
             "utilization" => Measure::Utilization(arguments.station()?),
             "peak_in_flight" => Measure::PeakInFlight(arguments.station()?),
