@@ -440,6 +440,19 @@ fn clients_send_bodies_as_large_as_the_file_says() {
 }
 
 #[test]
+fn clients_ask_for_what_is_written_and_not_for_its_route() {
+    let (_, requests) = sent_with(
+        "clients.search = { send = '/api/search/42?q=a%20b&page=2', rate = '10/s' }
+clients.both = { send = { '/api/1' = 1, '/api/2' = 1 }, rate = '10/s' }",
+    );
+    let asked: Vec<&str> = requests.iter().filter_map(|(head, _)| head.split(' ').nth(1)).collect();
+    let count = |path: &str| asked.iter().filter(|asked| **asked == path).count();
+    assert_eq!((count("/api"), count("/api/search/42?q=a%20b&page=2")), (10, 10));
+    assert_eq!(count("/api/1") + count("/api/2"), 10, "{asked:?}");
+    assert!(count("/api/1") > 0 && count("/api/2") > 0, "{asked:?}");
+}
+
+#[test]
 fn clients_send_the_fields_they_need_and_no_other() {
     let (url, mut requests) = sent_with(
         "clients.get = { send = '/api', rate = '1/s' }

@@ -26,8 +26,8 @@ pub use calls::{Ask, CallEnd, CallState, CallStep, Calls, CallsOutcome};
 pub use chance::{Purpose, Stream};
 pub use client::{
     Arrivals, Burst, ClosedLoad, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError,
-    Method, OpenLoad, Population, PopulationStreams, RampPoint, Spacing, Start, Targets, Token, TokenConfig,
-    TokenDefect, TokenError, Users, UsersPoint, api_key, loopback_address, subject,
+    Method, OpenLoad, Population, PopulationStreams, RampPoint, Spacing, Start, Target, Targets, Token,
+    TokenConfig, TokenDefect, TokenError, Users, UsersPoint, api_key, loopback_address, subject,
 };
 pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline};
 pub use identity_provider::{KeyNumber, KeySchedule};

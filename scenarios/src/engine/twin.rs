@@ -170,7 +170,7 @@ fn compare(
         };
         let arrivals = load.arrivals(timeline.starts, timeline.duration, streams.arrival);
         for (index, offset) in (0..).zip(arrivals) {
-            let route = population.targets.draw(streams.route.at(index)) as usize;
+            let route = population.targets.draw(streams.route.at(index)).route as usize;
             if on_route(route) {
                 harm.on_pair(Pair {
                     population: number,

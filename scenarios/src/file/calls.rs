@@ -129,7 +129,7 @@ pub(super) fn refuse_avalanches(tree: &Table, world: &World, context: &Context<'
         times(&retry.policy).saturating_mul(attempts(route.upstream.0 as usize))
     };
     for Population { name, targets, retry, .. } in &world.populations {
-        let most = targets.routes().map(of_route).max().unwrap_or(0);
+        let most = targets.iter().map(|target| of_route(target.route)).max().unwrap_or(0);
         if times(retry).saturating_mul(most) > MOST_ATTEMPTS
             && let Some(clients) = tree.find(&["clients", name])
         {

@@ -324,7 +324,15 @@ fn read_identities(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Ide
 fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>) -> Option<Targets> {
     let names: Vec<_> = routes.iter().map(|route| &*route.path).collect();
     let field = path;
-    let resolve = |span: Span, path: &str| {
+    let resolve = |span: Span, sent: &str| {
+        // What is sent is what is written, and a URL can bring neither.
+        let path = sent.split_once('?').map_or(sent, |(path, _)| path);
+        if sent.contains('#') || path.contains('\\') || path.split('/').any(is_dots) {
+            let message = format!("`{field}`: `{sent}` cannot be sent as it stands");
+            let help = "a path has no `#`, no `\\` and no segments `.` and `..`";
+            context.push(Problem::error(span, message).help(help));
+            return None;
+        }
         let route = routes.resolve(path);
         if route.is_none() {
             let problem = Problem::error(span, format!("`{field}`: no route serves `{path}`")).of_absence();
@@ -333,16 +341,16 @@ fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>
         Some(route?.0)
     };
     match &send.node.value {
-        Value::Text(path) => Targets::new([(resolve(send.node.span.clone(), path)?, 1)]),
+        Value::Text(path) => Targets::new([(path.to_string(), resolve(send.node.span.clone(), path)?, 1)]),
         Value::Table(table) => {
-            let weights: Vec<Option<(u32, u32)>> = table
+            let weights: Vec<Option<(String, u32, u32)>> = table
                 .entries()
                 .iter()
                 .map(|entry| {
                     let route = resolve(entry.key_span.clone(), &entry.key);
                     let weight =
                         read::<u32>(&entry.node, &format!("{path}.{}", display_key(&entry.key)), context);
-                    Some((route?, weight?))
+                    Some((entry.key.to_string(), route?, weight?))
                 })
                 .collect();
             let targets = Targets::new(weights.into_iter().collect::<Option<Vec<_>>>()?);
@@ -362,6 +370,11 @@ fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>
             None
         }
     }
+}
+
+/// Whether a segment of a path stands for where it is, or for what is above it.
+fn is_dots(segment: &str) -> bool {
+    matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | "..")
 }
 
 /// The gateway's tables, and the gateway that takes its place; a file without them describes a plain proxy.

@@ -350,6 +350,26 @@ fn users_who_leave_finish_the_request_under_way() {
 }
 
 #[test]
+fn a_path_goes_to_the_longest_route_above_it() {
+    let run = run_one(
+        r#"
+        name = "Paths"
+        starts = 2026-06-02T09:00:00Z
+        duration = "10s"
+        slo.latency = "1s"
+        upstreams.pages.latency = { constant = "1ms" }
+        upstreams.search.latency = { constant = "1ms" }
+        routes."/".upstream = "pages"
+        routes."/search".upstream = "search"
+        clients.seekers = { send = "/search/42?next=/../", rate = "3/s" }
+        clients.readers = { send = { "/searches" = 1, "/?page=2" = 1 }, rate = "2/s" }
+        "#,
+    );
+    let attempts: Vec<_> = run.upstream_attempts.iter().map(|upstream| upstream.attempts).collect();
+    assert_eq!(attempts, [20, 30]);
+}
+
+#[test]
 fn requests_go_where_their_weights_send_them() {
     let text = r#"
         name = "Weights"

@@ -70,43 +70,67 @@ pub enum Load {
     Closed(ClosedLoad),
 }
 
-/// Routes by weight: a target is drawn for each request.
+/// Paths by weight: a target is drawn for each request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Targets {
-    /// Route and the sum of the weights up to and with it, ascending.
-    cumulative: Vec<(u32, u64)>,
+    weighted: Vec<Weighted>,
+}
+
+/// A target with its weight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Weighted {
+    path: String,
+    route: u32,
+    /// The sum of the weights up to and with it.
+    upto: u64,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'t> {
+    /// Its place among the targets of its population.
+    pub number: usize,
+    /// The path and query that are sent, as they are written.
+    pub path: &'t str,
+    /// The route that serves it, by number.
+    pub route: u32,
 }
 
 impl Targets {
-    /// Each route, by number, with its weight. `None` where no weight is above zero or their sum overflows.
-    pub fn new(weights: impl IntoIterator<Item = (u32, u32)>) -> Option<Self> {
-        let mut sum = 0u64;
-        let mut cumulative = Vec::new();
-        for (route, weight) in weights {
-            sum = sum.checked_add(u64::from(weight))?;
+    /// Each path, with the number of the route that serves it and its weight. `None` where no weight is above zero or their
+    /// sum overflows.
+    pub fn new(weights: impl IntoIterator<Item = (String, u32, u32)>) -> Option<Self> {
+        let mut upto = 0u64;
+        let mut weighted = Vec::new();
+        for (path, route, weight) in weights {
+            upto = upto.checked_add(u64::from(weight))?;
             if weight > 0 {
-                cumulative.push((route, sum));
+                weighted.push(Weighted { path, route, upto });
             }
         }
-        (!cumulative.is_empty()).then_some(Self { cumulative })
+        (!weighted.is_empty()).then_some(Self { weighted })
     }
 
     /// The target of the request that owns `stream`.
-    pub fn draw(&self, stream: Stream) -> u32 {
-        match self.cumulative[..] {
-            [(only, _)] => only,
-            [.., (last, sum)] => {
-                let draw = stream.below(sum);
-                let place = self.cumulative.partition_point(|(_, upto)| *upto <= draw);
-                self.cumulative.get(place).map_or(last, |(route, _)| *route)
-            }
-            [] => unreachable!("targets are never empty"),
-        }
+    pub fn draw(&self, stream: Stream) -> Target<'_> {
+        let last = self.weighted.len() - 1;
+        let number = if last == 0 {
+            0
+        } else {
+            let draw = stream.below(self.weighted[last].upto);
+            self.weighted.partition_point(|target| target.upto <= draw).min(last)
+        };
+        self.target(number)
     }
 
-    /// Every route that can be drawn.
-    pub fn routes(&self) -> impl Iterator<Item = u32> {
-        self.cumulative.iter().map(|(route, _)| *route)
+    /// Every target that can be drawn.
+    pub fn iter(&self) -> impl Iterator<Item = Target<'_>> {
+        (0..self.weighted.len()).map(|number| self.target(number))
+    }
+
+    fn target(&self, number: usize) -> Target<'_> {
+        let Weighted { path, route, .. } = &self.weighted[number];
+        Target { number, path, route: *route }
     }
 }
 
@@ -158,11 +182,17 @@ mod tests {
 
     #[test]
     fn targets_are_drawn_by_weight() {
-        let targets = Targets::new([(3, 6), (7, 0), (5, 2)]).unwrap();
-        assert_eq!(targets.routes().collect::<Vec<_>>(), [3, 5]);
+        let path = |path: &str| path.to_owned();
+        let targets =
+            Targets::new([(path("/a/1"), 3, 6), (path("/b"), 7, 0), (path("/a/2?x"), 3, 2)]).unwrap();
+        let second = Target { number: 1, path: "/a/2?x", route: 3 };
+        assert_eq!(
+            targets.iter().collect::<Vec<_>>(),
+            [Target { number: 0, path: "/a/1", route: 3 }, second]
+        );
         let stream = Stream::new(902, Purpose::Route, "shoppers");
         let draws = 100_000;
-        let first = (0..draws).filter(|index| targets.draw(stream.at(*index)) == 3).count() as f64;
+        let first = (0..draws).filter(|index| targets.draw(stream.at(*index)) != second).count() as f64;
         // Binomial: mean 75,000, standard deviation 137; five of them.
         assert!((first - 75_000.0).abs() < 685.0, "{first}");
     }
@@ -170,7 +200,8 @@ mod tests {
     #[test]
     fn targets_need_a_weight() {
         assert_eq!(Targets::new([]), None);
-        assert_eq!(Targets::new([(0, 0)]), None);
-        assert_eq!(Targets::new([(4, 1)]).unwrap().draw(Stream::new(1, Purpose::Route, "")), 4);
+        assert_eq!(Targets::new([("/".to_owned(), 0, 0)]), None);
+        let one = Targets::new([("/".to_owned(), 4, 1)]).unwrap();
+        assert_eq!(one.draw(Stream::new(1, Purpose::Route, "")).route, 4);
     }
 }

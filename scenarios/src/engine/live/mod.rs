@@ -214,7 +214,7 @@ fn run_and_see(
     };
     let urls = urls(variant, server.as_ref().map(|(server, _)| server));
     let own_addresses = have_own_addresses(&urls);
-    let uris = urls.iter().map(uri).collect();
+    let uris = urls.iter().map(|urls| urls.iter().map(uri).collect()).collect();
 
     let over = Arc::new(AtomicBool::new(false));
     let watcher = {
@@ -461,23 +461,26 @@ fn send(
     Ok(harness)
 }
 
-/// Where to send to, by route.
-fn urls(variant: &Variant, server: Option<&Server>) -> Vec<Url> {
-    let paths = variant.world.gateway.routes.iter().map(|route| &route.path);
-    match (server, &variant.world.external) {
-        (Some(server), _) => paths.map(|path| url(server.address(), path)).collect(),
-        (None, Some(external)) => paths.map(|path| with_path(external.url.clone(), path)).collect(),
-        (None, None) => Vec::new(),
-    }
+/// What is asked for, by population and target.
+fn urls(variant: &Variant, server: Option<&Server>) -> Vec<Vec<Url>> {
+    let gateway = match (server, &variant.world.external) {
+        (Some(server), _) => {
+            Url::parse(&format!("http://{}/", server.address())).expect("an address makes a URL")
+        }
+        (None, Some(external)) => external.url.clone(),
+        (None, None) => return Vec::new(),
+    };
+    let of = |population: &Population| {
+        population.targets.iter().map(|target| with_path(gateway.clone(), target.path)).collect()
+    };
+    variant.world.populations.iter().map(of).collect()
 }
 
-/// The address of a route; its path is one that the gateway serves, and so one that can be asked for.
-fn url(gateway: SocketAddr, path: &str) -> Url {
-    with_path(Url::parse(&format!("http://{gateway}/")).expect("an address makes a URL"), path)
-}
-
-fn with_path(mut url: Url, path: &str) -> Url {
+/// The URL of what a client asks for, path and query as they are written but for characters that no URL has.
+fn with_path(mut url: Url, sent: &str) -> Url {
+    let (path, query) = sent.split_once('?').map_or((sent, None), |(path, query)| (path, Some(query)));
     url.set_path(path);
+    url.set_query(query);
     url
 }
 
@@ -487,8 +490,8 @@ fn uri(url: &Url) -> Uri {
 }
 
 /// Whether each identity sends from its own address: elsewhere than on IPv4 loopback nobody has one.
-fn have_own_addresses(urls: &[Url]) -> bool {
-    urls.iter().all(|url| matches!(url.host_str(), Some("localhost")) || is_loopback_v4(url))
+fn have_own_addresses(urls: &[Vec<Url>]) -> bool {
+    urls.iter().flatten().all(|url| matches!(url.host_str(), Some("localhost")) || is_loopback_v4(url))
 }
 
 fn is_loopback_v4(url: &Url) -> bool {

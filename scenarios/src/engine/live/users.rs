@@ -26,7 +26,7 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use http_body_util::Full;
 use reports::HarnessRecord;
 use simulator::{
-    Identity, Load, Population, PopulationStreams, Users, api_key, client_is_back_after, headers,
+    Identity, Load, Population, PopulationStreams, Target, Users, api_key, client_is_back_after, headers,
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -69,8 +69,8 @@ pub(super) struct Clients {
     expect_status: Vec<Vec<u16>>,
     populations: Vec<Senders>,
     directory: Directory,
-    /// By route, and what all of them say in `Host`.
-    uris: Vec<Uri>,
+    /// By population and target, and what all of them say in `Host`.
+    uris: Vec<Vec<Uri>>,
     host: HeaderValue,
     http: HttpClients,
     /// Closed-loop users: population and number there. goose's users take these first.
@@ -124,7 +124,7 @@ impl Clients {
     pub(super) fn new(
         surroundings: Surroundings,
         populations: &[(Population, PopulationStreams)],
-        uris: Vec<Uri>,
+        uris: Vec<Vec<Uri>>,
         harness: HarnessRecord,
     ) -> Self {
         let Surroundings {
@@ -164,7 +164,11 @@ impl Clients {
             mint,
             expect_status,
             directory: Directory::new(&all, &KeyedBy::ApiKey),
-            host: uris.first().and_then(Uri::authority).map_or(NOBODY, |host| value(host.to_string())),
+            host: uris
+                .iter()
+                .flatten()
+                .find_map(Uri::authority)
+                .map_or(NOBODY, |host| value(host.to_string())),
             uris,
             http: HttpClients::new(addresses(&all), own_addresses),
             closed: closed.collect(),
@@ -289,7 +293,8 @@ impl Clients {
     async fn send(&self, request: Request, stopped: Pin<&mut impl Future<Output = ()>>) {
         let Request { population, index, due, intended, paired } = request;
         let senders = &self.populations[population];
-        let route = senders.population.targets.draw(senders.streams.route.at(index));
+        let target = senders.population.targets.draw(senders.streams.route.at(index));
+        let route = target.route;
         let id = RequestId { population: population as u32, index };
         self.journal.note(intended, What::Offered { population: id.population, route });
         let busy = self.busy.fetch_add(1, Ordering::Relaxed) + 1;
@@ -302,7 +307,7 @@ impl Clients {
             let now = self.clock.now();
             lock(&self.harness).on_sent(now.saturating_since(due));
             lock(&senders.retrier).on_request(now);
-            self.attempts(senders, id, route, stopped).await
+            self.attempts(senders, id, target, stopped).await
         };
         self.busy.fetch_sub(1, Ordering::Relaxed);
         let AttemptEnd { outcome, cut, .. } = ended;
@@ -314,7 +319,7 @@ impl Clients {
         &self,
         senders: &Senders,
         id: RequestId,
-        route: u32,
+        target: Target<'_>,
         mut stopped: Pin<&mut impl Future<Output = ()>>,
     ) -> AttemptEnd {
         let identity = senders.population.identities.draw(senders.streams.identity.at(id.index));
@@ -322,11 +327,11 @@ impl Clients {
         for attempt in 0_u32.. {
             let sent = self.clock.now();
             let end = tokio::select! {
-                end = self.attempt(senders, id, identity, route, attempt) => end,
+                end = self.attempt(senders, id, identity, target, attempt) => end,
                 () = stopped.as_mut() => AttemptEnd::unfinished(),
             };
             if self.logs_attempts {
-                let (request, AttemptEnd { status, outcome, .. }) = (id, end);
+                let (request, route, AttemptEnd { status, outcome, .. }) = (id, target.route, end);
                 let took = self.clock.now().saturating_since(sent);
                 let tried = Tried { request, attempt, identity, route, status, outcome, took };
                 self.journal.note(sent + took, What::Tried(Box::new(tried)));
@@ -353,18 +358,18 @@ impl Clients {
         senders: &Senders,
         id: RequestId,
         identity: Identity,
-        route: u32,
+        target: Target<'_>,
         attempt: u32,
     ) -> AttemptEnd {
         let population = &senders.population;
         let address = self.directory.address(id.population as usize, identity);
-        let request = || self.request(senders, id, identity, route, attempt);
+        let request = || self.request(senders, id, identity, target, attempt);
         let deadline = population.timeout.map(|timeout| self.clock.real(timeout));
         let whole = async {
             let Sent { answer, resent } = self.http.send(address, request).await;
             self.resent.fetch_add(u64::from(resent), Ordering::Relaxed);
             match answer {
-                Ok(response) => AttemptEnd::of(response, &self.expect_status[route as usize]).await,
+                Ok(response) => AttemptEnd::of(response, &self.expect_status[target.route as usize]).await,
                 Err(error) => AttemptEnd::unreachable(&error),
             }
         };
@@ -384,13 +389,13 @@ impl Clients {
         senders: &Senders,
         id: RequestId,
         identity: Identity,
-        route: u32,
+        target: Target<'_>,
         attempt: u32,
     ) -> http::Request<Full<Bytes>> {
         let Senders { population, streams, method, body, .. } = senders;
         let mut request = http::Request::new(Full::new(body.clone()));
         *request.method_mut() = method.clone();
-        *request.uri_mut() = self.uris[route as usize].clone();
+        *request.uri_mut() = self.uris[id.population as usize][target.number].clone();
         let fields = request.headers_mut();
         fields.insert(HOST, self.host.clone());
         fields.insert(ACCEPT, HeaderValue::from_static("*/*"));

@@ -463,7 +463,7 @@ impl<'w> Run<'w> {
         let clients = &mut self.clients[population];
         clients.retrier.on_request(self.clock.now);
         let Clients { population: settings, streams, .. } = clients;
-        let route = RouteId(settings.targets.draw(streams.route.at(index)));
+        let route = RouteId(settings.targets.draw(streams.route.at(index)).route);
         let identity = settings.identities.draw(streams.identity.at(index));
         let client = self.directory.caller(population, identity);
         let ticket = self.next_ticket(self.requests.vacant_key() as u32);

@@ -355,8 +355,8 @@ struct Population {
     keys: Option<AtLeastOne>,
     /// Addresses among them, at most as many as identities. Default: one each.
     ips: Option<AtLeastOne>,
-    /// What they ask for: a path such as `"/orders"`, or paths and their weights, such as
-    /// `{ "/catalog" = 6, "/stock" = 2 }`.
+    /// What they ask for: a path such as `"/orders/42"`, or paths and their weights, such as
+    /// `{ "/catalog" = 6, "/stock?page=2" = 2 }`. Each is sent as it is written; the longest route above it serves it.
     send: Targets,
     /// The HTTP method. POST and PATCH are not idempotent: a gateway does not try them again unless told.
     #[schemars(extend("default" = "GET"))]
