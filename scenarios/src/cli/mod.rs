@@ -100,8 +100,8 @@ enum Command {
     Dashboards(DashboardsArgs),
     /// Measure the simulator where the answers are known without it
     ///
-    /// Runs textbook queues, whose answers stand in closed form, and rate limits worked out by hand, each as a whole
-    /// scenario, and compares. What is drawn at random may be off by five standard errors of its run; counts must
+    /// Runs textbook queues, whose answers stand in closed form, and rate limits, breakers and timeouts worked out by
+    /// hand, each as a whole scenario, and compares. What is drawn at random may be off by five standard errors of its run; counts must
     /// be met exactly.
     Selftest(SelftestArgs),
     /// Print the completions for a shell

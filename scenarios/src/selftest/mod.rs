@@ -1,5 +1,5 @@
-//! The simulator against what is known: textbook queues, whose answers stand in closed form, and rate limits worked out
-//! by hand.
+//! The simulator against what is known: textbook queues, whose answers stand in closed form, and rate limits, breakers and
+//! timeouts worked out by hand.
 //!
 //! A simulator that is off by a worker or counts a wait twice still draws convincing charts. So whoever is to trust its
 //! numbers can have it measured, on their own machine and under any seed, where the answers are known without it. Every
@@ -19,11 +19,13 @@
 //!
 //! A family of checks has a file, with a function that returns its [`Check`]s; [`checks`] names them all.
 
+mod breakers;
 mod closed_loop;
 mod formulas;
 mod loss;
 mod queues;
 mod rate_limits;
+mod timeouts;
 
 use rayon::prelude::*;
 use reports::{Distribution, RunResult};
@@ -93,10 +95,15 @@ pub struct Line {
 
 /// All of them. The longest runs come first, so that no thread is left with one at the end.
 pub fn checks() -> Vec<Check> {
-    [queues::checks(), closed_loop::checks(), loss::checks(), rate_limits::checks()]
-        .into_iter()
-        .flatten()
-        .collect()
+    let families = [
+        queues::checks(),
+        closed_loop::checks(),
+        loss::checks(),
+        rate_limits::checks(),
+        breakers::checks(),
+        timeouts::checks(),
+    ];
+    families.into_iter().flatten().collect()
 }
 
 /// Runs the checks in parallel on the threads of the current rayon pool; the lines come in the order of the checks.
@@ -230,6 +237,8 @@ mod tests {
             ("M/M/10/10,", "queue = 0", "queue = 1"),
             ("M/G/10/10,", "workers = 10", "workers = 9"),
             ("1,000 a minute,", "burst = 100", "burst = 101"),
+            ("a breaker,", "status = 404", "status = 500"),
+            ("answers exactly", "constant = \"200ms\"", "constant = \"200001us\""),
         ];
         let checks = checks();
         for (system, right, wrong) in mistakes {
