@@ -119,6 +119,29 @@ fn nothing_is_left_of_a_run() {
 }
 
 #[test]
+fn clients_without_a_key_send_none() {
+    let _alone = alone();
+    let text = r#"
+        name = "Nobody says who it is"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1s"
+        slo.latency = "1s"
+        upstreams.api.latency = "1ms"
+        routes."/".upstream = "api"
+        clients.visitors = { send = "/", rate = "40/s", identities = 20, keys = 0, ips = 2 }
+        gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 5, window = "1m" }
+    "#;
+    let scenario = scenario(text);
+    let simulated = run_experiment(&scenario, &[scenario.seed], || {});
+    // Five from each of the two addresses, and not five from each of twenty keys.
+    for result in [simulated, live(&scenario, 1.0, &Stop::default())] {
+        let run = run(&result, "base");
+        assert_eq!(run.overall.count(Outcome::Served), 10, "{:?}", result.engine);
+        assert_eq!(run.limits[0].fullest.as_ref().map(|bucket| bucket.count), Some(5));
+    }
+}
+
+#[test]
 fn a_burst_across_the_boundary_through_real_sockets() {
     let _alone = alone();
     let limit = |variant: &str, algorithm: &str| {

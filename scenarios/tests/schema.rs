@@ -138,11 +138,15 @@ fn what_the_reader_takes_the_schema_takes() {
              retry = { retries = 2, backoff = 'fixed', base = '1s', budget = { ratio = '0%', floor = '1/s' } }",
             "",
         ),
-        ("", "", "[gateway]\nretry = false\nbreaker = {}\nupstreams.orders = {}"),
-        ("", "", "[gateway]\nbreaker = { half_open = 'trickle' }\nupstreams.orders.breaker = false"),
+        ("", "", "[gateway]\ntimeout = '1s'\nretry = false\nbreaker = {}\nupstreams.orders = {}"),
+        (
+            "",
+            "",
+            "[gateway]\ntimeout = '1s'\nbreaker = { half_open = 'trickle' }\nupstreams.orders.breaker = false",
+        ),
         (
             "[routes.",
-            "[[upstreams.orders.calls]]\nupstream = 'stock'\nbreaker = { calls = 3, half_open = 'trickle' }\n\
+            "[[upstreams.orders.calls]]\nupstream = 'stock'\ntimeout = '1s'\nbreaker = { calls = 3, half_open = 'trickle' }\n\
              [upstreams.stock]\nlatency = { constant = '0s' }\n[routes.",
             "",
         ),
@@ -156,7 +160,7 @@ fn what_the_reader_takes_the_schema_takes() {
         (
             "rate = '1/s'",
             "rate = '1/s'\nretry = { retries = 2, backoff = 'exponential', base = '1s', max = '9s' }",
-            "[gateway]\nbreaker = { half_open = 'trickle', calls = 3 }\n\
+            "[gateway]\ntimeout = '5s'\nbreaker = { half_open = 'trickle', calls = 3 }\n\
              [variants.a]\nclients.shoppers.retry.jitter = 'full'\ngateway.breaker.calls = 5\n\
              [variants.b]\nclients.shoppers.retry.backoff = 'none'\ngateway.breaker.half_open = 'single-probe'\n\
              [variants.c]\nclients.shoppers.retry = false\ngateway.breaker = false\n\

@@ -78,6 +78,7 @@ fn what_is_in_order_has_no_problem() {
             { share = "33.333334%", latency = { mixture = [{ share = "100%", latency = "24h" }] } },
         ]
         empirical.latency.empirical.file = "latencies.txt"
+        plain.latency = "5ms"
 
         [routes]
         "/" = { upstream = "constant" }
@@ -86,6 +87,7 @@ fn what_is_in_order_has_no_problem() {
         "/a:b(c), d" = { upstream = "uniform, quoted" }
         "/größe" = { upstream = "mixture" }
         "/e" = { upstream = "empirical" }
+        "/p" = { upstream = "plain" }
 
         [clients]
         rate = { send = "/anything/below", rate = "16.7/s", arrivals = "on-the-minute", timeout = "10s" }
@@ -93,6 +95,8 @@ fn what_is_in_order_has_no_problem() {
         bursts = { send = "/", bursts = [{ from = "1s", to = "1s", count = 0 }], hostile = true }
         users = { send = { "/" = 0, "/e" = 4294967295 }, users = 5, think = { constant = "1s" } }
         botnet = { identities = 500, keys = 1, ips = 500, send = "/", rate = "1/h" }
+        keyless = { identities = 9, keys = 0, ips = 3, send = "/p", rate = "1/h" }
+        eager = { send = "/p", rate = "1/h", retry = { retries = 2, budget = { ratio = "150%" } } }
 
         [gateway]
         workers = 256
@@ -122,7 +126,7 @@ fn what_is_in_order_has_no_problem() {
             "rejected(rate-limited, clients.users) <= 50%",
             "goodput(upstreams.constant) < 100/s",
             "wait(mean, gateway) < 1ms",
-            "utilization(log-normal) < 100%",
+            "utilization(constant) < 100%",
         ]
     "#;
     assert_eq!(told(text), (String::new(), true));

@@ -11,7 +11,7 @@ use crate::World;
 pub(super) struct Directory {
     /// By population: the numbers of its first key and of its first address.
     first: Vec<(u32, u32)>,
-    /// By number of the key.
+    /// By number of the key; of a population without keys, by number of the address.
     clients: Vec<Client>,
     /// Who counts as whom where the limit per client goes by a claim.
     claimants: Claimants,
@@ -47,10 +47,16 @@ impl Directory {
         let mut directory = Self { first: Vec::new(), clients: Vec::new(), claimants };
         for population in populations {
             directory.first.push((keys, addresses));
-            keys += population.identities.keys();
+            let client = |number| {
+                if is_keyless(&population.identities) {
+                    Client::anonymous(SECRET, peer(addresses + number))
+                } else {
+                    Client::from_key(SECRET, api_key(&population.name, number).as_bytes())
+                }
+            };
+            directory.clients.extend((0..callers(&population.identities)).map(client));
+            keys += callers(&population.identities);
             addresses += population.identities.ips();
-            let client = |key| Client::from_key(SECRET, api_key(&population.name, key).as_bytes());
-            directory.clients.extend((0..population.identities.keys()).map(client));
         }
         directory
     }
@@ -63,7 +69,9 @@ impl Directory {
     /// The caller behind an identity of a population.
     pub(super) fn caller(&self, population: usize, identity: Identity) -> Caller {
         let (first_key, first_address) = self.first[population];
-        let (key, address) = (first_key + identity.key, first_address + identity.address);
+        // Who has no key is whoever sends from that address.
+        let key = first_key + identity.key.unwrap_or(identity.address);
+        let address = first_address + identity.address;
         let claimant = self.claimants.bucket(population, identity);
         Caller { client: self.clients[key as usize], peer: peer(address), key, address, claimant }
     }
@@ -91,7 +99,7 @@ impl Claimants {
     fn new(populations: &[Population], per_key_by: &KeyedBy) -> Self {
         let KeyedBy::Claim(claim) = per_key_by else { return Self::default() };
         let mut claimants = Self::default();
-        let keys: u32 = populations.iter().map(|population| population.identities.keys()).sum();
+        let keys: u32 = populations.iter().map(|population| callers(&population.identities)).sum();
         for population in populations {
             let next = keys + claimants.names.len() as u32;
             let bucket = population.token.as_ref().and_then(|token| {
@@ -136,6 +144,16 @@ pub(super) fn addresses(populations: &[Population]) -> u32 {
     populations.iter().map(|population| population.identities.ips()).sum()
 }
 
+/// Whether nobody in a population has a key.
+const fn is_keyless(identities: &Identities) -> bool {
+    identities.keys() == 0
+}
+
+/// Whom a limit for each client tells apart in a population: its keys, or without any its addresses.
+const fn callers(identities: &Identities) -> u32 {
+    if is_keyless(identities) { identities.ips() } else { identities.keys() }
+}
+
 /// A file may name sixteen million clients, of whom a thousand send: no more is set aside than for so many.
 const MOST_BUCKETS: u32 = 1 << 20;
 
@@ -148,7 +166,7 @@ pub(super) fn buckets(world: &World, scope: Scope) -> u32 {
     };
     let buckets = match (scope, &world.gateway.limits.per_key_by) {
         (Scope::PerIp, _) => all(Identities::ips),
-        (Scope::PerKey, KeyedBy::ApiKey) => all(Identities::keys),
+        (Scope::PerKey, KeyedBy::ApiKey) => all(callers),
         (Scope::PerKey, KeyedBy::Claim(_)) => 0,
         (Scope::PerRoute, _) => world.gateway.routes.iter().count() as u32,
         (Scope::Global, _) => 1,
@@ -161,12 +179,16 @@ pub(crate) fn bucket_name(world: &World, scope: Scope, bucket: u32) -> String {
     match scope {
         Scope::PerIp => loopback_address(bucket).map(|address| address.to_string()).unwrap_or_default(),
         Scope::PerKey => {
-            let mut key = bucket;
+            let (mut key, mut addresses) = (bucket, 0);
             for population in &world.populations {
-                if key < population.identities.keys() {
+                if key < callers(&population.identities) && is_keyless(&population.identities) {
+                    return format!("anonymous at {}", address(addresses + key));
+                }
+                if key < callers(&population.identities) {
                     return api_key(&population.name, key);
                 }
-                key -= population.identities.keys();
+                key -= callers(&population.identities);
+                addresses += population.identities.ips();
             }
             let claimants = Claimants::new(&world.populations, &world.gateway.limits.per_key_by);
             claimants.names.get(key as usize).cloned().unwrap_or_default()

@@ -10,7 +10,7 @@ use simulator::{Fault, FaultError, FaultKind};
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::latency::read_time;
-use super::reader::{Fields, Positive, Share, find_upstream, list, read};
+use super::reader::{Fields, Positive, Share, find_upstream, list, read, warn_of_clock};
 use super::tree::{Entry, Node, Value};
 use crate::UpstreamFault;
 
@@ -49,6 +49,7 @@ fn read_fault(
     context: &Context<'_>,
 ) -> Option<UpstreamFault> {
     let at: Option<Duration> = fields.required("at");
+    warn_of_clock(fields.entry("at"), "faults.at", context);
     let lasts = fields.required::<Positive>("for");
     let struck = read_upstreams(&mut fields, upstreams, context);
     let fraction = fields.optional::<Share>("fraction").map_or(1.0, |share| share.0);
@@ -239,7 +240,7 @@ mod tests {
             ),
             (
                 "slow = { latency = 28 }",
-                "`faults.slow.latency`: expected a distribution, found an integer",
+                "`faults.slow.latency`: expected a duration or a distribution, found an integer",
                 "28",
             ),
             ("drip = {}", "`faults.drip` needs `body`", "{}"),

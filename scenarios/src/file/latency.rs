@@ -12,9 +12,9 @@ use super::tree::{Entry, Node, Value};
 use super::units;
 
 /// A table with one key, the kind: `{ constant = "5ms" }`.
-pub(super) fn read_latency(node: &Node, path: &str, context: &Context<'_>) -> Option<Latency> {
+fn read_latency(node: &Node, path: &str, context: &Context<'_>) -> Option<Latency> {
     let Some(table) = node.as_table() else {
-        let message = format!("`{path}`: expected a distribution, found {}", node.kind());
+        let message = format!("`{path}`: expected a duration or a distribution, found {}", node.kind());
         context.push(Problem::error(node.span.clone(), message).help(EXAMPLE));
         return None;
     };
@@ -64,8 +64,7 @@ pub(super) fn read_time(node: &Node, path: &str, context: &Context<'_>) -> Optio
     }
 }
 
-const EXAMPLE: &str =
-    "such as { constant = \"5ms\" } or { log-normal = { median = \"12ms\", p99 = \"60ms\" } }";
+const EXAMPLE: &str = "such as \"5ms\" or { log-normal = { median = \"12ms\", p99 = \"60ms\" } }";
 
 const KINDS: [&str; 6] = ["constant", "exponential", "log-normal", "uniform", "mixture", "empirical"];
 

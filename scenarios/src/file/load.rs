@@ -9,7 +9,7 @@ use super::context::Context;
 use super::diagnostic::Problem;
 use super::latency::read_time;
 use super::patch::{LOAD_KINDS, load_has};
-use super::reader::{Fields, list, way_out};
+use super::reader::{Fields, list, warn_of_clock, way_out};
 use super::retry::named_or;
 use super::tree::{Entry, Value};
 
@@ -47,6 +47,7 @@ pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Optio
         "ramp" => {
             let points = read_items(entry, &path, context, |fields| {
                 let (at, rate) = (fields.required::<Duration>("at"), fields.required("rate"));
+                warn_of_clock(fields.entry("at"), &fields.path_of("at"), context);
                 Some(RampPoint { at: at?, rate: rate? })
             })?;
             open(entry, &path, OpenLoad::ramp(&points, spacing?), context)
@@ -54,6 +55,9 @@ pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Optio
         "bursts" => {
             let bursts = read_items(entry, &path, context, |fields| {
                 let (from, to) = (fields.required::<Duration>("from"), fields.required::<Duration>("to"));
+                for key in ["from", "to"] {
+                    warn_of_clock(fields.entry(key), &fields.path_of(key), context);
+                }
                 let count = fields.required("count");
                 Some(Burst { from: from?, to: to?, count: count? })
             })?;

@@ -100,6 +100,8 @@ pub fn read(text: &str, companion: Companion<'_>) -> Reading {
 ///
 /// What stands in the way: it cannot be opened or read, is a directory, is larger than [`LARGEST_FILE`], or is not
 /// UTF-8.
+///
+/// A byte-order mark is left out, and each line ends with a line feed, whatever the editor had it end with.
 pub fn load(path: &Path) -> Result<String, String> {
     use std::io::Read as _;
     let cannot = |what: &str| {
@@ -115,12 +117,28 @@ pub fn load(path: &Path) -> Result<String, String> {
     if bytes.len() as u64 > LARGEST_FILE {
         return Err(format!("it is larger than {} MiB, the most that is read", LARGEST_FILE >> 20));
     }
-    String::from_utf8(bytes).map_err(|error| {
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("it is UTF-16 and not UTF-8 text, from its first byte in line 1 on".to_owned());
+    }
+    String::from_utf8(bytes).map(|text| plain_lines(&text)).map_err(|error| {
         let text = &error.as_bytes()[..error.utf8_error().valid_up_to()];
         let line = text.split(|byte| *byte == b'\n').count();
         let byte = text.len() + 1;
         format!("it is not UTF-8 text: the first stray byte is number {byte} of the file, in line {line}")
     })
+}
+
+/// The text without a byte-order mark at its head. A carriage return alone, with which old editors end a line, is a line feed
+/// as well; before a line feed it stays, as TOML has it.
+fn plain_lines(text: &str) -> String {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut plain = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        let is_alone = character == '\r' && characters.peek() != Some(&'\n');
+        plain.push(if is_alone { '\n' } else { character });
+    }
+    plain
 }
 
 fn parse(text: &str, context: &Context<'_>) -> Option<Table> {
@@ -268,6 +286,7 @@ fn read_variants(
         warnings::warn(tree, ours, world, duration?, context);
     }
     let trees: Vec<_> = merged.iter().map(|(_, tree)| tree).collect();
+    warnings::breakers_without_timeouts(trees.iter().copied().zip(&worlds), context);
     let settings = settings::describe(&trees, &worlds);
     let variants = merged.iter().zip(worlds).zip(settings).map(|(((name, _), world), settings)| Variant {
         name: name.to_string(),
@@ -293,10 +312,10 @@ fn starts(node: &Node, context: &Context<'_>) -> Option<Timestamp> {
     let Ok(instant) = datetime.to_string().parse::<jiff::Timestamp>() else {
         return refuse("there is no such instant");
     };
-    // Up to the year 2500 any scenario ends within what a `Timestamp` can tell.
+    // Before the year 2500 any scenario ends within what a `Timestamp` can tell.
     match u64::try_from(instant.as_nanosecond()) {
         Ok(nanos) if instant.as_second() < 16_725_225_600 => Some(Timestamp::from_nanos(nanos)),
-        _ => refuse("expected a year from 1970 to 2500"),
+        _ => refuse("expected a year from 1970 to 2499"),
     }
 }
 

@@ -304,6 +304,18 @@ impl FromNode for Share {
     }
 }
 
+/// How much of something, 0 for none and 1 for as much; it may be more.
+pub(super) struct Percentage(pub(super) f64);
+
+impl FromNode for Percentage {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        match &node.value {
+            Value::Text(text) => units::percentage(text).map(Self),
+            _ => Err(format!("expected a percentage such as \"50%\", found {}", node.kind())),
+        }
+    }
+}
+
 /// A number of bytes.
 pub(super) struct Size(pub(super) u64);
 
@@ -337,6 +349,20 @@ impl FromNode for Statuses {
 /// Longer than any scenario, and short enough that no sum of a few overflows.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
+/// Says of a time that counts from the scenario's start what it means, where it is written as a time of day is.
+pub(super) fn warn_of_clock(entry: Option<&Entry>, path: &str, context: &Context<'_>) {
+    let Some(entry) = entry else { return };
+    if let Value::Text(text) = &entry.node.value
+        && text.contains(':')
+        && let Ok(time) = units::duration(text)
+    {
+        let told = units::write_duration(time);
+        let message = format!("`{path}`: {text} is {told} after the start, and no time of day");
+        let help = format!("times count from the start of the scenario; if it is meant so, write {told:?}");
+        context.push(Problem::warning(entry.node.span.clone(), message).help(help));
+    }
+}
+
 /// The place of an upstream by its name, which stands at `span` as a value of `path`.
 pub(super) fn find_upstream(
     span: &Span,
@@ -362,11 +388,21 @@ pub(crate) fn nearest<'n>(wrong: &str, names: impl IntoIterator<Item = &'n str>)
     if wrong.len() > 64 {
         return None;
     }
-    let scored = names.into_iter().filter(|name| name.len() <= 64);
-    let scored = scored.map(|name| (strsim::jaro_winkler(&wrong.to_lowercase(), &name.to_lowercase()), name));
+    let wrong = wrong.to_lowercase();
+    let scored = names.into_iter().filter(|name| name.len() <= 64).map(|name| {
+        let known = name.to_lowercase();
+        // Two letters that changed places are one slip, and much of a short word.
+        let slips = strsim::osa_distance(&wrong, &known);
+        let is_one_slip = slips == 1 && wrong.chars().count() >= 3;
+        let likeness = strsim::jaro_winkler(&wrong, &known);
+        (if is_one_slip { likeness.max(ONE_SLIP) } else { likeness }, name)
+    });
     let (likeness, name) = scored.max_by(|one, other| one.0.total_cmp(&other.0))?;
     (likeness > 0.8).then_some(name)
 }
+
+/// How alike a word and a misspelt one are at least.
+const ONE_SLIP: f64 = 0.81;
 
 /// The way out for a misspelt name: the nearest one, else what there is.
 pub(super) fn way_out(wrong: &str, names: &[&str], otherwise: impl FnOnce() -> String) -> String {
@@ -439,7 +475,7 @@ fn example(path: &str, key: &str) -> &'static str {
         "upstreams" => "such as `upstreams.orders.latency = { constant = \"5ms\" }`",
         "routes" => "such as `routes.\"/orders\".upstream = \"orders\"`",
         "clients" => "such as `clients.partner = { send = \"/orders\", rate = \"100/s\" }`",
-        "latency" => "such as `latency = { constant = \"5ms\" }`",
+        "latency" => "such as `latency = \"5ms\"`",
         "send" => "the path of the requests, such as `send = \"/orders\"`",
         "upstream" => "the name of one of the `upstreams`",
         "algorithm" => "such as `algorithm = \"token-bucket\"`",

@@ -8,7 +8,7 @@ use gateway::{Backoff, BackoffError, GatewayRetry, Jitter, RetryBudgetConfig, Re
 use simulator::Rate;
 
 use super::diagnostic::Problem;
-use super::reader::{Fields, FromNode, Positive, Share, list, nearest, read};
+use super::reader::{Fields, FromNode, Percentage, Positive, list, nearest, read};
 use super::tree::{Entry, Node, Value};
 
 /// The table `retry` among the fields of a population; absent or `false` is never.
@@ -172,7 +172,7 @@ fn read_backoff(retry: &mut Fields<'_>) -> Option<Backoff> {
 /// `{ ratio = "20%", floor = "1/s" }`
 fn read_budget(retry: &mut Fields<'_>) -> Option<RetryBudgetConfig> {
     let mut budget = retry.optional_table("budget")?;
-    let ratio = budget.required::<Share>("ratio");
+    let ratio = budget.required::<Percentage>("ratio");
     let floor = budget.optional("floor").unwrap_or(Rate::ZERO);
     let (context, span, path) = (budget.context(), budget.span(), budget.path().to_owned());
     budget.finish();
@@ -242,6 +242,10 @@ mod tests {
         let budget = RetryBudgetConfig::new(0.2, 1.0).ok();
         let bounded = RetryPolicy { budget, ..thrice };
         assert_eq!(policy("{ retries = 3, budget = { ratio = '20%', floor = '60/m' } }"), bounded);
+        // Three retries of every second request.
+        let budget = RetryBudgetConfig::new(1.5, 0.0).ok();
+        let ample = RetryPolicy { budget, ..thrice };
+        assert_eq!(policy("{ retries = 3, budget = { ratio = '150%' } }"), ample);
     }
 
     #[test]

@@ -206,6 +206,12 @@ fn or_false(schema: &mut Schema) {
     schema.insert("not".to_owned(), json!({ "const": true }));
 }
 
+/// A duration in the place of a distribution, said so that what is wrong in either is still told by its place.
+fn or_duration(schema: &mut Schema) {
+    schema.insert("type".to_owned(), json!(["object", "string"]));
+    schema.insert("pattern".to_owned(), json!(format::DURATION));
+}
+
 /// A population has one load, and what belongs to that load.
 fn one_load(schema: &mut Schema) {
     let rules = LOAD_KINDS.map(|kind| {
@@ -295,7 +301,7 @@ mod tests {
 
     use super::super::context::Context;
     use super::super::{load, parse, read_scenario, retry, units};
-    use super::format::{DURATION, PARTIAL_SHARE, RATE, SHARE, SIZE, ZERO};
+    use super::format::{DURATION, PARTIAL_SHARE, PERCENTAGE, RATE, SHARE, SIZE, ZERO};
     use super::*;
 
     const REFERENCE: &str = include_str!("../../reference.toml");
@@ -490,6 +496,7 @@ mod tests {
                 "1m 30s",
                 "1m30s",
                 "1.5s",
+                "1.5 s",
                 "1,5 s",
                 "2h",
                 "0s",
@@ -497,6 +504,7 @@ mod tests {
                 " 5 s ",
                 "00:01:30",
                 "1:2:3.5",
+                "2hours 3 mins",
                 "2hours, 3 mins",
                 "1hr 1min 1sec 1msec 1usec 1nsec",
                 "5 minutes",
@@ -563,6 +571,11 @@ mod tests {
             ],
         ) {
             assert_eq!(fits, units::share(text).is_ok(), "{text:?}");
+        }
+        for (text, fits) in
+            fits(PERCENTAGE, &["50%", "150%", "0.1%", " 7 % ", "12,5%", "50", "-1%", "%", "1.%"])
+        {
+            assert_eq!(fits, units::percentage(text).is_ok(), "{text:?}");
         }
         for (text, fits) in
             fits(SIZE, &["0B", "512B", "2KB", "2kB", " 1 KiB ", "3MB", "1MiB", "512", "1.5KB", "-1B", "1GB"])

@@ -9,6 +9,7 @@ use simulator::Rate;
 /// A duration such as `28s`, `500ms` or `1m 30s`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     const EXAMPLES: &str = "such as \"28s\", \"500ms\" or \"1m 30s\"";
+    refuse_comma(text)?;
     let parsed: SignedDuration = SpanParser::new()
         .parse_duration(text.trim())
         .map_err(|_| format!("expected a duration {EXAMPLES}"))?;
@@ -18,8 +19,18 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     Duration::try_from(parsed).map_err(|_| format!("expected a duration {EXAMPLES}"))
 }
 
+/// The parser of durations takes a comma for a decimal point, as ISO 8601 does: `1,500ms` would be a millisecond and a half.
+fn refuse_comma(text: &str) -> Result<(), String> {
+    if text.contains(',') { Err(COMMA.to_owned()) } else { Ok(()) }
+}
+
+/// Why a comma is refused wherever a number stands.
+pub(super) const COMMA: &str =
+    "a number has no comma, which parts thousands for some and decimals for others: write 1500 or 1.5";
+
 /// A rate such as `200/s`, `16.7/s` or `1000/m`.
 pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    refuse_comma(text)?;
     let malformed = || "expected a rate such as \"200/s\", \"16.7/s\" or \"1000/m\"".to_owned();
     let (events, unit) = text.split_once('/').ok_or_else(malformed)?;
     let (events, unit) = (events.trim(), unit.trim());
@@ -48,15 +59,22 @@ pub(crate) fn per_second(text: &str) -> Result<f64, String> {
 
 /// A share of a whole such as `50%`, as 0 to 1.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let share = percentage(text)?;
+    if share > 1.0 { Err("a share is at most 100%".to_owned()) } else { Ok(share) }
+}
+
+/// A percentage such as `50%` or `150%`, as 0.5 or 1.5: of something that it need not be a part of.
+pub(super) fn percentage(text: &str) -> Result<f64, String> {
+    refuse_comma(text)?;
     let malformed = || "expected a percentage such as \"50%\" or \"0.1%\"".to_owned();
     let percent = text.trim().strip_suffix('%').ok_or_else(malformed)?;
     let (mantissa, decimals) = decimal(percent.trim_end()).ok_or_else(malformed)?;
-    let share = mantissa as f64 / (100 * 10u64.pow(decimals)) as f64;
-    if share > 1.0 { Err("a share is at most 100%".to_owned()) } else { Ok(share) }
+    Ok(mantissa as f64 / (100 * 10u64.pow(decimals)) as f64)
 }
 
 /// A size in bytes such as `512B`, `2KB` (2,000) or `1KiB` (1,024).
 pub(super) fn size(text: &str) -> Result<u64, String> {
+    refuse_comma(text)?;
     let malformed = || "expected a size such as \"512B\", \"2KB\" or \"1KiB\"".to_owned();
     let text = text.trim();
     let unit = text.trim_start_matches(|digit: char| digit.is_ascii_digit());
@@ -136,6 +154,18 @@ mod tests {
             let wanted = Duration::from_millis(millis);
             assert_eq!(duration(&write_duration(wanted)), Ok(wanted));
         }
+    }
+
+    #[test]
+    fn a_comma_is_refused_in_every_quantity() {
+        // 1,500 ms are a second and a half to some, and a millisecond and a half to others.
+        for text in ["1,500ms", "1,5ms", "10,5s", "1h, 2m", "00:00:01,5"] {
+            assert_eq!(duration(text), Err(COMMA.to_owned()), "{text}");
+        }
+        assert_eq!(rate("16,7/s"), Err(COMMA.to_owned()));
+        assert_eq!(share("12,5%"), Err(COMMA.to_owned()));
+        assert_eq!(size("1,000B"), Err(COMMA.to_owned()));
+        assert_eq!((percentage("150%"), percentage("12.5%")), (Ok(1.5), Ok(0.125)));
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use gateway::Scope;
+use simulator::FaultKind;
 
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::reader::{display_key, list};
 use super::tree::{Entry, Table, Value};
 use super::units::write_duration;
-use crate::World;
+use crate::{UpstreamFault, World};
 
 /// Warns of what stands in the tables that a variant can patch; `tree` is the file as the variant makes it, `ours` the file
 /// itself if the gateway of any variant is not external.
@@ -92,6 +93,69 @@ fn policies_of_ours(tree: &Table, ours: Option<&Table>, context: &Context<'_>) {
     );
     let problem = Problem::warning(external.key_span.clone(), message);
     context.push(problem.help("its own configuration says what it limits and for how long it waits"));
+}
+
+/// Warns of circuit breakers in a file that has no timeout before any upstream: where a variant has one, that others have none is
+/// what is compared. Nothing limits then how long an answer may take, so that what hangs never settles and a breaker never learns
+/// of it. It does learn of what fails at once or is turned away, and where nothing else goes wrong, that is enough.
+pub(super) fn breakers_without_timeouts<'w>(
+    variants: impl Iterator<Item = (&'w Table, &'w World)> + Clone,
+    context: &Context<'_>,
+) {
+    let has_timeout = |world: &World| {
+        let routes = world.gateway.routes.iter().any(|route| route.timeout.is_some());
+        let policies = world.gateway.upstreams.iter().any(|policy| policy.timeout.is_some());
+        let mut calls = world.upstreams.iter().flat_map(|upstream| &upstream.config.calls);
+        world.gateway.timeout.is_some() || routes || policies || calls.any(|call| call.timeout.is_some())
+    };
+    if !variants.clone().any(|(_, world)| has_timeout(world)) {
+        let holds_back = |fault: &UpstreamFault| {
+            matches!(fault.fault.kind(), FaultKind::Hang | FaultKind::Slow { .. } | FaultKind::Drip { .. })
+        };
+        let may_hang = |world: &World| world.faults.is_empty() || world.faults.iter().any(holds_back);
+        let slow = variants.filter(|(_, world)| may_hang(world));
+        slow.for_each(|(tree, world)| each_breaker(tree, world, context));
+    }
+}
+
+/// Warns of each breaker of a variant without timeouts.
+fn each_breaker(tree: &Table, world: &World, context: &Context<'_>) {
+    let warn = |breaker: &Entry, path: &str, unbounded: &str, help: &str| {
+        let message =
+            format!("`{path}`: without a timeout for {unbounded}, the breaker never learns of what hangs");
+        context.push(Problem::warning(breaker.key_span.clone(), message).help(help));
+    };
+    let mut general = Vec::new();
+    for (place, (upstream, policy)) in world.upstreams.iter().zip(&world.gateway.upstreams).enumerate() {
+        let is_used = world.gateway.routes.iter().any(|route| route.upstream.0 as usize == place);
+        if policy.breaker.is_none() || !is_used {
+            continue;
+        }
+        match tree.find(&["gateway", "upstreams", &upstream.name, "breaker"]) {
+            Some(own) => {
+                let name = display_key(&upstream.name);
+                let path = format!("gateway.upstreams.{name}.breaker");
+                let help = format!("such as `gateway.upstreams.{name}.timeout = \"5s\"`");
+                warn(own, &path, &format!("`{}`", upstream.name), &help);
+            }
+            None => general.push(&*upstream.name),
+        }
+    }
+    if let (Some(breaker), false) = (tree.find(&["gateway", "breaker"]), general.is_empty()) {
+        warn(breaker, "gateway.breaker", &list(&general), "such as `gateway.timeout = \"5s\"`");
+    }
+    for upstream in &world.upstreams {
+        let calls = tree.find(&["upstreams", &upstream.name, "calls"]);
+        let Some(Value::Array(items)) = calls.map(|calls| &calls.node.value) else { continue };
+        for (call, item) in upstream.config.calls.iter().zip(&**items) {
+            let breaker = item.as_table().and_then(|table| table.get("breaker"));
+            let asked = world.upstreams.get(call.upstream).map_or("", |asked| &asked.name);
+            if let Some(breaker) = breaker.filter(|_| call.breaker.is_some()) {
+                let path = format!("upstreams.{}.calls.breaker", display_key(&upstream.name));
+                warn(breaker, &path, &format!("`{asked}`"), "such as `timeout = \"1s\"` beside it");
+            }
+        }
+    }
 }
 
 fn unreached_upstreams(tree: &Table, world: &World, context: &Context<'_>) {

@@ -16,7 +16,7 @@ use super::context::Context;
 use super::diagnostic::Problem;
 use super::external::{self, Listen};
 use super::faults::read_faults;
-use super::latency::read_latency;
+use super::latency::read_time;
 use super::limits;
 use super::load;
 use super::reader::{Fields, Positive, Size, Statuses, all, display_key, find_upstream, read, way_out};
@@ -118,7 +118,7 @@ fn read_upstream(
     config.pool.workers = fields.optional("workers");
     config.pool.queue = fields.optional("queue");
     let latency = fields.required_entry("latency");
-    let latency = latency.and_then(|entry| read_latency(&entry.node, &fields.path_of("latency"), context));
+    let latency = latency.and_then(|entry| read_time(&entry.node, &fields.path_of("latency"), context));
     config.latency = latency.unwrap_or(Latency::ZERO);
     config.load_latency = fields.optional("load_latency").unwrap_or_default();
     config.cancel_on_disconnect = fields.optional("cancel_on_disconnect").unwrap_or(false);
@@ -305,7 +305,6 @@ fn read_identities(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Ide
             // Of two numbers that do not go together, the one further down: a variant stands below the file.
             let place = match error {
                 IdentitiesError::NoIdentities => identities,
-                IdentitiesError::NoKeys => keys,
                 IdentitiesError::NoIps => ips,
                 IdentitiesError::SurplusKeys { .. } => {
                     identities.into_iter().chain(keys).max_by_key(|entry| entry.node.span.start)

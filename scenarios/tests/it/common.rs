@@ -14,6 +14,14 @@ pub(crate) fn scenario(text: &str) -> Scenario {
     reading.scenario.expect("a file without problems is a scenario")
 }
 
+/// Every variant, under its own seed, of a scenario of which it is known that not all of it is meant.
+pub(crate) fn run_in_spite_of_warnings(text: &str) -> ExperimentResult {
+    let reading = file::read(text, &|name| Err(format!("no file {name} here")));
+    assert!(!reading.problems.is_empty(), "there is no warning");
+    let scenario = reading.scenario.expect("a file with warnings alone is a scenario");
+    run_experiment(&scenario, &[scenario.seed], || {})
+}
+
 /// Every variant of the scenario under its own seed.
 pub(crate) fn run(text: &str) -> ExperimentResult {
     let scenario = scenario(text);

@@ -1,6 +1,6 @@
 //! What breaks and what contains it, in worlds whose answers are known beforehand.
 
-use crate::common::{assert_held, run, run_one, scenario};
+use crate::common::{assert_held, run, run_in_spite_of_warnings, run_one, scenario};
 use reports::{
     Compared, DifferenceVerdict, GoodCount, HarmCount, Outcome, RunResult, Side, Value, compare, facts,
     terminal_summary,
@@ -452,7 +452,7 @@ fn an_answer_that_breaks_off_is_no_failed_connection() {
     assert_eq!([of_clients("connect").attempts, of_clients("5xx").attempts], [600, 900]);
     // A breaker counts it: at ten a second its window holds 200 successes at 20 s and 300 at most, so that within 10 s half
     // of it fails only where it is shorter.
-    let breaker = r#"gateway.breaker = { window = "10s", half_open = "single-probe" }"#;
+    let breaker = "gateway.timeout = '5s'\ngateway.breaker = { window = '10s', half_open = 'single-probe' }";
     assert!(struck(breaker, "reset = {}").overall.count(Outcome::ShortCircuited) > 40);
 }
 
@@ -546,7 +546,7 @@ fn where_nobody_else_can_be_hurt_there_is_nothing_to_contain() {
         faults = [{ at = "10s", for = "10s", upstreams = ["a"], error = { status = 503 } }]
         expect.hold = ["containment_time < 1s"]
     "#;
-    let result = run(text);
+    let result = run_in_spite_of_warnings(text);
     let check = &result.expectations[0].checks[0];
     assert_eq!((check.held, &check.measured), (false, &Value::NotObserved));
     let harm = result.variants[0].runs[0].harm.as_ref().unwrap();

@@ -91,3 +91,33 @@ fn each_scope_counts_by_its_own() {
     let per_key = &result.variants[0].runs[0].limits[0];
     assert_eq!(per_key.fullest.as_ref().map(|bucket| bucket.name.as_str()), Some("bots-0"));
 }
+
+#[test]
+fn clients_without_a_key_are_limited_by_address() {
+    // 20 requests a second for a minute from two addresses, and 10 a second of ten keys from one: of each bucket five pass.
+    let result = run(r#"
+        name = "Nobody says who it is"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1m"
+        slo.latency = "1s"
+        upstreams.api.latency = "1ms"
+        routes."/".upstream = "api"
+        clients.visitors = { send = "/", rate = "20/s", identities = 100, keys = 0, ips = 2 }
+        clients.partners = { send = "/", rate = "10/s", identities = 10, ips = 1 }
+        gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 5, window = "1m" }
+        [expect]
+        hold = [
+            "served(clients.visitors) == 10",
+            "served(clients.partners) == 50",
+            "rejected(rate-limited) == 1740",
+        ]
+    "#);
+    assert_held(&result);
+    let limit = &result.variants[0].runs[0].limits[0];
+    assert_eq!(limit.buckets, 12);
+    let mut names: Vec<_> =
+        limit.saturation.as_ref().unwrap().buckets.iter().map(|bucket| &*bucket.name).collect();
+    names.sort_unstable();
+    assert_eq!(names[..2], ["anonymous at 127.1.0.1", "anonymous at 127.1.0.2"]);
+    assert!(names[2..].iter().all(|name| name.starts_with("partners-")), "{names:?}");
+}

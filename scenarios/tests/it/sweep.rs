@@ -98,7 +98,8 @@ fn one_setting_changed_is_less_than_two() {
 
 #[test]
 fn a_point_is_what_the_edited_file_gives() {
-    let text = format!("{POOL}\n[variants.a]\ngateway.queue = 5\n[variants.b]\nfaults = []\n");
+    let pool = POOL.replace("[\"blast", "[\"a: blast");
+    let text = format!("{pool}\n[variants.a]\ngateway.queue = 5\n[variants.b]\nfaults = []\n");
     let folder = desk(&text);
     let result = swept(
         &folder,

@@ -190,3 +190,50 @@ fn a_scenario_in_order_is_accepted() {
     );
     assert_eq!((output.status.code(), output.stderr.len()), (Some(0), 0));
 }
+
+/// A scenario whose latencies stand in a file.
+fn with_latencies() -> String {
+    "name = 'Forms'\nduration = '1m'\nslo.latency = '1s'\nupstreams.a.latency.empirical.file = 'l.txt'\n\
+     routes.'/'.upstream = 'a'\nclients.all = { send = '/', rate = '1/s' }\n\
+     expect.hold = ['latency(max) < 11ms', 'offered == 60']\n"
+        .to_owned()
+}
+
+#[test]
+fn a_byte_order_mark_and_any_end_of_a_line_are_read() {
+    const MARK: &str = "\u{feff}";
+    for (mark, end) in [("", "\n"), (MARK, "\n"), (MARK, "\r\n"), ("", "\r\n"), ("", "\r"), (MARK, "\r")] {
+        let folder = TempDir::new().unwrap();
+        let written = |text: &str| format!("{mark}{}", text.replace('\n', end));
+        fs::write(folder.path().join("mine.toml"), written(&with_latencies())).unwrap();
+        // A mark would be taken for a part of the first number, and ends of lines for none: two latencies in one.
+        fs::write(folder.path().join("l.txt"), written("10ms\n# the other\n\n10ms\n")).unwrap();
+        let output = command(folder.path()).args(["run", "mine.toml", "--quiet"]).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!((output.status.code(), told.as_str()), (Some(0), ""), "{mark:?} {end:?}");
+    }
+}
+
+#[test]
+fn what_no_number_is_written_in_is_refused_with_its_place() {
+    let utf16 = |text: &str| -> Vec<u8> {
+        [0xfeff].into_iter().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    };
+    let told = |latencies: Vec<u8>| {
+        refused("mine.toml", |folder| {
+            fs::write(folder.join("mine.toml"), with_latencies()).unwrap();
+            fs::write(folder.join("l.txt"), &latencies).unwrap();
+        })
+    };
+    let told_utf16 = told(utf16("10ms\n"));
+    assert!(told_utf16.contains("it is UTF-16 and not UTF-8 text") && told_utf16.contains("mine.toml:4:"));
+    assert!(told(b"10ms\n1\x000ms\n".to_vec()).contains("line 2: expected a duration"));
+    assert!(told("10ms\n１０ms\n".into()).contains("line 2: expected a duration"), "full-width digits");
+    assert!(told(b"10ms\n10,5ms\n".to_vec()).contains("line 2: a number has no comma"));
+    let told = |bytes: Vec<u8>| refused("mine.toml", file("mine.toml", bytes));
+    assert!(told(utf16(&with_latencies())).contains("it is UTF-16 and not UTF-8 text"));
+    let nul = told(with_latencies().replace("'1m'", "'1m'\0").into());
+    assert!(nul.contains("mine.toml:2:16"), "{nul}");
+    let wide = told(with_latencies().replace("1/s", "１/s").into());
+    assert!(wide.contains("expected a rate") && wide.contains("mine.toml:6:"), "{wide}");
+}

@@ -11,7 +11,7 @@ use crate::chance::Stream;
 /// The identities of a population: how many there are, and how many keys and addresses they share.
 ///
 /// Identity `i` of N has key `i mod K` and address `i mod M`. One key across a botnet of 500 addresses is
-/// `Identities::new(500, Some(1), None)`.
+/// `Identities::new(500, Some(1), None)`; 500 visitors without a key are `Identities::new(500, Some(0), None)`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identities {
     count: u32,
@@ -24,8 +24,8 @@ pub struct Identities {
 pub struct Identity {
     /// Its own number, below [`Identities::identities`].
     pub index: u32,
-    /// The number of its key, below [`Identities::keys`]; [`api_key`] is what the key says.
-    pub key: u32,
+    /// The number of its key, below [`Identities::keys`]; [`api_key`] is what the key says. `None` where nobody has one.
+    pub key: Option<u32>,
     /// The number of its address within the population, below [`Identities::ips`]. Populations do not share
     /// addresses: for [`loopback_address`], add the addresses of the populations before this one.
     pub address: u32,
@@ -33,20 +33,17 @@ pub struct Identity {
 
 impl Identities {
     /// `identities` clients with `keys` different keys and `ips` different addresses; by default, as many of
-    /// each as there are identities.
+    /// each as there are identities. Without any `keys`, none of them has one.
     ///
     /// # Errors
     ///
-    /// If one of the three is zero, or if there are more keys or addresses than identities: nobody would ever
+    /// If there are no identities or no addresses, or if there are more keys or addresses than identities: nobody would ever
     /// send with those beyond.
     pub fn new(identities: u32, keys: Option<u32>, ips: Option<u32>) -> Result<Self, IdentitiesError> {
         if identities == 0 {
             return Err(IdentitiesError::NoIdentities);
         }
         let (keys, ips) = (keys.unwrap_or(identities), ips.unwrap_or(identities));
-        if keys == 0 {
-            return Err(IdentitiesError::NoKeys);
-        }
         if ips == 0 {
             return Err(IdentitiesError::NoIps);
         }
@@ -64,7 +61,7 @@ impl Identities {
         self.count
     }
 
-    /// How many different keys they have.
+    /// How many different keys they have; 0 where nobody has one.
     pub const fn keys(&self) -> u32 {
         self.keys
     }
@@ -79,7 +76,7 @@ impl Identities {
     pub fn draw(&self, stream: Stream) -> Identity {
         // Below a u32, hence one.
         let index = stream.below(u64::from(self.count)) as u32;
-        Identity { index, key: index % self.keys, address: index % self.ips }
+        Identity { index, key: index.checked_rem(self.keys), address: index % self.ips }
     }
 }
 
@@ -114,9 +111,6 @@ pub enum IdentitiesError {
     /// Nobody is there.
     #[error("a population needs at least one identity")]
     NoIdentities,
-    /// Nobody has a key.
-    #[error("a population needs at least one key")]
-    NoKeys,
     /// Nobody has an address.
     #[error("a population needs at least one ip")]
     NoIps,
@@ -153,12 +147,14 @@ mod tests {
         assert_eq!((identities.identities(), identities.keys(), identities.ips()), (200, 200, 200));
         let botnet = Identities::new(500, Some(1), None).unwrap();
         assert_eq!((botnet.identities(), botnet.keys(), botnet.ips()), (500, 1, 500));
+        let visitors = Identities::new(500, Some(0), None).unwrap();
+        assert_eq!((visitors.identities(), visitors.keys(), visitors.ips()), (500, 0, 500));
+        assert_eq!(visitors.draw(Stream::from_bits(7)).key, None);
     }
 
     #[test]
     fn none_and_surplus_are_errors() {
         assert_eq!(Identities::new(0, None, None), Err(IdentitiesError::NoIdentities));
-        assert_eq!(Identities::new(1, Some(0), None), Err(IdentitiesError::NoKeys));
         assert_eq!(Identities::new(1, None, Some(0)), Err(IdentitiesError::NoIps));
         let surplus = IdentitiesError::SurplusKeys { keys: 6, identities: 5 };
         assert_eq!(Identities::new(5, Some(6), None), Err(surplus));
@@ -179,7 +175,7 @@ mod tests {
             drawn[identity.index as usize] += 1;
             seen.insert((identity.index, identity.key, identity.address));
         }
-        let expected: BTreeSet<_> = (0..10).map(|index| (index, index % 3, index % 4)).collect();
+        let expected: BTreeSet<_> = (0..10).map(|index| (index, Some(index % 3), index % 4)).collect();
         assert_eq!(seen, expected);
         // Binomial counts: n/10 each, with deviation √(n · 0.1 · 0.9) = 300.
         assert!(drawn.iter().all(|&n| n.abs_diff(DRAWS / 10) < 5 * 300), "{drawn:?}");
@@ -208,7 +204,7 @@ mod tests {
         fn draws_stay_within_the_population(bits: u64, n in 1_u32.., keys in 1_u32.., ips in 1_u32..) {
             let identities = Identities::new(n, Some(keys.min(n)), Some(ips.min(n))).unwrap();
             let Identity { index, key, address } = identities.draw(Stream::from_bits(bits));
-            prop_assert!(index < n && key < identities.keys() && address < identities.ips());
+            prop_assert!(index < n && key.unwrap() < identities.keys() && address < identities.ips());
         }
 
         #[test]

@@ -399,7 +399,9 @@ impl Clients {
         let fields = request.headers_mut();
         fields.insert(HOST, self.host.clone());
         fields.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        fields.insert(API_KEY, value(api_key(&population.name, identity.key)));
+        if let Some(key) = identity.key {
+            fields.insert(API_KEY, value(api_key(&population.name, key)));
+        }
         fields.insert(REQUEST, value(streams.tag(id.population, id.index, attempt).to_string()));
         if body.is_empty() && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
             // Of these a server may want to be told (RFC 9110, 8.6); of a body that there is, hyper says it.

@@ -140,6 +140,7 @@ impl Term {
                 Unit::Count | Unit::Number | Unit::Requests if text.contains(',') => {
                     "digits are grouped by `_`, as in `1_000`".to_owned()
                 }
+                _ if text.contains(',') => units::COMMA.to_owned(),
                 Unit::Share | Unit::Requests if text.ends_with('%') => {
                     units::share(text).err().unwrap_or_default()
                 }
@@ -209,7 +210,14 @@ impl<'a, 'n> Arguments<'a, 'n> {
                 help: Help::Text("how many were served is the measure `served([selector])`".to_owned()),
                 span: argument.span.clone(),
             }),
-            None => Err(unknown(argument, "outcome", &names)),
+            None => match of_status(&argument.value) {
+                "" => Err(unknown(argument, "outcome", &names)),
+                told => Err(LineError {
+                    message: format!("there is no outcome `{}`", argument.value),
+                    help: Help::Text(told.to_owned()),
+                    span: argument.span.clone(),
+                }),
+            },
         }
     }
 
@@ -224,9 +232,11 @@ impl<'a, 'n> Arguments<'a, 'n> {
             "max" => Ok(Statistic::Max),
             text => percentile(text).ok_or_else(|| LineError {
                 message: format!("`{text}` is no statistic"),
-                help: Help::Text(
-                    "a statistic is `mean`, `max` or a percentile such as `p50`, `p99` or `p99.9`".to_owned(),
-                ),
+                help: Help::Text(match meant_statistic(text) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => "a statistic is `mean`, `max` or a percentile such as `p50`, `p99` or `p99.9`"
+                        .to_owned(),
+                }),
                 span: argument.span.clone(),
             }),
         }
@@ -314,6 +324,45 @@ impl<'a, 'n> Arguments<'a, 'n> {
             if window.is_zero() { Err("a window of zero holds nothing".to_owned()) } else { Ok(window) }
         });
         window.map_err(|message| LineError { message, help: Help::NONE, span: argument.span.clone() })
+    }
+}
+
+/// Which outcomes have a status, where one is written in the place of an outcome.
+fn of_status(written: &str) -> &'static str {
+    match written.to_ascii_lowercase().as_str() {
+        "200" | "2xx" => "how many were served is the measure `served([selector])`",
+        "401" => "the gateway's 401 is `unauthenticated`, an upstream's is `upstream-error`",
+        "403" => "the gateway's 403 is `forbidden`, an upstream's is `upstream-error`",
+        "404" => "the gateway's 404 is `no-route`, an upstream's is `upstream-error`",
+        "429" => "the gateway's 429 is `rate-limited`, an upstream's is `upstream-error`",
+        "503" => {
+            "the gateway's 503 is `short-circuited` where its breaker was open, and else `shed`; an upstream's is \
+             `upstream-error`"
+        }
+        "504" => "the gateway's 504 is `timed-out`, an upstream's is `upstream-error`",
+        "500" | "502" | "5xx" | "4xx" => "what an upstream answers with 400 or above is `upstream-error`",
+        _ => "",
+    }
+}
+
+/// The statistic that is commonly called so.
+fn meant_statistic(written: &str) -> Option<String> {
+    let lower = written.to_ascii_lowercase();
+    let percentile = |digits: &str| match digits {
+        // Such as p999, which others write for p99.9.
+        _ if digits.len() > 2 && digits.starts_with("99") && !digits.contains('.') => {
+            Some(format!("p{}.{}", &digits[..2], &digits[2..]))
+        }
+        _ => units::number(digits).filter(|p| *p > 0.0 && *p < 100.0).map(|_| format!("p{digits}")),
+    };
+    match lower.as_str() {
+        "avg" | "average" | "arithmetic-mean" => Some("mean".to_owned()),
+        "median" => Some("p50".to_owned()),
+        "maximum" | "worst" | "p100" | "100" => Some("max".to_owned()),
+        text => {
+            let digits = text.trim_start_matches(['p', 'q']).trim_end_matches(['%', 't', 'h']);
+            percentile(digits).or_else(|| nearest(text, ["mean", "max"]).map(str::to_owned))
+        }
     }
 }
 

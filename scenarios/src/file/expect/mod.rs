@@ -361,6 +361,31 @@ mod tests {
     }
 
     #[test]
+    fn what_others_call_it_is_told_by_its_name_here() {
+        for (text, help) in [
+            ("rejected(429) > 1", "the gateway's 429 is `rate-limited`, an upstream's is `upstream-error`"),
+            ("rejected(rate_limited) > 1", "did you mean `rate-limited`?"),
+            ("latency(avg) < 1s", "did you mean `mean`?"),
+            ("latency(median) < 1s", "did you mean `p50`?"),
+            ("latency(P99) < 1s", "did you mean `p99`?"),
+            ("latency(99th) < 1s", "did you mean `p99`?"),
+            ("latency(99%) < 1s", "did you mean `p99`?"),
+            ("latency(p999) < 1s", "did you mean `p99.9`?"),
+            ("latency(p100) < 1s", "did you mean `max`?"),
+            (
+                "latency(p0) < 1s",
+                "a statistic is `mean`, `max` or a percentile such as `p50`, `p99` or `p99.9`",
+            ),
+            (
+                "latency(p50) < 1,500ms",
+                "a number has no comma, which parts thousands for some and decimals for others: write 1500 or 1.5",
+            ),
+        ] {
+            assert_eq!(resolve(text).unwrap_err().help.tell(), help, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (text, message, place) in [
             ("", "expected the name of a measure", ""),
@@ -379,6 +404,13 @@ mod tests {
             ("offered(clients.partnr) > 1", "there is no population `partnr`", "clients.partnr"),
             ("offered(partner) > 1", "`partner` selects nothing", "partner"),
             ("rejected(served) > 1", "`served` is no rejection", "served"),
+            ("rejected(429) > 1", "there is no outcome `429`", "429"),
+            ("latency(avg) < 1s", "`avg` is no statistic", "avg"),
+            (
+                "latency(p50) < 1,500ms",
+                "`latency` is compared with a duration such as `100ms`, found `1,500ms`",
+                "1,500ms",
+            ),
             ("admitted(per_kee) > 1", "there is no limit `per_kee`", "per_kee"),
             ("peak_admitted(per_key, 0s) > 1", "a window of zero holds nothing", "0s"),
             (

@@ -1,7 +1,7 @@
 //! What is surely not meant in a line of `expect.hold`.
 
 use gateway::Scope;
-use reports::{Bound, Comparison, Expectation, Measure};
+use reports::{Bound, Comparison, Expectation, Measure, Selector, StationId};
 
 use super::super::diagnostic::Problem;
 use super::super::reader::display_key;
@@ -65,6 +65,64 @@ pub(super) fn of_measure(measure: &Measure, world: &World, variant: &str, place:
             let why = format!("the variant `{variant}` has no `{limit}` limit");
             (!Scope::ALL.iter().any(is_set)).then(|| never(&why).help(name_one))
         }
+        Measure::Utilization(station) => {
+            let upstream = |place: usize| world.upstreams.get(place);
+            let (name, workers) = match *station {
+                StationId::Gateway => ("gateway", world.gateway.pool.workers),
+                StationId::Upstream(place) => {
+                    (upstream(place).map_or("", |named| &*named.name), upstream(place)?.config.pool.workers)
+                }
+            };
+            let why = format!("the workers of `{name}` are unbounded in the variant `{variant}`");
+            workers
+                .is_none()
+                .then(|| never(&why).help("`workers` bounds them; `peak_in_flight` tells how many it took"))
+        }
+        Measure::BlastRadius(_)
+        | Measure::DirectDamage(_)
+        | Measure::ContainmentTime(_)
+        | Measure::RecoveryTime(_)
+            if world.faults.is_empty() =>
+        {
+            let why = format!("nothing fails in the variant `{variant}`");
+            Some(never(&why).help("harm is what `[[faults]]` do, against the same run without them"))
+        }
+        Measure::BlastRadius(selector) | Measure::ContainmentTime(selector)
+            if !is_anybody_sent(world, *selector, false) =>
+        {
+            let why = format!(
+                "all that it speaks of depends on what fails in the variant `{variant}`: nothing is collateral"
+            );
+            Some(never(&why).help("what the faults do to those who depend on it is `direct_damage`"))
+        }
+        Measure::DirectDamage(selector) if !is_anybody_sent(world, *selector, true) => {
+            let why = format!("nothing that it speaks of depends on what fails in the variant `{variant}`");
+            Some(never(&why).help("what the faults do to those who do not depend on it is `blast_radius`"))
+        }
         _ => None,
     }
+}
+
+/// Whether anybody who is selected sends on a route that depends on what fails, or on one that does not.
+fn is_anybody_sent(world: &World, selector: Selector, depending: bool) -> bool {
+    let struck = || world.faults.iter().flat_map(|fault| &fault.upstreams);
+    let routes: Vec<_> = world.gateway.routes.iter().collect();
+    let is_of_kind = |route: u32| {
+        let Some(known) = routes.get(route as usize) else { return false };
+        let reached = world.upstreams_of_route(known);
+        let is_selected = match selector {
+            Selector::Everybody | Selector::Population(_) => true,
+            Selector::Route(selected) => selected == route as usize,
+            Selector::Upstream(selected) => known.upstream.0 as usize == selected,
+        };
+        is_selected
+            && struck().any(|upstream| reached.get(*upstream).is_some_and(|reached| *reached)) == depending
+    };
+    let selected = world.populations.iter().enumerate().filter(|(place, population)| match selector {
+        Selector::Population(selected) => selected == *place,
+        _ => !population.hostile,
+    });
+    selected
+        .map(|(_, population)| population)
+        .any(|population| population.targets.iter().any(|target| is_of_kind(target.route)))
 }

@@ -18,7 +18,7 @@ pub(super) struct Scenario {
     /// What happens, to whom, and why that matters, in a few sentences. Reports open with it.
     story: Option<String>,
     /// The instant at which the scenario starts, with its offset, such as `2026-06-02T09:00:00Z`, which is the
-    /// default: a Tuesday morning. Windows, logs and chart axes follow this clock. From 1970 to 2500.
+    /// default: a Tuesday morning. Windows, logs and chart axes follow this clock. From 1970 to 2499.
     starts: Option<Instant>,
     /// How long clients go on sending, such as `"2m"`: above zero and at most 7 days (`"168h"`). What is under way
     /// then has five more minutes to end.
@@ -149,8 +149,8 @@ struct GatewayRetry {
 #[derive(JsonSchema)]
 #[schemars(inline, deny_unknown_fields, transform = super::or_false)]
 struct RetryBudget {
-    /// The share of the requests, such as `"20%"`.
-    ratio: Share,
+    /// How many retries to the requests, such as `"20%"`; above `"100%"` there may be more retries than requests.
+    ratio: Percentage,
     /// A rate that is allowed in any case, such as `"1/s"`: callers of few requests could not try again otherwise.
     #[schemars(extend("default" = "0/s"))]
     floor: Option<Rate>,
@@ -238,12 +238,12 @@ enum HalfOpen {
     ReopenToAll,
 }
 
-/// A time drawn anew for each request from a distribution. One of: `constant = "5ms"`, `exponential = { mean }`,
+/// A duration such as `"5ms"`, or a time drawn anew for each request from a distribution. One of: `constant = "5ms"`, `exponential = { mean }`,
 /// `log-normal = { median, p99 }`, `uniform = { min, max }`, `mixture = [{ share, latency }, …]`,
 /// `empirical = { file }`. No time is above 24 hours.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields, rename_all = "kebab-case")]
-#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1), transform = super::or_duration)]
 struct Latency {
     /// Always the same time.
     constant: Option<Duration>,
@@ -291,7 +291,7 @@ struct MixturePart {
     /// How many of the requests are of this kind, such as `"95%"`; above zero.
     share: PositiveShare,
     /// How long these take: a duration, or a distribution, which may be a mixture itself.
-    latency: Time,
+    latency: Latency,
 }
 
 /// Times as they were measured: each of the file is as likely as the others.
@@ -301,13 +301,6 @@ struct Empirical {
     /// A text file, named relative to the scenario, with a duration such as `12ms` on each line. Empty lines and
     /// those that begin with `#` do not count.
     file: String,
-}
-
-#[derive(JsonSchema)]
-#[schemars(inline, untagged)]
-enum Time {
-    Fixed(Duration),
-    Drawn(Latency),
 }
 
 /// The paths that the gateway serves. A path serves what is below it too; the longest one that matches wins.
@@ -350,9 +343,9 @@ struct Population {
     /// drawn at random. All populations together have at most 16,777,216.
     #[schemars(extend("default" = 1))]
     identities: Option<AtLeastOne>,
-    /// API keys among them, at most as many as identities: `keys = 1, ips = 500` is one key across a botnet.
-    /// Default: one each.
-    keys: Option<AtLeastOne>,
+    /// API keys among them, at most as many as identities: `keys = 1, ips = 500` is one key across a botnet, and `keys = 0`
+    /// are clients without a key. Default: one each.
+    keys: Option<Count>,
     /// Addresses among them, at most as many as identities. Default: one each.
     ips: Option<AtLeastOne>,
     /// What they ask for: a path such as `"/orders/42"`, or paths and their weights, such as
@@ -380,7 +373,7 @@ struct Population {
     #[schemars(extend("default" = "uniform"))]
     arrivals: Option<Arrivals>,
     /// How long a user thinks before each request: a duration, or a distribution. Belongs to `users`.
-    think: Option<Time>,
+    think: Option<Latency>,
     /// How users begin who think for a constant time. Belongs to `users`.
     #[schemars(extend("default" = "spread"))]
     start: Option<Start>,
@@ -802,7 +795,7 @@ struct ErrorFault {
 #[schemars(deny_unknown_fields, transform = super::or_false)]
 struct SlowFault {
     /// The time in place of the upstream's own, such as `"28s"`: a duration, or a distribution.
-    latency: Time,
+    latency: Latency,
 }
 
 /// The answer begins in time, after the calls if there are any, and its body trickles.
@@ -810,7 +803,7 @@ struct SlowFault {
 #[schemars(deny_unknown_fields, transform = super::or_false)]
 struct DripFault {
     /// From the first byte of the body to the last, such as `"10s"`: a duration, or a distribution.
-    body: Time,
+    body: Latency,
 }
 
 /// The service has lost a part of its speed.
@@ -877,6 +870,11 @@ struct Rate(String);
 #[schemars(inline, extend("pattern" = SHARE))]
 struct Share(String);
 
+/// Such as `"50%"` or `"150%"`.
+#[derive(JsonSchema)]
+#[schemars(inline, extend("pattern" = PERCENTAGE))]
+struct Percentage(String);
+
 /// Such as `"512B"`, `"2KB"` (2,000 bytes) or `"1KiB"` (1,024).
 #[derive(JsonSchema)]
 #[schemars(inline, extend("pattern" = SIZE))]
@@ -908,9 +906,9 @@ struct Retries(u32);
 /// and seconds as on a clock. That units are in order, each named once, and that only the last amount has decimals,
 /// is more than an expression says that anybody reads in an error message.
 pub(super) const DURATION: &str = concat!(
-    r"^\s*\+?([0-9]+:[0-9]+:[0-9]+([.,][0-9]+)?|([0-9]+([.,][0-9]+)?\s*",
+    r"^\s*\+?([0-9]+:[0-9]+:[0-9]+(\.[0-9]+)?|([0-9]+(\.[0-9]+)?\s*",
     r"(h|h(ou)?rs?|m|min(ute)?s?|s|sec(ond)?s?|(m|milli|[uµ]|micro|n|nano)s(ec(ond)?s?)?|(milli|micro|nano)s?)",
-    r"(,\s)?\s*)+)\s*$"
+    r"\s*)+)\s*$"
 );
 
 /// Takes what [`units::rate`](super::super::units::rate) takes.
@@ -918,6 +916,9 @@ pub(super) const RATE: &str = r"^\s*0*[0-9]{1,9}(\.[0-9]{1,6})?\s*/\s*(ms|s|m|mi
 
 /// Takes what [`units::share`](super::super::units::share) takes.
 pub(super) const SHARE: &str = r"^\s*0*(100(\.0{1,12})?|[0-9]{1,2}(\.[0-9]{1,12})?)\s*%\s*$";
+
+/// Takes what [`units::percentage`](super::super::units::percentage) takes, and larger numbers.
+pub(super) const PERCENTAGE: &str = r"^\s*[0-9]+(\.[0-9]{1,12})?\s*%\s*$";
 
 /// Takes what [`units::size`](super::super::units::size) takes, and larger numbers.
 pub(super) const SIZE: &str = r"^\s*[0-9]+\s*(B|KB|kB|KiB|MB|MiB)\s*$";
