@@ -29,7 +29,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::aot::Shell;
 
 pub use self::error::{ExitCode, Failure};
@@ -428,7 +429,8 @@ struct ManArgs {
 pub fn main() -> ExitCode {
     let Cli { command } = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(asked) => {
+        Err(mut asked) => {
+            suggest_command(&mut asked);
             // Help and version are answers; everything else is bad usage.
             let code = if asked.use_stderr() { ExitCode::Usage } else { ExitCode::Held };
             return match asked.print() {
@@ -458,6 +460,16 @@ pub fn main() -> ExitCode {
         let _ = write!(anstream::stderr(), "{failure}");
         failure.exit_code()
     })
+}
+
+/// Names the command that was most likely meant by one that is not there: clap finds none for `rnu`.
+fn suggest_command(error: &mut clap::Error) {
+    let Some(ContextValue::String(wrong)) = error.get(ContextKind::InvalidSubcommand) else { return };
+    let known = Cli::command();
+    let near = file::nearest(wrong, known.get_subcommands().map(clap::Command::get_name)).map(str::to_owned);
+    if let (Some(near), None) = (near, error.get(ContextKind::SuggestedSubcommand)) {
+        error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near]));
+    }
 }
 
 /// Prints to standard output; whoever closed it has read enough.

@@ -32,6 +32,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     refuse_external(&sources, args)?;
     let folders = result_folders(&sources, &args.out)?;
     let pool = thread_pool(args.threads)?;
+    if args.engine == EngineChoice::Virtual && args.speed != Speed::Times(1.0) {
+        warn("--speed has no effect: virtual time takes as long as it takes; it is for `--engine live`");
+    }
 
     let (log, watch) = (log_book(args)?, watch(args)?);
     let mut step_summary = StepSummary::open(args.summary.as_deref())?;

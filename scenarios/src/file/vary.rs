@@ -83,6 +83,9 @@ pub(crate) fn parse_vary(text: &str, points: usize) -> Result<Vary, String> {
             if value.text.is_empty() {
                 return Err(format!("`{text}`: a value is missing beside a comma"));
             }
+            if let Some(range) = meant_range(&value) {
+                return Err(format!("`{text}`: {} is no value; a range is written `{range}`", value.text));
+            }
             if !listed.iter().any(|known| known.text == value.text) {
                 listed.push(value);
             }
@@ -287,6 +290,14 @@ fn range_of(values: &str) -> Option<(&str, &str, Option<&str>)> {
     Some((from.trim(), to.trim(), how))
 }
 
+/// The range that was meant by two amounts of one kind with a dash between them.
+fn meant_range(value: &Quantity) -> Option<String> {
+    let (from, to) = value.text.split_once(['-', '–'])?;
+    let (from, to) = (from.trim(), to.trim());
+    let (low, high) = (Quantity::of(from), Quantity::of(to));
+    (value.kind.is_none() && low.is_like(&high)).then(|| format!("{from}..{to}"))
+}
+
 /// Text before and after the first such character outside of quotes.
 fn split_outside_quotes(text: &str, at: char) -> Option<(&str, &str)> {
     let mut quote = None;
@@ -324,6 +335,17 @@ fn list_of(text: &str) -> Vec<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_with_a_dash_is_told_how_it_is_written() {
+        let told = |text: &str| parse_vary(text, 5).unwrap_err();
+        assert_eq!(
+            told("gateway.workers=64-512"),
+            "`gateway.workers=64-512`: 64-512 is no value; a range is written `64..512`"
+        );
+        assert!(told("gateway.timeout=1s,2s – 5s").ends_with("a range is written `2s..5s`"));
+        assert_eq!(texts("gateway.breaker.half_open=single-probe,trickle", 5), ["single-probe", "trickle"]);
+    }
 
     fn texts(text: &str, points: usize) -> Vec<String> {
         parse_vary(text, points).unwrap().values.into_iter().map(|value| value.text).collect()

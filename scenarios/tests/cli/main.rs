@@ -385,6 +385,18 @@ fn a_speed_that_nothing_runs_at_is_bad_usage() {
 }
 
 #[test]
+fn what_is_misspelt_or_has_no_effect_is_told() {
+    let desk = Desk::new();
+    desk.write("a.toml", &scenario("A", ""));
+    desk.run(["rnu", "a.toml"]).exits(ExitCode::Usage, &["a similar subcommand exists: 'run'"]);
+    let told = "a range is written `64..512`";
+    desk.run(["sweep", "a.toml", "--vary", "gateway.workers=64-512"]).exits(ExitCode::Usage, &[told]);
+    let said = desk.run(["run", "a.toml", "--speed", "10"]).exits(ExitCode::Held, &[]);
+    assert!(said.err.contains("--speed has no effect"), "{}", said.err);
+    assert_eq!(desk.run(["run", "a.toml"]).exits(ExitCode::Held, &[]).err, "");
+}
+
+#[test]
 fn the_shipped_scenarios_can_be_listed_shown_and_checked() {
     let desk = Desk::new();
     desk.run(["list"]).exits(ExitCode::Held, &["window-boundary", "Window-boundary burst"]);
