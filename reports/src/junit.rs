@@ -193,9 +193,10 @@ fn skipped(message: &str) -> TestCaseStatus {
 
 /// What was measured, as a clause.
 fn measured(check: &ExpectationCheck) -> String {
+    let why = check.not_observed.as_deref().map(|why| format!(": {}", text::line(why))).unwrap_or_default();
     let measured = match check.measured {
         Value::Never => "it never happened".to_owned(),
-        Value::NotObserved => "there was nothing to measure it on".to_owned(),
+        Value::NotObserved => format!("there was nothing to measure it on{why}"),
         value => format!("{} was measured", format::measured(value, check.held)),
     };
     match check.standard {

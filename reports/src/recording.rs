@@ -103,6 +103,61 @@ impl Recording {
         }
     }
 
+    /// Why a measure has no value in this run, as a clause; of one that has, it says nothing of interest.
+    pub fn why_not_observed(&self, measure: &Measure) -> &'static str {
+        let nobody_sent = |selector: &Selector| self.select(*selector).requests.offered == 0;
+        let harm = |selector: &Selector| self.harm_of(*selector);
+        match measure {
+            _ if self.layout().external.is_some() && measure.is_of_our_gateway() => {
+                "the gateway is external, and tells nothing of it"
+            }
+            Measure::SuccessRate(_)
+            | Measure::Served(_)
+            | Measure::Rejected(..)
+            | Measure::Amplification(None)
+            | Measure::Lateness(_) => "nobody sent anything",
+            Measure::Latency(_, selector) if nobody_sent(selector) => "nobody sent anything",
+            Measure::Latency(..) => "no request reached an upstream, and none went unanswered",
+            Measure::Amplification(Some(_)) => "nobody sent anything that leads there",
+            Measure::Wait(..) => "nothing came there",
+            Measure::Utilization(_) => "its workers are unbounded",
+            Measure::Admitted(_) | Measure::PeakAdmitted(..) => "there is no such limit",
+            Measure::UnauthorizedReached(_) => "no such upstream says what it requires",
+            Measure::BlastRadius(_)
+            | Measure::DirectDamage(_)
+            | Measure::ContainmentTime(_)
+            | Measure::RecoveryTime(_)
+                if self.layout().faults.is_empty() =>
+            {
+                "nothing failed"
+            }
+            Measure::BlastRadius(selector)
+            | Measure::DirectDamage(selector)
+            | Measure::ContainmentTime(selector)
+            | Measure::RecoveryTime(selector)
+                if harm(selector).is_none() =>
+            {
+                "there was no run without the faults to compare with"
+            }
+            Measure::BlastRadius(_) => "nobody sent anything that does not depend on what failed",
+            Measure::ContainmentTime(_) => {
+                "nobody sent anything that does not depend on what failed and can be compared one by one, which the requests of \
+                 closed-loop users cannot"
+            }
+            Measure::DirectDamage(_) => "nobody sent anything that depends on what failed",
+            Measure::RecoveryTime(_) => {
+                "no ten seconds were left after the last fault, or nothing was good in them without it"
+            }
+            Measure::Offered(_)
+            | Measure::Goodput(_)
+            | Measure::Attempts(_)
+            | Measure::KeyFetches(_)
+            | Measure::PeakInFlight(_)
+            | Measure::BreakerOpenedAt(_)
+            | Measure::BreakerClosedAt(_) => "",
+        }
+    }
+
     /// Whether request number `index` of an open-loop population was good; false where pairs are not kept.
     pub fn was_good(&self, population: usize, index: u64) -> bool {
         self.recorder.good[population].contains(index as usize)

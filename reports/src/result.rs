@@ -641,6 +641,9 @@ pub struct ExpectationCheck {
     pub lower_bound_share: Option<f64>,
     /// Whether the line holds for it; false where it was not judged.
     pub held: bool,
+    /// Why there was nothing to measure, where one of the two was not observed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_observed: Option<String>,
     /// Why it was not judged; left out where it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_judged: Option<NotJudged>,

@@ -571,6 +571,7 @@ fn expectation(variant: &str, claim: &str, measured: Value) -> ExpectationResult
         standard: None,
         lower_bound_share: None,
         held: true,
+        not_observed: None,
         not_judged: None,
     };
     ExpectationResult {

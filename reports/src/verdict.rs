@@ -1,5 +1,7 @@
 //! What became of the expectations, shared by the terminal and the page.
 
+use std::fmt::Write as _;
+
 use crate::{
     Engine, ExpectationCheck, ExpectationResult, ExperimentResult, NotJudged, Value,
     format::{self, Dimension},
@@ -266,12 +268,16 @@ impl Measured {
         let value =
             if standards.is_empty() { measured } else { format!("{measured} against {}", range(standards)) };
         let unanswered = checks.iter().filter_map(|check| check.lower_bound_share).max_by(f64::total_cmp);
-        let value = match unanswered {
+        let mut value = match unanswered {
             Some(share) => {
                 format!("{}{value} ({} never answered)", format::AT_LEAST, Dimension::Share.show(share))
             }
             None => value,
         };
+        if let Some(why) = judged.iter().find_map(|check| check.not_observed.as_deref()) {
+            // Writing to a string does not fail.
+            let _ = write!(value, ": {}", text::line(why));
+        }
         let failed = judged.iter().filter(|check| !check.held);
         let failed: Vec<u64> = failed.map(|check| check.seed).collect();
         let has_seeds = checks.len() > 1;
@@ -398,6 +404,25 @@ mod tests {
         }
         assert!(crate::junit_xml(&simulated).contains("fixed-window (live engine)"));
         assert!(crate::junit_xml(&simulated).contains("failures=\"1\""));
+    }
+
+    #[test]
+    fn what_was_not_observed_says_why() {
+        let mut result = testing::window_boundary();
+        let check = &mut result.expectations[0].checks[0];
+        (check.measured, check.held) = (Value::NotObserved, false);
+        check.not_observed = Some("its workers are unbounded".to_owned());
+        result.expectations[0].held = false;
+        let told = "not observed: its workers are unbounded";
+        assert_eq!(Verdict::of(&result).lines[0].measured[0].phrase(), told);
+        assert!(crate::terminal_summary(&result).contains(told));
+        assert!(crate::markdown_summary(&result).contains(told));
+        assert!(crate::html_report(&result, "").unwrap().contains(told));
+        assert!(
+            crate::junit_xml(&result)
+                .contains("there was nothing to measure it on: its workers are unbounded")
+        );
+        assert!(crate::to_json(&result).contains("\"not_observed\": \"its workers are unbounded\""));
     }
 
     #[test]

@@ -176,12 +176,12 @@ fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Obse
             expectations[*line].asserts_harm |= asserts_harm(variant, expectation);
         }
     }
-    let standards: HashMap<Standard<'_>, (Value, Option<NotJudged>)> = made(scenario, seeds, &observed)
+    let standards: HashMap<Standard<'_>, (Reading, Option<NotJudged>)> = made(scenario, seeds, &observed)
         .filter_map(|(variant, seed, observed)| Some((variant, seed, observed?)))
         .flat_map(|(variant, seed, observed)| {
             let of = move |line| Standard { line, variant: &variant.name, seed };
             let not_judged = observed.result.not_judged();
-            observed.standards.iter().map(move |(line, value)| (of(*line), (*value, not_judged)))
+            observed.standards.iter().map(move |(line, reading)| (of(*line), (*reading, not_judged)))
         })
         .collect();
     // Where the other variant was not asked for, the line cannot be judged, and says nothing.
@@ -189,27 +189,39 @@ fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Obse
     for (variant, seed, observed) in made(scenario, seeds, &observed) {
         let not_judged = observed.map_or(Some(NotJudged::NotRun), |observed| observed.result.not_judged());
         let bounds = variant.expected.bounds.iter().enumerate().map(|(place, (line, _))| {
-            let (measured, held) =
-                observed.map_or((Measurement::NOT_OBSERVED, false), |observed| observed.bounds[place]);
+            let (measured, held) = observed.map_or((Reading::NONE, false), |observed| observed.bounds[place]);
             (*line, measured, None, held, not_judged)
         });
         let contrasts = variant.expected.contrasts.iter().enumerate();
         let contrasts = contrasts.filter(|(_, (_, contrast))| is_asked_for(&contrast.other));
         let contrasts = contrasts.map(|(place, (line, contrast))| {
-            let measured = observed.map_or(Value::NotObserved, |observed| observed.contrasts[place]);
+            let measured = observed.map_or(Reading::NONE, |observed| observed.contrasts[place]);
             let standard = standards.get(&Standard { line: *line, variant: &contrast.other, seed });
             let (standard, other) = standard
-                .map_or((None, Some(NotJudged::NotRun)), |(value, not_judged)| (Some(*value), *not_judged));
-            let held = standard.is_some_and(|standard| contrast.comparison.holds_between(measured, standard));
-            (*line, Measurement::exactly(measured), standard, held, not_judged.or(other))
+                .map_or((None, Some(NotJudged::NotRun)), |(reading, not_judged)| {
+                    (Some(*reading), *not_judged)
+                });
+            let held = standard.is_some_and(|standard| {
+                contrast.comparison.holds_between(measured.measurement.value, standard.measurement.value)
+            });
+            (*line, measured, standard, held, not_judged.or(other))
         });
         for (line, measured, standard, held, not_judged) in bounds.chain(contrasts) {
             let variant = variant.name.clone();
             let held = held && not_judged.is_none();
             expectations[line].held &= held;
-            let Measurement { value: measured, lower_bound_share, .. } = measured;
-            let check =
-                ExpectationCheck { variant, seed, measured, standard, lower_bound_share, held, not_judged };
+            let why = measured.why_not.or_else(|| standard.and_then(|standard: Reading| standard.why_not));
+            let Measurement { value: measured, lower_bound_share, .. } = measured.measurement;
+            let check = ExpectationCheck {
+                variant,
+                seed,
+                measured,
+                standard: standard.map(|standard| standard.measurement.value),
+                lower_bound_share,
+                held,
+                not_observed: why.map(str::to_owned),
+                not_judged,
+            };
             expectations[line].checks.push(check);
         }
     }
@@ -257,26 +269,46 @@ struct Standard<'v> {
 /// What came of one run.
 struct Observed {
     result: RunResult,
-    /// What was measured, and whether it is as expected, as [`Expected::bounds`](crate::Expected::bounds) has them.
-    bounds: Vec<(Measurement, bool)>,
+    /// Measured value, and whether it is as expected, as [`Expected::bounds`](crate::Expected::bounds) has them.
+    bounds: Vec<(Reading, bool)>,
     /// As [`Expected::contrasts`](crate::Expected::contrasts) has them.
-    contrasts: Vec<Value>,
+    contrasts: Vec<Reading>,
     /// Line and measured value.
-    standards: Vec<(usize, Value)>,
+    standards: Vec<(usize, Reading)>,
     /// What [`Expected::goal`](crate::Expected::goal) came to.
     goal: Option<Value>,
+}
+
+/// What was measured, and if it is nothing, why not.
+#[derive(Clone, Copy)]
+struct Reading {
+    measurement: Measurement,
+    why_not: Option<&'static str>,
+}
+
+impl Reading {
+    /// Of a run that was not made.
+    const NONE: Self = Self { measurement: Measurement::NOT_OBSERVED, why_not: None };
+
+    fn of(measurement: Measurement, measure: &Measure, recording: &Recording) -> Self {
+        let is_missing = matches!(measurement.value, Value::NotObserved);
+        Self { measurement, why_not: is_missing.then(|| recording.why_not_observed(measure)) }
+    }
 }
 
 /// Holds the expectations of a variant against a recording, and keeps which of its requests were good.
 fn judge(variant: &Variant, seed: u64, mut recording: Recording) -> (Observed, GoodOfRun) {
     let bounds = variant.expected.bounds.iter();
-    let bounds = bounds.map(|(_, expectation)| expectation.check(&recording)).collect();
+    let bounds = bounds.map(|(_, expectation)| {
+        let (value, held) = expectation.check(&recording);
+        (Reading::of(value, &expectation.measure, &recording), held)
+    });
+    let measured = |measure: &Measure| Reading::of(recording.measure(measure), measure, &recording);
+    let bounds = bounds.collect();
     let contrasts = &variant.expected.contrasts;
-    let contrasts =
-        contrasts.iter().map(|(_, contrast)| recording.measure(&contrast.measure).value).collect();
+    let contrasts = contrasts.iter().map(|(_, contrast)| measured(&contrast.measure)).collect();
     let standards = &variant.expected.standards;
-    let standards =
-        standards.iter().map(|(line, measure)| (*line, recording.measure(measure).value)).collect();
+    let standards = standards.iter().map(|(line, measure)| (*line, measured(measure))).collect();
     let goal = variant.expected.goal.as_ref().map(|measure| recording.measure(measure).value);
     let good = GoodOfRun::of(&mut recording);
     let observed = Observed { result: close(variant, seed, recording), bounds, contrasts, standards, goal };
@@ -410,6 +442,58 @@ mod tests {
         let goodput = result.variants.iter().map(|variant| variant.runs[0].overall.goodput_per_s);
         assert_eq!(goodput.collect::<Vec<_>>(), [10.0, 20.0]);
         assert_eq!(result.expectations[1].checks[1].measured, Value::RatePerS(20.0));
+    }
+
+    #[test]
+    fn a_line_about_what_nobody_measured_does_not_hold_and_says_why() {
+        // Everybody is turned away for want of a token, and the others never send.
+        let text = r#"
+            name = "Nothing was measured"
+            duration = "10s"
+            slo.latency = "500ms"
+            upstreams = { a.latency = "1ms", idle.latency = "1ms", id = { serves = "jwks", latency = "1ms" } }
+            routes = { "/a".upstream = "a", "/idle".upstream = "idle" }
+            clients.a = { send = "/a", rate = "10/s" }
+            clients.late = { send = "/idle", ramp = [{ at = "0s", rate = "0/s" }] }
+            gateway.auth.jwks = "id"
+            [expect]
+            hold = [
+                "latency(p99, clients.a) < 500ms",
+                "latency(mean, clients.late) < 500ms",
+                "success_rate(clients.late) <= 1%",
+                "rejected(rate-limited, clients.late) < 1%",
+                "amplification(idle) <= 1",
+                "utilization(a) < 50%",
+                "wait(p99, a) < 1ms",
+                "blast_radius == 0%",
+                "recovery_time < 1s",
+                "unauthorized_reached == 0",
+                "latency(p50, clients.a) <= latency(p50, clients.late)",
+            ]
+        "#;
+        let reading = crate::file::read(text, &|name| Err(format!("no file {name} here")));
+        let scenario = reading.scenario.unwrap_or_else(|| panic!("{:?}", reading.problems));
+        let result = run_experiment(&scenario, &[1], || ());
+        let told = result.expectations.iter().map(|line| {
+            assert!(!line.held, "{}", line.text);
+            line.checks[0].not_observed.as_deref().unwrap()
+        });
+        assert_eq!(
+            told.collect::<Vec<_>>(),
+            [
+                "no request reached an upstream",
+                "nobody sent anything",
+                "nobody sent anything",
+                "nobody sent anything",
+                "nobody sent anything that leads there",
+                "its workers are unbounded",
+                "nothing came there",
+                "nothing failed",
+                "nothing failed",
+                "no such upstream says what it requires",
+                "no request reached an upstream",
+            ]
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use gateway::Scope;
 use reports::{Bound, Comparison, Expectation, Measure, Selector, StationId};
+use simulator::Load;
 
 use super::super::diagnostic::Problem;
 use super::super::reader::display_key;
@@ -95,12 +96,28 @@ pub(super) fn of_measure(measure: &Measure, world: &World, variant: &str, place:
             );
             Some(never(&why).help("what the faults do to those who depend on it is `direct_damage`"))
         }
+        Measure::ContainmentTime(selector) if !is_any_paired(world, *selector) => {
+            let why = "all that it speaks of are users who wait for their answers, whose requests cannot be compared one by one";
+            Some(
+                never(why)
+                    .help("`blast_radius` tells an estimate for them, `recovery_time` when goodput is back"),
+            )
+        }
         Measure::DirectDamage(selector) if !is_anybody_sent(world, *selector, true) => {
             let why = format!("nothing that it speaks of depends on what fails in the variant `{variant}`");
             Some(never(&why).help("what the faults do to those who do not depend on it is `blast_radius`"))
         }
         _ => None,
     }
+}
+
+/// Whether any population that is selected sends by a schedule, so that its requests are the same in the control.
+fn is_any_paired(world: &World, selector: Selector) -> bool {
+    let selected = world.populations.iter().enumerate().filter(|(place, population)| match selector {
+        Selector::Population(selected) => selected == *place,
+        _ => !population.hostile,
+    });
+    selected.map(|(_, population)| population).any(|population| matches!(population.load, Load::Open(_)))
 }
 
 /// Whether anybody who is selected sends on a route that depends on what fails, or on one that does not.
