@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(agreement.reservations.len(), 1);
         let both = ExperimentResult { agreement: Some(agreement), ..simulated };
         let said = "INVALID under timeout";
-        assert!(crate::terminal_summary(&both).contains(said));
+        assert!(crate::terminal_summary(&both, 80, crate::Legend::None).contains(said));
         assert!(crate::html_report(&both, "tuesday run").unwrap().contains(said));
     }
 

@@ -58,8 +58,7 @@ pub(crate) struct Gauge {
     pub(crate) unit: GaugeUnit,
     /// Which end is the good one.
     pub(crate) good: Good,
-    /// Whether a change can be called better or worse: to turn away is what a limit is for, so what it does to the
-    /// success rate is neither.
+    /// Whether a change can be called better or worse: how a request was turned away is neither, that it was is worse.
     pub(crate) is_judged: bool,
     read: Box<Read>,
 }
@@ -172,16 +171,12 @@ pub(crate) fn gauge_name(measure: &str, of: Option<&str>) -> String {
 
 /// The gauges of all populations together that matter in any of these runs. `duration_s` is for how long requests arrived.
 pub(crate) fn headline(runs: &[&RunResult], duration_s: f64) -> Vec<Gauge> {
-    let limited = runs.iter().any(|run| run.overall.count(Outcome::RateLimited) > 0);
     let gauges = everybody(duration_s).into_iter();
     let gauges = gauges.filter(|gauge| {
         let mut readings = runs.iter().filter_map(|run| gauge.read(run));
         readings.any(|reading| matters(&gauge.measure, reading.value))
     });
-    // To turn away is what a limit is for: what that did to whom, goodput and latency say.
-    gauges
-        .map(|gauge| if limited && gauge.measure == "success_rate" { gauge.unjudged() } else { gauge })
-        .collect()
+    gauges.collect()
 }
 
 /// Whether a value says anything: an outcome that did not occur does not, nor does that every request was one attempt.
@@ -432,7 +427,7 @@ mod tests {
         );
         let judged: Vec<&str> =
             gauges.iter().filter(|gauge| gauge.is_judged).map(|gauge| &*gauge.measure).collect();
-        assert_eq!(judged, ["goodput", "latency.p50", "latency.p99", "latency.p99.9"]);
+        assert_eq!(judged, ["goodput", "success_rate", "latency.p50", "latency.p99", "latency.p99.9"]);
         let of: Vec<String> = details(&runs, 120.0).iter().filter_map(|gauge| gauge.of.clone()).collect();
         assert!(of.contains(&"clients.partner".to_owned()), "{of:?}");
         assert_eq!([key("a-b"), key("/orders"), key("")], ["a-b", "\"/orders\"", "\"\""]);

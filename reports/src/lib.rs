@@ -105,5 +105,5 @@ pub use sweep::{
     SmallestChange, SweepAxis, SweepGoal, SweepMeasure, SweepPoint, SweepResult, TippingPoint, sweep,
     sweep_csv, sweep_html, sweep_json, sweep_markdown, sweep_schema, sweep_summary,
 };
-pub use terminal::terminal_summary;
+pub use terminal::{Legend, TERMINAL_WIDTH, terminal_summary};
 pub use verdict::Standing;

@@ -333,10 +333,65 @@ fn peak_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
     })
 }
 
+/// The rows of the table, those together that did just the same: not only as far as the table shows it, but in every count, in
+/// latency and in harm.
+pub(crate) fn alike(result: &ExperimentResult, table: &SideBySide) -> Vec<Vec<usize>> {
+    let same_run = |one: &RunResult, other: &RunResult| {
+        one.overall == other.overall
+            && one.populations == other.populations
+            && one.routes == other.routes
+            && one.attempts == other.attempts
+            && one.harm == other.harm
+    };
+    let same_runs = |one: usize, other: usize| {
+        let [one, other] = [one, other].map(|row| &result.variants[row].runs);
+        one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same_run(one, other))
+    };
+    let same_cells = |one: usize, other: usize| {
+        let text = |cell: Option<&Option<Cell>>| cell.and_then(Option::as_ref).map(|cell| cell.text.clone());
+        table.columns.iter().all(|column| text(column.cells.get(one)) == text(column.cells.get(other)))
+    };
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for row in 0..result.variants.len() {
+        match groups.iter_mut().find(|group| same_cells(group[0], row) && same_runs(group[0], row)) {
+            Some(group) => group.push(row),
+            None => groups.push(vec![row]),
+        }
+    }
+    groups
+}
+
 /// What a reader has to know to read the table, as short as it goes.
 pub(crate) fn notes(result: &ExperimentResult) -> Vec<String> {
-    let told = meanings(result).into_iter().chain(unanswered(result));
+    let told = meanings(result).into_iter().chain(marks(result));
     told.chain(external_gateways(result)).chain(resent(result)).collect()
+}
+
+/// What the marks beside numbers say of this result: against which control, estimates, lower bounds, lateness.
+pub(crate) fn marks(result: &ExperimentResult) -> Vec<String> {
+    let best = strict_beside(result).map(|best| {
+        format!(
+            "vs best control: against the run of {} without faults, in which most requests were good, and not against the \
+             variant's own.",
+            text::name(&best)
+        )
+    });
+    let has_estimates = runs(result).filter_map(|run| run.harm.as_ref()).any(|harm| harm.unpaired.is_some());
+    let estimates = has_estimates.then(|| {
+        "~: an estimate. The requests of closed-loop users depend on the answers before them and cannot be compared one by \
+         one: what is told of them is the share of good ones that is missing against the run without faults, by route and \
+         population."
+            .to_owned()
+    });
+    let peaks = runs(result).flat_map(|run| &run.limits).flat_map(|limit| &limit.peaks);
+    let lateness = peaks.filter_map(|peak| Some(peak.by_lateness?.by_us)).max().map(|us| {
+        format!(
+            "by lateness: what windows hold that are up to {} shorter or longer, as late as 1% of the requests were sent; a line \
+             is judged by the end nearest to what it claims.",
+            format::latency_us(us)
+        )
+    });
+    best.into_iter().chain(estimates).chain(unanswered(result)).chain(lateness).collect()
 }
 
 /// Where requests were never answered: what share of those that latency is told of, by variant.
@@ -374,21 +429,6 @@ pub(crate) fn meanings(result: &ExperimentResult) -> Vec<String> {
              the last fault's end until ten seconds of goodput come to 99% of those without faults.",
             format::span(AFTERMATH.as_micros() as f64)
         ));
-        if let Some(best) = strict_beside(result) {
-            notes.push(format!(
-                "vs best control: against the run of {} without faults, in which most requests were good, and not against the \
-                 variant's own.",
-                text::name(&best)
-            ));
-        }
-        if runs(result).filter_map(|run| run.harm.as_ref()).any(|harm| harm.unpaired.is_some()) {
-            notes.push(
-                "~: an estimate. The requests of closed-loop users depend on the answers before them and cannot be compared \
-                 one by one: what is told of them is the share of good ones that is missing against the run without \
-                 faults, by route and population."
-                    .to_owned(),
-            );
-        }
         if retried(result) {
             notes.push("amplification: attempts that reached an upstream ÷ requests.".to_owned());
         }
@@ -411,14 +451,6 @@ pub(crate) fn meanings(result: &ExperimentResult) -> Vec<String> {
         let (heading, noun) = (bucket_heading(scope), bucket_noun(scope));
         format!("{heading} in a time: the most requests of {noun} let through in any such time.")
     }));
-    let peaks = runs(result).flat_map(|run| &run.limits).flat_map(|limit| &limit.peaks);
-    if let Some(us) = peaks.filter_map(|peak| Some(peak.by_lateness?.by_us)).max() {
-        notes.push(format!(
-            "by lateness: what windows hold that are up to {} shorter or longer, as late as 1% of the requests were sent; a line \
-             is judged by the end nearest to what it claims.",
-            format::latency_us(us)
-        ));
-    }
     notes
 }
 

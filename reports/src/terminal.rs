@@ -1,7 +1,9 @@
-//! The result as it is printed when a run is done: eighty columns that a stranger can read from top to bottom.
+//! The result as it is printed when a run is done, to be read from top to bottom.
 //!
-//! It is the same whatever the terminal's width, so that what is pasted into a ticket or a log reads as it did. The
-//! text carries style codes; a caller that writes to a pipe strips them (anstream does).
+//! It takes the width there is, so that few tables are cut in two; where it is no terminal, eighty columns. The text carries style
+//! codes; a caller that writes to a pipe strips them (anstream does).
+
+use std::collections::BTreeSet;
 
 use std::fmt::Write as _;
 
@@ -15,12 +17,40 @@ use crate::{
     format::{self, Clock},
     side_by_side::{self, Column, SideBySide},
     text,
-    validity::{reservations, speed},
+    validity::{resent, reservations, speed},
     verdict::{Line, Standing, Verdict},
 };
 
-/// No line is wider.
-pub(crate) const WIDTH: usize = 80;
+/// The columns of what is no terminal.
+pub const TERMINAL_WIDTH: usize = 80;
+
+/// Sentences are not wider, however wide the terminal is: longer lines are hard to follow.
+const TEXT_WIDTH: usize = 110;
+
+/// A terminal that is narrower is written to as if it had so many columns.
+const LEAST_WIDTH: usize = 40;
+
+/// Which columns are explained below the tables.
+#[derive(Debug)]
+pub enum Legend<'l> {
+    /// None.
+    None,
+    /// Those that were not explained before: what was is kept here.
+    New(&'l mut BTreeSet<String>),
+    /// All.
+    All,
+}
+
+impl Legend<'_> {
+    /// Those of the explanations that are to be told.
+    fn select(&mut self, explanations: Vec<String>) -> Vec<String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::New(told) => explanations.into_iter().filter(|one| told.insert(one.clone())).collect(),
+            Self::All => explanations,
+        }
+    }
+}
 
 /// What a variant's name may take of a row.
 const NAME_WIDTH: usize = 24;
@@ -40,16 +70,16 @@ pub(crate) const HELD: Style = AnsiColor::Green.on_default().bold();
 const UNJUDGED: Style = AnsiColor::Yellow.on_default().bold();
 pub(crate) const FAILED: Style = AnsiColor::Red.on_default().bold();
 
-/// The experiment on at most eighty columns: what was run, the variants side by side, what happened in sentences, and
+/// The experiment on at most so many columns: what was run, the variants side by side, what happened in sentences, and
 /// each expectation with what was measured. Ends with a line feed.
-pub fn terminal_summary(result: &ExperimentResult) -> String {
-    let mut page = Page::default();
+pub fn terminal_summary(result: &ExperimentResult, width: usize, legend: Legend<'_>) -> String {
+    let mut page = Page::new(width);
     title(&mut page, result);
     for reservation in reservations(result) {
         page.blank();
         page.paragraph(&reservation, "! ", "  ", FAILED);
     }
-    side_by_side(&mut page, result);
+    side_by_side(&mut page, result, legend);
     let facts = facts(result);
     if !facts.is_empty() {
         page.blank();
@@ -101,7 +131,7 @@ pub(crate) fn seeds_note(result: &ExperimentResult) -> Option<String> {
 
 fn title(page: &mut Page, result: &ExperimentResult) {
     let scenario = &result.scenario;
-    page.line(&text::cut(&text::line(&scenario.name), WIDTH), BOLD);
+    page.line(&text::cut(&text::line(&scenario.name), page.width), BOLD);
     let run = format!(
         "{} from {}, {}, {}",
         format::span(scenario.duration_s * 1e6),
@@ -112,27 +142,31 @@ fn title(page: &mut Page, result: &ExperimentResult) {
     page.paragraph(&run, "", "", DIM);
 }
 
-/// The comparison, in as many tables as its columns need; each repeats the variants' names.
-fn side_by_side(page: &mut Page, result: &ExperimentResult) {
+/// The comparison, in as many tables as its columns need; each repeats the variants' names. Variants that did just the same stand
+/// on one line.
+fn side_by_side(page: &mut Page, result: &ExperimentResult, mut legend: Legend<'_>) {
     let comparison = SideBySide::of(result);
     if comparison.variants.is_empty() {
         page.blank();
         page.paragraph("The result holds no variant.", "  ", "  ", Style::new());
         return;
     }
-    let names: Vec<String> =
-        comparison.variants.iter().map(|name| text::cut(name, NAME_WIDTH).into_owned()).collect();
-    let name_width = names.iter().map(|name| name.width()).max().unwrap_or(0).max("variant".len());
-    for columns in fitting(&comparison.columns, WIDTH - name_width) {
+    let rows: Vec<(usize, String)> = side_by_side::alike(result, &comparison)
+        .into_iter()
+        .map(|alike| (alike[0], joined(alike.iter().map(|row| &*comparison.variants[*row]))))
+        .collect();
+    let names = rows.iter().flat_map(|(_, names)| names.lines());
+    let name_width = names.map(UnicodeWidthStr::width).max().unwrap_or(0).max("variant".len());
+    for columns in fitting(&comparison.columns, page.width - name_width) {
         page.blank();
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         let heading = |column: &Column| column.heading.join("\n");
         table.set_header(std::iter::once("variant".to_owned()).chain(columns.iter().map(heading)));
-        for (row, name) in names.iter().enumerate() {
+        for (row, name) in &rows {
             table.add_row(
                 std::iter::once(name.clone())
-                    .chain(columns.iter().map(|column| cell(column, row).to_owned())),
+                    .chain(columns.iter().map(|column| cell(column, *row).to_owned())),
             );
         }
         for (place, column) in table.column_iter_mut().enumerate() {
@@ -145,10 +179,27 @@ fn side_by_side(page: &mut Page, result: &ExperimentResult) {
             page.line(row.trim_end(), if number < 2 { BOLD } else { Style::new() });
         }
     }
-    page.blank();
-    for note in seeds_note(result).into_iter().chain(side_by_side::notes(result)) {
+    let explained = legend.select(side_by_side::meanings(result));
+    let notes: Vec<String> = seeds_note(result)
+        .into_iter()
+        .chain(explained)
+        .chain(side_by_side::marks(result))
+        .chain(side_by_side::external_gateways(result))
+        .chain(resent(result))
+        .collect();
+    if !notes.is_empty() {
+        page.blank();
+    }
+    for note in notes {
         page.paragraph(&note, "", "  ", DIM);
     }
+}
+
+/// `quickstart = limits`; below one another where that takes too much of a row.
+fn joined<'n>(names: impl Iterator<Item = &'n str>) -> String {
+    let names: Vec<_> = names.map(|name| text::cut(name, NAME_WIDTH).into_owned()).collect();
+    let line = names.join(" = ");
+    if line.width() <= NAME_WIDTH { line } else { names.join(" =\n") }
 }
 
 /// The columns, cut into runs that are at most `width` wide; a column wider than that stands alone.
@@ -238,7 +289,7 @@ fn expectation(page: &mut Page, line: &Line, words: usize) {
     let (word, style) = (line.standing.word(), style(line.standing));
     let indent = " ".repeat(words + 2);
     let mark = format!("{style}{word}{style:#}{}", " ".repeat(words + 2 - word.width()));
-    let room = WIDTH - indent.len();
+    let room = page.text_width() - indent.len();
     let alone = match line.measured.as_slice() {
         [only] => Some(only.phrase()),
         _ => None,
@@ -283,12 +334,22 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Lines as they are put down.
-#[derive(Default)]
 pub(crate) struct Page {
     pub(crate) text: String,
+    /// No line is wider.
+    pub(crate) width: usize,
 }
 
 impl Page {
+    pub(crate) fn new(width: usize) -> Self {
+        Self { text: String::new(), width: width.max(LEAST_WIDTH) }
+    }
+
+    /// What sentences take of it.
+    fn text_width(&self) -> usize {
+        self.width.min(TEXT_WIDTH)
+    }
+
     pub(crate) fn blank(&mut self) {
         self.raw("");
     }
@@ -300,7 +361,9 @@ impl Page {
 
     /// Text in one style, wrapped; the first line starts with `first`, the others with `rest`.
     pub(crate) fn paragraph(&mut self, text: &str, first: &str, rest: &str, style: Style) {
-        for (number, line) in wrapped(text, WIDTH - first.width().max(rest.width())).iter().enumerate() {
+        for (number, line) in
+            wrapped(text, self.text_width() - first.width().max(rest.width())).iter().enumerate()
+        {
             let indent = if number == 0 { first } else { rest };
             self.raw(&format!("{indent}{style}{line}{style:#}"));
         }
@@ -318,11 +381,15 @@ mod tests {
     use super::*;
     use crate::testing;
 
-    /// The text without its style codes.
     fn plain(result: &ExperimentResult) -> String {
+        plain_as(result, TERMINAL_WIDTH, Legend::None)
+    }
+
+    /// The text without its style codes.
+    fn plain_as(result: &ExperimentResult, width: usize, legend: Legend<'_>) -> String {
         let mut plain = String::new();
         let mut in_code = false;
-        for character in terminal_summary(result).chars() {
+        for character in terminal_summary(result, width, legend).chars() {
             match (in_code, character) {
                 (false, '\u{1b}') => in_code = true,
                 (false, shown) => plain.push(shown),
@@ -353,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_wider_than_eighty_columns_and_none_acts_on_the_terminal() {
+    fn no_line_is_wider_than_the_terminal_and_none_acts_on_it() {
         let mut results = testing::odd();
         results.extend([
             testing::hostile(),
@@ -362,13 +429,64 @@ mod tests {
             testing::incident(),
         ]);
         for result in results {
-            let plain = plain(&result);
-            assert!(plain.lines().all(|line| line.width() <= WIDTH), "{plain}");
-            assert!(
-                !plain.contains(|character: char| character.is_control() && character != '\n'),
-                "{plain}"
-            );
+            for width in [TERMINAL_WIDTH, 60, 100, 132, 250] {
+                let plain = plain_as(&result, width, Legend::All);
+                assert!(plain.lines().all(|line| line.width() <= width), "{plain}");
+                assert!(
+                    !plain.contains(|character: char| character.is_control() && character != '\n'),
+                    "{plain}"
+                );
+            }
         }
+    }
+
+    #[test]
+    fn a_wide_terminal_takes_the_table_in_one_piece() {
+        let tables = |width| {
+            let plain = plain_as(&testing::incident(), width, Legend::None);
+            plain.lines().filter(|line| line.starts_with("variant")).count()
+        };
+        assert!(tables(80) > 1);
+        assert_eq!(tables(200), 1);
+    }
+
+    #[test]
+    fn columns_are_explained_where_that_is_asked_for() {
+        let (boundary, incident) = (testing::window_boundary(), testing::incident());
+        let lines_of = |text: &str, start: &str| text.lines().filter(|line| line.starts_with(start)).count();
+        let explained = |text: &str| ["goodput:", "blast radius,"].map(|start| lines_of(text, start));
+        assert_eq!(explained(&plain(&incident)), [0, 0]);
+        assert_eq!(explained(&plain_as(&incident, 80, Legend::All)), [1, 1]);
+        // Goodput is explained where it first appears, and blast radius where that does.
+        let mut told = BTreeSet::new();
+        assert_eq!(explained(&plain_as(&boundary, 80, Legend::New(&mut told))), [1, 0]);
+        assert_eq!(explained(&plain_as(&incident, 80, Legend::New(&mut told))), [0, 1]);
+        assert_eq!(explained(&plain_as(&incident, 80, Legend::New(&mut told))), [0, 0]);
+        // How many seeds there were is no explanation of a column.
+        assert!(plain(&testing::three_seeds()).contains("Numbers are medians over 3 seeds."));
+    }
+
+    #[test]
+    fn variants_that_did_the_same_stand_on_one_line() {
+        let mut result = testing::window_boundary();
+        let runs = result.variants[0].runs.clone();
+        result.variants[0].name = "quickstart".to_owned();
+        result.variants[2].name = "limits".to_owned();
+        result.variants[2].runs.clone_from(&runs);
+        result.expectations.clear();
+        let rows = |result: &ExperimentResult| -> Vec<String> {
+            let plain = plain_as(result, 200, Legend::None);
+            let rows = plain.lines().skip_while(|line| !line.starts_with("variant")).skip(2);
+            let names = rows.take_while(|line| !line.is_empty()).map(|line| line.split("  ").next());
+            names.map(|name| name.unwrap().to_owned()).collect()
+        };
+        assert_eq!(rows(&result), ["quickstart = limits", "token-bucket", "sliding-window-counter"]);
+        // A request more under one of them is a difference, whether or not the table shows it.
+        result.variants[2].runs[0].overall.offered += 1;
+        assert_eq!(rows(&result)[..2], ["quickstart", "token-bucket"]);
+        result.variants[2].runs.clone_from(&runs);
+        result.variants[2].name = "with-a-name-as-long-as-it-may-be".to_owned();
+        assert_eq!(rows(&result)[..2], ["quickstart =", "with-a-name-as-long-as-…"]);
     }
 
     #[test]

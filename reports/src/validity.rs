@@ -105,7 +105,7 @@ mod tests {
         let told = resent(&result).unwrap();
         assert!(told.starts_with("resent: 1,500 under fixed-window. So many"), "{told}");
         assert!(reservations(&result).is_empty(), "nothing was spoilt");
-        let summary = crate::terminal_summary(&result);
+        let summary = crate::terminal_summary(&result, 80, crate::Legend::None);
         assert!(summary.contains("resent: 1,500 under fixed-window."), "{summary}");
         assert!(crate::markdown_summary(&result).contains("resent: 1,500 under fixed"));
         assert!(crate::html_report(&result, "tuesday run").unwrap().contains(&told));

@@ -415,7 +415,7 @@ mod tests {
         result.expectations[0].held = false;
         let told = "not observed: its workers are unbounded";
         assert_eq!(Verdict::of(&result).lines[0].measured[0].phrase(), told);
-        assert!(crate::terminal_summary(&result).contains(told));
+        assert!(crate::terminal_summary(&result, 80, crate::Legend::None).contains(told));
         assert!(crate::markdown_summary(&result).contains(told));
         assert!(crate::html_report(&result, "").unwrap().contains(told));
         assert!(
@@ -473,7 +473,7 @@ mod tests {
         assert_eq!(markdown.matches("| ⛔ |").count(), 2, "{markdown}");
         let page = crate::html_report(&result, "").unwrap();
         assert_eq!(page.matches("! NOT JUDGED</span>").count(), 2);
-        let terminal = crate::terminal_summary(&result);
+        let terminal = crate::terminal_summary(&result, 80, crate::Legend::None);
         assert_eq!(terminal.matches("! NOT JUDGED").count(), 2, "{terminal}");
         // A run is spoilt although no line speaks of it.
         result.expectations.clear();

@@ -9,9 +9,9 @@
 use std::{fs, path::PathBuf};
 
 use reports::{
-    ExperimentResult, Outcome, VERSION, breakers_csv, causes_csv, expectations_csv, facts, from_json,
-    html_report, junit_xml, markdown_summary, result_schema, series_csv, summary_csv, terminal_summary,
-    to_json,
+    ExperimentResult, Legend, Outcome, TERMINAL_WIDTH, VERSION, breakers_csv, causes_csv, expectations_csv,
+    facts, from_json, html_report, junit_xml, markdown_summary, result_schema, series_csv, summary_csv,
+    terminal_summary, to_json,
 };
 use serde_json::Value as Json;
 
@@ -86,7 +86,7 @@ fn everything_is_drawn_from_them() {
     for (name, json) in kept() {
         let result = from_json(&json).unwrap();
         let drawn = [
-            terminal_summary(&result),
+            terminal_summary(&result, TERMINAL_WIDTH, Legend::All),
             html_report(&result, "tuesday run short").unwrap(),
             markdown_summary(&result),
             junit_xml(&result),

@@ -33,6 +33,9 @@ pub struct Compared {
     pub b: String,
     /// Their requests, pair by pair.
     pub requests: Option<PairedRequests>,
+    /// In what their worlds differ beside the configurations that are compared, such as `upstreams`; `None` where nobody can
+    /// tell.
+    pub worlds: Option<Vec<String>>,
 }
 
 /// Compares variants of two sides: B's, as differences from A's. `confidence`, above 0 and below 1, is that of the
@@ -40,9 +43,10 @@ pub struct Compared {
 ///
 /// A variant that a side does not have is left out.
 pub fn compare(a: Side, b: Side, variants: Vec<Compared>, confidence: f64) -> ComparisonResult {
-    let mut reservations = side_reservations(a, b);
+    let mut reservations: Vec<String> = world_reservation(&variants).into_iter().collect();
+    reservations.extend(side_reservations(a, b));
     let mut pairs = Vec::new();
-    for Compared { a: of_a, b: of_b, requests } in variants {
+    for Compared { a: of_a, b: of_b, requests, .. } in variants {
         let find =
             |side: Side<'_>, name: &str| side.result.variants.iter().position(|variant| variant.name == name);
         let (Some(of_a), Some(of_b)) = (find(a, &of_a), find(b, &of_b)) else { continue };
@@ -85,16 +89,32 @@ fn side(side: Side<'_>) -> ComparedSide {
     }
 }
 
-/// In what the sides differ that was not to be compared.
-fn side_reservations(a: Side<'_>, b: Side<'_>) -> Vec<String> {
-    let mut told = Vec::new();
-    let (one, other) = (&a.result.scenario, &b.result.scenario);
-    if one.source != other.source {
-        told.push(
+/// That the sides were not run in the same world, if so.
+fn world_reservation(variants: &[Compared]) -> Option<String> {
+    if variants.iter().any(|compared| compared.worlds.is_none()) {
+        return Some(
             "The two were run from different scenario texts: what differs may be the scenario's doing."
                 .to_owned(),
         );
     }
+    let mut parts: Vec<String> = Vec::new();
+    for part in variants.iter().filter_map(|compared| compared.worlds.as_ref()).flatten() {
+        if !parts.contains(part) {
+            parts.push(part.clone());
+        }
+    }
+    (!parts.is_empty()).then(|| {
+        let parts = text::list(&parts);
+        format!(
+            "The two were run in different worlds, by their {parts}: what differs may be the world's doing."
+        )
+    })
+}
+
+/// In what the sides differ that was not to be compared.
+fn side_reservations(a: Side<'_>, b: Side<'_>) -> Vec<String> {
+    let mut told = Vec::new();
+    let (one, other) = (&a.result.scenario, &b.result.scenario);
     if one.slo_latency_us != other.slo_latency_us {
         told.push("Their SLO latencies differ, so what counts as good does too.".to_owned());
     }

@@ -38,6 +38,8 @@ pub enum Margin {
 pub struct Regression {
     /// What is worse, by how much, and what was allowed.
     pub sentence: String,
+    /// Where else it is worse, population by population and route by route; `None` where nowhere.
+    pub parts: Option<String>,
 }
 
 /// Why nothing can be said of regressions.
@@ -73,10 +75,7 @@ impl ComparisonResult {
             Allowed::Nothing if all().all(|(_, measure)| measure.p.is_none()) => {
                 Err(RegressionError::OneSeed)
             }
-            Allowed::Nothing => Ok(all()
-                .filter(|(_, measure)| measure.verdict == DifferenceVerdict::Worse)
-                .map(|(pair, measure)| Regression { sentence: self.sentence(pair, measure) })
-                .collect()),
+            Allowed::Nothing => Ok(self.pairs.iter().flat_map(|pair| self.worse(pair)).collect()),
             Allowed::By(thresholds) => {
                 let mut found = Vec::new();
                 for threshold in thresholds {
@@ -96,13 +95,36 @@ impl ComparisonResult {
                                 self.sentence(pair, measure),
                                 show::amount(measure.unit, most)
                             );
-                            found.push(Regression { sentence });
+                            found.push(Regression { sentence, parts: None });
                         }
                     }
                 }
                 Ok(found)
             }
         }
+    }
+
+    /// What is worse in a pair, once for each measure: of everybody where it is, and else of the first population or route.
+    fn worse(&self, pair: &VariantComparison) -> Vec<Regression> {
+        let mut by_measure: Vec<(&str, Vec<&MeasureComparison>)> = Vec::new();
+        for measure in pair.measures.iter().filter(|measure| measure.verdict == DifferenceVerdict::Worse) {
+            match by_measure.iter_mut().find(|(name, _)| *name == measure.measure) {
+                Some((_, worse)) => worse.push(measure),
+                None => by_measure.push((&measure.measure, vec![measure])),
+            }
+        }
+        let regression = |(_, worse): &(&str, Vec<&MeasureComparison>)| {
+            // Everybody stands before populations and routes.
+            let (first, others) = worse.split_first()?;
+            let part = |measure: &&MeasureComparison| {
+                let of = text::line(measure.of.as_deref().unwrap_or("everybody"));
+                format!("{of} by {}", show::amount(measure.unit, measure.difference.abs()))
+            };
+            let parts: Vec<String> = others.iter().map(part).collect();
+            let parts = (!parts.is_empty()).then(|| text::list_some(&parts, PARTS));
+            Some(Regression { sentence: self.sentence(pair, first), parts })
+        };
+        by_measure.iter().filter_map(regression).collect()
     }
 
     fn sentence(&self, pair: &VariantComparison, measure: &MeasureComparison) -> String {
@@ -119,6 +141,9 @@ impl ComparisonResult {
         )
     }
 }
+
+/// So many populations and routes are named; all are in the tables.
+const PARTS: usize = 4;
 
 /// The most that was allowed, where the whole interval is worse than that.
 fn exceeded(measure: &MeasureComparison, [low, high]: [f64; 2], by: Margin) -> Option<f64> {

@@ -201,6 +201,11 @@ fn lower_bounds(result: &ComparisonResult) -> Option<String> {
 
 /// What a reader has to know to read the numbers.
 pub(crate) fn notes(result: &ComparisonResult) -> Vec<String> {
+    explanations(result).into_iter().chain(remarks(result)).collect()
+}
+
+/// How the numbers of any comparison of this kind are meant.
+pub(crate) fn explanations(result: &ComparisonResult) -> Vec<String> {
     let sure = show::confidence(result.confidence);
     let level = show::confidence(1.0 - result.confidence);
     let any = |method: Method| result.pairs.iter().any(|pair| pair.method == method);
@@ -229,6 +234,12 @@ pub(crate) fn notes(result: &ComparisonResult) -> Vec<String> {
                 .to_owned(),
         );
     }
+    notes.push("pp: percentage points. Hostile populations are left out.".to_owned());
+    notes
+}
+
+/// What is to be said of the numbers of this one.
+pub(crate) fn remarks(result: &ComparisonResult) -> Vec<String> {
     let never = |measure: &&MeasureComparison| measure.a.never + measure.b.never > 0;
     let never: Vec<String> = result
         .pairs
@@ -243,13 +254,11 @@ pub(crate) fn notes(result: &ComparisonResult) -> Vec<String> {
             }
             names
         });
-    if !never.is_empty() {
-        notes.push(format!(
+    let never = (!never.is_empty()).then(|| {
+        format!(
             "{}: never counts as the time there was left to see it, so the difference is at least what is told.",
             text::list(&never)
-        ));
-    }
-    notes.extend(lower_bounds(result));
-    notes.push("pp: percentage points. Hostile populations are left out.".to_owned());
-    notes
+        )
+    });
+    never.into_iter().chain(lower_bounds(result)).collect()
 }

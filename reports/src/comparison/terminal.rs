@@ -2,10 +2,12 @@ use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
-use super::table::{Row, heading, headline, how, notes, parts, requests, settings, sides, title, verdict};
+use super::table::{
+    Row, explanations, heading, headline, how, parts, remarks, requests, settings, sides, title, verdict,
+};
 use super::{ComparisonResult, DifferenceVerdict, VariantComparison};
 use crate::{
-    terminal::{BOLD, DIM, FAILED, GAP, HELD, Page, WIDTH},
+    terminal::{BOLD, DIM, FAILED, GAP, HELD, Page},
     text,
 };
 
@@ -15,11 +17,11 @@ const PARTS: usize = 8;
 /// How many settings are told that differ.
 const SETTINGS: usize = 8;
 
-/// The comparison on at most eighty columns. Ends with a line feed; it carries style codes, which a caller that writes to
-/// a pipe strips.
-pub fn comparison_summary(result: &ComparisonResult) -> String {
-    let mut page = Page::default();
-    page.line(&text::cut(&heading(result), WIDTH), BOLD);
+/// The comparison on at most so many columns, with how its numbers are meant if that is asked for. Ends with a line feed; it
+/// carries style codes, which a caller that writes to a pipe strips.
+pub fn comparison_summary(result: &ComparisonResult, width: usize, explained: bool) -> String {
+    let mut page = Page::new(width);
+    page.line(&text::cut(&heading(result), page.width), BOLD);
     for side in sides(result) {
         page.paragraph(&side, "", "   ", DIM);
     }
@@ -30,8 +32,12 @@ pub fn comparison_summary(result: &ComparisonResult) -> String {
     for pair in &result.pairs {
         of_pair(&mut page, result, pair);
     }
-    page.blank();
-    for note in notes(result) {
+    let explanations = if explained { explanations(result) } else { Vec::new() };
+    let notes: Vec<String> = explanations.into_iter().chain(remarks(result)).collect();
+    if !notes.is_empty() {
+        page.blank();
+    }
+    for note in notes {
         page.paragraph(&note, "", "  ", DIM);
     }
     page.text
@@ -92,8 +98,8 @@ fn table(page: &mut Page, rows: &[Row], with_sides: bool) {
     let cells: usize = (0..heads.len()).map(widest).sum();
     let longest = rows.iter().map(|row| row.name.width()).max().unwrap_or(0);
     // Long names are worth a narrow gap.
-    let gap = if longest + cells + heads.len() * GAP > WIDTH { 1 } else { GAP };
-    let names = WIDTH.saturating_sub(cells + heads.len() * gap);
+    let gap = if longest + cells + heads.len() * GAP > page.width { 1 } else { GAP };
+    let names = page.width.saturating_sub(cells + heads.len() * gap);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let named = std::iter::once("measure").chain(rows.iter().map(|row| &*row.name));

@@ -4,7 +4,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{SweepResult, show};
 use crate::{
-    terminal::{BOLD, DIM, FAILED, GAP, HELD, Page, WIDTH},
+    terminal::{BOLD, DIM, FAILED, GAP, HELD, Page},
     text,
 };
 
@@ -20,15 +20,15 @@ const TIPPING: usize = 6;
 /// The measures of which a grid is told; all are on the page.
 const GRIDS: [&str; 4] = ["goodput", "latency.p99", "blast_radius", "recovery_time"];
 
-/// The sweep on at most eighty columns. Ends with a line feed; it carries style codes, which a caller that writes to a pipe
+/// The sweep on at most so many columns. Ends with a line feed; it carries style codes, which a caller that writes to a pipe
 /// strips.
-pub fn sweep_summary(result: &SweepResult) -> String {
-    let mut page = Page::default();
-    page.line(&text::cut(&text::line(&result.scenario.name), WIDTH), BOLD);
+pub fn sweep_summary(result: &SweepResult, width: usize) -> String {
+    let mut page = Page::new(width);
+    page.line(&text::cut(&text::line(&result.scenario.name), page.width), BOLD);
     page.paragraph(&show::what(result), "", "", DIM);
     page.blank();
     match result.axes.as_slice() {
-        [_, across] if fits(result, across.values.len()) => grids(&mut page, result),
+        [_, across] if fits(result, across.values.len(), page.width) => grids(&mut page, result),
         _ => points(&mut page, result),
     }
     if !result.tipping.is_empty() {
@@ -62,14 +62,14 @@ pub fn sweep_summary(result: &SweepResult) -> String {
 }
 
 /// Whether a grid with so many columns has room, whatever stands in them.
-fn fits(result: &SweepResult, columns: usize) -> bool {
+fn fits(result: &SweepResult, columns: usize, width: usize) -> bool {
     let cells = show::told(result).into_iter().flat_map(|measure| {
         result.points.iter().map(move |point| show::value(result, point, measure).width())
     });
     let heads = (0..columns).map(|place| show::axis_value(result, 1, place).width());
     let widest = cells.chain(heads).max().unwrap_or(0) + GAP;
     let names = (0..result.axes[0].values.len()).map(|place| show::axis_value(result, 0, place).width());
-    names.max().unwrap_or(0) + columns * widest <= WIDTH
+    names.max().unwrap_or(0) + columns * widest <= width
 }
 
 /// A table for each measure, the first setting down and the second across.
@@ -129,7 +129,7 @@ fn points(page: &mut Page, result: &SweepResult) {
         heads.iter().cloned().chain(names).chain(std::iter::once("expected".to_owned())).collect()
     };
     // The last measures go first where there is no room.
-    while measures.len() > 1 && width(&named(&measures, &heads), &rows(&measures)) > WIDTH {
+    while measures.len() > 1 && width(&named(&measures, &heads), &rows(&measures)) > page.width {
         measures.pop();
     }
     heads = named(&measures, &heads);

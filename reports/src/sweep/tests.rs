@@ -80,7 +80,7 @@ fn a_cliff_is_a_tipping_point_and_a_slope_is_none() {
         .map(|tipping| (&*steep.measures[tipping.measure].name, tipping.before))
         .collect();
     assert_eq!(told, [("blast_radius", 0), ("recovery_time", 3)]);
-    assert!(sweep_summary(&steep).contains("recovery_time goes from"), "{}", sweep_summary(&steep));
+    assert!(sweep_summary(&steep, 80).contains("recovery_time goes from"), "{}", sweep_summary(&steep, 80));
 }
 
 #[test]
@@ -157,7 +157,7 @@ fn plain(text: &str) -> String {
 
 #[test]
 fn the_terminal_says_it_on_eighty_columns() {
-    let told: Vec<String> = all().iter().map(|result| plain(&sweep_summary(result))).collect();
+    let told: Vec<String> = all().iter().map(|result| plain(&sweep_summary(result, 80))).collect();
     for told in &told {
         assert!(told.lines().all(|line| line.width() <= 80), "{told}");
         assert!(!told.contains(|character: char| character.is_control() && character != '\n'), "{told}");

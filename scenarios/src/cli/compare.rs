@@ -14,21 +14,21 @@ use super::saved::{self, Saved};
 use super::shell::shell_word;
 use super::sources::{self, Source};
 use super::thresholds::{self, Ask};
-use super::{ExitCode, Failure, formats, print, progress, run};
+use super::{ExitCode, Failure, formats, print, progress, run, terminal_width};
 use crate::{Variant, file, run_comparison};
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  tuesday compare nine-oh-two --variant quickstart,recommended --seeds 20
+  tuesday compare nine-oh-two quickstart recommended --seeds 20
   tuesday compare before/nine-oh-two after/nine-oh-two --fail-on-regression
   tuesday compare before/orders after/orders \\
       --fail-on-regression=goodput=2%,latency.p99=10%,blast_radius=1%";
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct CompareArgs {
-    /// Two saved results, A and B, or one scenario file or shipped scenario
-    #[arg(required = true, num_args = 1..=2, value_name = "RESULT|SCENARIO")]
+    /// Two saved results, A and B; or one scenario file, shipped scenario or saved result, and after it two of its variants
+    #[arg(required = true, num_args = 1..=3, value_name = "RESULT|SCENARIO|VARIANT")]
     what: Vec<String>,
 
     /// Compare these: A and B, or one variant of both results [default: those of the same name, or the only two]
@@ -74,6 +74,10 @@ pub(super) struct CompareArgs {
     #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "html,json")]
     format: Vec<ComparisonFormat>,
 
+    /// Say how the numbers are meant: intervals, verdicts and units
+    #[arg(long)]
+    explain: bool,
+
     /// Print nothing but regressions, and no progress
     #[arg(short, long)]
     quiet: bool,
@@ -111,11 +115,16 @@ impl ComparisonFormat {
 
 /// Compares, writes the comparison, and says what came of it.
 pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, Failure> {
+    let args = &with_named_variants(args)?;
     let (result, stem) = match args.what.as_slice() {
         [a, b] => of_results(args, a, b)?,
         [one] if saved::is_saved(one) => of_results(args, one, one)?,
         [one] => of_scenario(args, one)?,
-        _ => return Err(Failure::usage("name two results, or one scenario".to_owned())),
+        _ => {
+            return Err(Failure::usage(
+                "name two results, or one scenario and two of its variants".to_owned(),
+            ));
+        }
     };
     let regressions = regressions(args, &result)?;
     let folder = prepare(args, &stem)?;
@@ -131,9 +140,23 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, Failure> {
             let _ = anstream::stderr().write_all(sentence(&regression.sentence).as_bytes());
         }
     } else if !args.quiet || !regressions.is_empty() {
-        print(&summary(&result, &written, &regressions, args.fail_on_regression.is_some()))?;
+        print(&summary(args, &result, &written, &regressions))?;
     }
     Ok(if regressions.is_empty() { ExitCode::Held } else { ExitCode::ExpectationFailed })
+}
+
+/// Takes the last two of three names for the variants.
+fn with_named_variants(args: &CompareArgs) -> Result<CompareArgs, Failure> {
+    let mut args = args.clone();
+    if let [_, a, b] = args.what.as_slice() {
+        if !args.variant.is_empty() {
+            let named = format!("{a} and {b}");
+            return Err(Failure::usage(format!("the variants are named twice, {named} and by `--variant`")));
+        }
+        args.variant = vec![a.clone(), b.clone()];
+        args.what.truncate(1);
+    }
+    Ok(args)
 }
 
 /// The folder of the comparison, made.
@@ -177,7 +200,7 @@ fn no_result(argument: &str) -> String {
     }
     format!(
         "{argument}: there is no result.json in it; `tuesday run` writes one, and two variants of one scenario are compared \
-         by `tuesday compare SCENARIO --variant A,B`"
+         by `tuesday compare SCENARIO A B`"
     )
 }
 
@@ -222,12 +245,21 @@ fn variants_of_results(asked: &[String], a: &Saved, b: &Saved) -> Result<Vec<Com
     if !unknown.is_empty() {
         return Err(Failure::scenarios(unknown));
     }
-    Ok(pairs.into_iter().map(|(a, b)| Compared { a, b, requests: None }).collect())
+    let compared = pairs.into_iter().map(|(one, other)| {
+        let sources = [a, b].map(|saved| &*saved.result.scenario.source);
+        let worlds = file::differing_worlds((sources[0], &one), (sources[1], &other));
+        let worlds = worlds.map(|parts| parts.into_iter().map(str::to_owned).collect());
+        Compared { a: one, b: other, requests: None, worlds }
+    });
+    Ok(compared.collect())
 }
 
 fn choose_two(argument: &str, names: &[String]) -> Failure {
     let names = names.join(", ");
-    Failure::usage(format!("{argument}: choose two variants with `--variant A,B`; it has {names}"))
+    let shown = shell_word(argument);
+    Failure::usage(format!(
+        "{argument}: choose two variants, as in `tuesday compare {shown} A B`; it has {names}"
+    ))
 }
 
 /// Two variants of a scenario, run now.
@@ -269,7 +301,8 @@ fn of_scenario(args: &CompareArgs, argument: &str) -> Result<(ComparisonResult, 
     let (result, requests) = pool.install(|| run_comparison(scenario, variants, &seeds, || bar.inc(1)));
     drop(bar);
     let side = Side { label: argument, result: &result };
-    let compared = Compared { a: a.to_owned(), b: b.to_owned(), requests: Some(requests) };
+    let compared =
+        Compared { a: a.to_owned(), b: b.to_owned(), requests: Some(requests), worlds: Some(Vec::new()) };
     Ok((compare_sides(side, side, vec![compared], args.confidence), stem.clone()))
 }
 
@@ -293,19 +326,22 @@ fn regressions(args: &CompareArgs, result: &ComparisonResult) -> Result<Vec<Regr
 }
 
 fn summary(
+    args: &CompareArgs,
     result: &ComparisonResult,
     written: &[PathBuf],
     regressions: &[Regression],
-    asked: bool,
 ) -> String {
-    let mut text = comparison_summary(result);
-    if asked {
+    let mut text = comparison_summary(result, terminal_width(), args.explain);
+    if args.fail_on_regression.is_some() {
         text += "\n";
         if regressions.is_empty() {
             text += "No regression.\n";
         }
-        for Regression { sentence } in regressions {
+        for Regression { sentence, parts } in regressions {
             let _ = writeln!(text, "REGRESSION: {sentence}");
+            if let Some(parts) = parts {
+                let _ = writeln!(text, "            worse too: {parts}");
+            }
         }
     }
     text += "\n";

@@ -177,6 +177,14 @@ struct RunArgs {
     #[arg(long)]
     watch: bool,
 
+    /// Say below the table what each of its columns means
+    #[arg(long)]
+    explain: bool,
+
+    /// Say what a column means below the table in which it first appears
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+
     /// Print nothing of scenarios whose expectations all held, and no progress
     #[arg(short, long)]
     quiet: bool,
@@ -239,6 +247,10 @@ struct ReportArgs {
     /// Append the summary to this file as Markdown, such as a CI system's step summary (`$GITHUB_STEP_SUMMARY`)
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+
+    /// Say below the table what each of its columns means
+    #[arg(long)]
+    explain: bool,
 
     /// Print nothing but problems
     #[arg(short, long)]
@@ -470,6 +482,14 @@ fn suggest_command(error: &mut clap::Error) {
     if let (Some(near), None) = (near, error.get(ContextKind::SuggestedSubcommand)) {
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near]));
     }
+}
+
+/// How many columns there are to print on: those of the terminal, and eighty where it is none.
+fn terminal_width() -> usize {
+    let size = terminal_size::terminal_size_of(std::io::stdout());
+    let columns = size.map(|(terminal_size::Width(columns), _)| usize::from(columns));
+    // Some terminals do not know how wide they are.
+    columns.filter(|columns| *columns > 0).unwrap_or(reports::TERMINAL_WIDTH)
 }
 
 /// Prints to standard output; whoever closed it has read enough.

@@ -1,6 +1,6 @@
 use std::fmt::Write as _;
 
-use reports::{Engine, ExperimentResult};
+use reports::{Engine, ExperimentResult, Legend};
 
 use super::formats::StepSummary;
 use super::run::summary;
@@ -19,7 +19,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let written = formats::write(&folder, &args.format, &result, &reproduce(&result))?;
     step_summary.append(&result)?;
     if !args.quiet {
-        print(&summary(&result, &written))?;
+        let legend = if args.explain { Legend::All } else { Legend::None };
+        print(&summary(&result, &written, legend))?;
     }
     Ok(ExitCode::Held)
 }

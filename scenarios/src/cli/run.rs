@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,13 +8,15 @@ use std::sync::Arc;
 
 use anstyle::AnsiColor;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use reports::{ExperimentResult, Standing, agreement, agreement_table, terminal_summary, to_json};
+use reports::{ExperimentResult, Legend, Standing, agreement, agreement_table, terminal_summary, to_json};
 
 use super::error::sentence;
 use super::formats::StepSummary;
 use super::shell::shell_word;
 use super::sources::{self, Source};
-use super::{EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress, remote};
+use super::{
+    EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress, remote, terminal_width,
+};
 use crate::watch::Watch;
 use crate::{
     Drive, LivePlan, LogBook, Scenario, Stop, Variant, file, highest_speed, kill_external_gateway,
@@ -45,6 +48,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     let (mut documents, mut invalid) = (Vec::new(), false);
     let (mut standings, mut compared) = (Vec::new(), Vec::new());
+    let mut explained = BTreeSet::new();
     for (source, folder) in sources.iter().zip(&folders) {
         let first = args.seed.unwrap_or(source.scenario.seed);
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
@@ -109,7 +113,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         } else if args.json {
             documents.push(to_json(&result));
         } else if !(args.quiet && held && !disagrees) {
-            print(&summary(&result, &written))?;
+            print(&summary(&result, &written, legend(args, &mut explained)))?;
         }
         if stop.is_asked() {
             break;
@@ -145,9 +149,18 @@ pub(super) fn thread_pool(threads: Option<NonZeroU32>) -> Result<ThreadPool, Fai
     pool.map_err(|error| Failure::run(format!("cannot start threads: {error}")))
 }
 
+/// Which columns are explained; those that were are kept.
+const fn legend<'l>(args: &RunArgs, explained: &'l mut BTreeSet<String>) -> Legend<'l> {
+    match () {
+        () if args.explain => Legend::All,
+        () if args.verbose => Legend::New(explained),
+        () => Legend::None,
+    }
+}
+
 /// A result for the terminal, and which files it was written to.
-pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf]) -> String {
-    let mut text = terminal_summary(result);
+pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf], legend: Legend<'_>) -> String {
+    let mut text = terminal_summary(result, terminal_width(), legend);
     text += "\n";
     for path in written {
         let is_report = path.extension().is_some_and(|ending| ending == "html");

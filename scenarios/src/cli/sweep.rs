@@ -146,7 +146,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
     if args.json {
         print(&sweep_json(&result))?;
     } else if !args.quiet {
-        let mut text = sweep_summary(&result) + "\n";
+        let mut text = sweep_summary(&result, super::terminal_width()) + "\n";
         for path in written {
             let _ = writeln!(text, "sweep: {}", path.display());
         }

@@ -29,6 +29,7 @@ mod units;
 mod vary;
 mod warnings;
 mod world;
+mod worlds;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -51,6 +52,7 @@ pub(crate) use self::units::{
     write_duration,
 };
 pub(crate) use self::vary::{LaidOver, Varied, Vary, parse_vary, read_laid_over};
+pub(crate) use self::worlds::differing_worlds;
 
 use crate::{Incident, Scenario, Timeline, Variant, World};
 

@@ -27,7 +27,7 @@ upstreams.api.latency = { exponential = { mean = "41.2ms" } }
 
 fn compared(a: &ExperimentResult, b: &ExperimentResult, variants: [&str; 2]) -> ComparisonResult {
     let [of_a, of_b] = variants.map(str::to_owned);
-    let pair = Compared { a: of_a, b: of_b, requests: None };
+    let pair = Compared { a: of_a, b: of_b, requests: None, worlds: Some(Vec::new()) };
     compare(Side { label: "a", result: a }, Side { label: "b", result: b }, vec![pair], 0.95)
 }
 
@@ -205,7 +205,7 @@ fn saved_results_are_compared_by_variant_and_fail_where_something_is_worse() {
     };
     let (code, out, _) = compared(&[]);
     assert_eq!(code, Some(0), "{out}");
-    assert!(out.contains("! The two were run from different scenario texts"), "{out}");
+    assert!(out.contains("! The two were run in different worlds, by their upstreams: what"), "{out}");
     assert!(out.contains("a, A → B: 6 seeds, 1 to 6, paired by seed"), "{out}");
     let (code, out, _) = compared(&["--fail-on-regression"]);
     assert_eq!(code, Some(1), "{out}");
@@ -237,8 +237,10 @@ fn what_cannot_be_compared_says_what_can() {
         (&["nowhere.toml"], "nowhere.toml: there is no such file"),
         (
             &["busy.toml", "--variant", "a"],
-            "busy.toml: choose two variants with `--variant A,B`; it has a, slower",
+            "busy.toml: choose two variants, as in `tuesday compare busy.toml A B`; it has a, slower",
         ),
+        (&["busy.toml", "a", "slowr"], "busy.toml has no variant `slowr`; did you mean `slower`?"),
+        (&["busy.toml", "a", "slower", "--variant", "a,slower"], "the variants are named twice"),
         (&["busy.toml", "--variant", "a,slowr"], "busy.toml has no variant `slowr`; did you mean `slower`?"),
         (&["saved/busy", "--variant", "a,b"], "saved/busy has no variant `b`; "),
         (&["saved/busy", "saved/busy", "--seeds", "3"], "a saved result has its seeds"),
@@ -263,8 +265,33 @@ fn what_cannot_be_compared_says_what_can() {
 #[test]
 fn one_seed_says_so() {
     let folder = desk();
-    let (code, out, _) = tuesday(&folder, &["compare", "busy.toml", "--seeds", "1"]);
+    let (code, out, _) = tuesday(&folder, &["compare", "busy.toml", "--seeds", "1", "--explain"]);
     assert_eq!(code, Some(0));
     assert!(out.contains("! One seed has no interval"), "{out}");
     assert!(out.contains("McNemar's test over pairs of requests"), "{out}");
+    // How the numbers are meant is told to who asks for it.
+    let (_, brief, _) = tuesday(&folder, &["compare", "busy.toml", "--seeds", "1"]);
+    assert!(
+        !brief.contains("McNemar") && out.starts_with(brief.split("\ncomparison:").next().unwrap()),
+        "{brief}"
+    );
+}
+
+#[test]
+fn the_variants_of_a_scenario_or_a_result_may_stand_behind_it() {
+    let folder = desk();
+    let written = || fs::read_to_string(folder.path().join("tuesday-results/busy/comparison.json")).unwrap();
+    for one in ["busy.toml", "saved/busy"] {
+        if one != "busy.toml" {
+            let run = ["run", "busy.toml", "--out", "saved", "--format", "json", "--quiet", "--seeds", "2"];
+            assert_eq!(tuesday(&folder, &run).0, Some(0));
+        }
+        let seeds: &[&str] = if one == "busy.toml" { &["--seeds", "2"] } else { &[] };
+        let (code, _, err) = tuesday(&folder, &[&["compare", one, "slower", "a"], seeds].concat());
+        assert_eq!(code, Some(0), "{err}");
+        let behind = written();
+        assert!(behind.contains("\"a\": \"slower\""), "{behind}");
+        let (code, ..) = tuesday(&folder, &[&["compare", one, "--variant", "slower,a"], seeds].concat());
+        assert_eq!((code, written()), (Some(0), behind));
+    }
 }

@@ -2,8 +2,8 @@
 
 use crate::common::{assert_held, run, run_in_spite_of_warnings, run_one, scenario};
 use reports::{
-    Compared, DifferenceVerdict, GoodCount, HarmCount, Outcome, RunResult, Side, Value, compare, facts,
-    terminal_summary,
+    Compared, DifferenceVerdict, GoodCount, HarmCount, Legend, Outcome, RunResult, Side, Value, compare,
+    facts, terminal_summary,
 };
 use tuesday::run_comparison;
 
@@ -661,7 +661,12 @@ fn a_comparison_has_no_praise_for_a_gateway_that_turns_everybody_away() {
     let seeds: Vec<u64> = (0..5).collect();
     let (result, requests) = run_comparison(&scenario, [open, deny], &seeds, || {});
     let side = Side { label: "deny.toml", result: &result };
-    let pair = Compared { a: "open".to_owned(), b: "deny-all".to_owned(), requests: Some(requests) };
+    let pair = Compared {
+        worlds: Some(Vec::new()),
+        a: "open".to_owned(),
+        b: "deny-all".to_owned(),
+        requests: Some(requests),
+    };
     let compared = compare(side, side, vec![pair], 0.95);
     let better: Vec<&str> = compared.pairs[0]
         .measures
@@ -727,7 +732,7 @@ fn what_users_lost_is_the_difference_of_their_good_shares() {
     assert_eq!((unpaired.direct.offered, unpaired.direct.good), (500, 400));
     assert!((unpaired.direct.expected_good - 500.0).abs() < 1e-9);
     assert_eq!(harm.direct, HarmCount::default(), "none of it was compared one by one");
-    let told = terminal_summary(&result);
+    let told = terminal_summary(&result, 80, Legend::None);
     assert!(told.contains("~20%") && told.contains("~: an estimate"), "{told}");
     // Beside 500 pairs of others, of which 100 are hurt too, it is a fifth of a thousand.
     let mixed = text.replace("payers =", "buyers = { send = \"/pay\", rate = \"10/s\" }\n        payers =");

@@ -1,7 +1,7 @@
 //! The path of a request, in worlds small enough to work out by hand.
 
 use crate::common::{assert_held, run, run_in_spite_of_warnings, run_one};
-use reports::{CauseKind, LowerBounds, Outcome, RunResult, terminal_summary};
+use reports::{CauseKind, Legend, LowerBounds, Outcome, RunResult, terminal_summary};
 
 fn world(upstream: &str, gateway: &str, client: &str) -> String {
     format!(
@@ -215,7 +215,7 @@ fn who_was_never_answered_counts_in_latency_with_the_time_that_was_waited() {
     let seen: u32 = run.latency_over_time.iter().flat_map(|heatmap| &heatmap.counts).sum();
     assert_eq!(seen, 100, "they are on the heatmap too");
     // What everybody reads says so.
-    let terminal = terminal_summary(&result);
+    let terminal = terminal_summary(&result, 80, Legend::None);
     assert!(terminal.contains("≥ 323 s") || terminal.contains("≥ 5 min 23 s"), "{terminal}");
     assert!(terminal.contains("24% under base"), "{terminal}");
 }
