@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    AttemptsResult, Distribution, ExperimentResult, LimitResult, Outcome, RunResult, StationResult, Summary,
-    VariantResult,
+    AttemptsResult, Detail, Distribution, ExperimentResult, LimitResult, Outcome, RunResult, StationResult,
+    Summary, VariantResult,
+    detail::IN_FULL,
     format::{self, Dimension},
     side_by_side::{limit, peak, peaks_asked_for, runs},
     spread::Spread,
@@ -20,6 +21,8 @@ pub(crate) struct Breakdown {
     pub(crate) title: &'static str,
     /// What its columns mean.
     pub(crate) lead: &'static str,
+    /// What is left out, of a large world.
+    pub(crate) left_out: Option<String>,
     /// Headings after that of the variant.
     pub(crate) columns: Vec<String>,
     pub(crate) groups: Vec<Group>,
@@ -45,9 +48,63 @@ pub(crate) struct Row {
 }
 
 /// The tables that have rows.
-pub(crate) fn breakdowns(result: &ExperimentResult) -> Vec<Breakdown> {
-    let tables = [populations(result), routes(result), upstreams(result), limits(result), stations(result)];
+pub(crate) fn breakdowns(result: &ExperimentResult, detail: Detail) -> Vec<Breakdown> {
+    let tables = [
+        populations(result, detail),
+        routes(result, detail),
+        upstreams(result, detail),
+        limits(result, detail),
+        stations(result, detail),
+    ];
     tables.into_iter().filter(|table| !table.groups.is_empty()).collect()
+}
+
+/// More rows of a table are not read.
+const MOST_ROWS: usize = 1_600;
+
+/// The names of those that have most to tell, where there are more rows than are read, and what is left out.
+fn fitted<'n>(
+    result: &ExperimentResult,
+    table: &str,
+    names: &[&'n str],
+    detail: Detail,
+) -> (Vec<&'n str>, Option<String>) {
+    let most = (MOST_ROWS / result.variants.len().max(1)).max(1);
+    if names.len() <= most || detail == Detail::Full {
+        return (names.to_vec(), None);
+    }
+    let weights: Vec<f64> = names.iter().map(|name| weight(result, table, name)).collect();
+    let kept: Vec<&str> = detail.keep(most, &weights).into_iter().map(|place| names[place]).collect();
+    let what = match table {
+        "stations" => "the longest queues and the busiest workers",
+        _ => "the most requests that were not served well",
+    };
+    let told = format!("Shown are {} of {}, those with {what}; {IN_FULL}.", kept.len(), names.len());
+    (kept, Some(told))
+}
+
+/// How much a group of a table has to tell.
+fn weight(result: &ExperimentResult, table: &str, name: &str) -> f64 {
+    let bad = |summary: &Summary| (summary.offered - summary.good.min(summary.offered)) as f64;
+    let of_run = |run: &RunResult| -> Option<f64> {
+        let named = |known: &str| known == name;
+        Some(match table {
+            "populations" => bad(&run.populations.iter().find(|one| named(&one.name))?.summary),
+            "routes" => bad(&run.routes.iter().find(|one| named(&one.name))?.summary),
+            "upstreams" => bad(&run.upstreams.iter().find(|one| named(&one.name))?.summary),
+            "limits" => run.limits.iter().find(|one| named(&one.scope))?.rejected as f64,
+            _ => station_weight(run.stations.iter().find(|one| named(&one.name))?),
+        })
+    };
+    runs(result).filter_map(of_run).fold(0.0, f64::max)
+}
+
+/// How much a station has to tell: the gateway always, then whose queue was long, then whose workers were busy.
+pub(crate) fn station_weight(station: &StationResult) -> f64 {
+    if station.is_gateway {
+        return f64::INFINITY;
+    }
+    f64::from(station.peak_queued) + station.utilization.unwrap_or(0.0).min(1.0)
 }
 
 const SUMMARY_LEAD: &str = "Shares are of the offered requests. Good is served within the SLO latency. Latency is of \
@@ -65,8 +122,8 @@ const KEYS_LEAD: &str = "Attempts are those of the gateway and of other services
                          fetches. The rest is of the requests on the routes to it: shares are of the offered ones, good is \
                          served within the SLO latency, latency is of those that reached an upstream, from the intended send.";
 
-fn populations(result: &ExperimentResult) -> Breakdown {
-    let mut table = summaries(result, "populations", "By population", |run| {
+fn populations(result: &ExperimentResult, detail: Detail) -> Breakdown {
+    let mut table = summaries(result, detail, ["populations", "By population"], |run| {
         run.populations.iter().map(|population| (population.name.as_str(), &population.summary)).collect()
     });
     for group in &mut table.groups {
@@ -80,16 +137,16 @@ fn populations(result: &ExperimentResult) -> Breakdown {
     table
 }
 
-fn routes(result: &ExperimentResult) -> Breakdown {
-    summaries(result, "routes", "By route", |run| {
+fn routes(result: &ExperimentResult, detail: Detail) -> Breakdown {
+    summaries(result, detail, ["routes", "By route"], |run| {
         run.routes.iter().map(|route| (route.name.as_str(), &route.summary)).collect()
     })
 }
 
 /// What came to each upstream, and what became of the requests on the routes to it. An upstream that is reached through
 /// other services alone has attempts and no requests of its own.
-fn upstreams(result: &ExperimentResult) -> Breakdown {
-    let mut table = summaries(result, "upstreams", "By upstream", |run| {
+fn upstreams(result: &ExperimentResult, detail: Detail) -> Breakdown {
+    let mut table = summaries(result, detail, ["upstreams", "By upstream"], |run| {
         run.upstreams.iter().map(|upstream| (upstream.name.as_str(), &upstream.summary)).collect()
     });
     let attempts = |variant: &VariantResult, name: &str, measure: fn(&AttemptsResult) -> Option<f64>| {
@@ -143,8 +200,8 @@ fn upstreams(result: &ExperimentResult) -> Breakdown {
 
 fn summaries(
     result: &ExperimentResult,
-    id: &'static str,
-    title: &'static str,
+    detail: Detail,
+    [id, title]: [&'static str; 2],
     named: impl Fn(&RunResult) -> Vec<(&str, &Summary)>,
 ) -> Breakdown {
     const LATENCIES: [(&str, f64); 4] = [("p50", 50.0), ("p95", 95.0), ("p99", 99.0), ("p99.9", 99.9)];
@@ -159,6 +216,7 @@ fn summaries(
     columns.push("max".to_owned());
 
     let groups = names(result, |run| named(run).into_iter().map(|(name, _)| name).collect());
+    let (groups, left_out) = fitted(result, id, &groups, detail);
     let row = |name: &str, variant: &VariantResult| {
         let of = |dimension: Dimension, measure: &dyn Fn(&Summary) -> Option<f64>| {
             let find = |run: &RunResult| {
@@ -194,11 +252,12 @@ fn summaries(
         cells.push(latency(&|latency| (latency.count > 0).then_some(latency.max_us)));
         cells
     };
-    Breakdown { id, title, lead: SUMMARY_LEAD, columns, groups: grouped(result, &groups, row) }
+    Breakdown { id, title, lead: SUMMARY_LEAD, left_out, columns, groups: grouped(result, &groups, row) }
 }
 
-fn limits(result: &ExperimentResult) -> Breakdown {
+fn limits(result: &ExperimentResult, detail: Detail) -> Breakdown {
     let scopes = names(result, |run| run.limits.iter().map(|limit| limit.scope.as_str()).collect());
+    let (scopes, left_out) = fitted(result, "limits", &scopes, detail);
     let mut windows: Vec<u64> = peaks_asked_for(result).into_iter().map(|(_, window_us)| window_us).collect();
     windows.sort_unstable();
     windows.dedup();
@@ -231,13 +290,15 @@ fn limits(result: &ExperimentResult) -> Breakdown {
         title: "By rate limit",
         lead: "Attempts that each limit let through or rejected. A bucket is what the limit counts by: a key, an address, \
                a route. The most in a time is that of any one bucket.",
+        left_out,
         columns,
         groups: grouped(result, &scopes, row),
     }
 }
 
-fn stations(result: &ExperimentResult) -> Breakdown {
+fn stations(result: &ExperimentResult, detail: Detail) -> Breakdown {
     let stations = names(result, |run| run.stations.iter().map(|station| station.name.as_str()).collect());
+    let (stations, left_out) = fitted(result, "stations", &stations, detail);
     let columns = [
         "workers",
         "queue",
@@ -282,6 +343,7 @@ fn stations(result: &ExperimentResult) -> Breakdown {
         title: "Gateway and upstreams as stations",
         lead: "Utilization is the share of worker time in use over the scenario's duration. The wait is the time in the \
                queue of those that got a worker, zero where there was none.",
+        left_out,
         columns: columns.map(str::to_owned).into(),
         groups: grouped(result, &stations, row),
     }
@@ -343,7 +405,7 @@ mod tests {
         let mut results = testing::odd();
         results.extend([testing::window_boundary(), testing::hostile(), testing::nothing_happened()]);
         for result in results {
-            for table in breakdowns(&result) {
+            for table in breakdowns(&result, Detail::Full) {
                 for group in &table.groups {
                     assert_eq!(group.rows.len(), result.variants.len());
                     let whole = |row: &Row| match row.instead {
@@ -358,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_population_reads_across() {
-        let table = populations(&testing::window_boundary());
+        let table = populations(&testing::window_boundary(), Detail::Full);
         assert_eq!(
             table.columns.join(" "),
             "offered success good upstream-error rate-limited p50 p95 p99 p99.9 max"
@@ -372,10 +434,13 @@ mod tests {
     fn limits_and_stations_state_their_size() {
         let result = testing::window_boundary();
         assert_eq!(
-            limits(&result).groups[0].rows[1].cells[..2].join(", "),
+            limits(&result, Detail::Full).groups[0].rows[1].cells[..2].join(", "),
             "token-bucket, 1,000 per minute, burst 100"
         );
-        assert_eq!(stations(&result).groups[1].rows[0].cells[..5].join(" "), "4 1,024 44.7% 4 1,024");
+        assert_eq!(
+            stations(&result, Detail::Full).groups[1].rows[0].cells[..5].join(" "),
+            "4 1,024 44.7% 4 1,024"
+        );
     }
 
     #[test]
@@ -392,7 +457,7 @@ mod tests {
             };
             run.upstream_attempts.push(calls);
         }
-        let table = upstreams(&result);
+        let table = upstreams(&result, Detail::Full);
         assert_eq!(table.columns[..3].join(", "), "attempts, per request, offered");
         let [orders, payments] = [0, 1].map(|group| &table.groups[group].rows[0]);
         assert_eq!(orders.cells[..3].join(", "), "14,004, 1.00, 14,004");
@@ -403,7 +468,7 @@ mod tests {
         for variant in &mut result.variants {
             variant.runs[0].upstream_attempts[1].key_fetches = Some(48);
         }
-        let table = upstreams(&result);
+        let table = upstreams(&result, Detail::Full);
         assert_eq!(table.columns[..4].join(", "), "attempts, per request, key fetches, offered");
         let [orders, payments] = [0, 1].map(|group| &table.groups[group].rows[0]);
         assert_eq!(orders.cells[..4].join(", "), "14,004, 1.00, –, 14,004");
@@ -413,14 +478,45 @@ mod tests {
         for variant in &mut result.variants {
             variant.runs[0].upstream_attempts.clear();
         }
-        assert_eq!(upstreams(&result).columns[0], "offered");
+        assert_eq!(upstreams(&result, Detail::Full).columns[0], "offered");
+    }
+
+    #[test]
+    fn of_a_large_world_the_groups_with_most_to_tell_are_shown() {
+        let mut result = testing::window_boundary();
+        for run in result.variants.iter_mut().flat_map(|variant| &mut variant.runs) {
+            let (route, upstream) = (run.routes[0].clone(), run.stations[1].clone());
+            // Route 399 was served worst, upstream 7 was the busiest.
+            run.routes = (0..400).map(|n| NamedSummary { name: format!("/{n}"), ..route.clone() }).collect();
+            run.routes[399].summary.good = 0;
+            run.stations.extend((0..400).map(|n| StationResult {
+                name: format!("s{n}"),
+                peak_queued: u32::from(n == 7) * 9_000,
+                ..upstream.clone()
+            }));
+        }
+        let of =
+            |detail, id: &str| breakdowns(&result, detail).into_iter().find(|table| table.id == id).unwrap();
+        // Four variants: 1,600 rows are 400 groups.
+        assert_eq!(of(Detail::Fitted, "routes").left_out, None);
+        let stations = of(Detail::Fitted, "stations");
+        assert_eq!(stations.groups.len(), 400);
+        assert!(["gateway", "s7"].iter().all(|name| stations.groups.iter().any(|group| group.name == *name)));
+        let told = "Shown are 400 of 402, those with the longest queues and the busiest workers; `--full` has all of them.";
+        assert_eq!(stations.left_out.as_deref(), Some(told));
+        assert_eq!(of(Detail::Full, "stations").groups.len(), 402);
+        let variants = result.variants.clone();
+        result.variants.extend(variants);
+        let routes =
+            breakdowns(&result, Detail::Fitted).into_iter().find(|table| table.id == "routes").unwrap();
+        assert_eq!((routes.groups.len(), &*routes.groups[199].name), (200, "/399"));
     }
 
     #[test]
     fn hostile_populations_are_marked() {
         let mut result = testing::window_boundary();
         result.variants[0].runs[0].populations[0].hostile = true;
-        let table = populations(&result);
+        let table = populations(&result, Detail::Full);
         assert_eq!(table.groups[0].note, Some("hostile, not in the totals"));
         assert_eq!(table.groups[1].note, None);
     }

@@ -5,8 +5,8 @@
 //!
 //! Numbers are plain, with a point and without separators, in the unit that ends the measure's name: `_us` for
 //! microseconds, `_per_s` for events per second, shares from 0 to 1. What was not measured has no row. Names stand as
-//! they do in the scenario, except that each is one line without control characters, and that one which a spreadsheet
-//! would run as a formula is led by an apostrophe: whoever opens a report need not be who wrote the scenario.
+//! they do in the scenario, except that each is one line without control characters, and that one which begins with `=`, `+`,
+//! `-` or `@`, as a formula does, is led by an apostrophe: whoever opens a report need not be who wrote the scenario.
 
 use csv::Writer;
 
@@ -52,43 +52,83 @@ pub fn summary_csv(result: &ExperimentResult) -> String {
 /// and `admitted`, by the second in which it came; of a `limit`, `admitted` and `rejected`; of a `station`, `in_flight`
 /// and `queued`, each the most within the second; of an `upstream`, `attempts` by the second in which they were sent.
 pub fn series_csv(result: &ExperimentResult) -> String {
+    series_of(result, |_| true)
+}
+
+/// As [`series_csv`], with as many kinds of series as fit a table of a hundred megabytes, the most telling first; and what was
+/// left out, if anything.
+pub fn series_csv_fitted(result: &ExperimentResult) -> (String, Option<String>) {
+    let mut rows = [0_usize; SERIES.len()];
+    for (_, run) in runs(result) {
+        each_series(run, |kind, _, _, points| rows[kind] += points.len());
+    }
+    let (mut kept, mut sum) = ([false; SERIES.len()], 0);
+    for (kind, rows) in rows.iter().enumerate() {
+        kept[kind] = sum + rows <= MOST_SERIES_ROWS;
+        sum += if kept[kind] { *rows } else { 0 };
+    }
+    let left = || kept.iter().enumerate().filter(|(_, kept)| !**kept).map(|(kind, _)| kind);
+    let names: Vec<String> = left().map(|kind| SERIES[kind].to_owned()).collect();
+    let left_out: usize = left().map(|kind| rows[kind]).sum();
+    let told = (!names.is_empty())
+        .then(|| format!("{}, {} rows", text::list(&names), crate::format::count(left_out as u64)));
+    (series_of(result, |kind| kept[kind]), told)
+}
+
+/// What there are series of, the most telling first.
+const SERIES: [&str; 6] = [
+    "harm",
+    "the gateway as a station",
+    "limits",
+    "populations",
+    "attempts by upstream",
+    "upstreams as stations",
+];
+
+/// Rows of a table of about a hundred megabytes.
+const MOST_SERIES_ROWS: usize = 3_000_000;
+
+/// Hands over each series of a run: the place of its kind in [`SERIES`], kind and name as the table has them, and its points.
+fn each_series<'r>(run: &'r RunResult, mut found: impl FnMut(usize, [&'static str; 2], &'r str, &'r [u32])) {
+    for population in &run.populations {
+        let name = &*population.name;
+        found(3, ["population", "offered"], name, &population.offered_per_s);
+        found(3, ["population", "admitted"], name, &population.admitted_per_s);
+        found(3, ["population", "served"], name, &population.served_per_s);
+        found(3, ["population", "good"], name, &population.good_per_s);
+    }
+    if let Some(harm) = &run.harm {
+        found(0, ["harm", "collateral_hurt"], "", &harm.collateral_hurt_per_s);
+        found(0, ["harm", "direct_hurt"], "", &harm.direct_hurt_per_s);
+    }
+    for upstream in &run.upstream_attempts {
+        found(4, ["upstream", "attempts"], &upstream.upstream, &upstream.per_s);
+    }
+    for limit in &run.limits {
+        found(2, ["limit", "admitted"], &limit.scope, &limit.admitted_per_s);
+        found(2, ["limit", "rejected"], &limit.scope, &limit.rejected_per_s);
+    }
+    for station in &run.stations {
+        let kind = if station.is_gateway { 1 } else { 5 };
+        found(kind, ["station", "in_flight"], &station.name, &station.in_flight_per_s);
+        found(kind, ["station", "queued"], &station.name, &station.queued_per_s);
+    }
+}
+
+fn series_of(result: &ExperimentResult, is_kept: impl Fn(usize) -> bool) -> String {
     let mut table = Table::new(&["variant", "seed", "kind", "name", "series", "second", "value"]);
     for (variant, run) in runs(result) {
         let seed = run.seed.to_string();
-        let mut series = |kind: &str, name: &str, series: [(&str, &[u32]); 2]| {
-            let name = plain(name);
-            for (series, points) in series {
-                for (second, value) in points.iter().enumerate() {
-                    let (second, value) = (second.to_string(), value.to_string());
-                    table.row(&[&variant, &seed, kind, &name, series, &second, &value]);
-                }
+        each_series(run, |place, [kind, series], name, points| {
+            if !is_kept(place) {
+                return;
             }
-        };
-        for population in &run.populations {
-            let offered =
-                [("offered", &*population.offered_per_s), ("admitted", &*population.admitted_per_s)];
-            series("population", &population.name, offered);
-            let served = [("served", &*population.served_per_s), ("good", &*population.good_per_s)];
-            series("population", &population.name, served);
-        }
-        if let Some(harm) = &run.harm {
-            let both = [
-                ("collateral_hurt", &*harm.collateral_hurt_per_s),
-                ("direct_hurt", &*harm.direct_hurt_per_s),
-            ];
-            series("harm", "", both);
-        }
-        for upstream in &run.upstream_attempts {
-            series("upstream", &upstream.upstream, [("attempts", &*upstream.per_s), ("", &[])]);
-        }
-        for limit in &run.limits {
-            let both = [("admitted", &*limit.admitted_per_s), ("rejected", &*limit.rejected_per_s)];
-            series("limit", &limit.scope, both);
-        }
-        for station in &run.stations {
-            let both = [("in_flight", &*station.in_flight_per_s), ("queued", &*station.queued_per_s)];
-            series("station", &station.name, both);
-        }
+            let name = plain(name);
+            for (second, value) in points.iter().enumerate() {
+                let (second, value) = (second.to_string(), value.to_string());
+                table.row(&[&variant, &seed, kind, &name, series, &second, &value]);
+            }
+        });
     }
     table.finish()
 }
@@ -163,7 +203,15 @@ pub fn saturation_csv(result: &ExperimentResult) -> String {
                 for (second, percent) in (0..).step_by(saturation.column_s as usize).zip(percent) {
                     let (second, percent): (u64, _) = (second, percent.to_string());
                     let second = second.to_string();
-                    table.row(&[&variant, &seed, &limit.scope, &bucket, &rejected, &second, &percent]);
+                    table.row(&[
+                        &variant,
+                        &seed,
+                        &plain(&limit.scope),
+                        &bucket,
+                        &rejected,
+                        &second,
+                        &percent,
+                    ]);
                 }
             }
         }
@@ -410,13 +458,10 @@ impl Table {
     }
 }
 
-/// Text on one line that no spreadsheet runs. `-x` and `+bulkhead` are shown as they are or as an error, never run.
+/// Text on one line that no spreadsheet takes for a formula: one that begins as a formula does is led by an apostrophe.
 pub(crate) fn plain(text: &str) -> String {
     let line = text::line(text);
-    let is_formula = line.starts_with(['=', '@'])
-        || (line.starts_with(['+', '-'])
-            && line.contains(|character: char| !character.is_alphanumeric() && !" +-_.".contains(character)));
-    if is_formula { format!("'{line}") } else { line }
+    if line.starts_with(['=', '+', '-', '@']) { format!("'{line}") } else { line }
 }
 
 #[cfg(test)]
@@ -567,9 +612,26 @@ mod tests {
     }
 
     #[test]
+    fn of_a_large_world_the_series_that_tell_most_are_kept() {
+        let mut result = testing::window_boundary();
+        assert_eq!(series_csv_fitted(&result), (series_csv(&result), None));
+        let before = series_csv(&result).lines().count();
+        let of_upstreams = |line: &&str| line.contains(",station,") && !line.contains(",station,gateway,");
+        let few = series_csv(&result).lines().filter(of_upstreams).count();
+        // Four variants, and 120 points in flight and as many queued: 3,200 upstreams are 3,072,000 rows.
+        for run in result.variants.iter_mut().flat_map(|variant| &mut variant.runs) {
+            let upstream = run.stations[1].clone();
+            run.stations.extend((1..3_200).map(|_| upstream.clone()));
+        }
+        let (table, left_out) = series_csv_fitted(&result);
+        assert_eq!(left_out.as_deref(), Some("upstreams as stations, 3,072,000 rows"));
+        assert_eq!(table.lines().count(), before - few);
+    }
+
+    #[test]
     fn names_are_read_back_and_formulas_are_not_run() {
         let names = ["a,b \"c\" 'd'", "+bulkhead", "-1", "日本 | `x`", "two\nlines"];
-        let expected = ["a,b \"c\" 'd'", "+bulkhead", "-1", "日本 | `x`", "two lines"];
+        let expected = ["a,b \"c\" 'd'", "'+bulkhead", "'-1", "日本 | `x`", "two lines"];
         assert_eq!(names.map(plain), expected);
         for formula in ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd|'x'!A0", "=\tHYPERLINK(\"x\")"] {
             assert!(plain(formula).starts_with('\''), "{formula}");

@@ -20,6 +20,7 @@ mod cause_ranking;
 mod chart;
 mod comparison;
 mod csv;
+mod detail;
 mod differences;
 mod durations;
 mod expectation;
@@ -57,7 +58,9 @@ mod text;
 mod validity;
 mod verdict;
 
-pub use self::csv::{breakers_csv, causes_csv, expectations_csv, saturation_csv, series_csv, summary_csv};
+pub use self::csv::{
+    breakers_csv, causes_csv, expectations_csv, saturation_csv, series_csv, series_csv_fitted, summary_csv,
+};
 pub use agreement::{
     AgreementKind, AgreementLine, AgreementResult, AgreementUnit, VariantAgreement, agreement,
 };
@@ -70,6 +73,7 @@ pub use comparison::{
     RegressionError, SeedPairs, SettingDifference, Side, Threshold, VariantComparison, compare,
     comparison_html, comparison_json, comparison_markdown, comparison_schema, comparison_summary,
 };
+pub use detail::Detail;
 pub use expectation::{Bound, Comparison, Expectation};
 pub use facts::facts;
 pub use good_requests::GoodRequests;
@@ -79,7 +83,7 @@ pub use harm::{
 };
 pub use harness::{HarnessRecord, HarnessResult, LATENESS_OF_SLO};
 pub use heatmap::HeatmapResult;
-pub use html::{HtmlError, html_report};
+pub use html::{HtmlError, html_report, html_report_of};
 pub use json::{JsonError, from_json, to_json};
 pub use junit::junit_xml;
 pub use markdown::markdown_summary;

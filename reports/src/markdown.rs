@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    ExperimentResult,
+    Detail, ExperimentResult,
     breakdown::{Breakdown, breakdowns},
     differences::differences,
     facts::facts,
@@ -172,7 +172,7 @@ fn details(page: &mut Page, result: &ExperimentResult) {
         details.push(("What differs between the variants", table.text()));
     }
     details.extend(matrices(result).iter().map(|matrix| (matrix.title, harm(matrix, result))));
-    details.extend(breakdowns(result).iter().map(|table| (table.title, breakdown(table))));
+    details.extend(breakdowns(result, Detail::Fitted).iter().map(|table| (table.title, breakdown(table))));
     let mut left_out = Vec::new();
     for (title, content) in details {
         if page.text.len() + content.len() > PAGE_BYTES {
@@ -221,7 +221,8 @@ fn breakdown(breakdown: &Breakdown) -> String {
             table.row(std::mem::take(&mut name), cells);
         }
     }
-    format!("{}\n\n{}", escaped(breakdown.lead), table.text())
+    let left_out = breakdown.left_out.as_ref().map(|told| format!(" {told}")).unwrap_or_default();
+    format!("{}\n\n{}", escaped(&format!("{}{left_out}", breakdown.lead)), table.text())
 }
 
 /// Blocks with an empty line between them.

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::timelines::{Timelines, timelines};
 use crate::{
-    AFTERMATH, AgreementLine, Distribution, ExperimentResult, RunResult, VariantResult,
+    AFTERMATH, AgreementLine, Detail, Distribution, ExperimentResult, RunResult, VariantResult,
     breakdown::{Breakdown, breakdowns},
     breaker_changes::{BreakerGroup, breaker_changes},
     cause_ranking::{CauseGroup, cause_ranking},
@@ -50,12 +50,22 @@ pub enum HtmlError {
     Page(#[from] askama::Error),
 }
 
-/// The report as the text of an HTML file. `command` is what a reader types to run the experiment again.
+/// The report as the text of an HTML file, as much of it as a browser opens at once. `command` is what a reader types to run
+/// the experiment again.
 ///
 /// # Errors
 ///
 /// Drawing and filling in write to memory and fail in their types alone.
 pub fn html_report(result: &ExperimentResult, command: &str) -> Result<String, HtmlError> {
+    html_report_of(result, command, Detail::Fitted)
+}
+
+/// As [`html_report`], in that detail.
+///
+/// # Errors
+///
+/// As of [`html_report`].
+pub fn html_report_of(result: &ExperimentResult, command: &str, detail: Detail) -> Result<String, HtmlError> {
     let scenario = &result.scenario;
     let page = Page {
         title: text::line(&scenario.name),
@@ -80,12 +90,12 @@ pub fn html_report(result: &ExperimentResult, command: &str) -> Result<String, H
         breakers: breaker_changes(result),
         drawn_note: drawn_note(result),
         aftermath: format::span(AFTERMATH.as_micros() as f64),
-        timelines: timelines(result)?,
+        timelines: timelines(result, detail)?,
         script: SCRIPT,
         script_hash: script_hash(),
-        latency_note: latency_note(result),
-        latency: latency_figures(result)?,
-        breakdowns: breakdowns(result),
+        latency_note: latency_note(result, detail),
+        latency: latency_figures(result, detail)?,
+        breakdowns: breakdowns(result, detail),
         command: text::block(command),
         source: text::block(&scenario.source),
     };
@@ -189,23 +199,45 @@ fn drawn_note(result: &ExperimentResult) -> String {
     }
 }
 
-fn latency_note(result: &ExperimentResult) -> String {
+fn latency_note(result: &ExperimentResult, detail: Detail) -> String {
+    let populations = all_populations(result).len();
+    let left_out = match populations.checked_sub(MOST_FIGURES).filter(|_| detail == Detail::Fitted) {
+        None | Some(0) => String::new(),
+        Some(_) => format!(
+            " Of {populations} populations the {MOST_FIGURES} that sent most are drawn; {}.",
+            crate::detail::IN_FULL
+        ),
+    };
     format!(
         "Of requests that reached an upstream or were never answered, from the intended send to the final answer, the \
          give-up or the end of the run. Each step to the right is a tenth of what is left. Of fewer than 10,000 requests, \
-         p99.99 is the slowest one.{}{}",
+         p99.99 is the slowest one.{}{}{left_out}",
         drawn_note(result),
         unanswered(result).map_or_else(String::new, |sentence| format!(" {sentence}"))
     )
 }
 
-fn latency_figures(result: &ExperimentResult) -> Result<Vec<Figure>, ChartError> {
-    let mut populations: Vec<(&str, bool)> = Vec::new();
+/// More populations have no figures of their own.
+const MOST_FIGURES: usize = 40;
+
+/// Name, whether it is hostile and the most that it sent, of each.
+fn all_populations(result: &ExperimentResult) -> Vec<(&str, bool, f64)> {
+    let mut populations: Vec<(&str, bool, f64)> = Vec::new();
     for population in drawn(result).flat_map(|(_, run)| &run.populations) {
-        if !populations.iter().any(|(name, _)| *name == population.name) {
-            populations.push((&population.name, population.hostile));
+        let offered = population.summary.offered as f64;
+        match populations.iter_mut().find(|(name, ..)| *name == population.name) {
+            Some((.., most)) => *most = most.max(offered),
+            None => populations.push((&population.name, population.hostile, offered)),
         }
     }
+    populations
+}
+
+fn latency_figures(result: &ExperimentResult, detail: Detail) -> Result<Vec<Figure>, ChartError> {
+    let all = all_populations(result);
+    let weights: Vec<f64> = all.iter().map(|(.., offered)| *offered).collect();
+    let kept = detail.keep(MOST_FIGURES, &weights);
+    let populations: Vec<(&str, bool)> = kept.iter().map(|place| (all[*place].0, all[*place].1)).collect();
     let everyone = "all populations but hostile ones";
     let mut figures = Vec::from_iter(latency_figure(result, 0, everyone, |run| Some(&run.overall.latency))?);
     // The only population is everyone.

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{ValueEnum, builder::PossibleValue};
 use reports::{
-    ExperimentResult, breakers_csv, causes_csv, expectations_csv, html_report, junit_xml, markdown_summary,
-    saturation_csv, series_csv, summary_csv, to_json,
+    Detail, ExperimentResult, breakers_csv, causes_csv, expectations_csv, html_report_of, junit_xml,
+    markdown_summary, saturation_csv, series_csv, series_csv_fitted, summary_csv, to_json,
 };
 use tempfile::NamedTempFile;
 
 use super::Failure;
+use super::run::warn;
 
 /// A value of `--format`: some files made of a result.
 #[derive(Clone, Copy, Debug)]
@@ -23,43 +24,43 @@ pub(super) struct Format {
 }
 
 /// The text of a file, from a result and the command that runs it again.
-type Render = fn(&ExperimentResult, &str) -> Result<String, Failure>;
+type Render = fn(&ExperimentResult, &str, Detail) -> Result<String, Failure>;
 
 /// All there are: whatever stands here can be asked for.
 static FORMATS: [Format; 5] = [
     Format {
         name: "html",
         help: "report.html: the whole report in one file that opens offline",
-        files: &[("report.html", |result, command| {
-            html_report(result, command)
+        files: &[("report.html", |result, command, detail| {
+            html_report_of(result, command, detail)
                 .map_err(|error| Failure::run(format!("cannot draw the report: {error}")))
         })],
     },
     Format {
         name: "json",
         help: "result.json: every number, the same bytes for the same version, scenario and seed",
-        files: &[("result.json", |result, _| Ok(to_json(result)))],
+        files: &[("result.json", |result, _, _| Ok(to_json(result)))],
     },
     Format {
         name: "junit",
         help: "junit.xml: a test case for each expectation, variant and seed, for CI systems",
-        files: &[("junit.xml", |result, _| Ok(junit_xml(result)))],
+        files: &[("junit.xml", |result, _, _| Ok(junit_xml(result)))],
     },
     Format {
         name: "md",
         help: "summary.md: verdict, variants side by side and what happened, as a CI system's step summary",
-        files: &[("summary.md", |result, _| Ok(markdown_summary(result)))],
+        files: &[("summary.md", |result, _, _| Ok(markdown_summary(result)))],
     },
     Format {
         name: "csv",
         help: "summary.csv, series.csv, expectations.csv, breakers.csv, saturation.csv and causes.csv: the numbers in long form, for a spreadsheet or a notebook",
         files: &[
-            ("summary.csv", |result, _| Ok(summary_csv(result))),
-            ("series.csv", |result, _| Ok(series_csv(result))),
-            ("expectations.csv", |result, _| Ok(expectations_csv(result))),
-            ("breakers.csv", |result, _| Ok(breakers_csv(result))),
-            ("saturation.csv", |result, _| Ok(saturation_csv(result))),
-            ("causes.csv", |result, _| Ok(causes_csv(result))),
+            ("summary.csv", |result, _, _| Ok(summary_csv(result))),
+            ("series.csv", |result, _, detail| Ok(series(result, detail))),
+            ("expectations.csv", |result, _, _| Ok(expectations_csv(result))),
+            ("breakers.csv", |result, _, _| Ok(breakers_csv(result))),
+            ("saturation.csv", |result, _, _| Ok(saturation_csv(result))),
+            ("causes.csv", |result, _, _| Ok(causes_csv(result))),
         ],
     },
 ];
@@ -72,6 +73,18 @@ impl ValueEnum for Format {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(PossibleValue::new(self.name).help(self.help))
     }
+}
+
+/// The series of a result; what a large world's leave out is said.
+fn series(result: &ExperimentResult, detail: Detail) -> String {
+    if detail == Detail::Full {
+        return series_csv(result);
+    }
+    let (text, left_out) = series_csv_fitted(result);
+    if let Some(left_out) = left_out {
+        warn(&format!("series.csv is without {left_out}; `--full` writes all"));
+    }
+    text
 }
 
 /// Makes the folder that results go to, and tries whether files can be made in it.
@@ -93,11 +106,12 @@ pub(super) fn write(
     formats: &[Format],
     result: &ExperimentResult,
     command: &str,
+    detail: Detail,
 ) -> Result<Vec<PathBuf>, Failure> {
     // Named twice, a format is written once.
     let asked = |format: &&Format| formats.iter().any(|asked| asked.name == format.name);
     let files = FORMATS.iter().filter(asked).flat_map(|format| format.files);
-    write_files(folder, files.map(|(name, render)| Ok((*name, render(result, command)?))))
+    write_files(folder, files.map(|(name, render)| Ok((*name, render(result, command, detail)?))))
 }
 
 /// Writes files with these names and texts to `folder`, all or none, as [`write`] does.

@@ -32,6 +32,7 @@ use std::time::Duration;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::aot::Shell;
+use reports::Detail;
 
 pub use self::error::{ExitCode, Failure};
 use self::{error::exit_codes, formats::Format};
@@ -177,6 +178,10 @@ struct RunArgs {
     #[arg(long)]
     watch: bool,
 
+    /// Write all of a large world: every lane of the page, and every series of series.csv
+    #[arg(long)]
+    full: bool,
+
     /// Say below the table what each of its columns means
     #[arg(long)]
     explain: bool,
@@ -196,6 +201,18 @@ struct RunArgs {
     /// Print one table of how far the engines agree on each variant of each scenario, and no summaries (`just agree`)
     #[arg(long, hide = true, conflicts_with = "json")]
     agreement: bool,
+}
+
+impl RunArgs {
+    /// How much is written of a large world.
+    const fn detail(&self) -> Detail {
+        detail(self.full)
+    }
+}
+
+/// How much is written of a large world.
+const fn detail(full: bool) -> Detail {
+    if full { Detail::Full } else { Detail::Fitted }
 }
 
 /// A value of `--engine`.
@@ -247,6 +264,10 @@ struct ReportArgs {
     /// Append the summary to this file as Markdown, such as a CI system's step summary (`$GITHUB_STEP_SUMMARY`)
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
+
+    /// Write all of a large world: every lane of the page, and every series of series.csv
+    #[arg(long)]
+    full: bool,
 
     /// Say below the table what each of its columns means
     #[arg(long)]

@@ -6,7 +6,7 @@ use super::formats::StepSummary;
 use super::run::summary;
 use super::saved::{self, Saved};
 use super::shell::shell_word;
-use super::{ExitCode, Failure, ReportArgs, formats, print};
+use super::{ExitCode, Failure, ReportArgs, detail, formats, print};
 use crate::{file, library};
 
 /// Draws a saved result again. Whether its expectations held is what it says, not how the command exits: nothing was run.
@@ -16,7 +16,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
     formats::prepare(&folder)
         .map_err(|error| Failure::usage(format!("cannot write to {}: {error}", folder.display())))?;
     let mut step_summary = StepSummary::open(args.summary.as_deref())?;
-    let written = formats::write(&folder, &args.format, &result, &reproduce(&result))?;
+    let written = formats::write(&folder, &args.format, &result, &reproduce(&result), detail(args.full))?;
     step_summary.append(&result)?;
     if !args.quiet {
         let legend = if args.explain { Legend::All } else { Legend::None };

@@ -97,9 +97,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             let folder = folder.join("live");
             formats::prepare(&folder)
                 .map_err(|error| Failure::run(format!("cannot write to {}: {error}", folder.display())))?;
-            formats::write(&folder, &args.format, &live, &command)?;
+            formats::write(&folder, &args.format, &live, &command, args.detail())?;
         }
-        let written = formats::write(folder, &args.format, &result, &command)?;
+        let written = formats::write(folder, &args.format, &result, &command, args.detail())?;
         step_summary.append(&result)?;
         standings.push((&*source.stem, result.worst()));
         let held = result.all_held();
@@ -222,7 +222,7 @@ fn chosen_speed(source: &Source, args: &RunArgs, seed: u64) -> f64 {
 }
 
 /// Says something on standard error. Whether anybody reads it does not change the run.
-fn warn(what: &str) {
+pub(super) fn warn(what: &str) {
     let style = AnsiColor::Yellow.on_default().bold();
     let _ = writeln!(anstream::stderr(), "{style}warning{style:#}: {what}");
 }

@@ -393,6 +393,10 @@ fn what_is_misspelt_or_has_no_effect_is_told() {
     desk.run(["sweep", "a.toml", "--vary", "gateway.workers=64-512"]).exits(ExitCode::Usage, &[told]);
     let said = desk.run(["run", "a.toml", "--speed", "10"]).exits(ExitCode::Held, &[]);
     assert!(said.err.contains("--speed has no effect"), "{}", said.err);
+    // Of a small world, there is no more to be written.
+    let page = desk.read("tuesday-results/a/report.html");
+    desk.run(["run", "a.toml", "--full"]).exits(ExitCode::Held, &[]);
+    assert_eq!(desk.read("tuesday-results/a/report.html"), page);
     assert_eq!(desk.run(["run", "a.toml"]).exits(ExitCode::Held, &[]).err, "");
 }
 

@@ -1,9 +1,10 @@
 //! What the circuit breakers were when, each with its changes and why.
 
-use super::{Group, Point, Reading, Row, Scene, key};
+use super::{Group, MOST_LANES, Point, Reading, Row, Scene, key};
 use crate::{
     BreakerResult, RunResult, breaker_cause,
     chart::{ChartError, Ink, Mark},
+    detail::IN_FULL,
     text,
 };
 
@@ -12,19 +13,30 @@ const POINTS: usize = 40;
 
 /// A row for each breaker that changed.
 pub(super) fn group(scene: &Scene) -> Result<Option<Group>, ChartError> {
-    let mut rows = Vec::new();
-    for (name, run) in &scene.runs {
-        let changed = run.breakers.iter().filter(|breaker| !breaker.changes.is_empty());
-        for breaker in changed {
-            rows.push(row(scene, name, run, breaker)?);
-        }
-    }
+    let changed = scene
+        .runs
+        .iter()
+        .flat_map(|(name, run)| run.breakers.iter().map(move |breaker| (name, run, breaker)));
+    let changed: Vec<_> = changed.filter(|(.., breaker)| !breaker.changes.is_empty()).collect();
+    let weights: Vec<f64> = changed.iter().map(|(.., breaker)| breaker.changes.len() as f64).collect();
+    let kept = scene.detail.keep(MOST_LANES, &weights);
+    let rows = kept.iter().map(|place| {
+        let (name, run, breaker) = changed[*place];
+        row(scene, name, run, breaker)
+    });
+    let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    let left_out = if rows.len() < changed.len() {
+        let (drawn, all) = (rows.len(), changed.len());
+        format!(" Of {all}, the {drawn} that changed most often are drawn; {IN_FULL}.")
+    } else {
+        String::new()
+    };
     Ok((!rows.is_empty()).then(|| Group {
         id: "breaker-states".to_owned(),
         title: "Circuit breakers".to_owned(),
         lead: format!(
             "The breakers that changed, all of them closed at the start. A dot is a change; point at it or move to it with the \
-             tab key to read why{}.",
+             tab key to read why{}.{left_out}",
             if scene.runs.iter().flat_map(|(_, run)| &run.breakers).any(|breaker| breaker.changes.len() > POINTS) {
                 ", for the first 40 of a breaker"
             } else {

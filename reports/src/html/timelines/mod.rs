@@ -17,13 +17,16 @@ use reading::Reading;
 
 use super::{drawn, drawn_note};
 use crate::{
-    ExperimentResult, RunResult,
+    Detail, ExperimentResult, RunResult,
     chart::{Axis, ChartError, Ink, Lane, Mark, lane, seconds_per_step, time_ticks},
     format::{self, Clock},
 };
 
 /// Steps of a lane: more than a screen shows, few enough for twelve variants in a file of a megabyte.
 const COLUMNS: usize = 600;
+
+/// So many lanes are drawn of what there may be hundreds of: of upstreams, and of circuit breakers.
+const MOST_LANES: usize = 200;
 
 /// All lanes of the page.
 pub(super) struct Timelines {
@@ -104,10 +107,11 @@ struct Scene<'a> {
     /// How many seconds a step stands for.
     step: usize,
     runs: Vec<(String, &'a RunResult)>,
+    detail: Detail,
 }
 
 /// The lanes; `None` where no run has anything over time.
-pub(super) fn timelines(result: &ExperimentResult) -> Result<Option<Timelines>, ChartError> {
+pub(super) fn timelines(result: &ExperimentResult, detail: Detail) -> Result<Option<Timelines>, ChartError> {
     let runs: Vec<(String, &RunResult)> = drawn(result).collect();
     let populations = runs.iter().flat_map(|(_, run)| &run.populations);
     let seconds = populations.map(|population| population.offered_per_s.len()).max().unwrap_or(0);
@@ -120,6 +124,7 @@ pub(super) fn timelines(result: &ExperimentResult) -> Result<Option<Timelines>, 
         seconds: seconds as f64,
         step: seconds_per_step(seconds, COLUMNS),
         runs,
+        detail,
     };
     let mut groups = Vec::new();
     groups.extend(faults::group(&scene)?);
@@ -155,8 +160,9 @@ impl Scene<'_> {
             ""
         };
         format!(
-            "On the scenario's clock, UTC, all variants on the same scale.{bands}{each}{}",
-            drawn_note(self.result)
+            "On the scenario's clock, UTC, all variants on the same scale.{bands}{each}{}{}",
+            drawn_note(self.result),
+            workers::left_out(self).map(|told| format!(" {told}")).unwrap_or_default()
         )
     }
 

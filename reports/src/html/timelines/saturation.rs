@@ -123,7 +123,7 @@ mod tests {
     use crate::{ExperimentResult, html::timelines, testing};
 
     fn drawn(result: &ExperimentResult) -> Option<Group> {
-        let groups = timelines::timelines(result).unwrap().unwrap().groups;
+        let groups = timelines::timelines(result, crate::Detail::Full).unwrap().unwrap().groups;
         groups.into_iter().find(|group| group.id == "saturation")
     }
 

@@ -1,23 +1,59 @@
 //! Workers in use and those who wait for one, of the gateway and of every upstream.
 
-use super::{Group, Reading, Row, Scene, ends, key, reading::stepped};
+use std::collections::HashMap;
+
+use super::{Group, MOST_LANES, Reading, Row, Scene, ends, key, reading::stepped};
 use crate::{
     RunResult, StationResult,
+    breakdown::station_weight,
     chart::{Axis, ChartError, Ink, Mark, downsample},
+    detail::IN_FULL,
     format, text,
 };
 
 /// A group for each station, those of the upstreams folded away.
 pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>, ChartError> {
-    let mut names: Vec<(&str, bool)> = Vec::new();
-    for station in scene.runs.iter().flat_map(|(_, run)| &run.stations) {
-        let name = (station.name.as_str(), station.is_gateway);
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names.into_iter().enumerate().map(|(place, name)| group(scene, place, name)).collect()
+    let (stations, kept) = stations(scene);
+    let names = kept.into_iter().map(|place| stations[place].0);
+    names.enumerate().map(|(place, name)| group(scene, place, name)).collect()
 }
+
+/// That not all stations are drawn, if so.
+pub(super) fn left_out(scene: &Scene) -> Option<String> {
+    let (stations, kept) = stations(scene);
+    let upstreams = stations.iter().filter(|((_, is_gateway), _)| !is_gateway).count();
+    (kept.len() < stations.len()).then(|| {
+        let drawn = upstreams - (stations.len() - kept.len());
+        format!(
+            "Of {upstreams} upstreams the workers of {drawn} are drawn, those with the longest queues and the busiest workers; \
+             {IN_FULL}."
+        )
+    })
+}
+
+/// Name of a station, and whether it is the gateway.
+type Name<'s> = (&'s str, bool);
+
+/// Each station with how much it has to tell, and the places of those that are drawn.
+fn stations<'s>(scene: &'s Scene) -> (Vec<(Name<'s>, f64)>, Vec<usize>) {
+    let mut stations: Vec<(Name, f64)> = Vec::new();
+    let mut places: HashMap<Name, usize> = HashMap::new();
+    for station in scene.runs.iter().flat_map(|(_, run)| &run.stations) {
+        let (name, weight) = ((station.name.as_str(), station.is_gateway), station_weight(station));
+        let place = *places.entry(name).or_insert_with(|| {
+            stations.push((name, weight));
+            stations.len() - 1
+        });
+        stations[place].1 = stations[place].1.max(weight);
+    }
+    let weights: Vec<f64> = stations.iter().map(|(_, weight)| *weight).collect();
+    let most = (MOST_LANES / scene.runs.len().max(1)).max(FEWEST_STATIONS);
+    let kept = scene.detail.keep(most, &weights);
+    (stations, kept)
+}
+
+/// So many stations are drawn however many variants there are.
+const FEWEST_STATIONS: usize = 4;
 
 fn group(scene: &Scene, place: usize, (name, is_gateway): (&str, bool)) -> Result<Group, ChartError> {
     let of = |run: &'_ RunResult| {
@@ -145,7 +181,8 @@ mod tests {
 
     #[test]
     fn those_who_wait_have_a_scale_on_which_all_of_them_are_seen() {
-        let groups = timelines::timelines(&testing::window_boundary()).unwrap().unwrap().groups;
+        let groups =
+            timelines::timelines(&testing::window_boundary(), crate::Detail::Full).unwrap().unwrap().groups;
         let [gateway, orders] =
             ["workers-0", "workers-1"].map(|id| groups.iter().find(|group| group.id == id).unwrap());
         assert_eq!(gateway.rows.len(), 4);
@@ -155,5 +192,38 @@ mod tests {
         assert_eq!(waiting.note.as_deref(), Some("waiting"));
         assert_eq!(waiting.scale.last().map(|tick| tick.label.as_str()), Some("1,500"));
         assert!(waiting.readings[0].rest.ends_with("1,024"), "{}", waiting.readings[0].rest);
+    }
+
+    #[test]
+    fn of_hundreds_of_upstreams_the_busiest_are_drawn() {
+        let mut result = testing::window_boundary();
+        let variants = result.variants.clone();
+        for run in result.variants.iter_mut().flat_map(|variant| &mut variant.runs) {
+            let upstream = run.stations[1].clone();
+            run.stations.extend((0..99).map(|n| crate::StationResult {
+                name: format!("s{n}"),
+                peak_queued: 10_000 + n,
+                ..upstream.clone()
+            }));
+        }
+        let drawn = |result: &crate::ExperimentResult, detail| {
+            let timelines = timelines::timelines(result, detail).unwrap().unwrap();
+            let titles = timelines.groups.into_iter().map(|group| group.title);
+            (titles.filter(|title| title.starts_with("Workers of")).collect::<Vec<_>>(), timelines.lead)
+        };
+        // The gateway and 49 upstreams for four variants, 200 lanes, and all 101 of them in full.
+        let (titles, lead) = drawn(&result, crate::Detail::Fitted);
+        assert_eq!(
+            (titles.len(), &*titles[0], &*titles[1]),
+            (50, "Workers of the gateway", "Workers of s50")
+        );
+        let told = "Of 100 upstreams the workers of 49 are drawn, those with the longest queues and the busiest workers; \
+                    `--full` has all of them.";
+        assert!(lead.contains(told), "{lead}");
+        let (titles, lead) = drawn(&result, crate::Detail::Full);
+        assert!(titles.len() == 101 && !lead.contains("--full"), "{lead}");
+        // Of a world of common size nothing is left out.
+        result.variants = variants;
+        assert_eq!(drawn(&result, crate::Detail::Fitted), drawn(&result, crate::Detail::Full));
     }
 }
