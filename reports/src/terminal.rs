@@ -302,6 +302,12 @@ fn expectation(page: &mut Page, line: &Line, words: usize) {
     for (number, written) in wrapped(&line.text, room).iter().enumerate() {
         page.raw(&format!("{}{written}", if number == 0 { &mark } else { &indent }));
     }
+    if let [only] = line.measured.as_slice() {
+        // The line says of whom it is, and whether it held.
+        let style = if only.standing.is_held() { DIM } else { BOLD };
+        page.paragraph(&only.phrase(), &format!("{indent}  "), &format!("{indent}    "), style);
+        return;
+    }
     for measured in &line.measured {
         let is_failure = measured.standing == Standing::Failed;
         let failed = if is_failure && measured.failed_seeds.is_empty() { " (failed)" } else { "" };
