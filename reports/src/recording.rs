@@ -731,6 +731,7 @@ mod tests {
     /// A window that is longer by the lateness holds all, so that the true line holds, and so does the one from above.
     #[test]
     fn a_line_on_a_window_is_judged_with_the_lateness_of_the_run() {
+        use Comparison::{AtLeast, AtMost, Equal};
         let ms = Duration::from_millis;
         let limit = LimitLayout {
             scope: "per_key".to_owned(),
@@ -761,7 +762,6 @@ mod tests {
             let measure = Measure::PeakAdmitted("per_key".to_owned(), ms(4_000));
             Expectation { measure, comparison, bound: Bound::Number(bound) }.check(recording).1
         };
-        use Comparison::{AtLeast, AtMost, Equal};
         let late = record(3);
         assert_eq!(
             late.measure(&Measure::PeakAdmitted("per_key".to_owned(), ms(4_000))).value,

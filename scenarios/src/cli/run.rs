@@ -39,10 +39,11 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         warn("--speed has no effect: virtual time takes as long as it takes; it is for `--engine live`");
     }
 
-    let (log, watch) = (log_book(args)?, watch(args)?);
+    let log = log_book(args)?;
+    let stop = Stop::default();
+    let engines = Engines { args, pool, log: log.clone(), watch: watch(args)?, stop: stop.clone() };
     let mut step_summary = StepSummary::open(args.summary.as_deref())?;
 
-    let stop = Stop::default();
     if args.engine != EngineChoice::Virtual {
         stop_on_signals(&stop)?;
     }
@@ -52,44 +53,10 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     for (source, folder) in sources.iter().zip(&folders) {
         let first = args.seed.unwrap_or(source.scenario.seed);
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
-        let variants: Vec<_> = source.scenario.variants.iter().map(|variant| &*variant.name).collect();
         let speed = chosen_speed(source, args, first);
-        let simulate = || {
-            let runs = variants.len() * seeds.len();
-            let bar = progress::bar(runs, &source.stem, variants.join(", "), args.quiet);
-            let log = log.as_deref();
-            pool.install(|| run_experiment_logged(&source.scenario, &seeds, log, || bar.inc(1)))
-                .map_err(|error| not_logged(&error))
-        };
-        let live = || {
-            let plan = LivePlan::of(&source.scenario, seeds.len(), speed);
-            if !args.quiet {
-                let announced = progress::announcement(&plan, source.scenario.timeline.duration, speed);
-                let _ = writeln!(anstream::stderr(), "{}: {announced}", source.stem);
-            }
-            let bar = progress::LiveBar::start(plan, &source.stem, args.quiet);
-            let (log, watch) = (log.clone(), watch.clone());
-            let drive = Drive { speed, stop: stop.clone(), log, watch, folder: source.folder.clone() };
-            let on_run = |variant: &Variant, _, control| {
-                let what = if control { " without faults" } else { "" };
-                bar.begin(format!("{}{what}", variant.name));
-            };
-            run_live_experiment(&source.scenario, &seeds, &drive, on_run)
-                .map_err(|error| Failure::run(with_causes(&error)))
-        };
         let command = reproduce(source, args, first, speed);
-        let (result, beside) = match args.engine {
-            EngineChoice::Virtual => (simulate()?, None),
-            EngineChoice::Live => (live()?, None),
-            EngineChoice::Both => {
-                let (mut simulated, mut live) = (simulate()?, live()?);
-                let agreement = agreement(&simulated, &live);
-                simulated.agreement = Some(agreement.beside(&live));
-                live.agreement = Some(agreement.beside(&simulated));
-                invalid |= is_invalid(&live);
-                (simulated, Some(live))
-            }
-        };
+        let (result, beside) = engines.observe(source, &seeds, speed)?;
+        invalid |= beside.as_ref().is_some_and(is_invalid);
         if let Some(log) = &log {
             log.finish().map_err(|error| not_logged(&error))?;
         }
@@ -135,6 +102,66 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         () if have_all_held(standings.len(), &standings) => ExitCode::Held,
         () => ExitCode::ExpectationFailed,
     })
+}
+
+/// What runs scenarios, as the command line asks for.
+struct Engines<'a> {
+    args: &'a RunArgs,
+    pool: ThreadPool,
+    log: Option<Arc<LogBook>>,
+    watch: Option<Arc<Watch>>,
+    stop: Stop,
+}
+
+impl Engines<'_> {
+    /// A scenario's result, and with `--engine both` that of the live engine beside it.
+    fn observe(
+        &self,
+        source: &Source,
+        seeds: &[u64],
+        speed: f64,
+    ) -> Result<(ExperimentResult, Option<ExperimentResult>), Failure> {
+        match self.args.engine {
+            EngineChoice::Virtual => Ok((self.simulate(source, seeds)?, None)),
+            EngineChoice::Live => Ok((self.live(source, seeds, speed)?, None)),
+            EngineChoice::Both => {
+                let (mut simulated, mut live) =
+                    (self.simulate(source, seeds)?, self.live(source, seeds, speed)?);
+                let agreement = agreement(&simulated, &live);
+                simulated.agreement = Some(agreement.beside(&live));
+                live.agreement = Some(agreement.beside(&simulated));
+                Ok((simulated, Some(live)))
+            }
+        }
+    }
+
+    fn simulate(&self, source: &Source, seeds: &[u64]) -> Result<ExperimentResult, Failure> {
+        let variants: Vec<_> = source.scenario.variants.iter().map(|variant| &*variant.name).collect();
+        let runs = variants.len() * seeds.len();
+        let bar = progress::bar(runs, &source.stem, variants.join(", "), self.args.quiet);
+        let log = self.log.as_deref();
+        self.pool
+            .install(|| run_experiment_logged(&source.scenario, seeds, log, || bar.inc(1)))
+            .map_err(|error| not_logged(&error))
+    }
+
+    fn live(&self, source: &Source, seeds: &[u64], speed: f64) -> Result<ExperimentResult, Failure> {
+        let quiet = self.args.quiet;
+        let plan = LivePlan::of(&source.scenario, seeds.len(), speed);
+        if !quiet {
+            let announced = progress::announcement(&plan, source.scenario.timeline.duration, speed);
+            let _ = writeln!(anstream::stderr(), "{}: {announced}", source.stem);
+        }
+        let bar = progress::LiveBar::start(plan, &source.stem, quiet);
+        let (log, watch) = (self.log.clone(), self.watch.clone());
+        let drive = Drive { speed, stop: self.stop.clone(), log, watch, folder: source.folder.clone() };
+        let on_run = |variant: &Variant, _, control| {
+            let what = if control { " without faults" } else { "" };
+            bar.begin(format!("{}{what}", variant.name));
+        };
+        run_live_experiment(&source.scenario, seeds, &drive, on_run)
+            .map_err(|error| Failure::run(with_causes(&error)))
+    }
 }
 
 /// Whether so many scenarios were run, and the expectations of all held.

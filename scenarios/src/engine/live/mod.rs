@@ -18,12 +18,14 @@ mod tokens;
 mod told;
 mod users;
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{io, thread};
 
 use gateway::server::{ScenarioClock, Server};
 use gateway::telemetry::with_lines;
@@ -39,7 +41,7 @@ use url::Url;
 
 use self::client_log::ClientLog;
 pub use self::external::{ExternalError, kill_external_gateway};
-use self::journal::{Journal, Scribe};
+use self::journal::{Entry, Journal, Scribe};
 use self::observers::{Exhaustion, GatewayObserver, UpstreamObserver};
 use self::schedule::Schedule;
 pub use self::speed::highest_speed;
@@ -174,13 +176,7 @@ fn run_and_see(
     let limits = enabled_limits(variant);
     let log = client_log(variant, seed, drive, part)?;
     let logs_attempts = log.is_some();
-    let scribe = scribe(timeline, variant, limits.clone(), log);
-    let speed = drive.speed;
-    let keeper =
-        thread::Builder::new().name("record".to_owned()).spawn(move || match scribe.lines().cloned() {
-            Some(lines) => with_lines(&lines, || journal::keep(&entries, scribe, speed)),
-            None => journal::keep(&entries, scribe, speed),
-        })?;
+    let keeper = keep_record(scribe(timeline, variant, limits.clone(), log), entries, drive.speed)?;
 
     let exhaustion = Exhaustion::default();
     let observer = UpstreamObserver {
@@ -217,10 +213,7 @@ fn run_and_see(
     let uris = urls.iter().map(|urls| urls.iter().map(uri).collect()).collect();
 
     let over = Arc::new(AtomicBool::new(false));
-    let watcher = {
-        let over = Arc::clone(&over);
-        thread::Builder::new().name("machine".to_owned()).spawn(move || machine::watch(&over))?
-    };
+    let watcher = watch_machine(Arc::clone(&over))?;
     let harness = HarnessRecord::new(drive.speed, users as u32, limit);
     let schedule = Arc::new(schedule(timeline, clock, &populations));
     let make = |stop| {
@@ -269,6 +262,19 @@ fn run_and_see(
     let mut recording = recorder.finish();
     recording.add_harness(harness);
     Ok(recording)
+}
+
+/// Has a thread of its own write the record, until everybody who tells it something is gone.
+fn keep_record(scribe: Scribe, entries: Receiver<Entry>, speed: f64) -> io::Result<JoinHandle<Recorder>> {
+    thread::Builder::new().name("record".to_owned()).spawn(move || match scribe.lines().cloned() {
+        Some(lines) => with_lines(&lines, || journal::keep(&entries, scribe, speed)),
+        None => journal::keep(&entries, scribe, speed),
+    })
+}
+
+/// Has a thread of its own see how busy the machine is, until the run is over.
+fn watch_machine(over: Arc<AtomicBool>) -> io::Result<JoinHandle<machine::Seen>> {
+    thread::Builder::new().name("machine".to_owned()).spawn(move || machine::watch(&over))
 }
 
 /// The gateway's limits that are on, each with its place in the record.
