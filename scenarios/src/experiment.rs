@@ -481,7 +481,7 @@ mod tests {
         assert_eq!(
             told.collect::<Vec<_>>(),
             [
-                "no request reached an upstream",
+                "no request reached an upstream, and none went unanswered",
                 "nobody sent anything",
                 "nobody sent anything",
                 "nobody sent anything",
@@ -491,7 +491,7 @@ mod tests {
                 "nothing failed",
                 "nothing failed",
                 "no such upstream says what it requires",
-                "no request reached an upstream",
+                "no request reached an upstream, and none went unanswered",
             ]
         );
     }

@@ -64,6 +64,14 @@ impl Desk {
         command
     }
 
+    /// As [`Desk::succeeds`], of a run over sockets whose log is looked at: on a machine that is busy with other things the run
+    /// is invalid (3), which changes its times and none of its words.
+    #[track_caller]
+    fn is_logged(&self, args: &[&str]) {
+        let output = self.tuesday(args).output().unwrap();
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{output:#?}");
+    }
+
     #[track_caller]
     fn succeeds(&self, args: &[&str]) -> String {
         let output = self.tuesday(args).output().unwrap();
@@ -157,7 +165,7 @@ fn a_run_in_virtual_time_is_logged_in_full_and_the_same_each_time() {
 #[test]
 fn both_engines_log_the_same_requests_in_the_same_words() {
     let desk = Desk::new();
-    desk.succeeds(&["run", "told.toml", "--quiet", "--engine", "both", "--log", "log.jsonl"]);
+    desk.is_logged(&["run", "told.toml", "--quiet", "--engine", "both", "--log", "log.jsonl"]);
     let (text, lines) = desk.log("log.jsonl");
     assert_no_key(&text);
     let requests = requests(&lines);
@@ -206,7 +214,7 @@ const TOKENS: &str = r#"
 fn tokens_are_judged_and_never_logged_in_either_engine() {
     let desk = Desk::new();
     fs::write(desk.path("borne.toml"), TOKENS).unwrap();
-    desk.succeeds(&["run", "borne.toml", "--quiet", "--engine", "both", "--log", "log.jsonl"]);
+    desk.is_logged(&["run", "borne.toml", "--quiet", "--engine", "both", "--log", "log.jsonl"]);
     let (text, lines) = desk.log("log.jsonl");
     // As every JWT begins, which is `{"` in base64.
     assert!(!text.contains("eyJ"), "a token is in the log");

@@ -256,7 +256,10 @@ fn a_pool_without_a_worker_to_spare_is_contained_only_where_requests_take_no_tim
     // Two populations of 10/s, and 2 s for each request: 40 workers are just as many as it takes, since at each tenth of a
     // second two requests end before two arrive. From 20 to 30 s those of one hang until their timeout of 4 s. From 22 s on, two
     // seconds after the first of them, until 32 s only one worker is free where two arrive, and it is the first population's,
-    // which stands first in the file: 100 of the other are turned away, the last at 31.9 s, and from 32 s on it is calm.
+    // which stands first in the file: 100 of the other are turned away. An answer exactly at a timeout is in time, so a timeout
+    // frees its worker after those of its instant have come: at 24.0 s none is free, as nobody's answer is due and the first
+    // to hang is given up only then. Its place is empty four seconds later, so none is free at 28.1 s, and four later again
+    // only one is at 32.2 s, where the 101st is turned away. From then on it is calm.
     let world = |workers: u32, latency: &str| {
         let text = format!(
             r#"
@@ -277,7 +280,7 @@ fn a_pool_without_a_worker_to_spare_is_contained_only_where_requests_take_no_tim
         run_one(&text).harm.unwrap()
     };
     let full = world(40, "2s");
-    assert_eq!((full.collateral.hurt, full.containment_us), (100, Some(12_000_000)));
+    assert_eq!((full.collateral.hurt, full.containment_us), (101, Some(12_000_000)));
     // Three milliseconds more, as sockets take, and 40 workers serve 40/2.003 a second, which is less than 20: some are turned
     // away without any fault too, others with it than without it, and so it goes on.
     assert_eq!(world(40, "2003ms").containment_us, None);
