@@ -41,7 +41,7 @@ pub(super) fn checks() -> Vec<Check> {
             } else {
                 ("1 µs late", |run| Some((run.overall.offered - run.overall.count(Outcome::Served)) as f64))
             };
-            claims.push(Claim::exactly(&format!("at {whose} timeout, {what}"), REQUESTS, variant, measure));
+            claims.push(Claim::exactly(&format!("{whose}, {what}"), REQUESTS, variant, measure));
         }
     }
     vec![Check { system: "answers exactly at a timeout".to_owned(), scenario, claims }]

@@ -220,6 +220,33 @@ fn saved_results_are_compared_by_variant_and_fail_where_something_is_worse() {
     assert!(err.contains("nothing was measured as `goodput(clients.nobody)`"), "{err}");
 }
 
+/// A quarter of the requests is never answered under `stuck`. Who was answered was as quickly as under `a`, 10 ms; of all that
+/// were sent over 40 s, 1% are the 4% of the payers who came in the first 1.6 s: when the drain of 5 min is over, they have waited
+/// for 5 min 38.4 s at least.
+#[test]
+fn who_was_never_answered_is_a_regression_of_latency() {
+    let folder = TempDir::new().unwrap();
+    let text = r#"
+        name = "Stuck"
+        duration = "40s"
+        slo.latency = "150ms"
+        upstreams = { api.latency = { constant = "10ms" }, pay.latency = { constant = "10ms" } }
+        routes = { "/".upstream = "api", "/pay".upstream = "pay" }
+        clients.readers = { send = "/", rate = "30/s", arrivals = "poisson" }
+        clients.payers = { send = "/pay", rate = "10/s", arrivals = "poisson" }
+        [variants.a]
+        [variants.stuck]
+        upstreams.pay.latency = { constant = "10m" }
+    "#;
+    fs::write(folder.path().join("stuck.toml"), text).unwrap();
+    let compare =
+        ["compare", "stuck.toml", "a", "stuck", "--seeds", "5", "--fail-on-regression=latency.p99=10%"];
+    let (code, out, _) = tuesday(&folder, &compare);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("REGRESSION: stuck against a: latency.p99 is worse by "), "{out}");
+    assert!(out.contains("10 ms → ≥ 5 min 38 s"), "{out}");
+}
+
 #[test]
 fn what_cannot_be_compared_says_what_can() {
     let folder = desk();
