@@ -6,8 +6,26 @@ use std::net::{SocketAddr, TcpListener as StdListener};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// A listener that shares its port with those of the other threads.
-pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListener> {
+/// The listeners of so many threads, on one port that nobody else listens on.
+///
+/// The system deals connections out among listeners that share a port (`SO_REUSEPORT`), and lets any process of the same user
+/// share it that asks to. So the first listener takes the port for itself, which fails where anybody listens, be it another
+/// gateway, and shares it with the others once it has it.
+pub(super) fn listen(address: SocketAddr, threads: usize) -> io::Result<Vec<StdListener>> {
+    let first = bind(address, false)?;
+    first.listen(BACKLOG)?;
+    let mut listeners = vec![StdListener::from(first)];
+    let address = listeners[0].local_addr()?;
+    while listeners.len() < threads {
+        listeners.push(another(&listeners[0], address)?);
+    }
+    Ok(listeners)
+}
+
+/// As much as the system grants: what is not taken in at once waits there.
+const BACKLOG: i32 = 4096;
+
+fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if shared {
@@ -15,9 +33,22 @@ pub(super) fn listen(address: SocketAddr, shared: bool) -> io::Result<StdListene
     }
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    // As much as the system grants: while too many connections are open, the others wait there.
-    socket.listen(4096)?;
+    Ok(socket)
+}
+
+/// A listener that shares the port of the first.
+#[cfg(target_os = "linux")]
+fn another(first: &StdListener, address: SocketAddr) -> io::Result<StdListener> {
+    socket2::SockRef::from(first).set_reuse_port(true)?;
+    let socket = bind(address, true)?;
+    socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Elsewhere the system deals nothing out: all take connections from one queue.
+#[cfg(not(target_os = "linux"))]
+fn another(first: &StdListener, _: SocketAddr) -> io::Result<StdListener> {
+    first.try_clone()
 }
 
 /// Has the system drop what asks for a connection (SYN without ACK, the 14th byte of a TCP header: RFC 9293, 3.1), and
@@ -104,7 +135,7 @@ mod tests {
     #[tokio::test]
     async fn who_is_connecting_is_seen_until_the_connection_is_made() {
         for host in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
-            let listener = listen((host, 0).into(), false).unwrap();
+            let listener = listen((host, 0).into(), 1).unwrap().remove(0);
             let address = listener.local_addr().unwrap();
             let listener = TcpListener::from_std(listener).unwrap();
             assert!(!is_being_connected_to(address));
@@ -121,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_has_a_connection_keeps_it_and_nobody_gets_another() {
-        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), false).unwrap();
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap().remove(0);
         let address = listener.local_addr().unwrap();
         let listener = TcpListener::from_std(listener).unwrap();
         let mut early = StdStream::connect(address).unwrap();
@@ -140,5 +171,26 @@ mod tests {
         taken.write_all(b"pong").unwrap();
         early.read_exact(&mut bytes).unwrap();
         assert_eq!(&bytes, b"pong");
+    }
+
+    #[test]
+    fn a_port_is_shared_among_threads_and_with_nobody_else() {
+        let listeners = listen((Ipv4Addr::LOCALHOST, 0).into(), 2).unwrap();
+        let address = listeners[0].local_addr().unwrap();
+        for threads in [1, 2] {
+            assert_eq!(listen(address, threads).unwrap_err().kind(), ErrorKind::AddrInUse, "{threads}");
+        }
+        // Each of the two has connections dealt to it.
+        let clients: Vec<_> = (0..128).map(|_| StdStream::connect(address).unwrap()).collect();
+        let taken = listeners.iter().map(|listener| {
+            let mut taken = 0;
+            while listener.accept().is_ok() {
+                taken += 1;
+            }
+            taken
+        });
+        let taken: Vec<usize> = taken.collect();
+        assert!(taken.iter().all(|taken| *taken > 0), "{taken:?}");
+        assert_eq!(taken.iter().sum::<usize>(), clients.len());
     }
 }

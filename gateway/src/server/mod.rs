@@ -91,11 +91,8 @@ impl Server {
         let rules = Arc::new(Rules::new(gateway, keys, key_secret, clock, observer, seed));
         let threads = threads.max(1);
         let failed = |source| StartError::Listen { address: asked, source };
-        let mut listeners = vec![listen(asked, threads > 1).map_err(failed)?];
+        let listeners = listen(asked, threads).map_err(failed)?;
         let address = listeners[0].local_addr().map_err(failed)?;
-        for _ in 1..threads {
-            listeners.push(listen(address, true).map_err(failed)?);
-        }
 
         let permits = Arc::new(Semaphore::new(http.connections.clamp(threads, Semaphore::MAX_PERMITS)));
         let (stop, stopped) = watch::channel(None);

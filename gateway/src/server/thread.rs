@@ -414,7 +414,7 @@ mod tests {
     fn whoever_connected_before_a_shutdown_is_served_however_busy_the_thread_is() {
         asking_every(1).block_on(async {
             let thread = thread(upstream());
-            let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), false).unwrap();
+            let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap().remove(0);
             let mut client = StdStream::connect(listener.local_addr().unwrap()).unwrap();
             client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
             for _ in 0..100 {
@@ -435,7 +435,7 @@ mod tests {
     fn whoever_is_connecting_at_a_shutdown_is_served() {
         runtime().block_on(async {
             let thread = thread(upstream());
-            let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), false).unwrap();
+            let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap().remove(0);
             let address = listener.local_addr().unwrap();
             let listener = TcpListener::from_std(listener).unwrap();
             // To its client the connection is made, and to its server it is not, as where either waits for a core.
@@ -498,7 +498,7 @@ mod tests {
     #[test]
     fn no_task_is_left_of_what_is_over() {
         let thread = thread(upstream());
-        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), false).unwrap();
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into(), 1).unwrap().remove(0);
         let address = listener.local_addr().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let metrics = runtime.handle().metrics();

@@ -12,6 +12,7 @@ mod issuer;
 #[expect(dead_code, reason = "some is for the tests that stand alone")]
 mod upstream;
 
+mod crowds;
 mod decisions;
 mod messages;
 #[cfg(feature = "otlp")]
