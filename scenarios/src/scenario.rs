@@ -140,13 +140,6 @@ impl ExternalGateway {
     pub fn place(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
     }
-
-    /// Whether it is on this machine: its host is an address of loopback, or `localhost`.
-    pub fn is_local(&self) -> bool {
-        let host = self.url.host_str().unwrap_or_default();
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
-        address.map_or(host == "localhost", |address| address.is_loopback())
-    }
 }
 
 /// A fault and whom it strikes.

@@ -6,11 +6,13 @@
 )]
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 use std::time::Duration;
 
 use assert_cmd::cargo::cargo_bin;
@@ -61,14 +63,21 @@ impl Desk {
 
     /// Starts a server, and returns it with what it says until it listens.
     fn serves(&self, args: &[&str]) -> Serving {
-        let mut child = self.tuesday(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Serving::of(&mut self.tuesday(args))
+    }
+}
+
+impl Serving {
+    /// The server that a command starts, with what it says until it listens.
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let err = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
         while !said.lines().any(|line| line.starts_with("listening")) {
             assert_ne!(out.read_line(&mut said).unwrap(), 0, "it ended, having said {said}");
         }
-        Serving { child, out, err, said }
+        Self { child, out, err, said }
     }
 }
 
@@ -896,4 +905,108 @@ fn a_gateway_that_is_told_to_end_under_load_loses_no_request() {
     });
     assert!(ends.iter().all(|(answered, lost)| *answered > 0 && *lost == 0), "answered and lost: {ends:?}");
     upstreams.ends(ExitCode::Held);
+}
+
+/// A scenario whose gateway judges tokens, and which has an upstream that no route leads to.
+fn with_tokens(identity: &str, spare: &str) -> String {
+    let more = format!(
+        "upstreams.identity = {{ latency.constant = '1ms', serves = 'jwks', {identity} }}\n\
+         upstreams.spare = {{ latency.constant = '1ms', {spare} }}\n\
+         gateway.auth = {{ jwks = 'identity', issuer = 'https://id.example' }}"
+    );
+    scenario("listen = '127.0.0.1:9101'", &more)
+}
+
+#[test]
+fn a_gateway_reaches_beyond_loopback_for_nobody() {
+    let desk = Desk::new();
+    let here = "listen = '127.0.0.1:9102'";
+    desk.write("tokens.toml", &with_tokens(here, ""))
+        .write("nowhere.toml", &with_tokens("", ""))
+        .write("far-keys.toml", &with_tokens("listen = '192.0.2.1:80'", ""))
+        .write("far-spare.toml", &with_tokens(here, "listen = '192.0.2.1:80'"));
+    for (args, words) in [
+        (
+            "tokens.toml --upstream identity=192.0.2.1:80",
+            "the upstream `identity`: 192.0.2.1:80 is not on loopback",
+        ),
+        ("far-keys.toml", "the upstream `identity`: 192.0.2.1:80 is not on loopback"),
+        (
+            "tokens.toml --upstream spare=[2001:db8::1]:80",
+            "the upstream `spare`: [2001:db8::1]:80 is not on loopback",
+        ),
+        ("far-spare.toml", "the upstream `spare`: 192.0.2.1:80 is not on loopback"),
+        ("tokens.toml --otlp http://192.0.2.1:4318", "--otlp: http://192.0.2.1:4318 is not on loopback"),
+        (
+            "tokens.toml --otlp http://127.0.0.1@example.org",
+            "--otlp: http://127.0.0.1@example.org is not on loopback",
+        ),
+        ("tokens.toml --otlp 127.0.0.1:4318", "a URL such as http://127.0.0.1:4318"),
+        ("tokens.toml --otlp http://127.0.0.1:0", "a URL such as http://127.0.0.1:4318"),
+        // Nobody dials port 0.
+        ("nowhere.toml", "add `--upstream identity=127.0.0.1:PORT`"),
+    ] {
+        let args: Vec<_> = ["gateway", "--listen", ":0"].into_iter().chain(args.split(' ')).collect();
+        let told = desk.fails(ExitCode::Usage, &args);
+        assert!(told.contains(words), "no `{words}` in {told}");
+    }
+    // Everything is told at once.
+    let far = ["gateway", "far-spare.toml", "--upstream", "identity=192.0.2.2:80", "--listen", "0.0.0.0:0"];
+    let told = desk.fails(ExitCode::Usage, &far);
+    assert_eq!(told.matches("is not on loopback").count(), 3, "{told}");
+}
+
+/// A collector that sends everybody on to that address. Returns what it is asked for.
+fn collector_that_redirects(to: SocketAddr) -> (SocketAddr, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (sender, asked) = mpsc::channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = BufReader::new(stream.unwrap());
+            let mut lines = Vec::new();
+            while lines.last().is_none_or(|line: &String| line != "\r\n") {
+                let mut line = String::new();
+                if stream.read_line(&mut line).unwrap() == 0 {
+                    break;
+                }
+                lines.push(line);
+            }
+            let length =
+                |line: &String| line.to_lowercase().strip_prefix("content-length: ")?.trim().parse().ok();
+            let mut body = vec![0; lines.iter().find_map(length).unwrap_or(0)];
+            stream.read_exact(&mut body).unwrap();
+            let head = format!("location: http://{to}/\r\ncontent-length: 0\r\nconnection: close");
+            write!(stream.get_mut(), "HTTP/1.1 307 There\r\n{head}\r\n\r\n").unwrap();
+            sender.send(lines.swap_remove(0)).unwrap();
+        }
+    });
+    (address, asked)
+}
+
+#[test]
+fn an_export_goes_to_its_collector_and_to_nobody_it_names() {
+    let [elsewhere, proxy] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let (collector, asked) = collector_that_redirects(elsewhere.local_addr().unwrap());
+    let desk = Desk::new();
+    desk.write("small.toml", &scenario("listen = '127.0.0.1:9101'", ""));
+    let endpoint = format!("http://{collector}");
+    let mut command = desk.tuesday(&["gateway", "small.toml", "--listen", ":0", "--otlp", &endpoint]);
+    let proxied = format!("http://{}", proxy.local_addr().unwrap());
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+        command.env(variable, &proxied);
+    }
+    for variable in ["NO_PROXY", "no_proxy"] {
+        command.env_remove(variable);
+    }
+    let gateway = Serving::of(&mut command);
+    // Nobody answers at the upstream, which is a span too.
+    assert_eq!(status(&read(ask(gateway.address("listening on http://"), "/api"))), 502);
+    gateway.ends(ExitCode::Held);
+    let asked: Vec<_> = asked.try_iter().collect();
+    assert!(asked.iter().any(|line| line.starts_with("POST /v1/traces ")), "{asked:?}");
+    for listener in [elsewhere, proxy] {
+        listener.set_nonblocking(true).unwrap();
+        assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    }
 }

@@ -15,7 +15,7 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The rules.
     pub gateway: GatewayConfig,
-    /// Where each upstream listens, by its number.
+    /// Where each upstream listens, by its number; port 0 for one that is never asked.
     pub upstreams: Vec<SocketAddr>,
     /// The field that carries a client's API key (default `x-api-key`).
     pub key_header: HeaderName,
@@ -120,7 +120,7 @@ pub enum StartError {
         /// Why it does not.
         source: io::Error,
     },
-    /// A route leads to an upstream that has no address, or keys are to be fetched from one.
+    /// A route leads to an upstream that has no address or only port 0, or keys are to be fetched from one.
     #[error("upstream number {upstream} has no address")]
     NoAddress {
         /// Its number.

@@ -82,7 +82,10 @@ impl Server {
         let ServerConfig { listen: asked, gateway, upstreams, key_secret, http, threads, seed, .. } = config;
         let asked_for = gateway.routes.iter().map(|route| route.upstream);
         let mut asked_for = asked_for.chain(gateway.auth.as_ref().map(|auth| auth.jwks));
-        let homeless = asked_for.find(|upstream| upstream.0 as usize >= upstreams.len());
+        // No connection leads to port 0.
+        let has_address =
+            |upstream: usize| upstreams.get(upstream).is_some_and(|address| address.port() != 0);
+        let homeless = asked_for.find(|upstream| !has_address(upstream.0 as usize));
         drop(asked_for);
         if let Some(homeless) = homeless {
             return Err(StartError::NoAddress { upstream: homeless.0 });

@@ -14,7 +14,9 @@ use std::{fmt, io};
 use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter, MeterProvider as _};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue};
-use opentelemetry_otlp::{ExporterBuildError, MetricExporter, Protocol, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{
+    ExporterBuildError, MetricExporter, Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
@@ -42,7 +44,8 @@ const LATENCIES: [f64; 15] =
 /// Where spans and metrics go, and how often.
 #[derive(Clone, Debug)]
 pub struct OtlpConfig {
-    /// The collector, such as `http://127.0.0.1:4318`; signals have their usual paths below it.
+    /// The collector, such as `http://127.0.0.1:4318`; signals have their usual paths below it. Nobody else is asked: no proxy
+    /// that the environment names, and nobody to whom the collector redirects.
     pub endpoint: String,
     /// How often metrics are sent (10 s).
     pub metrics_every: Duration,
@@ -66,6 +69,9 @@ pub enum OtlpError {
         /// Why not.
         source: ExporterBuildError,
     },
+    /// The client cannot be made.
+    #[error("cannot make a client to export with")]
+    Client(#[from] reqwest::Error),
     /// There is no thread to be had.
     #[error("cannot start a thread to export on")]
     Thread(#[from] io::Error),
@@ -99,7 +105,7 @@ impl OtlpExport {
     ///
     /// # Errors
     ///
-    /// If the endpoint is no URL, or there is no thread to be had. A collector that is away is no error.
+    /// If the endpoint is no URL, or there is no client or thread to be had. A collector that is away is no error.
     pub fn start(
         config: &OtlpConfig,
         names: Names,
@@ -108,8 +114,10 @@ impl OtlpExport {
     ) -> Result<Self, OtlpError> {
         let base = config.endpoint.trim_end_matches('/');
         let failed = |source| OtlpError::Endpoint { endpoint: config.endpoint.clone(), source };
+        let client = client()?;
         let spans = SpanExporter::builder()
             .with_http()
+            .with_http_client(client.clone())
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(format!("{base}/v1/traces"))
             .with_timeout(PATIENCE)
@@ -117,6 +125,7 @@ impl OtlpExport {
             .map_err(failed)?;
         let meters = MetricExporter::builder()
             .with_http()
+            .with_http_client(client)
             .with_protocol(Protocol::HttpBinary)
             .with_endpoint(format!("{base}/v1/metrics"))
             .with_timeout(PATIENCE)
@@ -285,6 +294,12 @@ impl Exporter {
 enum Sent {
     All,
     Nothing,
+}
+
+/// A client that asks the collector and nobody else.
+fn client() -> Result<reqwest::blocking::Client, reqwest::Error> {
+    let builder = reqwest::blocking::Client::builder().timeout(PATIENCE);
+    builder.no_proxy().redirect(reqwest::redirect::Policy::none()).build()
 }
 
 /// The name of what makes these spans and metrics.

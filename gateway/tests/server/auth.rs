@@ -1,11 +1,12 @@
 //! Tokens, keys and who hears of them, over real sockets.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::gateway::auth::{AuthConfig, ClaimFault, JwksCacheConfig, RequiredClaim, TokenFault};
-use ::gateway::server::Fate;
+use ::gateway::server::{Fate, ScenarioClock, Server, ServerConfig, StartError};
 use ::gateway::{
     Algorithm, Decision, GatewayConfig, KeyedBy, RateLimit, RateLimits, Rejection, Route, Routes, UpstreamId,
 };
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::client::{Answer, Client};
-use crate::gateway::{Gateway, routes};
+use crate::gateway::{Gateway, START, routes};
 use crate::issuer::{Issuer, SECONDS};
 use crate::upstream::{Reply, Upstream, ok};
 
@@ -381,4 +382,20 @@ fn an_identity_provider_without_an_address_is_refused() {
     let clock = ScenarioClock::starting_now(crate::gateway::START, 1.0);
     let refused = Server::start(config, clock, Arc::new(())).unwrap_err();
     assert!(matches!(refused, StartError::NoAddress { upstream: 1 }));
+}
+
+#[test]
+fn a_provider_at_port_0_is_one_without_an_address() {
+    let upstream = Upstream::answering(|_| Reply::Send(ok("")));
+    let auth = Some(AuthConfig::new(UpstreamId(1)));
+    let config = GatewayConfig { routes: routes(1), auth, ..GatewayConfig::default() };
+    let here = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let start = |upstreams| {
+        let clock = ScenarioClock::starting_now(START, 1.0);
+        Server::start(ServerConfig::new(here(0), config.clone(), upstreams), clock, Arc::new(()))
+    };
+    let refused = start(vec![upstream.address, here(0)]).unwrap_err();
+    assert!(matches!(refused, StartError::NoAddress { upstream: 1 }), "{refused}");
+    // Of an upstream that nobody asks, no address is needed.
+    start(vec![upstream.address, upstream.address, here(0)]).unwrap();
 }

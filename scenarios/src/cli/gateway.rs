@@ -6,10 +6,11 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 
-use gateway::KeySecret;
 use gateway::server::{Observer, ScenarioClock, Server, ServerConfig, StartError};
+use gateway::{GatewayConfig, KeySecret};
 
 use super::alone::{Chosen, Signals, wall_clock};
+use super::remote::Reach;
 use super::run::with_causes;
 use super::telling::Telling;
 use super::{ExitCode, Failure, GatewayArgs, UpstreamAddress, print, remote};
@@ -28,11 +29,9 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
             external.place()
         )));
     }
-    remote::refuse_address("--listen", args.listen, args.allow_remote)?;
-    if let Some(admin) = args.admin {
-        remote::refuse_address("--admin", admin, args.allow_remote)?;
-    }
-    let upstreams = addresses(args, variant)?;
+    let addresses = addresses(args, variant)?;
+    remote::refuse(reaches(args, variant, &addresses), args.allow_remote)?;
+    let upstreams = required(args, variant, &addresses)?;
     let signals = Signals::watch()?;
     // A connection of a client and one to an upstream for each request; what cannot be had is told by then.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
@@ -63,6 +62,11 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
         let (name, address) = (&variant.world.upstreams[upstream].name, upstreams[upstream]);
         let _ = writeln!(text, "  {} -> {name} at {address}", route.path);
     }
+    if let Some(auth) = &variant.world.gateway.auth {
+        let provider = auth.jwks.0 as usize;
+        let (name, address) = (&variant.world.upstreams[provider].name, upstreams[provider]);
+        let _ = writeln!(text, "  keys from {name} at {address}");
+    }
     if let Some(telling) = &telling {
         text += &telling.show(&chosen.title(), &server);
     }
@@ -87,8 +91,21 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Held)
 }
 
-/// Where each upstream is, by its number; of one that no route leads to, nothing that is ever dialled.
-fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<SocketAddr>, Failure> {
+/// Everything that the gateway may listen on or dial, whether a request of today leads there or not.
+fn reaches(args: &GatewayArgs, variant: &Variant, addresses: &[Option<SocketAddr>]) -> Vec<Reach> {
+    let mut all = vec![Reach::address("--listen", args.listen)];
+    all.extend(args.admin.map(|admin| Reach::address("--admin", admin)));
+    all.extend(args.otlp.as_ref().map(|collector| Reach::url("--otlp", collector)));
+    for (upstream, address) in variant.world.upstreams.iter().zip(addresses) {
+        all.extend(
+            address.map(|address| Reach::address(format!("the upstream `{}`", upstream.name), address)),
+        );
+    }
+    all
+}
+
+/// Where each upstream is, by its number, as the command line or else the file says.
+fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<Option<SocketAddr>>, Failure> {
     let upstreams = &variant.world.upstreams;
     let names: Vec<&str> = upstreams.iter().map(|upstream| &*upstream.name).collect();
     let mut addresses: Vec<Option<SocketAddr>> = upstreams.iter().map(|upstream| upstream.listen).collect();
@@ -102,19 +119,21 @@ fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<SocketAddr>, F
         };
         addresses[place] = Some(*address);
     }
-    let mut missing = Vec::new();
-    for (place, name) in names.iter().enumerate() {
-        if !variant.world.gateway.routes.iter().any(|route| route.upstream.0 as usize == place) {
-            continue;
-        }
-        match addresses[place] {
-            Some(address) => {
-                let option = format!("the upstream `{name}`");
-                remote::refuse_address(&option, address, args.allow_remote)?;
-            }
-            None => missing.push(*name),
-        }
-    }
+    Ok(addresses)
+}
+
+/// The addresses, where each upstream has one that the gateway asks: for what its routes serve, or for keys. The others have
+/// what [`Server::start`] takes for none.
+fn required(
+    args: &GatewayArgs,
+    variant: &Variant,
+    addresses: &[Option<SocketAddr>],
+) -> Result<Vec<SocketAddr>, Failure> {
+    let upstreams = &variant.world.upstreams;
+    let is_asked = asked(&variant.world.gateway, upstreams.len());
+    let missing = upstreams.iter().zip(addresses).zip(is_asked);
+    let missing = missing.filter(|((_, address), is_asked)| *is_asked && address.is_none());
+    let missing: Vec<&str> = missing.map(|((upstream, _), _)| &*upstream.name).collect();
     if !missing.is_empty() {
         let options: Vec<_> =
             missing.iter().map(|name| format!("--upstream {name}=127.0.0.1:PORT")).collect();
@@ -127,7 +146,19 @@ fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<SocketAddr>, F
         )));
     }
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Ok(addresses.into_iter().map(|address| address.unwrap_or(nowhere)).collect())
+    Ok(addresses.iter().map(|address| address.unwrap_or(nowhere)).collect())
+}
+
+/// By upstream: whether the gateway ever asks it for anything.
+fn asked(gateway: &GatewayConfig, upstreams: usize) -> Vec<bool> {
+    let mut asked = vec![false; upstreams];
+    let of_routes = gateway.routes.iter().map(|route| route.upstream);
+    for upstream in of_routes.chain(gateway.auth.as_ref().map(|auth| auth.jwks)) {
+        if let Some(asked) = asked.get_mut(upstream.0 as usize) {
+            *asked = true;
+        }
+    }
+    asked
 }
 
 fn cores() -> usize {

@@ -33,6 +33,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::aot::Shell;
 use reports::Detail;
+use url::Url;
 
 pub use self::error::{ExitCode, Failure};
 use self::{error::exit_codes, formats::Format};
@@ -352,8 +353,8 @@ struct GatewayArgs {
     watch: bool,
 
     /// Send spans and metrics to this collector over OTLP (HTTP, protobuf), such as `http://127.0.0.1:4318`
-    #[arg(long, value_name = "URL")]
-    otlp: Option<String>,
+    #[arg(long, value_name = "URL", value_parser = collector)]
+    otlp: Option<Url>,
 
     /// Listen and ask beyond loopback
     #[arg(long)]
@@ -376,6 +377,19 @@ fn upstream_address(text: &str) -> Result<UpstreamAddress, String> {
         return Err("a port is from 1 to 65535".to_owned());
     }
     Ok(UpstreamAddress { name: name.to_owned(), address })
+}
+
+/// Where a collector is: what its signals have their paths below.
+fn collector(text: &str) -> Result<Url, String> {
+    let is_base = |url: &Url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.port() != Some(0)
+            && url.query().is_none()
+            && url.fragment().is_none()
+    };
+    let url = Url::parse(text).ok().filter(is_base);
+    url.ok_or_else(|| "a URL such as http://127.0.0.1:4318".to_owned())
 }
 
 /// A number of threads that a machine can have.

@@ -31,7 +31,7 @@ use crate::{
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let mut sources = sources::read_all(&args.scenarios)?;
     keep_variants(&mut sources, &args.variant)?;
-    remote::refuse(&sources, args.allow_remote)?;
+    remote::refuse(remote::of_runs(&sources), args.allow_remote)?;
     refuse_external(&sources, args)?;
     let folders = result_folders(&sources, &args.out)?;
     let pool = thread_pool(args.threads)?;

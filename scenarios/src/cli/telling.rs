@@ -59,10 +59,9 @@ impl Telling {
             let path = args.log.as_deref().unwrap_or_default();
             Failure::usage(format!("--log: cannot write to {path}: {error}"))
         })?;
-        let otlp = args
-            .otlp
-            .as_ref()
-            .map(|endpoint| OtlpExport::start(&OtlpConfig::new(endpoint), names.clone(), None, &metrics));
+        let otlp = args.otlp.as_ref().map(|endpoint| {
+            OtlpExport::start(&OtlpConfig::new(endpoint.as_str()), names.clone(), None, &metrics)
+        });
         let otlp =
             otlp.transpose().map_err(|error| Failure::usage(format!("--otlp: {}", with_causes(&error))))?;
         let listen = args.admin.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));

@@ -19,10 +19,9 @@ pub(super) fn upstreams(args: &UpstreamsArgs) -> Result<ExitCode, Failure> {
     let chosen = Chosen::read(&args.scenario, args.variant.as_deref())?;
     let (timeline, world) = (chosen.scenario().timeline, &chosen.variant().world);
     let loopback = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    for upstream in &world.upstreams {
-        let listen = upstream.listen.unwrap_or(loopback);
-        remote::refuse_address(&format!("the upstream `{}`", upstream.name), listen, args.allow_remote)?;
-    }
+    // A gateway of another kind, which the file may name, is not asked for anything here.
+    let reaches = remote::of_upstreams(&args.scenario, &world.upstreams);
+    remote::refuse(reaches, args.allow_remote)?;
     let signals = Signals::watch()?;
     let _ = rlimit::increase_nofile_limit(u64::MAX);
 
