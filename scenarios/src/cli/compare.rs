@@ -14,7 +14,7 @@ use super::saved::{self, Saved};
 use super::shell::shell_word;
 use super::sources::{self, Source};
 use super::thresholds::{self, Ask};
-use super::{ExitCode, Failure, formats, print, progress, run, terminal_width};
+use super::{ExitCode, Failure, folders, formats, print, progress, run, terminal_width};
 use crate::{Variant, file, run_comparison};
 
 /// Shown below the help.
@@ -127,7 +127,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, Failure> {
         }
     };
     let regressions = regressions(args, &result)?;
-    let folder = prepare(args, &stem)?;
+    let folder = folders::prepare(&args.out, &stem, &args.what[args.what.len() - 1])?;
     let command = reproduce(args);
     let mut formats = args.format.clone();
     formats.sort_by_key(|format| *format as u8);
@@ -157,14 +157,6 @@ fn with_named_variants(args: &CompareArgs) -> Result<CompareArgs, Failure> {
         args.what.truncate(1);
     }
     Ok(args)
-}
-
-/// The folder of the comparison, made.
-fn prepare(args: &CompareArgs, stem: &str) -> Result<PathBuf, Failure> {
-    let folder = args.out.join(stem);
-    let failed = |error| Failure::usage(format!("cannot write to {}: {error}", folder.display()));
-    formats::prepare(&folder).map_err(failed)?;
-    Ok(folder)
 }
 
 /// Two saved results, or two variants of one.
@@ -292,7 +284,7 @@ fn of_scenario(args: &CompareArgs, argument: &str) -> Result<(ComparisonResult, 
         }
     }
     // What cannot be written is known before anything is run.
-    prepare(args, stem)?;
+    folders::prepare(&args.out, stem, argument)?;
     let first = args.seed.unwrap_or(scenario.seed);
     let seeds: Vec<u64> =
         (0..u64::from(args.seeds.unwrap_or(SEEDS))).map(|place| first.wrapping_add(place)).collect();

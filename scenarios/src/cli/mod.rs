@@ -5,6 +5,7 @@ mod check;
 mod compare;
 mod dashboards;
 mod error;
+mod folders;
 mod formats;
 mod gateway;
 mod library;

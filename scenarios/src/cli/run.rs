@@ -15,7 +15,8 @@ use super::formats::StepSummary;
 use super::shell::shell_word;
 use super::sources::{self, Source};
 use super::{
-    EngineChoice, ExitCode, Failure, RunArgs, Speed, formats, print, progress, remote, terminal_width,
+    EngineChoice, ExitCode, Failure, RunArgs, Speed, folders, formats, print, progress, remote,
+    terminal_width,
 };
 use crate::watch::Watch;
 use crate::{
@@ -374,20 +375,8 @@ fn refuse_external(sources: &[Source], args: &RunArgs) -> Result<(), Failure> {
 
 /// A folder for each scenario's results, made before anything is run: what cannot be written is known at once.
 fn result_folders(sources: &[Source], out: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut folders: Vec<PathBuf> = Vec::new();
-    for source in sources {
-        let folder = out.join(&source.stem);
-        if folders.contains(&folder) {
-            let message = format!("two scenarios would write to {}; run them one by one", folder.display());
-            return Err(Failure::usage(message));
-        }
-        folders.push(folder);
-    }
-    for folder in &folders {
-        formats::prepare(folder)
-            .map_err(|error| Failure::usage(format!("cannot write to {}: {error}", folder.display())))?;
-    }
-    Ok(folders)
+    let names: Vec<_> = sources.iter().map(|source| (&*source.stem, &*source.argument)).collect();
+    folders::prepare_each(out, &names)
 }
 
 /// The command that runs this scenario again.

@@ -10,7 +10,7 @@ use reports::{
 
 use super::shell::shell_word;
 use super::sources::{self, Source};
-use super::{ExitCode, Failure, formats, print, progress, run};
+use super::{ExitCode, Failure, folders, formats, print, progress, run};
 use crate::file::{self, LaidOver, Varied, Vary, parse_vary, read_laid_over};
 use crate::{Scenario, SweepAim, run_sweep};
 
@@ -127,9 +127,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
     refuse_many(args, &varies, points)?;
     let grid = read_grid(&source, &variant, &varies)?;
     let aim = aim(args, &grid)?;
-    let folder = args.out.join(&source.stem);
-    formats::prepare(&folder)
-        .map_err(|error| Failure::usage(format!("cannot write to {}: {error}", folder.display())))?;
+    let folder = folders::prepare(&args.out, &source.stem, &source.argument)?;
     let first = args.seed.unwrap_or(source.scenario.seed);
     let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
     let pool = run::thread_pool(args.threads)?;

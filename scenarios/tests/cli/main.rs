@@ -5,6 +5,7 @@
     reason = "helpers of tests are tests too; clippy only knows what stands in a test"
 )]
 
+mod folders;
 mod report;
 
 use std::ffi::OsStr;
