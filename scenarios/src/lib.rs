@@ -15,7 +15,8 @@ pub mod watch;
 
 pub use comparison::run_comparison;
 pub use engine::{
-    DRAIN, Drive, ExternalError, LiveError, MintError, Stop, highest_speed, kill_external_gateway, run,
+    DRAIN, Drive, ExternalError, HighestSpeed, LiveError, MintError, Stop, highest_speed,
+    kill_external_gateway, run,
 };
 pub use experiment::{LivePlan, run_experiment, run_experiment_logged, run_live_experiment};
 pub use log_book::LogBook;

@@ -1,10 +1,12 @@
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{CheckArgs, ExitCode, Failure, print, print_json, sources};
-use crate::file::{Problem, Reading, Severity};
-use crate::{Scenario, highest_speed};
+use super::sources::Source;
+use super::{CheckArgs, ExitCode, Failure, print, print_json, progress, sources};
+use crate::file::{Problem, Reading, Severity, write_duration};
+use crate::{HighestSpeed, highest_speed};
 
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     if args.json {
@@ -21,10 +23,9 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
             plural(expectations),
         );
         if !args.quiet
-            && let Some(speed) = live_speed(&source.scenario)
+            && let Some(highest) = live_speed(&source)
         {
-            let _ =
-                writeln!(text, "  over real sockets, this machine can be expected to hold `--speed {speed}`");
+            text += &told(highest);
         }
     }
     if !args.quiet {
@@ -33,11 +34,26 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::Held)
 }
 
+/// Events of the virtual engine that a check goes through at most, in a second or two.
+const MOST_EVENTS: u64 = 10_000_000;
+
 /// The highest sensible speed of the live engine, which `--speed max` stands for; none where another gateway's clock is real
 /// time.
-fn live_speed(scenario: &Scenario) -> Option<f64> {
+fn live_speed(Source { scenario, stem, .. }: &Source) -> Option<HighestSpeed> {
     let is_ours = scenario.variants.iter().all(|variant| variant.world.external.is_none());
-    is_ours.then(|| highest_speed(scenario, scenario.seed))
+    is_ours.then(|| {
+        let bar = progress::bar(100, stem, "over real sockets".to_owned(), false);
+        highest_speed(scenario, scenario.seed, MOST_EVENTS, |percent| bar.set_position(percent))
+    })
+}
+
+fn told(HighestSpeed { speed, seen }: HighestSpeed) -> String {
+    let so_far = seen.map_or_else(String::new, |seen| {
+        let seconds = Duration::from_secs(seen.as_secs());
+        let seen = if seconds.is_zero() { seen } else { seconds };
+        format!(" in its first {}; what comes later was not tried", write_duration(seen))
+    });
+    format!("  over real sockets, this machine can be expected to hold `--speed {speed}`{so_far}\n")
 }
 
 const fn plural(count: usize) -> &'static str {

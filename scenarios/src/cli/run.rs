@@ -20,8 +20,8 @@ use super::{
 };
 use crate::watch::Watch;
 use crate::{
-    Drive, LivePlan, LogBook, Scenario, Stop, Variant, file, highest_speed, kill_external_gateway,
-    run_experiment_logged, run_live_experiment,
+    Drive, HighestSpeed, LivePlan, LogBook, Scenario, Stop, Variant, file, highest_speed,
+    kill_external_gateway, run_experiment_logged, run_live_experiment,
 };
 
 /// Runs every scenario, writes its results, and says what came of it.
@@ -233,7 +233,10 @@ fn chosen_speed(source: &Source, args: &RunArgs, seed: u64) -> f64 {
     if args.engine == EngineChoice::Virtual {
         return 1.0;
     }
-    let highest = highest_speed(&source.scenario, seed);
+    let bar = progress::bar(100, &source.stem, "rehearsed in virtual time".to_owned(), args.quiet);
+    let HighestSpeed { speed: highest, .. } =
+        highest_speed(&source.scenario, seed, u64::MAX, |percent| bar.set_position(percent));
+    drop(bar);
     match args.speed {
         Speed::Max => highest,
         Speed::Times(speed) => {

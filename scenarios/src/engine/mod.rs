@@ -20,7 +20,9 @@ mod virtual_time;
 pub(crate) use directory::bucket_name;
 pub(crate) use live::LEAD;
 pub(crate) use live::key_document;
-pub use live::{Drive, ExternalError, LiveError, MintError, Stop, highest_speed, kill_external_gateway};
+pub use live::{
+    Drive, ExternalError, HighestSpeed, LiveError, MintError, Stop, highest_speed, kill_external_gateway,
+};
 pub(crate) use pairs::{SharedLoad, run_both};
 pub(crate) use strictness::{GoodOfRun, strictness};
 pub(crate) use twin::{run_live_with_control, run_with_control};

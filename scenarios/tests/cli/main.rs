@@ -5,6 +5,7 @@
     reason = "helpers of tests are tests too; clippy only knows what stands in a test"
 )]
 
+mod check;
 mod folders;
 mod report;
 

@@ -44,7 +44,7 @@ pub use self::external::{ExternalError, kill_external_gateway};
 use self::journal::{Entry, Journal, Scribe};
 use self::observers::{Exhaustion, GatewayObserver, UpstreamObserver};
 use self::schedule::Schedule;
-pub use self::speed::highest_speed;
+pub use self::speed::{HighestSpeed, highest_speed};
 pub use self::stop::Stop;
 use self::tokens::Mint;
 pub use self::tokens::MintError;
@@ -331,7 +331,7 @@ fn thinking_users(timeline: &Timeline, populations: &[(Population, PopulationStr
 
 /// As many of goose's users as a run takes and so many descriptors allow.
 fn users_within(limit: u64, timeline: &Timeline, variant: &Variant, seed: u64) -> Result<usize, LiveError> {
-    let rehearsal = rehearse(timeline, variant, seed);
+    let rehearsal = rehearse(timeline, variant, seed, |_| true);
     let requests = rehearsal.requests;
     let resting = resting_connections(variant, &rehearsal) * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_BESIDES;
     let needed = requests * DESCRIPTORS_PER_REQUEST + resting;

@@ -79,9 +79,9 @@ fn play(
         Some(log) => {
             let lines = log.lines().clone();
             run.log = Some(Box::new(log));
-            VirtualLog::around(&lines, || run.play());
+            VirtualLog::around(&lines, || run.play(|_| true));
         }
-        None => run.play(),
+        None => run.play(|_| true),
     }
     run.clock.recorder.finish()
 }
@@ -96,10 +96,16 @@ pub(super) struct Rehearsal {
     pub(super) jobs: u64,
 }
 
-/// Runs a variant for what it takes, not for what comes of it.
-pub(super) fn rehearse(timeline: &Timeline, variant: &Variant, seed: u64) -> Rehearsal {
+/// Runs a variant for what it takes, not for what comes of it, as far as `go_on` says: asked before each event, with the time
+/// since the scenario's start.
+pub(super) fn rehearse(
+    timeline: &Timeline,
+    variant: &Variant,
+    seed: u64,
+    go_on: impl FnMut(Duration) -> bool,
+) -> Rehearsal {
     let mut run = Run::new(timeline, variant, seed, layout(timeline, variant));
-    run.play();
+    run.play(go_on);
     let (requests, sends) = (run.peak_requests as u64, run.sends_per_s);
     let recording = run.clock.recorder.finish();
     let (attempts, jobs) = (recording.attempts_per_s(), recording.peak_jobs());
@@ -329,7 +335,8 @@ impl<'w> Run<'w> {
         }
     }
 
-    fn play(&mut self) {
+    /// Plays until the run is over, or `go_on`, asked before each event with the time since the start, says no.
+    fn play(&mut self, mut go_on: impl FnMut(Duration) -> bool) {
         for population in 0..self.clients.len() {
             self.schedule_arrival(population);
             for number in 0..self.clients[population].users.as_ref().map_or(0, Users::count) {
@@ -343,7 +350,7 @@ impl<'w> Run<'w> {
             let next = self.clock.events.pop(|event| is_open(requests, services, event));
             let Some((at, event)) = next.filter(|(at, _)| *at <= last) else { break };
             // What is left then is the keeping of keys, which would go on for ever.
-            if at >= self.ends && self.is_over() {
+            if (at >= self.ends && self.is_over()) || !go_on(at.saturating_since(self.clock.starts)) {
                 break;
             }
             self.clock.advance(at);
