@@ -110,4 +110,5 @@ pub use sweep::{
     sweep_csv, sweep_html, sweep_json, sweep_markdown, sweep_schema, sweep_summary,
 };
 pub use terminal::{Legend, TERMINAL_WIDTH, terminal_summary};
+pub use text::acts_when_shown;
 pub use verdict::Standing;

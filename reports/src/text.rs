@@ -79,11 +79,13 @@ pub(crate) fn list_some(items: &[String], keep: usize) -> String {
 }
 
 fn block_of(text: &str) -> String {
-    text.chars().map(|character| if acts(character) { '\u{fffd}' } else { character }).collect()
+    text.chars().map(|character| if acts_when_shown(character) { '\u{fffd}' } else { character }).collect()
 }
 
-/// Control characters but the tab, bidirectional overrides and isolates, and what XML cannot hold.
-fn acts(character: char) -> bool {
+/// Whether a character does something where it should be seen: control characters but the tab (those of Unicode's second range,
+/// U+0080 to U+009F, too: many a terminal takes U+009B for the beginning of a command), line and paragraph separators,
+/// bidirectional overrides and isolates, and what XML cannot hold.
+pub fn acts_when_shown(character: char) -> bool {
     (character.is_control() && character != '\t')
         || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}')
 }

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gateway::Timestamp;
 
 use super::sources::{self, Source};
-use super::{ExitCode, Failure};
+use super::{ExitCode, Failure, visible};
 use crate::{Scenario, Variant, file};
 
 /// The time of the wall clock, with whose minutes windows are aligned and by which tokens expire. It is read once: from then on the clock goes forward, even
@@ -56,10 +56,11 @@ impl Chosen {
     /// Which variant that is, and whether there are others: `variant token-bucket (--variant takes another of the 4)`.
     pub(super) fn title(&self) -> String {
         let (name, number) = (&self.variant().name, self.scenario().variants.len());
+        let argument = visible(&self.source.argument);
         match number {
-            1 => format!("{}, variant {name}", self.source.argument),
+            1 => format!("{argument}, variant {name}"),
             _ => {
-                format!("{}, variant {name} (--variant takes another of the {number})", self.source.argument)
+                format!("{argument}, variant {name} (--variant takes another of the {number})")
             }
         }
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::sources::Source;
-use super::{CheckArgs, ExitCode, Failure, print, print_json, progress, sources};
+use super::{CheckArgs, ExitCode, Failure, print, print_json, progress, sources, visible};
 use crate::file::{Problem, Reading, Severity, write_duration};
 use crate::{HighestSpeed, highest_speed};
 
@@ -18,7 +18,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
         let _ = writeln!(
             text,
             "{}: in order, {variants} variant{} and {expectations} expectation{}",
-            source.argument,
+            visible(&source.argument),
             plural(variants),
             plural(expectations),
         );
@@ -42,7 +42,7 @@ const MOST_EVENTS: u64 = 10_000_000;
 fn live_speed(Source { scenario, stem, .. }: &Source) -> Option<HighestSpeed> {
     let is_ours = scenario.variants.iter().all(|variant| variant.world.external.is_none());
     is_ours.then(|| {
-        let bar = progress::bar(100, stem, "over real sockets".to_owned(), false);
+        let bar = progress::bar(100, stem, "over real sockets", false);
         highest_speed(scenario, scenario.seed, MOST_EVENTS, |percent| bar.set_position(percent))
     })
 }

@@ -1,5 +1,4 @@
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +13,9 @@ use super::saved::{self, Saved};
 use super::shell::shell_word;
 use super::sources::{self, Source};
 use super::thresholds::{self, Ask};
-use super::{ExitCode, Failure, folders, formats, print, progress, run, terminal_width};
+use super::{
+    ExitCode, Failure, folders, formats, print, print_json_text, progress, run, say, terminal_width,
+};
 use crate::{Variant, file, run_comparison};
 
 /// Shown below the help.
@@ -135,9 +136,9 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, Failure> {
     let files = formats.iter().map(|format| format.file(&result, &command));
     let written = formats::write_files(&folder, files)?;
     if args.json {
-        print(&comparison_json(&result))?;
+        print_json_text(&comparison_json(&result))?;
         for regression in &regressions {
-            let _ = anstream::stderr().write_all(sentence(&regression.sentence).as_bytes());
+            say(&sentence(&regression.sentence));
         }
     } else if !args.quiet || !regressions.is_empty() {
         print(&summary(args, &result, &written, &regressions))?;
@@ -289,7 +290,7 @@ fn of_scenario(args: &CompareArgs, argument: &str) -> Result<(ComparisonResult, 
     let seeds: Vec<u64> =
         (0..u64::from(args.seeds.unwrap_or(SEEDS))).map(|place| first.wrapping_add(place)).collect();
     let pool = run::thread_pool(args.threads)?;
-    let bar = progress::bar(2 * seeds.len(), stem, format!("{a}, {b}"), args.quiet);
+    let bar = progress::bar(2 * seeds.len(), stem, &format!("{a}, {b}"), args.quiet);
     let (result, requests) = pool.install(|| run_comparison(scenario, variants, &seeds, || bar.inc(1)));
     drop(bar);
     let side = Side { label: argument, result: &result };
@@ -338,7 +339,7 @@ fn summary(
     }
     text += "\n";
     for path in written {
-        let _ = writeln!(text, "comparison: {}", path.display());
+        let _ = writeln!(text, "comparison: {}", run::shown_path(path));
     }
     text
 }

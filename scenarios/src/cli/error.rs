@@ -4,6 +4,8 @@ use std::process::{ExitCode as ProcessExitCode, Termination};
 
 use anstyle::AnsiColor;
 
+use super::visible;
+
 /// How the command exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitCode {
@@ -100,8 +102,13 @@ impl fmt::Display for Failure {
     }
 }
 
+/// A message with nothing in it that acts on a terminal but its line breaks.
+pub(super) fn visible_lines(message: &str) -> String {
+    message.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
+
 /// A message as the problems of a file have it.
 pub(super) fn sentence(message: impl fmt::Display) -> String {
     let style = AnsiColor::Red.on_default().bold();
-    format!("{style}error{style:#}: {message}\n")
+    format!("{style}error{style:#}: {}\n", visible_lines(&message.to_string()))
 }

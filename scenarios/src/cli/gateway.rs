@@ -1,6 +1,5 @@
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use super::alone::{Chosen, Signals, wall_clock};
 use super::remote::Reach;
 use super::run::with_causes;
 use super::telling::Telling;
-use super::{ExitCode, Failure, GatewayArgs, UpstreamAddress, print, remote};
+use super::{ExitCode, Failure, GatewayArgs, UpstreamAddress, print, remote, say};
 use crate::{Variant, file};
 
 /// Serves until it is told to end.
@@ -72,21 +71,18 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     }
     let _ = writeln!(text, "listening on http://{}", server.address());
     if Telling::takes_stdout(args) {
-        let _ = anstream::stderr().write_all(text.as_bytes());
+        say(&text);
     } else {
         print(&text)?;
     }
     signals.wait();
     let grace = file::write_duration(args.grace);
-    let _ = writeln!(
-        anstream::stderr(),
-        "ending: requests under way have {grace}; a second signal ends them at once"
-    );
+    say(&format!("ending: requests under way have {grace}; a second signal ends them at once\n"));
     let cut = server.shutdown(args.grace).requests_cut;
     // What is left of the log and the export goes out.
     drop(telling);
     if cut > 0 {
-        let _ = writeln!(anstream::stderr(), "{cut} requests were not finished within {grace} and were cut");
+        say(&format!("{cut} requests were not finished within {grace} and were cut\n"));
     }
     Ok(ExitCode::Held)
 }

@@ -21,10 +21,11 @@ mod shell;
 mod sources;
 mod sweep;
 mod telling;
+mod terminal;
 mod thresholds;
 mod upstreams;
 
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -36,8 +37,10 @@ use clap_complete::aot::Shell;
 use reports::Detail;
 use url::Url;
 
+use self::error::exit_codes;
 pub use self::error::{ExitCode, Failure};
-use self::{error::exit_codes, formats::Format};
+use self::formats::Format;
+use self::terminal::{print, print_json_text, say, visible};
 use crate::file;
 
 /// Replays incidents against API gateway configurations, and says what each does to whom.
@@ -481,7 +484,7 @@ pub fn main() -> ExitCode {
             suggest_command(&mut asked);
             // Help and version are answers; everything else is bad usage.
             let code = if asked.use_stderr() { ExitCode::Usage } else { ExitCode::Held };
-            return match asked.print() {
+            return match terminal::print_usage(&mut asked) {
                 Err(error) if error.kind() != ErrorKind::BrokenPipe => ExitCode::RunFailed,
                 _ => code,
             };
@@ -504,8 +507,7 @@ pub fn main() -> ExitCode {
         Command::Man(args) => setup::man(&args),
     };
     outcome.unwrap_or_else(|failure| {
-        // Whether anybody reads the message does not change the exit code.
-        let _ = write!(anstream::stderr(), "{failure}");
+        say(&failure.to_string());
         failure.exit_code()
     })
 }
@@ -528,19 +530,8 @@ fn terminal_width() -> usize {
     columns.filter(|columns| *columns > 0).unwrap_or(reports::TERMINAL_WIDTH)
 }
 
-/// Prints to standard output; whoever closed it has read enough.
-fn print(text: &str) -> Result<(), Failure> {
-    let mut out = anstream::stdout();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::run(format!("cannot write to standard output: {error}")))
-        }
-        _ => Ok(()),
-    }
-}
-
 /// Prints a JSON document, for programs.
 fn print_json(document: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(document);
-    print(&(text.map_err(|error| Failure::run(format!("cannot write JSON: {error}")))? + "\n"))
+    print_json_text(&(text.map_err(|error| Failure::run(format!("cannot write JSON: {error}")))? + "\n"))
 }

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
+use super::visible;
 use crate::LivePlan;
 use crate::file::write_duration;
 
 /// A bar of `total` steps on standard error, which is gone once it is dropped.
 ///
 /// There is none where nobody would see it: if standard error is no terminal, or `quiet`. It has no colours.
-pub(super) fn bar(total: usize, name: &str, message: String, quiet: bool) -> ProgressBar {
+pub(super) fn bar(total: usize, name: &str, message: &str, quiet: bool) -> ProgressBar {
     let bar = styled("{prefix} {bar:24} {pos}/{len}  {wide_msg}", total as u64, name, quiet);
-    bar.set_message(message);
+    bar.set_message(visible(message).into_owned());
     // Shown at once, and not only when the first step is done.
     bar.tick();
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -29,7 +30,7 @@ fn styled(template: &str, total: u64, name: &str, quiet: bool) -> ProgressBar {
     let style = ProgressStyle::with_template(template);
     let style = style.expect("the template is in order").progress_chars("━╸─");
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-    bar.with_style(style).with_prefix(name.to_owned()).with_finish(ProgressFinish::AndClear)
+    bar.with_style(style).with_prefix(visible(name).into_owned()).with_finish(ProgressFinish::AndClear)
 }
 
 /// What live runs are going to take: `3 live runs of 2m at 4 times real time, 1 of them a control without faults: about 2m`.
@@ -122,7 +123,7 @@ impl Shown {
             "{} of about {}  {}",
             write_duration(done_s),
             write_duration(total_s),
-            run.name
+            visible(&run.name)
         ));
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
@@ -10,13 +10,13 @@ use anstyle::AnsiColor;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use reports::{ExperimentResult, Legend, Standing, agreement, agreement_table, terminal_summary, to_json};
 
-use super::error::sentence;
+use super::error::{sentence, visible_lines};
 use super::formats::StepSummary;
 use super::shell::shell_word;
 use super::sources::{self, Source};
 use super::{
-    EngineChoice, ExitCode, Failure, RunArgs, Speed, folders, formats, print, progress, remote,
-    terminal_width,
+    EngineChoice, ExitCode, Failure, RunArgs, Speed, folders, formats, print, print_json_text, progress,
+    remote, say, terminal_width, visible,
 };
 use crate::watch::Watch;
 use crate::{
@@ -92,7 +92,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     if args.json {
         // At the end and at once: if a later run fails, there is no half of a document.
-        print(&array(&documents))?;
+        print_json_text(&array(&documents))?;
     } else if sources.len() > 1 && !(args.quiet && have_all_held(sources.len(), &standings)) {
         let left = sources.iter().skip(standings.len()).map(|source| &*source.stem).collect::<Vec<_>>();
         print(&verdict(&standings, &left))?;
@@ -139,7 +139,7 @@ impl Engines<'_> {
     fn simulate(&self, source: &Source, seeds: &[u64]) -> Result<ExperimentResult, Failure> {
         let variants: Vec<_> = source.scenario.variants.iter().map(|variant| &*variant.name).collect();
         let runs = variants.len() * seeds.len();
-        let bar = progress::bar(runs, &source.stem, variants.join(", "), self.args.quiet);
+        let bar = progress::bar(runs, &source.stem, &variants.join(", "), self.args.quiet);
         let log = self.log.as_deref();
         self.pool
             .install(|| run_experiment_logged(&source.scenario, seeds, log, || bar.inc(1)))
@@ -151,7 +151,7 @@ impl Engines<'_> {
         let plan = LivePlan::of(&source.scenario, seeds.len(), speed);
         if !quiet {
             let announced = progress::announcement(&plan, source.scenario.timeline.duration, speed);
-            let _ = writeln!(anstream::stderr(), "{}: {announced}", source.stem);
+            say(&format!("{}: {announced}\n", visible(&source.stem)));
         }
         let bar = progress::LiveBar::start(plan, &source.stem, quiet);
         let (log, watch) = (self.log.clone(), self.watch.clone());
@@ -186,13 +186,18 @@ const fn legend<'l>(args: &RunArgs, explained: &'l mut BTreeSet<String>) -> Lege
     }
 }
 
+/// A path as a message has it.
+pub(super) fn shown_path(path: &Path) -> String {
+    visible(&path.display().to_string()).into_owned()
+}
+
 /// A result for the terminal, and which files it was written to.
 pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf], legend: Legend<'_>) -> String {
     let mut text = terminal_summary(result, terminal_width(), legend);
     text += "\n";
     for path in written {
         let is_report = path.extension().is_some_and(|ending| ending == "html");
-        let _ = writeln!(text, "{}: {}", if is_report { "report" } else { "result" }, path.display());
+        let _ = writeln!(text, "{}: {}", if is_report { "report" } else { "result" }, shown_path(path));
     }
     text += "\n";
     text
@@ -223,7 +228,7 @@ fn watch(args: &RunArgs) -> Result<Option<Arc<Watch>>, Failure> {
     let watch = Watch::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let watch = watch.map_err(|error| Failure::run(format!("--watch: cannot serve the page: {error}")))?;
     if let Some(address) = watch.address() {
-        let _ = writeln!(anstream::stderr(), "watch it at http://{address}/");
+        say(&format!("watch it at http://{address}/\n"));
     }
     Ok(Some(Arc::new(watch)))
 }
@@ -233,7 +238,7 @@ fn chosen_speed(source: &Source, args: &RunArgs, seed: u64) -> f64 {
     if args.engine == EngineChoice::Virtual {
         return 1.0;
     }
-    let bar = progress::bar(100, &source.stem, "rehearsed in virtual time".to_owned(), args.quiet);
+    let bar = progress::bar(100, &source.stem, "rehearsed in virtual time", args.quiet);
     let HighestSpeed { speed: highest, .. } =
         highest_speed(&source.scenario, seed, u64::MAX, |percent| bar.set_position(percent));
     drop(bar);
@@ -255,7 +260,7 @@ fn chosen_speed(source: &Source, args: &RunArgs, seed: u64) -> f64 {
 /// Says something on standard error. Whether anybody reads it does not change the run.
 pub(super) fn warn(what: &str) {
     let style = AnsiColor::Yellow.on_default().bold();
-    let _ = writeln!(anstream::stderr(), "{style}warning{style:#}: {what}");
+    say(&format!("{style}warning{style:#}: {}\n", visible_lines(what)));
 }
 
 /// Whether the harness spoilt any run.
@@ -311,7 +316,7 @@ fn verdict(standings: &[(&str, Standing)], left: &[&str]) -> String {
     for (word, stems) in groups.into_iter().filter(|(_, stems)| !stems.is_empty()) {
         let _ = writeln!(text, "{} of {scenarios} scenarios {word}:", stems.len());
         for stem in stems {
-            let _ = writeln!(text, "  {stem}");
+            let _ = writeln!(text, "  {}", visible(stem));
         }
     }
     text

@@ -19,7 +19,7 @@ struct Document<'a> {
 pub(super) fn selftest(args: &SelftestArgs) -> Result<ExitCode, Failure> {
     let lines = {
         let checks = selftest::checks();
-        let bar = progress::bar(checks.len(), "selftest", String::new(), args.quiet);
+        let bar = progress::bar(checks.len(), "selftest", "", args.quiet);
         selftest::run(&checks, args.seed, || bar.inc(1))
     };
     let held = lines.iter().all(|line| line.held);

@@ -1,9 +1,10 @@
 //! From what the user names to scenarios.
 
-use std::io::{ErrorKind, Write as _};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::{Failure, sentence};
+use super::say;
 use crate::{Scenario, file, library};
 
 /// A scenario and how it was asked for.
@@ -44,7 +45,7 @@ pub(super) fn read_all(arguments: &[String]) -> Result<Vec<Source>, Failure> {
         }
     }
     if errors.is_empty() {
-        let _ = anstream::stderr().write_all(warnings.as_bytes());
+        say(&warnings);
         Ok(sources)
     } else {
         Err(Failure::scenarios(warnings + &errors))

@@ -10,7 +10,7 @@ use reports::{
 
 use super::shell::shell_word;
 use super::sources::{self, Source};
-use super::{ExitCode, Failure, folders, formats, print, progress, run};
+use super::{ExitCode, Failure, folders, formats, print, print_json_text, progress, run};
 use crate::file::{self, LaidOver, Varied, Vary, parse_vary, read_laid_over};
 use crate::{Scenario, SweepAim, run_sweep};
 
@@ -131,7 +131,7 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
     let first = args.seed.unwrap_or(source.scenario.seed);
     let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
     let pool = run::thread_pool(args.threads)?;
-    let bar = progress::bar(points * seeds.len(), &source.stem, variant.clone(), args.quiet);
+    let bar = progress::bar(points * seeds.len(), &source.stem, &variant, args.quiet);
     let axes = varies.iter().map(axis).collect();
     let result = pool.install(|| run_sweep(axes, &grid, &seeds, aim.as_ref(), || bar.inc(1)));
     drop(bar);
@@ -142,11 +142,11 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
     let files = formats.iter().map(|format| format.file(&result, &command));
     let written = formats::write_files(&folder, files)?;
     if args.json {
-        print(&sweep_json(&result))?;
+        print_json_text(&sweep_json(&result))?;
     } else if !args.quiet {
         let mut text = sweep_summary(&result, super::terminal_width()) + "\n";
         for path in written {
-            let _ = writeln!(text, "sweep: {}", path.display());
+            let _ = writeln!(text, "sweep: {}", run::shown_path(&path));
         }
         print(&text)?;
     }

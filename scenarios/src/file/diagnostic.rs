@@ -1,7 +1,10 @@
 //! What is wrong with a file, said so that its author can mend it.
 
+use std::borrow::Cow;
+
 use annotate_snippets::renderer::DecorStyle;
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use reports::acts_when_shown;
 
 use super::tree::Span;
 
@@ -63,6 +66,7 @@ impl Problem {
 pub fn render(problems: &[Problem], path: &str, source: &str, styled: bool) -> String {
     let renderer = if styled { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii).term_width(WIDTH);
+    let path = &*visible(path);
     let mut lines = Lines::new(source);
     let mut text = String::new();
     for problem in problems {
@@ -76,7 +80,7 @@ pub fn render(problems: &[Problem], path: &str, source: &str, styled: bool) -> S
         } else {
             let Excerpt { text, line, column, span } = lines.excerpt(&problem.span);
             let annotation = AnnotationKind::Primary.span(span);
-            let snippet = Snippet::source(text).line_start(line).annotation(annotation);
+            let snippet = Snippet::source(visible_in_place(text)).line_start(line).annotation(annotation);
             // The renderer counts columns in what it is shown.
             group = match column {
                 None => group.element(snippet.path(path)),
@@ -170,10 +174,10 @@ const LONGEST_PIECE: usize = 400;
 /// The text on one line, and no longer than anybody reads: names and values come from the file, and may be
 /// anything.
 fn printable(text: String) -> String {
-    if text.len() <= LONGEST_MESSAGE && !text.contains(char::is_control) {
+    if text.len() <= LONGEST_MESSAGE && !text.contains(acts) {
         return text;
     }
-    let cut = |text: &str| text.chars().flat_map(escape_control).collect::<String>();
+    let cut = |text: &str| visible(text).into_owned();
     if text.len() <= LONGEST_MESSAGE {
         return cut(&text);
     }
@@ -183,10 +187,34 @@ fn printable(text: String) -> String {
     format!("{} … {}", cut(beginning), cut(end))
 }
 
-fn escape_control(char: char) -> impl Iterator<Item = char> {
-    let escaped = char.is_control().then(|| char.escape_debug());
-    let plain = escaped.is_none().then_some(char);
-    escaped.into_iter().flatten().chain(plain)
+/// The text on one line, where whatever would act on a terminal is written as an escape: `\u{9b}`, `\n`.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = |char: char| acts(char).then(|| char.escape_default()).into_iter().flatten();
+    let plain = |char: char| (!acts(char)).then_some(char);
+    Cow::Owned(text.chars().flat_map(|char| escaped(char).chain(plain(char))).collect())
+}
+
+/// The text with something to see for each character that would act on a terminal, as many bytes long, for places in it are
+/// bytes. What is one byte long, the renderer replaces itself.
+fn visible_in_place(text: &str) -> Cow<'_, str> {
+    let is_seen = |char: char| char.is_ascii() || !acts(char);
+    if text.chars().all(is_seen) {
+        return Cow::Borrowed(text);
+    }
+    let seen = |char: char| match char.len_utf8() {
+        _ if is_seen(char) => char,
+        2 => '\u{a4}',
+        _ => '\u{fffd}',
+    };
+    Cow::Owned(text.chars().map(seen).collect())
+}
+
+/// Whether a character does something on a terminal, or ends the line.
+fn acts(char: char) -> bool {
+    char.is_control() || acts_when_shown(char)
 }
 
 /// In bytes.
@@ -227,8 +255,26 @@ mod tests {
     }
 
     #[test]
+    fn nothing_acts_that_is_shown_of_a_file() {
+        // Of each length in bytes, and one that stays.
+        let source = "\u{1b}[2J \u{7f} \u{9b}2J \u{85} \u{202e}x\u{2069} \u{2028} \u{fffe} é = here\n";
+        let at = source.find("here").unwrap();
+        let problem = Problem::error(at..at + 4, "wrong").help("help");
+        let told = render(&[problem], "a\u{9b}31m\u{1b}[31m\n.toml", source, false);
+        assert!(!told.chars().any(|char| char != '\n' && acts(char)), "{told:?}");
+        assert!(
+            told.contains("--> a\\u{9b}31m\\u{1b}[31m\\n.toml:1:") && told.contains(" é = here"),
+            "{told}"
+        );
+        let line = |with: &str| told.lines().find(|line| line.contains(with)).unwrap().to_owned();
+        let column = |line: &str, what: &str| line[..line.find(what).unwrap()].chars().count();
+        assert_eq!(column(&line("= here"), "here"), column(&line("^^^^"), "^^^^"), "{told}");
+    }
+
+    #[test]
     fn what_comes_from_the_file_is_shown_on_one_line_and_not_for_ever() {
         assert_eq!(printable("a\u{1b}[2J\nb".to_owned()), "a\\u{1b}[2J\\nb");
+        assert_eq!(printable("a\u{9b}2J\u{202e}b".to_owned()), "a\\u{9b}2J\\u{202e}b");
         let long = printable(format!("no `{}`: gone", "ü".repeat(1_000_000)));
         assert!(long.len() < 700 && long.starts_with("no `ü") && long.ends_with("ü`: gone"), "{long}");
     }

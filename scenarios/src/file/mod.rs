@@ -40,6 +40,7 @@ use gateway::Timestamp;
 use toml::de::DeTable;
 
 use self::context::Context;
+pub(crate) use self::diagnostic::visible;
 pub use self::diagnostic::{Problem, Severity, render};
 use self::expect::{ExpectLine, expect_lines};
 pub(crate) use self::expect::{read_condition, read_measure};

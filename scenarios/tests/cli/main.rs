@@ -7,6 +7,7 @@
 
 mod check;
 mod folders;
+mod odd_names;
 mod report;
 
 use std::ffi::OsStr;
