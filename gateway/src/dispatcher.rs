@@ -54,6 +54,28 @@ pub struct Pass {
     permit: Option<Permit>,
     idempotent: bool,
     retries: RetryState,
+    /// What of its time was its client's, as far as that is known here.
+    client_time: Duration,
+}
+
+impl Pass {
+    /// So much of the time since the request has its worker was its client's: its deadline is so much later.
+    pub fn on_client_time(&mut self, total: Duration) {
+        self.retries.postpone(total.saturating_sub(self.client_time));
+        self.client_time = total.max(self.client_time);
+    }
+}
+
+/// How much of a request's body has come.
+///
+/// An upload takes as long as its client likes. A half-open breaker gives no probe to a request that may be one: the client
+/// would hold the probe's place, and keep the breaker from closing for everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upload {
+    /// All of it, or there is none.
+    Whole,
+    /// Not all of it.
+    Coming,
 }
 
 /// A request in the queue.
@@ -112,7 +134,7 @@ pub struct Forward {
     pub route: RouteId,
     /// Who is to answer.
     pub upstream: UpstreamId,
-    /// When the client is answered 504 instead; `None` for never.
+    /// When the client is answered 504 instead, as long as it does not keep the gateway waiting; `None` for never.
     pub deadline: Option<Timestamp>,
     /// To be handed back to [`Dispatcher::on_finished`].
     pub pass: Pass,
@@ -126,7 +148,7 @@ pub enum End {
     /// Its attempt never reached the upstream, for want of what the gateway's own machine has, such as a descriptor. Whatever
     /// its client is told, a breaker learns nothing of it.
     NeverSent,
-    /// The client left before that.
+    /// The client left before that, or kept the gateway waiting for too long.
     ClientLeft,
 }
 
@@ -152,8 +174,30 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     }
 
     /// Decides over a request that the limits let through to a route.
-    pub fn on_admitted(&mut self, now: Timestamp, ticket: T, route: RouteId, idempotent: bool) -> Decision {
-        self.enter(now, ticket, route, idempotent).unwrap_or_else(Decision::Reject)
+    pub fn on_admitted(
+        &mut self,
+        now: Timestamp,
+        ticket: T,
+        route: RouteId,
+        idempotent: bool,
+        upload: Upload,
+    ) -> Decision {
+        self.enter(now, ticket, route, idempotent, upload).unwrap_or_else(Decision::Reject)
+    }
+
+    /// Whether a request to this route would be a probe now, so that its body is to be whole before
+    /// [`Dispatcher::on_admitted`].
+    pub fn asks_for_whole_body(&self, now: Timestamp, route: RouteId) -> bool {
+        let upstream = self.routes.get(route).upstream;
+        let breaker = self.upstreams[upstream.0 as usize].breaker.as_ref();
+        breaker.is_some_and(|breaker| breaker.would_probe(now))
+    }
+
+    /// The attempt is judged by what it was until now, although it goes on: its client takes the answer so slowly that the
+    /// upstream has nothing more to show.
+    pub fn on_judged(&mut self, now: Timestamp, pass: &mut Pass, settlement: Settlement) {
+        self.settle(now, *pass, End::Settled(settlement));
+        pass.permit = None;
     }
 
     /// A request that held a worker ended; the longest waiting takes the worker over, if any waits.
@@ -196,8 +240,8 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// # Errors
     ///
     /// [`Rejection::ShortCircuited`]; then [`Dispatcher::on_finished`] is due.
-    pub fn on_retry(&mut self, now: Timestamp, pass: &mut Pass) -> Result<(), Rejection> {
-        pass.permit = self.permit(now, pass.upstream)?;
+    pub fn on_retry(&mut self, now: Timestamp, pass: &mut Pass, upload: Upload) -> Result<(), Rejection> {
+        pass.permit = self.permit(now, pass.upstream, upload)?;
         if let (Some(breaker), Some(permit)) =
             (&mut self.upstreams[pass.upstream.0 as usize].breaker, pass.permit)
         {
@@ -266,10 +310,12 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         ticket: T,
         route: RouteId,
         idempotent: bool,
+        upload: Upload,
     ) -> Result<Decision, Rejection> {
         let upstream = self.routes.get(route).upstream;
-        let permit = self.permit(now, upstream)?;
-        let pass = Pass { route, upstream, permit, idempotent, retries: RetryState::default() };
+        let permit = self.permit(now, upstream, upload)?;
+        let retries = RetryState::default();
+        let pass = Pass { route, upstream, permit, idempotent, retries, client_time: Duration::ZERO };
         let guard = &mut self.upstreams[upstream.0 as usize];
         let full = guard.policy.max_in_flight.is_some_and(|most| guard.in_flight >= most.get());
         guard.in_flight += 1;
@@ -290,9 +336,19 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     }
 
     /// Asks an upstream's breaker, if it has one.
-    fn permit(&mut self, now: Timestamp, upstream: UpstreamId) -> Result<Option<Permit>, Rejection> {
-        let breaker = self.upstreams[upstream.0 as usize].breaker.as_mut();
-        let permit = breaker.map(|breaker| breaker.on_request(now)).transpose();
+    fn permit(
+        &mut self,
+        now: Timestamp,
+        upstream: UpstreamId,
+        upload: Upload,
+    ) -> Result<Option<Permit>, Rejection> {
+        let Some(breaker) = &mut self.upstreams[upstream.0 as usize].breaker else { return Ok(None) };
+        let permit = if upload == Upload::Coming && breaker.would_probe(now) {
+            // A request that is whole could be let through at once.
+            Err(ShortCircuit { retry_after: Duration::ZERO })
+        } else {
+            breaker.on_request(now).map(Some)
+        };
         permit.map_err(|ShortCircuit { retry_after }| Rejection::ShortCircuited { retry_after })
     }
 

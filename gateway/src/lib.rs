@@ -23,13 +23,14 @@ mod route;
 pub mod server;
 pub mod telemetry;
 mod timestamp;
+mod waits;
 
 pub use admission::{Admission, Checks, RateLimits, Request, Scope, SharedAdmission};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, FailureKinds, HalfOpen, Permit,
     Settlement, ShortCircuit, Transition,
 };
-pub use dispatcher::{Decision, Dispatcher, End, Forward, Pass};
+pub use dispatcher::{Decision, Dispatcher, End, Forward, Pass, Upload};
 pub use identity::{Client, KeySecret, KeyedBy, Peer};
 pub use pipeline::{GatewayConfig, Pipeline, UpstreamPolicy};
 pub use pool::{Place, Pool, PoolConfig};
@@ -41,3 +42,4 @@ pub use retry::{
 };
 pub use route::{GatewayRetry, Route, RouteError, RouteId, Routes, UpstreamId};
 pub use timestamp::Timestamp;
+pub use waits::{ClientTimeouts, Due, Waits};

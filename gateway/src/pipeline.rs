@@ -10,9 +10,9 @@ use crate::auth::{
     SimulatedKey,
 };
 use crate::{
-    Admission, AttemptFailure, BreakerConfig, Checks, Condition, Decision, Dispatcher, End, Forward,
-    GatewayRetry, KeySecret, KeyedBy, Pass, PoolConfig, RateLimits, Rejection, Request, Routes, Timestamp,
-    Transition, UpstreamId,
+    Admission, AttemptFailure, BreakerConfig, Checks, ClientTimeouts, Condition, Decision, Dispatcher, End,
+    Forward, GatewayRetry, KeySecret, KeyedBy, Pass, PoolConfig, RateLimits, Rejection, Request, Routes,
+    Timestamp, Transition, Upload, UpstreamId,
 };
 
 /// What a gateway is told to do.
@@ -22,9 +22,11 @@ use crate::{
 pub struct GatewayConfig {
     /// The shared workers, their queue and how long a request may wait there.
     pub pool: PoolConfig,
-    /// From the moment a worker is taken until the answer is whole, over all attempts; an upstream's own goes before
-    /// it, and a route's before that.
+    /// From the moment a worker is taken until the answer is whole, over all attempts, less the time that the gateway waits
+    /// for its client; an upstream's own goes before it, and a route's before that.
     pub timeout: Option<Duration>,
+    /// How long a client may keep the gateway waiting.
+    pub client: ClientTimeouts,
     /// Whose tokens are accepted; `None` asks for none.
     pub auth: Option<AuthConfig>,
     /// The rate limits.
@@ -52,7 +54,8 @@ pub struct UpstreamPolicy {
 /// bulkhead, worker, upstream.
 ///
 /// A request rejected at one stage takes nothing at later ones, and one that had to queue is not judged again. It is the
-/// virtual engine's: its keys are [`SimulatedKey`]s, and claims are digested under a secret that everybody knows.
+/// virtual engine's: its keys are [`SimulatedKey`]s, claims are digested under a secret that everybody knows, and what is sent
+/// comes whole.
 ///
 /// The calling contract, for a ticket unique among the requests present:
 ///
@@ -210,7 +213,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     ///
     /// [`Rejection::ShortCircuited`]; then [`Pipeline::on_finished`] is due.
     pub fn on_retry(&mut self, now: Timestamp, pass: &mut Pass) -> Result<(), Rejection> {
-        self.dispatcher.on_retry(now, pass)
+        self.dispatcher.on_retry(now, pass, Upload::Whole)
     }
 
     /// Takes a request out of the queue.
@@ -278,7 +281,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     ) -> Decision {
         let client = self.per_key_by.client(SECRET, claims, request.client);
         match self.admission.on_client(now, &Request { client, ..*request }, checks) {
-            Ok(route) => self.dispatcher.on_admitted(now, ticket, route, request.idempotent),
+            Ok(route) => self.dispatcher.on_admitted(now, ticket, route, request.idempotent, Upload::Whole),
             Err(rejection) => Decision::Reject(rejection),
         }
     }

@@ -124,32 +124,50 @@ impl Breaker {
     ///
     /// [`ShortCircuit`] while it is open, and half-open for all but the probes.
     pub fn on_request(&mut self, now: Timestamp) -> Result<Permit, ShortCircuit> {
-        if let State::Open { since } = self.state {
-            let waited = now.saturating_since(since);
-            if waited < self.config.probe_interval {
-                return Err(ShortCircuit { retry_after: self.config.probe_interval.saturating_sub(waited) });
-            }
+        self.check(now)?;
+        if let State::Open { .. } = self.state {
             self.change(now, HALF_OPEN);
         }
-        if let State::HalfOpen { in_flight, last_sent, probes, .. } = &mut self.state {
-            match self.config.half_open {
-                HalfOpen::SingleProbe { .. } => {
-                    let since_last = last_sent.map_or(Duration::MAX, |last| now.saturating_since(last));
-                    if *in_flight > 0 || since_last < self.config.probe_interval {
-                        let retry_after = self.config.probe_interval.saturating_sub(since_last);
-                        return Err(ShortCircuit { retry_after });
-                    }
-                }
-                HalfOpen::Trickle { calls } => {
-                    if u64::from(*in_flight) + probes.settled >= u64::from(calls.get()) {
-                        return Err(ShortCircuit { retry_after: Duration::ZERO });
-                    }
-                }
-                HalfOpen::ReopenToAll { .. } => {}
-            }
+        if let State::HalfOpen { in_flight, .. } = &mut self.state {
             *in_flight += 1;
         }
         Ok(Permit { epoch: self.epoch })
+    }
+
+    /// Whether a permit given now would be a probe's.
+    pub fn would_probe(&self, now: Timestamp) -> bool {
+        !matches!(self.state, State::Closed) && self.check(now).is_ok()
+    }
+
+    /// Whether a permit would be given now.
+    fn check(&self, now: Timestamp) -> Result<(), ShortCircuit> {
+        let interval = self.config.probe_interval;
+        match self.state {
+            State::Closed => Ok(()),
+            State::Open { since } => {
+                let waited = now.saturating_since(since);
+                if waited < interval {
+                    return Err(ShortCircuit { retry_after: interval.saturating_sub(waited) });
+                }
+                Ok(())
+            }
+            State::HalfOpen { in_flight, last_sent, probes, .. } => match self.config.half_open {
+                HalfOpen::SingleProbe { .. } => {
+                    let since_last = last_sent.map_or(Duration::MAX, |last| now.saturating_since(last));
+                    if in_flight > 0 || since_last < interval {
+                        return Err(ShortCircuit { retry_after: interval.saturating_sub(since_last) });
+                    }
+                    Ok(())
+                }
+                HalfOpen::Trickle { calls } => {
+                    if u64::from(in_flight) + probes.settled >= u64::from(calls.get()) {
+                        return Err(ShortCircuit { retry_after: Duration::ZERO });
+                    }
+                    Ok(())
+                }
+                HalfOpen::ReopenToAll { .. } => Ok(()),
+            },
+        }
     }
 
     /// The permitted attempt goes to the upstream now.

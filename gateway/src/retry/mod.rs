@@ -149,6 +149,11 @@ impl RetryState {
         Self { deadline, ..Self::default() }
     }
 
+    /// The request may take so much longer.
+    pub(crate) fn postpone(&mut self, by: Duration) {
+        self.deadline = self.deadline.map(|deadline| deadline + by);
+    }
+
     /// Retries made so far.
     pub const fn retries(&self) -> u32 {
         self.done

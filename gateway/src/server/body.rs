@@ -1,9 +1,9 @@
 //! Bodies on their way through: passed on as they come, never gathered, except for what a retry may have to send again.
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -11,16 +11,17 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
 use super::connection_state::{Active, ConnectionState, Order};
 use super::course::Course;
+use super::exchange::Exchange;
 use super::identity_fields::IdentityFields;
-use super::patience::Patience;
 use super::upstream::Lease;
 use crate::telemetry::Fate;
+use crate::{Due, Upload};
 
-/// Of a body that may have to be sent again, at most this much is kept.
+/// Of a body that may have to be sent again, or has to be there before its request is decided over, at most this much is kept.
 const KEPT: usize = 64 * 1024;
 
 /// Why a body ends before its end.
@@ -34,6 +35,8 @@ pub(super) enum BodyError {
     Stalled,
     #[error("the attempt that sent this body is over")]
     Superseded,
+    #[error("the request is answered without the rest of this body")]
+    Abandoned,
     #[error("the answer's time is over")]
     TimedOut,
     #[error("the upstream's body broke off")]
@@ -46,11 +49,10 @@ pub(super) struct Source(Arc<Mutex<Inner>>);
 
 struct Inner {
     incoming: Incoming,
-    state: Arc<ConnectionState>,
+    exchange: Arc<Exchange>,
     /// What trailers may not say.
     identity: Option<Arc<IdentityFields>>,
-    /// Of a stream of HTTP/2, which no connection's timeout ends.
-    patience: Option<Patience>,
+    wait: Wait,
     /// Bytes that may yet come.
     room: u64,
     /// What was read, as long as all of it is kept.
@@ -66,31 +68,80 @@ struct Inner {
     attempt: u32,
 }
 
+/// The wait for a client that sends no more for now.
+#[derive(Default)]
+struct Wait {
+    waits: bool,
+    /// When it has lasted for too long; made when a client first has us wait.
+    alarm: Option<Pin<Box<Sleep>>>,
+    waker: Option<Waker>,
+}
+
 impl Source {
-    /// `keeps` for a request that may be tried again; with HTTP/2, `idle` is how long its client may send nothing.
+    /// Nothing is read yet, and nothing of what will be is kept.
     pub(super) fn new(
         incoming: Incoming,
         limit: Option<u64>,
-        keeps: bool,
         identity: Option<Arc<IdentityFields>>,
-        state: &Arc<ConnectionState>,
-        idle: Option<Duration>,
+        exchange: Arc<Exchange>,
     ) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             incoming,
-            state: Arc::clone(state),
+            exchange,
             identity,
-            patience: idle.map(Patience::new),
+            wait: Wait::default(),
             room: limit.unwrap_or(u64::MAX),
             kept: Vec::new(),
             kept_bytes: 0,
-            keeps,
+            keeps: false,
             lost: false,
             trailers: None,
             ended: false,
             error: None,
             attempt: 0,
         })))
+    }
+
+    /// Its request may be tried again: what is read is kept, as long as that is little.
+    pub(super) fn keep(&self) {
+        let mut inner = self.lock();
+        inner.keeps = !inner.lost;
+    }
+
+    /// How much of it has come.
+    pub(super) fn upload(&self) -> Upload {
+        let inner = self.lock();
+        if inner.ended && inner.error.is_none() { Upload::Whole } else { Upload::Coming }
+    }
+
+    /// Reads before anybody asks for it, until it is whole, is longer than what is kept, or goes wrong.
+    pub(super) async fn gather(&self) -> Upload {
+        poll_fn(|cx| {
+            let mut inner = self.lock();
+            inner.keeps = true;
+            while !inner.ended && inner.kept_bytes <= KEPT {
+                match inner.poll_keeping(cx, usize::MAX) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Some(Ok(_))) => {}
+                    Poll::Ready(None | Some(Err(_))) => break,
+                }
+            }
+            inner.keeps = inner.ended;
+            Poll::Ready(())
+        })
+        .await;
+        self.upload()
+    }
+
+    /// Nobody needs the rest.
+    pub(super) fn abandon(&self) {
+        let mut inner = self.lock();
+        if !inner.ended && inner.error.is_none() {
+            inner.error = Some(BodyError::Abandoned);
+        }
+        if let Some(waker) = inner.wait.waker.take() {
+            waker.wake();
+        }
     }
 
     /// The body from its beginning, for the next attempt.
@@ -118,17 +169,26 @@ impl Source {
 
 impl Inner {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.poll_keeping(cx, KEPT)
+    }
+
+    /// Reads on; of what is kept, as much as `most` bytes are.
+    fn poll_keeping(
+        &mut self,
+        cx: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(error) = self.error {
             return Poll::Ready(Some(Err(error)));
         }
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-        self.state.on_body(polled.is_pending());
-        if let Some(patience) = &mut self.patience {
-            if polled.is_ready() {
-                patience.renew();
-            } else if patience.poll_over(cx).is_ready() {
-                return self.fail(BodyError::Stalled);
-            }
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            self.set_waits(false, frame.data_ref().map_or(0, Bytes::len));
+        } else {
+            self.set_waits(polled.is_pending(), 0);
+        }
+        if polled.is_pending() && self.poll_overdue(cx).is_ready() {
+            return self.fail(BodyError::Stalled);
         }
         let mut frame = match ready!(polled) {
             None => {
@@ -147,7 +207,7 @@ impl Inner {
                 None => return self.fail(BodyError::TooLarge),
             }
             self.kept_bytes += data.len();
-            if self.keeps && self.kept_bytes <= KEPT {
+            if self.keeps && self.kept_bytes <= most {
                 self.kept.push(data.clone());
             } else {
                 self.keeps = false;
@@ -161,6 +221,35 @@ impl Inner {
         }
         self.ended = self.incoming.is_end_stream();
         Poll::Ready(Some(Ok(frame)))
+    }
+
+    /// So many bytes have come, and the client keeps us waiting for more, or not.
+    fn set_waits(&mut self, waits: bool, bytes: usize) {
+        if bytes == 0 && waits == self.wait.waits {
+            return;
+        }
+        self.exchange.on_upload(bytes, waits);
+        self.wait.waits = waits;
+        if waits {
+            let deadline = self.exchange.upload_deadline();
+            match &mut self.wait.alarm {
+                Some(alarm) => alarm.as_mut().reset(deadline),
+                None => self.wait.alarm = Some(Box::pin(sleep_until(deadline))),
+            }
+        }
+    }
+
+    /// Ready when the client has kept us waiting for too long.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.wait.waker = Some(cx.waker().clone());
+        let Some(alarm) = &mut self.wait.alarm else { return Poll::Pending };
+        while alarm.as_mut().poll(cx).is_ready() {
+            if self.exchange.is_upload_overdue() {
+                return Poll::Ready(());
+            }
+            alarm.as_mut().reset(self.exchange.upload_deadline());
+        }
+        Poll::Pending
     }
 
     fn fail(&mut self, error: BodyError) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
@@ -183,6 +272,16 @@ struct Reading {
 
 impl RequestBody {
     pub(super) const EMPTY: Self = Self(None);
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        // Nobody reads any more: whatever keeps the request waiting now, it is not the rest of its body.
+        let mut inner = self.source.lock();
+        if inner.attempt == self.attempt {
+            inner.set_waits(false, 0);
+        }
+    }
 }
 
 impl Body for RequestBody {
@@ -247,9 +346,11 @@ enum Kind {
 pub(super) struct Streaming {
     pub(super) incoming: Incoming,
     pub(super) course: Course,
+    pub(super) exchange: Arc<Exchange>,
+    /// The request's body, which may still be on its way.
+    pub(super) source: Option<Source>,
     pub(super) lease: Option<Lease>,
     pub(super) status: u16,
-    pub(super) deadline: Option<Instant>,
 }
 
 struct Watched {
@@ -257,50 +358,52 @@ struct Watched {
     streaming: Option<Streaming>,
     waker: Option<Waker>,
     active: Option<Active>,
-    /// When the client last had room for more.
-    asked: Instant,
-    /// Whether it is the upstream that has nothing more yet.
-    awaits_upstream: bool,
 }
 
 impl AnswerBody {
-    /// A body of ours. With HTTP/2, where there is `idle`, it keeps no connection busy: its client may leave it lying.
-    pub(super) fn own(body: Bytes, active: Active, idle: Option<Duration>) -> Self {
+    /// A body of ours. With HTTP/2 it keeps no connection busy: its client may leave it lying.
+    pub(super) fn own(body: Bytes, active: Active) -> Self {
         let kind = Kind::Own(Some(body).filter(|body| !body.is_empty()));
-        Self { kind, state: Arc::clone(&active.0), active: Some(active).filter(|_| idle.is_none()) }
+        let state = Arc::clone(&active.0);
+        Self { kind, active: Some(active).filter(|_| !state.is_http2()), state }
     }
 
-    /// With HTTP/2, where a body is not asked for before its client has room for it, `idle` is how long it may have none.
-    pub(super) fn upstream(mut streaming: Streaming, active: Active, idle: Option<Duration>) -> Self {
+    pub(super) fn upstream(mut streaming: Streaming, active: Active) -> Self {
         let state = Arc::clone(&active.0);
         if streaming.incoming.is_end_stream() {
             streaming.complete();
             return Self { kind: Kind::Over, state, active: Some(active) };
         }
+        streaming.exchange.on_download(0, true);
+        let is_http2 = state.is_http2();
         let mut body = Self { kind: Kind::Upstream(streaming), state, active: Some(active) };
-        if idle.is_some() {
-            body.watch(idle);
+        // There a body is not asked for before its client has room for it.
+        if is_http2 {
+            body.watch();
         }
         body
     }
 
-    /// Has the deadline watched, and with HTTP/2 the client, if there is either.
-    fn watch(&mut self, idle: Option<Duration>) {
-        let Kind::Upstream(Streaming { deadline, .. }) = self.kind else { return };
-        if deadline.is_none() && idle.is_none() {
-            return;
-        }
+    /// Has the time of the answer watched.
+    fn watch(&mut self) {
         let Kind::Upstream(streaming) = std::mem::replace(&mut self.kind, Kind::Over) else { return };
-        let watched = Arc::new(Mutex::new(Watched {
-            streaming: Some(streaming),
-            waker: None,
-            active: self.active.take(),
-            asked: Instant::now(),
-            awaits_upstream: false,
-        }));
+        let exchange = Arc::clone(&streaming.exchange);
+        let active = self.active.take();
+        let watched = Arc::new(Mutex::new(Watched { streaming: Some(streaming), waker: None, active }));
         let (weak, state) = (Arc::downgrade(&watched), Arc::clone(&self.state));
         let watch = tokio::spawn(async move {
-            let Some(fate) = time_is_over(&weak, deadline, idle).await else { return };
+            let fate = loop {
+                match exchange.due().await {
+                    Due::Upstream => break Fate::TimedOut,
+                    Due::Download => break Fate::ClientLeft,
+                    Due::SlowReader => {
+                        let Some(watched) = weak.upgrade() else { return };
+                        let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+                        let Some(streaming) = &mut watched.streaming else { return };
+                        streaming.course.on_slow_reader(streaming.status);
+                    }
+                }
+            };
             let Some(watched) = weak.upgrade() else { return };
             let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(mut streaming) = watched.streaming.take() else { return };
@@ -308,6 +411,9 @@ impl AnswerBody {
             let active = watched.active.take();
             drop(watched);
             streaming.course.end(fate);
+            if let Some(source) = &streaming.source {
+                source.abandon();
+            }
             drop(streaming);
             // A stream that is left lying does not keep its connection from being at rest.
             drop(active);
@@ -323,41 +429,19 @@ impl AnswerBody {
     }
 }
 
-/// Waits until an answer's time is over, and says how it ended. `None` if the answer is gone.
-async fn time_is_over(
-    watched: &Weak<Mutex<Watched>>,
-    deadline: Option<Instant>,
-    idle: Option<Duration>,
-) -> Option<Fate> {
-    loop {
-        let given_up = {
-            let watched = watched.upgrade()?;
-            let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
-            let since = if watched.awaits_upstream { Instant::now() } else { watched.asked };
-            idle.map(|idle| since + idle)
-        };
-        let now = Instant::now();
-        if deadline.is_some_and(|deadline| deadline <= now) {
-            return Some(Fate::TimedOut);
-        }
-        if given_up.is_some_and(|given_up| given_up <= now) {
-            return Some(Fate::ClientLeft);
-        }
-        match (deadline, given_up) {
-            (Some(one), Some(other)) => sleep_until(one.min(other)).await,
-            (Some(one), None) | (None, Some(one)) => sleep_until(one).await,
-            (None, None) => return None,
-        }
-    }
-}
-
 impl Streaming {
     /// The next frame; `None` with the last one and beyond it says that it is complete.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+        let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if polled.is_pending() {
+            self.exchange.on_download(0, false);
+        }
+        match ready!(polled) {
             Some(Ok(frame)) => {
                 if self.incoming.is_end_stream() {
                     self.complete();
+                } else {
+                    self.exchange.on_download(frame.data_ref().map_or(0, Bytes::len), true);
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -366,7 +450,9 @@ impl Streaming {
                 Poll::Ready(None)
             }
             Some(Err(_)) => {
-                self.course.end(Fate::BadGateway);
+                // A body that goes wrong takes the connection to the upstream with it.
+                let is_clients = self.source.as_ref().is_some_and(|source| source.error().is_some());
+                self.course.end(if is_clients { Fate::ClientLeft } else { Fate::BadGateway });
                 self.lease = None;
                 Poll::Ready(Some(Err(BodyError::Upstream)))
             }
@@ -398,8 +484,8 @@ impl Body for AnswerBody {
                 // Most answers are whole by now.
                 if !streaming.incoming.is_end_stream() && !matches!(polled, Poll::Ready(None | Some(Err(_))))
                 {
-                    self.watch(None);
-                    if polled.is_pending() && matches!(self.kind, Kind::Watched(..)) {
+                    self.watch();
+                    if polled.is_pending() {
                         // Leaves the waker with the watch.
                         return self.poll_frame(cx);
                     }
@@ -411,8 +497,6 @@ impl Body for AnswerBody {
                 match &mut watched.streaming {
                     Some(streaming) => {
                         let polled = streaming.poll(cx);
-                        watched.asked = Instant::now();
-                        watched.awaits_upstream = polled.is_pending();
                         if polled.is_pending() {
                             watched.waker = Some(cx.waker().clone());
                         }

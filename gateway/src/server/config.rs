@@ -80,8 +80,8 @@ pub struct HttpLimits {
     pub body_bytes: Option<u64>,
     /// From a connection's opening, or the first byte of a later request, until the header is complete (10 s); beyond: 408.
     pub header_timeout: Duration,
-    /// How long a connection may rest between requests, a tunnel be silent, and a peer in the midst of a body neither send
-    /// nor take a byte (60 s); beyond, the connection is closed, or with HTTP/2 the stream given up.
+    /// How long a connection may rest between requests and a tunnel be silent (60 s); beyond, the connection is closed. For
+    /// bodies there is [`GatewayConfig::client`].
     pub idle_timeout: Duration,
     /// Client connections at once, over all threads (65,536; at least one a thread); more wait in the listener's backlog.
     pub connections: usize,

@@ -37,9 +37,9 @@ pub(super) struct ConnectionState {
     ambiguous: AtomicBool,
     /// When it last came to rest, or the header began.
     since: AtomicU64,
-    /// Since when a request's body keeps us waiting, and an answer its reader; 0 for not at all.
-    awaiting_body: AtomicU64,
+    /// Since when the client has no room for more of an answer, 0 for not at all, and for how long it may have none.
     awaiting_reader: AtomicU64,
+    unread: Duration,
     order: AtomicU8,
     http2: AtomicBool,
     /// An answer broke off: the connection must not end as if it had been whole.
@@ -67,7 +67,7 @@ pub(super) enum Order {
 }
 
 impl ConnectionState {
-    pub(super) fn new(clock: Arc<CoarseClock>) -> Self {
+    pub(super) fn new(clock: Arc<CoarseClock>, unread: Duration) -> Self {
         let since = clock.now().into();
         Self {
             clock,
@@ -76,8 +76,8 @@ impl ConnectionState {
             in_header: false.into(),
             ambiguous: false.into(),
             since,
-            awaiting_body: 0.into(),
             awaiting_reader: 0.into(),
+            unread,
             order: (Order::None as u8).into(),
             http2: false.into(),
             failed: false.into(),
@@ -102,11 +102,6 @@ impl ConnectionState {
     /// Whether the connection is to be closed after the next answer, for nobody knows who reads what of the rest.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.ambiguous.load(Relaxed)
-    }
-
-    /// A request's body has, or has not, kept us waiting.
-    pub(super) fn on_body(&self, pending: bool) {
-        note(&self.awaiting_body, pending, &self.clock);
     }
 
     /// The client has, or has not, room for more of the answer.
@@ -187,14 +182,12 @@ impl ConnectionState {
         let older = |since: u64, limit: Duration| {
             u128::from(self.clock.now().saturating_sub(since)) > limit.as_millis()
         };
-        let stalled = |since: &AtomicU64| match since.load(Relaxed) {
+        let stalled = |since: &AtomicU64, limit| match since.load(Relaxed) {
             0 => false,
-            since => older(since, idle_timeout),
+            since => older(since, limit),
         };
-        // A tunnel on which nobody says a word.
-        let is_silent = stalled(&self.tunnelled);
-        // With HTTP/2 a body that keeps us waiting is one stream of many, and its own affair.
-        if is_silent || (stalled(&self.awaiting_body) && !self.is_http2()) || stalled(&self.awaiting_reader) {
+        // A tunnel on which nobody says a word, or a client that leaves an answer where it is.
+        if stalled(&self.tunnelled, idle_timeout) || stalled(&self.awaiting_reader, self.unread) {
             return Order::Cut;
         }
         if self.is_active() {
@@ -237,7 +230,6 @@ impl Drop for Active {
         // A header that has begun meanwhile has its time from now on.
         state.since.store(state.clock.now(), Relaxed);
         state.active.fetch_sub(1, Relaxed);
-        state.awaiting_body.store(0, Relaxed);
     }
 }
 
@@ -250,7 +242,7 @@ mod tests {
     /// A connection and the seconds of its thread.
     fn connection() -> (Arc<ConnectionState>, impl Fn(u64)) {
         let clock = Arc::new(CoarseClock::default());
-        let state = Arc::new(ConnectionState::new(Arc::clone(&clock)));
+        let state = Arc::new(ConnectionState::new(Arc::clone(&clock), LIMITS().idle_timeout));
         (state, move |seconds| clock.set(Duration::from_secs(seconds)))
     }
 
@@ -265,10 +257,10 @@ mod tests {
         state.on_bytes(false);
         let request = Active::new(&state);
         assert_eq!(state.due(&LIMITS()), Order::None);
-        state.on_body(true);
+        state.on_write(true);
         at(72);
         assert_eq!(state.due(&LIMITS()), Order::Cut);
-        state.on_body(false);
+        state.on_write(false);
         assert_eq!(state.due(&LIMITS()), Order::None);
         drop(request);
         assert_eq!(state.due(&LIMITS()), Order::None);

@@ -8,6 +8,8 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
+use super::body::Source;
+use super::exchange::Exchange;
 use super::exhaustion::is_exhaustion;
 use super::keys::KeyKeeper;
 use super::monitor::{State, UpstreamState};
@@ -18,7 +20,7 @@ use crate::auth::{AuthConfig, AuthVerdict, Claims, KeyWait};
 use crate::telemetry::{Ended, Facts, Fate, ShownClaims, Span};
 use crate::{
     AttemptFailure, Checks, Decision, Dispatcher, End, Forward, GatewayConfig, KeySecret, KeyedBy, Pass,
-    Rejection, Request, Routes, Settlement, SharedAdmission, Timestamp,
+    Rejection, Request, RouteId, Routes, Settlement, SharedAdmission, Timestamp, Upload,
 };
 
 /// The rules of a gateway, between the threads that serve it.
@@ -89,12 +91,14 @@ impl Rules {
         self.keys.as_ref()
     }
 
-    /// Decides over a request. Dropped before that, the client has left, which is told too.
+    /// Decides over a request, whose body comes from `source` if it has one. Dropped before that, the client has left, which is
+    /// told too.
     pub(super) async fn on_request(
         self: &Arc<Self>,
         request: &Request,
         seen: &Seen<'_>,
         bearer: Bearer<'_>,
+        source: Option<&Source>,
     ) -> Decided {
         let arrived = self.clock.now();
         let mut checks = Checks::default();
@@ -115,11 +119,12 @@ impl Rules {
         let mut breaker = None;
         let (at, decision, waiting) = match admitted {
             Ok(route) => {
+                let upload = self.upload(arrived, route, seen, &checks, source).await;
                 let mut behind = self.behind();
                 let at = self.clock.now();
                 behind.issued += 1;
                 let ticket = behind.issued;
-                let decision = behind.dispatcher.on_admitted(at, ticket, route, request.idempotent);
+                let decision = behind.dispatcher.on_admitted(at, ticket, route, request.idempotent, upload);
                 breaker = behind.dispatcher.condition(behind.dispatcher.upstream_of(route));
                 let waiting = matches!(decision, Decision::Queue { .. }).then(|| {
                     let (sender, receiver) = oneshot::channel();
@@ -153,6 +158,7 @@ impl Rules {
             facts,
             arrived,
             attempts: 0,
+            exchange: None,
             sent: None,
             unsent: false,
             stage: waiting.unwrap_or(Stage::Over),
@@ -192,7 +198,9 @@ impl Rules {
                 AuthVerdict::Verified(claims) => return Ok(Some(claims)),
                 AuthVerdict::Rejected(rejection) => return Err(rejection),
                 AuthVerdict::AwaitKeys(wait) => {
-                    let waiting = AwaitingKeys { rules: self, keys, wait, arrived, seen, checks };
+                    let decision = Decision::AwaitKeys { deadline: wait.deadline };
+                    let told = Undecided { rules: self, decision, arrived, seen, checks };
+                    let waiting = AwaitingKeys { keys, wait, told };
                     keys.wait(wait).await;
                     // It is still here.
                     std::mem::forget(waiting);
@@ -200,6 +208,27 @@ impl Rules {
                 }
             }
         }
+    }
+
+    /// How much of a request's body has come: all of it, if it is to be a probe, and the client sends it.
+    async fn upload(
+        &self,
+        arrived: Timestamp,
+        route: RouteId,
+        seen: &Seen<'_>,
+        checks: &Checks,
+        source: Option<&Source>,
+    ) -> Upload {
+        let Some(source) = source else { return Upload::Whole };
+        if !self.behind().dispatcher.asks_for_whole_body(self.clock.now(), route) {
+            return source.upload();
+        }
+        let decision = Decision::Reject(Rejection::ShortCircuited { retry_after: Duration::ZERO });
+        let waiting = Undecided { rules: self, decision, arrived, seen, checks };
+        let upload = source.gather().await;
+        // It is still here.
+        std::mem::forget(waiting);
+        upload
     }
 
     /// Tells of it, if the machine is what failed, and says whether it is.
@@ -281,22 +310,20 @@ impl Rules {
     }
 }
 
-/// A request that waits for keys. Dropped, its client has left.
-struct AwaitingKeys<'a> {
+/// A request that waits before it is decided over. Dropped, its client has left.
+struct Undecided<'a> {
     rules: &'a Rules,
-    keys: &'a KeyKeeper,
-    wait: KeyWait,
+    /// What is told of it then.
+    decision: Decision,
     arrived: Timestamp,
     seen: &'a Seen<'a>,
     checks: &'a Checks,
 }
 
-impl Drop for AwaitingKeys<'_> {
+impl Drop for Undecided<'_> {
     fn drop(&mut self) {
-        self.keys.on_left(self.wait);
         let (at, observer) = (self.rules.clock.now(), &self.rules.observer);
-        let decision = Decision::AwaitKeys { deadline: self.wait.deadline };
-        let mark = observer.on_decided(at, self.seen, self.checks, &decision);
+        let mark = observer.on_decided(at, self.seen, self.checks, &self.decision);
         let total_time = at - self.arrived;
         let ended = Ended { fate: Fate::ClientLeft, attempts: 0, upstream_time: None, total_time };
         let facts = Facts {
@@ -309,6 +336,20 @@ impl Drop for AwaitingKeys<'_> {
             auth: None,
         };
         observer.on_finished(at, mark, &Arc::new(facts), &ended);
+    }
+}
+
+/// A request that waits for keys. Dropped, its client has left.
+struct AwaitingKeys<'a> {
+    keys: &'a KeyKeeper,
+    wait: KeyWait,
+    #[expect(dead_code, reason = "it tells when it is dropped")]
+    told: Undecided<'a>,
+}
+
+impl Drop for AwaitingKeys<'_> {
+    fn drop(&mut self) {
+        self.keys.on_left(self.wait);
     }
 }
 
@@ -336,8 +377,10 @@ pub(super) struct Course {
     facts: Arc<Facts>,
     arrived: Timestamp,
     attempts: u32,
-    /// When the last attempt was sent.
-    sent: Option<Timestamp>,
+    /// Whose time it is; `None` for one that never had a worker.
+    exchange: Option<Arc<Exchange>>,
+    /// Of the upstream's time, how much had passed when the last attempt was sent.
+    sent: Option<Duration>,
     /// Whether it never was, for want of what the machine has.
     unsent: bool,
     stage: Stage,
@@ -402,11 +445,22 @@ impl Course {
         receiver.try_recv().ok()
     }
 
+    /// The request has a worker, and its time is told by this.
+    pub(super) fn on_worker(&mut self, exchange: &Arc<Exchange>, forward: &Forward) {
+        exchange.on_worker(forward.deadline);
+        self.exchange = Some(Arc::clone(exchange));
+    }
+
     /// An attempt is sent to the upstream now.
     pub(super) fn on_sent(&mut self) {
         self.attempts += 1;
-        self.sent = Some(self.rules.clock.now());
+        self.sent = self.exchange.as_ref().map(|exchange| exchange.upstream_time(self.rules.clock.now()));
         self.unsent = false;
+    }
+
+    /// How long the upstream has been at the last attempt.
+    fn took(&self, now: Timestamp) -> Option<Duration> {
+        Some(self.exchange.as_ref()?.upstream_time(now).saturating_sub(self.sent?))
     }
 
     /// The attempt never came to be sent, for want of what the machine has.
@@ -427,14 +481,16 @@ impl Course {
     /// An attempt failed before an answer was passed on. The wait before the next one in scenario time, or `None` to leave
     /// it at that; then [`Course::end`] is due.
     pub(super) fn on_attempt_failed(&mut self, failure: AttemptFailure) -> Option<Duration> {
+        let took = self.took(self.rules.clock.now()).unwrap_or_default();
         let Stage::Working(pass) = &mut self.stage else { return None };
         let unit = self.rules.unit();
         let mut behind = self.rules.behind();
         let now = self.rules.clock.now();
+        if let Some(exchange) = &self.exchange {
+            pass.on_client_time(exchange.client_time(now));
+        }
         let end = match failure {
-            AttemptFailure::Status(status) => {
-                End::Settled(Settlement::Answered { status, took: now - self.sent.unwrap_or(now) })
-            }
+            AttemptFailure::Status(status) => End::Settled(Settlement::Answered { status, took }),
             AttemptFailure::Timeout => End::Settled(Settlement::TimedOut),
             AttemptFailure::Connect if self.unsent => End::NeverSent,
             AttemptFailure::Connect => End::Settled(Settlement::ConnectionFailed),
@@ -449,14 +505,24 @@ impl Course {
     /// # Errors
     ///
     /// If the breaker does not let the next attempt through; then the course has ended.
-    pub(super) fn on_retry(&mut self) -> Result<(), Rejection> {
+    pub(super) fn on_retry(&mut self, upload: Upload) -> Result<(), Rejection> {
         let Stage::Working(pass) = &mut self.stage else { return Ok(()) };
         let mut behind = self.rules.behind();
         let now = self.rules.clock.now();
-        let permitted = behind.dispatcher.on_retry(now, pass);
+        let permitted = behind.dispatcher.on_retry(now, pass, upload);
         self.rules.report(&mut behind, now);
         drop(behind);
         permitted.inspect_err(|rejection| self.end(Fate::Rejected(*rejection)))
+    }
+
+    /// The client takes the answer, of this status, so slowly that the upstream has nothing more to show.
+    pub(super) fn on_slow_reader(&mut self, status: u16) {
+        let now = self.rules.clock.now();
+        let took = self.took(now).unwrap_or_default();
+        let Stage::Working(pass) = &mut self.stage else { return };
+        let mut behind = self.rules.behind();
+        behind.dispatcher.on_judged(now, pass, Settlement::Answered { status, took });
+        self.rules.report(&mut behind, now);
     }
 
     /// The request has ended; what it held is free. Of no effect on a course that has ended.
@@ -470,7 +536,7 @@ impl Course {
             Stage::Working(pass) => {
                 let (mut took, unsent) = (None, self.unsent);
                 let at = self.rules.on_finished(pass, |now| {
-                    took = self.sent.map(|sent| now - sent);
+                    took = self.took(now);
                     end_of(fate, took.unwrap_or_default(), unsent)
                 });
                 self.tell(at, fate, took);

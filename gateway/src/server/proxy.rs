@@ -17,6 +17,7 @@ use super::HttpLimits;
 use super::body::{AnswerBody, BodyError, RequestBody, Source, Streaming};
 use super::connection_state::{Active, ConnectionState};
 use super::course::{Course, Decided, Next};
+use super::exchange::Exchange;
 use super::fields::{self, Coding, Provenance};
 use super::observer::Seen;
 use super::problem::{Problem, close_after};
@@ -25,7 +26,7 @@ use super::traces::Traces;
 use super::upstream::Lease;
 use crate::auth::jwt::Bearer;
 use crate::telemetry::Fate;
-use crate::{AttemptFailure, Checks, Client, Forward, Peer, Rejection, Request as Asked};
+use crate::{AttemptFailure, Checks, Client, Due, Forward, Peer, Rejection, Request as Asked, Upload};
 
 /// A client's connection, as its requests see it.
 pub(super) struct Caller {
@@ -43,16 +44,15 @@ pub(super) async fn serve(
     let active = Active::new(&caller.state);
     let http1 = request.version() < Version::HTTP_2;
     let mut checks = Checks::default();
-    let idle = (!http1).then_some(caller.thread.settings().http.idle_timeout);
     let (mut response, closes) = match caller.proxy(request, &mut checks).await {
         Ok(Answer { response, streaming }) => {
             let body = match streaming {
-                Some(streaming) => AnswerBody::upstream(streaming, active, idle),
-                None => AnswerBody::own(Bytes::new(), active, idle),
+                Some(streaming) => AnswerBody::upstream(streaming, active),
+                None => AnswerBody::own(Bytes::new(), active),
             };
             (response.map(|()| body), false)
         }
-        Err(problem) => (problem.answer().map(|body| AnswerBody::own(body, active, idle)), problem.closes()),
+        Err(problem) => (problem.answer().map(|body| AnswerBody::own(body, active)), problem.closes()),
     };
     let settings = caller.thread.settings();
     settings.fields.apply(&checks, response.headers_mut());
@@ -76,6 +76,14 @@ struct Head {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+}
+
+/// What belongs to a request whose answer is passed on.
+struct Passed {
+    course: Course,
+    exchange: Arc<Exchange>,
+    source: Option<Source>,
+    lease: Lease,
 }
 
 /// Why an attempt brought no answer.
@@ -115,8 +123,20 @@ impl Caller {
         };
         let asked = Asked { peer, client, route, idempotent };
         let bearer = Bearer::read(parts.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes));
+        let upgrade = if incoming.is_end_stream() && parts.version == Version::HTTP_11 {
+            fields::upgrade(&parts.headers)
+        } else {
+            None
+        };
+        let rules = self.thread.rules();
+        let source = (!incoming.is_end_stream()).then(|| {
+            let exchange = Exchange::new(rules.clock, settings.client);
+            let identity = settings.identity.clone();
+            (Source::new(incoming, settings.http.body_bytes, identity, Arc::clone(&exchange)), exchange)
+        });
+        let (source, exchange) = source.unzip();
         let Decided { checks: said, claims, next } =
-            self.thread.rules().on_request(&asked, &seen, bearer).await;
+            rules.on_request(&asked, &seen, bearer, source.as_ref()).await;
         *checks = said;
         let (mut course, forward) = match next {
             Next::Forward(course, forward) => (course, forward),
@@ -128,12 +148,9 @@ impl Caller {
             }
         };
 
+        let exchange = exchange.unwrap_or_else(|| Exchange::new(rules.clock, settings.client));
+        course.on_worker(&exchange, &forward);
         let retries = settings.retries(forward.route, idempotent);
-        let upgrade = if incoming.is_end_stream() && parts.version == Version::HTTP_11 {
-            fields::upgrade(&parts.headers)
-        } else {
-            None
-        };
         let trailers = fields::strip_hop_by_hop(&mut parts.headers);
         self.provenance.apply(&mut parts.headers, host, parts.version);
         if let Some(identity) = &settings.identity {
@@ -149,25 +166,30 @@ impl Caller {
             parts.headers.insert(CONNECTION, HeaderValue::from_static("te"));
             parts.headers.insert(TE, HeaderValue::from_static("trailers"));
         }
-        let source = if incoming.is_end_stream() {
-            None
-        } else {
+        if let Some(source) = &source {
+            if retries {
+                source.keep();
+            }
             if !parts.headers.contains_key(CONTENT_LENGTH) {
                 parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
-            let idle = (parts.version == Version::HTTP_2).then_some(settings.http.idle_timeout);
-            let identity = settings.identity.clone();
-            Some(Source::new(incoming, settings.http.body_bytes, retries, identity, &self.state, idle))
-        };
+        }
         let mut head = Head { method: parts.method, uri: origin_form(parts.uri), headers: parts.headers };
 
-        let deadline = forward.deadline.map(|at| Instant::from_std(self.thread.rules().clock.moment(at)));
         let attempts = self.attempts(&mut course, &forward, &mut head, source.as_ref(), retries);
-        let attempted = match deadline {
-            Some(deadline) => timeout_at(deadline, attempts).await.unwrap_or(Err(Problem::TimedOut)),
-            None => attempts.await,
+        let attempted = if forward.deadline.is_none() {
+            attempts.await
+        } else {
+            tokio::select! {
+                biased;
+                attempted = attempts => attempted,
+                () = upstream_overdue(&exchange) => Err(Problem::TimedOut),
+            }
         };
         let (response, lease) = attempted.inspect_err(|problem| {
+            if let Some(source) = &source {
+                source.abandon();
+            }
             course.end(match *problem {
                 Problem::Rejected(rejection) => Fate::Rejected(rejection),
                 Problem::TimedOut => Fate::TimedOut,
@@ -175,7 +197,7 @@ impl Caller {
                 other => Fate::Malformed { status: other.status().as_u16() },
             });
         })?;
-        self.pass_on(course, response, lease, upgrade.is_some(), deadline)
+        self.pass_on(Passed { course, exchange, source, lease }, response, upgrade.is_some())
     }
 
     /// Sends the request until there is an answer to pass on.
@@ -211,7 +233,8 @@ impl Caller {
                 if !wait.is_zero() {
                     sleep(self.thread.rules().clock.real(wait)).await;
                 }
-                course.on_retry().map_err(Problem::Rejected)?;
+                let upload = source.map_or(Upload::Whole, Source::upload);
+                course.on_retry(upload).map_err(Problem::Rejected)?;
                 head.headers.insert(fields::ATTEMPT, HeaderValue::from(course.attempts()));
                 if let Some(span) = course.span() {
                     Traces::apply_attempt(span, course.attempts() + 1, &mut head.headers);
@@ -266,12 +289,11 @@ impl Caller {
     /// Makes an upstream's answer the client's.
     fn pass_on(
         &self,
-        mut course: Course,
+        passed: Passed,
         mut response: Response<Incoming>,
-        lease: Lease,
         upgrade: bool,
-        deadline: Option<Instant>,
     ) -> Result<Answer, Problem> {
+        let Passed { mut course, exchange, source, lease } = passed;
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
             if !upgrade {
@@ -301,7 +323,8 @@ impl Caller {
         }
         fields::strip_hop_by_hop(&mut parts.headers);
         parts.version = Version::HTTP_11;
-        let streaming = Streaming { incoming, course, lease: Some(lease), status: status.as_u16(), deadline };
+        let (lease, status) = (Some(lease), status.as_u16());
+        let streaming = Streaming { incoming, course, exchange, source, lease, status };
         Ok(Answer { response: Response::from_parts(parts, ()), streaming: Some(streaming) })
     }
 }
@@ -326,6 +349,11 @@ fn check(limits: &HttpLimits, parts: &Parts, incoming: &Incoming) -> Result<Head
         return Err(Problem::TooLarge);
     }
     Ok(host)
+}
+
+/// Waits until the upstream has used up the route's timeout.
+async fn upstream_overdue(exchange: &Exchange) {
+    while exchange.due().await != Due::Upstream {}
 }
 
 /// Waits in the queue.

@@ -24,7 +24,7 @@ use super::problem::RateLimitFields;
 use super::traces::Traces;
 use super::upstream::Upstreams;
 use super::{HttpLimits, ServerConfig};
-use crate::{KeySecret, RouteId, Routes};
+use crate::{ClientTimeouts, KeySecret, RouteId, Routes};
 
 /// What all threads go by.
 pub(super) struct Settings {
@@ -34,6 +34,7 @@ pub(super) struct Settings {
     pub(super) key_header: HeaderName,
     pub(super) key_secret: KeySecret,
     pub(super) http: HttpLimits,
+    pub(super) client: ClientTimeouts,
     pub(super) fields: RateLimitFields,
     /// `None` for a gateway that judges no tokens, and leaves alone what is said of them.
     pub(super) identity: Option<Arc<IdentityFields>>,
@@ -56,6 +57,7 @@ impl Settings {
             key_header: config.key_header.clone(),
             key_secret: config.key_secret,
             http: config.http,
+            client: gateway.client,
             fields: RateLimitFields::new(&gateway.limits),
             identity: gateway.auth.as_ref().map(|auth| Arc::new(IdentityFields::new(auth))),
             provider: gateway.auth.as_ref().map(|auth| (auth.jwks.0 as usize, config.jwks_path.clone())),
@@ -253,7 +255,10 @@ impl Thread {
 
     /// Makes a connection known, until what is returned is dropped.
     fn register(self: &Arc<Self>) -> Registered {
-        let state = Arc::new(ConnectionState::new(Arc::clone(&self.clock)));
+        // The last of an answer may be with the kernel when its request has ended.
+        let unread =
+            self.rules.clock.real(self.settings.client.download).max(self.settings.http.idle_timeout);
+        let state = Arc::new(ConnectionState::new(Arc::clone(&self.clock), unread));
         let place = self.connections().insert(Arc::clone(&state));
         Registered { thread: Arc::clone(self), place, state }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ::gateway::server::Fate;
 use ::gateway::{
-    Algorithm, Backoff, BreakerConfig, Condition, GatewayConfig, GatewayRetry, Jitter, PoolConfig, RateLimit,
-    RateLimits, Rejection, RetryOn, RetryPolicy, UpstreamPolicy,
+    Algorithm, Backoff, BreakerConfig, ClientTimeouts, Condition, GatewayConfig, GatewayRetry, Jitter,
+    PoolConfig, RateLimit, RateLimits, Rejection, RetryOn, RetryPolicy, UpstreamPolicy,
 };
 use tokio::sync::Notify;
 
@@ -313,7 +313,7 @@ fn a_timeout_is_a_504_before_the_answer_and_a_cut_within_it() {
 }
 
 #[test]
-fn a_client_that_does_not_read_holds_its_worker_until_the_timeout() {
+fn a_client_that_does_not_read_holds_its_worker_until_its_own_timeout() {
     let upstream = Upstream::scripted(|mut connection| async move {
         connection.head().await?;
         connection.send(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
@@ -324,7 +324,8 @@ fn a_client_that_does_not_read_holds_its_worker_until_the_timeout() {
         Ok(())
     });
     let config = GatewayConfig {
-        timeout: Some(Duration::from_secs(20)),
+        timeout: Some(Duration::from_secs(5)),
+        client: ClientTimeouts { download: Duration::from_secs(20), ..ClientTimeouts::default() },
         pool: pool(1, 0, None),
         ..GatewayConfig::default()
     };
@@ -332,7 +333,7 @@ fn a_client_that_does_not_read_holds_its_worker_until_the_timeout() {
     let mut client = Client::connect(gateway.address());
     client.send(get("/", ""));
     let told = gateway.log.settled(1);
-    assert_eq!(told.fates(), [Fate::TimedOut]);
+    assert_eq!(told.fates(), [Fate::ClientLeft]);
     while client.take(1 << 20).is_ok() {}
 }
 

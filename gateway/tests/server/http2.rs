@@ -21,10 +21,10 @@ use crate::upstream::{Reply, Upstream, ok};
 
 /// A body that sends what it has, and then trailers, or nothing for ever.
 #[derive(Default)]
-struct Script {
-    data: Option<Bytes>,
-    trailers: Option<HeaderMap>,
-    stalls: bool,
+pub(crate) struct Script {
+    pub(crate) data: Option<Bytes>,
+    pub(crate) trailers: Option<HeaderMap>,
+    pub(crate) stalls: bool,
 }
 
 impl Body for Script {
@@ -47,12 +47,22 @@ impl Body for Script {
     }
 }
 
-fn get(path: &str) -> Request<Script> {
+/// A gateway that gives its clients a tenth of a second.
+fn impatient() -> ::gateway::GatewayConfig {
+    let tenth = Duration::from_millis(100);
+    let client = ::gateway::ClientTimeouts { upload: tenth, download: tenth };
+    ::gateway::GatewayConfig { client, ..Default::default() }
+}
+
+pub(crate) fn get(path: &str) -> Request<Script> {
     Request::get(format!("http://gateway.test{path}")).body(Script::default()).unwrap()
 }
 
 /// Runs a test with a connection whose streams have room for a kilobyte.
-fn connected<F: Future<Output = ()>>(address: SocketAddr, test: impl FnOnce(SendRequest<Script>) -> F) {
+pub(crate) fn connected<F: Future<Output = ()>>(
+    address: SocketAddr,
+    test: impl FnOnce(SendRequest<Script>) -> F,
+) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build().unwrap();
     let patience = Duration::from_secs(20);
     let whole = async {
@@ -97,9 +107,7 @@ fn a_stream_whose_client_stalls_is_given_up_and_the_others_go_on() {
         "/long" => Reply::Send(ok(vec![b'x'; LONG])),
         _ => Reply::Send(ok("whole")),
     });
-    let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
-        config.http.idle_timeout = Duration::from_millis(100);
-    });
+    let gateway = Gateway::with(impatient(), &[upstream.address], |_| {});
     connected(gateway.address(), |mut sender| async move {
         // One that sends no more of its body, and one that takes no more of its answer.
         let stalled = Script { data: Some("five!".into()), trailers: None, stalls: true };
@@ -131,7 +139,7 @@ fn a_stream_whose_client_stalls_is_given_up_and_the_others_go_on() {
 #[test]
 fn a_connection_whose_streams_are_all_given_up_is_closed() {
     let upstream = Upstream::answering(|_| Reply::Send(ok(vec![b'x'; 64 * 1024])));
-    let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
+    let gateway = Gateway::with(impatient(), &[upstream.address], |config| {
         config.http.idle_timeout = Duration::from_millis(100);
     });
     connected(gateway.address(), |mut sender| async move {

@@ -17,5 +17,6 @@ mod decisions;
 mod messages;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod stalls;
 mod telemetry;
 mod traces;

@@ -251,7 +251,10 @@ fn headers_beyond_the_limits_are_refused() {
 #[test]
 fn who_dallies_is_not_waited_for() {
     let upstream = echo();
-    let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
+    let upload = std::time::Duration::from_millis(100);
+    let client = ::gateway::ClientTimeouts { upload, ..Default::default() };
+    let config = ::gateway::GatewayConfig { client, ..Default::default() };
+    let gateway = Gateway::with(config, &[upstream.address], |config| {
         config.http.header_timeout = std::time::Duration::from_millis(50);
         config.http.idle_timeout = std::time::Duration::from_millis(100);
     });
@@ -281,6 +284,8 @@ fn who_dallies_is_not_waited_for() {
     assert_eq!(second.answer(false).status, 408);
     assert!(silent.is_closed());
     assert!(idle.is_closed());
+    let answer = stalled.answer(false);
+    assert_eq!((answer.status, answer.value("connection")), (408, Some("close")));
     assert!(stalled.is_closed());
     gateway.log.settled(5);
 }

@@ -3,7 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use gateway::{GatewayConfig, PoolConfig, Route, RouteError, Routes, UpstreamId, UpstreamPolicy};
+use gateway::{
+    ClientTimeouts, GatewayConfig, PoolConfig, Route, RouteError, Routes, UpstreamId, UpstreamPolicy,
+};
 use simulator::{
     Call, Identities, IdentitiesError, LOOPBACK_ADDRESSES, Latency, Method, Population, Targets,
     UpstreamConfig,
@@ -394,6 +396,11 @@ fn read_gateway(
             queue_timeout: positive(&mut fields, "queue_timeout"),
         };
         config.timeout = positive(&mut fields, "timeout");
+        let client = ClientTimeouts::default();
+        config.client = ClientTimeouts {
+            upload: positive(&mut fields, "upload_timeout").unwrap_or(client.upload),
+            download: positive(&mut fields, "download_timeout").unwrap_or(client.download),
+        };
         config.limits = limits::read(&mut fields);
         config.upstreams = read_policies(&mut fields, upstreams);
         config.retry = read_gateway_retry(&mut fields);

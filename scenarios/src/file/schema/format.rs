@@ -496,8 +496,15 @@ struct Gateway {
     /// How long a request may wait for a worker before it is answered 503. Default: for as long as it takes.
     queue_timeout: Option<PositiveDuration>,
     /// How long an answer may take, from the moment the request has a worker, on routes without their own
-    /// `timeout`; then the client gets 504. Default: for as long as it takes.
+    /// `timeout`; then the client gets 504. Time that the gateway waits for the client does not count. Default: for as long as
+    /// it takes.
     timeout: Option<PositiveDuration>,
+    /// How long the gateway waits for the next bytes of a request's body; then the client gets 408. Pauses add up, and 500 bytes
+    /// make up for a second. In runs over sockets only. Default: 60s.
+    upload_timeout: Option<PositiveDuration>,
+    /// How long the gateway waits until a client takes the next bytes of its answer; then the connection is reset. Pauses add
+    /// up, and 500 bytes make up for a second. In runs over sockets only. Default: 60s.
+    download_timeout: Option<PositiveDuration>,
     /// When it tries again by itself, on routes without their own `retry`; `false` or left out for never.
     retry: Option<GatewayRetry>,
     rate_limit: Option<RateLimits>,
