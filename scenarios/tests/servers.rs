@@ -1010,3 +1010,33 @@ fn an_export_goes_to_its_collector_and_to_nobody_it_names() {
         assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     }
 }
+
+#[test]
+fn a_gateway_with_few_descriptors_is_locked_by_no_crowd() {
+    let desk = Desk::new();
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = upstream.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in upstream.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(1..) = stream.read(&mut buffer) {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+                }
+            });
+        }
+    });
+    desk.write("small.toml", &scenario(&format!("listen = '{address}'"), ""));
+    let program = cargo_bin("tuesday").display().to_string();
+    let line =
+        format!("ulimit -n 64 && exec {program} gateway small.toml --listen 0 --threads 2 --log log.jsonl");
+    let gateway = Serving::of(Command::new("sh").args(["-c", &line]).current_dir(desk.0.path()));
+    assert!(gateway.said.contains("at most 14 connections of clients at once"), "{}", gateway.said);
+    let listens = gateway.address("listening on http://");
+    let mut crowd = Vec::new();
+    for _ in 0..10 {
+        crowd.extend((0..100).map(|_| TcpStream::connect(listens).unwrap()));
+        assert_eq!(status(&read(ask(listens, "/api"))), 200);
+    }
+    gateway.ends(ExitCode::Held);
+}

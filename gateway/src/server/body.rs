@@ -50,6 +50,8 @@ pub(super) struct Source(Arc<Mutex<Inner>>);
 struct Inner {
     incoming: Incoming,
     exchange: Arc<Exchange>,
+    /// The client's connection.
+    state: Arc<ConnectionState>,
     /// What trailers may not say.
     identity: Option<Arc<IdentityFields>>,
     wait: Wait,
@@ -84,10 +86,12 @@ impl Source {
         limit: Option<u64>,
         identity: Option<Arc<IdentityFields>>,
         exchange: Arc<Exchange>,
+        state: &Arc<ConnectionState>,
     ) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             incoming,
             exchange,
+            state: Arc::clone(state),
             identity,
             wait: Wait::default(),
             room: limit.unwrap_or(u64::MAX),
@@ -230,6 +234,7 @@ impl Inner {
         }
         self.exchange.on_upload(bytes, waits);
         self.wait.waits = waits;
+        self.state.on_body(waits);
         if waits {
             let deadline = self.exchange.upload_deadline();
             match &mut self.wait.alarm {

@@ -83,14 +83,42 @@ pub struct HttpLimits {
     /// How long a connection may rest between requests and a tunnel be silent (60 s); beyond, the connection is closed. For
     /// bodies there is [`GatewayConfig::client`].
     pub idle_timeout: Duration,
-    /// Client connections at once, over all threads (65,536; at least one a thread); more wait in the listener's backlog.
+    /// Client connections at once, over all threads (65,536; at least one a thread). For one more, the idlest is closed; while
+    /// none is idle, it waits.
     pub connections: usize,
+    /// Connections to upstreams at once, over all threads (any number; at least one). For one more, one that rests is closed;
+    /// where none does, the attempt fails as for want of a descriptor.
+    pub upstream_connections: usize,
     /// Opening a connection to an upstream (5 s); beyond, the attempt has failed.
     pub connect_timeout: Duration,
     /// Idle connections kept for each upstream, on each thread (1,024).
     pub idle_upstream_connections: usize,
     /// How long such a connection is kept (30 s).
     pub upstream_idle_timeout: Duration,
+}
+
+impl HttpLimits {
+    /// Descriptors of a process before it serves (its streams, signals, what it reads for a moment) and of a thread (its
+    /// listener, what it waits for the system by, a connection that waits for a place).
+    const PROCESS: u64 = 16;
+    const THREAD: u64 = 6;
+
+    /// These limits in a process that may open so many descriptors, of which others need `reserved`: each client has a
+    /// connection, a request needs another one to its upstream, and half as many may rest between requests.
+    #[must_use]
+    pub fn within(self, descriptors: u64, reserved: u64, threads: usize, upstreams: usize) -> Self {
+        let (threads, upstreams) = (threads.max(1) as u64, upstreams.max(1) as u64);
+        let left = descriptors.saturating_sub(Self::PROCESS + Self::THREAD * threads + reserved);
+        let clients = (left / 5 * 2).max(1);
+        let resting = clients / 2;
+        let at_most = |own: usize, most: u64| own.min(usize::try_from(most).unwrap_or(usize::MAX)).max(1);
+        Self {
+            connections: at_most(self.connections, clients),
+            upstream_connections: at_most(self.upstream_connections, clients + resting),
+            idle_upstream_connections: at_most(self.idle_upstream_connections, resting / threads / upstreams),
+            ..self
+        }
+    }
 }
 
 impl Default for HttpLimits {
@@ -102,6 +130,7 @@ impl Default for HttpLimits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             connections: 65_536,
+            upstream_connections: usize::MAX,
             connect_timeout: Duration::from_secs(5),
             idle_upstream_connections: 1_024,
             upstream_idle_timeout: Duration::from_secs(30),
@@ -129,4 +158,32 @@ pub enum StartError {
     /// A thread or its runtime could not be made.
     #[error("cannot start a thread to serve on")]
     Thread(#[source] io::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_descriptors_to_whom_else_needs_them() {
+        for (descriptors, reserved, threads, upstreams) in
+            [(64, 1, 1, 1), (1_024, 80, 2, 3), (4_096, 0, 8, 40), (1 << 20, 80, 2, 3)]
+        {
+            let limits = HttpLimits::default().within(descriptors, reserved, threads, upstreams);
+            let taken = (limits.connections + limits.upstream_connections) as u64;
+            let rest = HttpLimits::PROCESS + HttpLimits::THREAD * threads as u64 + reserved;
+            assert!(taken + rest <= descriptors, "{descriptors}: {limits:?}");
+            assert!(limits.upstream_connections >= limits.connections);
+            let resting = limits.idle_upstream_connections * threads * upstreams;
+            assert!(limits.connections + resting <= limits.upstream_connections.max(65_536 * 2));
+        }
+        let limits = HttpLimits::default().within(1_024, 80, 2, 3);
+        assert_eq!((limits.connections, limits.upstream_connections), (366, 549));
+        // What is more than enough changes nothing but the connections to upstreams.
+        let limits = HttpLimits::default().within(1 << 20, 80, 2, 3);
+        assert_eq!((limits.connections, limits.idle_upstream_connections), (65_536, 1_024));
+        // The least that serves.
+        let limits = HttpLimits::default().within(8, 80, 2, 3);
+        assert_eq!((limits.connections, limits.upstream_connections), (1, 1));
+    }
 }

@@ -26,6 +26,9 @@ use super::thread::Registered;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
+/// How long a client of HTTP/2 whose connection makes room for another has to hear of it.
+const FAREWELL: Duration = Duration::from_millis(50);
+
 const HEADER_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -55,9 +58,14 @@ pub(super) async fn run(registered: &Registered, stream: TcpStream, peer: IpAddr
 
 /// The time to close has come, for a connection that has not sent anything yet.
 async fn closing(state: &ConnectionState) {
+    told(state, &[Order::Close, Order::HeaderTimeout, Order::Cut, Order::MakeRoom]).await;
+}
+
+/// One of these orders has come.
+async fn told(state: &ConnectionState, orders: &[Order]) {
     loop {
         state.wake.notified().await;
-        if matches!(state.order(), Order::Close | Order::HeaderTimeout | Order::Cut) {
+        if orders.contains(&state.order()) {
             return;
         }
     }
@@ -92,14 +100,16 @@ async fn run_http1(caller: Arc<Caller>, io: ClientIo) {
                 // A request or a body got ahead of it.
                 order @ Order::HeaderTimeout if state.due(&limits) != order => {}
                 order @ Order::Cut if !state.has_failed() && state.due(&limits) != order => {}
+                Order::MakeRoom if !state.leaves(&limits) => {}
+                Order::MakeRoom if !state.is_active() => return,
                 Order::HeaderTimeout => {
                     let mut stream = connection.into_parts().io.into_inner().into_stream();
                     // So short an answer finds room, or nobody reads.
                     let _ = stream.try_write(HEADER_TIMEOUT);
                     let _ = stream.shutdown().await;
-                    return linger(stream).await;
+                    return linger(stream, &state).await;
                 }
-                Order::Cut => {
+                Order::Cut | Order::MakeRoom => {
                     let stream = connection.into_parts().io.into_inner().into_stream();
                     return reset(&stream);
                 }
@@ -113,7 +123,7 @@ async fn run_http1(caller: Arc<Caller>, io: ClientIo) {
     } else if state.has_failed() {
         reset(&io.into_stream());
     } else {
-        linger(io.into_stream()).await;
+        linger(io.into_stream(), &state).await;
     }
 }
 
@@ -138,6 +148,13 @@ async fn run_http2(caller: Arc<Caller>, io: ClientIo) {
                 }
                 order @ Order::Cut if state.due(&limits) != order => {}
                 Order::Cut => return,
+                Order::MakeRoom if !state.leaves(&limits) => {}
+                Order::MakeRoom => {
+                    // It is told that nothing more is taken, if it listens.
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                    let _ = timeout(FAREWELL, &mut connection).await;
+                    return;
+                }
             },
         }
     }
@@ -163,8 +180,10 @@ async fn tunnel(
     let cut = async {
         loop {
             state.wake.notified().await;
-            if state.order() == Order::Cut && state.due(limits) == Order::Cut {
-                return;
+            match state.order() {
+                Order::Cut if state.due(limits) == Order::Cut => return,
+                Order::MakeRoom if state.leaves(limits) => return,
+                _ => {}
             }
         }
     };
@@ -175,7 +194,7 @@ async fn tunnel(
 }
 
 /// Reads what still comes, for a moment, after the last byte was sent.
-async fn linger(mut stream: TcpStream) {
+async fn linger(mut stream: TcpStream, state: &ConnectionState) {
     let mut discarded = 0;
     let mut buffer = [0; 4096];
     let drain = async {
@@ -186,7 +205,10 @@ async fn linger(mut stream: TcpStream) {
             }
         }
     };
-    let _ = timeout(LINGER, drain).await;
+    tokio::select! {
+        _ = timeout(LINGER, drain) => {}
+        () = told(state, &[Order::MakeRoom]) => {}
+    }
 }
 
 /// Closes in a way that no reader takes for the end of a body.

@@ -1,5 +1,6 @@
 //! What a connection is doing, as far as the housekeeping of its thread has to know.
 
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -23,10 +24,20 @@ impl CoarseClock {
     }
 }
 
-/// Shared by a connection, its requests and the housekeeping, all on one thread.
+/// Connections so far, of all servers of the process.
+static OPENED: AtomicU64 = AtomicU64::new(0);
+
+/// A request that waits for its client makes room for others once it has waited for so long.
+const STALLED: Duration = Duration::from_secs(1);
+
+/// Shared by a connection, its requests and the housekeeping, all on one thread; other threads may have it make room.
 #[derive(Debug)]
 pub(super) struct ConnectionState {
     clock: Arc<CoarseClock>,
+    /// Its number among all.
+    number: u64,
+    /// Whether it was told to make room.
+    leaves: AtomicBool,
     /// Requests between header and the end of their answers.
     active: AtomicU32,
     /// Whether there was one.
@@ -37,6 +48,8 @@ pub(super) struct ConnectionState {
     ambiguous: AtomicBool,
     /// When it last came to rest, or the header began.
     since: AtomicU64,
+    /// Since when a request's body keeps us waiting, 0 for not at all.
+    awaiting_body: AtomicU64,
     /// Since when the client has no room for more of an answer, 0 for not at all, and for how long it may have none.
     awaiting_reader: AtomicU64,
     unread: Duration,
@@ -64,6 +77,34 @@ pub(super) enum Order {
     HeaderTimeout,
     /// Close although an answer is under way, so that it is seen to be cut.
     Cut,
+    /// Close now, for others wait for a place: unless a request got ahead of it.
+    MakeRoom,
+}
+
+/// How idle a connection is: the greatest is the first to make room for another.
+///
+/// A connection without a request goes before one whose request waits for the client, and among those of a kind the one that
+/// has used up most of the time that it may wait; then the one that was opened first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Idleness {
+    rests: bool,
+    /// In millionths.
+    used_up: u64,
+    number: Reverse<u64>,
+    since: u64,
+    unused: bool,
+}
+
+impl Idleness {
+    /// Whether no request has come on the connection.
+    pub(super) const fn is_unused(&self) -> bool {
+        self.unused
+    }
+
+    /// Whether nothing has happened on the connection between the two.
+    pub(super) fn is_of_one_rest(&self, other: &Self) -> bool {
+        (self.rests, self.since) == (other.rests, other.since)
+    }
 }
 
 impl ConnectionState {
@@ -71,11 +112,14 @@ impl ConnectionState {
         let since = clock.now().into();
         Self {
             clock,
+            number: OPENED.fetch_add(1, Relaxed),
+            leaves: false.into(),
             active: 0.into(),
             used: false.into(),
             in_header: false.into(),
             ambiguous: false.into(),
             since,
+            awaiting_body: 0.into(),
             awaiting_reader: 0.into(),
             unread,
             order: (Order::None as u8).into(),
@@ -102,6 +146,11 @@ impl ConnectionState {
     /// Whether the connection is to be closed after the next answer, for nobody knows who reads what of the rest.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.ambiguous.load(Relaxed)
+    }
+
+    /// A request's body has, or has not, kept us waiting.
+    pub(super) fn on_body(&self, pending: bool) {
+        note(&self.awaiting_body, pending, &self.clock);
     }
 
     /// The client has, or has not, room for more of the answer.
@@ -162,7 +211,7 @@ impl ConnectionState {
 
     pub(super) fn order(&self) -> Order {
         let order = self.order.swap(Order::None as u8, Relaxed);
-        [Order::Finish, Order::Close, Order::HeaderTimeout, Order::Cut]
+        [Order::Finish, Order::Close, Order::HeaderTimeout, Order::Cut, Order::MakeRoom]
             .into_iter()
             .find(|one| *one as u8 == order)
             .unwrap_or(Order::None)
@@ -178,10 +227,8 @@ impl ConnectionState {
 
     /// The order that is due. Between its being given and its being carried out, the connection may have gone on.
     pub(super) fn due(&self, limits: &HttpLimits) -> Order {
-        let HttpLimits { header_timeout, idle_timeout, .. } = *limits;
-        let older = |since: u64, limit: Duration| {
-            u128::from(self.clock.now().saturating_sub(since)) > limit.as_millis()
-        };
+        let idle_timeout = limits.idle_timeout;
+        let older = |since: u64, limit: Duration| self.waited(since) > limit.as_millis();
         let stalled = |since: &AtomicU64, limit| match since.load(Relaxed) {
             0 => false,
             since => older(since, limit),
@@ -193,14 +240,59 @@ impl ConnectionState {
         if self.is_active() {
             return Order::None;
         }
-        let (limit, order) = if self.in_header.load(Relaxed) && !self.is_http2() {
-            (header_timeout, Order::HeaderTimeout)
-        } else if self.used.load(Relaxed) {
-            (idle_timeout, Order::Close)
-        } else {
-            (header_timeout, Order::Close)
-        };
+        let (limit, order) = self.rest(limits);
         if older(self.since.load(Relaxed), limit) { order } else { Order::None }
+    }
+
+    /// How long it may be without a request, and what becomes of it then.
+    fn rest(&self, limits: &HttpLimits) -> (Duration, Order) {
+        if self.in_header.load(Relaxed) && !self.is_http2() {
+            (limits.header_timeout, Order::HeaderTimeout)
+        } else if self.used.load(Relaxed) {
+            (limits.idle_timeout, Order::Close)
+        } else {
+            (limits.header_timeout, Order::Close)
+        }
+    }
+
+    /// How idle it is; `None` for one that is at a request which does not wait for its client.
+    pub(super) fn idleness(&self, limits: &HttpLimits) -> Option<Idleness> {
+        let (rests, since, limit) = if self.is_active() {
+            let body = if self.is_http2() { 0 } else { self.awaiting_body.load(Relaxed) };
+            let waits = [body, self.awaiting_reader.load(Relaxed), self.tunnelled.load(Relaxed)];
+            let since = waits.into_iter().filter(|since| *since != 0).min()?;
+            (false, since, limits.idle_timeout)
+        } else {
+            (true, self.since.load(Relaxed), self.rest(limits).0)
+        };
+        let waited = self.waited(since);
+        if !rests && waited < STALLED.as_millis() {
+            return None;
+        }
+        let used_up = u64::try_from(waited * 1_000_000 / limit.as_millis().max(1)).unwrap_or(u64::MAX);
+        let unused = !self.used.load(Relaxed);
+        Some(Idleness { rests, used_up, number: Reverse(self.number), since, unused })
+    }
+
+    /// Tells it to make room, unless it was told before.
+    pub(super) fn tell_to_leave(&self) -> bool {
+        let first = !self.leaves.swap(true, Relaxed);
+        if first {
+            self.give(Order::MakeRoom);
+        }
+        first
+    }
+
+    /// Whether it is to make room, now that its order to do so has come: not where a request got ahead of that.
+    pub(super) fn leaves(&self, limits: &HttpLimits) -> bool {
+        let leaves = self.idleness(limits).is_some();
+        self.leaves.store(leaves, Relaxed);
+        leaves
+    }
+
+    /// Milliseconds since then.
+    fn waited(&self, since: u64) -> u128 {
+        self.clock.now().saturating_sub(since).into()
     }
 }
 
@@ -230,6 +322,7 @@ impl Drop for Active {
         // A header that has begun meanwhile has its time from now on.
         state.since.store(state.clock.now(), Relaxed);
         state.active.fetch_sub(1, Relaxed);
+        state.awaiting_body.store(0, Relaxed);
     }
 }
 

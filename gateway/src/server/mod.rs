@@ -17,6 +17,7 @@ mod config;
 mod connection;
 mod connection_state;
 mod course;
+mod crowd;
 mod exchange;
 mod exhaustion;
 mod fields;
@@ -43,6 +44,7 @@ use tokio::sync::{Semaphore, watch};
 pub use self::clock::ScenarioClock;
 pub use self::config::{HttpLimits, ServerConfig, StartError, TraceConfig};
 use self::course::Rules;
+use self::crowd::Crowd;
 pub use self::exhaustion::is_exhaustion;
 pub use self::keys::{KeyKeeper, KeySource};
 use self::listener::listen;
@@ -97,21 +99,25 @@ impl Server {
         let listeners = listen(asked, threads).map_err(failed)?;
         let address = listeners[0].local_addr().map_err(failed)?;
 
-        let permits = Arc::new(Semaphore::new(http.connections.clamp(threads, Semaphore::MAX_PERMITS)));
+        let places = http.upstream_connections.clamp(1, Semaphore::MAX_PERMITS);
+        let places = Arc::new(Semaphore::new(places));
+        let thread =
+            || Thread::new(Arc::clone(&rules), Arc::clone(&settings), upstreams.clone(), Arc::clone(&places));
+        let crowd: Vec<_> = (0..threads).map(|_| thread()).collect();
+        let crowd = Arc::new(Crowd::new(http, crowd));
         let (stop, stopped) = watch::channel(None);
         let monitor = Monitor(Arc::downgrade(&rules));
         let mut server = Self { address, monitor, stop, threads: Vec::with_capacity(threads) };
-        for (number, listener) in listeners.into_iter().enumerate() {
+        for (number, (listener, thread)) in listeners.into_iter().zip(crowd.threads()).enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_io()
                 .enable_time()
                 .build()
                 .map_err(StartError::Thread)?;
-            let thread = Thread::new(Arc::clone(&rules), Arc::clone(&settings), upstreams.clone());
-            let (permits, stopped) = (Arc::clone(&permits), stopped.clone());
+            let (thread, crowd, stopped) = (Arc::clone(thread), Arc::clone(&crowd), stopped.clone());
             // One asks for keys, for all.
             let fetches = number == 0;
-            let serve = move || thread.run(&runtime, listener, permits, stopped, fetches);
+            let serve = move || thread.run(&runtime, listener, crowd, stopped, fetches);
             let name = format!("gateway-{number}");
             let joined = std::thread::Builder::new().name(name).spawn(serve).map_err(StartError::Thread)?;
             server.threads.push(joined);

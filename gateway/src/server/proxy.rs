@@ -132,7 +132,10 @@ impl Caller {
         let source = (!incoming.is_end_stream()).then(|| {
             let exchange = Exchange::new(rules.clock, settings.client);
             let identity = settings.identity.clone();
-            (Source::new(incoming, settings.http.body_bytes, identity, Arc::clone(&exchange)), exchange)
+            (
+                Source::new(incoming, settings.http.body_bytes, identity, Arc::clone(&exchange), &self.state),
+                exchange,
+            )
         });
         let (source, exchange) = source.unzip();
         let Decided { checks: said, claims, next } =

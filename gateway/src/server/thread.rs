@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use super::connection;
 use super::connection_state::{CoarseClock, ConnectionState, Order};
 use super::course::Rules;
+use super::crowd::Crowd;
 use super::identity_fields::IdentityFields;
 use super::keys::Provider;
 use super::listener::{is_being_connected_to, take_no_more};
@@ -80,6 +81,7 @@ pub(super) struct Thread {
     settings: Arc<Settings>,
     upstreams: Arc<Upstreams>,
     clock: Arc<CoarseClock>,
+    started: Instant,
     draining: AtomicBool,
     connections: Mutex<Slab<Arc<ConnectionState>>>,
     /// A connection is gone.
@@ -97,14 +99,20 @@ const LAST_REQUESTS: Duration = Duration::from_millis(250);
 const A_MOMENT: Duration = Duration::from_millis(1);
 
 impl Thread {
-    pub(super) fn new(rules: Arc<Rules>, settings: Arc<Settings>, addresses: Vec<SocketAddr>) -> Arc<Self> {
+    pub(super) fn new(
+        rules: Arc<Rules>,
+        settings: Arc<Settings>,
+        addresses: Vec<SocketAddr>,
+        places: Arc<Semaphore>,
+    ) -> Arc<Self> {
         let clock = Arc::new(CoarseClock::default());
-        let upstreams = Upstreams::new(addresses, settings.http, Arc::clone(&clock));
+        let upstreams = Upstreams::new(addresses, settings.http, Arc::clone(&clock), places);
         Arc::new(Self {
             rules,
             settings,
             upstreams: Arc::new(upstreams),
             clock,
+            started: Instant::now(),
             draining: false.into(),
             connections: Mutex::default(),
             gone: Notify::new(),
@@ -116,7 +124,7 @@ impl Thread {
         self: Arc<Self>,
         runtime: &Runtime,
         listener: StdListener,
-        permits: Arc<Semaphore>,
+        crowd: Arc<Crowd>,
         stop: Stop,
         fetches: bool,
     ) -> u32 {
@@ -127,11 +135,16 @@ impl Thread {
             // Until the last request has ended: it may wait for keys.
             let fetching = fetches.then(|| tokio::spawn(Arc::clone(&self).keep_keys()));
             let mut stopped = stop.clone();
+            let mut waiting = None;
             let grace = tokio::select! {
                 biased;
                 grace = stopped.wait_for(Option::is_some) => grace.ok().and_then(|grace| *grace).unwrap_or_default(),
-                () = self.accept(&listener, &permits) => Duration::ZERO,
+                () = self.accept(&listener, &crowd, &mut waiting) => Duration::ZERO,
             };
+            // Whoever has connected is served, place or no place.
+            if let Some((stream, peer)) = waiting {
+                self.take(stream, peer, None);
+            }
             let cut = self.drain(listener, grace).await;
             housekeeping.abort();
             if let Some(fetching) = fetching {
@@ -149,17 +162,29 @@ impl Thread {
         }
     }
 
-    /// Takes connections in, for ever.
-    async fn accept(self: &Arc<Self>, listener: &TcpListener, permits: &Arc<Semaphore>) {
-        // The semaphore is never closed.
-        while let Ok(permit) = Arc::clone(permits).acquire_owned().await {
+    /// Takes connections in, for ever. One that has no place yet stands in `waiting`.
+    async fn accept(
+        self: &Arc<Self>,
+        listener: &TcpListener,
+        crowd: &Crowd,
+        waiting: &mut Option<(TcpStream, IpAddr)>,
+    ) {
+        loop {
             match listener.accept().await {
-                Ok((stream, peer)) => self.take(stream, peer.ip(), Some(permit)),
+                Ok((stream, peer)) => *waiting = Some((stream, peer.ip())),
                 // Out of descriptors or memory, or a client that left meanwhile: some room may be made by and by.
                 Err(error) => {
-                    self.rules.note_exhaustion(&error);
+                    if self.rules.note_exhaustion(&error) {
+                        crowd.make_room();
+                    }
                     sleep(Duration::from_millis(5)).await;
+                    continue;
                 }
+            }
+            let place = crowd.place().await;
+            self.set_clock();
+            if let Some((stream, peer)) = waiting.take() {
+                self.take(stream, peer, place);
             }
         }
     }
@@ -237,11 +262,15 @@ impl Thread {
         let shortest = header_timeout.min(idle_timeout).min(upstream_idle_timeout);
         let mut tick = interval((shortest / 8).clamp(Duration::from_millis(5), HOUSEKEEPING));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let started = Instant::now();
         loop {
             tick.tick().await;
-            self.look_after(started.elapsed());
+            self.look_after(self.started.elapsed());
         }
+    }
+
+    /// Sets the coarse clock right, for whoever compares connections by it.
+    pub(super) fn set_clock(&self) {
+        self.clock.set(self.started.elapsed());
     }
 
     /// Gives each connection the order that is due, so long after the start.
@@ -277,6 +306,11 @@ impl Thread {
 
     pub(super) fn is_draining(&self) -> bool {
         self.draining.load(Relaxed)
+    }
+
+    /// Shows each of its connections.
+    pub(super) fn each_connection(&self, show: impl FnMut(&Arc<ConnectionState>)) {
+        self.connections().iter().map(|(_, state)| state).for_each(show);
     }
 
     fn connections(&self) -> MutexGuard<'_, Slab<Arc<ConnectionState>>> {
@@ -360,7 +394,8 @@ mod tests {
         let clock = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0);
         let observer: Arc<dyn Observer> = Arc::new(());
         let rules = Arc::new(Rules::new(config.gateway, None, config.key_secret, clock, observer, 0));
-        Thread::new(rules, settings, config.upstreams)
+        let places = Arc::new(Semaphore::new(1_000));
+        Thread::new(rules, settings, config.upstreams, places)
     }
 
     /// The two ends of a connection, of which nothing but the thread's runtime looks after either.
@@ -508,8 +543,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let metrics = runtime.handle().metrics();
         let (stop, stopped) = watch::channel(None);
-        let permits = Arc::new(Semaphore::new(1_000));
-        let serving = std::thread::spawn(move || thread.run(&runtime, listener, permits, stopped, false));
+        let crowd = Arc::new(Crowd::new(HttpLimits::default(), vec![Arc::clone(&thread)]));
+        let serving = std::thread::spawn(move || thread.run(&runtime, listener, crowd, stopped, false));
 
         let ask = |path: &str| {
             let mut client = StdStream::connect(address).unwrap();

@@ -14,6 +14,7 @@ use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::HttpLimits;
 use super::body::RequestBody;
@@ -25,6 +26,8 @@ pub(super) struct Upstreams {
     addresses: Vec<SocketAddr>,
     limits: HttpLimits,
     clock: Arc<CoarseClock>,
+    /// For connections, of all threads.
+    places: Arc<Semaphore>,
     /// By upstream; the one that rests longest in front.
     idle: Mutex<Vec<VecDeque<Idle>>>,
 }
@@ -56,9 +59,14 @@ pub(super) struct SendError {
 }
 
 impl Upstreams {
-    pub(super) fn new(addresses: Vec<SocketAddr>, limits: HttpLimits, clock: Arc<CoarseClock>) -> Self {
+    pub(super) fn new(
+        addresses: Vec<SocketAddr>,
+        limits: HttpLimits,
+        clock: Arc<CoarseClock>,
+        places: Arc<Semaphore>,
+    ) -> Self {
         let idle = Mutex::new(addresses.iter().map(|_| VecDeque::new()).collect());
-        Self { addresses, limits, clock, idle }
+        Self { addresses, limits, clock, places, idle }
     }
 
     /// Where an upstream listens.
@@ -81,14 +89,35 @@ impl Upstreams {
     /// A new connection.
     pub(super) async fn connect(self: &Arc<Self>, upstream: usize) -> io::Result<Lease> {
         let address = *self.addresses.get(upstream).ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let place = self.place().await?;
         let stream = tokio::time::timeout(self.limits.connect_timeout, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
         let answered = Arc::new(AtomicBool::new(false));
-        let io = TokioIo::new(UpstreamIo { stream, answered: Arc::clone(&answered) });
+        let io = TokioIo::new(UpstreamIo { stream, answered: Arc::clone(&answered), _place: place });
         let (sender, connection) = Builder::new().handshake(io).await.map_err(io::Error::other)?;
         tokio::spawn(connection.with_upgrades());
         let connection = Connection { sender, answered };
         Ok(Lease { upstreams: Arc::clone(self), upstream, connection })
+    }
+
+    /// A place for a connection; where none is free, that of the connection that has rested for longest on this thread.
+    ///
+    /// # Errors
+    ///
+    /// If all are at requests: as where the system has no descriptor left (`EMFILE`), which is how many places there are.
+    async fn place(&self) -> io::Result<OwnedSemaphorePermit> {
+        if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
+            return Ok(place);
+        }
+        let exhausted = || io::Error::from_raw_os_error(24);
+        let oldest = {
+            let mut idle = self.idle();
+            let resting = idle.iter_mut().filter(|resting| !resting.is_empty());
+            resting.min_by_key(|resting| resting.front().map(|one| one.since)).and_then(VecDeque::pop_front)
+        };
+        drop(oldest.ok_or_else(exhausted)?);
+        // It is free as soon as the connection is closed.
+        Arc::clone(&self.places).acquire_owned().await.map_err(|_| exhausted())
     }
 
     /// Closes what has rested for too long.
@@ -153,6 +182,7 @@ impl Lease {
 struct UpstreamIo {
     stream: TcpStream,
     answered: Arc<AtomicBool>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl AsyncRead for UpstreamIo {

@@ -137,28 +137,6 @@ fn any_method_may_have_a_body() {
 }
 
 #[test]
-fn more_connections_than_may_be_wait_to_be_taken_in() {
-    let upstream = echo();
-    let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
-        config.http.connections = 2;
-    });
-    let mut served: Vec<_> = (0..2).map(|_| Client::connect(gateway.address())).collect();
-    for client in &mut served {
-        assert_eq!(client.get("/served").status, 200);
-    }
-    let mut waiting = Client::connect(gateway.address());
-    waiting.send("GET /waiting HTTP/1.1\r\nhost: a\r\n\r\n");
-    for client in &mut served {
-        for _ in 0..20 {
-            assert_eq!(client.get("/served").status, 200);
-        }
-    }
-    assert!(upstream.received.try_iter().all(|request| request.target() == "/served"));
-    drop(served.pop());
-    assert_eq!(waiting.answer(false).status, 200);
-}
-
-#[test]
 fn answers_without_a_body_end_where_they_must() {
     let upstream = Upstream::answering(|request| {
         Reply::Send(match request.target() {

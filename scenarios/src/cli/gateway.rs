@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 
-use gateway::server::{Observer, ScenarioClock, Server, ServerConfig, StartError};
+use gateway::server::{HttpLimits, Observer, ScenarioClock, Server, ServerConfig, StartError};
 use gateway::{GatewayConfig, KeySecret};
 
 use super::alone::{Chosen, Signals, wall_clock};
@@ -37,6 +37,10 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
 
     let mut config = ServerConfig::new(args.listen, variant.world.gateway.clone(), upstreams.clone());
     config.threads = args.threads.map_or_else(cores, NonZero::get);
+    let descriptors = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(soft, _)| soft);
+    config.http =
+        config.http.within(descriptors, Telling::descriptors(args), config.threads, upstreams.len());
+    let connections = config.http.connections;
     config.seed = chosen.scenario().seed;
     config.key_secret = secret();
     let now = wall_clock();
@@ -68,6 +72,13 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     }
     if let Some(telling) = &telling {
         text += &telling.show(&chosen.title(), &server);
+    }
+    if connections < HttpLimits::default().connections {
+        let _ = writeln!(
+            text,
+            "at most {connections} connections of clients at once: the process may open {descriptors} files (`ulimit -Hn` \
+             raises that)"
+        );
     }
     let _ = writeln!(text, "listening on http://{}", server.address());
     if Telling::takes_stdout(args) {

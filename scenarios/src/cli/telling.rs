@@ -22,6 +22,12 @@ const STDOUT: &str = "-";
 /// A hundred lines or so to a system call. They are written when nothing more waits to be, however many there are.
 const LOG_BUFFER: usize = 1 << 16;
 
+/// Connections to the admin port, and what serves them.
+const ADMIN_DESCRIPTORS: u64 = 72;
+
+/// Connections to a collector, and what they are made by.
+const OTLP_DESCRIPTORS: u64 = 16;
+
 /// Everything that was asked for; dropped after the server, it writes and sends what is left.
 pub(super) struct Telling {
     metrics: Arc<Metrics>,
@@ -40,6 +46,13 @@ impl Telling {
     /// Whether standard output is the log's.
     pub(super) fn takes_stdout(args: &GatewayArgs) -> bool {
         args.log.as_deref() == Some(STDOUT)
+    }
+
+    /// Descriptors that it takes.
+    pub(super) fn descriptors(args: &GatewayArgs) -> u64 {
+        let admin = if args.admin.is_some() || args.watch { ADMIN_DESCRIPTORS } else { 0 };
+        let otlp = if args.otlp.is_some() { OTLP_DESCRIPTORS } else { 0 };
+        admin + otlp + u64::from(args.log.is_some())
     }
 
     pub(super) fn start(args: &GatewayArgs, variant: &Variant, now: Timestamp) -> Result<Self, Failure> {
