@@ -236,9 +236,8 @@ fn judge<K: VerifyingKey>(
             return Err(AuthVerdict::Rejected(Rejection::KeysUnavailable { retry_after }));
         }
     };
-    if !held.key().verifies(token.signed) {
-        return Err(refuse(TokenFault::SignatureInvalid));
-    }
+    let held = held.iter().find(|held| held.key().verifies(token.signed));
+    let held = held.ok_or(refuse(TokenFault::SignatureInvalid))?;
     let claims = match token.payload {
         Payload::Claims(claims) => claims.clone(),
         Payload::Json(json) => Claims::parse(json).map_err(|_| refuse(TokenFault::Malformed))?,
@@ -303,6 +302,20 @@ mod tests {
         assert_eq!(judge(token("{", "1", 2)), refused(TokenFault::SignatureInvalid));
         assert_eq!(judge(token("{", "1", 1)), refused(TokenFault::Malformed));
         assert_eq!(judge(token("{}", "1", 1)), refused(TokenFault::ExpiryMissing));
+    }
+
+    #[test]
+    fn of_several_keys_with_one_name_each_is_tried_and_not_more_than_a_few() {
+        let mut authenticator = Authenticator::new(config());
+        let fetch = authenticator.poll_fetch(START).unwrap();
+        let key = |number| ("same".to_owned(), SimulatedKey { number, algorithm: JwtAlgorithm::Rs256 });
+        authenticator.on_fetched(START, fetch.number, Ok(KeySet::new([1, 1, 2, 3, 4, 5].map(key))));
+        let valid = format!(r#"{{"exp":{}}}"#, SECONDS + 100);
+        let mut is_verified = |signed| {
+            let presented = Presented::Token(token(&valid, "same", signed));
+            matches!(authenticator.on_token(START, &presented, false), AuthVerdict::Verified(_))
+        };
+        assert_eq!([1, 2, 3, 4, 5, 6].map(&mut is_verified), [true, true, true, true, false, false]);
     }
 
     fn with_keys(config: AuthConfig) -> SharedAuthenticator<SimulatedKey> {

@@ -96,8 +96,8 @@ pub struct KeyWait {
 /// What there is to judge a token by.
 #[derive(Debug)]
 pub enum Lookup<K> {
-    /// This key.
-    Found(Arc<HeldKey<K>>),
+    /// One of these keys, which are not many.
+    Found(Vec<Arc<HeldKey<K>>>),
     /// Nothing: the token is refused.
     Refused(TokenFault),
     /// Nothing yet.
@@ -127,7 +127,8 @@ impl<K: VerifyingKey> JwksCache<K> {
         }
     }
 
-    /// The key for a token of this header. `has_waited` for one that waited before.
+    /// The keys for a token of this header: commonly one, and several where the provider gave several the same `kid`.
+    /// `has_waited` for one that waited before.
     pub fn find(
         &mut self,
         now: Timestamp,
@@ -139,19 +140,20 @@ impl<K: VerifyingKey> JwksCache<K> {
             return self.wait(now, has_waited).map_or_else(|| self.unavailable(now), Lookup::Await);
         };
         let Some(kid) = kid else {
-            let mut fitting = held.keys.iter().filter(|held| held.key.algorithm() == algorithm);
-            return match (fitting.next(), fitting.next()) {
-                (Some(one), None) => Lookup::Found(Arc::clone(one)),
-                // There is nothing to be found by asking.
-                _ => Lookup::Refused(TokenFault::KeyUnknown),
-            };
+            let fitting = held.keys.iter().filter(|held| held.key.algorithm() == algorithm);
+            let fitting: Vec<_> = fitting.map(Arc::clone).collect();
+            // Of several names nobody knows which is meant, and there is nothing to be found by asking.
+            let is_one = !fitting.is_empty() && fitting.iter().all(|held| held.kid == fitting[0].kid);
+            return if is_one { Lookup::Found(fitting) } else { Lookup::Refused(TokenFault::KeyUnknown) };
         };
         let mut named = held.keys.iter().filter(|held| held.kid == kid).peekable();
         if named.peek().is_some() {
-            return match named.find(|held| held.key.algorithm() == algorithm) {
-                Some(key) => Lookup::Found(Arc::clone(key)),
-                None => Lookup::Refused(TokenFault::AlgorithmMismatch),
-            };
+            let fitting: Vec<_> =
+                named.filter(|held| held.key.algorithm() == algorithm).map(Arc::clone).collect();
+            if fitting.is_empty() {
+                return Lookup::Refused(TokenFault::AlgorithmMismatch);
+            }
+            return Lookup::Found(fitting);
         }
         if !has_waited && self.under_way.is_none() && now >= self.quiet_until {
             self.due = self.due.min(now);
@@ -310,7 +312,7 @@ mod tests {
     /// What is found for a `kid`: a key's number, or a word.
     fn find(cache: &mut JwksCache<SimulatedKey>, now: Timestamp, kid: u64, has_waited: bool) -> String {
         match cache.find(now, Some(&kid.to_string()), JwtAlgorithm::Es256, has_waited) {
-            Lookup::Found(held) => held.key().number.to_string(),
+            Lookup::Found(held) => held[0].key().number.to_string(),
             Lookup::Refused(fault) => fault.name().to_owned(),
             Lookup::Await(_) => "await".to_owned(),
             Lookup::Unavailable { .. } => "unavailable".to_owned(),
@@ -443,20 +445,19 @@ mod tests {
         let set = KeySet::new([
             with("a", 1, JwtAlgorithm::Es256),
             with("a", 2, JwtAlgorithm::EdDsa),
-            // The first counts.
             with("a", 3, JwtAlgorithm::EdDsa),
             with("b", 4, JwtAlgorithm::Es256),
         ]);
         cache.on_fetched(START, fetch.number, Ok(set));
         let mut find = |kid, algorithm| match cache.find(START, kid, algorithm, true) {
-            Lookup::Found(held) => Ok(held.key().number),
+            Lookup::Found(held) => Ok(held.iter().map(|held| held.key().number).collect::<Vec<_>>()),
             Lookup::Refused(fault) => Err(fault),
             other => panic!("{other:?}"),
         };
-        assert_eq!(find(Some("a"), JwtAlgorithm::Es256), Ok(1));
-        assert_eq!(find(Some("a"), JwtAlgorithm::EdDsa), Ok(2));
+        assert_eq!(find(Some("a"), JwtAlgorithm::Es256), Ok(vec![1]));
+        assert_eq!(find(Some("a"), JwtAlgorithm::EdDsa), Ok(vec![2, 3]));
         assert_eq!(find(Some("a"), JwtAlgorithm::Rs256), Err(TokenFault::AlgorithmMismatch));
-        assert_eq!(find(None, JwtAlgorithm::EdDsa), Ok(2));
+        assert_eq!(find(None, JwtAlgorithm::EdDsa), Ok(vec![2, 3]));
         assert_eq!(find(None, JwtAlgorithm::Es256), Err(TokenFault::KeyUnknown));
         assert_eq!(find(None, JwtAlgorithm::Rs256), Err(TokenFault::KeyUnknown));
     }
@@ -531,7 +532,7 @@ mod tests {
                 match step {
                     Step::Find { kid } => match cache.find(now, Some(&kid.to_string()), JwtAlgorithm::Es256, false) {
                         Lookup::Found(held) => {
-                            prop_assert_eq!(held.kid(), "0");
+                            prop_assert_eq!(held[0].kid(), "0");
                             let age = now - answered.expect("keys were fetched");
                             prop_assert!(age <= config.refresh_after() + config.stale_for());
                         }

@@ -47,13 +47,18 @@ impl<K: VerifyingKey> KeySet<K> {
     /// The most keys that are kept of a set; providers publish two or three.
     pub const MAX_KEYS: usize = 100;
 
-    /// These keys. Of two with the same `kid` for the same algorithm the first counts, and none beyond
-    /// [`MAX_KEYS`](Self::MAX_KEYS) does.
+    /// The most keys that are kept of one `kid` and algorithm: each may have to be tried for each token that names it.
+    pub const MAX_OF_A_KID: usize = 4;
+
+    /// These keys, without repetitions. Of those with the same `kid` for the same algorithm the first
+    /// [`MAX_OF_A_KID`](Self::MAX_OF_A_KID) count, and none beyond [`MAX_KEYS`](Self::MAX_KEYS) does.
     pub fn new(keys: impl IntoIterator<Item = (String, K)>) -> Self {
         let mut kept: Vec<(String, K)> = Vec::new();
         for (kid, key) in keys {
-            let known = kept.iter().any(|(other, one)| *other == kid && one.algorithm() == key.algorithm());
-            if kept.len() < Self::MAX_KEYS && !known {
+            let same =
+                || kept.iter().filter(|(other, one)| *other == kid && one.algorithm() == key.algorithm());
+            let is_new = same().count() < Self::MAX_OF_A_KID && same().all(|(_, one)| *one != key);
+            if kept.len() < Self::MAX_KEYS && is_new {
                 kept.push((kid, key));
             }
         }

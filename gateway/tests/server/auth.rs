@@ -399,3 +399,20 @@ fn a_provider_at_port_0_is_one_without_an_address() {
     // Of an upstream that nobody asks, no address is needed.
     start(vec![upstream.address, upstream.address, here(0)]).unwrap();
 }
+
+/// A provider may publish the next key under the name of the last one.
+#[test]
+fn each_key_of_a_name_is_tried() {
+    let (old, new) = (Issuer::new(), Issuer::new());
+    let keys = json!({ "keys": [old.ed_jwk("same"), new.ed_jwk("same")] });
+    let (application, provider) = (hello(), Provider::new(State::Serves(keys.to_string())));
+    let gateway = start(&application, &provider, 1.0, config(|_| {}));
+    let mut client = Client::connect(gateway.address());
+    let header = r#"{"alg":"EdDSA","kid":"same"}"#;
+    for issuer in [&old, &new] {
+        let token = issuer.sign("EdDSA", header, &claims().to_string());
+        assert_eq!(bearing(&mut client, &token).status, 200);
+    }
+    let answer = bearing(&mut client, &Issuer::new().sign("EdDSA", header, &claims().to_string()));
+    assert_eq!((answer.status, reason(&answer).as_str()), (401, "signature-invalid"));
+}
