@@ -1,7 +1,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -57,6 +57,21 @@ impl ClientIo {
             self.state.set_ambiguous();
         }
         self.state.on_bytes(framing.is_in_header());
+    }
+
+    /// Writes interim answers. Only when all before them is written: so never in the midst of another answer.
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let interim = self.state.interim();
+            if interim.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let polled = Pin::new(&mut self.stream).poll_write(cx, &interim);
+            drop(interim);
+            self.state.on_write(polled.is_pending());
+            let written = ready!(polled)?;
+            self.state.on_interim_written(written);
+        }
     }
 
     /// The connection itself, once nobody reads it any more.
@@ -115,6 +130,8 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Whoever flushes has nothing left to write, and no answer begins before interim ones are out.
+        ready!(self.poll_interim(cx))?;
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

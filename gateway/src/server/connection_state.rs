@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hyper::upgrade::OnUpgrade;
@@ -59,10 +59,18 @@ pub(super) struct ConnectionState {
     failed: AtomicBool,
     /// When bytes last passed through the tunnel that the connection is; 0 for one that is none.
     tunnelled: AtomicU64,
+    /// Whether the answer to the present request, of HTTP/1.1, is yet to begin: others can come before it.
+    takes_interim: AtomicBool,
+    /// Those that are yet to be written.
+    interim: Mutex<Vec<u8>>,
+    interim_written: Notify,
     /// What the connection becomes after an answer of 101.
     tunnel: Mutex<Option<OnUpgrade>>,
     pub(super) wake: Notify,
 }
+
+/// Interim answers that may wait to be written, in bytes: hints that nobody takes are no loss.
+const MOST_INTERIM: usize = 64 * 1024;
 
 /// What the connection's task is to do when woken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,6 +134,9 @@ impl ConnectionState {
             http2: false.into(),
             failed: false.into(),
             tunnelled: 0.into(),
+            takes_interim: false.into(),
+            interim: Mutex::default(),
+            interim_written: Notify::new(),
             tunnel: Mutex::new(None),
             wake: Notify::new(),
         }
@@ -156,6 +167,46 @@ impl ConnectionState {
     /// The client has, or has not, room for more of the answer.
     pub(super) fn on_write(&self, pending: bool) {
         note(&self.awaiting_reader, pending, &self.clock);
+    }
+
+    /// A request begins, and with it the time in which there can be interim answers to it, if there can.
+    pub(super) fn begin(&self, takes_interim: bool) {
+        self.takes_interim.store(takes_interim, Relaxed);
+    }
+
+    pub(super) fn takes_interim(&self) -> bool {
+        self.takes_interim.load(Relaxed)
+    }
+
+    /// Has an interim answer written, unless it is too late or nobody takes those before it.
+    pub(super) fn give_interim(&self, answer: &[u8]) {
+        let mut waiting = self.interim();
+        if self.takes_interim() && waiting.len() + answer.len() <= MOST_INTERIM {
+            waiting.extend_from_slice(answer);
+            self.wake.notify_one();
+        }
+    }
+
+    /// Waits until the interim answers are written: then the answer may begin.
+    pub(super) async fn end_interim(&self) {
+        self.takes_interim.store(false, Relaxed);
+        while !self.interim().is_empty() {
+            self.interim_written.notified().await;
+        }
+    }
+
+    /// Interim answers that are yet to be written.
+    pub(super) fn interim(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.interim.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So much of them is written.
+    pub(super) fn on_interim_written(&self, bytes: usize) {
+        let mut waiting = self.interim();
+        waiting.drain(..bytes);
+        if waiting.is_empty() {
+            self.interim_written.notify_one();
+        }
     }
 
     pub(super) fn set_http2(&self) {

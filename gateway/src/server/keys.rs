@@ -146,12 +146,12 @@ impl Provider {
         };
         // It may be closing this very moment; what is only asked for can be asked for again.
         if let Some(mut lease) = upstreams.take_idle(*upstream)
-            && let Ok(response) = lease.send(request()?).await
+            && let Ok(response) = lease.send(request()?, None).await
         {
             return Some((response, lease));
         }
         let mut lease = upstreams.connect(*upstream).await.ok()?;
-        let response = lease.send(request()?).await.ok()?;
+        let response = lease.send(request()?, None).await.ok()?;
         Some((response, lease))
     }
 }

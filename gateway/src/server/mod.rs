@@ -23,6 +23,7 @@ mod exhaustion;
 mod fields;
 mod framing;
 mod identity_fields;
+mod interim;
 mod keys;
 mod listener;
 mod monitor;

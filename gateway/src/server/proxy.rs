@@ -36,12 +36,21 @@ pub(super) struct Caller {
     pub(super) provenance: Provenance,
 }
 
-/// Answers a request.
-pub(super) async fn serve(
+/// Answers a request, which is known to its connection from now on.
+pub(super) fn serve(
     caller: Arc<Caller>,
     request: Request<Incoming>,
-) -> Result<Response<AnswerBody>, Infallible> {
+) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> {
     let active = Active::new(&caller.state);
+    caller.state.begin(request.version() == Version::HTTP_11);
+    answer(caller, request, active)
+}
+
+async fn answer(
+    caller: Arc<Caller>,
+    request: Request<Incoming>,
+    active: Active,
+) -> Result<Response<AnswerBody>, Infallible> {
     let http1 = request.version() < Version::HTTP_2;
     let mut checks = Checks::default();
     let (mut response, closes) = match caller.proxy(request, &mut checks).await {
@@ -62,6 +71,7 @@ pub(super) async fn serve(
     {
         close_after(response.headers_mut());
     }
+    caller.state.end_interim().await;
     Ok(response)
 }
 
@@ -267,7 +277,7 @@ impl Caller {
             // The upstream may be closing it this very moment. What has not been sent can be sent on another connection;
             // what has been sent may have been carried out (RFC 9112, 9.3.1).
             let again = head.method.is_idempotent();
-            match lease.send(head.request(source, retries || again)).await {
+            match lease.send(head.request(source, retries || again), Some(&self.state)).await {
                 Ok(response) => return Ok((response, lease)),
                 Err(error) => {
                     let fits = source.is_none_or(Source::is_replayable);
@@ -283,7 +293,7 @@ impl Caller {
             if self.thread.rules().note_exhaustion(&error) { Failure::Exhausted } else { Failure::Connection }
         })?;
         let request = request.unwrap_or_else(|| head.request(source, retries));
-        match lease.send(request).await {
+        match lease.send(request, Some(&self.state)).await {
             Ok(response) => Ok((response, lease)),
             Err(_) => Err(failure(source)),
         }
@@ -336,6 +346,10 @@ impl Caller {
 fn check(limits: &HttpLimits, parts: &Parts, incoming: &Incoming) -> Result<HeaderValue, Problem> {
     if parts.method == Method::CONNECT {
         return Err(Problem::NotImplemented("this gateway opens no tunnels"));
+    }
+    // The upstream would send back what it is told beside what the client sent, the identity that was verified too.
+    if parts.method == Method::TRACE {
+        return Err(Problem::NotImplemented("this gateway traces no requests"));
     }
     if fields::transfer_coding(&parts.headers) == Coding::Other {
         return Err(Problem::NotImplemented("the only transfer coding served is chunked"));

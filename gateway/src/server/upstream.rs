@@ -18,7 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::HttpLimits;
 use super::body::RequestBody;
-use super::connection_state::CoarseClock;
+use super::connection_state::{CoarseClock, ConnectionState};
+use super::interim::Interim;
 use super::pieces::poll_write_pieces;
 
 /// The connections of one thread to all upstreams.
@@ -41,6 +42,7 @@ struct Connection {
     sender: SendRequest<RequestBody>,
     /// Whether a byte has come since the last request was sent.
     answered: Arc<AtomicBool>,
+    interim: Arc<Interim>,
 }
 
 /// A connection that a request has for itself. Dropped before the answer is whole, it is closed.
@@ -93,10 +95,11 @@ impl Upstreams {
         let stream = tokio::time::timeout(self.limits.connect_timeout, TcpStream::connect(address)).await??;
         stream.set_nodelay(true)?;
         let answered = Arc::new(AtomicBool::new(false));
-        let io = TokioIo::new(UpstreamIo { stream, answered: Arc::clone(&answered), _place: place });
+        let io = UpstreamIo { stream, answered: Arc::clone(&answered), broken: false, _place: place };
+        let io = TokioIo::new(io);
         let (sender, connection) = Builder::new().handshake(io).await.map_err(io::Error::other)?;
         tokio::spawn(connection.with_upgrades());
-        let connection = Connection { sender, answered };
+        let connection = Connection { sender, answered, interim: Arc::default() };
         Ok(Lease { upstreams: Arc::clone(self), upstream, connection })
     }
 
@@ -151,16 +154,23 @@ impl Upstreams {
 }
 
 impl Lease {
+    /// Sends a request; interim answers go to `client`, where one takes them.
     pub(super) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
+        client: Option<&Arc<ConnectionState>>,
     ) -> Result<Response<Incoming>, SendError> {
-        let Connection { sender, answered } = &mut self.connection;
+        let Connection { sender, answered, interim } = &mut self.connection;
         answered.store(false, Relaxed);
-        sender.try_send_request(request).await.map_err(|mut error| {
-            let unsent = error.take_message();
-            SendError { unsent, answered: answered.load(Relaxed) }
-        })
+        interim.watch(&mut request, client);
+        tokio::select! {
+            biased;
+            sent = sender.try_send_request(request) => sent.map_err(|mut error| {
+                let unsent = error.take_message();
+                SendError { unsent, answered: answered.load(Relaxed) }
+            }),
+            () = interim.is_too_much() => Err(SendError { unsent: None, answered: true }),
+        }
     }
 
     /// The answer is whole: the connection may serve again, once it is ready to.
@@ -178,11 +188,33 @@ impl Lease {
     }
 }
 
-/// Notes when bytes of an answer come.
+/// Notes when bytes of an answer come, and reads what an upstream said before it broke the connection.
+///
+/// An upstream that has answered may close before the request is whole, and what is still sent to it earns a reset. Taken for
+/// the end of everything, the failure to write would hide the answer, which is there to be read.
 struct UpstreamIo {
     stream: TcpStream,
     answered: Arc<AtomicBool>,
+    /// Nothing more can be written; what would be goes nowhere.
+    broken: bool,
     _place: OwnedSemaphorePermit,
+}
+
+impl UpstreamIo {
+    /// What is made of a write, of so many bytes.
+    fn written(&mut self, polled: Poll<io::Result<usize>>, all: usize) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Ready(Err(error)) if is_broken(&error) => {
+                self.broken = true;
+                Poll::Ready(Ok(all))
+            }
+            polled => polled,
+        }
+    }
+}
+
+fn is_broken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 impl AsyncRead for UpstreamIo {
@@ -202,7 +234,11 @@ impl AsyncRead for UpstreamIo {
 
 impl AsyncWrite for UpstreamIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        if self.broken {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(polled, buf.len())
     }
 
     fn poll_write_vectored(
@@ -210,7 +246,12 @@ impl AsyncWrite for UpstreamIo {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        poll_write_pieces(&mut self.stream, cx, bufs)
+        let all = bufs.iter().map(|piece| piece.len()).sum();
+        if self.broken {
+            return Poll::Ready(Ok(all));
+        }
+        let polled = poll_write_pieces(&mut self.stream, cx, bufs);
+        self.written(polled, all)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -15,6 +15,7 @@ mod upstream;
 mod crowds;
 mod decisions;
 mod messages;
+mod oddities;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod stalls;

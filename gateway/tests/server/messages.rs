@@ -160,7 +160,8 @@ fn answers_without_a_body_end_where_they_must() {
     assert_eq!(client.get("/204").status, 204);
     assert_eq!(client.get("/304").value("etag"), Some("x"));
     assert_eq!(client.get("/empty").body.len(), 0);
-    let hinted = client.get("/103");
+    assert_eq!(client.get("/103").status, 103);
+    let hinted = client.answer(false);
     assert_eq!((hinted.status, hinted.text().as_str()), (200, "hi"));
     // Of our own, too.
     client.send("HEAD * HTTP/1.1\r\nhost: a\r\n\r\n");

@@ -1,0 +1,105 @@
+//! What clients and upstreams may do, and seldom do.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use ::gateway::server::Fate;
+use tokio::sync::Notify;
+
+use crate::client::Client;
+use crate::gateway::Gateway;
+use crate::upstream::{Reply, Upstream, ok};
+
+#[test]
+fn nobody_is_shown_what_an_upstream_is_told() {
+    let upstream = Upstream::answering(|request| Reply::Send(ok(&request.head)));
+    let gateway = Gateway::proxy(upstream.address);
+    let mut client = Client::connect(gateway.address());
+    client.send("TRACE / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let answer = client.answer(false);
+    assert_eq!((answer.status, answer.value("connection")), (501, Some("close")));
+    assert!(upstream.received.try_recv().is_err());
+}
+
+#[test]
+fn hints_come_before_their_answer() {
+    let go = Arc::new(Notify::new());
+    let upstream = {
+        let go = Arc::clone(&go);
+        Upstream::scripted(move |mut connection| {
+            let go = Arc::clone(&go);
+            async move {
+                while connection.head().await?.is_some() {
+                    let hints =
+                        "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
+                    connection.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+                    connection.send(hints.as_bytes()).await?;
+                    go.notified().await;
+                    connection.send(&[hints.as_bytes(), &ok("fine")].concat()).await?;
+                }
+                Ok(())
+            }
+        })
+    };
+    let gateway = Gateway::proxy(upstream.address);
+    let mut client = Client::connect(gateway.address());
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+        let hints = client.answer(false);
+        assert_eq!((hints.status, hints.value("link"), hints.value("x-hop")), (103, Some("</a.css>"), None));
+        go.notify_one();
+        // Even those that come with the answer come before it.
+        assert_eq!(client.answer(false).status, 103);
+        let answer = client.answer(false);
+        assert_eq!((answer.status, answer.text().as_str()), (200, "fine"));
+    }
+    // A client of before knows of no such answers (RFC 9110, 15.2).
+    client.send("GET / HTTP/1.0\r\nhost: a\r\n\r\n");
+    go.notify_one();
+    assert_eq!(client.answer(false).status, 200);
+    gateway.log.settled(3);
+}
+
+#[test]
+fn an_upstream_that_hints_for_ever_is_given_up() {
+    let upstream = Upstream::scripted(|mut connection| async move {
+        connection.head().await?;
+        while connection.send(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.is_ok() {}
+        Ok(())
+    });
+    let gateway = Gateway::proxy(upstream.address);
+    let mut client = Client::connect(gateway.address());
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let mut hints = 0;
+    let answer = loop {
+        match client.answer(false) {
+            answer if answer.status == 103 => hints += 1,
+            answer => break answer,
+        }
+    };
+    assert_eq!((answer.status, hints), (502, 32));
+    assert_eq!(gateway.log.settled(1).fates(), [Fate::BadGateway]);
+}
+
+#[test]
+fn an_answer_that_comes_before_a_reset_is_passed_on() {
+    let upstream = Upstream::scripted(|mut connection| async move {
+        connection.head().await?;
+        connection
+            .send(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno")
+            .await?;
+        // What is not read is answered by a reset.
+        Ok(())
+    });
+    let gateway = Gateway::proxy(upstream.address);
+    for _ in 0..20 {
+        let mut client = Client::connect(gateway.address());
+        client.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\n");
+        // As much of it as there is somebody to take.
+        let _ = client.stream.write_all(&vec![b'y'; 999_999]);
+        let answer = client.answer(false);
+        assert_eq!((answer.status, answer.text().as_str()), (413, "no"));
+    }
+    let told = gateway.log.settled(20);
+    assert!(told.fates().iter().all(|fate| *fate == Fate::Answered { status: 413 }), "{:?}", told.fates());
+}
