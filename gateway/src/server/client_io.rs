@@ -3,7 +3,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::connection_state::ConnectionState;
@@ -14,7 +15,9 @@ use super::pieces::poll_write_pieces;
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A client's connection, which notes when bytes come and go.
-#[derive(Debug)]
+///
+/// A client may send its last byte and wait for the answer; one that has left sends no more either. hyper takes both for the
+/// second. So the end of the one who waits is kept from it until the answer is through.
 pub(super) struct ClientIo {
     stream: TcpStream,
     state: Arc<ConnectionState>,
@@ -23,6 +26,14 @@ pub(super) struct ClientIo {
     /// What was read to see which protocol it is, and has yet to be read again.
     opening: [u8; PREFACE.len()],
     unread: std::ops::Range<usize>,
+    /// Of a client that sends no more, though it waits for an answer: ready when it has left.
+    left: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+/// Waits until nobody is at the other end of a connection. Through a descriptor of its own: what it waits for, nobody else does.
+fn departure(stream: &TcpStream) -> io::Result<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    let stream = TcpStream::from_std(SockRef::from(stream).try_clone()?.into())?;
+    Ok(Box::pin(async move { _ = stream.ready(Interest::ERROR).await }))
 }
 
 impl ClientIo {
@@ -41,7 +52,7 @@ impl ClientIo {
         }
         let http2 = opening == *PREFACE;
         let framing = (!http2).then(Framing::default);
-        let mut this = Self { stream, state, framing, opening, unread: 0..read };
+        let mut this = Self { stream, state, framing, opening, unread: 0..read, left: None };
         this.follow(&opening[..read]);
         Ok((this, http2))
     }
@@ -57,6 +68,29 @@ impl ClientIo {
             self.state.set_ambiguous();
         }
         self.state.on_bytes(framing.is_in_header());
+    }
+
+    /// The client sends no more. Whether it may still be there.
+    fn on_end(&mut self) -> bool {
+        let is_whole = self.framing.as_ref().is_some_and(Framing::is_between_messages);
+        if !is_whole || !self.state.may_be_half_closed() {
+            return false;
+        }
+        self.left = departure(&self.stream).ok();
+        if self.left.is_some() {
+            self.state.on_half_closed();
+        }
+        self.left.is_some()
+    }
+
+    /// What there is to read from a client that sends no more: nothing, and the end when its answer is through.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.left {
+            Some(left) if self.state.may_be_half_closed() => {
+                left.as_mut().poll(cx).map(|()| Err(io::ErrorKind::ConnectionReset.into()))
+            }
+            _ => Poll::Ready(Ok(())),
+        }
     }
 
     /// Writes interim answers. Only when all before them is written: so never in the midst of another answer.
@@ -93,10 +127,16 @@ impl AsyncRead for ClientIo {
             self.unread.start = end;
             return Poll::Ready(Ok(()));
         }
+        if self.left.is_some() {
+            return self.poll_end(cx);
+        }
         let before = buf.filled().len();
+        let room = buf.remaining();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {
             self.follow(&buf.filled()[before..]);
+        } else if room > 0 && matches!(polled, Poll::Ready(Ok(()))) && self.on_end() {
+            return self.poll_end(cx);
         }
         polled
     }

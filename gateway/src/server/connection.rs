@@ -183,6 +183,8 @@ async fn tunnel(
             match state.order() {
                 Order::Cut if state.due(limits) == Order::Cut => return,
                 Order::MakeRoom if state.leaves(limits) => return,
+                // The server stops, and the tunnel rests.
+                Order::Close => return,
                 _ => {}
             }
         }

@@ -61,13 +61,20 @@ pub(super) struct ConnectionState {
     tunnelled: AtomicU64,
     /// Whether the answer to the present request, of HTTP/1.1, is yet to begin: others can come before it.
     takes_interim: AtomicBool,
-    /// Those that are yet to be written.
+    /// Whether the present request is of HTTP/1.1.
+    http11: AtomicBool,
+    /// When the client sent its last byte, though it waits for an answer, or was last sent some of that; 0 for not yet.
+    half_closed: AtomicU64,
+    /// Interim answers that are yet to be written.
     interim: Mutex<Vec<u8>>,
     interim_written: Notify,
     /// What the connection becomes after an answer of 101.
     tunnel: Mutex<Option<OnUpgrade>>,
     pub(super) wake: Notify,
 }
+
+/// How long an answer under way to a client that sends no more may bring nothing.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Interim answers that may wait to be written, in bytes: hints that nobody takes are no loss.
 const MOST_INTERIM: usize = 64 * 1024;
@@ -135,6 +142,8 @@ impl ConnectionState {
             failed: false.into(),
             tunnelled: 0.into(),
             takes_interim: false.into(),
+            http11: false.into(),
+            half_closed: 0.into(),
             interim: Mutex::default(),
             interim_written: Notify::new(),
             tunnel: Mutex::new(None),
@@ -167,11 +176,40 @@ impl ConnectionState {
     /// The client has, or has not, room for more of the answer.
     pub(super) fn on_write(&self, pending: bool) {
         note(&self.awaiting_reader, pending, &self.clock);
+        if !pending {
+            self.renew_half_closed();
+        }
+    }
+
+    fn renew_half_closed(&self) {
+        if self.is_half_closed() {
+            self.half_closed.store(self.clock.now().max(1), Relaxed);
+        }
     }
 
     /// A request begins, and with it the time in which there can be interim answers to it, if there can.
-    pub(super) fn begin(&self, takes_interim: bool) {
-        self.takes_interim.store(takes_interim, Relaxed);
+    pub(super) fn begin(&self, http11: bool) {
+        self.takes_interim.store(http11, Relaxed);
+        self.http11.store(http11, Relaxed);
+    }
+
+    /// Whether a client that sends no more may wait for its answer. One of HTTP/1.0 may have left, and nothing can be sent to it
+    /// to find out.
+    pub(super) fn may_be_half_closed(&self) -> bool {
+        self.is_active() && self.http11.load(Relaxed) && !self.is_tunnel() && !self.is_ambiguous()
+    }
+
+    /// The client sends no more. It has left, or waits for its answer: its side of the connection is asked by something that it
+    /// can be sent, and resets the connection if there is nobody.
+    pub(super) fn on_half_closed(&self) {
+        self.half_closed.store(self.clock.now().max(1), Relaxed);
+        if self.takes_interim() {
+            self.interim().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
+    pub(super) fn is_half_closed(&self) -> bool {
+        self.half_closed.load(Relaxed) != 0
     }
 
     pub(super) fn takes_interim(&self) -> bool {
@@ -190,6 +228,7 @@ impl ConnectionState {
     /// Waits until the interim answers are written: then the answer may begin.
     pub(super) async fn end_interim(&self) {
         self.takes_interim.store(false, Relaxed);
+        self.renew_half_closed();
         while !self.interim().is_empty() {
             self.interim_written.notified().await;
         }
@@ -238,9 +277,23 @@ impl ConnectionState {
         self.tunnelled.store(self.clock.now().max(1), Relaxed);
     }
 
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnelled.load(Relaxed) != 0
+    }
+
+    /// Whether the connection is a tunnel in which no byte has passed for so long.
+    pub(super) fn is_tunnel_at_rest(&self, rest: Duration) -> bool {
+        let since = self.tunnelled.load(Relaxed);
+        since != 0 && self.is_older(since, rest)
+    }
+
+    fn is_older(&self, since: u64, limit: Duration) -> bool {
+        self.waited(since) > limit.as_millis()
+    }
+
     /// Notes bytes of a tunnel; says whether it is one.
     pub(super) fn note_tunnel_bytes(&self) -> bool {
-        let is_tunnel = self.tunnelled.load(Relaxed) != 0;
+        let is_tunnel = self.is_tunnel();
         if is_tunnel {
             self.open_tunnel();
         }
@@ -279,20 +332,21 @@ impl ConnectionState {
     /// The order that is due. Between its being given and its being carried out, the connection may have gone on.
     pub(super) fn due(&self, limits: &HttpLimits) -> Order {
         let idle_timeout = limits.idle_timeout;
-        let older = |since: u64, limit: Duration| self.waited(since) > limit.as_millis();
         let stalled = |since: &AtomicU64, limit| match since.load(Relaxed) {
             0 => false,
-            since => older(since, limit),
+            since => self.is_older(since, limit),
         };
         // A tunnel on which nobody says a word, or a client that leaves an answer where it is.
         if stalled(&self.tunnelled, idle_timeout) || stalled(&self.awaiting_reader, self.unread) {
             return Order::Cut;
         }
         if self.is_active() {
-            return Order::None;
+            // What is sent to a client that has left is reset. Where there is nothing to be sent, nobody knows.
+            let is_silent = !self.takes_interim() && stalled(&self.half_closed, SILENCE);
+            return if is_silent { Order::Cut } else { Order::None };
         }
         let (limit, order) = self.rest(limits);
-        if older(self.since.load(Relaxed), limit) { order } else { Order::None }
+        if self.is_older(self.since.load(Relaxed), limit) { order } else { Order::None }
     }
 
     /// How long it may be without a request, and what becomes of it then.
@@ -374,6 +428,10 @@ impl Drop for Active {
         state.since.store(state.clock.now(), Relaxed);
         state.active.fetch_sub(1, Relaxed);
         state.awaiting_body.store(0, Relaxed);
+        if state.is_half_closed() {
+            // There is nothing to wait for any more, which nobody reads from the connection.
+            state.wake.notify_one();
+        }
     }
 }
 

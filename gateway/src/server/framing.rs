@@ -66,6 +66,11 @@ impl Framing {
         matches!(self.place, Place::Head) && (self.head.begun || !self.line.is_blank())
     }
 
+    /// Whether the last message is whole and no other has begun.
+    pub(super) fn is_between_messages(&self) -> bool {
+        matches!(self.place, Place::Head) && !self.is_in_header()
+    }
+
     /// Whether something came that others may read otherwise (RFC 9112, 2.2 and 6.3): once it did, what follows is not to
     /// be trusted to begin where we think.
     pub(super) const fn is_ambiguous(&self) -> bool {

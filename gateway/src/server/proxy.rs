@@ -66,7 +66,10 @@ async fn answer(
     let settings = caller.thread.settings();
     settings.fields.apply(&checks, response.headers_mut());
     if http1
-        && (closes || caller.thread.is_draining() || caller.state.is_ambiguous())
+        && (closes
+            || caller.thread.is_draining()
+            || caller.state.is_ambiguous()
+            || caller.state.is_half_closed())
         && response.status() != StatusCode::SWITCHING_PROTOCOLS
     {
         close_after(response.headers_mut());

@@ -95,6 +95,9 @@ const HOUSEKEEPING: Duration = Duration::from_millis(500);
 /// answered with `Connection: close`, instead of finding its connection closed.
 const LAST_REQUESTS: Duration = Duration::from_millis(250);
 
+/// A tunnel in which no byte has passed for so long is at rest.
+const TUNNEL_REST: Duration = Duration::from_secs(1);
+
 /// Between two looks at who is connecting.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
@@ -209,7 +212,10 @@ impl Thread {
         self.take_the_last(listener, Instant::now() + last_requests).await;
         self.all_gone(Instant::now() + last_requests).await;
         self.order(Order::Close, |state| !state.is_active() && !state.is_http2());
-        self.all_gone(deadline).await;
+        tokio::select! {
+            () = self.all_gone(deadline) => {}
+            () = self.end_tunnels() => {}
+        }
         let connections = self.connections();
         connections.iter().map(|(_, state)| state.active()).sum()
     }
@@ -238,6 +244,14 @@ impl Thread {
             if let Ok(stream) = stream {
                 self.take(stream, peer.ip(), None);
             }
+        }
+    }
+
+    /// Ends tunnels as soon as they rest, for ever: nothing is under way in them, and nothing else would end them.
+    async fn end_tunnels(&self) {
+        loop {
+            self.order(Order::Close, |state| state.is_tunnel_at_rest(TUNNEL_REST));
+            sleep(TUNNEL_REST / 4).await;
         }
     }
 

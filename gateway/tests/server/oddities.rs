@@ -1,12 +1,14 @@
 //! What clients and upstreams may do, and seldom do.
 
 use std::io::Write;
+use std::net::Shutdown;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::gateway::server::Fate;
 use tokio::sync::Notify;
 
-use crate::client::Client;
+use crate::client::{Answer, Client};
 use crate::gateway::Gateway;
 use crate::upstream::{Reply, Upstream, ok};
 
@@ -102,4 +104,96 @@ fn an_answer_that_comes_before_a_reset_is_passed_on() {
     }
     let told = gateway.log.settled(20);
     assert!(told.fates().iter().all(|fate| *fate == Fate::Answered { status: 413 }), "{:?}", told.fates());
+}
+
+/// Answers of a client that sends no more, beside what it was asked in between.
+fn after_the_last_byte(client: &mut Client) -> Answer {
+    loop {
+        match client.answer(false) {
+            asked if asked.status == 100 => {}
+            answer => return answer,
+        }
+    }
+}
+
+#[test]
+fn who_sends_no_more_is_answered() {
+    let go = Arc::new(Notify::new());
+    let upstream = {
+        let go = Arc::clone(&go);
+        Upstream::answering(move |request| match request.target() {
+            "/late" => Reply::When(Arc::clone(&go), ok("late")),
+            _ => Reply::Send(ok(&request.body)),
+        })
+    };
+    let gateway = Gateway::proxy(upstream.address);
+    let post =
+        |body: &str| format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    let mut client = Client::connect(gateway.address());
+    client.send(post("one")).send(post("two")).send("GET /late HTTP/1.1\r\nhost: a\r\n\r\n");
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(after_the_last_byte(&mut client).text(), "one");
+    assert_eq!(after_the_last_byte(&mut client).text(), "two");
+    go.notify_one();
+    let answer = after_the_last_byte(&mut client);
+    assert_eq!((answer.status, answer.text().as_str()), (200, "late"));
+    assert!(client.is_closed());
+    assert!(gateway.log.settled(3).fates().iter().all(|fate| *fate == Fate::Answered { status: 200 }));
+}
+
+#[test]
+fn who_sends_no_more_within_its_answer_gets_the_rest() {
+    const LONG: usize = 16 * 1024 * 1024;
+    let upstream = Upstream::answering(|_| Reply::Send(ok(vec![b'x'; LONG])));
+    let gateway = Gateway::proxy(upstream.address);
+    let mut client = Client::connect(gateway.address());
+    client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let head = client.try_head().unwrap();
+    assert_eq!(head.status, 200);
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    assert_eq!(client.take(LONG).unwrap().len(), LONG);
+    assert!(client.is_closed());
+    assert_eq!(gateway.log.settled(1).served(), 1);
+}
+
+#[test]
+fn who_has_left_holds_nothing() {
+    let upstream = Upstream::answering(|request| match request.target() {
+        "/begun" => Reply::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nfive!".to_vec()),
+        _ => Reply::Hang(Vec::new()),
+    });
+    let gateway = Gateway::proxy(upstream.address);
+    let before =
+        Client::connect(gateway.address()).send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").stream.try_clone();
+    let mut old = Client::connect(gateway.address());
+    old.send("GET / HTTP/1.0\r\nhost: a\r\n\r\n");
+    let mut begun = Client::connect(gateway.address());
+    begun.send("GET /begun HTTP/1.1\r\nhost: a\r\n\r\n");
+    begun.try_head().unwrap();
+    begun.take(5).unwrap();
+    gateway.log.until("all are there", |told| told.load.0 == 3);
+    drop((before, old, begun));
+    let told = gateway.log.settled(3);
+    assert!(told.fates().iter().all(|fate| *fate == Fate::ClientLeft), "{:?}", told.fates());
+}
+
+#[test]
+fn a_tunnel_at_rest_does_not_hold_a_shutdown() {
+    let upstream = Upstream::scripted(|mut connection| async move {
+        connection.head().await?;
+        connection
+            .send(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+            .await?;
+        connection.closed().await;
+        Ok(())
+    });
+    let Gateway { server, log } = Gateway::proxy(upstream.address);
+    let mut client = Client::connect(server.address());
+    client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+    assert_eq!(client.answer(false).status, 101);
+    log.settled(1);
+    // Nobody waits for that long.
+    let shutdown = std::thread::spawn(move || server.shutdown(Duration::from_secs(3_600)));
+    assert!(client.is_closed());
+    assert_eq!(shutdown.join().unwrap().requests_cut, 0);
 }
