@@ -281,7 +281,8 @@ fn address(said: &str, words: &str) -> SocketAddr {
 fn get(address: SocketAddr, target: &str, key: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let head = format!("GET {target} HTTP/1.1\r\nhost: a\r\nx-api-key: {key}\r\nconnection: close\r\n\r\n");
+    let head =
+        format!("GET {target} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {key}\r\nconnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
@@ -413,7 +414,7 @@ fn slowed(page: SocketAddr) -> SocketAddr {
             }
             Some(target) => {
                 let mut upstream = TcpStream::connect(page)?;
-                write!(upstream, "GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")?;
+                write!(upstream, "GET {target} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
                 std::io::copy(&mut upstream, &mut stream)?;
             }
             None => {}

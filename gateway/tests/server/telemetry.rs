@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::gateway::server::{Ended, Fate, Observer, ScenarioClock, Seen, Server, ServerConfig, TraceConfig};
-use ::gateway::telemetry::{Admin, Facts, JsonLines, Metrics, Names, RequestLog, Telemetry};
+use ::gateway::telemetry::{Admin, Facts, JsonLines, Metrics, Names, Page, RequestLog, Site, Telemetry};
 use ::gateway::{
     Algorithm, BreakerConfig, Checks, Client as Caller, Decision, GatewayConfig, KeySecret, Peer, PoolConfig,
     RateLimit, RateLimits, Request as Asked, RouteId, SharedAdmission, UpstreamPolicy,
@@ -97,6 +97,11 @@ fn get(client: &mut Client, path: &str, key: &str) -> Answer {
         .answer(false)
 }
 
+/// Asks an admin port.
+fn look(client: &mut Client, path: &str) -> Answer {
+    client.send(format!("GET {path} HTTP/1.1\r\nhost: 127.0.0.1:1\r\n\r\n")).answer(false)
+}
+
 /// An upstream that serves, and one that does not.
 fn upstreams() -> (Upstream, Upstream) {
     let failing = b"HTTP/1.1 500 -\r\ncontent-length: 0\r\n\r\n".to_vec();
@@ -180,17 +185,18 @@ fn the_admin_port_answers_those_who_look_and_nobody_else() {
     let (orders, payments) = upstreams();
     let told = Told::new(&[orders.address, payments.address]);
     let mut client = Client::connect(told.admin.address());
-    let answer = client.get("/metrics");
+    let answer = look(&mut client, "/metrics");
     assert_eq!(
         (answer.status, answer.value("content-type")),
         (200, Some("text/plain; version=0.0.4; charset=utf-8"))
     );
     assert!(answer.text().contains("# TYPE gateway_pool_workers_in_use gauge"), "{}", answer.text());
-    assert_eq!(client.get("/healthz").text(), "ok\n");
-    assert_eq!(client.get("/").status, 404);
-    let posted = client.send("POST /metrics HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n").answer(false);
+    assert_eq!(look(&mut client, "/healthz").text(), "ok\n");
+    assert_eq!(look(&mut client, "/").status, 404);
+    let posted =
+        client.send("POST /metrics HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n").answer(false);
     assert_eq!((posted.status, posted.value("allow")), (405, Some("GET, HEAD")));
-    let head = client.send("HEAD /metrics HTTP/1.1\r\nhost: a\r\n\r\n").answer(true);
+    let head = client.send("HEAD /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").answer(true);
     assert_eq!(head.status, 200);
     // And the port that serves has none of it.
     assert_eq!(Client::connect(told.server.address()).get("/metrics").text(), "hello");
@@ -261,7 +267,7 @@ fn promtool_has_nothing_to_say_against_the_metrics() {
     let told = Told::new(&[orders.address, payments.address]);
     let mut client = Client::connect(told.server.address());
     (0..5).for_each(|_| _ = get(&mut client, "/", "a"));
-    let text = Client::connect(told.admin.address()).get("/metrics").text();
+    let text = look(&mut Client::connect(told.admin.address()), "/metrics").text();
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -335,4 +341,69 @@ fn prometheus_scrapes_what_was_counted() {
         std::thread::sleep(Duration::from_millis(50));
     }
     panic!("Prometheus never had it: {last}");
+}
+
+/// Tells more than anybody has room for who does not read it.
+struct Chatter;
+
+impl Site for Chatter {
+    fn get(&self, path: &str) -> Option<Page> {
+        match path {
+            "/events" => {
+                let next = Box::new(|| Some("x".repeat(1 << 20)));
+                Some(Page::Events { every: Duration::from_millis(1), next })
+            }
+            "/healthz" => Some(Page::Document { kind: "text/plain", body: "ok\n".into() }),
+            _ => None,
+        }
+    }
+}
+
+#[test]
+fn whoever_follows_events_and_does_not_read_silences_nobody_else() {
+    let admin = Admin::start(LOOPBACK, Arc::new(Chatter)).unwrap();
+    let follow = || {
+        let mut client = Client::connect(admin.address());
+        client.send("GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        let head = client.try_head().unwrap();
+        (client, head)
+    };
+    let mut followers = Vec::new();
+    for number in 0..64 {
+        let (client, head) = follow();
+        assert_eq!(head.status, if number < 32 { 200 } else { 503 }, "{number}");
+        assert_eq!(head.value("retry-after").is_some(), number >= 32);
+        followers.push(client);
+    }
+    // Nor do those who say nothing, however many they are.
+    let silent: Vec<_> = (0..100).map(|_| Client::connect(admin.address())).collect();
+    for _ in 0..100 {
+        assert_eq!(look(&mut Client::connect(admin.address()), "/healthz").text(), "ok\n");
+    }
+    drop((followers, silent));
+}
+
+#[test]
+fn an_admin_port_is_asked_by_its_address_and_by_no_other_name() {
+    let admin = Admin::start(LOOPBACK, Arc::new(Chatter)).unwrap();
+    let ask = |line: &str, fields: &str| {
+        let mut client = Client::connect(admin.address());
+        client.send(format!("{line}\r\n{fields}connection: close\r\n\r\n")).answer(false).status
+    };
+    for host in ["localhost", "LOCALHOST:9090", "127.0.0.1:9090", "[::1]:9090", "192.0.2.1"] {
+        assert_eq!(ask("GET /healthz HTTP/1.1", &format!("host: {host}\r\n")), 200, "{host}");
+    }
+    for fields in [
+        "host: evil.test:9090\r\n",
+        "host: localhost.evil.test\r\n",
+        "host: 127.0.0.1.evil.test\r\n",
+        "host: \r\n",
+        "host: localhost\r\nhost: evil.test\r\n",
+        "",
+    ] {
+        assert_eq!(ask("GET /healthz HTTP/1.1", fields), 421, "{fields}");
+    }
+    assert_eq!(ask("GET http://evil.test/healthz HTTP/1.1", "host: localhost\r\n"), 421);
+    // Browsers name a host always, and do not speak this version.
+    assert_eq!(ask("GET /healthz HTTP/1.0", ""), 200);
 }
