@@ -7,7 +7,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark says what it measured")]
 
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -44,7 +44,7 @@ fn main() -> io::Result<()> {
     let names = Names::new(&config, ["orders"]);
     let metrics = Arc::new(Metrics::new(&config, &names, START));
     let place = std::env::temp_dir().join(format!("tuesday-bench-{}.jsonl", std::process::id()));
-    let lines = JsonLines::new(BufWriter::with_capacity(1 << 16, File::create(&place)?));
+    let lines = JsonLines::buffered(1 << 16, File::create(&place)?);
     let log = RequestLog::start(lines, names, None)?;
     let telemetry = Telemetry::new((), Arc::clone(&metrics), Some(log.sender()));
     let off = start(&config, upstream, Arc::new(()), None);

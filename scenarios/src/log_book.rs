@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufWriter};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -65,7 +65,7 @@ impl LogBook {
         // A log that goes to a device, such as a terminal, has its pages where all temporary files are.
         let folder = folder.filter(|_| self.path.is_file()).map_or_else(std::env::temp_dir, Path::to_owned);
         let file = Builder::new().prefix(".tuesday-log-").tempfile_in(folder)?;
-        let lines = JsonLines::new(BufWriter::with_capacity(1 << 16, file.reopen()?));
+        let lines = JsonLines::buffered(1 << 16, file.reopen()?);
         let place = pages.variants.iter().position(|known| known == variant).unwrap_or(usize::MAX);
         let place = (pages.chapter, live, place, seed, control);
         pages.written.insert(place, file);

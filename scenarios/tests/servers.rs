@@ -1014,19 +1014,7 @@ fn an_export_goes_to_its_collector_and_to_nobody_it_names() {
 #[test]
 fn a_gateway_with_few_descriptors_is_locked_by_no_crowd() {
     let desk = Desk::new();
-    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = upstream.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for mut stream in upstream.incoming().flatten() {
-            std::thread::spawn(move || {
-                let mut buffer = [0; 4096];
-                while let Ok(1..) = stream.read(&mut buffer) {
-                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
-                }
-            });
-        }
-    });
-    desk.write("small.toml", &scenario(&format!("listen = '{address}'"), ""));
+    desk.write("small.toml", &scenario(&format!("listen = '{}'", answering()), ""));
     let program = cargo_bin("tuesday").display().to_string();
     let line =
         format!("ulimit -n 64 && exec {program} gateway small.toml --listen 0 --threads 2 --log log.jsonl");
@@ -1039,4 +1027,94 @@ fn a_gateway_with_few_descriptors_is_locked_by_no_crowd() {
         assert_eq!(status(&read(ask(listens, "/api"))), 200);
     }
     gateway.ends(ExitCode::Held);
+}
+
+/// An upstream that answers everybody, as long as the test lasts.
+fn answering() -> SocketAddr {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = upstream.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in upstream.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut buffer = [0; 4096];
+                while let Ok(1..) = stream.read(&mut buffer) {
+                    let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+                }
+            });
+        }
+    });
+    address
+}
+
+/// So many requests, one after the other, each answered.
+fn ask_often(address: SocketAddr, requests: usize) {
+    for _ in 0..requests {
+        assert_eq!(status(&read(ask(address, "/api"))), 200);
+    }
+}
+
+#[test]
+fn lines_that_a_full_disk_refuses_are_counted_to_the_last() {
+    let desk = Desk::new();
+    desk.write("small.toml", &scenario(&format!("listen = '{}'", answering()), ""));
+    let mut gateway =
+        desk.serves(&["gateway", "small.toml", "--listen", "0", "--log", "/dev/full", "--admin", "0"]);
+    ask_often(gateway.address("listening on http://"), 150);
+    let line = gateway.said.lines().find_map(|line| line.strip_prefix("metrics at http://")).unwrap();
+    let admin: SocketAddr = line.trim_end_matches("/metrics").parse().unwrap();
+    let metrics = || {
+        let mut stream = TcpStream::connect(admin).unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+        read(stream)
+    };
+    while !metrics().contains("gateway_telemetry_dropped_total{sink=\"log\"} 150\n") {}
+    gateway.signal();
+    gateway.hear("150 lines are missing in the log");
+    gateway.exits(ExitCode::Held);
+}
+
+#[test]
+fn a_log_that_is_blocked_does_not_keep_the_gateway_from_ending() {
+    let desk = Desk::new();
+    desk.write("small.toml", &scenario(&format!("listen = '{}'", answering()), ""));
+    let pipe = desk.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Somebody has it open, and reads nothing.
+    let _reader = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let mut gateway =
+        desk.serves(&["gateway", "small.toml", "--listen", "0", "--log", "pipe", "--grace", "100ms"]);
+    ask_often(gateway.address("listening on http://"), 400);
+    gateway.signal();
+    gateway.hear("lines are missing in the log, which took nothing more");
+    gateway.exits(ExitCode::Held);
+}
+
+#[test]
+fn a_log_is_opened_again_when_a_signal_says_so() {
+    let desk = Desk::new();
+    desk.write("small.toml", &scenario(&format!("listen = '{}'", answering()), ""));
+    let mut gateway = desk.serves(&["gateway", "small.toml", "--listen", "0", "--log", "log.jsonl"]);
+    let address = gateway.address("listening on http://");
+    let reopen = |gateway: &Serving| {
+        let id = gateway.child.id().to_string();
+        assert!(Command::new("kill").args(["-USR1", &id]).status().unwrap().success());
+    };
+    ask_often(address, 20);
+    fs::rename(desk.path("log.jsonl"), desk.path("log.1.jsonl")).unwrap();
+    reopen(&gateway);
+    gateway.hear("the log goes on in log.jsonl");
+    ask_often(address, 30);
+    // Where it cannot be opened, it stays where it is.
+    fs::rename(desk.path("log.jsonl"), desk.path("log.2.jsonl")).unwrap();
+    fs::create_dir(desk.path("log.jsonl")).unwrap();
+    reopen(&gateway);
+    gateway.hear("cannot write to log.jsonl");
+    ask_often(address, 5);
+    gateway.ends(ExitCode::Held);
+    let lines = |name: &str| {
+        let text = fs::read_to_string(desk.path(name)).unwrap();
+        assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{text}");
+        text.lines().count()
+    };
+    assert_eq!((lines("log.1.jsonl"), lines("log.2.jsonl")), (20, 35));
 }

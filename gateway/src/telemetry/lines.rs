@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrayvec::ArrayString;
@@ -40,13 +40,52 @@ pub struct JsonLines(Arc<Shared>);
 
 struct Shared {
     out: Mutex<Out>,
+    /// Of these, lines about the log itself are none.
+    written: AtomicU64,
     unwritten: AtomicU64,
+    /// Whether the last line about the log itself was written.
+    told: AtomicBool,
 }
 
 struct Out {
     line: String,
     forms: Vec<Form>,
+    batch: Batch,
+}
+
+/// Lines on their way to their place.
+struct Batch {
     to: Box<dyn Write + Send>,
+    /// Whole lines.
+    waiting: Vec<u8>,
+    /// How much may wait, in bytes.
+    capacity: usize,
+    /// Whether the last line there broke off.
+    torn: bool,
+}
+
+impl Batch {
+    /// Writes what waits: how many lines were written, and how many were not. The latter are gone.
+    fn write(&mut self) -> (u64, u64) {
+        let (mut written, mut failed) = (0, false);
+        if self.torn && !self.waiting.is_empty() {
+            failed = self.to.write_all(b"\n").is_err();
+            self.torn = failed;
+        }
+        while !failed && written < self.waiting.len() {
+            match self.to.write(&self.waiting[written..]) {
+                Ok(0) => failed = true,
+                Ok(more) => written += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => failed = true,
+            }
+        }
+        let lines = |bytes: &[u8]| bytes.split(|byte| *byte == b'\n').count() as u64 - 1;
+        self.torn |= written > 0 && self.waiting[written - 1] != b'\n';
+        let counts = (lines(&self.waiting[..written]), lines(&self.waiting[written..]));
+        self.waiting.clear();
+        counts
+    }
 }
 
 /// What all lines of one kind of event have in common, written once.
@@ -65,11 +104,19 @@ struct Key {
 }
 
 impl JsonLines {
-    /// Writes to `to`, a line in one piece each. Put a buffer before what is slow to be written to, and call
-    /// [`JsonLines::flush`].
+    /// Writes to `to`, a line in one piece each.
     pub fn new(to: impl Write + Send + 'static) -> Self {
-        let out = Mutex::new(Out { line: String::with_capacity(1024), forms: Vec::new(), to: Box::new(to) });
-        Self(Arc::new(Shared { out, unwritten: AtomicU64::new(0) }))
+        Self::buffered(0, to)
+    }
+
+    /// Writes to `to` as many lines at once as have that many bytes; those that wait are written by [`JsonLines::flush`]. A
+    /// buffer of the writer's own would leave open which of them were written.
+    pub fn buffered(capacity: usize, to: impl Write + Send + 'static) -> Self {
+        let waiting = Vec::with_capacity(capacity);
+        let batch = Batch { to: Box::new(to), waiting, capacity, torn: false };
+        let out = Mutex::new(Out { line: String::with_capacity(1024), forms: Vec::new(), batch });
+        let (written, unwritten, told) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        Self(Arc::new(Shared { out, written, unwritten, told }))
     }
 
     /// A dispatcher that writes these lines and nothing else.
@@ -77,18 +124,47 @@ impl JsonLines {
         Dispatch::new(Registry::default().with(self.clone()))
     }
 
-    /// Has everything written so far reach its place.
+    /// Has everything written so far reach its place. What does not is counted, and gone.
     ///
     /// # Errors
     ///
-    /// If it cannot.
+    /// If some of it does not.
     pub fn flush(&self) -> io::Result<()> {
-        self.out().to.flush()
+        self.write(&mut self.out())
     }
 
-    /// Lines that could not be written.
+    /// Writes to another place from now on; what waits goes to the one before.
+    pub fn reopen(&self, to: Box<dyn Write + Send>) {
+        let mut out = self.out();
+        // What is lost is counted.
+        let _ = self.write(&mut out);
+        out.batch.to = to;
+        out.batch.torn = false;
+    }
+
+    fn write(&self, out: &mut Out) -> io::Result<()> {
+        let (written, mut lost) = out.batch.write();
+        let flushed = out.batch.to.flush();
+        // A line at least, of those that the writer kept to itself.
+        lost += u64::from(lost == 0 && flushed.is_err());
+        self.0.written.fetch_add(written, Relaxed);
+        self.0.unwritten.fetch_add(lost, Relaxed);
+        if lost > 0 { flushed.and(Err(io::ErrorKind::WriteZero.into())) } else { Ok(()) }
+    }
+
+    /// Lines that were written; those about the log itself are not counted.
+    pub(super) fn written(&self) -> u64 {
+        self.0.written.load(Relaxed)
+    }
+
+    /// Lines that could not be written; those about the log itself are not counted.
     pub fn unwritten(&self) -> u64 {
         self.0.unwritten.load(Relaxed)
+    }
+
+    /// Whether the last line about the log itself was written.
+    pub(super) fn has_told(&self) -> bool {
+        self.0.told.load(Relaxed)
     }
 
     fn out(&self) -> MutexGuard<'_, Out> {
@@ -99,9 +175,8 @@ impl JsonLines {
 /// Has what is told on this thread meanwhile written to these lines, and to their place.
 pub fn with_lines<T>(lines: &JsonLines, what: impl FnOnce() -> T) -> T {
     let done = tracing::dispatcher::with_default(&lines.dispatch(), what);
-    if lines.flush().is_err() {
-        lines.0.unwritten.fetch_add(1, Relaxed);
-    }
+    // What cannot be written is counted.
+    let _ = lines.flush();
     done
 }
 
@@ -131,14 +206,30 @@ impl<S: Subscriber> Layer<S> for JsonLines {
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut out = self.out();
-        let Out { line, forms, to } = &mut *out;
+        let Out { line, forms, batch } = &mut *out;
         let form = Form::of(event.metadata(), forms);
         line.clear();
         line.push_str(&form.head);
         event.record(&mut Fields { line, keys: &form.keys });
         line.push_str("}\n");
-        if to.write_all(line.as_bytes()).is_err() {
-            self.0.unwritten.fetch_add(1, Relaxed);
+        if event.metadata().target() == LOG {
+            // By itself, and counted by nobody: it is about those that are.
+            let _ = self.write(&mut out);
+            let Out { line, batch, .. } = &mut *out;
+            batch.waiting.extend_from_slice(line.as_bytes());
+            let lost = batch.write().1;
+            let told = lost == 0 && batch.to.flush().is_ok();
+            self.0.told.store(told, Relaxed);
+            return;
+        }
+        if batch.waiting.len() + line.len() > batch.capacity && !batch.waiting.is_empty() {
+            // What is lost is counted.
+            let _ = self.write(&mut out);
+        }
+        let Out { line, batch, .. } = &mut *out;
+        batch.waiting.extend_from_slice(line.as_bytes());
+        if batch.waiting.len() >= batch.capacity {
+            let _ = self.write(&mut out);
         }
     }
 }
@@ -328,7 +419,7 @@ pub(super) fn emit_dropped(at: Timestamp, dropped: u64, total: u64) {
         target: LOG,
         Level::WARN,
         timestamp = civil(at).as_str(),
-        message = "requests came faster than they could be logged",
+        message = "lines are missing: they came faster than they could be written, or could not be written",
         dropped,
         dropped_total = total,
     );
@@ -457,8 +548,51 @@ mod tests {
                 Ok(())
             }
         }
-        let lines = JsonLines::new(Full);
-        tracing::dispatcher::with_default(&lines.dispatch(), || emit_dropped(START, 1, 1));
-        assert_eq!(lines.unwritten(), 1);
+        let counts = Counts::default();
+        let transition = Transition { at: START, from: Condition::Closed, to: Condition::Open, counts };
+        for capacity in [0, 256, 1 << 16] {
+            let lines = JsonLines::buffered(capacity, Full);
+            with_lines(&lines, || (0..150).for_each(|_| emit_transition(None, "payments", &transition)));
+            assert_eq!((lines.unwritten(), lines.written()), (150, 0), "{capacity}");
+            // What is said of them is none of them.
+            with_lines(&lines, || emit_dropped(START, 150, 150));
+            assert_eq!((lines.unwritten(), lines.has_told()), (150, false), "{capacity}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_where_their_place_is_full_in_the_midst_of_one() {
+        /// Takes so many bytes, and more once there is room.
+        #[derive(Clone)]
+        struct Room(Arc<Mutex<(usize, Vec<u8>)>>);
+        impl Write for Room {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let (room, taken) = &mut *self.0.lock().unwrap();
+                let takes = bytes.len().min(*room);
+                if takes == 0 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                *room -= takes;
+                taken.extend(&bytes[..takes]);
+                Ok(takes)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let room = Room(Arc::new(Mutex::new((1_000, Vec::new()))));
+        let lines = JsonLines::buffered(1 << 16, room.clone());
+        let counts = Counts::default();
+        let transition = Transition { at: START, from: Condition::Closed, to: Condition::Open, counts };
+        let tell = || (0..50).for_each(|_| emit_transition(None, "payments", &transition));
+        with_lines(&lines, tell);
+        room.0.lock().unwrap().0 = usize::MAX;
+        with_lines(&lines, tell);
+        let text = String::from_utf8(room.0.lock().unwrap().1.clone()).unwrap();
+        // One broke off; each other one that is there is whole, and counted.
+        let whole = text.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok()).count() as u64;
+        assert_eq!(text.lines().count() as u64, whole + 1);
+        assert_eq!((lines.written(), lines.unwritten()), (whole, 100 - whole));
     }
 }

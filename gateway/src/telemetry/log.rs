@@ -1,10 +1,11 @@
 //! The log off the path of requests: a bounded queue, and a thread that makes lines of what is in it.
 
-use std::io;
-use std::sync::Arc;
+use std::fmt;
+use std::io::{self, Write};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,18 +19,50 @@ const CAPACITY: usize = 1 << 16;
 /// How long the writer rests between two looks at its queue. Waking it for each entry would cost the sender a system call.
 const REST: Duration = Duration::from_millis(10);
 
-/// A log under way. Dropped, it writes what is left and ends.
+/// A log under way. Dropped, it writes what is left and ends, however long that takes; [`RequestLog::finish`] has a limit.
 #[derive(Debug)]
 pub struct RequestLog {
     sender: LogSender,
     stop: Arc<AtomicBool>,
+    reopening: Reopening,
+    /// Nothing comes: it is closed when the writer has ended.
+    ended: Mutex<Receiver<()>>,
     writer: Option<JoinHandle<()>>,
+}
+
+/// Where lines go from now on, as [`RequestLog::reopen`] has it.
+type Reopen = Box<dyn FnOnce() -> Option<Box<dyn Write + Send>> + Send>;
+
+#[derive(Clone, Default)]
+struct Reopening(Arc<Mutex<Option<Reopen>>>);
+
+impl Reopening {
+    fn set(&self, reopen: Option<Reopen>) -> Option<Reopen> {
+        std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), reopen)
+    }
+}
+
+impl fmt::Debug for Reopening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reopening")
+    }
+}
+
+/// How a log ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// Lines that are missing.
+    pub missing: u64,
+    /// Whether the place where lines go took nothing more within the time there was.
+    pub blocked: bool,
 }
 
 /// The end of a log that requests are handed to. It never waits: where the queue is full, the entry is dropped and counted.
 #[derive(Clone, Debug)]
 pub struct LogSender {
     queue: SyncSender<Entry>,
+    /// Entries that came into the queue.
+    queued: Arc<AtomicU64>,
     dropped: Arc<AtomicU64>,
     lines: JsonLines,
 }
@@ -50,6 +83,8 @@ struct Writer {
     /// Of those, as many as were told.
     told: u64,
     last: Timestamp,
+    reopening: Reopening,
+    _ended: Sender<()>,
 }
 
 impl RequestLog {
@@ -70,25 +105,63 @@ impl RequestLog {
     ) -> io::Result<Self> {
         let (queue, entries) = sync_channel(capacity);
         let (dropped, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
-        let sender = LogSender { queue, dropped: Arc::clone(&dropped), lines: lines.clone() };
-        let last = Timestamp::EPOCH;
-        let writer = Writer { names, run, lines, queue: entries, dropped, told: 0, last };
+        let queued = Arc::default();
+        let sender = LogSender { queue, queued, dropped: Arc::clone(&dropped), lines: lines.clone() };
+        let (last, reopening) = (Timestamp::EPOCH, Reopening::default());
+        let (ends, ended) = channel();
+        let writer = Writer {
+            names,
+            run,
+            lines,
+            queue: entries,
+            dropped,
+            told: 0,
+            last,
+            reopening: reopening.clone(),
+            _ended: ends,
+        };
         let stopped = Arc::clone(&stop);
         let writer = thread::Builder::new().name("log".to_owned()).spawn(move || writer.write(&stopped))?;
-        Ok(Self { sender, stop, writer: Some(writer) })
+        Ok(Self { sender, stop, reopening, ended: Mutex::new(ended), writer: Some(writer) })
     }
 
     /// To be handed requests by.
     pub fn sender(&self) -> LogSender {
         self.sender.clone()
     }
+
+    /// Has lines go where `open` says, from the next one that is written on; where it says nothing, all stays as it is. It
+    /// is asked on the log's own thread, for it may block.
+    pub fn reopen(&self, open: impl FnOnce() -> Option<Box<dyn Write + Send>> + Send + 'static) {
+        self.reopening.set(Some(Box::new(open)));
+    }
+
+    /// Writes what is left, for so long at most. The thread of a log that is blocked after that is left to itself, and lasts
+    /// as long as the process.
+    pub fn finish(mut self, patience: Duration) -> LogEnd {
+        self.end();
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner).recv_timeout(patience);
+        let blocked = ended == Err(RecvTimeoutError::Timeout);
+        if blocked {
+            self.writer = None;
+        }
+        let LogSender { queued, dropped, lines, .. } = &self.sender;
+        let missing = dropped.load(Relaxed) + queued.load(Relaxed).saturating_sub(lines.written());
+        LogEnd { missing, blocked }
+    }
+
+    fn end(&self) {
+        self.stop.store(true, Release);
+        if let Some(writer) = &self.writer {
+            writer.thread().unpark();
+        }
+    }
 }
 
 impl Drop for RequestLog {
     fn drop(&mut self) {
-        self.stop.store(true, Release);
+        self.end();
         if let Some(writer) = self.writer.take() {
-            writer.thread().unpark();
             let _ = writer.join();
         }
     }
@@ -104,9 +177,10 @@ impl LogSender {
     }
 
     fn send(&self, entry: Entry) {
-        if self.queue.try_send(entry).is_err() {
-            self.dropped.fetch_add(1, Relaxed);
-        }
+        match self.queue.try_send(entry) {
+            Ok(()) => self.queued.fetch_add(1, Relaxed),
+            Err(_) => self.dropped.fetch_add(1, Relaxed),
+        };
     }
 
     /// Lines that are missing: dropped because the writer could not keep up, or refused by where they were to go.
@@ -124,9 +198,14 @@ impl Writer {
                 while let Ok(entry) = self.queue.try_recv() {
                     self.tell(&entry);
                 }
-                self.tell_dropped();
-                // What cannot be written now is counted by the line that it belongs to, later.
+                // What cannot be written is counted.
                 let _ = self.lines.flush();
+                self.tell_dropped();
+                if let Some(open) = self.reopening.set(None)
+                    && let Some(to) = open()
+                {
+                    self.lines.reopen(to);
+                }
                 if stopped {
                     return;
                 }
@@ -147,12 +226,14 @@ impl Writer {
         }
     }
 
-    /// A gap is told where it is, and not for each line that is missing.
+    /// A gap is told where it is, and not for each line that is missing; and again until that has been written.
     fn tell_dropped(&mut self) {
-        let dropped = self.dropped.load(Relaxed);
+        let dropped = self.dropped.load(Relaxed) + self.lines.unwritten();
         if dropped > self.told {
             emit_dropped(self.last, dropped - self.told, dropped);
-            self.told = dropped;
+            if self.lines.has_told() {
+                self.told = dropped;
+            }
         }
     }
 }
@@ -241,5 +322,45 @@ mod tests {
         let (warnings, requests): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["level"] == "WARN");
         assert_eq!(requests.len() as u64, 100 - dropped);
         assert_eq!(warnings.last().unwrap()["dropped_total"], dropped);
+    }
+
+    #[test]
+    fn a_log_that_is_blocked_is_left_with_what_it_has_not_written() {
+        let (config, gate) = (config(), Gate::default());
+        let names = Names::new(&config, ["orders"]);
+        let log = RequestLog::start(JsonLines::buffered(1 << 16, gate.clone()), names, None).unwrap();
+        let sender = log.sender();
+        let facts = Arc::new(facts(&config, "partner-0", 1));
+        for _ in 0..150 {
+            sender.request(START, &facts, &rejected());
+        }
+        assert_eq!(log.finish(Duration::from_millis(100)), LogEnd { missing: 150, blocked: true });
+        gate.open();
+    }
+
+    #[test]
+    fn a_log_goes_on_in_another_place_without_losing_a_line() {
+        let (config, first, second) = (config(), Gate::default(), Gate::default());
+        first.open();
+        second.open();
+        let names = Names::new(&config, ["orders"]);
+        let log = RequestLog::start(JsonLines::buffered(1 << 16, first.clone()), names, None).unwrap();
+        let (sender, facts) = (log.sender(), Arc::new(facts(&config, "partner-0", 1)));
+        let (opened, opening) = channel();
+        let to = second.clone();
+        for number in 0..2_000 {
+            sender.request(START, &facts, &rejected());
+            if number == 1_000 {
+                let (to, opened) = (to.clone(), opened.clone());
+                log.reopen(move || {
+                    opened.send(()).unwrap();
+                    Some(Box::new(to))
+                });
+                opening.recv().unwrap();
+            }
+        }
+        assert_eq!(log.finish(Duration::from_secs(60)), LogEnd { missing: 0, blocked: false });
+        let (first, second) = (first.lines().len(), second.lines().len());
+        assert!(first >= 1_001 && second > 0 && first + second == 2_000, "{first} and {second}");
     }
 }

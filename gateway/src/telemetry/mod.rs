@@ -32,7 +32,7 @@ pub use self::ids::{RequestName, Span, TraceIds, Traced};
 #[cfg(feature = "server")]
 pub use self::lines::{BREAKER, JsonLines, LOG, REQUEST, emit_transition, with_lines};
 #[cfg(feature = "server")]
-pub use self::log::{LogSender, RequestLog};
+pub use self::log::{LogEnd, LogSender, RequestLog};
 #[cfg(feature = "server")]
 pub use self::metrics::{Metrics, Sample};
 #[cfg(feature = "server")]

@@ -276,8 +276,11 @@ fn a_machine_without_descriptors_is_told_from_an_upstream_that_is_down() {
     let told = gateway.log.settled(1);
     assert_eq!(told.fates(), [Fate::BadGateway]);
     assert!(told.exhausted > 0);
+    // Where there are none, the idlest connection makes room.
+    assert!(client.is_closed());
     // It is the machine's trouble, and not held against the upstream.
     drop(limited);
+    let mut client = Client::connect(gateway.address());
     assert_eq!(client.get("/").status, 200);
     assert_eq!(gateway.log.settled(2).transitions, []);
     // For the client's end alone: it is taken in when there is room again. The first client stays: the gateway's end of it,

@@ -1,11 +1,12 @@
 //! What the commands have in common that run a part of a scenario alone, until a signal ends it.
 
 use std::net::SocketAddr;
-use std::process;
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fmt, process, thread};
 
 use gateway::Timestamp;
+use nix::sys::signal::{SigSet, Signal};
 
 use super::sources::{self, Source};
 use super::{ExitCode, Failure, visible};
@@ -76,26 +77,61 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Ctrl-C and SIGTERM: the first is for the command, the second ends the process at once.
-pub(super) struct Signals(Receiver<()>);
+pub(super) struct Signals(Receiver<Told>);
+
+/// What a signal tells a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// To end: Ctrl-C, SIGTERM or SIGHUP.
+    End,
+    /// To open its log again: SIGUSR1.
+    Reopen,
+}
 
 impl Signals {
     pub(super) fn watch() -> Result<Self, Failure> {
         let (sender, signals) = mpsc::channel();
+        Self::end_by(sender)?;
+        Ok(Self(signals))
+    }
+
+    /// Watches for SIGUSR1 too. Before any thread is started: each inherits which signals are not for it.
+    pub(super) fn watch_log() -> Result<Self, Failure> {
+        let (sender, signals) = mpsc::channel();
+        let failed = |error: &dyn fmt::Display| Failure::run(format!("cannot watch for signals: {error}"));
+        let mut reopens = SigSet::empty();
+        reopens.add(Signal::SIGUSR1);
+        reopens.thread_block().map_err(|error| failed(&error))?;
+        let reopening = sender.clone();
+        let watch = move || {
+            while reopens.wait().is_ok() && reopening.send(Told::Reopen).is_ok() {}
+        };
+        let watched = thread::Builder::new().name("signals".to_owned()).spawn(watch);
+        watched.map_err(|error| failed(&error))?;
+        Self::end_by(sender)?;
+        Ok(Self(signals))
+    }
+
+    fn end_by(sender: Sender<Told>) -> Result<(), Failure> {
         let mut asked = false;
         let handler = move || {
             if std::mem::replace(&mut asked, true) {
                 process::exit(ExitCode::Interrupted.number().into());
             }
-            let _ = sender.send(());
+            let _ = sender.send(Told::End);
         };
         let set = ctrlc::set_handler(handler);
-        set.map_err(|error| Failure::run(format!("cannot watch for Ctrl-C: {error}")))?;
-        Ok(Self(signals))
+        set.map_err(|error| Failure::run(format!("cannot watch for Ctrl-C: {error}")))
     }
 
     /// Waits for the first.
     pub(super) fn wait(&self) {
-        let _ = self.0.recv();
+        while self.next() != Told::End {}
+    }
+
+    /// Waits for the next.
+    pub(super) fn next(&self) -> Told {
+        self.0.recv().unwrap_or(Told::End)
     }
 }
 

@@ -4,11 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use gateway::server::{HttpLimits, Observer, ScenarioClock, Server, ServerConfig, StartError};
 use gateway::{GatewayConfig, KeySecret};
 
-use super::alone::{Chosen, Signals, wall_clock};
+use super::alone::{Chosen, Signals, Told, wall_clock};
 use super::remote::Reach;
 use super::run::with_causes;
 use super::telling::Telling;
@@ -31,7 +32,7 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     let addresses = addresses(args, variant)?;
     remote::refuse(reaches(args, variant, &addresses), args.allow_remote)?;
     let upstreams = required(args, variant, &addresses)?;
-    let signals = Signals::watch()?;
+    let signals = Signals::watch_log()?;
     // A connection of a client and one to an upstream for each request; what cannot be had is told by then.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
 
@@ -86,17 +87,32 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     } else {
         print(&text)?;
     }
-    signals.wait();
+    while signals.next() == Told::Reopen {
+        if let Some(telling) = &telling {
+            telling.reopen_log(args);
+        }
+    }
+    end(args, server, telling);
+    Ok(ExitCode::Held)
+}
+
+/// Lets requests under way finish, and has what is left of the log and the export go out: the log in what is left of the grace.
+fn end(args: &GatewayArgs, server: Server, telling: Option<Telling>) {
     let grace = file::write_duration(args.grace);
     say(&format!("ending: requests under way have {grace}; a second signal ends them at once\n"));
+    let asked = wall_clock();
     let cut = server.shutdown(args.grace).requests_cut;
-    // What is left of the log and the export goes out.
-    drop(telling);
+    if let Some(telling) = telling {
+        let left = args.grace.saturating_sub(wall_clock() - asked);
+        telling.end(left.max(LAST_LINES));
+    }
     if cut > 0 {
         say(&format!("{cut} requests were not finished within {grace} and were cut\n"));
     }
-    Ok(ExitCode::Held)
 }
+
+/// How long the last lines of the log have, at least.
+const LAST_LINES: Duration = Duration::from_millis(250);
 
 /// Everything that the gateway may listen on or dial, whether a request of today leads there or not.
 fn reaches(args: &GatewayArgs, variant: &Variant, addresses: &[Option<SocketAddr>]) -> Vec<Reach> {

@@ -1,14 +1,18 @@
 //! What the gateway tells of itself while it serves alone: log, metrics, page and export.
 
 use std::fmt::Write as _;
-use std::fs::OpenOptions;
-use std::io::{self, BufWriter};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateway::Timestamp;
 use gateway::server::{Observer, Server, ServerConfig, TraceConfig};
-use gateway::telemetry::{Admin, JsonLines, Metrics, OtlpConfig, OtlpExport, RequestLog, Site, Telemetry};
+use gateway::telemetry::{
+    Admin, JsonLines, LogEnd, Metrics, OtlpConfig, OtlpExport, RequestLog, Site, Telemetry,
+};
 
 use super::run::with_causes;
 use super::{Failure, GatewayArgs};
@@ -27,6 +31,10 @@ const ADMIN_DESCRIPTORS: u64 = 72;
 
 /// Connections to a collector, and what they are made by.
 const OTLP_DESCRIPTORS: u64 = 16;
+
+fn append(path: &str) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
 
 /// Everything that was asked for; dropped after the server, it writes and sends what is left.
 pub(super) struct Telling {
@@ -60,11 +68,12 @@ impl Telling {
         let metrics = Arc::new(Metrics::new(&variant.world.gateway, &names, now));
         let log = args.log.as_deref().map(|path| {
             let lines = match path {
-                STDOUT => JsonLines::new(BufWriter::with_capacity(LOG_BUFFER, io::stdout())),
-                path => {
-                    let file = OpenOptions::new().create(true).append(true).open(path)?;
-                    JsonLines::new(BufWriter::with_capacity(LOG_BUFFER, file))
+                // Without the buffer of the library, which would keep to itself what was written.
+                STDOUT => {
+                    let stdout = io::stdout().as_fd().try_clone_to_owned()?;
+                    JsonLines::buffered(LOG_BUFFER, File::from(stdout))
                 }
+                path => JsonLines::buffered(LOG_BUFFER, append(path)?),
             };
             RequestLog::start(lines, names.clone(), None)
         });
@@ -99,6 +108,35 @@ impl Telling {
         match &self.otlp {
             Some(otlp) => Arc::new(telemetry.with_otlp(otlp.sender())),
             None => Arc::new(telemetry),
+        }
+    }
+
+    /// Opens the log's file again, which may be another one by now; one that cannot be opened is told, and the log stays where
+    /// it is.
+    pub(super) fn reopen_log(&self, args: &GatewayArgs) {
+        let Some(path) = args.log.clone().filter(|path| path != STDOUT) else { return };
+        if let Some(log) = &self.log {
+            log.reopen(move || {
+                let file = append(&path);
+                let told = match &file {
+                    Ok(_) => format!("the log goes on in {path}"),
+                    Err(error) => {
+                        format!("--log: cannot write to {path}: {error}; the log stays where it is")
+                    }
+                };
+                let _ = writeln!(anstream::stderr(), "{told}");
+                file.ok().map(|file| Box::new(file) as Box<dyn Write + Send>)
+            });
+        }
+    }
+
+    /// Writes and sends what is left, and says what of the log is missing. A log that is blocked has so long.
+    pub(super) fn end(mut self, patience: Duration) {
+        let Some(log) = self.log.take() else { return };
+        let LogEnd { missing, blocked } = log.finish(patience);
+        if missing > 0 {
+            let why = if blocked { ", which took nothing more" } else { "" };
+            let _ = writeln!(anstream::stderr(), "{missing} lines are missing in the log{why}");
         }
     }
 
