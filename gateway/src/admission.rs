@@ -88,7 +88,7 @@ pub struct Request {
     pub peer: Peer,
     /// The client.
     pub client: Client,
-    /// The route that serves its path, by [`Routes::resolve`](crate::Routes::resolve).
+    /// The route that serves its path, by [`Routes::judge`](crate::Routes::judge).
     pub route: Option<RouteId>,
     /// Whether it may be sent twice without harm (RFC 9110, 9.2.2).
     pub idempotent: bool,

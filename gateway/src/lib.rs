@@ -13,6 +13,7 @@ pub mod auth;
 mod breaker;
 mod dispatcher;
 mod identity;
+mod path;
 mod pipeline;
 mod pool;
 mod rate_limit;
@@ -32,6 +33,7 @@ pub use breaker::{
 };
 pub use dispatcher::{Decision, Dispatcher, End, Forward, Pass, Upload};
 pub use identity::{Client, KeySecret, KeyedBy, Peer};
+pub use path::{PathFault, Paths};
 pub use pipeline::{GatewayConfig, Pipeline, UpstreamPolicy};
 pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
@@ -40,6 +42,6 @@ pub use retry::{
     AttemptFailure, Backoff, BackoffError, Jitter, Retrier, RetryBudget, RetryBudgetConfig, RetryBudgetError,
     RetryOn, RetryPolicy, RetryState,
 };
-pub use route::{GatewayRetry, Route, RouteError, RouteId, Routes, UpstreamId};
+pub use route::{GatewayRetry, Route, RouteError, RouteId, Routed, Routes, UpstreamId};
 pub use timestamp::Timestamp;
 pub use waits::{ClientTimeouts, Due, Waits};

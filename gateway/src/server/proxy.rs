@@ -1,5 +1,6 @@
 //! One request: what is asked of the rules, what goes to the upstream, and what comes back.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -24,9 +25,13 @@ use super::problem::{Problem, close_after};
 use super::thread::Thread;
 use super::traces::Traces;
 use super::upstream::Lease;
+use crate::auth::Claims;
 use crate::auth::jwt::Bearer;
 use crate::telemetry::Fate;
-use crate::{AttemptFailure, Checks, Client, Due, Forward, Peer, Rejection, Request as Asked, Upload};
+use crate::{
+    AttemptFailure, Checks, Client, Due, Forward, Peer, Rejection, Request as Asked, RouteId, Routed, Routes,
+    Upload,
+};
 
 /// A client's connection, as its requests see it.
 pub(super) struct Caller {
@@ -114,7 +119,11 @@ impl Caller {
         let settings = self.thread.settings();
         let (mut parts, incoming) = request.into_parts();
         let host = check(&settings.http, &parts, &incoming)?;
-        let route = settings.routes.resolve(parts.uri.path());
+        let (target, route) = target(&settings.routes, &parts.uri)?;
+        // From here on there is only what was judged.
+        if let Some(target) = target {
+            parts.uri = target;
+        }
         let key = parts.headers.get(&settings.key_header).map(HeaderValue::as_bytes);
         let peer = Peer::from(self.peer);
         let client = match key {
@@ -167,21 +176,7 @@ impl Caller {
         let exchange = exchange.unwrap_or_else(|| Exchange::new(rules.clock, settings.client));
         course.on_worker(&exchange, &forward);
         let retries = settings.retries(forward.route, idempotent);
-        let trailers = fields::strip_hop_by_hop(&mut parts.headers);
-        self.provenance.apply(&mut parts.headers, host, parts.version);
-        if let Some(identity) = &settings.identity {
-            identity.apply(&mut parts.headers, claims.as_ref());
-        }
-        if let Some(span) = course.span() {
-            Traces::apply(span, &mut parts.headers);
-        }
-        if let Some(protocol) = &upgrade {
-            parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            parts.headers.insert(UPGRADE, protocol.clone());
-        } else if trailers {
-            parts.headers.insert(CONNECTION, HeaderValue::from_static("te"));
-            parts.headers.insert(TE, HeaderValue::from_static("trailers"));
-        }
+        self.set_fields(&mut parts, host, claims.as_ref(), &course, upgrade.as_ref());
         if let Some(source) = &source {
             if retries {
                 source.keep();
@@ -190,7 +185,7 @@ impl Caller {
                 parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
-        let mut head = Head { method: parts.method, uri: origin_form(parts.uri), headers: parts.headers };
+        let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers };
 
         let attempts = self.attempts(&mut course, &forward, &mut head, source.as_ref(), retries);
         let attempted = if forward.deadline.is_none() {
@@ -214,6 +209,32 @@ impl Caller {
             });
         })?;
         self.pass_on(Passed { course, exchange, source, lease }, response, upgrade.is_some())
+    }
+
+    /// Sets what an upstream is told by the gateway and by nobody else: who asks, and for how long the connection lasts.
+    fn set_fields(
+        &self,
+        parts: &mut Parts,
+        host: HeaderValue,
+        claims: Option<&Claims>,
+        course: &Course,
+        upgrade: Option<&HeaderValue>,
+    ) {
+        let trailers = fields::strip_hop_by_hop(&mut parts.headers);
+        self.provenance.apply(&mut parts.headers, host, parts.version);
+        if let Some(identity) = &self.thread.settings().identity {
+            identity.apply(&mut parts.headers, claims);
+        }
+        if let Some(span) = course.span() {
+            Traces::apply(span, &mut parts.headers);
+        }
+        if let Some(protocol) = upgrade {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            parts.headers.insert(UPGRADE, protocol.clone());
+        } else if trailers {
+            parts.headers.insert(CONNECTION, HeaderValue::from_static("te"));
+            parts.headers.insert(TE, HeaderValue::from_static("trailers"));
+        }
     }
 
     /// Sends the request until there is an answer to pass on.
@@ -362,9 +383,6 @@ fn check(limits: &HttpLimits, parts: &Parts, incoming: &Incoming) -> Result<Head
     }
     check_length(&parts.headers, incoming.is_end_stream())?;
     let host = host_of(&parts.headers, &parts.uri, parts.version)?;
-    if parts.uri.path().split('/').any(is_dots) {
-        return Err(Problem::BadRequest("the path climbs"));
-    }
     if limits.body_bytes.is_some_and(|most| incoming.size_hint().lower() > most) {
         return Err(Problem::TooLarge);
     }
@@ -446,20 +464,20 @@ fn host_of(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<HeaderVal
     }
 }
 
-/// Whether a segment of a path leads out of the path before it, or may be taken to: one server would have `/orders/../export`
-/// be below `/orders`, and the next one below it be `/export`. Clients resolve such segments before they send (RFC 3986, 5.2.4).
-fn is_dots(segment: &str) -> bool {
-    fn dot(segment: &str) -> Option<&str> {
-        segment.strip_prefix('.').or(segment.strip_prefix("%2e")).or(segment.strip_prefix("%2E"))
+/// The target that an origin is asked for (RFC 9112, 3.2.1), unless it is as it came, and the route that serves it.
+fn target(routes: &Routes, uri: &Uri) -> Result<(Option<Uri>, Option<RouteId>), Problem> {
+    if uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Problem::BadRequest("the target is of another scheme than HTTP"));
     }
-    dot(segment).is_some_and(|rest| rest.is_empty() || dot(rest) == Some(""))
-}
-
-/// The target as an origin is asked for it (RFC 9112, 3.2.1).
-fn origin_form(uri: Uri) -> Uri {
-    if uri.authority().is_none() && uri.scheme().is_none() {
-        return uri;
+    let Routed { path, route } =
+        routes.judge(uri.path()).map_err(|fault| Problem::BadRequest(fault.detail()))?;
+    if matches!(path, Cow::Borrowed(_)) && uri.authority().is_none() && uri.scheme().is_none() {
+        return Ok((None, route));
     }
-    let path = uri.into_parts().path_and_query.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    Uri::from(path)
+    let target = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(&*path),
+    };
+    let target = target.map_err(|_| Problem::BadRequest("the target is not valid"))?;
+    Ok((Some(Uri::from(target)), route))
 }

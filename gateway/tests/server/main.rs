@@ -18,6 +18,8 @@ mod messages;
 mod oddities;
 #[cfg(feature = "otlp")]
 mod otlp;
+#[cfg(unix)]
+mod paths;
 mod stalls;
 mod telemetry;
 mod traces;

@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use gateway::auth::AuthConfig;
-use gateway::{BreakerConfig, HalfOpen, KeyedBy, RateLimit, Scope, UpstreamPolicy};
+use gateway::{BreakerConfig, HalfOpen, KeyedBy, Paths, RateLimit, Scope, UpstreamPolicy};
 use reports::Setting;
 
 use super::reader::display_key;
@@ -283,6 +283,9 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
             let _ = write!(limit, ", by the claim {claim}");
         }
         settings.push(setting(&format!("rate_limit.{}", scope.name()), limit));
+    }
+    if gateway.routes.paths() == Paths::Verbatim {
+        settings.push(setting("paths", "verbatim".to_owned()));
     }
     // A file without a gateway table says nothing of any upstream.
     let policies = gateway.upstreams.iter().copied().chain(std::iter::repeat(UpstreamPolicy::default()));

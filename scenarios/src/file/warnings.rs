@@ -73,7 +73,8 @@ fn policies_of_ours(tree: &Table, ours: Option<&Table>, context: &Context<'_>) {
     let gateway = tree.find(&["gateway"]).and_then(|entry| entry.node.as_table());
     let gateway = gateway.into_iter().flat_map(|table| table.entries());
     let paths = gateway
-        .filter(|entry| &*entry.key != "external")
+        // By `paths`, the file itself reads those of its routes and clients.
+        .filter(|entry| !matches!(&*entry.key, "external" | "paths"))
         .map(|entry| vec!["gateway", &*entry.key])
         .chain(routes.flat_map(|route| ["timeout", "retry"].map(|key| vec!["routes", &*route.key, key])));
     let has_no_effect = |path: &Vec<&str>| {

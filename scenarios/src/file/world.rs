@@ -4,12 +4,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gateway::{
-    ClientTimeouts, GatewayConfig, PoolConfig, Route, RouteError, Routes, UpstreamId, UpstreamPolicy,
+    ClientTimeouts, GatewayConfig, PathFault, Paths, PoolConfig, Route, RouteError, Routed, Routes,
+    UpstreamId, UpstreamPolicy,
 };
 use simulator::{
     Call, Identities, IdentitiesError, LOOPBACK_ADDRESSES, Latency, Method, Population, Targets,
     UpstreamConfig,
 };
+use url::Url;
 
 use super::auth::{read_auth, read_requires, read_token};
 use super::breaker::read_breaker;
@@ -40,15 +42,15 @@ pub(super) fn read_world(
         top.entry(key);
     }
     let upstreams = read_upstreams(&mut top, context);
-    let (routes, expect_status) = read_routes(&mut top, &upstreams, context).unzip();
-    let populations = read_populations(&mut top, routes.as_ref(), context);
     let names: Vec<_> = upstreams.iter().map(|upstream| &*upstream.name).collect();
     let provider = upstreams.iter().position(|upstream| upstream.serves_keys);
-    let gateway = read_gateway(&mut top, routes, &names, provider);
+    let (mut gateway, external, paths) = read_gateway(&mut top, &names, provider);
+    let (routes, expect_status) = read_routes(&mut top, &upstreams, paths, context).unzip();
+    let populations = read_populations(&mut top, routes.as_ref(), context);
     let faults = read_faults(&mut top, &names, provider, duration, context);
     top.finish();
     external::refuse_shared_addresses(tree, &upstreams, context);
-    let (mut gateway, external) = gateway?;
+    gateway.routes = routes?;
     if external.is_some() {
         external::require_addresses(tree, &gateway.routes, &upstreams, context);
         // Its own policies are what an external gateway has.
@@ -145,6 +147,7 @@ fn refuse_empty(entry: &Entry, path: &str, context: &Context<'_>) {
 fn read_routes(
     top: &mut Fields<'_>,
     upstreams: &[NamedUpstream],
+    paths: Paths,
     context: &Context<'_>,
 ) -> Option<(Routes, Vec<Vec<u16>>)> {
     refuse_empty(top.required_entry("routes")?, "routes", context);
@@ -183,19 +186,27 @@ fn read_routes(
     // The table names what is wrong with one route at a time; that one is taken out to hear of the next.
     let mut usable = true;
     loop {
-        let error = match Routes::new(routes.clone()) {
+        let error = match Routes::reading(paths, routes.clone()) {
             Ok(routes) => return usable.then_some((routes, expect_status)),
             Err(error) => error,
         };
         usable = false;
-        let (RouteError::Path(path) | RouteError::Duplicate(path)) = &error;
         // Of two, the later one.
-        let place = routes.iter().rposition(|route| route.path == *path)?;
+        let place = routes.iter().rposition(|route| route.path == error.path())?;
         let span = places.get(place).cloned().unwrap_or_default();
         let problem = Problem::error(span, format!("`routes`: {error}"));
-        context.push(match error {
-            RouteError::Duplicate(_) => problem.help("a path and the same with a `/` at its end are one"),
-            RouteError::Path(_) => problem,
+        context.push(match (&error, paths) {
+            (RouteError::Duplicate(_), Paths::Normal) => {
+                problem.help("a `/` at the end, repeated slashes and the way of encoding make no other path")
+            }
+            (RouteError::Duplicate(_), Paths::Verbatim) => {
+                problem.help("a path and the same with a `/` at its end are one")
+            }
+            (
+                RouteError::Refused { fault: PathFault::EncodedSeparator | PathFault::Backslash, .. },
+                Paths::Normal,
+            ) => problem.help("`gateway.paths = \"verbatim\"` passes such paths on as they come"),
+            (RouteError::Refused { .. } | RouteError::Path(_), _) => problem,
         });
         routes.remove(place);
         places.remove(place);
@@ -325,33 +336,50 @@ fn read_identities(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Ide
 fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>) -> Option<Targets> {
     let names: Vec<_> = routes.iter().map(|route| &*route.path).collect();
     let field = path;
+    // The path as it is sent, with its query, and the route that serves it.
     let resolve = |span: Span, sent: &str| {
-        // What is sent is what is written, and a URL can bring neither.
-        let path = sent.split_once('?').map_or(sent, |(path, _)| path);
-        if sent.contains('#') || path.contains('\\') || path.split('/').any(is_dots) {
-            let message = format!("`{field}`: `{sent}` cannot be sent as it stands");
-            let help = "a path has no `#`, no `\\` and no segments `.` and `..`";
-            context.push(Problem::error(span, message).help(help));
+        let (path, query) = sent.split_once('?').map_or((sent, None), |(path, query)| (path, Some(query)));
+        let refuse = |fault: &str, help: &str| {
+            let message = format!("`{field}`: `{sent}` cannot be sent: {fault}");
+            context.push(Problem::error(span.clone(), message).help(help));
+        };
+        if sent.contains('#') {
+            refuse("no request has a `#`", "`%23` is a `#` of a path");
             return None;
         }
-        let route = routes.resolve(path);
+        let Routed { path, route } = match routes.judge(path) {
+            Ok(routed) => routed,
+            Err(fault) => {
+                refuse(fault.detail(), "the gateway refuses such a path with 400 before a rule is asked");
+                return None;
+            }
+        };
+        if !is_sent_as_written(&path) {
+            refuse("a URL cannot have it as it is written", "write other characters encoded, as `%20`");
+            return None;
+        }
         if route.is_none() {
             let problem = Problem::error(span, format!("`{field}`: no route serves `{path}`")).of_absence();
-            context.push_with_help(problem, || way_out(path, &names, || all("route", &names)));
+            context.push_with_help(problem, || way_out(&path, &names, || all("route", &names)));
         }
-        Some(route?.0)
+        let sent = query.map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
+        Some((sent, route?.0))
     };
     match &send.node.value {
-        Value::Text(path) => Targets::new([(path.to_string(), resolve(send.node.span.clone(), path)?, 1)]),
+        Value::Text(path) => {
+            let (path, route) = resolve(send.node.span.clone(), path)?;
+            Targets::new([(path, route, 1)])
+        }
         Value::Table(table) => {
             let weights: Vec<Option<(String, u32, u32)>> = table
                 .entries()
                 .iter()
                 .map(|entry| {
-                    let route = resolve(entry.key_span.clone(), &entry.key);
+                    let resolved = resolve(entry.key_span.clone(), &entry.key);
                     let weight =
                         read::<u32>(&entry.node, &format!("{path}.{}", display_key(&entry.key)), context);
-                    Some((entry.key.to_string(), route?, weight?))
+                    let (path, route) = resolved?;
+                    Some((path, route, weight?))
                 })
                 .collect();
             let targets = Targets::new(weights.into_iter().collect::<Option<Vec<_>>>()?);
@@ -373,19 +401,23 @@ fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>
     }
 }
 
-/// Whether a segment of a path stands for where it is, or for what is above it.
-fn is_dots(segment: &str) -> bool {
-    matches!(&*segment.to_ascii_lowercase().replace("%2e", "."), "." | "..")
+/// Whether clients over sockets, which send URLs, send the path as it is.
+fn is_sent_as_written(path: &str) -> bool {
+    let url = Url::parse("http://gateway/");
+    url.is_ok_and(|mut url| {
+        url.set_path(path);
+        url.path() == path
+    })
 }
 
-/// The gateway's tables, and the gateway that takes its place; a file without them describes a plain proxy.
+/// The gateway's tables without its routes, the gateway that takes its place, and how paths are read; a file without them
+/// describes a plain proxy.
 fn read_gateway(
     top: &mut Fields<'_>,
-    routes: Option<Routes>,
     upstreams: &[&str],
     provider: Option<usize>,
-) -> Option<(GatewayConfig, Option<ExternalGateway>)> {
-    let mut external = None;
+) -> (GatewayConfig, Option<ExternalGateway>, Paths) {
+    let (mut external, mut paths) = (None, Paths::default());
     let mut config = GatewayConfig::default();
     if let Some(mut fields) = top.optional_table("gateway") {
         let positive =
@@ -401,6 +433,9 @@ fn read_gateway(
             upload: positive(&mut fields, "upload_timeout").unwrap_or(client.upload),
             download: positive(&mut fields, "download_timeout").unwrap_or(client.download),
         };
+        if named(&mut fields, "paths", &["normal", "verbatim"]) == Some("verbatim") {
+            paths = Paths::Verbatim;
+        }
         config.limits = limits::read(&mut fields);
         config.upstreams = read_policies(&mut fields, upstreams);
         config.retry = read_gateway_retry(&mut fields);
@@ -408,8 +443,7 @@ fn read_gateway(
         config.auth = read_auth(&mut fields, upstreams, provider);
         fields.finish();
     }
-    config.routes = routes?;
-    Some((config, external))
+    (config, external, paths)
 }
 
 /// What the gateway holds against each upstream: the general breaker, and the tables `upstreams.NAME` for one.
@@ -436,4 +470,53 @@ fn read_policies(gateway: &mut Fields<'_>, upstreams: &[&str]) -> Vec<UpstreamPo
         }
     }
     policies
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::world_with;
+    use super::*;
+
+    /// What clients send, and the path of the route that serves it.
+    fn sent(world: &World) -> Vec<(String, String)> {
+        let routes: Vec<_> = world.gateway.routes.iter().map(|route| route.path.clone()).collect();
+        let targets = world.populations.iter().flat_map(|population| population.targets.iter());
+        targets.map(|target| (target.path.to_owned(), routes[target.route as usize].clone())).collect()
+    }
+
+    fn rows<const N: usize>(rows: [(&str, &str); N]) -> Vec<(String, String)> {
+        rows.map(|(sent, route)| (sent.to_owned(), route.to_owned())).into()
+    }
+
+    #[test]
+    fn clients_send_what_the_gateway_judges() {
+        let world = world_with(
+            "routes.'/a b'.upstream = 'stock'\n\
+             clients.odd = { rate = '1/s', send = { '/a b?q=/../x' = 1, '//%6frders/../%61%20b/1' = 1, '/x/../stock' = 1 } }",
+        );
+        let odd = [("/a%20b?q=/../x", "/a b"), ("/a%20b/1", "/a b"), ("/stock", "/stock")];
+        assert_eq!(sent(&world)[1..], rows(odd));
+        for (sent, _) in sent(&world) {
+            assert!(is_sent_as_written(sent.split('?').next().unwrap()), "{sent}");
+        }
+
+        let world = world_with(
+            "gateway.paths = 'verbatim'\nroutes.'/a%2Fb'.upstream = 'stock'\nroutes.'/'.upstream = 'orders'\n\
+             clients.odd = { rate = '1/s', send = { '/a%2Fb/1' = 1, '/a%2fb/1' = 1, '//orders' = 1 } }",
+        );
+        let odd = [("/a%2Fb/1", "/a%2Fb"), ("/a%2fb/1", "/"), ("//orders", "/")];
+        assert_eq!(sent(&world)[1..], rows(odd));
+    }
+
+    #[test]
+    fn an_external_gateway_has_the_paths_of_the_file() {
+        let text = "name = 'Small'\nduration = '2m'\nslo.latency = '1s'\n\
+            upstreams.orders = { latency.constant = '5ms', listen = '127.0.0.1:9101' }\n\
+            routes.'/a%2Fb'.upstream = 'orders'\nclients.one = { send = '/a%2Fb', rate = '1/s' }\n\
+            gateway.paths = 'verbatim'\ngateway.external.url = 'http://127.0.0.1:1'\n";
+        let reading = super::super::read(text, &|_| Err(String::new()));
+        assert_eq!(reading.problems, []);
+        let world = &reading.scenario.unwrap().variants[0].world;
+        assert_eq!(world.gateway.routes.paths(), Paths::Verbatim);
+    }
 }

@@ -349,7 +349,8 @@ struct Population {
     /// Addresses among them, at most as many as identities. Default: one each.
     ips: Option<AtLeastOne>,
     /// What they ask for: a path such as `"/orders/42"`, or paths and their weights, such as
-    /// `{ "/catalog" = 6, "/stock?page=2" = 2 }`. Each is sent as it is written; the longest route above it serves it.
+    /// `{ "/catalog" = 6, "/stock?page=2" = 2 }`. Each is sent in the form that `gateway.paths`
+    /// says; the longest route above it serves it.
     send: Targets,
     /// The HTTP method. POST and PATCH are not idempotent: a gateway does not try them again unless told.
     #[schemars(extend("default" = "GET"))]
@@ -505,6 +506,11 @@ struct Gateway {
     /// How long the gateway waits until a client takes the next bytes of its answer; then the connection is reset. Pauses add
     /// up, and 500 bytes make up for a second. In runs over sockets only. Default: 60s.
     download_timeout: Option<PositiveDuration>,
+    /// How paths are read. "normal": in one form, by which the route is chosen and which the upstream is asked for; an
+    /// encoded slash or backslash and whatever else servers read differently is refused with 400. "verbatim": byte for byte
+    /// as they come, for upstreams that mean something by `%2F` or `//`; only dot segments are refused.
+    #[schemars(extend("default" = "normal"))]
+    paths: Option<Paths>,
     /// When it tries again by itself, on routes without their own `retry`; `false` or left out for never.
     retry: Option<GatewayRetry>,
     rate_limit: Option<RateLimits>,
@@ -514,6 +520,15 @@ struct Gateway {
     /// Whose tokens are let in, before anything but `per_ip` is asked; `false` or left out for no token at all.
     auth: Option<Auth>,
     external: Option<External>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(inline, rename_all = "kebab-case")]
+enum Paths {
+    /// In one form; what servers read differently is refused.
+    Normal,
+    /// Byte for byte.
+    Verbatim,
 }
 
 /// Whose tokens are accepted, and what they must claim. A token is a JWT in the field `Authorization: Bearer`, signed with
