@@ -93,9 +93,9 @@ impl Framing {
     /// Where the line that has just ended leads.
     fn on_line(&mut self) -> Place {
         let Self { line, head, .. } = self;
+        self.ambiguous |= line.last != Some(b'\r');
         match self.place {
             Place::Head => {
-                self.ambiguous |= line.last != Some(b'\r');
                 match (line.is_blank(), head.begun) {
                     // Lines before a request are none of it (RFC 9112, 2.2).
                     (true, false) => Place::Head,
@@ -256,6 +256,9 @@ mod tests {
             "\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
             "POST / HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello",
             "POST / HTTP/1.1\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\n",
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y\n\r\n",
+            "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\n\r\n",
         ] {
             assert!(after(text).is_ambiguous(), "{text:?}");
         }
