@@ -20,7 +20,10 @@
 //! holds. `tests/results` keeps a file of every version, and of every kind of file within one, that a test reads and
 //! draws; what they promise to anybody else is [`result_schema`](crate::result_schema).
 
-use serde::Deserialize;
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::error::Category;
 
 use crate::{ExperimentResult, VERSION, text};
@@ -75,7 +78,7 @@ pub fn to_json(result: &ExperimentResult) -> String {
 /// If the file is no result, or one of a later [`VERSION`].
 pub fn from_json(json: &str) -> Result<ExperimentResult, JsonError> {
     // Before everything else: what a later version holds may be anything.
-    #[derive(Deserialize)]
+    #[derive(serde::Deserialize)]
     #[serde(rename = "result")]
     struct Head {
         version: u64,
@@ -90,7 +93,83 @@ pub fn from_json(json: &str) -> Result<ExperimentResult, JsonError> {
     if found > VERSION.into() {
         return Err(JsonError::Newer { found, tuesday });
     }
-    serde_json::from_str(json).map_err(|error| JsonError::of(&error, json, tuesday.as_deref()))
+    let malformed = |error: &serde_json::Error| JsonError::of(error, json, tuesday.as_deref());
+    let Bounded = serde_json::from_str(json).map_err(|error| malformed(&error))?;
+    serde_json::from_str(json).map_err(|error| malformed(&error))
+}
+
+/// A document without numbers that no run comes to. A file is whatever somebody wrote, and numbers are added up all over a
+/// report: what is larger than this would not fit any more.
+struct Bounded;
+
+/// A million million: more microseconds than a scenario of eleven days, and more requests than anybody counts.
+const GREATEST: u64 = 1 << 40;
+
+/// Named by their values, which may be anything.
+const NAMED: [&str; 2] = ["seed", "seeds"];
+
+impl<'de> Deserialize<'de> for Bounded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Bounded {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self, E> {
+        self.visit_u64(number.unsigned_abs())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self, E> {
+        if number > GREATEST {
+            return Err(E::custom(format_args!(
+                "{number} is more than any run comes to, which is {GREATEST} at most"
+            )));
+        }
+        Ok(self)
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self, E> {
+        if number.abs() > GREATEST as f64 {
+            return Err(E::custom(format_args!(
+                "{number:e} is more than any run comes to, which is {GREATEST} at most"
+            )));
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self, A::Error> {
+        while let Some(Self) = sequence.next_element()? {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+            if NAMED.contains(&&*name) {
+                let IgnoredAny = members.next_value()?;
+            } else {
+                let Self = members.next_value()?;
+            }
+        }
+        Ok(self)
+    }
 }
 
 impl JsonError {

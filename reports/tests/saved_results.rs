@@ -178,3 +178,25 @@ fn what_was_not_counted_is_not_taken_for_none() {
     assert_eq!(told(&before), "The gateway shed 172 requests under fixed-window (503).");
     assert!(told(&after).contains("its queue was full, or they had waited in it"), "{}", told(&after));
 }
+
+#[test]
+fn numbers_that_no_run_comes_to_are_refused_with_their_place() {
+    let mut result: Json = serde_json::from_str(&kept()[0].1).unwrap();
+    // A seed is a name, and may be any.
+    result["scenario"]["seeds"][0] = u64::MAX.into();
+    result["variants"][0]["runs"][0]["seed"] = u64::MAX.into();
+    from_json(&result.to_string()).unwrap();
+    for (number, told) in [
+        (
+            Json::from(u64::MAX),
+            "18446744073709551615 is more than any run comes to, which is 1099511627776 at most",
+        ),
+        (Json::from(1e300), "1e300 is more than any run comes to"),
+    ] {
+        result["variants"][0]["runs"][0]["attempts"] = number;
+        let text = serde_json::to_string_pretty(&result).unwrap();
+        let line = text.lines().position(|line| line.contains("\"attempts\": 1")).unwrap() + 1;
+        let error = from_json(&text).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("line {line}, column ")) && error.contains(told), "{error}");
+    }
+}
