@@ -84,7 +84,8 @@ bench-criterion file="*" *args:
 bench-telemetry:
     cargo bench --workspace --bench telemetry
 
-# Fuzz the path from bytes to a checked scenario: needs cargo-fuzz; RUSTC_BOOTSTRAP lets it run on a stable toolchain
-fuzz seconds="120":
-    mkdir -p fuzz/corpus/scenario && cp scenarios/library/*.toml scenarios/reference.toml scenarios/tests/wrong_files/*.toml fuzz/corpus/scenario/
-    RUSTC_BOOTSTRAP=1 cargo fuzz run scenario -- -max_total_time={{seconds}} -max_len=4096 -timeout=1 -rss_limit_mb=1024
+# Fuzz a target of fuzz/: just fuzz framing 600 (framing, saved, scenario, tokens). Needs cargo-fuzz; RUSTC_BOOTSTRAP lets it run on a stable toolchain
+fuzz target="scenario" seconds="120":
+    mkdir -p fuzz/corpus/{{target}} && cp fuzz/seeds/{{target}}/* fuzz/corpus/{{target}}/
+    [ {{target}} != scenario ] || cp scenarios/library/*.toml scenarios/reference.toml scenarios/tests/wrong_files/*.toml fuzz/corpus/scenario/
+    RUSTC_BOOTSTRAP=1 cargo fuzz run {{target}} -- -max_total_time={{seconds}} -max_len=65536 -timeout=10 -rss_limit_mb=2048
