@@ -42,7 +42,7 @@ pub struct GatewayRetry {
 /// The routing table: the longest path that matches wins, whole segments only.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Routes {
-    routes: Vec<Route>,
+    all: Vec<Route>,
     /// What each is compared by.
     keys: Vec<Box<[u8]>>,
     paths: Paths,
@@ -116,7 +116,7 @@ impl Routes {
             }
             keys.push(key.into());
         }
-        Ok(Self { routes, keys, paths })
+        Ok(Self { all: routes, keys, paths })
     }
 
     /// Brings a path, without its query, to the form in which it is passed on, and says which route serves it.
@@ -156,7 +156,7 @@ impl Routes {
     ///
     /// If the route is of another, longer table.
     pub fn get(&self, route: RouteId) -> &Route {
-        &self.routes[route.0 as usize]
+        &self.all[route.0 as usize]
     }
 
     /// Whether a request has to bear a token. One that no route serves does, so that only those who may ask learn which paths
@@ -167,7 +167,7 @@ impl Routes {
 
     /// All routes in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Route> {
-        self.routes.iter()
+        self.all.iter()
     }
 }
 
