@@ -25,11 +25,12 @@ impl Nginx {
     /// `None` where there is no nginx, and need not be one.
     fn with_routes() -> Option<Self> {
         let folder = TempDir::new().unwrap();
-        let locations: String = ROUTES[1..]
+        let locations = ROUTES[1..]
             .iter()
             // As whole segments.
             .map(|route| format!("location = {route} {{ return 200 {route}; }} location {route}/ {{ return 200 {route}; }}\n"))
-            .collect();
+            .collect::<Vec<_>>()
+            .concat();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|what| format!("{what}_temp_path {what};\n"))
             .concat();
