@@ -241,7 +241,7 @@ pub(crate) fn hostile() -> ExperimentResult {
         harm.routes[1].name = "/<script>|".to_owned();
         harm.populations[1].name = "<i>\u{1b}[2J".to_owned();
         run.harm = Some(harm);
-        run.breakers = vec![breaker("<a href=x>→|", &[(1, "<half-open>", 0, 0), (2, "open", u64::MAX, 1)])];
+        run.breakers = vec![breaker("<a href=x>→|", &[(1, "<half-open>", 0, 0), (2, "open", 1 << 40, 1)])];
         variant.settings.push(Setting { key: format!("<u>{i}"), value: "\"><img src=http://x/>".to_owned() });
     }
     result.scenario.name = "<title>&amp;\u{1b}[0m".repeat(9);

@@ -74,7 +74,7 @@ pub(super) struct ConnectionState {
 }
 
 /// How long an answer under way to a client that sends no more may bring nothing.
-const SILENCE: Duration = Duration::from_secs(1);
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// Interim answers that may wait to be written, in bytes: hints that nobody takes are no loss.
 const MOST_INTERIM: usize = 64 * 1024;
