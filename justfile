@@ -34,7 +34,7 @@ release:
     cargo pgo optimize build -- --workspace --bin tuesday
     @echo "built target/$(rustc --print host-tuple)/release/tuesday"
 
-# How far the engines agree on scenarios, as one table: just agree scenarios/library/death-spiral.toml (all take an hour)
+# How far the engines agree on scenarios, as one table: just agree scenarios/library/death-spiral.toml (all take an hour and a half)
 agree *scenarios="scenarios/library/*.toml":
     cargo run --release -- run {{scenarios}} --engine both --speed max --agreement
 
