@@ -84,7 +84,7 @@ bench-criterion file="*" *args:
 bench-telemetry:
     cargo bench --workspace --bench telemetry
 
-# Fuzz a target of fuzz/: just fuzz framing 600 (framing, saved, scenario, tokens). Needs cargo-fuzz; RUSTC_BOOTSTRAP lets it run on a stable toolchain
+# Fuzz a target of fuzz/: just fuzz framing 600 (framing, paths, saved, scenario, tokens). Needs cargo-fuzz; RUSTC_BOOTSTRAP lets it run on a stable toolchain
 fuzz target="scenario" seconds="120":
     mkdir -p fuzz/corpus/{{target}} && cp fuzz/seeds/{{target}}/* fuzz/corpus/{{target}}/
     [ {{target}} != scenario ] || cp scenarios/library/*.toml scenarios/reference.toml scenarios/tests/wrong_files/*.toml fuzz/corpus/scenario/

@@ -11,6 +11,8 @@
 #[expect(dead_code, reason = "the gateway asks the follower for more")]
 #[path = "../../fuzz/targets/framing.rs"]
 mod framing;
+#[path = "../../fuzz/targets/paths.rs"]
+mod paths;
 #[path = "../../fuzz/targets/saved.rs"]
 mod saved;
 #[path = "../../fuzz/targets/scenario.rs"]
@@ -42,7 +44,7 @@ impl Dice {
 /// What no parser likes, wherever it stands.
 const NUMBERS: [&str; 9] =
     ["0", "1", "-1", "18446744073709551615", "9007199254740993", "1e300", "1e-300", "0.5", "null"];
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 34] = [
     "\r\n",
     "\n",
     "\r",
@@ -67,6 +69,16 @@ const WORDS: [&str; 24] = [
     "Transfer-Encoding: chunked\r\n",
     "GET / HTTP/1.1\r\n\r\n",
     "%2e%2e%2f",
+    "/",
+    "..",
+    "%2e",
+    "%2F",
+    "\\",
+    "%5c",
+    "%3b",
+    "//",
+    "%00",
+    "/account",
 ];
 
 /// One of the inputs, changed in a few places.
@@ -144,6 +156,11 @@ fn fuzz(target: &str, folders: &[&str], check: fn(&[u8]), inputs: usize) {
 #[test]
 fn two_parsers_see_one_message_or_none() {
     fuzz("framing", &["fuzz/seeds/framing"], framing::check, 20_000);
+}
+
+#[test]
+fn a_path_leads_everybody_to_the_route_that_was_chosen() {
+    fuzz("paths", &["fuzz/seeds/paths"], paths::check, 100_000);
 }
 
 #[test]
