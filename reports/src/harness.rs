@@ -104,6 +104,11 @@ impl HarnessRecord {
         self.lateness.statistic(Statistic::Percentile(99.0)).map_or(0, |Figure { us, .. }| us)
     }
 
+    /// How late the latest request was, microseconds; 0 where none was sent.
+    pub(crate) fn greatest_lateness_us(&self) -> u64 {
+        self.lateness.statistic(Statistic::Max).map_or(0, |Figure { us, .. }| us)
+    }
+
     pub(crate) const fn lateness(&self) -> &Durations {
         &self.lateness
     }

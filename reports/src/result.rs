@@ -562,7 +562,7 @@ pub struct Peak {
 }
 
 /// How the lateness of requests bears on the most admissions within a window: those within one that is shorter, or longer, by
-/// about as much as 1% of the requests were late.
+/// about as much as the latest request was late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PeakLateness {
     /// By how much, microseconds.

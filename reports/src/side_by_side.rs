@@ -386,7 +386,7 @@ pub(crate) fn marks(result: &ExperimentResult) -> Vec<String> {
     let peaks = runs(result).flat_map(|run| &run.limits).flat_map(|limit| &limit.peaks);
     let lateness = peaks.filter_map(|peak| Some(peak.by_lateness?.by_us)).max().map(|us| {
         format!(
-            "by lateness: what windows hold that are up to {} shorter or longer, as late as 1% of the requests were sent; a line \
+            "by lateness: what windows hold that are up to {} shorter or longer, as late as the latest request was sent; a line \
              is judged by the end nearest to what it claims.",
             format::latency_us(us)
         )

@@ -297,10 +297,11 @@ fn client_log(variant: &Variant, seed: u64, drive: &Drive, part: Part) -> io::Re
     ClientLog::new(log, variant, seed, part == Part::Control, own_addresses).map(Some)
 }
 
-/// By how much windows are counted shorter and longer: up to as much as a valid run may be late, each half of the one before.
+/// By how much windows are counted shorter and longer, each half of the one before. A valid run may have 1% of its requests later
+/// than [`reports::LATENESS_OF_SLO`] says, and the latest of them some times as late.
 fn lateness_margins(timeline: &Timeline) -> Vec<Duration> {
-    let most = timeline.slo_latency.mul_f64(reports::LATENESS_OF_SLO);
-    (0..6).map(|halvings| most / (1 << halvings)).filter(|margin| !margin.is_zero()).collect()
+    let most = timeline.slo_latency.mul_f64(8.0 * reports::LATENESS_OF_SLO);
+    (0..9).map(|halvings| most / (1 << halvings)).filter(|margin| !margin.is_zero()).collect()
 }
 
 /// Who writes the record of a run.
