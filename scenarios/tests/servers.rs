@@ -1074,6 +1074,34 @@ fn lines_that_a_full_disk_refuses_are_counted_to_the_last() {
 }
 
 #[test]
+fn the_admin_port_answers_to_the_names_of_admin_host() {
+    let desk = Desk::new();
+    desk.write("small.toml", &scenario(&format!("listen = '{}'", answering()), ""));
+    let names = ["--admin-host", "gateway.example", "--admin-host", "ops.example"];
+    for more in [&[][..], &["--watch"]] {
+        let args = [&["gateway", "small.toml", "--listen", "0", "--admin", "0"], &names[..], more].concat();
+        let gateway = desk.serves(&args);
+        let line = gateway.said.lines().find_map(|line| line.strip_prefix("metrics at http://")).unwrap();
+        let admin: SocketAddr = line.trim_end_matches("/metrics").parse().unwrap();
+        let status_for = |host: &str| {
+            let mut stream = TcpStream::connect(admin).unwrap();
+            write!(stream, "GET /healthz HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n").unwrap();
+            status(&read(stream))
+        };
+        assert_eq!(["gateway.example:9090", "ops.example", "localhost"].map(status_for), [200; 3]);
+        assert_eq!(status_for("evil.test"), 421);
+    }
+    for wrong in ["", "gateway.example:9090", "http://gateway.example", "gateway..example", "*"] {
+        let args = ["gateway", "small.toml", "--admin", "0", "--admin-host", wrong];
+        let told = desk.fails(ExitCode::Usage, &args);
+        assert!(told.contains("a DNS name without a port"), "{wrong}: {told}");
+    }
+    assert!(
+        desk.fails(ExitCode::Usage, &["gateway", "small.toml", "--admin-host", "a.test"]).contains("--admin")
+    );
+}
+
+#[test]
 fn a_log_that_is_blocked_does_not_keep_the_gateway_from_ending() {
     let desk = Desk::new();
     desk.write("small.toml", &scenario(&format!("listen = '{}'", answering()), ""));

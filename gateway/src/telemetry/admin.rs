@@ -72,23 +72,25 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Serves a site over HTTP/1.1. Port 0 takes any free one.
+    /// Serves a site over HTTP/1.1. Port 0 takes any free one. Requests may ask for an address, for `localhost` or for one of
+    /// `hosts`: names without a port, compared without regard to case.
     ///
     /// # Errors
     ///
     /// If the address cannot be listened on, or there is no thread to be had.
-    pub fn start(listen: SocketAddr, site: Arc<dyn Site>) -> io::Result<Self> {
+    pub fn start(listen: SocketAddr, hosts: &[String], site: Arc<dyn Site>) -> io::Result<Self> {
         let listener = StdListener::bind(listen)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (stop, stopped) = oneshot::channel();
+        let hosts = hosts.into();
         let serve = move || {
             runtime.block_on(async {
                 tokio::select! {
                     // Dropped counts as told.
                     _ = stopped => {}
-                    () = accept(listener, site) => {}
+                    () = accept(listener, hosts, site) => {}
                 }
             });
         };
@@ -111,7 +113,7 @@ impl Drop for Admin {
     }
 }
 
-async fn accept(listener: StdListener, site: Arc<dyn Site>) {
+async fn accept(listener: StdListener, hosts: Arc<[String]>, site: Arc<dyn Site>) {
     // Failing that, there is nothing to serve; it has been bound and set up before.
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let visitors = Rc::new(RefCell::new(Visitors::default()));
@@ -128,7 +130,11 @@ async fn accept(listener: StdListener, site: Arc<dyn Site>) {
                 visitors.borrow_mut().close_one();
             }
             let stirred = Rc::new(Cell::new(Instant::now()));
-            let visit = Visit { site: Arc::clone(&site), followers: Arc::clone(&followers) };
+            let visit = Visit {
+                site: Arc::clone(&site),
+                hosts: Arc::clone(&hosts),
+                followers: Arc::clone(&followers),
+            };
             let task = spawn_local(visit.serve(stream, Rc::clone(&stirred)));
             let mut visitors = visitors.borrow_mut();
             visitors.0.retain(|visitor| !visitor.task.is_finished());
@@ -162,6 +168,7 @@ impl Visitors {
 /// What a connection needs to be served.
 struct Visit {
     site: Arc<dyn Site>,
+    hosts: Arc<[String]>,
     followers: Arc<Semaphore>,
 }
 
@@ -184,7 +191,7 @@ impl Visit {
             (status, "text/plain; charset=utf-8", PageBody::Document(Some(body)))
         };
         let (status, kind, body) = match *request.method() {
-            _ if !is_asked_by_address(request) => {
+            _ if !is_asked_by_known_name(request, &self.hosts) => {
                 fail(StatusCode::MISDIRECTED_REQUEST, ": ask for an address or for localhost")
             }
             Method::GET | Method::HEAD => match self.site.get(request.uri().path()) {
@@ -221,17 +228,20 @@ impl Visit {
     }
 }
 
-/// Whether a request is for this place by its address, or for `localhost`. By any other name a page from elsewhere may ask, in the
+/// Whether a request is for this place by its address, for `localhost`, or for one of `hosts`. By any other name a page from elsewhere may ask, in the
 /// browser of whoever looks at a gateway: its owner has that name lead to loopback, and the browser takes both for one site (DNS
 /// rebinding). No browser leaves the field out.
-fn is_asked_by_address(request: &Request<Incoming>) -> bool {
-    let mut hosts = request.headers().get_all(HOST).iter();
-    let host = match (hosts.next(), hosts.next()) {
+fn is_asked_by_known_name(request: &Request<Incoming>, hosts: &[String]) -> bool {
+    let mut fields = request.headers().get_all(HOST).iter();
+    let host = match (fields.next(), fields.next()) {
         (None, _) => return request.version() < Version::HTTP_11,
         (Some(_), Some(_)) => return false,
         (Some(host), None) => host.to_str().ok().and_then(|host| host.parse::<Authority>().ok()),
     };
-    host.is_some_and(|host| names_an_address(&host)) && request.uri().authority().is_none_or(names_an_address)
+    let is_known = |authority: &Authority| {
+        names_an_address(authority) || hosts.iter().any(|host| host.eq_ignore_ascii_case(authority.host()))
+    };
+    host.is_some_and(|host| is_known(&host)) && request.uri().authority().is_none_or(is_known)
 }
 
 fn names_an_address(authority: &Authority) -> bool {

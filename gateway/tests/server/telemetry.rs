@@ -68,7 +68,7 @@ impl Told {
         let clock = ScenarioClock::starting_now(START, speed);
         let server = Server::start(server, clock, Arc::new(observer)).unwrap();
         metrics.observe(server.monitor());
-        let admin = Admin::start(LOOPBACK, Arc::clone(&metrics) as _).unwrap();
+        let admin = Admin::start(LOOPBACK, &[], Arc::clone(&metrics) as _).unwrap();
         Self { server, metrics, admin, log, file }
     }
 
@@ -361,7 +361,7 @@ impl Site for Chatter {
 
 #[test]
 fn whoever_follows_events_and_does_not_read_silences_nobody_else() {
-    let admin = Admin::start(LOOPBACK, Arc::new(Chatter)).unwrap();
+    let admin = Admin::start(LOOPBACK, &[], Arc::new(Chatter)).unwrap();
     let follow = || {
         let mut client = Client::connect(admin.address());
         client.send("GET /events HTTP/1.1\r\nhost: localhost\r\n\r\n");
@@ -385,7 +385,7 @@ fn whoever_follows_events_and_does_not_read_silences_nobody_else() {
 
 #[test]
 fn an_admin_port_is_asked_by_its_address_and_by_no_other_name() {
-    let admin = Admin::start(LOOPBACK, Arc::new(Chatter)).unwrap();
+    let admin = Admin::start(LOOPBACK, &[], Arc::new(Chatter)).unwrap();
     let ask = |line: &str, fields: &str| {
         let mut client = Client::connect(admin.address());
         client.send(format!("{line}\r\n{fields}connection: close\r\n\r\n")).answer(false).status
@@ -406,4 +406,22 @@ fn an_admin_port_is_asked_by_its_address_and_by_no_other_name() {
     assert_eq!(ask("GET http://evil.test/healthz HTTP/1.1", "host: localhost\r\n"), 421);
     // Browsers name a host always, and do not speak this version.
     assert_eq!(ask("GET /healthz HTTP/1.0", ""), 200);
+}
+
+#[test]
+fn an_admin_port_is_asked_by_the_names_it_was_given() {
+    let hosts = ["gateway.example".to_owned(), "ops.example".to_owned()];
+    let admin = Admin::start(LOOPBACK, &hosts, Arc::new(Chatter)).unwrap();
+    let ask = |line: &str, host: &str| {
+        let mut client = Client::connect(admin.address());
+        client.send(format!("{line}\r\nhost: {host}\r\nconnection: close\r\n\r\n")).answer(false).status
+    };
+    for host in ["gateway.example", "GATEWAY.example:9090", "ops.example:80", "localhost", "127.0.0.1"] {
+        assert_eq!(ask("GET /healthz HTTP/1.1", host), 200, "{host}");
+    }
+    for host in ["example", "evil.gateway.example", "gateway.example.evil.test", "evil.test"] {
+        assert_eq!(ask("GET /healthz HTTP/1.1", host), 421, "{host}");
+    }
+    assert_eq!(ask("GET http://ops.example/healthz HTTP/1.1", "gateway.example"), 200);
+    assert_eq!(ask("GET http://evil.test/healthz HTTP/1.1", "gateway.example"), 421);
 }

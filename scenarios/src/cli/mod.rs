@@ -352,6 +352,10 @@ struct GatewayArgs {
     #[arg(long, value_name = "ADDRESS", value_parser = alone::address)]
     admin: Option<SocketAddr>,
 
+    /// Answer at the address of `--admin` to this DNS name too, beside addresses and `localhost`; may be repeated
+    #[arg(long, value_name = "NAME", value_parser = host_name, requires = "admin")]
+    admin_host: Vec<String>,
+
     /// Serve a page that shows the gateway at work, at the address of `--admin` or on any free port of loopback
     #[arg(long)]
     watch: bool,
@@ -381,6 +385,19 @@ fn upstream_address(text: &str) -> Result<UpstreamAddress, String> {
         return Err("a port is from 1 to 65535".to_owned());
     }
     Ok(UpstreamAddress { name: name.to_owned(), address })
+}
+
+/// A DNS name, such as a `Host` field has before its port (RFC 1123 section 2.1, and underscores, which names in use have).
+fn host_name(text: &str) -> Result<String, String> {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    if text.len() <= 253 && text.split('.').all(is_label) {
+        Ok(text.to_owned())
+    } else {
+        Err("a DNS name without a port, such as gateway.example".to_owned())
+    }
 }
 
 /// Where a collector is: what its signals have their paths below.

@@ -225,7 +225,7 @@ fn watch(args: &RunArgs) -> Result<Option<Arc<Watch>>, Failure> {
                 .to_owned(),
         ));
     }
-    let watch = Watch::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let watch = Watch::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), &[]);
     let watch = watch.map_err(|error| Failure::run(format!("--watch: cannot serve the page: {error}")))?;
     if let Some(address) = watch.address() {
         say(&format!("watch it at http://{address}/\n"));

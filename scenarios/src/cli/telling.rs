@@ -90,10 +90,10 @@ impl Telling {
         let failed = |error| Failure::run(format!("--admin: cannot listen on {listen}: {error}"));
         let (watch, admin) = match (args.watch, args.admin) {
             // The page brings the metrics along.
-            (true, _) => (Some(Watch::start(listen).map_err(failed)?), None),
+            (true, _) => (Some(Watch::start(listen, &args.admin_host).map_err(failed)?), None),
             (false, Some(_)) => {
                 let site: Arc<dyn Site> = Arc::clone(&metrics) as _;
-                (None, Some(Admin::start(listen, site).map_err(failed)?))
+                (None, Some(Admin::start(listen, &args.admin_host, site).map_err(failed)?))
             }
             (false, None) => (None, None),
         };

@@ -62,14 +62,15 @@ struct Watched {
 }
 
 impl Watch {
-    /// Serves the page; port 0 takes any free one.
+    /// Serves the page; port 0 takes any free one, and `hosts` are further names that it may be asked by, as
+    /// [`Admin::start`] has them.
     ///
     /// # Errors
     ///
     /// If the address cannot be listened on, or there is no thread to be had.
-    pub fn start(listen: SocketAddr) -> io::Result<Self> {
+    pub fn start(listen: SocketAddr, hosts: &[String]) -> io::Result<Self> {
         let shared = Arc::new(Shared { about: Mutex::default(), stop: Condvar::new() });
-        let admin = Admin::start(listen, Arc::new(Pages(Arc::clone(&shared))))?;
+        let admin = Admin::start(listen, hosts, Arc::new(Pages(Arc::clone(&shared))))?;
         let sampled = Arc::clone(&shared);
         let sampler =
             thread::Builder::new().name("watch".to_owned()).spawn(move || sampled.keep_looking())?;
