@@ -16,6 +16,7 @@ use tokio::time::{Sleep, sleep_until};
 use super::connection_state::{Active, ConnectionState, Order};
 use super::course::Course;
 use super::exchange::Exchange;
+use super::fields;
 use super::identity_fields::IdentityFields;
 use super::upstream::Lease;
 use crate::telemetry::Fate;
@@ -202,8 +203,11 @@ impl Inner {
             Some(Ok(frame)) => frame,
             Some(Err(_)) => return self.fail(BodyError::Broken),
         };
-        if let (Some(identity), Some(trailers)) = (&self.identity, frame.trailers_mut()) {
-            identity.strip(trailers);
+        if let Some(trailers) = frame.trailers_mut() {
+            fields::strip_provenance(trailers);
+            if let Some(identity) = &self.identity {
+                identity.strip(trailers);
+            }
         }
         if let Some(data) = frame.data_ref() {
             match self.room.checked_sub(data.len() as u64) {

@@ -1,19 +1,136 @@
 //! Header fields between two connections.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 /// Numbers an attempt of the gateway's own from its second on: 1 for the first retry.
-pub(super) const ATTEMPT: HeaderName = HeaderName::from_static("x-gateway-attempt");
+pub(super) const ATTEMPT: HeaderName = HeaderName::from_static(ATTEMPT_NAME);
+const ATTEMPT_NAME: &str = "x-gateway-attempt";
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// Whether an upstream may read a field by a name of ours. Many hand fields on as variables in which `_` stands for whatever is
+/// no letter or digit, so that there is one name for `x-api-key`, `x_api_key` and `x.api.key`.
+pub(super) fn reads_as(name: &HeaderName, ours: &str) -> bool {
+    name.as_str().len() == ours.len() && begins_as(name, ours)
+}
+
+/// Whether an upstream may read a field by a name that begins so (see [`reads_as`]).
+pub(super) fn begins_as(name: &HeaderName, ours: &str) -> bool {
+    let (name, ours) = (name.as_str().as_bytes(), ours.as_bytes());
+    let same = |(byte, ours): (&u8, &u8)| byte == ours || (*ours == b'-' && !byte.is_ascii_alphanumeric());
+    name.len() >= ours.len() && name.iter().zip(ours).all(same)
+}
+
+/// Takes out each field whose name is one of those.
+pub(super) fn remove(headers: &mut HeaderMap, is_one: impl Fn(&HeaderName) -> bool) {
+    if !headers.keys().any(&is_one) {
+        return;
+    }
+    let names: Vec<HeaderName> = headers.keys().filter(|name| is_one(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
+/// There are several fields where one is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Repeated;
+
+/// The one field of a name, however the client spells it.
+///
+/// # Errors
+///
+/// If there are several: an upstream may read another one than we do.
+pub(super) fn only<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'h HeaderValue>, Repeated> {
+    let mut fields = headers.iter().filter(|(field, _)| reads_as(field, name.as_str()));
+    match (fields.next(), fields.next()) {
+        (Some(_), Some(_)) => Err(Repeated),
+        (field, _) => Ok(field.map(|(_, value)| value)),
+    }
+}
+
+/// Whether this is a host with or without a port (RFC 3986, 3.2.2; RFC 9110, 7.2): a name without a comma, which would make a list
+/// of it, or an IPv6 address in brackets. Who is asked by no name at all has nobody to serve it.
+pub(super) fn is_host(value: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(value) else { return false };
+    let (is_valid, port) = if let Some(address) = text.strip_prefix('[') {
+        let Some((address, port)) = address.split_once(']') else { return false };
+        (address.parse::<Ipv6Addr>().is_ok(), port)
+    } else {
+        let (name, port) = text.split_at(text.find(':').unwrap_or(text.len()));
+        (!name.is_empty() && is_host_name(name.as_bytes()), port)
+    };
+    let is_number = |port: &str| port.bytes().all(|digit| digit.is_ascii_digit());
+    let is_port = match port.strip_prefix(':') {
+        None | Some("") => true,
+        Some(port) => is_number(port) && port.parse::<u16>().is_ok(),
+    };
+    is_valid && is_port && (port.is_empty() || port.starts_with(':'))
+}
+
+fn is_host_name(mut name: &[u8]) -> bool {
+    loop {
+        name = match name {
+            [] => return true,
+            [b'%', high, low, rest @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => rest,
+            [byte, rest @ ..] if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(byte) => rest,
+            _ => return false,
+        };
+    }
+}
+
+/// Makes the cookies that HTTP/2 may send as fields of their own the one field that HTTP/1.1 knows (RFC 9113, 8.2.3).
+pub(super) fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    if let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) {
+        let all: Vec<&[u8]> = [first, second].into_iter().chain(crumbs).map(HeaderValue::as_bytes).collect();
+        // Pieces of valid values and a separator that is valid in one.
+        if let Ok(joined) = HeaderValue::from_bytes(&all.join(&b"; "[..])) {
+            headers.insert(COOKIE, joined);
+        }
+    }
+}
+
+/// What a client may say of the way before the gateway, or of the target that it meant: it would be believed behind us.
+/// Beside what begins with `x-forwarded`: what nginx, Apache, Cloudflare, Akamai, Rackspace and IIS have in use.
+const OF_THE_WAY: [&str; 10] = [
+    "forwarded",
+    "x-real-ip",
+    "x-client-ip",
+    "true-client-ip",
+    "cf-connecting-ip",
+    "x-cluster-client-ip",
+    "x-original-forwarded-for",
+    "x-original-url",
+    "x-rewrite-url",
+    ATTEMPT_NAME,
+];
+
+/// Whether a field would tell an upstream something that only a gateway may say: of the way, or how the message is framed in a
+/// spelling that is not the framing's own.
+fn is_for_gateways(name: &HeaderName) -> bool {
+    let in_disguise = |ours: &HeaderName| name != ours && reads_as(name, ours.as_str());
+    begins_as(name, "x-forwarded")
+        || OF_THE_WAY.iter().any(|ours| reads_as(name, ours))
+        || in_disguise(&CONTENT_LENGTH)
+        || in_disguise(&TRANSFER_ENCODING)
+}
+
+/// Takes out what only a gateway may say, of heads and of trailers, which some servers take for fields.
+pub(super) fn strip_provenance(headers: &mut HeaderMap) {
+    remove(headers, is_for_gateways);
+}
 
 /// Takes out what is meant for one connection only (RFC 9110, 7.6.1). Says whether `TE: trailers` was among it.
 pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> bool {
@@ -31,10 +148,7 @@ pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) -> bool {
     for name in nominated {
         headers.remove(name);
     }
-    let hop_by_hop: Vec<HeaderName> = headers.keys().filter(|name| is_hop_by_hop(name)).cloned().collect();
-    for name in hop_by_hop {
-        headers.remove(name);
-    }
+    remove(headers, is_hop_by_hop);
     trailers
 }
 
@@ -91,6 +205,27 @@ pub(super) fn transfer_coding(headers: &HeaderMap) -> Coding {
     }
 }
 
+/// Leaves one length where an answer states the same one several times, as a list or in several fields (RFC 9110, 8.6). Says
+/// whether that is so: a length that is no number, or two that differ, frame nothing.
+pub(super) fn settle_length(headers: &mut HeaderMap) -> bool {
+    if !headers.contains_key(CONTENT_LENGTH) {
+        return true;
+    }
+    let length = |text: &str| {
+        let is_number = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+        is_number.then(|| text.parse::<u64>().ok()).flatten()
+    };
+    // A value that is no text is none of `values`.
+    let is_text = headers.get_all(CONTENT_LENGTH).iter().all(|value| value.to_str().is_ok());
+    let lengths: Vec<Option<u64>> = values(headers, &CONTENT_LENGTH).map(length).collect();
+    let [Some(first), more @ ..] = &*lengths else { return false };
+    if !is_text || more.iter().any(|length| length != &Some(*first)) {
+        return false;
+    }
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(*first));
+    true
+}
+
 /// What an upstream is told of a request's way, ready-made for a connection.
 #[derive(Debug)]
 pub(super) struct Provenance {
@@ -112,8 +247,7 @@ impl Provenance {
         headers.reserve(6);
         // We answer it ourselves, when the body is first read.
         headers.remove(EXPECT);
-        headers.remove(FORWARDED);
-        headers.remove(ATTEMPT);
+        strip_provenance(headers);
         headers.insert(FORWARDED_FOR, self.peer.clone());
         headers.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
         headers.insert(FORWARDED_HOST, host.clone());

@@ -3,6 +3,7 @@
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::fields;
 use crate::auth::{AuthConfig, Claims, InjectedClaim};
 
 /// Makes a request's fields those that an upstream may believe.
@@ -13,7 +14,7 @@ pub(super) struct IdentityFields {
 }
 
 /// Begins the names of all fields that speak of identity.
-const PREFIX: &[u8] = b"x-auth-";
+const PREFIX: &str = "x-auth-";
 
 impl IdentityFields {
     pub(super) fn new(config: &AuthConfig) -> Self {
@@ -41,26 +42,13 @@ impl IdentityFields {
 
     /// Takes out what the client says of identity; of trailers too, which some servers take for fields.
     pub(super) fn strip(&self, headers: &mut HeaderMap) {
-        if !headers.keys().any(|name| self.is_identity(name)) {
-            return;
-        }
-        let names: Vec<HeaderName> = headers.keys().filter(|name| self.is_identity(name)).cloned().collect();
-        for name in names {
-            headers.remove(name);
-        }
+        fields::remove(headers, |name| self.is_identity(name));
     }
 
-    /// Whether an upstream may read a field as one of ours. Many hand fields on as variables in which `_` stands for
-    /// whatever is no letter or digit, so that there is one name for `x-auth-subject`, `x_auth_subject` and
-    /// `x.auth.subject`.
+    /// Whether an upstream may read a field as one of ours.
     fn is_identity(&self, name: &HeaderName) -> bool {
-        let same = |byte: u8, ours: u8| byte == ours || (ours == b'-' && !byte.is_ascii_alphanumeric());
-        let starts = |name: &[u8], ours: &[u8]| {
-            name.len() >= ours.len() && name.iter().zip(ours).all(|(byte, ours)| same(*byte, *ours))
-        };
-        let name = name.as_str().as_bytes();
-        let is = |ours: &[u8]| name.len() == ours.len() && starts(name, ours);
-        starts(name, PREFIX) || self.inject.iter().any(|(_, ours)| is(ours.as_str().as_bytes()))
+        fields::begins_as(name, PREFIX)
+            || self.inject.iter().any(|(_, ours)| fields::reads_as(name, ours.as_str()))
     }
 }
 

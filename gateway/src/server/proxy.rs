@@ -124,7 +124,9 @@ impl Caller {
         if let Some(target) = target {
             parts.uri = target;
         }
-        let key = parts.headers.get(&settings.key_header).map(HeaderValue::as_bytes);
+        let key = fields::only(&parts.headers, &settings.key_header)
+            .map_err(|fields::Repeated| Problem::BadRequest("there is more than one key"))?
+            .map(HeaderValue::as_bytes);
         let peer = Peer::from(self.peer);
         let client = match key {
             Some(key) => Client::from_key(settings.key_secret, key),
@@ -221,6 +223,7 @@ impl Caller {
         upgrade: Option<&HeaderValue>,
     ) {
         let trailers = fields::strip_hop_by_hop(&mut parts.headers);
+        fields::join_cookies(&mut parts.headers);
         self.provenance.apply(&mut parts.headers, host, parts.version);
         if let Some(identity) = &self.thread.settings().identity {
             identity.apply(&mut parts.headers, claims);
@@ -349,14 +352,18 @@ impl Caller {
             return Ok(Answer { response: Response::from_parts(parts, ()), streaming: None });
         }
         let (mut parts, incoming) = response.into_parts();
-        match fields::transfer_coding(&parts.headers) {
-            Coding::None => {}
+        let is_framed = match fields::transfer_coding(&parts.headers) {
+            Coding::None => fields::settle_length(&mut parts.headers),
             // It is framed anew, and by one length only (RFC 9112, 6.3).
-            Coding::Chunked => _ = parts.headers.remove(CONTENT_LENGTH),
-            Coding::Other => {
-                course.end(Fate::BadGateway);
-                return Err(Problem::BadGateway);
+            Coding::Chunked => {
+                parts.headers.remove(CONTENT_LENGTH);
+                true
             }
+            Coding::Other => false,
+        };
+        if !is_framed {
+            course.end(Fate::BadGateway);
+            return Err(Problem::BadGateway);
         }
         fields::strip_hop_by_hop(&mut parts.headers);
         parts.version = Version::HTTP_11;
@@ -447,21 +454,26 @@ fn host_of(headers: &HeaderMap, uri: &Uri, version: Version) -> Result<HeaderVal
     if more.is_some() {
         return Err(Problem::BadRequest("there is more than one Host"));
     }
-    if let Some(authority) = uri.authority() {
-        if authority.as_str().contains('@') {
-            return Err(Problem::BadRequest("the target names a user"));
-        }
-        return HeaderValue::try_from(authority.as_str())
-            .map_err(|_| Problem::BadRequest("the target has no valid authority"));
+    // Also where the target goes before it: another server on the way may go by the field.
+    if host.is_some_and(|host| !fields::is_host(host.as_bytes())) {
+        return Err(Problem::BadRequest("the Host is not valid"));
     }
-    match host {
-        Some(host) if host.as_bytes().iter().any(|byte| b" ,/?#@\t".contains(byte)) => {
-            Err(Problem::BadRequest("the Host is not valid"))
-        }
-        Some(host) => Ok(host.clone()),
-        None if version == Version::HTTP_10 => Ok(HeaderValue::from_static("")),
-        None => Err(Problem::BadRequest("there is no Host")),
+    if host.is_none() && version == Version::HTTP_11 {
+        return Err(Problem::BadRequest("there is no Host"));
     }
+    let Some(authority) = uri.authority() else {
+        return Ok(host.cloned().unwrap_or(HeaderValue::from_static("")));
+    };
+    if uri.scheme().is_none() {
+        return Err(Problem::BadRequest("the target is that of a tunnel"));
+    }
+    if authority.as_str().contains('@') {
+        return Err(Problem::BadRequest("the target names a user"));
+    }
+    HeaderValue::try_from(authority.as_str())
+        .ok()
+        .filter(|authority| fields::is_host(authority.as_bytes()))
+        .ok_or(Problem::BadRequest("the target has no valid authority"))
 }
 
 /// The target that an origin is asked for (RFC 9112, 3.2.1), unless it is as it came, and the route that serves it.

@@ -86,6 +86,29 @@ fn a_limit_counts_keys_and_says_when_to_come_back() {
 }
 
 #[test]
+fn a_key_is_one_field_however_it_is_spelled() {
+    let upstream = hello();
+    let limits = RateLimits { per_key: limit(2), ..RateLimits::default() };
+    let gateway =
+        Gateway::with(GatewayConfig { limits, ..GatewayConfig::default() }, &[upstream.address], |_| {});
+    // An upstream that reads the last field, or the one without the hyphen, would let the limited key go on.
+    for fields in [
+        "x-api-key: junk\r\nx-api-key: a\r\n",
+        "x-api-key: a\r\nX_API_KEY: a\r\n",
+        "connection: x-api-key\r\nx-api-key: junk\r\nx.api.key: a\r\n",
+    ] {
+        let mut client = Client::connect(gateway.address());
+        assert_eq!(client.send(get("/", fields)).answer(false).status, 400, "{fields}");
+        assert!(client.is_closed(), "{fields}");
+    }
+    // By another name the key is the key.
+    let mut client = Client::connect(gateway.address());
+    let statuses = ["x-api-key", "x_api_key", "X.Api.Key", "x-api-key"]
+        .map(|name| client.send(get("/", &format!("{name}: a\r\n"))).answer(false).status);
+    assert_eq!(statuses, [200, 200, 429, 429]);
+}
+
+#[test]
 fn a_limit_holds_over_all_connections_and_threads() {
     let upstream = hello();
     let limits = RateLimits { per_key: limit(100), ..RateLimits::default() };

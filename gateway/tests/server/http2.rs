@@ -319,6 +319,20 @@ fn what_http1_would_read_otherwise_is_refused() {
 }
 
 #[test]
+fn cookies_of_many_fields_are_one() {
+    let upstream = Upstream::answering(|_| Reply::Send(ok("fine")));
+    let gateway = Gateway::proxy(upstream.address);
+    connected(gateway.address(), |mut sender| async move {
+        let mut request = get("/");
+        for crumb in ["a=1", "b=2; c=3", "d=4"] {
+            request.headers_mut().append("cookie", crumb.parse().unwrap());
+        }
+        assert_eq!(sender.send_request(request).await.unwrap().status(), StatusCode::OK);
+    });
+    assert_eq!(upstream.next().values("cookie"), ["a=1; b=2; c=3; d=4"]);
+}
+
+#[test]
 fn the_authority_goes_before_the_host() {
     let upstream = Upstream::answering(|_| Reply::Send(ok("answered")));
     let gateway = Gateway::proxy(upstream.address);
