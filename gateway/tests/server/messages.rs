@@ -33,7 +33,7 @@ fn a_client_says_nothing_of_the_way_in_any_spelling() {
         "Content_Length",
         "transfer_encoding",
     ];
-    let fields: String = names.iter().map(|name| format!("{name}: evil\r\n")).collect();
+    let fields = names.map(|name| format!("{name}: evil\r\n")).concat();
     client.send(format!(
         "POST / HTTP/1.1\r\nhost: a\r\nx-forward: kept\r\nx-real: kept\r\ntransfer-encoding: chunked\r\n{fields}\r\n\
          1\r\nx\r\n0\r\nx-sum: 7\r\n{fields}\r\n"
