@@ -34,6 +34,8 @@ pub(super) enum BodyError {
     TooLarge,
     #[error("the client's body did not go on")]
     Stalled,
+    #[error("the client's body may be read in more than one way")]
+    Ambiguous,
     #[error("the attempt that sent this body is over")]
     Superseded,
     #[error("the request is answered without the rest of this body")]
@@ -191,6 +193,10 @@ impl Inner {
             self.set_waits(false, frame.data_ref().map_or(0, Bytes::len));
         } else {
             self.set_waits(polled.is_pending(), 0);
+        }
+        // Its end reaches nobody, and so its request is whole for nobody.
+        if self.state.is_ambiguous() {
+            return self.fail(BodyError::Ambiguous);
         }
         if polled.is_pending() && self.poll_overdue(cx).is_ready() {
             return self.fail(BodyError::Stalled);

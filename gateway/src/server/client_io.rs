@@ -64,8 +64,8 @@ impl ClientIo {
         }
         let Some(framing) = &mut self.framing else { return };
         framing.follow(bytes);
-        if framing.is_ambiguous() {
-            self.state.set_ambiguous();
+        if let Some(message) = framing.ambiguous() {
+            self.state.set_ambiguous(message);
         }
         self.state.on_bytes(framing.is_in_header());
     }

@@ -44,8 +44,10 @@ pub(super) struct ConnectionState {
     used: AtomicBool,
     /// Whether a part of the next request's header has come, be it that we are still at the one before.
     in_header: AtomicBool,
-    /// Whether something came that others may have read otherwise.
-    ambiguous: AtomicBool,
+    /// Requests of HTTP/1 so far.
+    begun: AtomicU64,
+    /// The first request of HTTP/1 in which something came that others may have read otherwise, counted from 1; 0 for none.
+    ambiguous: AtomicU64,
     /// When it last came to rest, or the header began.
     since: AtomicU64,
     /// Since when a request's body keeps us waiting, 0 for not at all.
@@ -132,7 +134,8 @@ impl ConnectionState {
             active: 0.into(),
             used: false.into(),
             in_header: false.into(),
-            ambiguous: false.into(),
+            begun: 0.into(),
+            ambiguous: 0.into(),
             since,
             awaiting_body: 0.into(),
             awaiting_reader: 0.into(),
@@ -159,13 +162,14 @@ impl ConnectionState {
         }
     }
 
-    pub(super) fn set_ambiguous(&self) {
-        self.ambiguous.store(true, Relaxed);
+    pub(super) fn set_ambiguous(&self, request: u64) {
+        self.ambiguous.store(request, Relaxed);
     }
 
-    /// Whether the connection is to be closed after the next answer, for nobody knows who reads what of the rest.
+    /// Whether something of the present request came that others may have read otherwise.
     pub(super) fn is_ambiguous(&self) -> bool {
-        self.ambiguous.load(Relaxed)
+        let first = self.ambiguous.load(Relaxed);
+        first != 0 && first <= self.begun.load(Relaxed)
     }
 
     /// A request's body has, or has not, kept us waiting.
@@ -189,6 +193,7 @@ impl ConnectionState {
 
     /// A request begins, and with it the time in which there can be interim answers to it, if there can.
     pub(super) fn begin(&self, http11: bool) {
+        self.begun.fetch_add(1, Relaxed);
         self.takes_interim.store(http11, Relaxed);
         self.http11.store(http11, Relaxed);
     }

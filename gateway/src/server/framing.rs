@@ -12,7 +12,9 @@ pub(super) struct Framing {
     place: Place,
     line: Line,
     head: Head,
-    ambiguous: bool,
+    /// Messages that are whole.
+    whole: u64,
+    ambiguous: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -46,7 +48,10 @@ impl Framing {
         while !bytes.is_empty() {
             match self.place {
                 Place::Lost => return,
-                Place::Body(left) => bytes = self.skip(left, bytes, Place::Body, Place::Head),
+                Place::Body(left) => {
+                    bytes = self.skip(left, bytes, Place::Body, Place::Head);
+                    self.whole += u64::from(matches!(self.place, Place::Head));
+                }
                 Place::Chunk(left) => bytes = self.skip(left, bytes, Place::Chunk, Place::ChunkSize),
                 Place::Head | Place::ChunkSize | Place::Trailers => {
                     let Some(end) = bytes.iter().position(|byte| *byte == b'\n') else {
@@ -71,10 +76,16 @@ impl Framing {
         matches!(self.place, Place::Head) && !self.is_in_header()
     }
 
-    /// Whether something came that others may read otherwise (RFC 9112, 2.2 and 6.3): once it did, what follows is not to
-    /// be trusted to begin where we think.
-    pub(super) const fn is_ambiguous(&self) -> bool {
+    /// The first message, counted from 1, in which something came that others may read otherwise (RFC 9112, 2.2 and 6.3): what
+    /// follows it is not to be trusted to begin where we think.
+    pub(super) const fn ambiguous(&self) -> Option<u64> {
         self.ambiguous
+    }
+
+    fn note_ambiguity(&mut self, is_ambiguous: bool) {
+        if is_ambiguous && self.ambiguous.is_none() {
+            self.ambiguous = Some(self.whole + 1);
+        }
     }
 
     fn skip<'b>(
@@ -92,8 +103,8 @@ impl Framing {
 
     /// Where the line that has just ended leads.
     fn on_line(&mut self) -> Place {
+        self.note_ambiguity(self.line.last != Some(b'\r'));
         let Self { line, head, .. } = self;
-        self.ambiguous |= line.last != Some(b'\r');
         match self.place {
             Place::Head => {
                 match (line.is_blank(), head.begun) {
@@ -101,8 +112,10 @@ impl Framing {
                     (true, false) => Place::Head,
                     (true, true) => {
                         let head = std::mem::take(head);
-                        self.ambiguous |= head.lengths > 1 || (head.lengths > 0 && head.chunked);
-                        head.body()
+                        self.note_ambiguity(head.lengths > 1 || (head.lengths > 0 && head.chunked));
+                        let body = head.body();
+                        self.whole += u64::from(matches!(body, Place::Head));
+                        body
                     }
                     (false, false) => {
                         head.begun = true;
@@ -119,7 +132,10 @@ impl Framing {
                 Some(size) => Place::Chunk(size.saturating_add(2)),
                 None => Place::Lost,
             },
-            Place::Trailers if line.is_blank() => Place::Head,
+            Place::Trailers if line.is_blank() => {
+                self.whole += 1;
+                Place::Head
+            }
             place => place,
         }
     }
@@ -215,7 +231,7 @@ mod tests {
         whole.follow(text.as_bytes());
         text.as_bytes().chunks(1).for_each(|byte| slow.follow(byte));
         assert_eq!(whole.is_in_header(), slow.is_in_header(), "{text:?}");
-        assert_eq!(whole.is_ambiguous(), slow.is_ambiguous(), "{text:?}");
+        assert_eq!(whole.ambiguous(), slow.ambiguous(), "{text:?}");
         whole
     }
 
@@ -233,7 +249,7 @@ mod tests {
             }
             for whole in [GET, POST, CHUNKED] {
                 let followed = after(&format!("{before}{whole}"));
-                assert!(!followed.is_in_header() && !followed.is_ambiguous(), "{before:?} {whole:?}");
+                assert!(!followed.is_in_header() && followed.ambiguous().is_none(), "{before:?} {whole:?}");
             }
         }
     }
@@ -260,11 +276,20 @@ mod tests {
             "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx: y\n\r\n",
             "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\n\r\n",
         ] {
-            assert!(after(text).is_ambiguous(), "{text:?}");
+            assert_eq!(after(text).ambiguous(), Some(1), "{text:?}");
+            for (before, messages) in
+                [(GET, 1), (POST, 1), (CHUNKED, 1), (&*[CHUNKED, POST, "\r\n", GET].concat(), 3)]
+            {
+                assert_eq!(
+                    after(&format!("{before}{text}")).ambiguous(),
+                    Some(messages + 1),
+                    "{before:?} {text:?}"
+                );
+            }
         }
         // A body may say what it likes.
         let body = "POST / HTTP/1.1\r\ncontent-length: 8\r\n\r\na\nb\n\nc\nd";
-        assert!(!after(body).is_ambiguous());
+        assert_eq!(after(body).ambiguous(), None);
     }
 
     #[test]

@@ -30,6 +30,10 @@ pub(super) enum Problem {
 }
 
 impl Problem {
+    /// Another server on the way may see another request, or more of them.
+    pub(super) const AMBIGUOUS: Self =
+        Self::BadRequest("the request may be read in more than one way: two lengths, or a line feed alone");
+
     /// The kebab-case name that tells one from another.
     fn reason(self) -> &'static str {
         match self {

@@ -118,6 +118,9 @@ impl Caller {
     async fn proxy(&self, request: Request<Incoming>, checks: &mut Checks) -> Result<Answer, Problem> {
         let settings = self.thread.settings();
         let (mut parts, incoming) = request.into_parts();
+        if self.state.is_ambiguous() {
+            return Err(Problem::AMBIGUOUS);
+        }
         let host = check(&settings.http, &parts, &incoming)?;
         let (target, route) = target(&settings.routes, &parts.uri)?;
         // From here on there is only what was judged.
@@ -285,6 +288,7 @@ impl Caller {
                 Failure::Connection | Failure::Exhausted => Problem::BadGateway,
                 Failure::Body(BodyError::TooLarge) => Problem::TooLarge,
                 Failure::Body(BodyError::Stalled) => Problem::BodyTimeout,
+                Failure::Body(BodyError::Ambiguous) => Problem::AMBIGUOUS,
                 Failure::Body(_) => Problem::BadRequest("the body broke off"),
             });
         }
