@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -11,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::task::AbortHandle;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::connection_state::{Active, ConnectionState, Order};
 use super::course::Course;
@@ -24,6 +25,11 @@ use crate::{Due, Upload};
 
 /// Of a body that may have to be sent again, or has to be there before its request is decided over, at most this much is kept.
 const KEPT: usize = 64 * 1024;
+
+/// Of a body that nobody needs, at most this much is read, for so long, to keep its connection: to open another costs a client
+/// no more than that.
+const DRAINED: u64 = 256 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Why a body ends before its end.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -77,6 +83,8 @@ struct Inner {
 #[derive(Default)]
 struct Wait {
     waits: bool,
+    /// Whether the client sends nothing before it is asked to, which it is when the body is first read (RFC 9110, 10.1.1).
+    to_be_asked: bool,
     /// When it has lasted for too long; made when a client first has us wait.
     alarm: Option<Pin<Box<Sleep>>>,
     waker: Option<Waker>,
@@ -86,6 +94,7 @@ impl Source {
     /// Nothing is read yet, and nothing of what will be is kept.
     pub(super) fn new(
         incoming: Incoming,
+        to_be_asked: bool,
         limit: Option<u64>,
         identity: Option<Arc<IdentityFields>>,
         exchange: Arc<Exchange>,
@@ -96,7 +105,7 @@ impl Source {
             exchange,
             state: Arc::clone(state),
             identity,
-            wait: Wait::default(),
+            wait: Wait { to_be_asked, ..Wait::default() },
             room: limit.unwrap_or(u64::MAX),
             kept: Vec::new(),
             kept_bytes: 0,
@@ -151,6 +160,22 @@ impl Source {
         }
     }
 
+    /// Reads the rest and throws it away, whoever read so far. Whether that was all of it: it is left where it is if it is much,
+    /// takes long, or is yet to be asked for.
+    pub(super) async fn drain(&self) -> bool {
+        {
+            let mut inner = self.lock();
+            inner.attempt += 1;
+            inner.set_waits(false, 0);
+            if inner.wait.to_be_asked || inner.incoming.size_hint().lower() > DRAINED {
+                return inner.ended;
+            }
+        }
+        let mut left = DRAINED;
+        let drained = poll_fn(|cx| self.lock().poll_drain(cx, &mut left));
+        timeout(DRAIN_TIME, drained).await.unwrap_or(false)
+    }
+
     /// The body from its beginning, for the next attempt.
     pub(super) fn open(&self) -> RequestBody {
         let mut inner = self.lock();
@@ -188,6 +213,7 @@ impl Inner {
         if let Some(error) = self.error {
             return Poll::Ready(Some(Err(error)));
         }
+        self.wait.to_be_asked = false;
         let polled = Pin::new(&mut self.incoming).poll_frame(cx);
         if let Poll::Ready(Some(Ok(frame))) = &polled {
             self.set_waits(false, frame.data_ref().map_or(0, Bytes::len));
@@ -235,6 +261,23 @@ impl Inner {
         }
         self.ended = self.incoming.is_end_stream();
         Poll::Ready(Some(Ok(frame)))
+    }
+
+    /// Ready with whether all came, at most `left` bytes.
+    fn poll_drain(&mut self, cx: &mut Context<'_>, left: &mut u64) -> Poll<bool> {
+        while !self.ended {
+            let frame = match ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                Some(Err(_)) => return Poll::Ready(false),
+                None => break,
+            };
+            match left.checked_sub(frame.data_ref().map_or(0, Bytes::len) as u64) {
+                Some(less) => *left = less,
+                None => return Poll::Ready(false),
+            }
+        }
+        self.ended = true;
+        Poll::Ready(true)
     }
 
     /// So many bytes have come, and the client keeps us waiting for more, or not.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
 use http::uri::{PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
@@ -57,30 +57,45 @@ async fn answer(
     active: Active,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let http1 = request.version() < Version::HTTP_2;
-    let mut checks = Checks::default();
-    let (mut response, closes) = match caller.proxy(request, &mut checks).await {
+    let mut begun = Begun::default();
+    let answered = caller.proxy(request, &mut begun).await;
+    let Begun { checks, source } = begun;
+    let is_own = answered.is_err();
+    let (mut response, mut closes) = match answered {
         Ok(Answer { response, streaming }) => {
+            // Whoever is refused need not send the rest (RFC 9112, 9.6).
+            let is_early = source.as_ref().is_some_and(|source| source.upload() == Upload::Coming);
+            let closes = is_early && response.status().as_u16() >= 400;
             let body = match streaming {
                 Some(streaming) => AnswerBody::upstream(streaming, active),
                 None => AnswerBody::own(Bytes::new(), active),
             };
-            (response.map(|()| body), false)
+            (response.map(|()| body), closes)
         }
         Err(problem) => (problem.answer().map(|body| AnswerBody::own(body, active)), problem.closes()),
     };
     let settings = caller.thread.settings();
     settings.fields.apply(&checks, response.headers_mut());
-    if http1
-        && (closes
-            || caller.thread.is_draining()
-            || caller.state.is_ambiguous()
-            || caller.state.is_half_closed())
-        && response.status() != StatusCode::SWITCHING_PROTOCOLS
-    {
-        close_after(response.headers_mut());
+    if http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        closes |= caller.thread.is_draining() || caller.state.is_half_closed();
+        // Who passes the answer on reads the request's body as well.
+        if let Some(source) = source.filter(|_| !closes && is_own) {
+            closes = !source.drain().await;
+        }
+        if closes || caller.state.is_ambiguous() {
+            close_after(response.headers_mut());
+        }
     }
     caller.state.end_interim().await;
     Ok(response)
+}
+
+/// What there is of a request when it is answered.
+#[derive(Default)]
+struct Begun {
+    checks: Checks,
+    /// Its body, if it has one that is not refused at once.
+    source: Option<Source>,
 }
 
 /// An answer that is passed on.
@@ -115,7 +130,7 @@ enum Failure {
 }
 
 impl Caller {
-    async fn proxy(&self, request: Request<Incoming>, checks: &mut Checks) -> Result<Answer, Problem> {
+    async fn proxy(&self, request: Request<Incoming>, begun: &mut Begun) -> Result<Answer, Problem> {
         let settings = self.thread.settings();
         let (mut parts, incoming) = request.into_parts();
         if self.state.is_ambiguous() {
@@ -159,15 +174,16 @@ impl Caller {
         let source = (!incoming.is_end_stream()).then(|| {
             let exchange = Exchange::new(rules.clock, settings.client);
             let identity = settings.identity.clone();
-            (
-                Source::new(incoming, settings.http.body_bytes, identity, Arc::clone(&exchange), &self.state),
-                exchange,
-            )
+            let to_be_asked = parts.headers.contains_key(EXPECT);
+            let limit = settings.http.body_bytes;
+            let clock = Arc::clone(&exchange);
+            (Source::new(incoming, to_be_asked, limit, identity, clock, &self.state), exchange)
         });
         let (source, exchange) = source.unzip();
+        begun.source.clone_from(&source);
         let Decided { checks: said, claims, next } =
             rules.on_request(&asked, &seen, bearer, source.as_ref()).await;
-        *checks = said;
+        begun.checks = said;
         let (mut course, forward) = match next {
             Next::Forward(course, forward) => (course, forward),
             Next::Reject(rejection) => return Err(Problem::Rejected(rejection)),

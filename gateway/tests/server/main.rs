@@ -23,3 +23,4 @@ mod paths;
 mod stalls;
 mod telemetry;
 mod traces;
+mod unread;
