@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::task::AbortHandle;
 use tokio::time::{Sleep, sleep_until, timeout};
 
+use super::client_body::ClientBody;
 use super::connection_state::{Active, ConnectionState, Order};
 use super::course::Course;
 use super::exchange::Exchange;
@@ -57,7 +58,7 @@ pub(super) enum BodyError {
 pub(super) struct Source(Arc<Mutex<Inner>>);
 
 struct Inner {
-    incoming: Incoming,
+    incoming: ClientBody,
     exchange: Arc<Exchange>,
     /// The client's connection.
     state: Arc<ConnectionState>,
@@ -93,7 +94,7 @@ struct Wait {
 impl Source {
     /// Nothing is read yet, and nothing of what will be is kept.
     pub(super) fn new(
-        incoming: Incoming,
+        incoming: ClientBody,
         to_be_asked: bool,
         limit: Option<u64>,
         identity: Option<Arc<IdentityFields>>,
@@ -233,7 +234,7 @@ impl Inner {
                 return Poll::Ready(None);
             }
             Some(Ok(frame)) => frame,
-            Some(Err(_)) => return self.fail(BodyError::Broken),
+            Some(Err(error)) => return self.fail(error),
         };
         if let Some(trailers) = frame.trailers_mut() {
             fields::strip_provenance(trailers);

@@ -1,23 +1,29 @@
 //! One client's connection, from its first byte to its last.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::HttpLimits;
+use super::client_body::ClientBody;
 use super::client_io::ClientIo;
 use super::connection_state::{Active, ConnectionState, Order};
 use super::fields::Provenance;
+use super::http2;
+use super::interim::Listener;
 use super::proxy::{Caller, serve};
 use super::thread::Registered;
 
@@ -25,9 +31,6 @@ use super::thread::Registered;
 /// would answer what comes by a reset, which takes the answer away from a client that has not read it yet.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
-
-/// How long a client of HTTP/2 whose connection makes room for another has to hear of it.
-const FAREWELL: Duration = Duration::from_millis(50);
 
 const HEADER_TIMEOUT: &[u8] =
     b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -50,14 +53,14 @@ pub(super) async fn run(registered: &Registered, stream: TcpStream, peer: IpAddr
         if caller.thread.is_draining() {
             state.give(Order::Finish);
         }
-        run_http2(caller, io).await;
+        http2::run(caller, io).await;
     } else {
         run_http1(caller, io).await;
     }
 }
 
 /// The time to close has come, for a connection that has not sent anything yet.
-async fn closing(state: &ConnectionState) {
+pub(super) async fn closing(state: &ConnectionState) {
     told(state, &[Order::Close, Order::HeaderTimeout, Order::Cut, Order::MakeRoom]).await;
 }
 
@@ -82,7 +85,11 @@ async fn run_http1(caller: Arc<Caller>, io: ClientIo) {
     if limits.headers != 100 {
         builder.max_headers(limits.headers);
     }
-    let service = service_fn(move |request| serve(Arc::clone(&caller), request));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let listener = Listener::Connection(Arc::clone(&caller.state));
+        let served = serve(Arc::clone(&caller), request.map(ClientBody::Http1), listener);
+        async move { Ok::<_, Infallible>(served.await) }
+    });
     let mut connection = builder.serve_connection(TokioIo::new(io), service);
     let mut closing = false;
     loop {
@@ -124,39 +131,6 @@ async fn run_http1(caller: Arc<Caller>, io: ClientIo) {
         reset(&io.into_stream());
     } else {
         linger(io.into_stream(), &state).await;
-    }
-}
-
-async fn run_http2(caller: Arc<Caller>, io: ClientIo) {
-    let state = Arc::clone(&caller.state);
-    let limits = caller.thread.settings().http;
-    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    builder.max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
-    let service = service_fn(move |request| serve(Arc::clone(&caller), request));
-    let mut connection = builder.serve_connection(TokioIo::new(io), service);
-    let mut closing = false;
-    loop {
-        tokio::select! {
-            biased;
-            _ = &mut connection => return,
-            () = state.wake.notified() => match state.order() {
-                Order::None | Order::HeaderTimeout => {}
-                Order::Close if closing => return,
-                Order::Close | Order::Finish => {
-                    closing |= !state.is_active();
-                    std::pin::Pin::new(&mut connection).graceful_shutdown();
-                }
-                order @ Order::Cut if state.due(&limits) != order => {}
-                Order::Cut => return,
-                Order::MakeRoom if !state.leaves(&limits) => {}
-                Order::MakeRoom => {
-                    // It is told that nothing more is taken, if it listens.
-                    std::pin::Pin::new(&mut connection).graceful_shutdown();
-                    let _ = timeout(FAREWELL, &mut connection).await;
-                    return;
-                }
-            },
-        }
     }
 }
 

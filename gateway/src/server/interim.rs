@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Request, StatusCode};
 use hyper::ext::on_informational;
 use tokio::sync::Notify;
@@ -10,6 +11,7 @@ use tokio::sync::Notify;
 use super::body::RequestBody;
 use super::connection_state::ConnectionState;
 use super::fields;
+use super::http2::StreamState;
 
 /// Of one request. Servers send one or two; one that sends them for ever would be waited for as long.
 const MOST: u32 = 32;
@@ -24,13 +26,9 @@ pub(super) struct Interim {
 
 impl Interim {
     /// Has the interim answers to a request counted, and given to `client`.
-    pub(super) fn watch(
-        self: &Arc<Self>,
-        request: &mut Request<RequestBody>,
-        client: Option<&Arc<ConnectionState>>,
-    ) {
+    pub(super) fn watch(self: &Arc<Self>, request: &mut Request<RequestBody>, client: Option<&Listener>) {
         self.seen.store(0, Relaxed);
-        let (this, client) = (Arc::clone(self), client.map(Arc::clone));
+        let (this, client) = (Arc::clone(self), client.cloned());
         on_informational(request, move |answer| {
             if this.seen.fetch_add(1, Relaxed) >= MOST {
                 this.too_much.notify_one();
@@ -40,7 +38,7 @@ impl Interim {
             if let Some(client) = &client
                 && answer.status() != StatusCode::CONTINUE
             {
-                client.give_interim(&written(answer.status(), answer.headers()));
+                client.give(answer.status(), answer.headers());
             }
         });
     }
@@ -51,13 +49,33 @@ impl Interim {
     }
 }
 
-/// As it goes over a connection.
+/// Who asked, and may be given answers before the answer.
+#[derive(Clone)]
+pub(super) enum Listener {
+    /// On a connection of HTTP/1.
+    Connection(Arc<ConnectionState>),
+    /// On a stream of HTTP/2.
+    Stream(Arc<StreamState>),
+}
+
+impl Listener {
+    fn give(&self, status: StatusCode, headers: &HeaderMap) {
+        let mut headers = headers.clone();
+        fields::strip_hop_by_hop(&mut headers);
+        // There is no content that it could be the length of (RFC 9110, 8.6).
+        headers.remove(CONTENT_LENGTH);
+        match self {
+            Self::Connection(connection) => connection.give_interim(&written(status, &headers)),
+            Self::Stream(stream) => stream.give_interim(status, headers),
+        }
+    }
+}
+
+/// As it goes over a connection of HTTP/1.1.
 fn written(status: StatusCode, headers: &HeaderMap) -> Vec<u8> {
-    let mut headers = headers.clone();
-    fields::strip_hop_by_hop(&mut headers);
     let reason = status.canonical_reason().unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", status.as_u16()).into_bytes();
-    for (name, value) in &headers {
+    for (name, value) in headers {
         for piece in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
             bytes.extend_from_slice(piece);
         }

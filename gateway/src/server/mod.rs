@@ -11,6 +11,7 @@
 //! reaches the upstream. Bodies are streamed both ways; a body that cannot be completed cuts its connection.
 
 mod body;
+mod client_body;
 mod client_io;
 mod clock;
 mod config;
@@ -22,6 +23,7 @@ mod exchange;
 mod exhaustion;
 mod fields;
 mod framing;
+mod http2;
 mod identity_fields;
 mod interim;
 mod keys;

@@ -1,7 +1,6 @@
 //! One request: what is asked of the rules, what goes to the upstream, and what comes back.
 
 use std::borrow::Cow;
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,10 +15,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::HttpLimits;
 use super::body::{AnswerBody, BodyError, RequestBody, Source, Streaming};
+use super::client_body::ClientBody;
 use super::connection_state::{Active, ConnectionState};
 use super::course::{Course, Decided, Next};
 use super::exchange::Exchange;
 use super::fields::{self, Coding, Provenance};
+use super::interim::Listener;
 use super::observer::Seen;
 use super::problem::{Problem, close_after};
 use super::thread::Thread;
@@ -44,21 +45,23 @@ pub(super) struct Caller {
 /// Answers a request, which is known to its connection from now on.
 pub(super) fn serve(
     caller: Arc<Caller>,
-    request: Request<Incoming>,
-) -> impl Future<Output = Result<Response<AnswerBody>, Infallible>> {
+    request: Request<ClientBody>,
+    listener: Listener,
+) -> impl Future<Output = Response<AnswerBody>> {
     let active = Active::new(&caller.state);
     caller.state.begin(request.version() == Version::HTTP_11);
-    answer(caller, request, active)
+    answer(caller, request, listener, active)
 }
 
 async fn answer(
     caller: Arc<Caller>,
-    request: Request<Incoming>,
+    request: Request<ClientBody>,
+    listener: Listener,
     active: Active,
-) -> Result<Response<AnswerBody>, Infallible> {
+) -> Response<AnswerBody> {
     let http1 = request.version() < Version::HTTP_2;
     let mut begun = Begun::default();
-    let answered = caller.proxy(request, &mut begun).await;
+    let answered = caller.proxy(request, listener, &mut begun).await;
     let Begun { checks, source } = begun;
     let is_own = answered.is_err();
     let (mut response, mut closes) = match answered {
@@ -87,7 +90,7 @@ async fn answer(
         }
     }
     caller.state.end_interim().await;
-    Ok(response)
+    response
 }
 
 /// What there is of a request when it is answered.
@@ -109,6 +112,8 @@ struct Head {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
+    /// Who is given interim answers.
+    listener: Listener,
 }
 
 /// What belongs to a request whose answer is passed on.
@@ -130,7 +135,12 @@ enum Failure {
 }
 
 impl Caller {
-    async fn proxy(&self, request: Request<Incoming>, begun: &mut Begun) -> Result<Answer, Problem> {
+    async fn proxy(
+        &self,
+        request: Request<ClientBody>,
+        listener: Listener,
+        begun: &mut Begun,
+    ) -> Result<Answer, Problem> {
         let settings = self.thread.settings();
         let (mut parts, incoming) = request.into_parts();
         if self.state.is_ambiguous() {
@@ -206,7 +216,7 @@ impl Caller {
                 parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
-        let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers };
+        let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers, listener };
 
         let attempts = self.attempts(&mut course, &forward, &mut head, source.as_ref(), retries);
         let attempted = if forward.deadline.is_none() {
@@ -324,7 +334,7 @@ impl Caller {
             // The upstream may be closing it this very moment. What has not been sent can be sent on another connection;
             // what has been sent may have been carried out (RFC 9112, 9.3.1).
             let again = head.method.is_idempotent();
-            match lease.send(head.request(source, retries || again), Some(&self.state)).await {
+            match lease.send(head.request(source, retries || again), Some(&head.listener)).await {
                 Ok(response) => return Ok((response, lease)),
                 Err(error) => {
                     let fits = source.is_none_or(Source::is_replayable);
@@ -340,7 +350,7 @@ impl Caller {
             if self.thread.rules().note_exhaustion(&error) { Failure::Exhausted } else { Failure::Connection }
         })?;
         let request = request.unwrap_or_else(|| head.request(source, retries));
-        match lease.send(request, Some(&self.state)).await {
+        match lease.send(request, Some(&head.listener)).await {
             Ok(response) => Ok((response, lease)),
             Err(_) => Err(failure(source)),
         }
@@ -394,7 +404,7 @@ impl Caller {
 }
 
 /// Refuses what cannot be passed on. Whom the rest is for.
-fn check(limits: &HttpLimits, parts: &Parts, incoming: &Incoming) -> Result<HeaderValue, Problem> {
+fn check(limits: &HttpLimits, parts: &Parts, incoming: &ClientBody) -> Result<HeaderValue, Problem> {
     if parts.method == Method::CONNECT {
         return Err(Problem::NotImplemented("this gateway opens no tunnels"));
     }

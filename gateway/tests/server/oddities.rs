@@ -32,8 +32,7 @@ fn hints_come_before_their_answer() {
             let go = Arc::clone(&go);
             async move {
                 while connection.head().await?.is_some() {
-                    let hints =
-                        "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
+                    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x-hop\r\nx-hop: 1\r\ncontent-length: 7\r\n\r\n";
                     connection.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
                     connection.send(hints.as_bytes()).await?;
                     go.notified().await;
@@ -49,6 +48,8 @@ fn hints_come_before_their_answer() {
         client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
         let hints = client.answer(false);
         assert_eq!((hints.status, hints.value("link"), hints.value("x-hop")), (103, Some("</a.css>"), None));
+        // It has no content (RFC 9110, 8.6).
+        assert_eq!(hints.value("content-length"), None);
         go.notify_one();
         // Even those that come with the answer come before it.
         assert_eq!(client.answer(false).status, 103);
