@@ -83,6 +83,8 @@ pub struct HttpLimits {
     /// How long a connection may rest between requests and a tunnel be silent (60 s); beyond, the connection is closed. For
     /// bodies there is [`GatewayConfig::client`].
     pub idle_timeout: Duration,
+    /// How long an answer under way to a client that sends no more may bring nothing (5 s); beyond, the client is taken to have left.
+    pub half_closed_timeout: Duration,
     /// Client connections at once, over all threads (65,536; at least one a thread). For one more, the idlest is closed; while
     /// none is idle, it waits.
     pub connections: usize,
@@ -129,6 +131,7 @@ impl Default for HttpLimits {
             body_bytes: None,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            half_closed_timeout: Duration::from_secs(5),
             connections: 65_536,
             upstream_connections: usize::MAX,
             connect_timeout: Duration::from_secs(5),

@@ -75,9 +75,6 @@ pub(super) struct ConnectionState {
     pub(super) wake: Notify,
 }
 
-/// How long an answer under way to a client that sends no more may bring nothing.
-const SILENCE: Duration = Duration::from_secs(5);
-
 /// Interim answers that may wait to be written, in bytes: hints that nobody takes are no loss.
 const MOST_INTERIM: usize = 64 * 1024;
 
@@ -347,7 +344,7 @@ impl ConnectionState {
         }
         if self.is_active() {
             // What is sent to a client that has left is reset. Where there is nothing to be sent, nobody knows.
-            let is_silent = !self.takes_interim() && stalled(&self.half_closed, SILENCE);
+            let is_silent = !self.takes_interim() && stalled(&self.half_closed, limits.half_closed_timeout);
             return if is_silent { Order::Cut } else { Order::None };
         }
         let (limit, order) = self.rest(limits);

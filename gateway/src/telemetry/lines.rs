@@ -1,5 +1,6 @@
 //! The log: JSON, one object a line, made of `tracing` events.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::net::IpAddr;
@@ -272,24 +273,47 @@ impl Fields<'_> {
 
     fn text(&mut self, field: &Field, value: &str) {
         if self.keys[field.index()].nested {
-            return self.raw(field, value);
+            return self.raw(field, &ascii(value));
         }
         // Hardly any has to be escaped. It is looked at to its end, and as numbers, which the compiler does sixteen bytes at a
         // time.
-        let escapes = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+        let escapes = |byte: u8| {
+            u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte >= 0x7f)
+        };
         if value.bytes().fold(0, |any, byte| any | escapes(byte)) == 0 {
             self.raw(field, "\"");
             self.line.push_str(value);
             self.line.push('"');
         } else {
             // A text is JSON always.
-            self.raw(field, &serde_json::to_string(value).unwrap_or_default());
+            self.raw(field, &ascii(&serde_json::to_string(value).unwrap_or_default()));
         }
     }
 
     fn number(&mut self, field: &Field, number: impl itoa::Integer) {
         self.raw(field, itoa::Buffer::new().format(number));
     }
+}
+
+/// JSON of printable ASCII alone. What a client sent and a token claims is in a log, and logs are shown on terminals, which take
+/// some characters for commands (U+007F to U+009F) or turn a line around; an escape means the same to whoever reads JSON.
+fn ascii(json: &str) -> Cow<'_, str> {
+    let is_plain = |character: char| matches!(character, ' '..='~');
+    if json.bytes().all(|byte| is_plain(byte.into())) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for character in json.chars() {
+        if is_plain(character) {
+            escaped.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                _ = write!(escaped, "\\u{unit:04x}");
+            }
+        }
+    }
+    Cow::Owned(escaped)
 }
 
 impl Visit for Fields<'_> {
@@ -463,7 +487,7 @@ mod tests {
         let (config, paper) = (config(), Paper::default());
         let names = Names::new(&config, ["or\"ders\n"]);
         let run = RunName {
-            scenario: "B\"urst".to_owned(),
+            scenario: "B\"urst \u{e4}\u{9b}31m\u{7f}".to_owned(),
             engine: "live",
             variant: "b\\ase".to_owned(),
             seed: u64::MAX,
@@ -471,7 +495,10 @@ mod tests {
         };
         let mut full = facts(&config, "partner-0", 3);
         full.traced = Some(TraceIds::new(1).next(None));
-        full.auth = Some(Box::new(ShownClaims(vec![("sub".to_owned(), "\u{1f600} \"quoted\"".to_owned())])));
+        full.auth = Some(Box::new(ShownClaims(vec![(
+            "sub".to_owned(),
+            "\u{1f600}\u{202e} \"quoted\"\u{9b}2J\u{7f}".to_owned(),
+        )])));
         let served = Ended {
             fate: Fate::Answered { status: 200 },
             attempts: 1,
@@ -495,6 +522,13 @@ mod tests {
             line
         });
         assert_eq!(paper.lines(), expected.collect::<Vec<_>>());
+        // Nothing of it acts on a terminal.
+        let raw = paper.0.lock().unwrap();
+        assert!(
+            raw.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n')),
+            "{}",
+            String::from_utf8_lossy(&raw)
+        );
     }
 
     #[test]

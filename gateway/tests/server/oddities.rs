@@ -146,7 +146,10 @@ fn who_sends_no_more_is_answered() {
 fn who_sends_no_more_within_its_answer_gets_the_rest() {
     const LONG: usize = 16 * 1024 * 1024;
     let upstream = Upstream::answering(|_| Reply::Send(ok(vec![b'x'; LONG])));
-    let gateway = Gateway::proxy(upstream.address);
+    let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
+        // However long a busy machine lets it wait.
+        config.http.half_closed_timeout = Duration::from_secs(600);
+    });
     let mut client = Client::connect(gateway.address());
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     let head = client.try_head().unwrap();
