@@ -1,4 +1,4 @@
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{Client, KeyedBy, KeyedLimiter, Peer, RateLimit, Rejection, RouteId, Timestamp, Verdict};
 
@@ -54,6 +54,22 @@ impl RateLimits {
             Scope::PerRoute => self.per_route.as_ref(),
             Scope::Global => self.global.as_ref(),
         }
+    }
+
+    /// The sizes of the buckets.
+    pub fn allowances(&self) -> Allowances {
+        Allowances(Scope::ALL.map(|scope| self.get(scope).map_or(0, RateLimit::allowance)))
+    }
+}
+
+/// How many requests a bucket of each scope has room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Allowances([u32; 4]);
+
+impl Allowances {
+    /// That of a scope; `None` where it is not limited.
+    pub fn get(&self, scope: Scope) -> Option<u32> {
+        Some(self.0[scope as usize]).filter(|allowance| *allowance > 0)
     }
 }
 
@@ -154,7 +170,21 @@ impl Admission {
 /// both.
 #[derive(Debug)]
 pub struct SharedAdmission {
-    limiters: [Option<Box<[Mutex<KeyedLimiter>]>>; 4],
+    limiters: [Option<SharedLimiter>; 4],
+    per_key_by: KeyedBy,
+}
+
+/// One limit and its buckets.
+#[derive(Clone, Debug)]
+struct SharedLimiter {
+    limit: RateLimit,
+    shards: Arc<[Mutex<KeyedLimiter>]>,
+}
+
+impl SharedLimiter {
+    fn new(limit: RateLimit) -> Self {
+        Self { limit, shards: (0..SHARDS).map(|_| Mutex::new(KeyedLimiter::new(limit))).collect() }
+    }
 }
 
 /// Enough that a few dozen threads seldom meet.
@@ -163,8 +193,22 @@ const SHARDS: usize = 64;
 impl SharedAdmission {
     /// Limits under which nobody has sent anything yet.
     pub fn new(limits: &RateLimits) -> Self {
-        let shards = |limit: &RateLimit| (0..SHARDS).map(|_| Mutex::new(KeyedLimiter::new(*limit))).collect();
-        Self { limiters: Scope::ALL.map(|scope| limits.get(scope).map(shards)) }
+        let limiters = Scope::ALL.map(|scope| limits.get(scope).copied().map(SharedLimiter::new));
+        Self { limiters, per_key_by: limits.per_key_by.clone() }
+    }
+
+    /// The same gateway under other limits. One that is equal, and counts by the same, keeps its buckets and shares them with
+    /// what was before.
+    #[must_use]
+    pub fn reconfigured(&self, limits: &RateLimits) -> Self {
+        let keeps_keys = self.per_key_by == limits.per_key_by;
+        let limiters = Scope::ALL.map(|scope| {
+            let limit = limits.get(scope)?;
+            let kept = self.limiters[scope as usize].as_ref().filter(|kept| kept.limit == *limit);
+            let kept = kept.filter(|_| keeps_keys || scope != Scope::PerKey);
+            Some(kept.cloned().unwrap_or_else(|| SharedLimiter::new(*limit)))
+        });
+        Self { limiters, per_key_by: limits.per_key_by.clone() }
     }
 
     /// Buckets that are not fresh at `now`, by scope; `None` where it is not limited. Takes lock after lock, so that they are
@@ -172,7 +216,7 @@ impl SharedAdmission {
     pub fn buckets(&self, now: Timestamp) -> [Option<usize>; Scope::ALL.len()] {
         let in_use =
             |shard: &Mutex<KeyedLimiter>| shard.lock().unwrap_or_else(PoisonError::into_inner).in_use(now);
-        Scope::ALL.map(|scope| Some(self.limiters[scope as usize].as_ref()?.iter().map(in_use).sum()))
+        Scope::ALL.map(|scope| Some(self.limiters[scope as usize].as_ref()?.shards.iter().map(in_use).sum()))
     }
 
     /// As [`Admission::on_arrival`].
@@ -205,7 +249,7 @@ impl SharedAdmission {
 
     fn ask(&self, now: Timestamp, checks: &mut Checks) -> impl FnMut(Scope, u64) -> Result<(), Rejection> {
         move |scope, bucket| {
-            let Some(shards) = &self.limiters[scope as usize] else { return Ok(()) };
+            let Some(SharedLimiter { shards, .. }) = &self.limiters[scope as usize] else { return Ok(()) };
             // Addresses and routes are numbers in a row, keys are digests: a multiplication spreads them all (Knuth's
             // multiplicative hashing; the highest bits are the mixed ones).
             let shard = bucket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SHARDS.ilog2());

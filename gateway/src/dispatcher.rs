@@ -44,6 +44,30 @@ struct UpstreamGuard {
     /// Requests that hold or wait for a worker.
     in_flight: u32,
     breaker: Option<Breaker>,
+    /// The last one that was taken out: its permits may still be out.
+    retired: Option<Breaker>,
+}
+
+impl UpstreamGuard {
+    fn new(policy: UpstreamPolicy) -> Self {
+        Self { policy, in_flight: 0, breaker: policy.breaker.map(Breaker::new), retired: None }
+    }
+
+    fn reconfigure(&mut self, now: Timestamp, policy: UpstreamPolicy) {
+        self.policy = policy;
+        match (&mut self.breaker, policy.breaker) {
+            (Some(breaker), Some(config)) => breaker.reconfigure(now, config),
+            (None, Some(config)) => self.breaker = Some(Breaker::after(self.retired.as_ref(), config)),
+            (breaker, None) => self.retired = breaker.take().or(self.retired.take()),
+        }
+    }
+}
+
+impl RouteRetry {
+    fn of(config: &GatewayConfig, route: &Route) -> Option<Self> {
+        let GatewayRetry { policy, non_idempotent } = route.retry.or(config.retry)?;
+        Some(Self { retrier: Retrier::new(policy), non_idempotent })
+    }
 }
 
 /// What a request was given on its way: handed back when it ends.
@@ -156,21 +180,39 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// Idle, with closed breakers.
     pub fn new(config: GatewayConfig) -> Self {
         let upstreams = config.routes.iter().map(|route| route.upstream.0 as usize + 1).max().unwrap_or(0);
-        let guard = |upstream| {
-            let policy: UpstreamPolicy = config.upstreams.get(upstream).copied().unwrap_or_default();
-            UpstreamGuard { policy, in_flight: 0, breaker: policy.breaker.map(Breaker::new) }
-        };
-        let retry = |route: &Route| {
-            let GatewayRetry { policy, non_idempotent } = route.retry.or(config.retry)?;
-            Some(RouteRetry { retrier: Retrier::new(policy), non_idempotent })
-        };
         Self {
-            retries: config.routes.iter().map(retry).collect(),
+            retries: config.routes.iter().map(|route| RouteRetry::of(&config, route)).collect(),
             pool: Pool::new(config.pool),
             timeout: config.timeout,
-            upstreams: (0..upstreams).map(guard).collect(),
+            upstreams: (0..upstreams).map(|upstream| UpstreamGuard::new(config.policy(upstream))).collect(),
             routes: config.routes,
         }
+    }
+
+    /// Goes by this configuration from now on, whose routes have the same places and lead to the same upstreams. Requests on
+    /// their way keep what they hold and the deadlines that they have; what is equal in both keeps its state: breakers, and the
+    /// accounts of retries. Those who start because there are more workers now.
+    pub fn reconfigure(&mut self, now: Timestamp, config: GatewayConfig) -> Vec<(T, Forward)> {
+        for (retry, route) in self.retries.iter_mut().zip(config.routes.iter()) {
+            match (retry, RouteRetry::of(&config, route)) {
+                (Some(retry), Some(RouteRetry { retrier, non_idempotent })) => {
+                    retry.retrier.reconfigure(*retrier.policy());
+                    retry.non_idempotent = non_idempotent;
+                }
+                (retry, other) => *retry = other,
+            }
+        }
+        for (upstream, guard) in self.upstreams.iter_mut().enumerate() {
+            guard.reconfigure(now, config.policy(upstream));
+        }
+        self.pool.reconfigure(config.pool);
+        self.timeout = config.timeout;
+        self.routes = config.routes;
+        let mut started = Vec::new();
+        while let Some((ticket, waiting)) = self.pool.start_next() {
+            started.push((ticket, self.forward(now, waiting.pass)));
+        }
+        started
     }
 
     /// Decides over a request that the limits let through to a route.
@@ -384,5 +426,111 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         let deadline = timeout.map(|timeout| now + timeout);
         pass.retries = RetryState::until(deadline);
         Forward { route: pass.route, upstream: pass.upstream, deadline, pass }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+    use crate::{BreakerConfig, PoolConfig};
+
+    const NOW: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
+    const FAILED: End = End::Settled(Settlement::ConnectionFailed);
+    const OK: End = End::Settled(Settlement::Answered { status: 200, took: Duration::ZERO });
+
+    fn config(workers: u32, breaker: Option<BreakerConfig>) -> GatewayConfig {
+        let route =
+            Route { path: "/".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
+        GatewayConfig {
+            pool: PoolConfig { workers: NonZeroU32::new(workers), ..PoolConfig::default() },
+            routes: Routes::new(vec![route]).unwrap(),
+            upstreams: vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }],
+            ..GatewayConfig::default()
+        }
+    }
+
+    /// Opens at the second failure.
+    fn breaker() -> BreakerConfig {
+        BreakerConfig::new(Duration::from_secs(30), 0.5, 2).unwrap()
+    }
+
+    fn stricter() -> BreakerConfig {
+        BreakerConfig::new(Duration::from_secs(30), 0.1, 2).unwrap()
+    }
+
+    fn enter(dispatcher: &mut Dispatcher<u32>, now: Timestamp, ticket: u32) -> Option<Pass> {
+        match dispatcher.on_admitted(now, ticket, RouteId(0), true, Upload::Whole) {
+            Decision::Forward(forward) => Some(forward.pass),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn more_workers_start_those_who_wait_with_deadlines_of_their_own() {
+        let mut dispatcher = Dispatcher::new(config(1, None));
+        let first = enter(&mut dispatcher, NOW, 1).unwrap();
+        assert!((2..=4).all(|ticket| enter(&mut dispatcher, NOW, ticket).is_none()));
+        let timeout = Some(Duration::from_secs(5));
+        let started = dispatcher.reconfigure(NOW, GatewayConfig { timeout, ..config(3, None) });
+        let started: Vec<_> = started.iter().map(|(ticket, forward)| (*ticket, forward.deadline)).collect();
+        let deadline = Some(NOW + Duration::from_secs(5));
+        assert_eq!(started, [(2, deadline), (3, deadline)]);
+        assert_eq!((dispatcher.in_flight(), dispatcher.queued()), (3, 1));
+        // Fewer: those at work go on, and the one who waits does so until there is room.
+        assert_eq!(dispatcher.reconfigure(NOW, config(1, None)), []);
+        assert_eq!(dispatcher.on_finished(NOW, first, OK), None);
+        assert_eq!((dispatcher.in_flight(), dispatcher.queued()), (2, 1));
+    }
+
+    #[test]
+    fn a_breaker_is_taught_by_no_permit_of_another() {
+        let mut dispatcher = Dispatcher::new(config(9, Some(breaker())));
+        let mut passes =
+            (1..=6).map(|ticket| enter(&mut dispatcher, NOW, ticket).unwrap()).collect::<Vec<_>>();
+        let upstream = UpstreamId(0);
+        // An equal one goes on: two failures open it.
+        dispatcher.on_finished(NOW, passes.pop().unwrap(), FAILED);
+        dispatcher.reconfigure(NOW, config(9, Some(breaker())));
+        // Another has an empty window, and what was permitted before counts for nothing in it.
+        dispatcher.reconfigure(NOW, config(9, Some(stricter())));
+        for _ in 0..2 {
+            dispatcher.on_finished(NOW, passes.pop().unwrap(), FAILED);
+        }
+        assert_eq!(dispatcher.condition(upstream), Some(Condition::Closed));
+        // Nor where there was none in between.
+        dispatcher.reconfigure(NOW, config(9, None));
+        dispatcher.on_finished(NOW, passes.pop().unwrap(), FAILED);
+        dispatcher.reconfigure(NOW, config(9, Some(breaker())));
+        for _ in 0..2 {
+            dispatcher.on_finished(NOW, passes.pop().unwrap(), FAILED);
+        }
+        assert_eq!(dispatcher.condition(upstream), Some(Condition::Closed));
+    }
+
+    #[test]
+    fn a_breaker_that_is_not_closed_is_open_under_another_configuration() {
+        let mut dispatcher = Dispatcher::new(config(9, Some(breaker())));
+        let upstream = UpstreamId(0);
+        for ticket in 1..=2 {
+            let pass = enter(&mut dispatcher, NOW, ticket).unwrap();
+            dispatcher.on_finished(NOW, pass, FAILED);
+        }
+        assert_eq!(dispatcher.condition(upstream), Some(Condition::Open));
+        dispatcher.reconfigure(NOW, config(9, Some(stricter())));
+        assert_eq!(dispatcher.condition(upstream), Some(Condition::Open));
+        // Half-open, with a probe on its way.
+        let later = NOW + Duration::from_secs(10);
+        let probe = enter(&mut dispatcher, later, 3).unwrap();
+        assert_eq!(dispatcher.condition(upstream), Some(Condition::HalfOpen));
+        dispatcher.reconfigure(later, config(9, Some(breaker())));
+        dispatcher.on_finished(later, probe, OK);
+        assert_eq!(dispatcher.condition(upstream), Some(Condition::Open));
+        assert!(enter(&mut dispatcher, later + Duration::from_secs(9), 4).is_none());
+        assert!(enter(&mut dispatcher, later + Duration::from_secs(10), 5).is_some());
+        let told: Vec<_> =
+            std::iter::from_fn(|| dispatcher.poll_transition()).map(|(_, told)| told.to).collect();
+        assert_eq!(told, [Condition::Open, Condition::HalfOpen, Condition::Open, Condition::HalfOpen]);
     }
 }

@@ -26,7 +26,7 @@ pub mod telemetry;
 mod timestamp;
 mod waits;
 
-pub use admission::{Admission, Checks, RateLimits, Request, Scope, SharedAdmission};
+pub use admission::{Admission, Allowances, Checks, RateLimits, Request, Scope, SharedAdmission};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, FailureKinds, HalfOpen, Permit,
     Settlement, ShortCircuit, Transition,

@@ -18,7 +18,7 @@ use crate::{
 /// What a gateway is told to do.
 ///
 /// The default limits nothing, waits for ever and serves no route.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GatewayConfig {
     /// The shared workers, their queue and how long a request may wait there.
     pub pool: PoolConfig,
@@ -37,6 +37,13 @@ pub struct GatewayConfig {
     pub retry: Option<GatewayRetry>,
     /// What holds for one upstream, by its number; upstreams beyond the end have no policy.
     pub upstreams: Vec<UpstreamPolicy>,
+}
+
+impl GatewayConfig {
+    /// What holds for an upstream.
+    pub(crate) fn policy(&self, upstream: usize) -> UpstreamPolicy {
+        self.upstreams.get(upstream).copied().unwrap_or_default()
+    }
 }
 
 /// What a gateway holds against one upstream.

@@ -63,7 +63,7 @@ impl<T: Copy + Eq + Hash, P> Pool<T, P> {
     /// Gives the arrival a worker, a place in the queue, or neither.
     pub fn on_arrival(&mut self, now: Timestamp, ticket: T, payload: P) -> Place {
         // Whoever waits goes first; a worker is free only while nobody waits.
-        if self.config.workers.is_none_or(|workers| self.busy < workers.get()) {
+        if self.has_free_worker() {
             self.busy += 1;
             return Place::Worker;
         }
@@ -81,11 +81,26 @@ impl<T: Copy + Eq + Hash, P> Pool<T, P> {
     /// If no worker was taken.
     pub fn on_release(&mut self) -> Option<(T, P)> {
         assert!(self.busy > 0, "a worker is released that was never taken");
-        let next = self.waiting.pop_front();
-        if next.is_none() {
-            self.busy -= 1;
-        }
+        self.busy -= 1;
+        self.start_next()
+    }
+
+    /// Is of this size from now on. Whoever has a worker keeps it, and whoever waits goes on waiting, for as long as was said:
+    /// until there are fewer at work than there are workers. What is to be done then is [`Pool::start_next`], until nobody
+    /// starts.
+    pub fn reconfigure(&mut self, config: PoolConfig) {
+        self.config = config;
+    }
+
+    /// Gives a free worker to the head of the queue; `None` where there is no free worker or nobody waits.
+    pub fn start_next(&mut self) -> Option<(T, P)> {
+        let next = self.has_free_worker().then(|| self.waiting.pop_front()).flatten();
+        self.busy += u32::from(next.is_some());
         next
+    }
+
+    fn has_free_worker(&self) -> bool {
+        self.config.workers.is_none_or(|workers| self.busy < workers.get())
     }
 
     /// Takes a ticket out of the queue; `None` if it does not wait there.
@@ -153,6 +168,23 @@ mod tests {
         assert_eq!(pool.on_release(), Some((4, ())));
         assert_eq!(pool.on_release(), None);
         assert_eq!((pool.in_flight(), pool.queued()), (0, 0));
+    }
+
+    #[test]
+    fn a_pool_of_another_size_lets_nobody_go() {
+        let mut pool = pool(2, 9);
+        for ticket in 1..=5 {
+            pool.on_arrival(NOW, ticket, ());
+        }
+        let sized = |workers| PoolConfig { workers: NonZeroU32::new(workers), ..PoolConfig::default() };
+        pool.reconfigure(sized(1));
+        assert_eq!(pool.start_next(), None);
+        // The first of two that end leaves one at work, as many as there may be.
+        assert_eq!((pool.on_release(), pool.in_flight()), (None, 1));
+        assert_eq!((pool.on_release(), pool.in_flight()), (Some((3, ())), 1));
+        pool.reconfigure(sized(3));
+        let started: Vec<_> = std::iter::from_fn(|| pool.start_next()).collect();
+        assert_eq!((started, pool.in_flight(), pool.queued()), (vec![(4, ()), (5, ())], 3, 0));
     }
 
     #[test]

@@ -20,6 +20,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tuesday::cli::ExitCode;
 
+#[path = "servers/reload.rs"]
+mod reload;
+
 struct Desk(TempDir);
 
 impl Desk {

@@ -118,6 +118,26 @@ impl Breaker {
         Self { config, state: State::Closed, epoch: 0, window, transitions: VecDeque::new() }
     }
 
+    /// Goes by this configuration from now on. An equal one changes nothing. Under another, permits given before are of no
+    /// account and the window is empty; a closed breaker stays closed and an open one open, and a half-open one is open again,
+    /// since probes that were judged in two ways prove nothing.
+    pub fn reconfigure(&mut self, now: Timestamp, config: BreakerConfig) {
+        if config == self.config {
+            return;
+        }
+        self.config = config;
+        self.window = OutcomeWindow::new(config.window);
+        match self.state {
+            State::HalfOpen { .. } => self.change(now, State::Open { since: now }),
+            State::Closed | State::Open { .. } => self.epoch += 1,
+        }
+    }
+
+    /// As [`Breaker::new`], where another stood before it whose permits are still out.
+    pub(crate) fn after(earlier: Option<&Self>, config: BreakerConfig) -> Self {
+        Self { epoch: earlier.map_or(0, |earlier| earlier.epoch + 1), ..Self::new(config) }
+    }
+
     /// Asks for a permit.
     ///
     /// # Errors

@@ -109,6 +109,18 @@ impl Retrier {
         Self { policy, budget: policy.budget.map(RetryBudget::new) }
     }
 
+    /// The policy.
+    pub(crate) const fn policy(&self) -> &RetryPolicy {
+        &self.policy
+    }
+
+    /// Goes by this policy from now on. An equal one leaves the account as it is; another begins with nothing on it.
+    pub fn reconfigure(&mut self, policy: RetryPolicy) {
+        if policy != self.policy {
+            *self = Self::new(policy);
+        }
+    }
+
     /// A request is made; its retries are not told.
     #[inline]
     pub fn on_request(&mut self, now: Timestamp) {

@@ -163,6 +163,20 @@ pub enum StartError {
     Thread(#[source] io::Error),
 }
 
+/// Why a server keeps its configuration.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum ReloadError {
+    /// There are other routes, or they lead elsewhere.
+    #[error("the routes differ")]
+    Routes,
+    /// Other tokens are accepted.
+    #[error("the tokens that are accepted differ")]
+    Tokens,
+    /// The server has ended.
+    #[error("the server has ended")]
+    Ended,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
@@ -14,25 +15,24 @@ use super::exhaustion::is_exhaustion;
 use super::keys::KeyKeeper;
 use super::monitor::{State, UpstreamState};
 use super::observer::{Mark, Observer};
-use super::{ScenarioClock, Seen};
+use super::policies::Policies;
+use super::{ReloadError, ScenarioClock, Seen};
 use crate::auth::jwt::Bearer;
 use crate::auth::{AuthConfig, AuthVerdict, Claims, KeyWait};
 use crate::telemetry::{Ended, Facts, Fate, ShownClaims, Span};
 use crate::{
-    AttemptFailure, Checks, Decision, Dispatcher, End, Forward, GatewayConfig, KeySecret, KeyedBy, Pass,
-    Rejection, Request, RouteId, Routes, Settlement, SharedAdmission, Timestamp, Upload,
+    AttemptFailure, Checks, Decision, Dispatcher, End, Forward, GatewayConfig, KeySecret, Pass, Rejection,
+    Request, RouteId, Routes, Settlement, Timestamp, Upload,
 };
 
 /// The rules of a gateway, between the threads that serve it.
 pub(super) struct Rules {
     pub(super) clock: ScenarioClock,
     pub(super) observer: Arc<dyn Observer>,
-    admission: SharedAdmission,
+    policies: ArcSwap<Policies>,
     /// `None` for a gateway that judges no tokens.
     keys: Option<KeyKeeper>,
     auth: Option<AuthConfig>,
-    routes: Routes,
-    per_key_by: KeyedBy,
     key_secret: KeySecret,
     behind: Mutex<Behind>,
     seed: u64,
@@ -69,11 +69,9 @@ impl Rules {
         Self {
             clock,
             observer,
-            admission: SharedAdmission::new(&config.limits),
+            policies: ArcSwap::from_pointee(Policies::new(&config)),
             keys,
             auth: config.auth.clone(),
-            routes: config.routes.clone(),
-            per_key_by: config.limits.per_key_by.clone(),
             key_secret,
             behind: Mutex::new(Behind {
                 dispatcher: Dispatcher::new(config),
@@ -86,6 +84,47 @@ impl Rules {
         }
     }
 
+    /// What a request that comes now is judged by.
+    pub(super) fn policies(&self) -> Arc<Policies> {
+        self.policies.load_full()
+    }
+
+    /// Whether the gateway can go by this configuration without an end.
+    pub(super) fn accepts(&self, config: &GatewayConfig) -> Result<(), ReloadError> {
+        let policies = self.policies();
+        let leads = |routes: &Routes| {
+            let all = routes.iter().map(|route| (route.path.clone(), route.upstream));
+            (routes.paths(), all.collect::<Vec<_>>())
+        };
+        if leads(&policies.routes) != leads(&config.routes) {
+            return Err(ReloadError::Routes);
+        }
+        if self.auth != config.auth {
+            return Err(ReloadError::Tokens);
+        }
+        Ok(())
+    }
+
+    /// Goes by this configuration from now on, which has the routes, upstreams and tokens of the one before.
+    pub(super) fn reconfigure(&self, config: GatewayConfig) {
+        self.policies.store(Arc::new(self.policies().reconfigured(&config)));
+        let mut behind = self.behind();
+        let at = self.clock.now();
+        let started: Vec<_> = behind
+            .dispatcher
+            .reconfigure(at, config)
+            .into_iter()
+            .map(|(ticket, forward)| (behind.waiting.remove(&ticket), forward))
+            .collect();
+        self.report(&mut behind, at);
+        drop(behind);
+        for (sender, forward) in started {
+            if let Some(unheard) = start(sender, Started { at, forward }) {
+                self.on_finished(unheard.forward.pass, |_| End::ClientLeft);
+            }
+        }
+    }
+
     /// What keeps the keys, if tokens are judged.
     pub(super) fn keys(&self) -> Option<&KeyKeeper> {
         self.keys.as_ref()
@@ -95,6 +134,7 @@ impl Rules {
     /// told too.
     pub(super) async fn on_request(
         self: &Arc<Self>,
+        policies: &Policies,
         request: &Request,
         seen: &Seen<'_>,
         bearer: Bearer<'_>,
@@ -102,24 +142,24 @@ impl Rules {
     ) -> Decided {
         let arrived = self.clock.now();
         let mut checks = Checks::default();
-        let authenticated = match self.admission.on_arrival(arrived, request, &mut checks) {
-            Ok(()) => self.authenticate(arrived, request, seen, &checks, bearer).await,
+        let authenticated = match policies.admission.on_arrival(arrived, request, &mut checks) {
+            Ok(()) => self.authenticate(policies, arrived, request, seen, &checks, bearer).await,
             Err(rejection) => Err(rejection),
         };
         // Nothing passes in between but what a token takes.
         let judged = if self.keys.is_some() { self.clock.now() } else { arrived };
         let (claims, client, admitted) = match authenticated {
             Ok(claims) => {
-                let client = self.per_key_by.client(self.key_secret, claims.as_ref(), request.client);
+                let client = policies.per_key_by.client(self.key_secret, claims.as_ref(), request.client);
                 let request = Request { client, ..*request };
-                (claims, client, self.admission.on_client(judged, &request, &mut checks))
+                (claims, client, policies.admission.on_client(judged, &request, &mut checks))
             }
             Err(rejection) => (None, request.client, Err(rejection)),
         };
         let mut breaker = None;
         let (at, decision, waiting) = match admitted {
             Ok(route) => {
-                let upload = self.upload(arrived, route, seen, &checks, source).await;
+                let upload = self.upload(policies, arrived, route, seen, &checks, source).await;
                 let mut behind = self.behind();
                 let at = self.clock.now();
                 behind.issued += 1;
@@ -143,6 +183,7 @@ impl Rules {
             client,
             route: seen.route,
             checks,
+            allowances: policies.allowances,
             breaker,
             traced: seen.traced.cloned(),
             auth: self
@@ -183,13 +224,14 @@ impl Rules {
     /// has to have one.
     async fn authenticate(
         &self,
+        policies: &Policies,
         arrived: Timestamp,
         request: &Request,
         seen: &Seen<'_>,
         checks: &Checks,
         bearer: Bearer<'_>,
     ) -> Result<Option<Claims>, Rejection> {
-        let Some(keys) = self.keys.as_ref().filter(|_| self.routes.requires_auth(request.route)) else {
+        let Some(keys) = self.keys.as_ref().filter(|_| policies.routes.requires_auth(request.route)) else {
             return Ok(None);
         };
         let mut has_waited = false;
@@ -199,7 +241,7 @@ impl Rules {
                 AuthVerdict::Rejected(rejection) => return Err(rejection),
                 AuthVerdict::AwaitKeys(wait) => {
                     let decision = Decision::AwaitKeys { deadline: wait.deadline };
-                    let told = Undecided { rules: self, decision, arrived, seen, checks };
+                    let told = Undecided { rules: self, policies, decision, arrived, seen, checks };
                     let waiting = AwaitingKeys { keys, wait, told };
                     keys.wait(wait).await;
                     // It is still here.
@@ -213,6 +255,7 @@ impl Rules {
     /// How much of a request's body has come: all of it, if it is to be a probe, and the client sends it.
     async fn upload(
         &self,
+        policies: &Policies,
         arrived: Timestamp,
         route: RouteId,
         seen: &Seen<'_>,
@@ -224,7 +267,7 @@ impl Rules {
             return source.upload();
         }
         let decision = Decision::Reject(Rejection::ShortCircuited { retry_after: Duration::ZERO });
-        let waiting = Undecided { rules: self, decision, arrived, seen, checks };
+        let waiting = Undecided { rules: self, policies, decision, arrived, seen, checks };
         let upload = source.gather().await;
         // It is still here.
         std::mem::forget(waiting);
@@ -243,7 +286,7 @@ impl Rules {
     /// What the rules hold now.
     pub(super) fn state(&self) -> State {
         let at = self.clock.now();
-        let buckets = self.admission.buckets(at);
+        let buckets = self.policies.load().admission.buckets(at);
         let behind = self.behind();
         let dispatcher = &behind.dispatcher;
         let upstreams = dispatcher.upstreams().map(|upstream| UpstreamState {
@@ -286,13 +329,7 @@ impl Rules {
             // Waking somebody on another thread takes a system call: not under the lock.
             drop(behind);
             let Some((sender, forward)) = started else { break };
-            let started = Started { at, forward };
-            let unheard = match sender {
-                Some(sender) => sender.send(started).err(),
-                None => Some(started),
-            };
-            // Who left between being started and hearing of it passes the worker on.
-            let Some(Started { forward, .. }) = unheard else { break };
+            let Some(Started { forward, .. }) = start(sender, Started { at, forward }) else { break };
             behind = self.behind();
             at = self.clock.now();
             next = behind.dispatcher.on_finished(at, forward.pass, End::ClientLeft);
@@ -310,9 +347,19 @@ impl Rules {
     }
 }
 
+/// Tells a request that waited that it has a worker. Who left between being started and hearing of it hands that back, to be
+/// passed on.
+fn start(waiting: Option<oneshot::Sender<Started>>, started: Started) -> Option<Started> {
+    match waiting {
+        Some(waiting) => waiting.send(started).err(),
+        None => Some(started),
+    }
+}
+
 /// A request that waits before it is decided over. Dropped, its client has left.
 struct Undecided<'a> {
     rules: &'a Rules,
+    policies: &'a Policies,
     /// What is told of it then.
     decision: Decision,
     arrived: Timestamp,
@@ -331,6 +378,7 @@ impl Drop for Undecided<'_> {
             client: self.seen.client,
             route: self.seen.route,
             checks: *self.checks,
+            allowances: self.policies.allowances,
             breaker: None,
             traced: self.seen.traced.cloned(),
             auth: None,

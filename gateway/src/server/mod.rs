@@ -31,6 +31,7 @@ mod listener;
 mod monitor;
 mod observer;
 mod pieces;
+mod policies;
 mod problem;
 mod proxy;
 mod thread;
@@ -38,14 +39,14 @@ mod traces;
 mod upstream;
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
 pub use self::clock::ScenarioClock;
-pub use self::config::{HttpLimits, ServerConfig, StartError, TraceConfig};
+pub use self::config::{HttpLimits, ReloadError, ServerConfig, StartError, TraceConfig};
 use self::course::Rules;
 use self::crowd::Crowd;
 pub use self::exhaustion::is_exhaustion;
@@ -54,13 +55,14 @@ use self::listener::listen;
 pub use self::monitor::{Monitor, State, UpstreamState};
 pub use self::observer::{Mark, Observer, Seen};
 use self::thread::{Settings, Thread};
+use crate::GatewayConfig;
 pub use crate::telemetry::{Ended, Fate};
 
 /// A gateway that serves. Dropped, it closes at once; [`Server::shutdown`] lets it finish.
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    monitor: Monitor,
+    rules: Weak<Rules>,
     stop: watch::Sender<Option<Duration>>,
     threads: Vec<JoinHandle<u32>>,
 }
@@ -109,8 +111,8 @@ impl Server {
         let crowd: Vec<_> = (0..threads).map(|_| thread()).collect();
         let crowd = Arc::new(Crowd::new(http, crowd));
         let (stop, stopped) = watch::channel(None);
-        let monitor = Monitor(Arc::downgrade(&rules));
-        let mut server = Self { address, monitor, stop, threads: Vec::with_capacity(threads) };
+        let rules = Arc::downgrade(&rules);
+        let mut server = Self { address, rules, stop, threads: Vec::with_capacity(threads) };
         for (number, (listener, thread)) in listeners.into_iter().zip(crowd.threads()).enumerate() {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_io()
@@ -133,9 +135,23 @@ impl Server {
         self.address
     }
 
+    /// Goes by another configuration from now on. No connection ends, and no request is lost: those under way keep what they
+    /// hold and the deadlines that they have. What is equal in both keeps its state, such as the counts of a limit and an open
+    /// breaker.
+    ///
+    /// # Errors
+    ///
+    /// If it has other routes, other upstreams behind them, or judges other tokens: then nothing has changed.
+    pub fn reload(&self, gateway: GatewayConfig) -> Result<(), ReloadError> {
+        let rules = self.rules.upgrade().ok_or(ReloadError::Ended)?;
+        rules.accepts(&gateway)?;
+        rules.reconfigure(gateway);
+        Ok(())
+    }
+
     /// To look at it by while it runs.
     pub fn monitor(&self) -> Monitor {
-        self.monitor.clone()
+        Monitor(Weak::clone(&self.rules))
     }
 
     /// Stops taking in connections, answers the requests that are under way, closes, and waits for all of that: for

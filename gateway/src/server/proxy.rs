@@ -22,6 +22,7 @@ use super::exchange::Exchange;
 use super::fields::{self, Coding, Provenance};
 use super::interim::Listener;
 use super::observer::Seen;
+use super::policies::Policies;
 use super::problem::{Problem, close_after};
 use super::thread::Thread;
 use super::traces::Traces;
@@ -61,7 +62,8 @@ async fn answer(
 ) -> Response<AnswerBody> {
     let http1 = request.version() < Version::HTTP_2;
     let mut begun = Begun::default();
-    let answered = caller.proxy(request, listener, &mut begun).await;
+    let policies = caller.thread.rules().policies();
+    let answered = caller.proxy(&policies, request, listener, &mut begun).await;
     let Begun { checks, source } = begun;
     let is_own = answered.is_err();
     let (mut response, mut closes) = match answered {
@@ -77,8 +79,7 @@ async fn answer(
         }
         Err(problem) => (problem.answer().map(|body| AnswerBody::own(body, active)), problem.closes()),
     };
-    let settings = caller.thread.settings();
-    settings.fields.apply(&checks, response.headers_mut());
+    policies.fields.apply(&checks, response.headers_mut());
     if http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {
         closes |= caller.thread.is_draining() || caller.state.is_half_closed();
         // Who passes the answer on reads the request's body as well.
@@ -137,6 +138,7 @@ enum Failure {
 impl Caller {
     async fn proxy(
         &self,
+        policies: &Policies,
         request: Request<ClientBody>,
         listener: Listener,
         begun: &mut Begun,
@@ -147,7 +149,7 @@ impl Caller {
             return Err(Problem::AMBIGUOUS);
         }
         let host = check(&settings.http, &parts, &incoming)?;
-        let (target, route) = target(&settings.routes, &parts.uri)?;
+        let (target, route) = target(&policies.routes, &parts.uri)?;
         // From here on there is only what was judged.
         if let Some(target) = target {
             parts.uri = target;
@@ -182,7 +184,7 @@ impl Caller {
         };
         let rules = self.thread.rules();
         let source = (!incoming.is_end_stream()).then(|| {
-            let exchange = Exchange::new(rules.clock, settings.client);
+            let exchange = Exchange::new(rules.clock, policies.client);
             let identity = settings.identity.clone();
             let to_be_asked = parts.headers.contains_key(EXPECT);
             let limit = settings.http.body_bytes;
@@ -192,7 +194,7 @@ impl Caller {
         let (source, exchange) = source.unzip();
         begun.source.clone_from(&source);
         let Decided { checks: said, claims, next } =
-            rules.on_request(&asked, &seen, bearer, source.as_ref()).await;
+            rules.on_request(policies, &asked, &seen, bearer, source.as_ref()).await;
         begun.checks = said;
         let (mut course, forward) = match next {
             Next::Forward(course, forward) => (course, forward),
@@ -204,9 +206,9 @@ impl Caller {
             }
         };
 
-        let exchange = exchange.unwrap_or_else(|| Exchange::new(rules.clock, settings.client));
+        let exchange = exchange.unwrap_or_else(|| Exchange::new(rules.clock, policies.client));
         course.on_worker(&exchange, &forward);
-        let retries = settings.retries(forward.route, idempotent);
+        let retries = policies.retries(forward.route, idempotent);
         self.set_fields(&mut parts, host, claims.as_ref(), &course, upgrade.as_ref());
         if let Some(source) = &source {
             if retries {

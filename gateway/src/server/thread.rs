@@ -21,22 +21,16 @@ use super::crowd::Crowd;
 use super::identity_fields::IdentityFields;
 use super::keys::Provider;
 use super::listener::{is_being_connected_to, take_no_more};
-use super::problem::RateLimitFields;
 use super::traces::Traces;
 use super::upstream::Upstreams;
 use super::{HttpLimits, ServerConfig};
-use crate::{ClientTimeouts, KeySecret, RouteId, Routes};
+use crate::KeySecret;
 
-/// What all threads go by.
+/// What all threads go by for as long as they serve.
 pub(super) struct Settings {
-    pub(super) routes: Routes,
-    /// By route: whether it is tried again, and whether requests that are not idempotent are too.
-    retries: Vec<Option<bool>>,
     pub(super) key_header: HeaderName,
     pub(super) key_secret: KeySecret,
     pub(super) http: HttpLimits,
-    pub(super) client: ClientTimeouts,
-    pub(super) fields: RateLimitFields,
     /// `None` for a gateway that judges no tokens, and leaves alone what is said of them.
     pub(super) identity: Option<Arc<IdentityFields>>,
     /// Who is asked for keys, and where.
@@ -48,28 +42,14 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn new(config: &ServerConfig) -> Self {
         let gateway = &config.gateway;
-        let retries = gateway.routes.iter().map(|route| {
-            let retry = route.retry.or(gateway.retry)?;
-            (retry.policy.retries > 0).then_some(retry.non_idempotent)
-        });
         Self {
-            retries: retries.collect(),
-            routes: gateway.routes.clone(),
             key_header: config.key_header.clone(),
             key_secret: config.key_secret,
             http: config.http,
-            client: gateway.client,
-            fields: RateLimitFields::new(&gateway.limits),
             identity: gateway.auth.as_ref().map(|auth| Arc::new(IdentityFields::new(auth))),
             provider: gateway.auth.as_ref().map(|auth| (auth.jwks.0 as usize, config.jwks_path.clone())),
             traces: config.traces.as_ref().map(Traces::new),
         }
-    }
-
-    /// Whether a request may be tried again, so that it pays to keep it.
-    pub(super) fn retries(&self, route: RouteId, idempotent: bool) -> bool {
-        let retries = self.retries.get(route.0 as usize).copied().flatten();
-        retries.is_some_and(|non_idempotent| idempotent || non_idempotent)
     }
 }
 
@@ -300,7 +280,7 @@ impl Thread {
     fn register(self: &Arc<Self>) -> Registered {
         // The last of an answer may be with the kernel when its request has ended.
         let unread =
-            self.rules.clock.real(self.settings.client.download).max(self.settings.http.idle_timeout);
+            self.rules.clock.real(self.rules.policies().client.download).max(self.settings.http.idle_timeout);
         let state = Arc::new(ConnectionState::new(Arc::clone(&self.clock), unread));
         let place = self.connections().insert(Arc::clone(&state));
         Registered { thread: Arc::clone(self), place, state }
@@ -366,7 +346,7 @@ mod tests {
     use super::super::listener::make_none;
     use super::super::{Observer, ScenarioClock};
     use super::*;
-    use crate::{GatewayConfig, Route, Timestamp, UpstreamId};
+    use crate::{GatewayConfig, Route, Routes, Timestamp, UpstreamId};
 
     /// An upstream that answers each connection's requests, hangs or breaks off, as their paths say.
     fn upstream() -> SocketAddr {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::{Outcome, Traced};
 use crate::auth::{AuthConfig, Claims};
-use crate::{Checks, Client, Condition, Rejection, RouteId};
+use crate::{Allowances, Checks, Client, Condition, Rejection, RouteId};
 
 /// What is known of a request once it has been decided over. It stays with the request, so that nobody who is told of its
 /// end has to have kept it.
@@ -17,6 +17,8 @@ pub struct Facts {
     pub route: Option<RouteId>,
     /// What each rate limit said.
     pub checks: Checks,
+    /// The sizes of the buckets that it was judged by.
+    pub allowances: Allowances,
     /// Its upstream's breaker, after it was asked; `None` for a request that did not get there, or no breaker.
     pub breaker: Option<Condition>,
     /// Its names; `None` where nobody asked for them.

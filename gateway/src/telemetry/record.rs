@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 
 use super::trace_context::hex_digits;
 use super::{Ended, Facts, RequestName, ShownClaims, SpanId, TraceId};
-use crate::{Client, Condition, GatewayConfig, RateLimit, Scope, Timestamp, UpstreamId, Verdict};
+use crate::{Client, Condition, GatewayConfig, Scope, Timestamp, UpstreamId, Verdict};
 
 /// One request in the log: the same fields whether it was served over a socket or in virtual time. Where the gateway is not this
 /// one, its client writes the record, and leaves out what only the gateway knows.
@@ -124,15 +124,13 @@ impl BucketRecords {
     }
 }
 
-/// What a gateway's numbers mean: the names of its routes and upstreams, and the sizes of its buckets.
+/// What a gateway's numbers mean: the names of its routes and upstreams.
 #[derive(Clone, Debug)]
 pub struct Names {
     /// By route.
     pub(super) routes: Vec<RouteName>,
     /// By upstream.
     pub(super) upstreams: Vec<Box<str>>,
-    /// By scope; `None` where it is not limited.
-    pub(super) allowances: [Option<u32>; 4],
 }
 
 #[derive(Clone, Debug)]
@@ -153,8 +151,7 @@ impl Names {
             .collect();
         let most = routes.iter().map(|route| route.upstream.0 as usize + 1).max().unwrap_or(0);
         names.extend((names.len()..most).map(|number| number.to_string().into()));
-        let allowances = Scope::ALL.map(|scope| config.limits.get(scope).map(RateLimit::allowance));
-        Self { routes, upstreams: names, allowances }
+        Self { routes, upstreams: names }
     }
 
     /// The name of an upstream; empty for one that there is not.
@@ -175,7 +172,7 @@ impl<'a> RequestRecord<'a> {
         let route = facts.route.and_then(|route| names.routes.get(route.0 as usize));
         let span = facts.traced.as_ref().map(|traced| traced.span);
         let bucket = |scope| {
-            let allowance = names.allowances[scope as usize]?;
+            let allowance = facts.allowances.get(scope)?;
             let (admitted, remaining) = match facts.checks.get(scope)? {
                 Verdict::Admitted { remaining } => (true, remaining),
                 Verdict::Rejected { .. } => (false, 0),

@@ -44,7 +44,8 @@ pub(super) fn facts(config: &GatewayConfig, key: &str, requests: u32) -> Facts {
     };
     let checks = (0..requests).map(|_| check()).last().unwrap();
     let breaker = Some(Condition::Closed);
-    Facts { peer, client, route, checks, breaker, traced: None, auth: None }
+    let allowances = config.limits.allowances();
+    Facts { peer, client, route, checks, allowances, breaker, traced: None, auth: None }
 }
 
 /// The end of a request that a limit turned away.

@@ -232,7 +232,17 @@ fn a_hundred_thousand_keys_are_not_one_series_more() {
         };
         let mark = observer.on_decided(START, &seen, &checks, &decision);
         observer.on_worker(START, mark, Duration::ZERO);
-        let facts = Arc::new(Facts { peer, client, route, checks, breaker: None, traced: None, auth: None });
+        let allowances = config.limits.allowances();
+        let facts = Arc::new(Facts {
+            peer,
+            client,
+            route,
+            checks,
+            allowances,
+            breaker: None,
+            traced: None,
+            auth: None,
+        });
         let time = Duration::from_millis(u64::from(number % 100));
         let ended = Ended { fate, attempts: 1, upstream_time: Some(time), total_time: time };
         observer.on_finished(START, mark, &facts, &ended);

@@ -82,8 +82,10 @@ pub(super) struct Signals(Receiver<Told>);
 /// What a signal tells a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
-    /// To end: Ctrl-C, SIGTERM or SIGHUP.
+    /// To end: Ctrl-C, SIGTERM or, for a command that reads nothing again, SIGHUP.
     End,
+    /// To read its scenario again: SIGHUP.
+    Reload,
     /// To open its log again: SIGUSR1.
     Reopen,
 }
@@ -95,16 +97,18 @@ impl Signals {
         Ok(Self(signals))
     }
 
-    /// Watches for SIGUSR1 too. Before any thread is started: each inherits which signals are not for it.
-    pub(super) fn watch_log() -> Result<Self, Failure> {
+    /// Watches for SIGHUP and SIGUSR1 too. Before any thread is started: each inherits which signals are not for it.
+    pub(super) fn watch_all() -> Result<Self, Failure> {
         let (sender, signals) = mpsc::channel();
         let failed = |error: &dyn fmt::Display| Failure::run(format!("cannot watch for signals: {error}"));
-        let mut reopens = SigSet::empty();
-        reopens.add(Signal::SIGUSR1);
-        reopens.thread_block().map_err(|error| failed(&error))?;
-        let reopening = sender.clone();
+        let asks = SigSet::from_iter([Signal::SIGHUP, Signal::SIGUSR1]);
+        asks.thread_block().map_err(|error| failed(&error))?;
+        let asking = sender.clone();
         let watch = move || {
-            while reopens.wait().is_ok() && reopening.send(Told::Reopen).is_ok() {}
+            while let Ok(signal) = asks.wait()
+                && asking.send(if signal == Signal::SIGHUP { Told::Reload } else { Told::Reopen }).is_ok()
+            {
+            }
         };
         let watched = thread::Builder::new().name("signals".to_owned()).spawn(watch);
         watched.map_err(|error| failed(&error))?;

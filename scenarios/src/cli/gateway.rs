@@ -10,6 +10,7 @@ use gateway::server::{HttpLimits, Observer, ScenarioClock, Server, ServerConfig,
 use gateway::{GatewayConfig, KeySecret};
 
 use super::alone::{Chosen, Signals, Told, wall_clock};
+use super::reload::Serving;
 use super::remote::Reach;
 use super::run::with_causes;
 use super::telling::Telling;
@@ -18,7 +19,7 @@ use crate::{Variant, file};
 
 /// Serves until it is told to end.
 pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
-    let chosen = Chosen::read(&args.scenario, args.variant.as_deref())?;
+    let mut chosen = Chosen::read(&args.scenario, args.variant.as_deref())?;
     let variant = chosen.variant();
     if let Some(external) = &variant.world.external {
         return Err(Failure::usage(format!(
@@ -32,7 +33,7 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     let addresses = addresses(args, variant)?;
     remote::refuse(reaches(args, variant, &addresses), args.allow_remote)?;
     let upstreams = required(args, variant, &addresses)?;
-    let signals = Signals::watch_log()?;
+    let signals = Signals::watch_all()?;
     // A connection of a client and one to an upstream for each request; what cannot be had is told by then.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
 
@@ -87,9 +88,31 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     } else {
         print(&text)?;
     }
-    while signals.next() == Told::Reopen {
-        if let Some(telling) = &telling {
-            telling.reopen_log(args);
+    loop {
+        match signals.next() {
+            Told::End => break,
+            Told::Reopen => {
+                if let Some(telling) = &telling {
+                    telling.reopen_log(args);
+                }
+            }
+            Told::Reload => {
+                match (Serving { args, server: &server, upstreams: &upstreams }).reload(&chosen) {
+                    Ok((reloaded, changed)) => {
+                        say(&format!("reloaded {}: {changed}\n", reloaded.title()));
+                        chosen = reloaded;
+                        if let Some(telling) = &telling {
+                            telling.reconfigure(chosen.variant());
+                        }
+                    }
+                    Err(reason) => {
+                        say(&format!("{reason}nothing was reloaded; the gateway goes on as before\n"));
+                        if let Some(telling) = &telling {
+                            telling.on_reload_failed();
+                        }
+                    }
+                }
+            }
         }
     }
     end(args, server, telling);
@@ -115,7 +138,7 @@ fn end(args: &GatewayArgs, server: Server, telling: Option<Telling>) {
 const LAST_LINES: Duration = Duration::from_millis(250);
 
 /// Everything that the gateway may listen on or dial, whether a request of today leads there or not.
-fn reaches(args: &GatewayArgs, variant: &Variant, addresses: &[Option<SocketAddr>]) -> Vec<Reach> {
+pub(super) fn reaches(args: &GatewayArgs, variant: &Variant, addresses: &[Option<SocketAddr>]) -> Vec<Reach> {
     let mut all = vec![Reach::address("--listen", args.listen)];
     all.extend(args.admin.map(|admin| Reach::address("--admin", admin)));
     all.extend(args.otlp.as_ref().map(|collector| Reach::url("--otlp", collector)));
@@ -128,7 +151,7 @@ fn reaches(args: &GatewayArgs, variant: &Variant, addresses: &[Option<SocketAddr
 }
 
 /// Where each upstream is, by its number, as the command line or else the file says.
-fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<Option<SocketAddr>>, Failure> {
+pub(super) fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<Option<SocketAddr>>, Failure> {
     let upstreams = &variant.world.upstreams;
     let names: Vec<&str> = upstreams.iter().map(|upstream| &*upstream.name).collect();
     let mut addresses: Vec<Option<SocketAddr>> = upstreams.iter().map(|upstream| upstream.listen).collect();
@@ -147,7 +170,7 @@ fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<Option<SocketA
 
 /// The addresses, where each upstream has one that the gateway asks: for what its routes serve, or for keys. The others have
 /// what [`Server::start`] takes for none.
-fn required(
+pub(super) fn required(
     args: &GatewayArgs,
     variant: &Variant,
     addresses: &[Option<SocketAddr>],

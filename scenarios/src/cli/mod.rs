@@ -10,6 +10,7 @@ mod formats;
 mod gateway;
 mod library;
 mod progress;
+mod reload;
 mod remote;
 mod report;
 mod run;
@@ -90,7 +91,8 @@ enum Command {
     /// Run the gateway of a scenario alone, as a real proxy
     ///
     /// It serves the routes of the file with the policies of one variant, by the clock on the wall, and prints where it
-    /// listens. SIGINT (Ctrl-C) or SIGTERM let the requests under way finish, a second one ends it at once.
+    /// listens. SIGINT (Ctrl-C) or SIGTERM let the requests under way finish, a second one ends it at once. SIGHUP has it read
+    /// the file again and go by its limits, pool, timeouts, breakers and retries; SIGUSR1 has it open its log again.
     #[command(after_help = GATEWAY_EXAMPLE)]
     Gateway(GatewayArgs),
     /// Run the simulated upstreams of a scenario alone, for any client or gateway

@@ -11,9 +11,10 @@ use std::time::Duration;
 use gateway::Timestamp;
 use gateway::server::{Observer, Server, ServerConfig, TraceConfig};
 use gateway::telemetry::{
-    Admin, JsonLines, LogEnd, Metrics, OtlpConfig, OtlpExport, RequestLog, Site, Telemetry,
+    Admin, JsonLines, LogEnd, Metrics, Names, OtlpConfig, OtlpExport, RequestLog, Site, Telemetry,
 };
 
+use super::alone::wall_clock;
 use super::run::with_causes;
 use super::{Failure, GatewayArgs};
 use crate::Variant;
@@ -38,6 +39,7 @@ fn append(path: &str) -> io::Result<File> {
 
 /// Everything that was asked for; dropped after the server, it writes and sends what is left.
 pub(super) struct Telling {
+    names: Names,
     metrics: Arc<Metrics>,
     log: Option<RequestLog>,
     otlp: Option<OtlpExport>,
@@ -97,7 +99,7 @@ impl Telling {
             }
             (false, None) => (None, None),
         };
-        Ok(Self { metrics, log, otlp, admin, watch })
+        Ok(Self { names, metrics, log, otlp, admin, watch })
     }
 
     /// Has the server trace its requests under a seed, and returns who observes it.
@@ -109,6 +111,16 @@ impl Telling {
             Some(otlp) => Arc::new(telemetry.with_otlp(otlp.sender())),
             None => Arc::new(telemetry),
         }
+    }
+
+    /// The server goes by this variant from now on.
+    pub(super) fn reconfigure(&self, variant: &Variant) {
+        self.metrics.reconfigure(&variant.world.gateway, &self.names, wall_clock());
+    }
+
+    /// The server goes on as before, though it was to go by another variant.
+    pub(super) fn on_reload_failed(&self) {
+        self.metrics.on_reload_failed();
     }
 
     /// Opens the log's file again, which may be another one by now; one that cannot be opened is told, and the log stays where

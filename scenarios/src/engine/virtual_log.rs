@@ -8,7 +8,7 @@ use gateway::telemetry::{
     Ended, Facts, Fate, JsonLines, Names, RequestName, RequestRecord, RunName, ShownClaims, TraceIds,
     emit_transition,
 };
-use gateway::{Checks, Client, Condition, RouteId, Timestamp, Transition, UpstreamId};
+use gateway::{Allowances, Checks, Client, Condition, RouteId, Timestamp, Transition, UpstreamId};
 
 use crate::{Variant, World};
 
@@ -19,6 +19,7 @@ pub(super) struct VirtualLog {
     run: RunName,
     ids: TraceIds,
     auth: Option<AuthConfig>,
+    allowances: Allowances,
     /// By slot of the request.
     present: Vec<Option<(Timestamp, Facts)>>,
 }
@@ -38,8 +39,9 @@ pub(super) struct Sent<'a> {
 impl VirtualLog {
     pub(super) fn new(variant: &Variant, seed: u64, lines: JsonLines, run: RunName) -> Self {
         let names = names(&variant.world);
-        let auth = variant.world.gateway.auth.clone();
-        Self { lines, names, run, ids: TraceIds::new(seed), auth, present: Vec::new() }
+        let gateway = &variant.world.gateway;
+        let (auth, allowances) = (gateway.auth.clone(), gateway.limits.allowances());
+        Self { lines, names, run, ids: TraceIds::new(seed), auth, allowances, present: Vec::new() }
     }
 
     /// Has everything that is logged meanwhile written to the lines of this run.
@@ -57,9 +59,17 @@ impl VirtualLog {
         let shown = self.auth.as_ref().zip(claims).and_then(|(auth, claims)| ShownClaims::of(auth, &claims));
         let mut traced = self.ids.next(None);
         traced.request = RequestName::Given(name.into());
-        let (route, checks) = (Some(route), *checks);
-        let facts =
-            Facts { peer, client, route, checks, breaker, traced: Some(traced), auth: shown.map(Box::new) };
+        let (route, checks, allowances) = (Some(route), *checks, self.allowances);
+        let facts = Facts {
+            peer,
+            client,
+            route,
+            checks,
+            allowances,
+            breaker,
+            traced: Some(traced),
+            auth: shown.map(Box::new),
+        };
         let slot = slot as usize;
         if self.present.len() <= slot {
             self.present.resize_with(slot + 1, || None);

@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, IntCounter, IntCounterVec, Registry, TextEncoder};
+use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, Registry, TextEncoder};
 
 use self::maker::Maker;
 use self::on_reading::OnReading;
@@ -22,7 +22,7 @@ pub use self::sample::Sample;
 use self::saturation::Saturation;
 use super::{Ended, Facts, Names, Outcome};
 use crate::server::Monitor;
-use crate::{Checks, Condition, GatewayConfig, Scope, Timestamp, Transition, UpstreamId};
+use crate::{Allowances, Checks, Condition, GatewayConfig, Scope, Timestamp, Transition, UpstreamId};
 
 /// Classes of status by their first digit; the first is for a client that left without an answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -46,10 +46,12 @@ pub struct Metrics {
     attempts: Vec<IntCounter>,
     /// By upstream, and by the condition changed to.
     transitions: Vec<[IntCounter; CONDITIONS.len()]>,
-    /// By scope, where it is limited.
-    limits: [Option<LimitCounters>; Scope::ALL.len()],
+    decisions: IntCounterVec,
+    /// By scope, where it is limited or once was.
+    limits: [OnceLock<LimitCounters>; Scope::ALL.len()],
     /// By route.
     paths: Vec<Box<str>>,
+    reloads: Reloads,
     upstream_of: Vec<usize>,
     read: Mutex<OnReading>,
 }
@@ -88,8 +90,9 @@ impl Metrics {
         };
         let upstreams = || names.upstreams.iter().map(|name| &**name);
         let changes = |name| CONDITIONS.map(|to| transitions.with_label_values(&[name, to.name()]));
+        let reloads = Reloads::new(&make, started);
         let cells = (names.routes.len() + 1) * Outcome::ALL.len() * CLASSES.len();
-        Self {
+        let this = Self {
             requests,
             request_cells: (0..cells).map(|_| OnceLock::new()).collect(),
             latency: by_route(
@@ -106,11 +109,44 @@ impl Metrics {
             ),
             attempts: upstreams().map(|name| attempts.with_label_values(&[name])).collect(),
             transitions: upstreams().map(changes).collect(),
-            limits: limits(&make, names),
+            decisions: make.counters(
+                "gateway_rate_limit_decisions_total",
+                "Verdicts of rate limits, by scope.",
+                &["scope", "verdict"],
+            ),
+            limits: Default::default(),
+            reloads,
             paths: names.routes.iter().map(|route| route.path.clone()).collect(),
             upstream_of: names.routes.iter().map(|route| route.upstream.0 as usize).collect(),
             read: Mutex::new(OnReading::new(&make, config, names)),
             registry,
+        };
+        this.count_limits(config.limits.allowances());
+        this
+    }
+
+    /// The server goes by another configuration since `at`, with the same names.
+    pub fn reconfigure(&self, config: &GatewayConfig, names: &Names, at: Timestamp) {
+        self.count_limits(config.limits.allowances());
+        self.read().reconfigure(config, names);
+        self.reloads.succeeded(at);
+    }
+
+    /// The server was to go by another configuration, and keeps the one that it has.
+    pub fn on_reload_failed(&self) {
+        self.reloads.failed();
+    }
+
+    fn count_limits(&self, allowances: Allowances) {
+        for scope in Scope::ALL {
+            let Some(allowance) = allowances.get(scope) else { continue };
+            let verdict = |verdict| self.decisions.with_label_values(&[scope.name(), verdict]);
+            let counters = self.limits[scope as usize].get_or_init(|| LimitCounters {
+                admitted: verdict("admitted"),
+                rejected: verdict("rejected"),
+                saturation: Saturation::new(allowance),
+            });
+            counters.saturation.reconfigure(allowance);
         }
     }
 
@@ -150,7 +186,7 @@ impl Metrics {
 
     pub(super) fn on_decided(&self, at: Timestamp, checks: &Checks) {
         for (scope, verdict) in checks.iter() {
-            if let Some(limit) = &self.limits[scope as usize] {
+            if let Some(limit) = self.limits[scope as usize].get() {
                 if verdict.is_admitted() { &limit.admitted } else { &limit.rejected }.inc();
                 limit.saturation.note(at, verdict);
             }
@@ -199,16 +235,34 @@ impl fmt::Debug for Metrics {
     }
 }
 
-fn limits(make: &Maker<'_>, names: &Names) -> [Option<LimitCounters>; Scope::ALL.len()] {
-    let decisions = make.counters(
-        "gateway_rate_limit_decisions_total",
-        "Verdicts of rate limits, by scope.",
-        &["scope", "verdict"],
-    );
-    Scope::ALL.map(|scope| {
-        let allowance = names.allowances[scope as usize]?;
-        let verdict = |verdict| decisions.with_label_values(&[scope.name(), verdict]);
-        let saturation = Saturation::new(allowance);
-        Some(LimitCounters { admitted: verdict("admitted"), rejected: verdict("rejected"), saturation })
-    })
+/// How the configuration was last read, as Prometheus and its Alertmanager name it of theirs.
+struct Reloads {
+    is_successful: Gauge,
+    succeeded: Gauge,
+}
+
+impl Reloads {
+    fn new(make: &Maker<'_>, at: Timestamp) -> Self {
+        let this = Self {
+            is_successful: make.gauge(
+                "gateway_config_last_reload_successful",
+                "1 if the configuration was read when it was last to be read, 0 if not.",
+            ),
+            succeeded: make.gauge(
+                "gateway_config_last_reload_success_timestamp_seconds",
+                "When the configuration was last read, since the Unix epoch in seconds.",
+            ),
+        };
+        this.succeeded(at);
+        this
+    }
+
+    fn succeeded(&self, at: Timestamp) {
+        self.is_successful.set(1.0);
+        self.succeeded.set(at.as_nanos() as f64 / 1e9);
+    }
+
+    fn failed(&self) {
+        self.is_successful.set(0.0);
+    }
 }

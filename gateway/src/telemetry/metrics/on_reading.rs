@@ -1,10 +1,12 @@
-use prometheus::{Gauge, IntCounter, IntCounterVec};
+use std::sync::OnceLock;
+
+use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec};
 
 use super::maker::Maker;
 use super::{CONDITIONS, LimitCounters};
 use crate::server::{Monitor, State};
 use crate::telemetry::Names;
-use crate::{Condition, GatewayConfig, Scope, UpstreamPolicy};
+use crate::{Condition, GatewayConfig, Scope};
 
 /// What is brought up to date when somebody reads: the server knows it anyway, so that no request has to count it.
 pub(super) struct OnReading {
@@ -16,10 +18,14 @@ pub(super) struct OnReading {
     queued: Gauge,
     /// By upstream.
     in_flight: Vec<Gauge>,
+    state: GaugeVec,
     /// By upstream; `None` where there is no breaker.
     breakers: Vec<Option<[Gauge; CONDITIONS.len()]>>,
+    saturation: GaugeVec,
+    buckets: GaugeVec,
     /// By scope: the highest share in use, and the buckets that are not fresh; `None` where it is not limited.
     limits: [Option<(Gauge, Gauge)>; Scope::ALL.len()],
+    bounds: Bounds,
 }
 
 /// Tells how much was dropped so far.
@@ -49,27 +55,39 @@ impl OnReading {
             "Log lines and spans that were dropped so that no request had to wait.",
             &["sink"],
         );
-        set_limits(make, config, names);
-        let upstreams = || (0..).zip(names.upstreams.iter().map(|name| &**name));
-        let breakers = upstreams().map(|(number, name)| {
-            let series = |condition: Condition| state.with_label_values(&[name, condition.name()]);
-            policy(config, number).breaker.map(|_| CONDITIONS.map(series))
-        });
-        let limits = Scope::ALL.map(|scope| {
-            names.allowances[scope as usize]?;
-            let scope = &[scope.name()];
-            Some((saturation.with_label_values(scope), buckets.with_label_values(scope)))
-        });
-        Self {
+        let mut this = Self {
             monitor: None,
             drops: Vec::new(),
             dropped,
             in_use: make.gauge("gateway_pool_workers_in_use", "Workers of the pool in use."),
             queued: make.gauge("gateway_pool_queue_length", "Requests that wait for a worker."),
-            in_flight: upstreams().map(|(_, name)| in_flight.with_label_values(&[name])).collect(),
-            breakers: breakers.collect(),
-            limits,
-        }
+            in_flight: names.upstreams.iter().map(|name| in_flight.with_label_values(&[&**name])).collect(),
+            state,
+            breakers: Vec::new(),
+            saturation,
+            buckets,
+            limits: Default::default(),
+            bounds: Bounds::new(make),
+        };
+        this.reconfigure(config, names);
+        this
+    }
+
+    /// Has the series of this configuration from now on: what is not there any more would else stand still.
+    pub(super) fn reconfigure(&mut self, config: &GatewayConfig, names: &Names) {
+        let Self { state, saturation, buckets, .. } = self;
+        [&*state, saturation, buckets].into_iter().for_each(GaugeVec::reset);
+        let breakers = names.upstreams.iter().enumerate().map(|(number, name)| {
+            let series = |condition: Condition| state.with_label_values(&[&**name, condition.name()]);
+            config.policy(number).breaker.map(|_| CONDITIONS.map(series))
+        });
+        self.breakers = breakers.collect();
+        self.limits = Scope::ALL.map(|scope| {
+            config.limits.get(scope)?;
+            let scope = &[scope.name()];
+            Some((saturation.with_label_values(scope), buckets.with_label_values(scope)))
+        });
+        self.bounds.set(config, names);
     }
 
     pub(super) fn count_drops(&mut self, sink: &str, dropped: Drops) {
@@ -77,11 +95,11 @@ impl OnReading {
     }
 
     /// Asks everybody who knows. `limits` are the counters of the limits, by scope.
-    pub(super) fn update(&self, limits: &[Option<LimitCounters>], saturation_seconds: u64) {
+    pub(super) fn update(&self, limits: &[OnceLock<LimitCounters>], saturation_seconds: u64) {
         if let Some(state) = self.monitor.as_ref().and_then(Monitor::state) {
             self.set(&state);
             for (gauges, limit) in self.limits.iter().zip(limits) {
-                if let (Some((highest, _)), Some(limit)) = (gauges, limit) {
+                if let (Some((highest, _)), Some(limit)) = (gauges, limit.get()) {
                     highest.set(limit.saturation.highest(state.at, saturation_seconds));
                 }
             }
@@ -112,26 +130,41 @@ impl OnReading {
     }
 }
 
-/// What does not change. What is unbounded has no series, for no number says so.
-fn set_limits(make: &Maker<'_>, config: &GatewayConfig, names: &Names) {
-    if let Some(workers) = config.pool.workers {
-        make.gauge("gateway_pool_workers_limit", "Workers of the pool.").set(workers.get().into());
-    }
-    if let Some(places) = config.pool.queue {
-        make.gauge("gateway_pool_queue_limit", "Places in the queue for a worker.").set(places.into());
-    }
-    let bulkheads = make.gauges(
-        "gateway_upstream_in_flight_limit",
-        "Most requests for an upstream that may hold or wait for a worker.",
-        &["upstream"],
-    );
-    for (number, name) in names.upstreams.iter().enumerate() {
-        if let Some(most) = policy(config, number).max_in_flight {
-            bulkheads.with_label_values(&[&**name]).set(most.get().into());
-        }
-    }
+/// What is set and not measured. What is unbounded has no series, for no number says so.
+struct Bounds {
+    workers: GaugeVec,
+    queue: GaugeVec,
+    in_flight: GaugeVec,
 }
 
-fn policy(config: &GatewayConfig, upstream: usize) -> UpstreamPolicy {
-    config.upstreams.get(upstream).copied().unwrap_or_default()
+impl Bounds {
+    fn new(make: &Maker<'_>) -> Self {
+        Self {
+            workers: make.gauges("gateway_pool_workers_limit", "Workers of the pool.", &[]),
+            queue: make.gauges("gateway_pool_queue_limit", "Places in the queue for a worker.", &[]),
+            in_flight: make.gauges(
+                "gateway_upstream_in_flight_limit",
+                "Most requests for an upstream that may hold or wait for a worker.",
+                &["upstream"],
+            ),
+        }
+    }
+
+    fn set(&self, config: &GatewayConfig, names: &Names) {
+        let Self { workers, queue, in_flight } = self;
+        [workers, queue, in_flight].into_iter().for_each(GaugeVec::reset);
+        let set =
+            |bound: &GaugeVec, labels: &[&str], most: u32| bound.with_label_values(labels).set(most.into());
+        if let Some(most) = config.pool.workers {
+            set(workers, &[], most.get());
+        }
+        if let Some(most) = config.pool.queue {
+            set(queue, &[], most);
+        }
+        for (number, name) in names.upstreams.iter().enumerate() {
+            if let Some(most) = config.policy(number).max_in_flight {
+                set(in_flight, &[name], most.get());
+            }
+        }
+    }
 }

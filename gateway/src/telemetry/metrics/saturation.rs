@@ -1,4 +1,4 @@
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::{Timestamp, Verdict};
 
@@ -11,7 +11,7 @@ use crate::{Timestamp, Verdict};
 /// nothing.
 #[derive(Debug)]
 pub(super) struct Saturation {
-    allowance: u32,
+    allowance: AtomicU32,
     /// The second in the upper half, the share in millionths in the lower.
     slots: [AtomicU64; Self::SECONDS as usize],
 }
@@ -21,16 +21,25 @@ impl Saturation {
     pub(super) const SECONDS: u64 = 16;
 
     pub(super) const fn new(allowance: u32) -> Self {
-        Self { allowance, slots: [const { AtomicU64::new(0) }; Self::SECONDS as usize] }
+        Self {
+            allowance: AtomicU32::new(allowance),
+            slots: [const { AtomicU64::new(0) }; Self::SECONDS as usize],
+        }
+    }
+
+    /// Buckets are of this size from now on.
+    pub(super) fn reconfigure(&self, allowance: u32) {
+        self.allowance.store(allowance, Relaxed);
     }
 
     /// A bucket gave its verdict.
     pub(super) fn note(&self, at: Timestamp, verdict: Verdict) {
+        let allowance = self.allowance.load(Relaxed);
         let remaining = match verdict {
-            Verdict::Admitted { remaining } => remaining.min(self.allowance),
+            Verdict::Admitted { remaining } => remaining.min(allowance),
             Verdict::Rejected { .. } => 0,
         };
-        let millionths = u64::from(self.allowance - remaining) * 1_000_000 / u64::from(self.allowance.max(1));
+        let millionths = u64::from(allowance - remaining) * 1_000_000 / u64::from(allowance.max(1));
         let second = second(at);
         let seen = second << 32 | millionths;
         let slot = &self.slots[(second % Self::SECONDS) as usize];
