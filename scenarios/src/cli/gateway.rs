@@ -97,21 +97,9 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
                 }
             }
             Told::Reload => {
-                match (Serving { args, server: &server, upstreams: &upstreams }).reload(&chosen) {
-                    Ok((reloaded, changed)) => {
-                        say(&format!("reloaded {}: {changed}\n", reloaded.title()));
-                        chosen = reloaded;
-                        if let Some(telling) = &telling {
-                            telling.reconfigure(chosen.variant());
-                        }
-                    }
-                    Err(reason) => {
-                        say(&format!("{reason}nothing was reloaded; the gateway goes on as before\n"));
-                        if let Some(telling) = &telling {
-                            telling.on_reload_failed();
-                        }
-                    }
-                }
+                let serving =
+                    Serving { args, server: &server, upstreams: &upstreams, telling: telling.as_ref() };
+                serving.reload(&mut chosen);
             }
         }
     }

@@ -7,25 +7,47 @@ use gateway::server::{ReloadError, Server};
 
 use super::alone::Chosen;
 use super::error::sentence;
-use super::gateway::{addresses, required};
-use super::{GatewayArgs, remote};
+use super::gateway::{addresses, reaches, required};
+use super::telling::Telling;
+use super::{GatewayArgs, remote, say};
 use crate::Variant;
 
-/// What a gateway went by before, and where it finds its upstreams.
+/// A gateway that serves, and where it finds its upstreams.
 pub(super) struct Serving<'a> {
     pub(super) args: &'a GatewayArgs,
     pub(super) server: &'a Server,
     pub(super) upstreams: &'a [SocketAddr],
+    pub(super) telling: Option<&'a Telling>,
 }
 
 impl Serving<'_> {
-    /// Reads the scenario again and has the gateway go by it. What it goes by now, and what of that is new in words.
+    /// Reads the scenario again and has the gateway go by it, if that can be, and says what came of it once it stands in the
+    /// metrics.
+    pub(super) fn reload(&self, chosen: &mut Chosen) {
+        match self.read_again(chosen) {
+            Ok((reloaded, changed)) => {
+                *chosen = reloaded;
+                if let Some(telling) = self.telling {
+                    telling.reconfigure(chosen.variant());
+                }
+                say(&format!("reloaded {}: {changed}\n", chosen.title()));
+            }
+            Err(reason) => {
+                if let Some(telling) = self.telling {
+                    telling.on_reload_failed();
+                }
+                say(&format!("{reason}nothing was reloaded; the gateway goes on as before\n"));
+            }
+        }
+    }
+
+    /// What the gateway goes by now, and what of that is new in words.
     ///
     /// # Errors
     ///
-    /// A message, if the scenario cannot be used or asks for what takes a start: the gateway goes on as before.
-    pub(super) fn reload(&self, before: &Chosen) -> Result<(Chosen, String), String> {
-        let Self { args, server, upstreams } = self;
+    /// A message, if the scenario cannot be used or asks for what takes a start.
+    fn read_again(&self, before: &Chosen) -> Result<(Chosen, String), String> {
+        let Self { args, server, upstreams, .. } = self;
         if !Path::new(&args.scenario).is_file() {
             return Err(sentence(format!("{} is no file that could be read again", args.scenario)));
         }
@@ -42,8 +64,7 @@ impl Serving<'_> {
             return Err(takes_a_start("there are other upstreams"));
         }
         let found = addresses(args, new).map_err(|error| error.to_string())?;
-        remote::refuse(super::gateway::reaches(args, new, &found), args.allow_remote)
-            .map_err(|error| error.to_string())?;
+        remote::refuse(reaches(args, new, &found), args.allow_remote).map_err(|error| error.to_string())?;
         if required(args, new, &found).map_err(|error| error.to_string())? != *upstreams {
             return Err(takes_a_start("an upstream is somewhere else"));
         }

@@ -113,7 +113,10 @@ fn what_cannot_be_reloaded_changes_nothing_and_is_told() {
         (good.replace("limit = 32767", "limit = 'x'"), "limit"),
         ([&good[..], "\nroutes.'/more'.upstream = 'api'\n"].concat(), "the routes lead elsewhere"),
         (good.replace(&here, &format!("listen = '{}'", free())), "an upstream is somewhere else"),
-        (good.replace("upstreams.api ", "upstreams.other = { latency = '1ms' }\nupstreams.api "), "there are other upstreams"),
+        (
+            good.replace("upstreams.api ", "upstreams.other = { latency = '1ms' }\nupstreams.api "),
+            "there are other upstreams",
+        ),
     ] {
         let said = gateway.reload_text(&text);
         assert!(said.contains(why) && said.contains("nothing was reloaded"), "{said}");
