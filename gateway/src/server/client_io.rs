@@ -1,7 +1,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Interest, ReadBuf};
@@ -17,7 +17,8 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// A client's connection, which notes when bytes come and go.
 ///
 /// A client may send its last byte and wait for the answer; one that has left sends no more either. hyper takes both for the
-/// second. So the end of the one who waits is kept from it until the answer is through.
+/// second, up to when the last byte of an answer is written: it breaks off what it has yet to write. So the end of the one who
+/// waits is kept from it until then.
 pub(super) struct ClientIo {
     stream: TcpStream,
     state: Arc<ConnectionState>,
@@ -28,6 +29,9 @@ pub(super) struct ClientIo {
     unread: std::ops::Range<usize>,
     /// Of a client that sends no more, though it waits for an answer: ready when it has left.
     left: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Whether something may be left to write, and who is to be woken once nothing is.
+    writes: bool,
+    reader: Option<Waker>,
 }
 
 /// Waits until nobody is at the other end of a connection. Through a descriptor of its own: what it waits for, nobody else does.
@@ -52,7 +56,16 @@ impl ClientIo {
         }
         let http2 = opening == *PREFACE;
         let framing = (!http2).then(Framing::default);
-        let mut this = Self { stream, state, framing, opening, unread: 0..read, left: None };
+        let mut this = Self {
+            stream,
+            state,
+            framing,
+            opening,
+            unread: 0..read,
+            left: None,
+            writes: false,
+            reader: None,
+        };
         this.follow(&opening[..read]);
         Ok((this, http2))
     }
@@ -73,7 +86,8 @@ impl ClientIo {
     /// The client sends no more. Whether it may still be there.
     fn on_end(&mut self) -> bool {
         let is_whole = self.framing.as_ref().is_some_and(Framing::is_between_messages);
-        if !is_whole || !self.state.may_be_half_closed() {
+        let waits = is_whole && self.state.may_be_half_closed();
+        if !waits && !self.is_at_the_last_bytes() {
             return false;
         }
         self.left = departure(&self.stream).ok();
@@ -85,12 +99,19 @@ impl ClientIo {
 
     /// What there is to read from a client that sends no more: nothing, and the end when its answer is through.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waits = self.state.may_be_half_closed() || self.is_at_the_last_bytes();
         match &mut self.left {
-            Some(left) if self.state.may_be_half_closed() => {
+            Some(left) if waits => {
+                self.reader = Some(cx.waker().clone());
                 left.as_mut().poll(cx).map(|()| Err(io::ErrorKind::ConnectionReset.into()))
             }
             _ => Poll::Ready(Ok(())),
         }
+    }
+
+    /// Whether an answer has ended but for what of it is yet to be written.
+    fn is_at_the_last_bytes(&self) -> bool {
+        self.framing.is_some() && self.writes && !self.state.is_active()
     }
 
     /// Writes interim answers. Only when all before them is written: so never in the midst of another answer.
@@ -144,6 +165,7 @@ impl AsyncRead for ClientIo {
 
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.writes = true;
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.state.on_write(polled.is_pending());
         if polled.is_ready() {
@@ -157,6 +179,7 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.writes = true;
         let polled = poll_write_pieces(&mut self.stream, cx, bufs);
         self.state.on_write(polled.is_pending());
         if polled.is_ready() {
@@ -172,7 +195,12 @@ impl AsyncWrite for ClientIo {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         // Whoever flushes has nothing left to write, and no answer begins before interim ones are out.
         ready!(self.poll_interim(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.writes = false;
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

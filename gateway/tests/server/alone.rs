@@ -207,10 +207,11 @@ fn a_client_that_does_not_read_holds_back_its_upstream() {
         let mut client = Client::connect(gateway.address());
         client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
         client.try_head().unwrap();
-        // Whoever reads slowly gets all of it; the buffers of two sockets and of the gateway hold what lies between.
+        // Whoever reads slowly gets all of it; the buffers of two sockets and of the gateway hold what lies between. A receiver's
+        // may grow to 32 MB on Linux (`tcp_rmem`) while its reader waits for a core.
         for taken in 1..=100 {
             client.take(MB).unwrap();
-            assert!(sent.load(SeqCst) < taken + 30, "{} MB sent when {taken} were taken", sent.load(SeqCst));
+            assert!(sent.load(SeqCst) < taken + 75, "{} MB sent when {taken} were taken", sent.load(SeqCst));
         }
     });
     assert!(used < 8.0, "{used} MB");

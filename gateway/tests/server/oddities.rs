@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::gateway::server::Fate;
+use socket2::{Domain, Socket, Type};
 use tokio::sync::Notify;
 
 use crate::client::{Answer, Client};
@@ -145,17 +146,26 @@ fn who_sends_no_more_is_answered() {
 #[test]
 fn who_sends_no_more_within_its_answer_gets_the_rest() {
     const LONG: usize = 16 * 1024 * 1024;
+    const PIECE: usize = 64 * 1024;
     let upstream = Upstream::answering(|_| Reply::Send(ok(vec![b'x'; LONG])));
     let gateway = Gateway::with(::gateway::GatewayConfig::default(), &[upstream.address], |config| {
         // However long a busy machine lets it wait.
         config.http.half_closed_timeout = Duration::from_secs(600);
     });
-    let mut client = Client::connect(gateway.address());
+    // With little room, so that its system does not take all for it.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(PIECE).unwrap();
+    socket.connect(&gateway.address().into()).unwrap();
+    let mut client = Client::over(socket.into());
     client.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     let head = client.try_head().unwrap();
     assert_eq!(head.status, 200);
     client.stream.shutdown(Shutdown::Write).unwrap();
-    assert_eq!(client.take(LONG).unwrap().len(), LONG);
+    // So slowly that the gateway has all of it before the last of it is written.
+    for taken in 0..LONG / PIECE {
+        assert!(client.take(PIECE).is_ok(), "{taken} of {}", LONG / PIECE);
+        std::thread::sleep(Duration::from_millis(1));
+    }
     assert!(client.is_closed());
     assert_eq!(gateway.log.settled(1).served(), 1);
 }
