@@ -84,6 +84,10 @@ bench-criterion file="*" *args:
 bench-telemetry:
     cargo bench --workspace --bench telemetry
 
+# The gateway under load and all kinds of trouble at once, for ten minutes or so many seconds: just soak 60
+soak seconds="600":
+    TUESDAY_SOAK_SECONDS={{seconds}} cargo test --workspace --test soak
+
 # Fuzz a target of fuzz/: just fuzz framing 600 (framing, paths, saved, scenario, tokens). Needs cargo-fuzz; RUSTC_BOOTSTRAP lets it run on a stable toolchain
 fuzz target="scenario" seconds="120":
     mkdir -p fuzz/corpus/{{target}} && cp fuzz/seeds/{{target}}/* fuzz/corpus/{{target}}/
