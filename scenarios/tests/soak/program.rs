@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -115,10 +115,16 @@ impl Program {
             line.split_whitespace().next().unwrap().parse().unwrap()
         };
         Standing {
-            descriptors: fs::read_dir(process.join("fd")).unwrap().count() as u64,
+            descriptors: self.descriptors().len() as u64,
             threads: number("Threads:"),
             resident_kib: number("VmRSS:"),
         }
+    }
+
+    /// What its descriptors lead to.
+    fn descriptors(&self) -> Vec<PathBuf> {
+        let folder = Path::new("/proc").join(self.child.id().to_string()).join("fd");
+        fs::read_dir(folder).unwrap().flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
     }
 
     /// Waits until it holds no more descriptors and threads than that.
@@ -129,7 +135,7 @@ impl Program {
             if now.descriptors <= least.descriptors && now.threads <= least.threads {
                 return Ok(());
             }
-            Err(format!("without load it holds {now}, where it held {least}"))
+            Err(format!("without load it holds {now}, where it held {least}: {:?}", self.descriptors()))
         });
         now
     }

@@ -1,7 +1,9 @@
 //! What happens to a gateway in a bad week, all of it at once.
 
+use std::fs;
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use nix::sys::signal::Signal;
 use crate::program::Program;
 use crate::stop::Stop;
 
-/// Between two restarts or rotations.
+/// Between two restarts, reloads or rotations.
 const BETWEEN: Duration = Duration::from_millis(400);
 
 /// Connections of one crowd: more than the gateway has places.
@@ -42,6 +44,22 @@ pub(crate) fn rotations(stop: &Stop, gateway: &Program) -> u64 {
     let mut count = 0;
     while !stop.is_set() {
         gateway.answers(Signal::SIGUSR1, "the log goes on");
+        count += 1;
+        thread::sleep(BETWEEN);
+    }
+    count
+}
+
+/// The file says one thing and another in turn, and the gateway reads it again each time. Returns how often.
+pub(crate) fn reloads(stop: &Stop, gateway: &Program, file: &Path, texts: &[String]) -> u64 {
+    let _guard = stop.on_panic();
+    let mut count = 0;
+    for text in texts.iter().cycle() {
+        if stop.is_set() {
+            break;
+        }
+        fs::write(file, text).unwrap();
+        gateway.answers(Signal::SIGHUP, "reloaded");
         count += 1;
         thread::sleep(BETWEEN);
     }
