@@ -3,6 +3,7 @@
 
 pub mod cli;
 mod comparison;
+mod draft;
 mod engine;
 mod experiment;
 pub mod file;

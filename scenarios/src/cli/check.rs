@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::sources::Source;
 use super::{CheckArgs, ExitCode, Failure, print, print_json, progress, sources, visible};
 use crate::file::{Problem, Reading, Severity, write_duration};
-use crate::{HighestSpeed, highest_speed};
+use crate::{HighestSpeed, Scenario, highest_speed};
 
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     if args.json {
@@ -14,14 +14,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
     }
     let mut text = String::new();
     for source in sources::read_all(&args.scenarios)? {
-        let (variants, expectations) = (source.scenario.variants.len(), source.scenario.expectations.len());
-        let _ = writeln!(
-            text,
-            "{}: in order, {variants} variant{} and {expectations} expectation{}",
-            visible(&source.argument),
-            plural(variants),
-            plural(expectations),
-        );
+        let _ = writeln!(text, "{}: in order, {}", visible(&source.argument), counted(&source.scenario));
         if !args.quiet
             && let Some(highest) = live_speed(&source)
         {
@@ -32,6 +25,12 @@ pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
         print(&text)?;
     }
     Ok(ExitCode::Held)
+}
+
+/// How much there is to a scenario.
+pub(super) fn counted(scenario: &Scenario) -> String {
+    let (variants, expectations) = (scenario.variants.len(), scenario.expectations.len());
+    format!("{variants} variant{} and {expectations} expectation{}", plural(variants), plural(expectations))
 }
 
 /// Events of the virtual engine that a check goes through at most, in a second or two.

@@ -1,7 +1,7 @@
 //! What `tuesday run` and `tuesday report` write beside what they print.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::{ValueEnum, builder::PossibleValue};
@@ -131,6 +131,23 @@ pub(super) fn write_files<'n>(
         Err(error) => Err(failed(&path, &error.error)),
     });
     in_place.collect()
+}
+
+/// Writes a file of that name to `folder`, whole or not at all, and over one that is there if it is forced to.
+pub(super) fn write_new(folder: &Path, name: &Path, text: &str, force: bool) -> Result<(), Failure> {
+    let path = folder.join(name);
+    let file = write_temporary(folder, text).map_err(|error| failed(&path, &error))?;
+    let written = if force { file.persist(&path) } else { file.persist_noclobber(&path) };
+    written.map(|_| ()).map_err(|error| match error.error.kind() {
+        ErrorKind::AlreadyExists => is_there(&path),
+        _ => failed(&path, &error.error),
+    })
+}
+
+/// That a file is not overwritten.
+pub(super) fn is_there(path: &Path) -> Failure {
+    let path = path.display();
+    Failure::usage(format!("{path} is there already; name another file, or overwrite it with `--force`"))
 }
 
 /// A file to which summaries are appended, if that was asked for: the steps of a CI job share one.

@@ -8,6 +8,7 @@ mod error;
 mod folders;
 mod formats;
 mod gateway;
+mod init;
 mod library;
 mod progress;
 mod reload;
@@ -58,6 +59,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Write a first scenario of your own
+    ///
+    /// It has two routes to one upstream, a limit, a fault, two variants and expectations that hold, each with a comment. On a
+    /// terminal it asks for the name of the upstream, its latency and the limit, each with a default; elsewhere it asks nothing.
+    #[command(after_help = INIT_EXAMPLES)]
+    Init(InitArgs),
     /// Run scenarios: every variant, the verdict, and a report
     #[command(after_help = exit_codes())]
     Run(RunArgs),
@@ -121,6 +128,28 @@ enum Command {
     ///
     /// To read it at once: tuesday man run | man -l -
     Man(ManArgs),
+}
+
+/// Shown below the help.
+const INIT_EXAMPLES: &str = "\
+Examples:
+  tuesday init                                  (writes scenario.toml)
+  tuesday init shop.toml --from openapi.yaml
+  tuesday init mine.toml --from nine-oh-two";
+
+#[derive(Debug, Args)]
+struct InitArgs {
+    /// The file to write
+    #[arg(value_name = "FILE", default_value = "scenario.toml")]
+    file: PathBuf,
+
+    /// Begin with the paths of an OpenAPI file (YAML or JSON), which become routes, or with a shipped scenario of this name
+    #[arg(long, value_name = "FILE|NAME")]
+    from: Option<String>,
+
+    /// Overwrite the file if it is there
+    #[arg(long)]
+    force: bool,
 }
 
 #[derive(Debug, Args)]
@@ -501,6 +530,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(mut asked) => {
             suggest_command(&mut asked);
+            suggest_scenario(&mut asked);
             // Help and version are answers; everything else is bad usage.
             let code = if asked.use_stderr() { ExitCode::Usage } else { ExitCode::Held };
             return match terminal::print_usage(&mut asked) {
@@ -510,6 +540,7 @@ pub fn main() -> ExitCode {
         }
     };
     let outcome = match command {
+        Command::Init(args) => init::init(&args),
         Command::Run(args) => run::run(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Sweep(args) => sweep::sweep(&args),
@@ -539,6 +570,33 @@ fn suggest_command(error: &mut clap::Error) {
     if let (Some(near), None) = (near, error.get(ContextKind::SuggestedSubcommand)) {
         error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(vec![near]));
     }
+}
+
+/// Says what to type where a command is left without its scenario.
+fn suggest_scenario(error: &mut clap::Error) {
+    let Some(ContextValue::Strings(missing)) = error.get(ContextKind::InvalidArg) else { return };
+    let is_missing = |what: &str| missing.iter().any(|argument| argument.contains(what));
+    if error.kind() != clap::error::ErrorKind::MissingRequiredArgument {
+        return;
+    }
+    let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let command = usage.split_whitespace().skip_while(|word| *word != "tuesday").nth(1).unwrap_or("run");
+    // Others take more than a scenario, and have examples in their help.
+    let tips = match command {
+        _ if is_missing("<SCENARIO>") && command != "sweep" => vec![
+            format!(
+                "`tuesday {command} window-boundary` takes a scenario that ships; `tuesday list` shows all"
+            ),
+            format!("`tuesday init` writes one of your own; then `tuesday {command} scenario.toml`"),
+        ],
+        _ if is_missing("SCENARIO") => vec![
+            "`tuesday list` shows the scenarios that ship; `tuesday init` writes one of your own".to_owned(),
+        ],
+        "show" => vec!["`tuesday list` shows the names".to_owned()],
+        _ => return,
+    };
+    error
+        .insert(ContextKind::Suggested, ContextValue::StyledStrs(tips.into_iter().map(Into::into).collect()));
 }
 
 /// How many columns there are to print on: those of the terminal, and eighty where it is none.

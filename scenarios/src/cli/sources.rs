@@ -71,22 +71,28 @@ fn text_of(argument: &str) -> Result<(String, String, PathBuf), String> {
     {
         return Ok((shipped.name.to_owned(), shipped.text.to_owned(), PathBuf::new()));
     }
-    // What cannot be looked at may be there; opening it says why.
-    if path.try_exists().is_ok_and(|exists| !exists) {
-        let names: Vec<_> = library::all().iter().map(|shipped| shipped.name).collect();
-        return Err(match file::nearest(argument, names.iter().copied()) {
-            Some(near) => {
-                format!("there is no such file, and no shipped scenario of that name; did you mean `{near}`?")
-            }
-            None => "there is no such file, and no shipped scenario of that name (`tuesday list` shows them)"
-                .to_owned(),
-        });
-    }
+    find(argument)?;
     let text = file::load(path)?;
     let stem =
         path.file_stem().map_or_else(|| "scenario".to_owned(), |stem| stem.to_string_lossy().into_owned());
     let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
     Ok((stem, text, folder))
+}
+
+/// Refuses what is neither a file nor the name of a shipped scenario. What cannot be looked at may be there; opening it says
+/// why.
+pub(super) fn find(argument: &str) -> Result<(), String> {
+    if Path::new(argument).try_exists().unwrap_or(true) || library::find(argument).is_some() {
+        return Ok(());
+    }
+    let names: Vec<_> = library::all().iter().map(|shipped| shipped.name).collect();
+    Err(match file::nearest(argument, names.iter().copied()) {
+        Some(near) => {
+            format!("there is no such file, and no shipped scenario of that name; did you mean `{near}`?")
+        }
+        None => "there is no such file, and no shipped scenario of that name (`tuesday list` shows them)"
+            .to_owned(),
+    })
 }
 
 /// A file that a scenario names stands relative to it.

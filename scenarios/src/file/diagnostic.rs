@@ -33,7 +33,7 @@ pub enum Severity {
 }
 
 impl Problem {
-    pub(super) fn error(span: Span, message: impl Into<String>) -> Self {
+    pub(crate) fn error(span: Span, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
             message: printable(message.into()),
@@ -43,7 +43,7 @@ impl Problem {
         }
     }
 
-    pub(super) fn warning(span: Span, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
     }
 
@@ -56,7 +56,7 @@ impl Problem {
         self.span == (0..0)
     }
 
-    pub(super) fn help(self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
         Self { help: printable(help.into()), ..self }
     }
 }

@@ -53,6 +53,7 @@ pub(crate) use self::units::{
     write_duration,
 };
 pub(crate) use self::vary::{LaidOver, Varied, Vary, parse_vary, read_laid_over};
+pub(crate) use self::world::is_route;
 pub(crate) use self::worlds::differing_worlds;
 
 use crate::{Incident, Scenario, Timeline, Variant, World};
@@ -106,6 +107,15 @@ pub fn read(text: &str, companion: Companion<'_>) -> Reading {
 ///
 /// A byte-order mark is left out, and each line ends with a line feed, whatever the editor had it end with.
 pub fn load(path: &Path) -> Result<String, String> {
+    load_up_to(path, LARGEST_FILE)
+}
+
+/// As [`load`], of a file that has at most `largest` bytes, whole MiB.
+///
+/// # Errors
+///
+/// As there.
+pub(crate) fn load_up_to(path: &Path, largest: u64) -> Result<String, String> {
     use std::io::Read as _;
     let cannot = |what: &str| {
         let what = what.to_owned();
@@ -116,9 +126,9 @@ pub fn load(path: &Path) -> Result<String, String> {
         return Err("it is a directory, expected a file".to_owned());
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST_FILE + 1).read_to_end(&mut bytes).map_err(cannot("read"))?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(format!("it is larger than {} MiB, the most that is read", LARGEST_FILE >> 20));
+    file.take(largest + 1).read_to_end(&mut bytes).map_err(cannot("read"))?;
+    if bytes.len() as u64 > largest {
+        return Err(format!("it is larger than {} MiB, the most that is read", largest >> 20));
     }
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
         return Err("it is UTF-16 and not UTF-8 text, from its first byte in line 1 on".to_owned());

@@ -443,7 +443,7 @@ const MOST_LISTED: usize = 22;
 const MOST_NAMES: usize = 500;
 
 /// A name as tables and charts can show it.
-fn checked_name(name: &str) -> Result<(), String> {
+pub(super) fn checked_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         Err("a name cannot be empty".to_owned())
     } else if name.len() > LONGEST_NAME {

@@ -23,7 +23,9 @@ use super::faults::read_faults;
 use super::latency::read_time;
 use super::limits;
 use super::load;
-use super::reader::{Fields, Positive, Size, Statuses, all, display_key, find_upstream, read, way_out};
+use super::reader::{
+    Fields, Positive, Size, Statuses, all, checked_name, display_key, find_upstream, read, way_out,
+};
 use super::retry::{named, named_or, read_gateway_retry, read_retry};
 use super::tree::{Entry, Span, Table, Value};
 use crate::World;
@@ -399,6 +401,20 @@ fn read_targets(send: &Entry, path: &str, routes: &Routes, context: &Context<'_>
             None
         }
     }
+}
+
+/// Whether a gateway that reads paths in one form can have this path for a route, and clients can ask for it.
+///
+/// # Errors
+///
+/// Why not.
+pub(crate) fn is_route(path: &str) -> Result<(), String> {
+    checked_name(path)?;
+    let route =
+        Route { path: path.to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
+    let routes = Routes::new(vec![route]).map_err(|error| error.to_string())?;
+    routes.judge(path).map_err(|fault| fault.detail().to_owned())?;
+    if is_sent_as_written(path) { Ok(()) } else { Err("a URL cannot have it as it is written".to_owned()) }
 }
 
 /// Whether clients over sockets, which send URLs, send the path as it is.

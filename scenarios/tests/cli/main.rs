@@ -7,6 +7,7 @@
 
 mod check;
 mod folders;
+mod init;
 mod odd_names;
 mod report;
 
@@ -589,6 +590,7 @@ fn every_command_has_a_manual_page() {
         "run",
         "report",
         "check",
+        "init",
         "list",
         "show",
         "schema",

@@ -46,6 +46,7 @@ fn no_text_of_the_users_acts_on_a_terminal() {
         &format!("# {ODD}\nname = '{}' \nx{ODD} = 1\n", ODD.replace(['\u{1b}', '\u{7}', '\u{7f}'], "")),
     );
     desk.write("lines.toml", "name = '\u{9b}31m\u{202e}' # \u{9b}31m\nslo = 3 # \u{9d}0;\u{9c}\u{2028}\n");
+    desk.write("odd.yaml", "info: { title: \"\\u009b31m\\u202e\" }\npaths: { \"/\\u009b31m\\u202e\": 0, \"/\\\\\\u009b31m\": 0 }\n");
     desk.write("saved/result.json", &format!("{{ \"version\": \"{}\" }}", "\\u009b31m\\u202e"));
     desk.write("broken/result.json", &format!("{{ {ODD}"));
     let wide = format!("--{other}");
@@ -80,6 +81,10 @@ fn no_text_of_the_users_acts_on_a_terminal() {
         &["report", &other],
         &["report", "saved"],
         &["report", "broken"],
+        &["init", &file],
+        &["init", "--from", &other],
+        &["init", "--from", &wrong],
+        &["init", "--force", &format!("d{file}"), "--from", "odd.yaml"],
         &["show", &other],
         &["man", &other],
         &["completions", &other],
