@@ -6,6 +6,8 @@
 )]
 
 mod check;
+#[cfg(unix)]
+mod ci;
 mod folders;
 mod init;
 mod odd_names;
