@@ -34,6 +34,14 @@ release:
     cargo pgo optimize build -- --workspace --bin tuesday
     @echo "built target/$(rustc --print host-tuple)/release/tuesday"
 
+# Packages for Linux, in target/packages: an archive, a Debian package, a wheel and what scenarios/Containerfile copies. Needs Python
+dist target="x86_64-unknown-linux-gnu":
+    .ci/dist {{target}}
+
+# Install and run each package that `just dist` has made
+dist-test:
+    .ci/dist-test
+
 # How far the engines agree on scenarios, as one table: just agree scenarios/library/death-spiral.toml (all take an hour and a half)
 agree *scenarios="scenarios/library/*.toml":
     cargo run --release -- run {{scenarios}} --engine both --speed max --agreement
