@@ -27,12 +27,12 @@ use crate::client::{Client, Tally};
 use crate::program::{Program, Standing};
 use crate::stop::Stop;
 use crate::tools::{Report, Tool};
-use crate::trouble::LongAnswers;
+use crate::trouble::{CROWD, LongAnswers};
 
 /// Descriptors of the gateway: few enough that silent connections use up the places of clients.
 const DESCRIPTORS: u32 = 512;
 
-/// By how much the memory at rest may have grown from the warm-up to the end, in KiB. It varies by a quarter of that with what the
+/// By how much the memory at rest may have grown from the warm-up to the end, in KiB. It varies by half of that with what the
 /// allocator keeps for later; some bytes lost for each request of ten minutes do not fit.
 const GROWTH_KIB: u64 = 64 * 1024;
 
@@ -50,8 +50,8 @@ clients.nobody = {{ send = "/", rate = "1/h" }}
     )
 }
 
-/// A gateway whose breakers need one failure of a healthy upstream to open, and clients are given up after a second.
-/// Its policies, which are reloaded, are generous, and `times` as generous.
+/// A gateway whose breakers open at one failure of a healthy upstream, and which waits a second for a client that dallies. The
+/// policies that a reload changes are so many times as generous as they need be.
 fn scenario(times: u32, [steady, restarted, dallied]: [SocketAddr; 3]) -> String {
     let (workers, limit) = (256 * times, 10_000_000 * times);
     format!(
@@ -145,7 +145,7 @@ impl Soak {
                 tools[1].is_some(),
             ]);
             for (path, _) in loads.filter(|(_, there)| *there) {
-                program::waits_for_requests(self.admin, path, 400);
+                program::waits_for_requests(self.admin, path, 100);
             }
             let restarts = scope.spawn(|| trouble::restarts(stop, restarted, || self.upstream("restarted")));
             let reloads =
@@ -238,6 +238,8 @@ fn under_load_and_trouble_no_request_is_lost_and_nothing_is_left_behind() {
         gateway: gateway.address("listening on http://"),
         admin: gateway.address("metrics at http://"),
     };
+    let places = gateway.number("at most ");
+    assert!(places < CROWD, "{places} places: a crowd of {CROWD} would not use them up");
     let begin = gateway.standing();
     let round = |lasts| {
         let round = soak.round(&gateway, &texts, lasts);

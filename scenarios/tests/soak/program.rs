@@ -40,7 +40,7 @@ const MOST_LINES: usize = 10_000;
 pub(crate) struct Program {
     child: Child,
     /// What it said on standard output until it listened.
-    pub(crate) said: String,
+    said: String,
     lines: Arc<Mutex<Vec<String>>>,
     listener: Option<JoinHandle<()>>,
 }
@@ -77,8 +77,17 @@ impl Program {
 
     /// The address behind those words.
     pub(crate) fn address(&self, words: &str) -> SocketAddr {
+        self.said_behind(words).parse().unwrap()
+    }
+
+    /// The number behind those words.
+    pub(crate) fn number(&self, words: &str) -> usize {
+        self.said_behind(words).parse().unwrap()
+    }
+
+    fn said_behind(&self, words: &str) -> &str {
         let (_, after) = self.said.split_once(words).unwrap_or_else(|| panic!("no `{words}`: {}", self.said));
-        after.split(|next: char| next.is_whitespace() || next == '/').next().unwrap().parse().unwrap()
+        after.split(|next: char| next.is_whitespace() || next == '/').next().unwrap()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// Connections of each tool.
 const CONNECTIONS: u32 = 8;
 
+/// So many seconds at least, in which there are requests on a slow machine too.
+const LEAST_SECONDS: u64 = 2;
+
 /// One that was started.
 pub(crate) struct Tool {
     name: &'static str,
@@ -24,14 +27,14 @@ pub(crate) struct Report {
 impl Tool {
     /// `wrk`, for so many seconds.
     pub(crate) fn wrk(address: SocketAddr, path: &str, lasts: Duration) -> Option<Self> {
-        let (seconds, url) = (lasts.as_secs().max(1), format!("http://{address}{path}"));
+        let (seconds, url) = (lasts.as_secs().max(LEAST_SECONDS), format!("http://{address}{path}"));
         let options = format!("-t 1 -c {CONNECTIONS} -d {seconds}s --timeout 120s");
         Self::start("wrk", &options, &url)
     }
 
     /// `h2load` over HTTP/2, for so many seconds.
     pub(crate) fn h2load(address: SocketAddr, path: &str, lasts: Duration) -> Option<Self> {
-        let (seconds, url) = (lasts.as_secs().max(1), format!("http://{address}{path}"));
+        let (seconds, url) = (lasts.as_secs().max(LEAST_SECONDS), format!("http://{address}{path}"));
         Self::start("h2load", &format!("-t 1 -c {CONNECTIONS} -m 4 -D {seconds}"), &url)
     }
 

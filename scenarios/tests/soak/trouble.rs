@@ -17,7 +17,7 @@ use crate::stop::Stop;
 const BETWEEN: Duration = Duration::from_millis(400);
 
 /// Connections of one crowd: more than the gateway has places.
-const CROWD: usize = 200;
+pub(crate) const CROWD: usize = 200;
 
 /// How long a crowd stays.
 const CROWD_STAYS: Duration = Duration::from_millis(200);
