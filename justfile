@@ -26,13 +26,13 @@ doc:
 run *args:
     cargo run --release -- run {{args}}
 
-# The fastest build: by the profile of a training run. Needs cargo-pgo, and llvm-tools by rustup
+# The fastest build: `dist`, by the profile of a training run. Needs cargo-pgo (0.2.6 or later), and llvm-tools by rustup
 release:
-    cargo pgo build -- --workspace --bin tuesday
-    target/$(rustc --print host-tuple)/release/tuesday run window-boundary --seeds 5 --quiet --out target/training
-    target/$(rustc --print host-tuple)/release/tuesday run bench/training.toml --engine live --quiet --log target/training/requests.jsonl --out target/training
-    cargo pgo optimize build -- --workspace --bin tuesday
-    @echo "built target/$(rustc --print host-tuple)/release/tuesday"
+    cargo pgo build -- --profile dist --workspace --bin tuesday
+    target/$(rustc --print host-tuple)/dist/tuesday run window-boundary --seeds 5 --quiet --out target/training
+    target/$(rustc --print host-tuple)/dist/tuesday run bench/training.toml --engine live --quiet --log target/training/requests.jsonl --out target/training
+    cargo pgo optimize build -- --profile dist --workspace --bin tuesday
+    @echo "built target/$(rustc --print host-tuple)/dist/tuesday"
 
 # Packages for Linux, in target/packages: an archive, a Debian package, a wheel and what scenarios/Containerfile copies. Needs Python
 dist target="x86_64-unknown-linux-gnu":
@@ -86,11 +86,11 @@ bench-report *args:
 
 # The micro-benchmarks, or those of one file: just bench-criterion auth
 bench-criterion file="*" *args:
-    cargo bench --workspace --bench "{{file}}" {{args}}
+    cargo bench --profile dist --workspace --bench "{{file}}" {{args}}
 
 # What telemetry costs the gateway, without and with it in turn
 bench-telemetry:
-    cargo bench --workspace --bench telemetry
+    cargo bench --profile dist --workspace --bench telemetry
 
 # The gateway under load and all kinds of trouble at once, for ten minutes or so many seconds: just soak 60
 soak seconds="600":

@@ -35,11 +35,11 @@ def tool(name: str, package: str) -> str:
 
 
 def tuesday() -> str:
-    """The binary under test: what `TUESDAY` says, or a release build of this checkout."""
+    """The binary under test: what `TUESDAY` says, or a build of this checkout by the profile `dist`."""
     if given := named("TUESDAY"):
         return given
-    subprocess.run(["cargo", "build", "--release", "--workspace", "--quiet"], cwd=ROOT, check=True)
-    return str(target() / "release" / "tuesday")
+    subprocess.run(["cargo", "build", "--profile", "dist", "--workspace", "--quiet"], cwd=ROOT, check=True)
+    return str(target() / "dist" / "tuesday")
 
 
 def other_build() -> Optional[str]:
