@@ -299,7 +299,8 @@ impl Fields<'_> {
 /// some characters for commands (U+007F to U+009F) or turn a line around; an escape means the same to whoever reads JSON.
 fn ascii(json: &str) -> Cow<'_, str> {
     let is_plain = |character: char| matches!(character, ' '..='~');
-    if json.bytes().all(|byte| is_plain(byte.into())) {
+    // As above: nearly all is, and it is looked at to its end.
+    if json.bytes().fold(0, |any, byte| any | u8::from(!is_plain(byte.into()))) == 0 {
         return Cow::Borrowed(json);
     }
     let mut escaped = String::with_capacity(json.len() + 16);
