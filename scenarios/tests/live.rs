@@ -34,7 +34,9 @@ fn run(result: &ExperimentResult, variant: &str) -> RunResult {
     result.variants.iter().find(|known| known.name == variant).unwrap().runs[0].clone()
 }
 
-/// A service that hangs for three seconds, and one that does not; eight workers.
+/// A service that hangs for three seconds, and one that does not; eight workers. Who gets a worker for which two come in the same
+/// instant is chance, and with it whether seven or eight are held: so members come at random, and no worker comes free as a buyer
+/// arrives.
 const INCIDENT: &str = r#"
     name = "Incident"
     starts = 2026-06-02T09:00:00Z
@@ -49,11 +51,11 @@ const INCIDENT: &str = r#"
     "/account".upstream = "accounts"
     [clients]
     buyers = { send = "/checkout", rate = "20/s", identities = 50 }
-    members = { send = "/account", rate = "40/s", identities = 50, retry = { retries = 1, on = ["5xx"], backoff = "fixed", base = "50ms", jitter = "full" } }
+    members = { send = "/account", rate = "40/s", arrivals = "poisson", identities = 50, retry = { retries = 1, on = ["5xx"], backoff = "fixed", base = "50ms", jitter = "full" } }
     [gateway]
     workers = 8
     queue = 0
-    timeout = "2s"
+    timeout = "2020ms"
     [variants.shared]
     [variants.bulkhead.gateway.upstreams.payments]
     max_in_flight = 4
