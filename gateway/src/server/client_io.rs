@@ -114,6 +114,12 @@ impl ClientIo {
         self.framing.is_some() && self.writes && !self.state.is_active()
     }
 
+    /// Whether whoever is there takes nothing of HTTP for what it is: what hyper says to them goes nowhere, and the connection ends
+    /// (RFC 9113, 3.4).
+    fn is_foreign(&self) -> bool {
+        self.framing.as_ref().is_some_and(Framing::is_foreign)
+    }
+
     /// Writes interim answers. Only when all before them is written: so never in the midst of another answer.
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
@@ -146,6 +152,11 @@ impl AsyncRead for ClientIo {
             let end = self.unread.end.min(start + buf.remaining());
             buf.put_slice(&self.opening[start..end]);
             self.unread.start = end;
+            // With what came along with it, so that a line is judged whole where it came whole. An end or an error is read again.
+            let before = buf.filled().len();
+            if buf.remaining() > 0 && Pin::new(&mut self.stream).poll_read(cx, buf).is_ready() {
+                self.follow(&buf.filled()[before..]);
+            }
             return Poll::Ready(Ok(()));
         }
         if self.left.is_some() {
@@ -165,6 +176,9 @@ impl AsyncRead for ClientIo {
 
 impl AsyncWrite for ClientIo {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_foreign() {
+            return Poll::Ready(Ok(buf.len()));
+        }
         self.writes = true;
         let polled = Pin::new(&mut self.stream).poll_write(cx, buf);
         self.state.on_write(polled.is_pending());
@@ -179,6 +193,9 @@ impl AsyncWrite for ClientIo {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.is_foreign() {
+            return Poll::Ready(Ok(bufs.iter().map(|piece| piece.len()).sum()));
+        }
         self.writes = true;
         let polled = poll_write_pieces(&mut self.stream, cx, bufs);
         self.state.on_write(polled.is_pending());

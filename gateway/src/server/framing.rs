@@ -15,6 +15,7 @@ pub(super) struct Framing {
     /// Messages that are whole.
     whole: u64,
     ambiguous: Option<u64>,
+    foreign: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -82,6 +83,12 @@ impl Framing {
         self.ambiguous
     }
 
+    /// Whether the connection began with a line that is none of HTTP (RFC 9112, 2.3 and 3): three words or more, of which the last
+    /// is no version. Two words are a request from before there were versions.
+    pub(super) const fn is_foreign(&self) -> bool {
+        self.foreign
+    }
+
     fn note_ambiguity(&mut self, is_ambiguous: bool) {
         if is_ambiguous && self.ambiguous.is_none() {
             self.ambiguous = Some(self.whole + 1);
@@ -118,6 +125,7 @@ impl Framing {
                         body
                     }
                     (false, false) => {
+                        self.foreign = self.whole == 0 && line.is_foreign();
                         head.begun = true;
                         Place::Head
                     }
@@ -165,6 +173,9 @@ impl Head {
     }
 }
 
+/// `HTTP/1.1` and the return behind it.
+const TAIL: usize = 9;
+
 /// Of a line, as much as says how a message is framed: more than `content-length` and the largest number take.
 const KEPT: usize = 48;
 
@@ -173,11 +184,13 @@ struct Line {
     kept: [u8; KEPT],
     length: usize,
     last: Option<u8>,
+    /// Its last bytes, a version's worth and the return behind it.
+    tail: [u8; TAIL],
 }
 
 impl Default for Line {
     fn default() -> Self {
-        Self { kept: [0; KEPT], length: 0, last: None }
+        Self { kept: [0; KEPT], length: 0, last: None, tail: [0; TAIL] }
     }
 }
 
@@ -188,12 +201,22 @@ impl Line {
             room[..some].copy_from_slice(&bytes[..some]);
         }
         self.length += bytes.len();
+        let end = &bytes[bytes.len().saturating_sub(TAIL)..];
+        self.tail.copy_within(end.len().., 0);
+        self.tail[TAIL - end.len()..].copy_from_slice(end);
         self.last = bytes.last().copied().or(self.last);
     }
 
     /// Whether there is nothing but its end.
     fn is_blank(&self) -> bool {
         self.length == 0 || (self.length == 1 && self.last == Some(b'\r'))
+    }
+
+    /// As a request line, see [`Framing::is_foreign`].
+    fn is_foreign(&self) -> bool {
+        let end = self.tail.strip_suffix(b"\r").unwrap_or(&self.tail[1..]);
+        let words = self.kept().split(|byte| *byte == b' ').count();
+        words > 2 && !end.starts_with(b"HTTP/")
     }
 
     fn is_whole(&self) -> bool {
@@ -232,6 +255,7 @@ mod tests {
         text.as_bytes().chunks(1).for_each(|byte| slow.follow(byte));
         assert_eq!(whole.is_in_header(), slow.is_in_header(), "{text:?}");
         assert_eq!(whole.ambiguous(), slow.ambiguous(), "{text:?}");
+        assert_eq!(whole.is_foreign(), slow.is_foreign(), "{text:?}");
         whole
     }
 
@@ -290,6 +314,29 @@ mod tests {
         // A body may say what it likes.
         let body = "POST / HTTP/1.1\r\ncontent-length: 8\r\n\r\na\nb\n\nc\nd";
         assert_eq!(after(body).ambiguous(), None);
+    }
+
+    #[test]
+    fn who_begins_with_no_line_of_http_is_known() {
+        let long = format!("GET /{} HTTP/1.1\r\n", "x".repeat(100));
+        for text in
+            ["INVALID CONNECTION PREFACE\r\n\r\n", "a b c\n", "GET / HTPP/1.1\r\n", "HELO HTTP/ you\r\n"]
+        {
+            assert!(after(text).is_foreign(), "{text:?}");
+            // Later on a connection it is a request that is none.
+            assert!(!after(&format!("{GET}{text}")).is_foreign(), "{text:?}");
+        }
+        for text in [
+            GET,
+            POST,
+            &long,
+            "GET /x\r\n",
+            "GET / HTTP/1.0\n",
+            "GET /x y HTTP/1.1\r\n",
+            "PRI * HTTP/2.0\r\n",
+        ] {
+            assert!(!after(text).is_foreign(), "{text:?}");
+        }
     }
 
     #[test]
