@@ -186,7 +186,7 @@ fn the_window_boundary_that_ships_through_real_sockets() {
     // full minute.
     for (shipped, later) in [
         ("starts   = 2026-06-02T09:00:00Z", "starts   = 2026-06-02T09:00:50Z"),
-        (r#"from = "58s", to = "60s""#, r#"from = "8s", to = "10s""#),
+        (r#"from = "58s", to = "59.9s""#, r#"from = "8s", to = "9.9s""#),
         (r#"from = "60s", to = "62s""#, r#"from = "10s", to = "12s""#),
     ] {
         assert!(text.contains(shipped), "{shipped}");
