@@ -23,7 +23,7 @@ use super::client_io::ClientIo;
 use super::connection_state::{Active, ConnectionState, Order};
 use super::fields::Provenance;
 use super::http2;
-use super::interim::Listener;
+use super::interim::InterimSink;
 use super::proxy::{Caller, serve};
 use super::thread::Registered;
 
@@ -86,8 +86,8 @@ async fn run_http1(caller: Arc<Caller>, io: ClientIo) {
         builder.max_headers(limits.headers);
     }
     let service = service_fn(move |request: Request<Incoming>| {
-        let listener = Listener::Connection(Arc::clone(&caller.state));
-        let served = serve(Arc::clone(&caller), request.map(ClientBody::Http1), listener);
+        let interim = InterimSink::Connection(Arc::clone(&caller.state));
+        let served = serve(Arc::clone(&caller), request.map(ClientBody::Http1), interim);
         async move { Ok::<_, Infallible>(served.await) }
     });
     let mut connection = builder.serve_connection(TokioIo::new(io), service);

@@ -25,7 +25,7 @@ use super::client_io::ClientIo;
 use super::connection::closing;
 use super::connection_state::Order;
 use super::fields;
-use super::interim::Listener;
+use super::interim::InterimSink;
 use super::proxy::{Caller, serve};
 
 /// What a client may have on its way to us, of one stream and of all, in bytes: as hyper's server has it, as all that follows.
@@ -136,8 +136,8 @@ async fn answer(caller: Arc<Caller>, request: Request<RecvStream>, mut respond: 
     let (parts, body) = request.into_parts();
     let body = ClientBody::Http2(StreamBody::new(body, &parts.headers, Arc::clone(&stream)));
     let response = {
-        let listener = Listener::Stream(Arc::clone(&stream));
-        let mut served = pin!(serve(caller, Request::from_parts(parts, body), listener));
+        let interim = InterimSink::Stream(Arc::clone(&stream));
+        let mut served = pin!(serve(caller, Request::from_parts(parts, body), interim));
         loop {
             tokio::select! {
                 biased;

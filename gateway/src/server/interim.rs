@@ -26,7 +26,7 @@ pub(super) struct Interim {
 
 impl Interim {
     /// Has the interim answers to a request counted, and given to `client`.
-    pub(super) fn watch(self: &Arc<Self>, request: &mut Request<RequestBody>, client: Option<&Listener>) {
+    pub(super) fn watch(self: &Arc<Self>, request: &mut Request<RequestBody>, client: Option<&InterimSink>) {
         self.seen.store(0, Relaxed);
         let (this, client) = (Arc::clone(self), client.cloned());
         on_informational(request, move |answer| {
@@ -49,16 +49,16 @@ impl Interim {
     }
 }
 
-/// Who asked, and may be given answers before the answer.
+/// Where interim answers to a client's request go.
 #[derive(Clone)]
-pub(super) enum Listener {
+pub(super) enum InterimSink {
     /// On a connection of HTTP/1.
     Connection(Arc<ConnectionState>),
     /// On a stream of HTTP/2.
     Stream(Arc<StreamState>),
 }
 
-impl Listener {
+impl InterimSink {
     fn give(&self, status: StatusCode, headers: &HeaderMap) {
         let mut headers = headers.clone();
         fields::strip_hop_by_hop(&mut headers);

@@ -20,7 +20,7 @@ use super::connection_state::{Active, ConnectionState};
 use super::course::{Course, Decided, Next};
 use super::exchange::Exchange;
 use super::fields::{self, Coding, Provenance};
-use super::interim::Listener;
+use super::interim::InterimSink;
 use super::observer::Seen;
 use super::policies::Policies;
 use super::problem::{Problem, close_after};
@@ -47,23 +47,23 @@ pub(super) struct Caller {
 pub(super) fn serve(
     caller: Arc<Caller>,
     request: Request<ClientBody>,
-    listener: Listener,
+    interim: InterimSink,
 ) -> impl Future<Output = Response<AnswerBody>> {
     let active = Active::new(&caller.state);
     caller.state.begin(request.version() == Version::HTTP_11);
-    answer(caller, request, listener, active)
+    answer(caller, request, interim, active)
 }
 
 async fn answer(
     caller: Arc<Caller>,
     request: Request<ClientBody>,
-    listener: Listener,
+    interim: InterimSink,
     active: Active,
 ) -> Response<AnswerBody> {
     let http1 = request.version() < Version::HTTP_2;
     let mut begun = Begun::default();
     let policies = caller.thread.rules().policies();
-    let answered = caller.proxy(&policies, request, listener, &mut begun).await;
+    let answered = caller.proxy(&policies, request, interim, &mut begun).await;
     let Begun { checks, source } = begun;
     let is_own = answered.is_err();
     let (mut response, mut closes) = match answered {
@@ -114,7 +114,7 @@ struct Head {
     uri: Uri,
     headers: HeaderMap,
     /// Who is given interim answers.
-    listener: Listener,
+    interim: InterimSink,
 }
 
 /// What belongs to a request whose answer is passed on.
@@ -140,7 +140,7 @@ impl Caller {
         &self,
         policies: &Policies,
         request: Request<ClientBody>,
-        listener: Listener,
+        interim: InterimSink,
         begun: &mut Begun,
     ) -> Result<Answer, Problem> {
         let settings = self.thread.settings();
@@ -218,7 +218,7 @@ impl Caller {
                 parts.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
             }
         }
-        let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers, listener };
+        let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers, interim };
 
         let attempts = self.attempts(&mut course, &forward, &mut head, source.as_ref(), retries);
         let attempted = if forward.deadline.is_none() {
@@ -336,7 +336,7 @@ impl Caller {
             // The upstream may be closing it this very moment. What has not been sent can be sent on another connection;
             // what has been sent may have been carried out (RFC 9112, 9.3.1).
             let again = head.method.is_idempotent();
-            match lease.send(head.request(source, retries || again), Some(&head.listener)).await {
+            match lease.send(head.request(source, retries || again), Some(&head.interim)).await {
                 Ok(response) => return Ok((response, lease)),
                 Err(error) => {
                     let fits = source.is_none_or(Source::is_replayable);
@@ -352,7 +352,7 @@ impl Caller {
             if self.thread.rules().note_exhaustion(&error) { Failure::Exhausted } else { Failure::Connection }
         })?;
         let request = request.unwrap_or_else(|| head.request(source, retries));
-        match lease.send(request, Some(&head.listener)).await {
+        match lease.send(request, Some(&head.interim)).await {
             Ok(response) => Ok((response, lease)),
             Err(_) => Err(failure(source)),
         }

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::HttpLimits;
 use super::body::RequestBody;
 use super::connection_state::CoarseClock;
-use super::interim::{Interim, Listener};
+use super::interim::{Interim, InterimSink};
 use super::pieces::poll_write_pieces;
 
 /// The connections of one thread to all upstreams.
@@ -158,7 +158,7 @@ impl Lease {
     pub(super) async fn send(
         &mut self,
         mut request: Request<RequestBody>,
-        client: Option<&Listener>,
+        client: Option<&InterimSink>,
     ) -> Result<Response<Incoming>, SendError> {
         let Connection { sender, answered, interim } = &mut self.connection;
         answered.store(false, Relaxed);

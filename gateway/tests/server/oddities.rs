@@ -27,22 +27,7 @@ fn nobody_is_shown_what_an_upstream_is_told() {
 #[test]
 fn hints_come_before_their_answer() {
     let go = Arc::new(Notify::new());
-    let upstream = {
-        let go = Arc::clone(&go);
-        Upstream::scripted(move |mut connection| {
-            let go = Arc::clone(&go);
-            async move {
-                while connection.head().await?.is_some() {
-                    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x-hop\r\nx-hop: 1\r\ncontent-length: 7\r\n\r\n";
-                    connection.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
-                    connection.send(hints.as_bytes()).await?;
-                    go.notified().await;
-                    connection.send(&[hints.as_bytes(), &ok("fine")].concat()).await?;
-                }
-                Ok(())
-            }
-        })
-    };
+    let upstream = Upstream::hinting(&go);
     let gateway = Gateway::proxy(upstream.address);
     let mut client = Client::connect(gateway.address());
     for _ in 0..2 {

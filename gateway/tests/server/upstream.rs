@@ -111,6 +111,25 @@ impl Upstream {
         Self::start(mpsc::channel().1, script)
     }
 
+    /// Hints at each request, waits to be told, and hints once more with the answer. Its hints bear what is not to be passed on.
+    pub(crate) fn hinting(go: &Arc<Notify>) -> Self {
+        let go = Arc::clone(go);
+        Self::scripted(move |mut connection| {
+            let go = Arc::clone(&go);
+            async move {
+                while connection.head().await?.is_some() {
+                    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>\r\nconnection: x-hop\r\nx-hop: 1\r\n\
+                                 content-length: 7\r\n\r\n";
+                    connection.send(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+                    connection.send(hints.as_bytes()).await?;
+                    go.notified().await;
+                    connection.send(&[hints.as_bytes(), &ok("fine")].concat()).await?;
+                }
+                Ok(())
+            }
+        })
+    }
+
     fn start<F>(received: mpsc::Receiver<Request>, script: impl Fn(Connection) -> F + Send + 'static) -> Self
     where
         F: Future<Output = io::Result<()>> + Send + 'static,
