@@ -10,105 +10,80 @@
 //! `reports` knows neither gateway nor simulator and never runs a simulation: whoever runs one maps its events
 //! onto the words of this crate.
 
-mod agreement;
-mod agreement_table;
-mod breakdown;
-mod breaker_cause;
-mod breaker_changes;
-mod cause;
-mod cause_ranking;
-mod chart;
-mod comparison;
-mod csv;
-mod detail;
-mod differences;
-mod durations;
-mod expectation;
-mod facts;
-mod format;
-mod gauge;
-mod good_requests;
-mod harm;
-mod harness;
-mod heatmap;
-mod html;
-mod json;
-mod junit;
-mod markdown;
-mod matrix;
+mod compare;
+mod draw;
 mod measure;
-mod measurement;
-mod outcome;
-mod peak;
-mod recorder;
-mod recording;
+mod record;
 mod result;
-mod saturation;
-mod schema;
-mod series;
-mod side_by_side;
-mod spread;
 mod statistics;
-mod strictness;
-mod sweep;
-mod terminal;
+mod tell;
 #[cfg(test)]
 mod testing;
-mod text;
-mod validity;
-mod verdict;
+mod words;
+mod write;
 
-pub use self::csv::{
-    breakers_csv, causes_csv, expectations_csv, saturation_csv, series_csv, series_csv_fitted, summary_csv,
-};
-pub use agreement::{
+pub use compare::agreement::{
     AgreementKind, AgreementLine, AgreementResult, AgreementUnit, VariantAgreement, agreement,
 };
-pub use agreement_table::agreement_table;
-pub use cause::{Cause, CauseId, CauseKind, CauseResult, CauseStep, CauseTable, Ending};
-pub use chart::ChartError;
-pub use comparison::{
-    Allowed, COMPARISON_VERSION, Compared, ComparedSide, ComparisonResult, DifferenceVerdict, GaugeUnit,
-    Good, Margin, MeasureComparison, MeasuredSide, Method, NamedPairs, PairCount, PairedRequests, Regression,
-    RegressionError, SeedPairs, SettingDifference, Side, Threshold, VariantComparison, compare,
-    comparison_html, comparison_json, comparison_markdown, comparison_schema, comparison_summary,
+pub use compare::sides::compare::{Compared, Side, compare};
+pub use compare::sides::json::{comparison_json, comparison_schema};
+pub use compare::sides::regression::{Allowed, Margin, Regression, RegressionError, Threshold};
+pub use compare::sides::requests::{NamedPairs, PairCount, PairedRequests, SeedPairs};
+pub use compare::sides::result::{
+    COMPARISON_VERSION, ComparedSide, ComparisonResult, DifferenceVerdict, MeasureComparison, MeasuredSide,
+    Method, SettingDifference, VariantComparison,
 };
-pub use detail::Detail;
-pub use expectation::{Bound, Comparison, Expectation};
-pub use facts::facts;
-pub use good_requests::GoodRequests;
-pub use harm::{
+pub use compare::sweep::gather::{Goal, Observation, sweep};
+pub use compare::sweep::json::{sweep_json, sweep_schema};
+pub use compare::sweep::result::{
+    AxisScale, AxisValue, InForce, PointExpectation, PointValue, SWEEP_VERSION, SmallestChange, SweepAxis,
+    SweepGoal, SweepMeasure, SweepPoint, SweepResult, TippingPoint,
+};
+pub use draw::canvas::ChartError;
+pub use measure::catalogue::{BreakerId, Measure, Selector, StationId, Statistic, Unit};
+pub use measure::expectation::{Bound, Comparison, Expectation};
+pub use measure::gauge::{GaugeUnit, Good};
+pub use measure::measurement::Measurement;
+pub use record::cause::{Cause, CauseId, CauseKind, CauseResult, CauseStep, CauseTable, Ending};
+pub use record::good_requests::GoodRequests;
+pub use record::harm::{
     AFTERMATH, Awaited, GoodCount, Harm, HarmCount, HarmLayout, HarmRecorder, HarmTally, Pair, UnpairedCount,
     harm_span,
 };
-pub use harness::{HarnessRecord, HarnessResult, LATENESS_OF_SLO};
-pub use heatmap::HeatmapResult;
-pub use html::{HtmlError, html_report, html_report_of};
-pub use json::{JsonError, from_json, to_json};
-pub use junit::junit_xml;
-pub use markdown::markdown_summary;
-pub use measure::{BreakerId, Measure, Selector, StationId, Statistic, Unit};
-pub use measurement::Measurement;
-pub use outcome::Outcome;
-pub use recorder::{
+pub use record::harness::{HarnessRecord, HarnessResult, LATENESS_OF_SLO};
+pub use record::heatmap::HeatmapResult;
+pub use record::outcome::Outcome;
+pub use record::recorder::{
     BreakerChange, FaultLayout, Finished, Layout, LimitLayout, PopulationLayout, Recorder, RouteLayout,
     StationLayout,
 };
-pub use recording::Recording;
-pub use result::{
+pub use record::recording::Recording;
+pub use record::saturation::{BucketSaturation, OtherBuckets, SaturationResult};
+pub use result::experiment::{
     AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
     ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, LowerBounds,
     NamedSummary, NotJudged, Peak, PeakLateness, Percentile, PopulationHarm, PopulationResult, RouteHarm,
     RunResult, ScenarioSummary, Setting, StationResult, Summary, UnpairedHarm, VERSION, Value, VariantResult,
 };
-pub use saturation::{BucketSaturation, OtherBuckets, SaturationResult};
-pub use schema::result_schema;
-pub use strictness::{CommonHarm, StrictnessResult};
-pub use sweep::{
-    AxisScale, AxisValue, Goal, InForce, Observation, PointExpectation, PointValue, SWEEP_VERSION,
-    SmallestChange, SweepAxis, SweepGoal, SweepMeasure, SweepPoint, SweepResult, TippingPoint, sweep,
-    sweep_csv, sweep_html, sweep_json, sweep_markdown, sweep_schema, sweep_summary,
+pub use result::json::{JsonError, from_json, to_json};
+pub use result::schema::result_schema;
+pub use result::strictness::{CommonHarm, StrictnessResult};
+pub use tell::facts::facts;
+pub use tell::verdict::Standing;
+pub use words::detail::Detail;
+pub use words::text::acts_when_shown;
+pub use write::csv::report::{
+    breakers_csv, causes_csv, expectations_csv, saturation_csv, series_csv, series_csv_fitted, summary_csv,
 };
-pub use terminal::{Legend, TERMINAL_WIDTH, terminal_summary};
-pub use text::acts_when_shown;
-pub use verdict::Standing;
+pub use write::csv::sweep::sweep_csv;
+pub use write::html::comparison::comparison_html;
+pub use write::html::report::{HtmlError, html_report, html_report_of};
+pub use write::html::sweep::sweep_html;
+pub use write::junit::junit_xml;
+pub use write::markdown::comparison::comparison_markdown;
+pub use write::markdown::report::markdown_summary;
+pub use write::markdown::sweep::sweep_markdown;
+pub use write::terminal::agreement::agreement_table;
+pub use write::terminal::comparison::comparison_summary;
+pub use write::terminal::report::{Legend, TERMINAL_WIDTH, terminal_summary};
+pub use write::terminal::sweep::sweep_summary;

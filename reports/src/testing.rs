@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, BucketSaturation, CauseKind, CauseResult,
-    CauseStep, Distribution, Ending, Engine, ExpectationCheck, ExpectationResult, ExperimentResult,
-    FailureCounts, FaultResult, GoodCount, HarmCount, HarmResult, HeatmapResult, LimitResult, NamedSummary,
-    Outcome, Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, SaturationResult,
-    ScenarioSummary, Setting, StationResult, Summary, VERSION, Value, VariantResult,
+use crate::record::cause::{CauseKind, CauseResult, CauseStep, Ending};
+use crate::record::harm::{GoodCount, HarmCount};
+use crate::record::heatmap::HeatmapResult;
+use crate::record::outcome::Outcome;
+use crate::record::saturation::{BucketSaturation, SaturationResult};
+use crate::result::experiment::{
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
+    ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, NamedSummary,
+    Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting,
+    StationResult, Summary, VERSION, Value, VariantResult,
 };
 
 /// The scenario that opens the documentation: a partner sends 2,000 requests in four seconds around a minute's end.

@@ -1,4 +1,4 @@
-use super::beta::incomplete_beta;
+use crate::statistics::beta::incomplete_beta;
 
 /// The probability of at most `k` heads in `n` tosses of a fair coin (Abramowitz & Stegun 26.5.24).
 fn at_most(k: u64, n: u64) -> f64 {

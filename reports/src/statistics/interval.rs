@@ -1,6 +1,6 @@
 //! How far two sides are apart, and how sure that is.
 
-use super::student::{quantile, two_sided_p};
+use crate::statistics::student::{quantile, two_sided_p};
 
 /// A difference of means with what is known of it.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -13,8 +13,6 @@ mod holm;
 mod interval;
 mod student;
 
-pub(crate) use self::{
-    binomial::mcnemar_mid_p,
-    holm::holm,
-    interval::{Estimate, mean, paired, unpaired},
-};
+pub(crate) use crate::statistics::binomial::mcnemar_mid_p;
+pub(crate) use crate::statistics::holm::holm;
+pub(crate) use crate::statistics::interval::{Estimate, mean, paired, unpaired};

@@ -1,4 +1,4 @@
-use super::beta::incomplete_beta;
+use crate::statistics::beta::incomplete_beta;
 
 /// The probability that a value of Student's t distribution with so many degrees of freedom lies further from zero than
 /// `t`, on either side (Abramowitz & Stegun 26.7.1 with 26.5.27).

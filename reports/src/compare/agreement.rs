@@ -1,0 +1,372 @@
+//! How far two engines agree on the same experiment.
+//!
+//! The rules are the same, so a difference beyond the machine's own delays is a bug in one of the engines, or an effect
+//! that only one of them has and that ought to be known.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::record::harness::HarnessResult;
+use crate::record::outcome::Outcome;
+use crate::result::experiment::{ExpectationResult, ExperimentResult, RunResult, VariantResult};
+use crate::result::validity::reservations;
+use crate::words::format;
+use crate::words::format::Dimension;
+
+/// Shares of requests may differ by two points.
+const SHARES: f64 = 0.02;
+
+/// The blast radius may differ by three points.
+const BLAST_RADIUS: f64 = 0.03;
+
+/// Breakers may change half a second apart, in scenario time.
+const TRANSITIONS_US: f64 = 500_000.0;
+
+/// How far a live run and the virtual one agree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgreementResult {
+    /// The seed of the runs that were compared.
+    pub seed: u64,
+    /// How many times as fast as real time the live run's clock ran.
+    pub speed: f64,
+    /// What is to be said of the live run before anything else: where the harness spoilt it, or it was ended early.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reservations: Vec<String>,
+    /// What the expectations came to in the other engine than the one whose result this stands in; see
+    /// [`AgreementResult::beside`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expectations: Vec<ExpectationResult>,
+    /// Each variant that both engines ran.
+    pub variants: Vec<VariantAgreement>,
+}
+
+/// How far the runs of a variant agree.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct VariantAgreement {
+    /// The variant.
+    pub variant: String,
+    /// Whether the harness kept up and the run was not ended early, so that a difference says something of the engines.
+    #[serde(default = "yes")]
+    pub valid: bool,
+    /// What was compared.
+    pub lines: Vec<AgreementLine>,
+}
+
+/// A measure of two runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgreementLine {
+    /// What was measured, such as `served` or `breaker of payments: open`.
+    pub what: String,
+    /// In what: as a share from 0 to 1, or in microseconds.
+    pub unit: AgreementUnit,
+    /// In virtual time; `None` where it did not come about.
+    pub simulated: Option<f64>,
+    /// Over real sockets; `None` where it did not come about.
+    pub live: Option<f64>,
+    /// Of a latency that is a lower bound, because requests were never answered: their share, in virtual time and live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lower_bound_shares: Option<[f64; 2]>,
+    /// What kind of measure it is.
+    #[serde(default)]
+    pub kind: AgreementKind,
+    /// How far apart they may be; `None` for what is shown and not judged.
+    pub tolerance: Option<f64>,
+    /// Whether they are no further apart than that.
+    pub agrees: bool,
+}
+
+/// What a line of an agreement is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgreementKind {
+    /// The share of a population's requests that ended so.
+    #[default]
+    Share,
+    /// Blast radius or direct damage.
+    Harm,
+    /// When a breaker changed.
+    Transition,
+    /// How long requests took.
+    Latency,
+}
+
+/// In what a line of an agreement is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgreementUnit {
+    /// From 0 to 1.
+    Share,
+    /// Microseconds.
+    Us,
+}
+
+/// Compares the first runs under the same seed of each variant; latency at the machine's own pace only, since at a faster
+/// clock it carries that many times the machine's overhead.
+pub fn agreement(simulated: &ExperimentResult, live: &ExperimentResult) -> AgreementResult {
+    let first = live.variants.iter().find_map(|variant| variant.runs.first());
+    let speed = first.and_then(|run| run.harness.as_ref()).map_or(1.0, |harness| harness.speed);
+    let pairs = live.variants.iter().filter_map(|variant| {
+        let live = variant.runs.first()?;
+        let twin: &VariantResult = simulated.variants.iter().find(|twin| twin.name == variant.name)?;
+        let simulated = twin.runs.iter().find(|run| run.seed == live.seed)?;
+        let valid = live.harness.as_ref().is_none_or(HarnessResult::is_valid);
+        Some(VariantAgreement { variant: variant.name.clone(), valid, lines: lines(simulated, live, speed) })
+    });
+    AgreementResult {
+        seed: first.map_or(0, |run| run.seed),
+        speed,
+        reservations: reservations(live),
+        expectations: Vec::new(),
+        variants: pairs.collect(),
+    }
+}
+
+impl AgreementResult {
+    /// The same for the result of one engine, with what the expectations came to in the `other`.
+    #[must_use]
+    pub fn beside(&self, other: &ExperimentResult) -> Self {
+        Self { expectations: other.expectations.clone(), ..self.clone() }
+    }
+
+    /// Whether everything agrees of the runs that the harness did not spoil.
+    pub fn agrees(&self) -> bool {
+        self.variants.iter().all(|variant| !variant.valid || variant.agrees())
+    }
+}
+
+impl VariantAgreement {
+    /// Whether every line agrees.
+    pub fn agrees(&self) -> bool {
+        self.lines.iter().all(|line| line.agrees)
+    }
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl AgreementLine {
+    fn new(
+        kind: AgreementKind,
+        what: impl Into<String>,
+        unit: AgreementUnit,
+        [simulated, live]: [Option<f64>; 2],
+        tolerance: Option<f64>,
+    ) -> Self {
+        let agrees = match (simulated, live, tolerance) {
+            (Some(simulated), Some(live), Some(tolerance)) => (simulated - live).abs() <= tolerance,
+            (simulated, live, Some(_)) => simulated.is_some() == live.is_some(),
+            (_, _, None) => true,
+        };
+        Self { what: what.into(), unit, simulated, live, lower_bound_shares: None, kind, tolerance, agrees }
+    }
+
+    /// The values and how far apart they are, as a table has them.
+    pub(crate) fn told(&self) -> [String; 3] {
+        let value = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| self.show(value));
+        let apart = self.simulated.zip(self.live).map(|(simulated, live)| (simulated - live).abs());
+        let apart = apart.map_or_else(
+            || if self.agrees { "–".to_owned() } else { "only one".to_owned() },
+            |apart| match self.unit {
+                AgreementUnit::Share => format!("{:.1} points", apart * 100.0),
+                AgreementUnit::Us => self.show(apart),
+            },
+        );
+        let [simulated, live] = self.lower_bound_shares.unwrap_or_default().map(|share| share > 0.0);
+        let of_all = |share: f64| {
+            let shown = Dimension::Share.show(share);
+            if share > 0.0 { format!(" ({shown} unanswered)") } else { String::new() }
+        };
+        let [of_simulated, of_live] = self.lower_bound_shares.unwrap_or_default().map(of_all);
+        [
+            format::at_least(simulated, value(self.simulated)) + &of_simulated,
+            format::at_least(live, value(self.live)) + &of_live,
+            apart,
+        ]
+    }
+
+    fn show(&self, value: f64) -> String {
+        match self.unit {
+            AgreementUnit::Share => Dimension::Share.show(value),
+            AgreementUnit::Us => Dimension::DurationUs.show(value),
+        }
+    }
+}
+
+fn lines(simulated: &RunResult, live: &RunResult, speed: f64) -> Vec<AgreementLine> {
+    let runs = [simulated, live];
+    let mut lines = Vec::new();
+    for (place, population) in simulated.populations.iter().enumerate() {
+        for (outcome, what) in [(Outcome::Served, "served"), (Outcome::RateLimited, "429")] {
+            let share = runs.map(|run| {
+                let summary = &run.populations.get(place)?.summary;
+                (summary.offered > 0).then(|| summary.count(outcome) as f64 / summary.offered as f64)
+            });
+            let never = share.iter().all(|share| share.is_none_or(|share| share == 0.0));
+            if outcome == Outcome::Served || !never {
+                let what = format!("{}: {what}", population.name);
+                lines.push(AgreementLine::new(
+                    AgreementKind::Share,
+                    what,
+                    AgreementUnit::Share,
+                    share,
+                    Some(SHARES),
+                ));
+            }
+        }
+    }
+    let harm = |run: &RunResult| {
+        run.harm.as_ref().map(|harm| (harm.collateral_tally().share(), harm.direct_tally().share()))
+    };
+    let harms = runs.map(harm);
+    if harms.iter().any(Option::is_some) {
+        let blast = harms.map(|harm| harm.and_then(|(collateral, _)| collateral));
+        let line = |what, shares| {
+            AgreementLine::new(AgreementKind::Harm, what, AgreementUnit::Share, shares, Some(BLAST_RADIUS))
+        };
+        lines.push(line("blast radius", blast));
+        let direct = harms.map(|harm| harm.and_then(|(_, direct)| direct));
+        lines.push(line("direct damage", direct));
+    }
+    let mut breakers: Vec<&str> = Vec::new();
+    for breaker in runs.iter().flat_map(|run| &run.breakers) {
+        if !breakers.contains(&breaker.name.as_str()) {
+            breakers.push(&breaker.name);
+        }
+    }
+    lines.extend(breakers.into_iter().flat_map(|name| transitions(runs, name)));
+    if speed.total_cmp(&1.0).is_eq() {
+        for p in [50.0, 99.0] {
+            let latency = runs.map(|run| run.overall.latency.at(p).map(|us| us as f64));
+            let what = format!("latency p{p}");
+            let shares = runs.map(|run| {
+                let latency = &run.overall.latency;
+                latency.lower_bound_share().filter(|_| latency.is_lower_bound_at(p)).unwrap_or(0.0)
+            });
+            let line = AgreementLine::new(AgreementKind::Latency, what, AgreementUnit::Us, latency, None);
+            let lower_bound_shares = shares.iter().any(|share| *share > 0.0).then_some(shares);
+            lines.push(AgreementLine { lower_bound_shares, ..line });
+        }
+    }
+    lines
+}
+
+/// Every transition of a breaker: the first to open beside the first, the second beside the second, and so with each
+/// condition, in order of time. One that came about in a single engine stands alone.
+fn transitions(runs: [&RunResult; 2], name: &str) -> Vec<AgreementLine> {
+    let mut pairs: Vec<(&str, usize, [Option<f64>; 2])> = Vec::new();
+    for (engine, run) in runs.into_iter().enumerate() {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        let changes = run.breakers.iter().filter(|breaker| breaker.name == name).flat_map(|one| &one.changes);
+        for change in changes {
+            let count = counts.entry(&change.to).or_default();
+            *count += 1;
+            let at = Some(change.at_us as f64);
+            match pairs.iter_mut().find(|(to, number, _)| *to == change.to && number == count) {
+                Some((_, _, pair)) => pair[engine] = at,
+                None => pairs.push((&change.to, *count, if engine == 0 { [at, None] } else { [None, at] })),
+            }
+        }
+    }
+    pairs.sort_by(|(_, _, a), (_, _, b)| {
+        let first = |pair: &[Option<f64>; 2]| pair[0].or(pair[1]).unwrap_or_default();
+        first(a).total_cmp(&first(b))
+    });
+    let line = |(to, number, at): (&str, usize, _)| {
+        let which = if number == 1 { String::new() } else { format!(", number {number}") };
+        let what = format!("breaker of {name}: {to}{which}");
+        AgreementLine::new(AgreementKind::Transition, what, AgreementUnit::Us, at, Some(TRANSITIONS_US))
+    };
+    pairs.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn a_run_agrees_with_itself() {
+        let result = testing::incident();
+        let agreement = agreement(&result, &result);
+        assert!(agreement.agrees());
+        let breaker = &agreement.variants[2].lines;
+        let told: Vec<&str> = breaker.iter().map(|line| line.what.as_str()).collect();
+        assert_eq!(
+            told,
+            [
+                "partner: served",
+                "partner: 429",
+                "everyone-else: served",
+                "blast radius",
+                "direct damage",
+                "breaker of catalog: open",
+                "breaker of catalog: closed",
+                "breaker of checkout: open",
+                "breaker of checkout: half-open",
+                "breaker of checkout: open, number 2",
+                "breaker of checkout: half-open, number 2",
+                "breaker of checkout: closed",
+                "latency p50",
+                "latency p99",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_live_run_that_the_harness_spoilt_says_so_beside_the_comparison() {
+        let simulated = testing::incident();
+        let mut live = simulated.clone();
+        let mut record = crate::record::harness::HarnessRecord::new(20.0, 100, 20_000);
+        record.exhausted = 7;
+        live.variants[1].runs[0].harness = Some(record.result(std::time::Duration::from_secs(1)));
+        let agreement = agreement(&simulated, &live);
+        assert_eq!(agreement.reservations.len(), 1);
+        let both = ExperimentResult { agreement: Some(agreement), ..simulated };
+        let said = "INVALID under timeout";
+        assert!(
+            crate::write::terminal::report::terminal_summary(
+                &both,
+                80,
+                crate::write::terminal::report::Legend::None
+            )
+            .contains(said)
+        );
+        assert!(crate::write::html::report::html_report(&both, "tuesday run").unwrap().contains(said));
+    }
+
+    #[test]
+    fn what_is_further_apart_than_it_may_be_is_told() {
+        let simulated = testing::incident();
+        let mut live = simulated.clone();
+        let run = &mut live.variants[2].runs[0];
+        run.breakers[0].changes[0].at_us += 499_999;
+        run.breakers[1].changes[0].at_us += 500_001;
+        run.harm.as_mut().unwrap().collateral.hurt += 300;
+        run.breakers[1].changes.truncate(1);
+        let agreement = agreement(&simulated, &live);
+        let off: Vec<_> = agreement.variants[2]
+            .lines
+            .iter()
+            .filter(|line| !line.agrees)
+            .map(|line| line.what.as_str())
+            .collect();
+        assert_eq!(
+            off,
+            [
+                "blast radius",
+                "breaker of checkout: open",
+                "breaker of checkout: half-open",
+                "breaker of checkout: open, number 2",
+                "breaker of checkout: half-open, number 2",
+                "breaker of checkout: closed",
+            ]
+        );
+        let missing = agreement.variants[2].lines.iter().find(|line| line.live.is_none()).unwrap().told();
+        assert_eq!(missing[1..], ["–", "only one"]);
+        let told = agreement.variants[2].lines.iter().find(|line| !line.agrees).unwrap().told();
+        assert_eq!(told, ["19.1%", "22.5%", "3.4 points"]);
+    }
+}

@@ -1,0 +1,304 @@
+//! Comparisons of results made by hand.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::compare::{Compared, Side, compare};
+use super::json::{comparison_json, comparison_schema};
+use super::regression::{Allowed, Margin, RegressionError, Threshold};
+use super::requests::{PairCount, PairedRequests};
+use super::result::{ComparisonResult, DifferenceVerdict, MeasureComparison, Method};
+use crate::result::experiment::ExperimentResult;
+use crate::result::schema::tests as schema;
+use crate::testing;
+use crate::write::html::comparison::comparison_html;
+use crate::write::markdown::comparison::comparison_markdown;
+use crate::write::terminal::comparison::comparison_summary;
+
+/// The window-boundary scenario under so many seeds; `effect` is what the second variant adds to goodput, and `luck` what a
+/// seed adds to both.
+fn seeds(count: u64, first: u64, luck: impl Fn(u64) -> f64, effect: f64) -> ExperimentResult {
+    let mut result = testing::window_boundary();
+    result.variants.truncate(2);
+    result.scenario.seeds = (first..first + count).collect();
+    for (place, variant) in result.variants.iter_mut().enumerate() {
+        let run = variant.runs[0].clone();
+        variant.runs = result
+            .scenario
+            .seeds
+            .iter()
+            .map(|seed| {
+                let mut run = run.clone();
+                run.seed = *seed;
+                run.overall.goodput_per_s = 100.0 + luck(*seed) + effect * place as f64;
+                // Some of it is each variant's own.
+                run.overall.goodput_per_s += ((seed * 7 + place as u64 * 3) % 5) as f64 * 0.1;
+                run
+            })
+            .collect();
+    }
+    result
+}
+
+fn luck(seed: u64) -> f64 {
+    ((seed * 2_654_435_761) % 97) as f64
+}
+
+fn pair(a: &str, b: &str) -> Vec<Compared> {
+    vec![Compared { a: a.to_owned(), b: b.to_owned(), requests: None, worlds: Some(Vec::new()) }]
+}
+
+fn within(result: &ExperimentResult, a: &str, b: &str) -> ComparisonResult {
+    let side = Side { label: "window-boundary", result };
+    compare(side, side, pair(a, b), 0.95)
+}
+
+fn measure<'c>(result: &'c ComparisonResult, name: &str) -> &'c MeasureComparison {
+    result.pairs[0].measures.iter().find(|measure| measure.name() == name).unwrap()
+}
+
+#[test]
+fn a_configuration_is_the_same_as_itself() {
+    let result = seeds(5, 1, luck, 0.0);
+    let compared = within(&result, "fixed-window", "fixed-window");
+    for measure in &compared.pairs[0].measures {
+        assert_eq!(measure.verdict, DifferenceVerdict::Same, "{}", measure.name());
+        assert_eq!(measure.interval.map(|[low, high]| low <= 0.0 && high >= 0.0), Some(true));
+    }
+    assert_eq!(compared.regressions(&Allowed::Nothing), Ok(Vec::new()));
+    assert!(compared.pairs[0].settings.is_empty());
+}
+
+#[test]
+fn few_seeds_find_a_difference_because_they_are_paired() {
+    // Two a second, where luck moves it by up to 97.
+    let result = seeds(6, 1, luck, -2.0);
+    let compared = within(&result, "fixed-window", "token-bucket");
+    let goodput = measure(&compared, "goodput");
+    assert_eq!(compared.pairs[0].method, Method::PairedT);
+    assert_eq!(goodput.verdict, DifferenceVerdict::Worse);
+    let [low, high] = goodput.interval.unwrap();
+    assert!(low < -2.0 && -2.0 < high + 0.2 && high < 0.0, "{low} {high}");
+
+    // The same numbers under seeds of their own.
+    let mut elsewhere = result.clone();
+    for run in elsewhere.variants.iter_mut().flat_map(|variant| &mut variant.runs) {
+        run.seed += 1_000;
+    }
+    let (a, b) = (Side { label: "a", result: &result }, Side { label: "b", result: &elsewhere });
+    let unpaired = compare(a, b, pair("fixed-window", "token-bucket"), 0.95);
+    assert_eq!(unpaired.pairs[0].method, Method::Welch);
+    assert_eq!(measure(&unpaired, "goodput").verdict, DifferenceVerdict::Undecided);
+    assert!(
+        unpaired.reservations.iter().any(|told| told.contains("share no seeds")),
+        "{:?}",
+        unpaired.reservations
+    );
+}
+
+#[test]
+fn what_is_worse_is_told_once_for_each_measure() {
+    // Of 2,000 offered requests served, token-bucket serves 13% fewer: 97.7% and 86.9%.
+    let result = seeds(6, 1, luck, -2.0);
+    let compared = within(&result, "fixed-window", "token-bucket");
+    assert_eq!(measure(&compared, "success_rate").verdict, DifferenceVerdict::Worse);
+    let regressions = compared.regressions(&Allowed::Nothing).unwrap();
+    let told: Vec<_> = regressions
+        .iter()
+        .map(|regression| {
+            let name = regression.sentence.split_once(" is worse").unwrap().0;
+            (name.to_owned(), regression.parts.clone())
+        })
+        .collect();
+    let pair = "token-bucket against fixed-window: ";
+    assert_eq!(
+        told,
+        [
+            (format!("{pair}goodput"), Some("clients.partner by 10.9/s".to_owned())),
+            (format!("{pair}success_rate"), None),
+        ]
+    );
+}
+
+#[test]
+fn what_never_came_counts_as_the_time_there_was() {
+    let mut result = testing::incident();
+    let runs = |run: &crate::result::experiment::RunResult| {
+        (1..=4)
+            .map(|seed| {
+                let mut run = run.clone();
+                run.seed = seed;
+                if let Some(us) = run.harm.as_mut().and_then(|harm| harm.recovery_us.as_mut()) {
+                    *us += seed * 1_000_000;
+                }
+                run
+            })
+            .collect()
+    };
+    for variant in &mut result.variants {
+        variant.runs = runs(&variant.runs[0]);
+    }
+    let compared = within(&result, "quickstart", "recommended");
+    let recovery = measure(&compared, "recovery_time");
+    // 120 s were left after the fault; recommended is back after 39 s and 1 to 4 more.
+    assert_eq!((recovery.a.never, recovery.b.never), (4, 0));
+    assert!((recovery.difference + (120.0 - 41.5) * 1e6).abs() < 1.0, "{}", recovery.difference);
+    assert_eq!(recovery.verdict, DifferenceVerdict::Better);
+    let told = comparison_summary(&compared, 80, true);
+    assert!(told.contains("never") && told.contains("at least what is told"), "{told}");
+}
+
+#[test]
+fn one_seed_decides_nothing_but_by_its_requests() {
+    let result = testing::window_boundary();
+    let compared = within(&result, "fixed-window", "token-bucket");
+    assert_eq!(compared.pairs[0].method, Method::Single);
+    assert!(compared.pairs[0].measures.iter().all(|measure| measure.interval.is_none()));
+    assert_eq!(compared.regressions(&Allowed::Nothing), Err(RegressionError::OneSeed));
+    let decided = |verdict| !matches!(verdict, DifferenceVerdict::Undecided | DifferenceVerdict::Same);
+    assert!(!compared.pairs[0].measures.iter().any(|measure| decided(measure.verdict)));
+    assert!(compared.reservations[0].starts_with("One seed has no interval"), "{:?}", compared.reservations);
+
+    let mut requests = PairedRequests::new(&["partner"], &["/"], Vec::new());
+    requests.add_seed(902, &[vec![PairCount { total: 1000, only_in_a: 5, only_in_b: 60 }]]);
+    let mut asked = pair("fixed-window", "token-bucket");
+    asked[0].requests = Some(requests);
+    let mut apart = result.clone();
+    apart.variants[1].runs[0].overall.goodput_per_s = apart.variants[0].runs[0].overall.goodput_per_s + 0.5;
+    let side = Side { label: "window-boundary", result: &apart };
+    let compared = compare(side, side, asked, 0.95);
+    let goodput = measure(&compared, "goodput");
+    assert!(goodput.by_requests && goodput.interval.is_none());
+    assert_eq!(goodput.verdict, DifferenceVerdict::Better);
+}
+
+#[test]
+fn thresholds_are_exceeded_where_the_whole_interval_is_beyond_them() {
+    let result = seeds(6, 1, luck, -2.0);
+    let compared = within(&result, "fixed-window", "token-bucket");
+    let by = |measure: &str, by| Allowed::By(vec![Threshold { measure: measure.to_owned(), by }]);
+    let found = |allowed: &Allowed| compared.regressions(allowed).unwrap().len();
+    let worse = compared.regressions(&Allowed::Nothing).unwrap();
+    assert!(worse[0].sentence.contains(": goodput is worse by"), "{worse:?}");
+    assert!(worse[0].parts.as_ref().unwrap().starts_with("clients.partner by"), "{worse:?}");
+    assert!(worse[1].sentence.contains(": success_rate is worse by"), "{worse:?}");
+    assert_eq!(worse.len(), 2, "{worse:?}");
+    assert_eq!(found(&by("goodput", Margin::Absolute(1.0))), 1);
+    assert_eq!(found(&by("goodput", Margin::Absolute(2.0))), 0);
+    assert_eq!(found(&by("goodput", Margin::Share(0.001))), 1);
+    assert_eq!(found(&by("goodput", Margin::Share(0.05))), 0);
+    // Faster is no regression.
+    assert_eq!(found(&by("latency.p99", Margin::Share(0.0))), 0);
+    let unknown = compared.regressions(&by("goodput(clients.nobody)", Margin::Share(0.0))).unwrap_err();
+    assert!(
+        unknown
+            .to_string()
+            .starts_with("nothing was measured as `goodput(clients.nobody)`; there are goodput,")
+    );
+    let sentence = compared.regressions(&by("goodput", Margin::Absolute(1.0))).unwrap().remove(0).sentence;
+    assert!(
+        sentence.starts_with("token-bucket against fixed-window: goodput is worse by 2.03/s"),
+        "{sentence}"
+    );
+    assert!(sentence.ends_with("More than 1/s was not allowed."), "{sentence}");
+}
+
+#[test]
+fn what_else_differs_is_said() {
+    let (a, mut b) = (seeds(5, 1, luck, 0.0), seeds(5, 3, luck, 0.0));
+    b.engine = crate::result::experiment::Engine::Live;
+    b.tuesday = "0.2.0".to_owned();
+    b.scenario.slo_latency_us = 7;
+    let compared = compare(
+        Side { label: "a", result: &a },
+        Side { label: "b", result: &b },
+        vec![Compared {
+            worlds: Some(vec!["upstreams".to_owned(), "faults".to_owned()]),
+            ..pair("fixed-window", "fixed-window").remove(0)
+        }],
+        0.95,
+    );
+    for said in [
+        "The two were run in different worlds, by their upstreams and faults",
+        "SLO latencies differ",
+        "over real sockets",
+        "0.1.0 and 0.2.0",
+        "Only seeds that both have are compared, 3; 4 runs of other seeds are left out.",
+    ] {
+        assert!(
+            compared.reservations.iter().any(|told| told.contains(said)),
+            "{said}: {:?}",
+            compared.reservations
+        );
+    }
+    assert_eq!(compared.pairs[0].seeds, [3, 4, 5]);
+}
+
+#[test]
+fn the_kept_schema_is_that_of_the_types_and_holds() {
+    schema::assert_kept("comparison.schema.json", &comparison_schema());
+    let mut all = vec![within(&testing::window_boundary(), "fixed-window", "token-bucket")];
+    all.push(within(&seeds(6, 1, luck, -2.0), "fixed-window", "token-bucket"));
+    all.push(within(
+        &testing::hostile(),
+        &testing::hostile().variants[0].name,
+        &testing::hostile().variants[0].name,
+    ));
+    for result in all {
+        let json = comparison_json(&result);
+        assert_eq!(schema::errors(&comparison_schema(), &json), [""; 0]);
+        assert_eq!(serde_json::from_str::<ComparisonResult>(&json).unwrap(), result);
+    }
+}
+
+/// Text without style codes.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut in_code = false;
+    for character in text.chars() {
+        match (in_code, character) {
+            (false, '\u{1b}') => in_code = true,
+            (false, shown) => plain.push(shown),
+            (true, end) => in_code = end != 'm',
+        }
+    }
+    plain
+}
+
+#[test]
+fn the_terminal_says_it_on_eighty_columns() {
+    let compared = within(&seeds(6, 1, luck, -2.0), "fixed-window", "token-bucket");
+    insta::assert_snapshot!(plain(&comparison_summary(&compared, 80, true)));
+    for result in testing::odd().into_iter().chain([testing::hostile(), testing::incident()]) {
+        let names: Vec<String> = result.variants.iter().map(|variant| variant.name.clone()).collect();
+        for name in &names {
+            let told = plain(&comparison_summary(&within(&result, &names[0], name), 80, true));
+            assert!(told.lines().all(|line| line.width() <= 80), "{told}");
+            assert!(!told.contains(|character: char| character.is_control() && character != '\n'), "{told}");
+        }
+    }
+}
+
+#[test]
+fn the_markdown_says_it_too() {
+    insta::assert_snapshot!(comparison_markdown(&within(
+        &seeds(6, 1, luck, -2.0),
+        "fixed-window",
+        "token-bucket"
+    )));
+}
+
+#[test]
+fn the_page_is_well_formed_and_fetches_nothing() {
+    for result in
+        testing::odd().into_iter().chain([testing::hostile(), testing::incident(), seeds(6, 1, luck, 2.0)])
+    {
+        let names: Vec<String> = result.variants.iter().map(|variant| variant.name.clone()).collect();
+        let Some(first) = names.first() else { continue };
+        for name in &names {
+            let page = comparison_html(&within(&result, first, name), "tuesday compare").unwrap();
+            let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+            roxmltree::Document::parse_with_options(&page, options).unwrap();
+            assert!(!page.contains("url(") && !page.contains("#FE") && !page.contains("<script"));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Charts as SVG.
+
+pub(crate) mod canvas;
+pub(crate) mod forest;
+pub(crate) mod lane;
+pub(crate) mod latency;
+pub(crate) mod sweep;
+pub(crate) mod time;

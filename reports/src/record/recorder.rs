@@ -1,0 +1,469 @@
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use fixedbitset::FixedBitSet;
+
+use crate::measure::catalogue::StationId;
+use crate::record::cause::{CauseCounts, Ending};
+use crate::record::cause::{CauseId, CauseTable};
+use crate::record::durations::Durations;
+use crate::record::harm::GoodCount;
+use crate::record::heatmap::Heatmap;
+use crate::record::outcome::Outcome;
+use crate::record::peak::PeakRecord;
+use crate::record::recording::Recording;
+use crate::record::saturation::Saturation;
+use crate::record::series::{CountSeries, Level};
+use crate::result::experiment::FailureCounts;
+
+/// What a run consists of, so that its events can be told by number.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    /// For how long requests arrive.
+    pub duration: Duration,
+    /// After which nothing happens any more, from the scenario's start; `None` where that is not known.
+    pub last: Option<Duration>,
+    /// Served within this is good.
+    pub slo_latency: Duration,
+    /// The populations.
+    pub populations: Vec<PopulationLayout>,
+    /// The routes.
+    pub routes: Vec<RouteLayout>,
+    /// The gateway's workers and queue.
+    pub gateway: StationLayout,
+    /// The upstreams' workers and queues.
+    pub upstreams: Vec<StationLayout>,
+    /// The gateway's rate limits that are on, in the order a request meets them.
+    pub limits: Vec<LimitLayout>,
+    /// What goes wrong, in the order of the file.
+    pub faults: Vec<FaultLayout>,
+    /// Where the gateway is, if it is not ours: then nothing but its answers is observed of it.
+    pub external: Option<String>,
+    /// The intended times over which harm is counted, where anything fails under any variant.
+    pub harm_span: Option<RangeInclusive<Duration>>,
+    /// By how much windows are counted shorter and longer too, of a live run: its requests may be so late. Empty where nobody
+    /// is late.
+    pub lateness_margins: Vec<Duration>,
+    /// Whether to keep a bit for each request, so that a run can be compared with its control pair by pair.
+    pub keeps_pairs: bool,
+}
+
+/// A population of clients.
+#[derive(Clone, Debug, Default)]
+pub struct PopulationLayout {
+    /// Its name.
+    pub name: String,
+    /// Whether it is kept out of goodput and of what holds for everybody.
+    pub hostile: bool,
+}
+
+/// A route of the gateway.
+#[derive(Clone, Debug, Default)]
+pub struct RouteLayout {
+    /// Its path.
+    pub path: String,
+    /// Its upstream, by number.
+    pub upstream: usize,
+    /// All upstreams that a request on it may come to, directly or through calls, by number.
+    pub reaches: Vec<usize>,
+}
+
+/// A place with workers and a queue.
+#[derive(Clone, Debug, Default)]
+pub struct StationLayout {
+    /// Its name.
+    pub name: String,
+    /// Workers; `None` for unbounded.
+    pub workers: Option<u32>,
+    /// Places to wait; `None` for unbounded.
+    pub queue: Option<u32>,
+    /// Whether only requests with a valid identity are meant to come here; of an upstream.
+    pub asks_for_identity: bool,
+}
+
+/// Something that goes wrong for a while.
+#[derive(Clone, Debug, Default)]
+pub struct FaultLayout {
+    /// The word for it: `hang`, `slow`.
+    pub kind: String,
+    /// Whom it strikes, by number.
+    pub upstreams: Vec<usize>,
+    /// When it begins.
+    pub from: Duration,
+    /// When it is over.
+    pub to: Duration,
+    /// The share of the attempts that it strikes, 0 to 1.
+    pub fraction: f64,
+}
+
+/// A rate limit of the gateway.
+#[derive(Clone, Debug, Default)]
+pub struct LimitLayout {
+    /// `per_ip`, `per_key`, `per_route` or `global`.
+    pub scope: String,
+    /// The algorithm's name.
+    pub algorithm: String,
+    /// Requests per window.
+    pub limit: u32,
+    /// The window.
+    pub window: Duration,
+    /// The capacity, of an algorithm that has one.
+    pub burst: Option<u32>,
+    /// What a bucket admits at one instant after a rest.
+    pub allowance: u32,
+    /// For how many buckets room is set aside from the start; there may be more.
+    pub buckets: u32,
+    /// The lengths over which the most admissions of one bucket are counted, shortest first, each once.
+    pub peak_windows: Vec<Duration>,
+}
+
+/// Takes the events of one run as they happen.
+///
+/// Times are counted from the scenario's start and do not decrease from call to call. Memory is bounded by the
+/// layout, the scenario's seconds, the number of rate-limit buckets and the requests of the longest peak window;
+/// it does not grow with the number of requests.
+#[derive(Debug)]
+pub struct Recorder {
+    pub(crate) layout: Layout,
+    pub(crate) cells: Vec<Option<Box<Cell>>>,
+    pub(crate) populations: Vec<PopulationSeries>,
+    pub(crate) limits: Vec<LimitRecord>,
+    /// The gateway first, then the upstreams.
+    pub(crate) stations: Vec<StationRecord>,
+    /// Turned away after having waited in the gateway's queue for too long.
+    pub(crate) queue_timeouts: u64,
+    /// Attempts that reached each upstream.
+    pub(crate) attempts: Vec<AttemptSeries>,
+    /// By population: whether each request was good; empty unless pairs are kept.
+    pub(crate) good: Vec<FixedBitSet>,
+    pub(crate) breakers: Vec<BreakerChange>,
+    /// The ways back from requests that were not served well.
+    pub causes: CauseTable,
+    /// Of non-hostile populations.
+    pub(crate) cause_counts: CauseCounts,
+    /// Of non-hostile populations.
+    pub(crate) heatmap: Heatmap,
+}
+
+/// The end of a logical request.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    /// Who sent it.
+    pub population: usize,
+    /// Where to.
+    pub route: usize,
+    /// When it was meant to be sent.
+    pub intended: Duration,
+    /// When it ended for its client.
+    pub at: Duration,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whether any attempt of it reached an upstream. What the gateway turned away has no latency; who was never answered has
+    /// the time that was waited, wherever that was.
+    pub reached_upstream: bool,
+    /// Its place among the requests of an open-loop population, which is the same in control and incident; `None` for
+    /// closed-loop users, whose requests depend on the answers before them.
+    pub index: Option<u64>,
+    /// Why, if it was not served well; looked at only then.
+    pub cause: CauseId,
+}
+
+/// A circuit breaker changed its condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BreakerChange {
+    /// The service that it belongs to, by number; `None` for the gateway.
+    pub service: Option<usize>,
+    /// The upstream that it stands before, by number.
+    pub upstream: usize,
+    /// When.
+    pub at: Duration,
+    /// `closed`, `open` or `half-open`, from then on.
+    pub to: &'static str,
+    /// What had settled, of the window or of the probes.
+    pub settled: u64,
+    /// Failures among them.
+    pub failures: u64,
+    /// How those failed.
+    pub failed: FailureCounts,
+}
+
+/// Population × route: the smallest group that anything is asked of.
+#[derive(Debug)]
+pub(crate) struct Cell {
+    pub(crate) requests: GoodCount,
+    /// Those that were meant to be sent within [`Layout::harm_span`].
+    pub(crate) within_harm_span: GoodCount,
+    pub(crate) outcomes: [u64; Outcome::ALL.len()],
+    pub(crate) latency: Durations,
+}
+
+#[derive(Debug)]
+pub(crate) struct PopulationSeries {
+    pub(crate) offered: CountSeries,
+    pub(crate) admitted: CountSeries,
+    pub(crate) served: CountSeries,
+    pub(crate) good: CountSeries,
+}
+
+/// Attempts that reached an upstream.
+#[derive(Debug)]
+pub(crate) struct AttemptSeries {
+    pub(crate) total: u64,
+    /// Made for keys, and in nothing else here.
+    pub(crate) key_fetches: u64,
+    /// Without a valid identity, at an upstream that asks for one.
+    pub(crate) unauthorized: u64,
+    pub(crate) per_s: CountSeries,
+}
+
+#[derive(Debug)]
+pub(crate) struct LimitRecord {
+    pub(crate) rejected: u64,
+    /// Admitted by bucket, at most what fits: there may be a million buckets.
+    pub(crate) admitted: Vec<u32>,
+    pub(crate) peaks: Vec<PeakRecord>,
+    pub(crate) admitted_per_s: CountSeries,
+    pub(crate) rejected_per_s: CountSeries,
+    pub(crate) saturation: Saturation,
+}
+
+#[derive(Debug)]
+pub(crate) struct StationRecord {
+    pub(crate) wait: Durations,
+    /// Waits of no time at all, which are most: they are added at the end.
+    at_once: u64,
+    pub(crate) in_flight: Level,
+    pub(crate) queued: Level,
+    pub(crate) rejected: u64,
+}
+
+impl Recorder {
+    /// Nothing recorded yet.
+    pub fn new(layout: Layout) -> Self {
+        let duration = layout.duration;
+        let series = || CountSeries::new(duration);
+        let population = |_: &PopulationLayout| PopulationSeries {
+            offered: series(),
+            admitted: series(),
+            served: series(),
+            good: series(),
+        };
+        let limit = |limit: &LimitLayout| LimitRecord {
+            rejected: 0,
+            admitted: Vec::with_capacity(limit.buckets as usize),
+            peaks: limit
+                .peak_windows
+                .iter()
+                .map(|window| PeakRecord::new(*window, &layout.lateness_margins, limit.buckets, layout.last))
+                .collect(),
+            admitted_per_s: series(),
+            rejected_per_s: series(),
+            saturation: Saturation::new(limit.allowance, limit.buckets, duration),
+        };
+        let station = |_: usize| StationRecord {
+            wait: Durations::new(),
+            at_once: 0,
+            in_flight: Level::new(duration),
+            queued: Level::new(duration),
+            rejected: 0,
+        };
+        Self {
+            cells: (0..layout.populations.len() * layout.routes.len()).map(|_| None).collect(),
+            populations: layout.populations.iter().map(population).collect(),
+            limits: layout.limits.iter().map(limit).collect(),
+            stations: (0..=layout.upstreams.len()).map(station).collect(),
+            queue_timeouts: 0,
+            attempts: layout
+                .upstreams
+                .iter()
+                .map(|_| AttemptSeries { total: 0, key_fetches: 0, unauthorized: 0, per_s: series() })
+                .collect(),
+            good: vec![FixedBitSet::new(); layout.populations.len()],
+            breakers: Vec::new(),
+            causes: CauseTable::default(),
+            cause_counts: CauseCounts::default(),
+            heatmap: Heatmap::new(duration),
+            layout,
+        }
+    }
+
+    /// A client means to send a request now.
+    #[inline]
+    pub fn on_offered(&mut self, population: usize, route: usize, intended: Duration) {
+        let in_harm_span = self.is_in_harm_span(intended);
+        let cell = self.cell(population, route);
+        cell.requests.offered += 1;
+        cell.within_harm_span.offered += u64::from(in_harm_span);
+        self.populations[population].offered.add(intended);
+    }
+
+    /// A rate limit, by its place in [`Layout::limits`], let an attempt through, after which the bucket would admit
+    /// `remaining` more at the same instant.
+    #[inline]
+    pub fn on_limit_admitted(&mut self, limit: usize, bucket: u32, at: Duration, remaining: u32) {
+        let record = &mut self.limits[limit];
+        if record.admitted.len() <= bucket as usize {
+            record.admitted.resize(bucket as usize + 1, 0);
+        }
+        let admitted = &mut record.admitted[bucket as usize];
+        *admitted = admitted.saturating_add(1);
+        record.admitted_per_s.add(at);
+        record.saturation.on_admitted(bucket, at, remaining);
+        for peak in &mut record.peaks {
+            peak.on_event(at, bucket);
+        }
+    }
+
+    /// A rate limit, by its place in [`Layout::limits`], rejected an attempt.
+    #[inline]
+    pub fn on_limit_rejected(&mut self, limit: usize, bucket: u32, at: Duration) {
+        let record = &mut self.limits[limit];
+        record.rejected += 1;
+        record.rejected_per_s.add(at);
+        record.saturation.on_rejected(bucket, at);
+    }
+
+    /// An attempt passed every rate limit.
+    #[inline]
+    pub fn on_admitted(&mut self, population: usize, at: Duration) {
+        self.populations[population].admitted.add(at);
+    }
+
+    /// An attempt was sent to an upstream, for a client's request.
+    #[inline]
+    pub fn on_attempt(&mut self, upstream: usize, at: Duration) {
+        let attempts = &mut self.attempts[upstream];
+        attempts.total += 1;
+        attempts.per_s.add(at);
+    }
+
+    /// An attempt was sent to an upstream by somebody who judges tokens, for keys to do so by. No client asked for it.
+    pub fn on_key_fetch(&mut self, upstream: usize) {
+        self.attempts[upstream].key_fetches += 1;
+    }
+
+    /// An attempt without a valid identity came to the application behind an upstream that asks for one.
+    pub fn on_unauthorized(&mut self, upstream: usize) {
+        self.attempts[upstream].unauthorized += 1;
+    }
+
+    /// A request got a worker of a station after waiting this long for it.
+    #[inline]
+    pub fn on_wait(&mut self, station: StationId, waited: Duration) {
+        let station = &mut self.stations[station.index()];
+        if waited.is_zero() {
+            station.at_once += 1;
+        } else {
+            station.wait.record(waited);
+        }
+    }
+
+    /// A request left the queue of a station without a worker after waiting this long: its client left, the queue's timeout
+    /// ran out, or the run ended.
+    pub fn on_wait_without_end(&mut self, station: StationId, waited: Duration) {
+        self.stations[station.index()].wait.record_lower_bound(waited);
+    }
+
+    /// The number of a station's busy workers and of those who wait for one is now this.
+    #[inline]
+    pub fn on_load(&mut self, station: StationId, at: Duration, in_flight: u32, queued: u32) {
+        let record = &mut self.stations[station.index()];
+        record.in_flight.set(at, in_flight);
+        record.queued.set(at, queued);
+    }
+
+    /// A station turned an attempt away at once: every worker was busy and every place in its queue taken.
+    pub fn on_rejected(&mut self, station: StationId) {
+        self.stations[station.index()].rejected += 1;
+    }
+
+    /// The gateway turned an attempt away that had waited in its queue for as long as it lets anybody wait.
+    pub fn on_queue_timeout(&mut self) {
+        self.queue_timeouts += 1;
+    }
+
+    /// A logical request ended.
+    #[inline]
+    pub fn on_finished(&mut self, finished: Finished) {
+        let Finished { population, route, intended, at, outcome, reached_upstream, index, cause } = finished;
+        let latency = at.saturating_sub(intended);
+        let served = outcome == Outcome::Served;
+        let good = served && latency <= self.layout.slo_latency;
+        let good_in_harm_span = good && self.is_in_harm_span(intended);
+        let cell = self.cell(population, route);
+        cell.outcomes[outcome.index()] += 1;
+        cell.requests.good += u64::from(good);
+        cell.within_harm_span.good += u64::from(good_in_harm_span);
+        let is_lower_bound = outcome.is_unanswered();
+        if is_lower_bound {
+            cell.latency.record_lower_bound(latency);
+        } else if reached_upstream {
+            cell.latency.record(latency);
+        }
+        if (is_lower_bound || reached_upstream) && !self.layout.populations[population].hostile {
+            self.heatmap.add(intended, latency);
+        }
+        if !good && !self.layout.populations[population].hostile {
+            let ending = if served { Ending::Late } else { Ending::Failed };
+            self.cause_counts.add(cause, route, ending);
+        }
+        let series = &mut self.populations[population];
+        if served {
+            series.served.add(intended);
+        }
+        if good {
+            series.good.add(intended);
+        }
+        if let Some(index) = index.filter(|_| good && self.layout.keeps_pairs) {
+            self.good[population].grow_and_insert(index as usize);
+        }
+    }
+
+    /// A circuit breaker changed its condition. The first ten thousand changes are kept.
+    pub fn on_breaker(&mut self, change: BreakerChange) {
+        if self.breakers.len() < MOST_CHANGES {
+            self.breakers.push(change);
+        }
+    }
+
+    /// What the run is made of.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Closes the record.
+    pub fn finish(mut self) -> Recording {
+        for station in &mut self.stations {
+            station.wait.record_zeros(std::mem::take(&mut station.at_once));
+        }
+        Recording::new(self)
+    }
+
+    #[inline]
+    fn is_in_harm_span(&self, intended: Duration) -> bool {
+        self.layout.harm_span.as_ref().is_some_and(|span| span.contains(&intended))
+    }
+
+    #[inline]
+    fn cell(&mut self, population: usize, route: usize) -> &mut Cell {
+        let place = population * self.layout.routes.len() + route;
+        self.cells[place].get_or_insert_with(Cell::empty)
+    }
+}
+
+impl Cell {
+    #[cold]
+    fn empty() -> Box<Self> {
+        let latency = Durations::new();
+        let (requests, within_harm_span) = Default::default();
+        Box::new(Self { requests, within_harm_span, outcomes: [0; Outcome::ALL.len()], latency })
+    }
+}
+
+const MOST_CHANGES: usize = 10_000;
+
+/// Outcomes that occurred, by name.
+pub(crate) fn outcome_counts(outcomes: &[u64; Outcome::ALL.len()]) -> BTreeMap<Outcome, u64> {
+    Outcome::ALL.into_iter().zip(outcomes.iter().copied()).filter(|(_, count)| *count > 0).collect()
+}

@@ -1,0 +1,797 @@
+use std::time::Duration;
+
+use crate::measure::catalogue::{BreakerId, Measure, Selector, StationId, Statistic};
+use crate::measure::measurement::Measurement;
+use crate::record::durations::Durations;
+use crate::record::good_requests::GoodRequests;
+use crate::record::harm::{Awaited, GoodCount, Harm, HarmTally};
+use crate::record::harness::HarnessRecord;
+use crate::record::outcome::Outcome;
+use crate::record::recorder::{BreakerChange, FaultLayout, Layout, LimitLayout, StationLayout};
+use crate::record::recorder::{Cell, LimitRecord, Recorder, StationRecord, outcome_counts};
+use crate::result::experiment::{
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, HarmResult, LimitResult,
+    NamedSummary, Peak, PeakLateness, PopulationHarm, PopulationResult, RouteHarm, RunResult, StationResult,
+    Summary, UnpairedHarm, Value,
+};
+
+/// The closed record of one run: it answers measures and becomes a [`RunResult`].
+#[derive(Debug)]
+pub struct Recording {
+    recorder: Recorder,
+    /// For each selection that was compared with the control.
+    harm: Vec<(Selector, Harm)>,
+    /// Of a live run.
+    harness: Option<HarnessRecord>,
+    /// Of a run that was compared with its control.
+    control: Option<GoodRequests>,
+    /// All of the control's requests of populations that are not hostile.
+    control_requests: Option<GoodCount>,
+}
+
+/// The requests that a selector means, added up.
+struct Selection {
+    requests: GoodCount,
+    outcomes: [u64; Outcome::ALL.len()],
+    latency: Durations,
+}
+
+impl Recording {
+    pub(crate) fn new(recorder: Recorder) -> Self {
+        Self { recorder, harm: Vec::new(), harness: None, control: None, control_requests: None }
+    }
+
+    /// What was measured.
+    pub fn measure(&self, measure: &Measure) -> Measurement {
+        if self.layout().external.is_some() && measure.is_of_our_gateway() {
+            return Measurement::NOT_OBSERVED;
+        }
+        match measure {
+            Measure::Latency(statistic, selector) => {
+                statistic_of(&self.select(*selector).latency, *statistic)
+            }
+            Measure::Wait(statistic, station) => statistic_of(&self.station(*station).wait, *statistic),
+            Measure::Lateness(statistic) => {
+                // In virtual time everything is sent when it is meant to be.
+                let lateness = self.harness.as_ref().map(HarnessRecord::lateness);
+                lateness.map_or(Measurement::exactly(Value::DurationUs(0)), |lateness| {
+                    statistic_of(lateness, *statistic)
+                })
+            }
+            Measure::PeakAdmitted(scope, window) => self.peak_admitted(scope, *window),
+            _ => Measurement::exactly(self.exact(measure)),
+        }
+    }
+
+    /// The measures that the record holds exactly.
+    fn exact(&self, measure: &Measure) -> Value {
+        match measure {
+            Measure::Offered(selector) => Value::Count(self.select(*selector).requests.offered),
+            Measure::Served(selector) => self.outcome(Outcome::Served, *selector),
+            Measure::Rejected(outcome, selector) => self.outcome(*outcome, *selector),
+            Measure::SuccessRate(selector) => self.share(Outcome::Served, *selector),
+            Measure::Goodput(selector) => Value::RatePerS(self.goodput(self.select(*selector).requests.good)),
+            Measure::Attempts(upstream) => Value::Count(self.attempts(*upstream)),
+            Measure::KeyFetches(upstream) => Value::Count(self.key_fetches(*upstream)),
+            Measure::Amplification(upstream) => ratio(self.attempts(*upstream), self.requests(*upstream))
+                .map_or(Value::NotObserved, Value::Number),
+            Measure::Utilization(station) => {
+                self.utilization(*station).map_or(Value::NotObserved, Value::Share)
+            }
+            Measure::PeakInFlight(station) => Value::Count(self.station(*station).in_flight.peak().into()),
+            Measure::Admitted(scope) => self.limit(scope).map_or(Value::NotObserved, |(_, limit)| {
+                Value::Count(fullest(limit).map_or(0, |(_, most)| most))
+            }),
+            Measure::BreakerOpenedAt(breaker) => self.breaker_at(*breaker, "open", |changes| changes.next()),
+            Measure::BreakerClosedAt(breaker) => {
+                self.breaker_at(*breaker, "closed", |changes| changes.last())
+            }
+            Measure::BlastRadius(selector) => self.harm_share(*selector, |harm| harm.collateral),
+            Measure::DirectDamage(selector) => self.harm_share(*selector, |harm| harm.direct),
+            Measure::ContainmentTime(selector) => self.harm_time(*selector, |harm| harm.containment),
+            Measure::RecoveryTime(selector) => self.harm_time(*selector, |harm| harm.recovery),
+            Measure::UnauthorizedReached(upstream) => {
+                self.unauthorized(*upstream).map_or(Value::NotObserved, Value::Count)
+            }
+            Measure::Latency(..) | Measure::Wait(..) | Measure::Lateness(_) | Measure::PeakAdmitted(..) => {
+                Value::NotObserved
+            }
+        }
+    }
+
+    /// A measure that counts requests as a share of those offered; others as [`Recording::measure`] has them.
+    pub fn measure_as_share(&self, measure: &Measure) -> Value {
+        match measure {
+            Measure::Served(selector) => self.share(Outcome::Served, *selector),
+            Measure::Rejected(outcome, selector) => self.share(*outcome, *selector),
+            _ => self.measure(measure).value,
+        }
+    }
+
+    /// Why a measure has no value in this run, as a clause; of one that has, it says nothing of interest.
+    pub fn why_not_observed(&self, measure: &Measure) -> &'static str {
+        let nobody_sent = |selector: &Selector| self.select(*selector).requests.offered == 0;
+        let harm = |selector: &Selector| self.harm_of(*selector);
+        match measure {
+            _ if self.layout().external.is_some() && measure.is_of_our_gateway() => {
+                "the gateway is external, and tells nothing of it"
+            }
+            Measure::SuccessRate(_)
+            | Measure::Served(_)
+            | Measure::Rejected(..)
+            | Measure::Amplification(None)
+            | Measure::Lateness(_) => "nobody sent anything",
+            Measure::Latency(_, selector) if nobody_sent(selector) => "nobody sent anything",
+            Measure::Latency(..) => "no request reached an upstream, and none went unanswered",
+            Measure::Amplification(Some(_)) => "nobody sent anything that leads there",
+            Measure::Wait(..) => "nothing came there",
+            Measure::Utilization(_) => "its workers are unbounded",
+            Measure::Admitted(_) | Measure::PeakAdmitted(..) => "there is no such limit",
+            Measure::UnauthorizedReached(_) => "no such upstream says what it requires",
+            Measure::BlastRadius(_)
+            | Measure::DirectDamage(_)
+            | Measure::ContainmentTime(_)
+            | Measure::RecoveryTime(_)
+                if self.layout().faults.is_empty() =>
+            {
+                "nothing failed"
+            }
+            Measure::BlastRadius(selector)
+            | Measure::DirectDamage(selector)
+            | Measure::ContainmentTime(selector)
+            | Measure::RecoveryTime(selector)
+                if harm(selector).is_none() =>
+            {
+                "there was no run without the faults to compare with"
+            }
+            Measure::BlastRadius(_) => "nobody sent anything that does not depend on what failed",
+            Measure::ContainmentTime(_) => {
+                "nobody sent anything that does not depend on what failed and can be compared one by one, which the requests of \
+                 closed-loop users cannot"
+            }
+            Measure::DirectDamage(_) => "nobody sent anything that depends on what failed",
+            Measure::RecoveryTime(_) => {
+                "no ten seconds were left after the last fault, or nothing was good in them without it"
+            }
+            Measure::Offered(_)
+            | Measure::Goodput(_)
+            | Measure::Attempts(_)
+            | Measure::KeyFetches(_)
+            | Measure::PeakInFlight(_)
+            | Measure::BreakerOpenedAt(_)
+            | Measure::BreakerClosedAt(_) => "",
+        }
+    }
+
+    /// Whether request number `index` of an open-loop population was good; false where pairs are not kept.
+    pub fn was_good(&self, population: usize, index: u64) -> bool {
+        self.recorder.good[population].contains(index as usize)
+    }
+
+    /// Good requests of a population by intended second.
+    pub fn good_per_s(&self, population: usize) -> &[u32] {
+        self.recorder.populations[population].good.points()
+    }
+
+    /// Attempts at all upstreams, by second.
+    pub fn attempts_per_s(&self) -> Vec<u32> {
+        let mut sum: Vec<u32> = Vec::new();
+        for attempts in &self.recorder.attempts {
+            let points = attempts.per_s.points();
+            sum.resize(points.len(), 0);
+            sum.iter_mut().zip(points).for_each(|(sum, more)| *sum += more);
+        }
+        sum
+    }
+
+    /// The most jobs that each upstream had at once, worked on and queued, together for all: as many connections lead to
+    /// them if none is closed before all of them had their peaks.
+    pub fn peak_jobs(&self) -> u64 {
+        let peak =
+            |station: &StationRecord| u64::from(station.in_flight.peak()) + u64::from(station.queued.peak());
+        self.recorder.stations.iter().skip(1).map(peak).sum()
+    }
+
+    /// Adds what comparing a selection with the control came to.
+    pub fn add_harm(&mut self, selector: Selector, harm: Harm) {
+        self.harm.push((selector, harm));
+    }
+
+    /// The requests of a population on a route that were meant to be sent while harm is counted.
+    pub fn harm_cell(&self, population: usize, route: usize) -> GoodCount {
+        let place = population * self.layout().routes.len() + route;
+        self.recorder.cells[place].as_ref().map_or_else(GoodCount::default, |cell| cell.within_harm_span)
+    }
+
+    /// Keeps of the control what this run is told beside.
+    pub fn add_control(&mut self, mut control: Self) {
+        let Selection { requests, .. } = control.select(Selector::Everybody);
+        self.control_requests = Some(requests);
+        self.control = Some(control.take_good_requests());
+    }
+
+    /// Takes out which requests were good, in this run and in its control; where nothing fails, a run is its own.
+    pub fn take_good(&mut self) -> (GoodRequests, Option<GoodRequests>) {
+        (self.take_good_requests(), self.control.take())
+    }
+
+    fn take_good_requests(&mut self) -> GoodRequests {
+        let of = |count: fn(&Cell) -> GoodCount| {
+            let cells = self.recorder.cells.iter();
+            cells.map(|cell| cell.as_deref().map_or_else(GoodCount::default, count)).collect()
+        };
+        GoodRequests {
+            routes: self.layout().routes.len(),
+            cells: of(|cell| cell.requests),
+            harm_cells: of(|cell| cell.within_harm_span),
+            paired: std::mem::take(&mut self.recorder.good),
+        }
+    }
+
+    /// Adds how the harness fared, of a live run.
+    pub fn add_harness(&mut self, harness: HarnessRecord) {
+        self.harness = Some(harness);
+    }
+
+    /// Adds how the harness fared in the control: what spoils the one spoils the comparison.
+    pub fn add_control_harness(&mut self, control: &Self) {
+        if let (Some(harness), Some(control)) = (&mut self.harness, &control.harness) {
+            harness.add(control);
+        }
+    }
+
+    fn harm_of(&self, selector: Selector) -> Option<&Harm> {
+        self.harm.iter().find(|(compared, _)| *compared == selector).map(|(_, harm)| harm)
+    }
+
+    fn harm_share(&self, selector: Selector, count: impl Fn(&Harm) -> HarmTally) -> Value {
+        let share = self.harm_of(selector).and_then(|harm| count(harm).share());
+        share.map_or(Value::NotObserved, Value::Share)
+    }
+
+    fn harm_time(&self, selector: Selector, time: impl Fn(&Harm) -> Awaited) -> Value {
+        match self.harm_of(selector).map_or(Awaited::NotObserved, time) {
+            Awaited::After(time) => Value::DurationUs(micros(time)),
+            Awaited::Never => Value::Never,
+            Awaited::NotObserved => Value::NotObserved,
+        }
+    }
+
+    fn breaker_at<'r>(
+        &'r self,
+        breaker: BreakerId,
+        to: &str,
+        pick: impl Fn(&mut dyn Iterator<Item = &'r BreakerChange>) -> Option<&'r BreakerChange>,
+    ) -> Value {
+        let of_breaker = |change: &&BreakerChange| {
+            change.to == to && change.service == breaker.service && change.upstream == breaker.upstream
+        };
+        let change = pick(&mut self.recorder.breakers.iter().filter(of_breaker));
+        change.map_or(Value::Never, |change| Value::DurationUs(micros(change.at)))
+    }
+
+    /// The result of the run under `seed`. `bucket_name` tells the name of a bucket from the place of its limit in
+    /// the layout and the bucket's number.
+    pub fn into_result(self, seed: u64, bucket_name: impl Fn(usize, u32) -> String) -> RunResult {
+        let layout = &self.recorder.layout;
+        let summary = |selector| self.summary(&self.select(selector));
+        let named = |name: &String, selector| NamedSummary { name: name.clone(), summary: summary(selector) };
+        let overall = summary(Selector::Everybody);
+        let routes = layout.routes.iter().enumerate();
+        let routes = routes.map(|(place, route)| named(&route.path, Selector::Route(place))).collect();
+        let upstreams = layout.upstreams.iter().enumerate();
+        let upstreams =
+            upstreams.map(|(place, upstream)| named(&upstream.name, Selector::Upstream(place))).collect();
+        let populations: Vec<_> =
+            (0..layout.populations.len()).map(|place| summary(Selector::Population(place))).collect();
+        let attempts = self.attempts(None);
+        let amplification = ratio(attempts, self.requests(None)).unwrap_or(0.0);
+
+        let control = self.control_requests;
+        let harm = self.harm_of(Selector::Everybody).map(|harm| harm_result(layout, harm, control));
+        let breakers = breaker_results(layout, &self.recorder.breakers);
+        let (slo_latency, ran) = (layout.slo_latency, self.ran());
+        let harness = self.harness.as_ref().map(|harness| harness.result(slo_latency));
+
+        let reached = (0..layout.upstreams.len()).map(|upstream| self.requests(Some(upstream)));
+        let reached: Vec<u64> = reached.collect();
+        let Recorder {
+            layout,
+            populations: series,
+            limits,
+            stations,
+            queue_timeouts,
+            attempts: by_upstream,
+            causes,
+            cause_counts,
+            heatmap,
+            ..
+        } = self.recorder;
+        let upstream_attempts = layout.upstreams.iter().zip(reached).zip(by_upstream);
+        let upstream_attempts = upstream_attempts.map(|((layout, requests), attempts)| AttemptsResult {
+            upstream: layout.name.clone(),
+            attempts: attempts.total,
+            amplification: ratio(attempts.total, requests).unwrap_or(0.0),
+            key_fetches: Some(attempts.key_fetches).filter(|fetches| *fetches > 0),
+            unauthorized: layout.asks_for_identity.then_some(attempts.unauthorized),
+            per_s: attempts.per_s.into_points(),
+        });
+        let populations = layout.populations.iter().zip(populations).zip(series);
+        let populations = populations.map(|((population, summary), series)| PopulationResult {
+            name: population.name.clone(),
+            hostile: population.hostile,
+            summary,
+            offered_per_s: series.offered.into_points(),
+            admitted_per_s: if layout.external.is_none() {
+                series.admitted.into_points()
+            } else {
+                Vec::new()
+            },
+            served_per_s: series.served.into_points(),
+            good_per_s: series.good.into_points(),
+        });
+        let late = greatest_lateness(self.harness.as_ref());
+        let limits = layout.limits.iter().zip(limits).enumerate();
+        let limits = limits.map(|(place, (layout, limit))| {
+            limit_result(layout, limit, late, |bucket| bucket_name(place, bucket))
+        });
+        let places = std::iter::once(&layout.gateway).chain(&layout.upstreams).zip(stations).enumerate();
+        let stations = places.map(|(place, (layout, station))| {
+            station_result(layout, station, (place == 0).then_some(queue_timeouts), ran)
+        });
+        let stations = stations.skip(usize::from(layout.external.is_some()));
+        RunResult {
+            seed,
+            overall,
+            populations: populations.collect(),
+            routes,
+            upstreams,
+            limits: limits.collect(),
+            stations: stations.collect(),
+            attempts,
+            amplification,
+            upstream_attempts: upstream_attempts.collect(),
+            harm,
+            strictness: None,
+            breakers,
+            causes: cause_counts.into_results(&causes, &layout),
+            harness,
+            external: layout.external.clone(),
+            faults: fault_results(&layout),
+            latency_over_time: heatmap.into_result(),
+        }
+    }
+
+    /// Attempts without a valid identity at an upstream, or all, that ask for one; `None` where none does.
+    fn unauthorized(&self, upstream: Option<usize>) -> Option<u64> {
+        let upstreams = self.layout().upstreams.iter().zip(&self.recorder.attempts).enumerate();
+        let asking = upstreams.filter(|(place, (layout, _))| {
+            layout.asks_for_identity && upstream.is_none_or(|upstream| upstream == *place)
+        });
+        asking.map(|(_, (_, attempts))| attempts.unauthorized).reduce(|sum, more| sum + more)
+    }
+
+    fn layout(&self) -> &Layout {
+        &self.recorder.layout
+    }
+
+    /// Population, route and counts of every cell in which something happened.
+    fn cells(&self) -> impl Iterator<Item = (usize, usize, &Cell)> {
+        let routes = self.layout().routes.len();
+        let cells = self.recorder.cells.iter().enumerate();
+        cells.filter_map(move |(place, cell)| Some((place / routes, place % routes, cell.as_deref()?)))
+    }
+
+    fn select(&self, selector: Selector) -> Selection {
+        let mut sum = Selection {
+            requests: GoodCount::default(),
+            outcomes: Default::default(),
+            latency: Durations::new(),
+        };
+        for (population, route, cell) in self.cells() {
+            let hostile = self.layout().populations[population].hostile;
+            let selected = match selector {
+                Selector::Everybody => !hostile,
+                Selector::Population(selected) => selected == population,
+                Selector::Route(selected) => !hostile && selected == route,
+                Selector::Upstream(selected) => !hostile && selected == self.layout().routes[route].upstream,
+            };
+            if selected {
+                sum.requests.add(cell.requests);
+                for (total, count) in sum.outcomes.iter_mut().zip(cell.outcomes) {
+                    *total += count;
+                }
+                sum.latency.add(&cell.latency);
+            }
+        }
+        sum
+    }
+
+    fn summary(&self, selection: &Selection) -> Summary {
+        Summary {
+            offered: selection.requests.offered,
+            good: selection.requests.good,
+            goodput_per_s: self.goodput(selection.requests.good),
+            outcomes: outcome_counts(&selection.outcomes),
+            latency: selection.latency.distribution(),
+        }
+    }
+
+    fn goodput(&self, good: u64) -> f64 {
+        let seconds = self.ran().as_secs_f64();
+        if seconds > 0.0 { good as f64 / seconds } else { 0.0 }
+    }
+
+    /// For how long requests arrived: less than the scenario's duration where the run was interrupted.
+    fn ran(&self) -> Duration {
+        let ran = self.harness.as_ref().and_then(|harness| harness.ran);
+        ran.map_or(self.layout().duration, |ran| ran.min(self.layout().duration))
+    }
+
+    fn outcome(&self, outcome: Outcome, selector: Selector) -> Value {
+        Value::Count(self.select(selector).outcomes[outcome.index()])
+    }
+
+    fn share(&self, outcome: Outcome, selector: Selector) -> Value {
+        let selection = self.select(selector);
+        ratio(selection.outcomes[outcome.index()], selection.requests.offered)
+            .map_or(Value::NotObserved, Value::Share)
+    }
+
+    /// Attempts that reached one upstream, or any.
+    fn attempts(&self, upstream: Option<usize>) -> u64 {
+        match upstream {
+            Some(upstream) => self.recorder.attempts[upstream].total,
+            None => self.recorder.attempts.iter().map(|attempts| attempts.total).sum(),
+        }
+    }
+
+    fn key_fetches(&self, upstream: Option<usize>) -> u64 {
+        match upstream {
+            Some(upstream) => self.recorder.attempts[upstream].key_fetches,
+            None => self.recorder.attempts.iter().map(|attempts| attempts.key_fetches).sum(),
+        }
+    }
+
+    /// Logical requests, hostile ones too, for one upstream or any.
+    fn requests(&self, upstream: Option<usize>) -> u64 {
+        let routes = &self.layout().routes;
+        let of_upstream =
+            |route: usize| upstream.is_none_or(|upstream| routes[route].reaches.contains(&upstream));
+        self.cells()
+            .filter(|(_, route, _)| of_upstream(*route))
+            .map(|(_, _, cell)| cell.requests.offered)
+            .sum()
+    }
+
+    fn station(&self, station: StationId) -> &StationRecord {
+        &self.recorder.stations[station.index()]
+    }
+
+    fn utilization(&self, station: StationId) -> Option<f64> {
+        let layout = match station {
+            StationId::Gateway => &self.layout().gateway,
+            StationId::Upstream(upstream) => &self.layout().upstreams[upstream],
+        };
+        let (mean, _) = self.station(station).in_flight.clone().finish(self.ran());
+        Some(mean / f64::from(layout.workers?))
+    }
+
+    fn limit(&self, scope: &str) -> Option<(&LimitLayout, &LimitRecord)> {
+        let mut limits = self.layout().limits.iter().zip(&self.recorder.limits);
+        limits.find(|(layout, _)| layout.scope == scope)
+    }
+
+    /// Between what a window holds that is shorter, and one that is longer, by how late requests were sent.
+    fn peak_admitted(&self, scope: &str, window: Duration) -> Measurement {
+        let Some((_, limit)) = self.limit(scope) else { return Measurement::NOT_OBSERVED };
+        let Some(peaks) = limit.peaks.iter().find(|peaks| peaks.counter.window() == window) else {
+            return Measurement::NOT_OBSERVED;
+        };
+        let count = |count: u32| Value::Count(u64::from(count));
+        let exactly = Measurement::exactly(count(peaks.counter.peak().map_or(0, |peak| peak.count)));
+        match peaks.within(greatest_lateness(self.harness.as_ref())) {
+            Some((_, [least, most])) => Measurement { least: count(least), most: count(most), ..exactly },
+            None => exactly,
+        }
+    }
+}
+
+/// How late the latest request was sent; nobody is in virtual time. Not a percentile: a count within a window moves by single
+/// requests, and of two thousand twenty are later than the p99.
+fn greatest_lateness(harness: Option<&HarnessRecord>) -> Duration {
+    harness.map_or(Duration::ZERO, |harness| Duration::from_micros(harness.greatest_lateness_us()))
+}
+
+fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn statistic_of(durations: &Durations, statistic: Statistic) -> Measurement {
+    durations.statistic(statistic).map_or(Measurement::NOT_OBSERVED, |figure| {
+        Measurement::duration(figure, durations.lower_bound_share())
+    })
+}
+
+/// The bucket that most was let through, the first of equals, and how much.
+fn fullest(limit: &LimitRecord) -> Option<(u32, u64)> {
+    let buckets =
+        (0..).zip(limit.admitted.iter().copied().map(u64::from)).filter(|(_, admitted)| *admitted > 0);
+    buckets.max_by_key(|(bucket, admitted)| (*admitted, std::cmp::Reverse(*bucket)))
+}
+
+fn limit_result(
+    layout: &LimitLayout,
+    limit: LimitRecord,
+    late: Duration,
+    bucket_name: impl Fn(u32) -> String,
+) -> LimitResult {
+    let peaks = limit.peaks.iter().filter_map(|peaks| {
+        let counter = &peaks.counter;
+        let peak = counter.peak()?;
+        let by_lateness = peaks.within(late).map(|(by, [least, most])| PeakLateness {
+            by_us: micros(by),
+            least: least.into(),
+            most: most.into(),
+        });
+        Some(Peak {
+            window_us: micros(counter.window()),
+            count: peak.count.into(),
+            from_us: micros(peak.from),
+            bucket: bucket_name(peak.bucket),
+            by_lateness,
+        })
+    });
+    LimitResult {
+        scope: layout.scope.clone(),
+        algorithm: layout.algorithm.clone(),
+        limit: layout.limit,
+        window_us: micros(layout.window),
+        burst: layout.burst,
+        admitted: limit.admitted.iter().copied().map(u64::from).sum(),
+        rejected: limit.rejected,
+        buckets: limit.admitted.iter().filter(|admitted| **admitted > 0).count() as u64,
+        fullest: fullest(&limit).map(|(bucket, count)| Bucket { name: bucket_name(bucket), count }),
+        peaks: peaks.collect(),
+        admitted_per_s: limit.admitted_per_s.into_points(),
+        rejected_per_s: limit.rejected_per_s.into_points(),
+        saturation: limit.saturation.into_result(bucket_name),
+    }
+}
+
+/// `timed_out_in_queue` is told of the gateway and of it alone.
+fn station_result(
+    layout: &StationLayout,
+    station: StationRecord,
+    timed_out_in_queue: Option<u64>,
+    ran: Duration,
+) -> StationResult {
+    let (peak_in_flight, peak_queued) = (station.in_flight.peak(), station.queued.peak());
+    let (mean_in_flight, in_flight_per_s) = station.in_flight.finish(ran);
+    let (_, queued_per_s) = station.queued.finish(ran);
+    StationResult {
+        name: layout.name.clone(),
+        is_gateway: timed_out_in_queue.is_some(),
+        workers: layout.workers,
+        queue: layout.queue,
+        wait: station.wait.distribution(),
+        utilization: layout.workers.map(|workers| mean_in_flight / f64::from(workers)),
+        peak_in_flight,
+        peak_queued,
+        rejected: Some(station.rejected),
+        timed_out_in_queue,
+        in_flight_per_s,
+        queued_per_s,
+    }
+}
+
+fn harm_result(layout: &Layout, harm: &Harm, control: Option<GoodCount>) -> HarmResult {
+    let routes = layout.routes.len();
+    let sum = |cells: &mut dyn Iterator<Item = &HarmTally>| {
+        let mut sum = HarmTally::default();
+        cells.for_each(|cell| sum.add(*cell));
+        sum
+    };
+    let by_route = layout.routes.iter().zip(&harm.depends).enumerate().map(|(route, (layout, direct))| {
+        let tally = sum(&mut harm.cells.iter().skip(route).step_by(routes));
+        RouteHarm {
+            name: layout.path.clone(),
+            direct: *direct,
+            requests: tally.paired,
+            unpaired: tally.has_unpaired().then_some(tally.unpaired),
+        }
+    });
+    let populations = layout.populations.iter().zip(harm.cells.chunks(routes.max(1))).zip(&harm.identities);
+    let by_population = populations.map(|((layout, cells), identities)| {
+        let of = |direct: bool| {
+            let cells = cells.iter().zip(&harm.depends).filter(|(_, depends)| **depends == direct);
+            sum(&mut cells.map(|(cell, _)| cell))
+        };
+        let (collateral, direct) = (of(false), of(true));
+        PopulationHarm {
+            name: layout.name.clone(),
+            collateral: collateral.paired,
+            direct: direct.paired,
+            unpaired: unpaired(collateral, direct),
+            identities: *identities,
+        }
+    });
+    let after = |awaited| match awaited {
+        Awaited::After(time) => Some(micros(time)),
+        Awaited::Never | Awaited::NotObserved => None,
+    };
+    HarmResult {
+        first_fault_us: micros(harm.first_fault),
+        last_fault_end_us: micros(harm.last_fault_end),
+        collateral: harm.collateral.paired,
+        direct: harm.direct.paired,
+        unpaired: unpaired(harm.collateral, harm.direct),
+        control,
+        containment_us: after(harm.containment),
+        containment_observed: harm.containment != Awaited::NotObserved,
+        recovery_us: after(harm.recovery),
+        recovery_observed: harm.recovery != Awaited::NotObserved,
+        routes: by_route.filter(|route| route.tally().total() > 0).collect(),
+        populations: by_population
+            .filter(|population| population.identities.total > 0 || population.unpaired.is_some())
+            .collect(),
+        collateral_hurt_per_s: harm.collateral_hurt_per_s.clone(),
+        direct_hurt_per_s: harm.direct_hurt_per_s.clone(),
+    }
+}
+
+/// What was done to closed-loop users, if any sent.
+fn unpaired(collateral: HarmTally, direct: HarmTally) -> Option<UnpairedHarm> {
+    let is_any = collateral.has_unpaired() || direct.has_unpaired();
+    is_any.then_some(UnpairedHarm { collateral: collateral.unpaired, direct: direct.unpaired })
+}
+
+fn fault_results(layout: &Layout) -> Vec<FaultResult> {
+    let fault = |fault: &FaultLayout| FaultResult {
+        kind: fault.kind.clone(),
+        upstreams: fault.upstreams.iter().map(|place| layout.upstreams[*place].name.clone()).collect(),
+        from_us: micros(fault.from),
+        to_us: micros(fault.to),
+        fraction: fault.fraction,
+    };
+    layout.faults.iter().map(fault).collect()
+}
+
+fn breaker_results(layout: &Layout, changes: &[BreakerChange]) -> Vec<BreakerResult> {
+    let mut results: Vec<BreakerResult> = Vec::new();
+    for change in changes {
+        let upstream = &layout.upstreams[change.upstream].name;
+        let name = match change.service {
+            None => upstream.clone(),
+            Some(service) => format!("{}→{upstream}", layout.upstreams[service].name),
+        };
+        let told = BreakerChangeResult {
+            at_us: micros(change.at),
+            to: change.to.to_owned(),
+            settled: change.settled,
+            failures: change.failures,
+            failed: Some(change.failed),
+        };
+        match results.iter_mut().find(|result| result.name == name) {
+            Some(result) => result.changes.push(told),
+            None => results.push(BreakerResult { name, changes: vec![told] }),
+        }
+    }
+    results
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measure::expectation::{Bound, Comparison, Expectation};
+    use crate::record::recorder::{PopulationLayout, RouteLayout};
+
+    #[test]
+    fn of_an_external_gateway_nothing_but_its_answers_is_observed() {
+        let station = |name: &str| StationLayout {
+            name: name.to_owned(),
+            workers: Some(1),
+            ..StationLayout::default()
+        };
+        let external = Some("http://127.0.0.1:8080".to_owned());
+        let layout = |external| Layout {
+            duration: Duration::from_secs(2),
+            populations: vec![PopulationLayout::default()],
+            routes: vec![RouteLayout { reaches: vec![0], ..RouteLayout::default() }],
+            gateway: station("gateway"),
+            upstreams: vec![station("orders")],
+            external,
+            ..Layout::default()
+        };
+        let of_ours = [
+            Measure::Wait(Statistic::Max, StationId::Gateway),
+            Measure::Utilization(StationId::Gateway),
+            Measure::PeakInFlight(StationId::Gateway),
+            Measure::BreakerOpenedAt(BreakerId { service: None, upstream: 0 }),
+        ];
+        for (external, is_ours) in [(None, true), (external, false)] {
+            let mut recorder = Recorder::new(layout(external.clone()));
+            for station in [StationId::Gateway, StationId::Upstream(0)] {
+                recorder.on_wait(station, Duration::from_millis(1));
+                recorder.on_load(station, Duration::from_millis(1), 1, 0);
+            }
+            let recording = recorder.finish();
+            for measure in &of_ours {
+                let observed = recording.measure(measure) != Measurement::NOT_OBSERVED;
+                assert_eq!(observed, is_ours, "{measure:?}");
+            }
+            let upstreams = recording.measure(&Measure::PeakInFlight(StationId::Upstream(0)));
+            assert_eq!(upstreams.value, Value::Count(1), "the upstreams are ours in any case");
+            let run = recording.into_result(1, |_, _| String::new());
+            let stations: Vec<&str> = run.stations.iter().map(|station| &*station.name).collect();
+            assert_eq!(stations, if is_ours { vec!["gateway", "orders"] } else { vec!["orders"] });
+            assert_eq!(run.populations[0].admitted_per_s.is_empty(), !is_ours);
+            assert_eq!(run.external, external);
+        }
+    }
+
+    /// Two bursts that fill four seconds to the last are 2,000 requests; with the last of them 3 ms late the window holds 1,999.
+    /// A window that is longer by the lateness holds all, so that the true line holds, and so does the one from above.
+    #[test]
+    fn a_line_on_a_window_is_judged_with_the_lateness_of_the_run() {
+        use Comparison::{AtLeast, AtMost, Equal};
+        let ms = Duration::from_millis;
+        let limit = LimitLayout {
+            scope: "per_key".to_owned(),
+            window: ms(60_000),
+            limit: 1000,
+            peak_windows: vec![ms(4_000)],
+            ..LimitLayout::default()
+        };
+        let layout = Layout {
+            duration: ms(120_000),
+            limits: vec![limit],
+            lateness_margins: vec![ms(50), ms(5)],
+            ..Layout::default()
+        };
+        let record = |late: u64| {
+            let mut recorder = Recorder::new(layout.clone());
+            for number in 0..2_000_u64 {
+                let late = if number == 1_999 { late } else { 0 };
+                recorder.on_limit_admitted(0, 0, ms(2 * number + late), 1);
+            }
+            let mut recording = recorder.finish();
+            let mut harness = HarnessRecord::new(1.0, 10, 1_000);
+            // The one that falls out of the window is one of many, and beyond every percentile that is told.
+            (1..2_000).for_each(|_| harness.on_sent(Duration::ZERO));
+            harness.on_sent(ms(late));
+            recording.add_harness(harness);
+            recording
+        };
+        let holds = |recording: &Recording, comparison, bound| {
+            let measure = Measure::PeakAdmitted("per_key".to_owned(), ms(4_000));
+            Expectation { measure, comparison, bound: Bound::Number(bound) }.check(recording).1
+        };
+        let late = record(3);
+        assert_eq!(
+            late.measure(&Measure::PeakAdmitted("per_key".to_owned(), ms(4_000))).value,
+            Value::Count(1_999)
+        );
+        for (comparison, bound, held) in [
+            (AtLeast, 2000.0, true),
+            (AtLeast, 2001.0, false),
+            (AtMost, 1998.0, true),
+            (AtMost, 1997.0, false),
+            (Equal, 2000.0, true),
+            (Equal, 1996.0, false),
+        ] {
+            assert_eq!(holds(&late, comparison, bound), held, "{comparison:?} {bound}");
+        }
+        let bounds = PeakLateness { by_us: 5_000, least: 1_998, most: 2_000 };
+        let result = late.into_result(1, |_, _| String::new());
+        assert_eq!(result.limits[0].peaks[0].by_lateness, Some(bounds));
+        // Where nobody was late, a count is a count.
+        let punctual = record(0);
+        assert!(holds(&punctual, Equal, 2000.0) && !holds(&punctual, AtMost, 1999.0));
+        assert_eq!(punctual.into_result(1, |_, _| String::new()).limits[0].peaks[0].by_lateness, None);
+    }
+}

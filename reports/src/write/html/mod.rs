@@ -1,0 +1,8 @@
+//! The pages: one HTML file each, which opens offline.
+
+pub(crate) mod comparison;
+#[cfg(test)]
+pub(crate) mod palette;
+pub(crate) mod report;
+pub(crate) mod sweep;
+pub(crate) mod timelines;

@@ -1,0 +1,6 @@
+//! What the terminal shows.
+
+pub(crate) mod agreement;
+pub(crate) mod comparison;
+pub(crate) mod report;
+pub(crate) mod sweep;
