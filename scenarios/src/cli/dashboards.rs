@@ -1,13 +1,10 @@
 use super::{DashboardsArgs, ExitCode, Failure, ProductChoice, print};
-use crate::watch::{Product, export};
+use crate::watch::grafana_dashboards;
 
 /// Prints both dashboards as a product imports them.
 pub(super) fn dashboards(args: &DashboardsArgs) -> Result<ExitCode, Failure> {
-    let product = match args.product {
-        ProductChoice::Grafana => Product::Grafana,
-        ProductChoice::Datadog => Product::Datadog,
-        ProductChoice::Opensearch => Product::OpenSearch,
-    };
-    print(&export(product))?;
+    match args.product {
+        ProductChoice::Grafana => print(&grafana_dashboards())?,
+    }
     Ok(ExitCode::Held)
 }

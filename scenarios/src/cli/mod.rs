@@ -108,11 +108,10 @@ enum Command {
     /// so that its faults come at their times; after its duration the upstreams go on without any. SIGINT (Ctrl-C) or SIGTERM
     /// end them.
     Upstreams(UpstreamsArgs),
-    /// Print the dashboards of a gateway, for Grafana, Datadog or OpenSearch
+    /// Print the dashboards of a gateway, for Grafana
     ///
-    /// Two of them: how saturated the rate limits are, and what the circuit breakers did when. Grafana's read the metrics of
-    /// `tuesday gateway --admin` from Prometheus; those for Datadog and OpenSearch are generated from the same description
-    /// and not tested against the services.
+    /// Two of them: how saturated the rate limits are, and what the circuit breakers did when. They read the metrics of
+    /// `tuesday gateway --admin` from Prometheus.
     Dashboards(DashboardsArgs),
     /// Measure the simulator where the answers are known without it
     ///
@@ -489,10 +488,6 @@ struct DashboardsArgs {
 enum ProductChoice {
     /// A JSON array of two dashboards over Prometheus
     Grafana,
-    /// A JSON array of two dashboards over the OpenMetrics check with the namespace tuesday
-    Datadog,
-    /// Saved objects, one a line, over the metrics that Data Prepper takes from OTLP
-    Opensearch,
 }
 
 #[derive(Debug, Args)]

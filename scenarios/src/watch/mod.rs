@@ -1,11 +1,11 @@
-//! Watching a gateway at work: a page that shows both dashboards while it runs, and the same dashboards for other products.
+//! Watching a gateway at work: a page that shows both dashboards while it runs, and the same dashboards for Grafana.
 //!
 //! What they show is described once, in [`DASHBOARDS`]. The page is one document without a network behind it; what happens
 //! comes to it as server-sent events.
 
 mod dashboard;
 mod evaluate;
-mod export;
+mod grafana;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -23,7 +23,7 @@ pub use self::dashboard::{
     BREAKERS, DASHBOARDS, Dashboard, Kind, Line, Panel, RATE_LIMITS, Series, Unit, Value,
 };
 use self::evaluate::Looks;
-pub use self::export::{Product, export, grafana, promql};
+pub use self::grafana::{grafana, grafana_dashboards, promql};
 
 /// How often the gateway is looked at, in real time.
 const EVERY: Duration = Duration::from_millis(500);
