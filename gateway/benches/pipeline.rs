@@ -9,7 +9,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gateway::auth::Presented;
 use gateway::{
-    Algorithm, Breaker, BreakerConfig, Client, Decision, End, GatewayConfig, KeySecret, Peer, Pipeline,
+    Algorithm, Breaker, BreakerConfig, Client, Decision, GatewayConfig, KeySecret, Peer, Pipeline,
     PoolConfig, RateLimit, RateLimits, Request, Route, RouteId, Routes, Settlement, Timestamp, UpstreamId,
     UpstreamPolicy,
 };
@@ -63,7 +63,7 @@ fn pipeline(criterion: &mut Criterion) {
             let request = black_box(&requests[(sent % CLIENTS) as usize]);
             let (checks, decision) = gateway.on_request(at, sent, request, &Presented::Nothing);
             let Decision::Forward(forward) = decision else { panic!("nothing is turned away: {decision:?}") };
-            let next = gateway.on_finished(at, forward.pass, End::Settled(ANSWERED));
+            let next = gateway.on_finished(at, forward.pass, Some(ANSWERED));
             (checks, next.is_some())
         });
     });

@@ -2,7 +2,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use crate::{
-    AttemptFailure, Breaker, Condition, GatewayConfig, GatewayRetry, Permit, Place, Pool, Rejection, Retrier,
+    AttemptEnd, Breaker, Condition, GatewayConfig, GatewayRetry, Permit, Place, Pool, Rejection, Retrier,
     RetryState, Route, RouteId, Routes, Scope, Settlement, ShortCircuit, Timestamp, Transition, UpstreamId,
     UpstreamPolicy,
 };
@@ -16,7 +16,7 @@ use crate::{
 /// - [`Dispatcher::on_admitted`] decides. A [`Decision::Forward`] holds a worker and makes an attempt, until
 ///   [`Dispatcher::on_finished`]: when the answer is whole or the attempt failed otherwise, when the deadline passes (the
 ///   client is answered 504) or when the client leaves, whichever comes first.
-/// - Before that, a failed attempt may be made again: [`Dispatcher::on_attempt_failed`] says whether and when, and
+/// - Before that, a failed attempt may be made again: [`Dispatcher::on_attempt_ended`] says whether and when, and
 ///   [`Dispatcher::on_retry`] begins the next one. The worker and the place in the bulkhead stay held all the while.
 /// - A [`Decision::Queue`] waits until an `on_finished` starts it, or until [`Dispatcher::on_left_queue`]: when its
 ///   deadline passes (the client is answered by [`Rejection::QueueTimeout`]) or when the client leaves.
@@ -164,18 +164,6 @@ pub struct Forward {
     pub pass: Pass,
 }
 
-/// How a request that held a worker ended, or an attempt of it that is made again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Its attempt was answered, ran into the deadline, or lost its connection.
-    Settled(Settlement),
-    /// Its attempt never reached the upstream, for want of what the gateway's own machine has, such as a descriptor. Whatever
-    /// its client is told, a breaker learns nothing of it.
-    NeverSent,
-    /// The client left before that, or kept the gateway waiting for too long.
-    ClientLeft,
-}
-
 impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// Idle, with closed breakers.
     pub fn new(config: GatewayConfig) -> Self {
@@ -238,41 +226,49 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// The attempt is judged by what it was until now, although it goes on: its client takes the answer so slowly that the
     /// upstream has nothing more to show.
     pub fn on_judged(&mut self, now: Timestamp, pass: &mut Pass, settlement: Settlement) {
-        self.settle(now, *pass, End::Settled(settlement));
+        self.settle(now, *pass, Some(settlement));
         pass.permit = None;
     }
 
-    /// A request that held a worker ended; the longest waiting takes the worker over, if any waits.
+    /// A request that held a worker ended; the longest waiting takes the worker over, if any waits. `settlement` is what the
+    /// upstream's breaker learns of the last attempt, if anything.
     ///
     /// # Panics
     ///
     /// If no request holds a worker.
-    pub fn on_finished(&mut self, now: Timestamp, pass: Pass, end: End) -> Option<(T, Forward)> {
-        self.settle(now, pass, end);
+    pub fn on_finished(
+        &mut self,
+        now: Timestamp,
+        pass: Pass,
+        settlement: Option<Settlement>,
+    ) -> Option<(T, Forward)> {
+        self.settle(now, pass, settlement);
         let guard = &mut self.upstreams[pass.upstream.0 as usize];
         guard.in_flight = guard.in_flight.saturating_sub(1);
         let (ticket, waiting) = self.pool.on_release()?;
         Some((ticket, self.forward(now, waiting.pass)))
     }
 
-    /// An attempt failed. The wait before the next one, or `None` to answer the client with this failure: then
+    /// An attempt ended. The wait before the next one, or `None` to answer the client with this end: then
     /// [`Dispatcher::on_finished`] is due. A wait that would outlast the deadline is not begun.
     ///
-    /// `end` is what a breaker learns of the attempt, and `unit` a uniform draw from [0, 1) of this attempt's own.
-    pub fn on_attempt_failed(
+    /// `took` is the upstream's time since the attempt was sent, and `unit` a uniform draw from [0, 1) of this attempt's own.
+    pub fn on_attempt_ended(
         &mut self,
         now: Timestamp,
         pass: &mut Pass,
-        failure: AttemptFailure,
-        end: End,
+        end: AttemptEnd,
+        took: Duration,
         unit: f64,
     ) -> Option<Duration> {
+        // The client has the beginning of an answer that breaks off: the attempt cannot be taken back.
+        let failure = end.failure().filter(|_| end != AttemptEnd::Cut)?;
         let retry = self.retries[pass.route.0 as usize].as_mut()?;
         if !pass.idempotent && !retry.non_idempotent {
             return None;
         }
         let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, None, unit)?;
-        self.settle(now, *pass, end);
+        self.settle(now, *pass, end.settlement(took));
         pass.permit = None;
         Some(wait)
     }
@@ -395,12 +391,12 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     }
 
     /// Tells an upstream's breaker how the attempt that holds a permit ended.
-    fn settle(&mut self, now: Timestamp, pass: Pass, end: End) {
+    fn settle(&mut self, now: Timestamp, pass: Pass, settlement: Option<Settlement>) {
         let breaker = self.upstreams[pass.upstream.0 as usize].breaker.as_mut();
         if let (Some(breaker), Some(permit)) = (breaker, pass.permit) {
-            match end {
-                End::Settled(settlement) => breaker.on_settled(now, permit, settlement),
-                End::NeverSent | End::ClientLeft => breaker.on_released(permit),
+            match settlement {
+                Some(settlement) => breaker.on_settled(now, permit, settlement),
+                None => breaker.on_released(permit),
             }
         }
     }
@@ -437,8 +433,8 @@ mod tests {
     use crate::{BreakerConfig, PoolConfig};
 
     const NOW: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
-    const FAILED: End = End::Settled(Settlement::ConnectionFailed);
-    const OK: End = End::Settled(Settlement::Answered { status: 200, took: Duration::ZERO });
+    const FAILED: Option<Settlement> = AttemptEnd::Broken.settlement(Duration::ZERO);
+    const OK: Option<Settlement> = AttemptEnd::Answered(200).settlement(Duration::ZERO);
 
     fn config(workers: u32, breaker: Option<BreakerConfig>) -> GatewayConfig {
         let route =

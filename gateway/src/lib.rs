@@ -9,6 +9,7 @@
 //! `server`, the rules between sockets.
 
 mod admission;
+mod attempt;
 pub mod auth;
 mod breaker;
 mod dispatcher;
@@ -27,11 +28,12 @@ mod timestamp;
 mod waits;
 
 pub use admission::{Admission, Allowances, Checks, RateLimits, Request, Scope, SharedAdmission};
+pub use attempt::{AttemptEnd, AttemptFailure, Outcome, RequestEnd};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, FailureKinds, HalfOpen, Permit,
     Settlement, ShortCircuit, Transition,
 };
-pub use dispatcher::{Decision, Dispatcher, End, Forward, Pass, Upload};
+pub use dispatcher::{Decision, Dispatcher, Forward, Pass, Upload};
 pub use identity::{Client, KeySecret, KeyedBy, Peer};
 pub use path::{PathFault, Paths};
 pub use pipeline::{GatewayConfig, Pipeline, UpstreamPolicy};
@@ -39,8 +41,8 @@ pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
 pub use rejection::Rejection;
 pub use retry::{
-    AttemptFailure, Backoff, BackoffError, Jitter, Retrier, RetryBudget, RetryBudgetConfig, RetryBudgetError,
-    RetryOn, RetryPolicy, RetryState,
+    Backoff, BackoffError, Jitter, Retrier, RetryBudget, RetryBudgetConfig, RetryBudgetError, RetryOn,
+    RetryPolicy, RetryState,
 };
 pub use route::{GatewayRetry, Route, RouteError, RouteId, Routed, Routes, UpstreamId};
 pub use timestamp::Timestamp;

@@ -10,8 +10,8 @@ use crate::auth::{
     SimulatedKey,
 };
 use crate::{
-    Admission, AttemptFailure, BreakerConfig, Checks, ClientTimeouts, Condition, Decision, Dispatcher, End,
-    Forward, GatewayRetry, KeySecret, KeyedBy, Pass, PoolConfig, RateLimits, Rejection, Request, Routes,
+    Admission, AttemptEnd, BreakerConfig, Checks, ClientTimeouts, Condition, Decision, Dispatcher, Forward,
+    GatewayRetry, KeySecret, KeyedBy, Pass, PoolConfig, RateLimits, Rejection, Request, Routes, Settlement,
     Timestamp, Transition, Upload, UpstreamId,
 };
 
@@ -69,7 +69,7 @@ pub struct UpstreamPolicy {
 /// - [`Pipeline::on_request`] decides. A [`Decision::Forward`] holds a worker and makes an attempt, until
 ///   [`Pipeline::on_finished`]: when the answer is whole or the attempt failed otherwise, when the deadline passes (the
 ///   client is answered 504) or when the client leaves, whichever comes first.
-/// - Before that, a failed attempt may be made again: [`Pipeline::on_attempt_failed`] says whether and when, and
+/// - Before that, a failed attempt may be made again: [`Pipeline::on_attempt_ended`] says whether and when, and
 ///   [`Pipeline::on_retry`] begins the next one. The worker and the place in the bulkhead stay held all the while.
 /// - A [`Decision::Queue`] waits until an `on_finished` starts it, or until [`Pipeline::on_left_queue`]: when its
 ///   deadline passes (the client is answered by [`Rejection::QueueTimeout`]) or when the client leaves.
@@ -190,28 +190,30 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         }
     }
 
-    /// A request that held a worker ended; the longest waiting takes the worker over, if any waits.
+    /// As [`Dispatcher::on_finished`].
     ///
     /// # Panics
     ///
     /// If no request holds a worker.
-    pub fn on_finished(&mut self, now: Timestamp, pass: Pass, end: End) -> Option<(T, Forward)> {
-        self.dispatcher.on_finished(now, pass, end)
+    pub fn on_finished(
+        &mut self,
+        now: Timestamp,
+        pass: Pass,
+        settlement: Option<Settlement>,
+    ) -> Option<(T, Forward)> {
+        self.dispatcher.on_finished(now, pass, settlement)
     }
 
-    /// An attempt failed. The wait before the next one, or `None` to answer the client with this failure: then
-    /// [`Pipeline::on_finished`] is due. A wait that would outlast the deadline is not begun.
-    ///
-    /// `end` is what a breaker learns of the attempt, and `unit` a uniform draw from [0, 1) of this attempt's own.
-    pub fn on_attempt_failed(
+    /// As [`Dispatcher::on_attempt_ended`].
+    pub fn on_attempt_ended(
         &mut self,
         now: Timestamp,
         pass: &mut Pass,
-        failure: AttemptFailure,
-        end: End,
+        end: AttemptEnd,
+        took: Duration,
         unit: f64,
     ) -> Option<Duration> {
-        self.dispatcher.on_attempt_failed(now, pass, failure, end, unit)
+        self.dispatcher.on_attempt_ended(now, pass, end, took, unit)
     }
 
     /// The wait is over: the next attempt is sent now, if the breaker lets it through.
@@ -301,9 +303,9 @@ mod tests {
 
     use super::*;
     use crate::auth::{JwtAlgorithm, Payload, Token, TokenFault};
-    use crate::{Algorithm, Client, Peer, RateLimit, Route, RouteId, Scope, Settlement};
+    use crate::{Algorithm, Client, Peer, RateLimit, Route, RouteId, Scope};
 
-    const OK: End = End::Settled(Settlement::Answered { status: 200, took: Duration::ZERO });
+    const OK: Option<Settlement> = AttemptEnd::Answered(200).settlement(Duration::ZERO);
 
     const NOTHING: Presented<'_, SimulatedKey> = Presented::Nothing;
     const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
@@ -467,7 +469,7 @@ mod tests {
     }
 
     /// Sends and answers at once, if it is let through.
-    fn send(gateway: &mut Pipeline<u32>, now: Timestamp, end: End) -> Result<(), Rejection> {
+    fn send(gateway: &mut Pipeline<u32>, now: Timestamp, end: Option<Settlement>) -> Result<(), Rejection> {
         match gateway.on_request(now, 0, &request(1, "a", Some(0)), &NOTHING).1 {
             Decision::Forward(forward) => {
                 gateway.on_finished(now, forward.pass, end);
@@ -483,10 +485,10 @@ mod tests {
         let breaker = Some(BreakerConfig::RECOMMENDED);
         let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
         let mut gateway = Pipeline::new(GatewayConfig { upstreams, ..config(RateLimits::default()) });
-        let timed_out = End::Settled(Settlement::TimedOut);
+        let timed_out = Some(Settlement::TimedOut);
         for request in 0..20 {
             // Of a client that left nothing is learned.
-            assert_eq!(send(&mut gateway, at(request), End::ClientLeft), Ok(()));
+            assert_eq!(send(&mut gateway, at(request), None), Ok(()));
             assert_eq!(send(&mut gateway, at(request), timed_out), Ok(()));
         }
         let retry_after = Duration::from_millis(9_981);
@@ -541,7 +543,7 @@ mod tests {
         let breaker = BreakerConfig::new(MINUTE, 1.0, 2).ok();
         let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
         let mut gateway = Pipeline::new(GatewayConfig { retry, upstreams, ..config(RateLimits::default()) });
-        let (failure, end) = (AttemptFailure::Status(503), End::Settled(Settlement::ConnectionFailed));
+        let (failed, took) = (AttemptEnd::Answered(503), Duration::ZERO);
         let start = |gateway: &mut Pipeline<u32>, ticket, idempotent| {
             let request = Request { idempotent, ..request(1, "a", Some(0)) };
             match gateway.on_request(at(0), ticket, &request, &NOTHING).1 {
@@ -550,18 +552,18 @@ mod tests {
             }
         };
         let mut post = start(&mut gateway, 0, false);
-        assert_eq!(gateway.on_attempt_failed(at(0), &mut post, failure, end, 0.0), None);
-        gateway.on_finished(at(0), post, End::ClientLeft);
+        assert_eq!(gateway.on_attempt_ended(at(0), &mut post, failed, took, 0.0), None);
+        gateway.on_finished(at(0), post, None);
 
         let mut pass = start(&mut gateway, 1, true);
-        assert_eq!(gateway.on_attempt_failed(at(0), &mut pass, failure, end, 0.0), Some(second));
+        assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, failed, took, 0.0), Some(second));
         assert_eq!(gateway.in_flight(), 1);
         assert_eq!(gateway.on_retry(at(1_000), &mut pass), Ok(()));
         // The second failure opens the breaker, which is asked again for the third attempt.
-        assert_eq!(gateway.on_attempt_failed(at(1_000), &mut pass, failure, end, 0.0), Some(second));
+        assert_eq!(gateway.on_attempt_ended(at(1_000), &mut pass, failed, took, 0.0), Some(second));
         let retry_after = Duration::from_secs(9);
         assert_eq!(gateway.on_retry(at(2_000), &mut pass), Err(Rejection::ShortCircuited { retry_after }));
-        gateway.on_finished(at(2_000), pass, End::ClientLeft);
+        gateway.on_finished(at(2_000), pass, None);
         assert_eq!(gateway.in_flight(), 0);
     }
 
@@ -576,17 +578,17 @@ mod tests {
         // Neither by the attempt that is made again nor by the last one, though one failure is enough.
         let decision = gateway.on_request(at(0), 0, &request(1, "a", Some(0)), &NOTHING).1;
         let Decision::Forward(Forward { mut pass, .. }) = decision else { panic!("{decision:?}") };
-        let (failure, unsent) = (AttemptFailure::Connect, End::NeverSent);
-        assert_eq!(gateway.on_attempt_failed(at(0), &mut pass, failure, unsent, 0.0), Some(Duration::ZERO));
+        let (unsent, took) = (AttemptEnd::NeverSent, Duration::ZERO);
+        assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, unsent, took, 0.0), Some(Duration::ZERO));
         assert_eq!(gateway.on_retry(at(0), &mut pass), Ok(()));
-        assert_eq!(gateway.on_attempt_failed(at(0), &mut pass, failure, unsent, 0.0), None);
-        gateway.on_finished(at(0), pass, unsent);
+        assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, unsent, took, 0.0), None);
+        gateway.on_finished(at(0), pass, unsent.settlement(took));
         assert_eq!(gateway.poll_transition(), None);
-        let refused = End::Settled(Settlement::ConnectionFailed);
+        let refused = Some(Settlement::ConnectionFailed);
         assert_eq!(send(&mut gateway, at(1), refused), Ok(()));
         assert_eq!(gateway.poll_transition().map(|(_, change)| change.to), Some(Condition::Open));
         // Two probes go well, and between them is one that gives its place back: the third closes.
-        for (seconds, end) in [(11, OK), (21, OK), (31, unsent), (41, OK)] {
+        for (seconds, end) in [(11, OK), (21, OK), (31, None), (41, OK)] {
             assert_eq!(send(&mut gateway, at(seconds * 1_000), end), Ok(()));
         }
         let changes = [(); 2].map(|()| gateway.poll_transition().map(|(_, change)| change.to));
@@ -604,8 +606,7 @@ mod tests {
         let (_, decision) = gateway.on_request(at(0), 0, &request(1, "a", Some(0)), &NOTHING);
         let Decision::Forward(Forward { mut pass, .. }) = decision else { panic!("{decision:?}") };
         let mut fail = |millis| {
-            let (failure, end) = (AttemptFailure::Status(500), End::Settled(Settlement::ConnectionFailed));
-            gateway.on_attempt_failed(at(millis), &mut pass, failure, end, 0.0)
+            gateway.on_attempt_ended(at(millis), &mut pass, AttemptEnd::Answered(500), Duration::ZERO, 0.0)
         };
         // The timeout is 5 s.
         assert_eq!(fail(2_999), Some(Duration::from_secs(2)));

@@ -1,6 +1,9 @@
+//! Why the gateway answers a request by itself.
+
 use std::time::Duration;
 
-use crate::Scope;
+use crate::admission::Scope;
+use crate::attempt::Outcome;
 use crate::auth::{ClaimFault, TokenFault};
 
 /// Why the gateway answers by itself.
@@ -48,6 +51,9 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// The reason of [`Rejection::ShortCircuited`], which shares its status with others.
+    pub(crate) const SHORT_CIRCUITED: &'static str = "short-circuited";
+
     /// The HTTP status of the answer.
     pub const fn status(self) -> u16 {
         match self {
@@ -71,10 +77,25 @@ impl Rejection {
             Self::Forbidden { reason } => reason.name(),
             Self::KeysUnavailable { .. } => "keys-unavailable",
             Self::NoRoute => "no-route",
-            Self::ShortCircuited { .. } => "short-circuited",
+            Self::ShortCircuited { .. } => Self::SHORT_CIRCUITED,
             Self::BulkheadFull => "bulkhead-full",
             Self::QueueFull { .. } => "queue-full",
             Self::QueueTimeout => "queue-timeout",
+        }
+    }
+
+    /// The kind of end that a rejected request comes to.
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::RateLimited { .. } => Outcome::RateLimited,
+            Self::Unauthenticated { .. } => Outcome::Unauthenticated,
+            Self::Forbidden { .. } => Outcome::Forbidden,
+            Self::NoRoute => Outcome::NoRoute,
+            Self::ShortCircuited { .. } => Outcome::ShortCircuited,
+            Self::KeysUnavailable { .. }
+            | Self::BulkheadFull
+            | Self::QueueFull { .. }
+            | Self::QueueTimeout => Outcome::Shed,
         }
     }
 
@@ -101,7 +122,29 @@ pub(crate) const fn whole_seconds(wait: Duration) -> u64 {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    /// One of each kind, with no wait.
+    pub(crate) const fn every_rejection() -> [Rejection; 9] {
+        let retry_after = Duration::ZERO;
+        [
+            Rejection::RateLimited { scope: Scope::Global, retry_after },
+            Rejection::Unauthenticated { reason: TokenFault::Missing },
+            Rejection::Forbidden { reason: ClaimFault::Missing },
+            Rejection::KeysUnavailable { retry_after },
+            Rejection::NoRoute,
+            Rejection::ShortCircuited { retry_after },
+            Rejection::BulkheadFull,
+            Rejection::QueueFull { retry_after },
+            Rejection::QueueTimeout,
+        ]
+    }
+}
+
+#[cfg(test)]
 mod tests {
+    use super::testing::every_rejection;
     use super::*;
 
     #[test]
@@ -123,18 +166,7 @@ mod tests {
 
     #[test]
     fn each_429_and_503_says_when_to_come_again_and_nothing_else_does() {
-        let retry_after = Duration::ZERO;
-        for rejection in [
-            Rejection::RateLimited { scope: Scope::Global, retry_after },
-            Rejection::Unauthenticated { reason: TokenFault::Missing },
-            Rejection::Forbidden { reason: ClaimFault::Missing },
-            Rejection::KeysUnavailable { retry_after },
-            Rejection::NoRoute,
-            Rejection::ShortCircuited { retry_after },
-            Rejection::BulkheadFull,
-            Rejection::QueueFull { retry_after },
-            Rejection::QueueTimeout,
-        ] {
+        for rejection in every_rejection() {
             let second = matches!(rejection.status(), 429 | 503).then_some(Duration::from_secs(1));
             assert_eq!(rejection.retry_after(), second, "{rejection:?}");
         }

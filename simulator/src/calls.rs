@@ -1,8 +1,6 @@
 use std::time::Duration;
 
-use gateway::{
-    AttemptFailure, Breaker, Permit, Retrier, RetryState, Settlement, ShortCircuit, Timestamp, Transition,
-};
+use gateway::{AttemptEnd, Breaker, Permit, Retrier, RetryState, ShortCircuit, Timestamp, Transition};
 
 use crate::{Call, Purpose, Stream};
 
@@ -77,22 +75,6 @@ pub struct Ask {
     pub attempt: u32,
 }
 
-/// How an attempt at a call ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallEnd {
-    /// An answer with this status.
-    Answered(u16),
-    /// The connection was refused, or reset before the headers.
-    Broken,
-    /// No connection could be opened, for want of what the service's own machine has: to its caller as [`CallEnd::Broken`],
-    /// and nothing that a breaker could learn of whom it was to ask.
-    NeverSent,
-    /// The answer broke off.
-    Cut,
-    /// The timeout ran out.
-    TimedOut,
-}
-
 impl Calls {
     /// Closed breakers and untouched budgets under `seed`.
     pub fn new(calls: &[Call], seed: u64) -> Self {
@@ -117,36 +99,33 @@ impl Calls {
 
     /// The attempt under way ended; `key` is the stream of the job's service time. It failed if the job now waits, or answers
     /// for [`CallsOutcome::Failed`].
-    pub fn on_ended(&mut self, now: Timestamp, state: &mut CallState, key: Stream, end: CallEnd) -> CallStep {
+    pub fn on_ended(
+        &mut self,
+        now: Timestamp,
+        state: &mut CallState,
+        key: Stream,
+        end: AttemptEnd,
+    ) -> CallStep {
         let Some(link) = self.links.get_mut(state.call) else { return CallStep::DONE };
-        let settlement = match end {
-            CallEnd::Answered(status) => Some(Settlement::Answered { status, took: now - state.sent }),
-            CallEnd::Broken | CallEnd::Cut => Some(Settlement::ConnectionFailed),
-            CallEnd::TimedOut => Some(Settlement::TimedOut),
-            CallEnd::NeverSent => None,
-        };
         if let (Some(breaker), Some(permit)) = (&mut link.breaker, state.permit.take()) {
-            match settlement {
+            match end.settlement(now - state.sent) {
                 Some(settlement) => breaker.on_settled(now, permit, settlement),
                 None => breaker.on_released(permit),
             }
         }
         let unit = self.jitter.at(key.bits()).at(u64::from(state.attempt)).unit();
         state.attempt += 1;
-        let (failure, answer) = match end {
-            CallEnd::Answered(200..=299) => {
-                state.call += 1;
-                state.retries = RetryState::default();
-                return self.call(now, state);
-            }
-            CallEnd::Answered(status) => (AttemptFailure::Status(status), 502),
-            CallEnd::Broken | CallEnd::NeverSent => (AttemptFailure::Connect, 502),
-            // For whoever reads an answer to its end, one that breaks off is what a 502 would have been.
-            CallEnd::Cut => (AttemptFailure::Status(502), 502),
-            CallEnd::TimedOut => (AttemptFailure::Timeout, 504),
-        };
-        let wait = link.retrier.on_failure(&mut state.retries, now, failure, None, unit);
-        let failed = CallStep::Answer { status: answer, outcome: CallsOutcome::Failed };
+        if let AttemptEnd::Answered(200..=299) = end {
+            state.call += 1;
+            state.retries = RetryState::default();
+            return self.call(now, state);
+        }
+        let failure = end.failure();
+        let wait =
+            failure.and_then(|failure| link.retrier.on_failure(&mut state.retries, now, failure, None, unit));
+        // Whatever status the other service failed with, its own caller is told of a bad gateway.
+        let status = if end == AttemptEnd::TimedOut { 504 } else { 502 };
+        let failed = CallStep::Answer { status, outcome: CallsOutcome::Failed };
         wait.map_or(failed, CallStep::Wait)
     }
 
@@ -265,17 +244,18 @@ mod tests {
         let mut calls = Calls::new(&[call(4, 1, None), call(2, 1, None)], 902);
         let (mut state, step) = calls.on_begun(NOW);
         assert_eq!(step, ask(0, 4, 0));
-        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::Answered(503)), CallStep::Wait(WAIT));
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::Answered(503)), CallStep::Wait(WAIT));
         assert_eq!(calls.on_waited(NOW, &mut state), ask(0, 4, 1));
-        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::Answered(200)), ask(1, 2, 2));
-        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::TimedOut), CallStep::Wait(WAIT));
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::Answered(200)), ask(1, 2, 2));
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::TimedOut), CallStep::Wait(WAIT));
         assert_eq!(calls.on_waited(NOW, &mut state), ask(1, 2, 3));
-        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::TimedOut), failed(504));
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::TimedOut), failed(504));
     }
 
     #[test]
     fn what_is_not_tried_again_is_a_bad_gateway() {
-        for end in [CallEnd::Answered(404), CallEnd::Answered(503), CallEnd::Broken, CallEnd::Cut] {
+        for end in [AttemptEnd::Answered(404), AttemptEnd::Answered(503), AttemptEnd::Broken, AttemptEnd::Cut]
+        {
             let mut calls = Calls::new(&[call(0, 0, None)], 902);
             let (mut state, _) = calls.on_begun(NOW);
             assert_eq!(calls.on_ended(NOW, &mut state, key(), end), failed(502));
@@ -288,10 +268,10 @@ mod tests {
         let connect = RetryOn { connect: true, ..none };
         let server_errors = RetryOn { server_errors: true, ..none };
         for (on, end, again) in [
-            (connect, CallEnd::Broken, true),
-            (connect, CallEnd::Cut, false),
-            (server_errors, CallEnd::Broken, false),
-            (server_errors, CallEnd::Cut, true),
+            (connect, AttemptEnd::Broken, true),
+            (connect, AttemptEnd::Cut, false),
+            (server_errors, AttemptEnd::Broken, false),
+            (server_errors, AttemptEnd::Cut, true),
         ] {
             let mut call = call(0, 1, None);
             call.retry.on = on;
@@ -309,10 +289,10 @@ mod tests {
         let mut calls = Calls::new(&[call(7, 0, Some(breaker))], 902);
         // What the service's own machine lacked says nothing of the other.
         let (mut state, _) = calls.on_begun(NOW);
-        assert_eq!(calls.on_ended(NOW, &mut state, key(), CallEnd::NeverSent), failed(502));
+        assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::NeverSent), failed(502));
         assert_eq!(calls.poll_transition(), None);
         let (mut state, _) = calls.on_begun(NOW);
-        calls.on_ended(NOW, &mut state, key(), CallEnd::Broken);
+        calls.on_ended(NOW, &mut state, key(), AttemptEnd::Broken);
         let (upstream, change) = calls.poll_transition().unwrap();
         assert_eq!((upstream, change.to), (7, Condition::Open));
         assert_eq!(calls.on_begun(NOW).1, CallStep::SHORT_CIRCUITED);

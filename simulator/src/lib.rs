@@ -22,7 +22,7 @@ pub mod server;
 mod tag;
 mod upstream;
 
-pub use calls::{Ask, CallEnd, CallState, CallStep, Calls, CallsOutcome};
+pub use calls::{Ask, CallState, CallStep, Calls, CallsOutcome};
 pub use chance::{Purpose, Stream};
 pub use client::{
     Arrivals, Burst, ClosedLoad, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError,

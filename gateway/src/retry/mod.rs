@@ -10,7 +10,8 @@ use std::time::Duration;
 
 pub use self::backoff::{Backoff, BackoffError, Jitter};
 pub use self::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetError};
-use crate::Timestamp;
+use crate::attempt::AttemptFailure;
+use crate::timestamp::Timestamp;
 
 /// Whether, when and how often a failed attempt is made again.
 ///
@@ -41,17 +42,6 @@ pub struct RetryOn {
     pub timeout: bool,
     /// The connection was refused, or reset before the headers.
     pub connect: bool,
-}
-
-/// How an attempt failed, as its caller sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptFailure {
-    /// It was answered with this HTTP status.
-    Status(u16),
-    /// The caller's own timeout ran out.
-    Timeout,
-    /// The connection was refused, or reset before the headers.
-    Connect,
 }
 
 /// How far one request has come with its retries.

@@ -21,8 +21,7 @@ use super::exchange::Exchange;
 use super::fields;
 use super::identity_fields::IdentityFields;
 use super::upstream::Lease;
-use crate::telemetry::Fate;
-use crate::{Due, Upload};
+use crate::{AttemptEnd, Due, RequestEnd, Upload};
 
 /// Of a body that may have to be sent again, or has to be there before its request is decided over, at most this much is kept.
 const KEPT: usize = 64 * 1024;
@@ -451,10 +450,10 @@ impl AnswerBody {
         let watched = Arc::new(Mutex::new(Watched { streaming: Some(streaming), waker: None, active }));
         let (weak, state) = (Arc::downgrade(&watched), Arc::clone(&self.state));
         let watch = tokio::spawn(async move {
-            let fate = loop {
+            let end = loop {
                 match exchange.due().await {
-                    Due::Upstream => break Fate::TimedOut,
-                    Due::Download => break Fate::ClientLeft,
+                    Due::Upstream => break RequestEnd::Attempt(AttemptEnd::TimedOut),
+                    Due::Download => break RequestEnd::ClientLeft,
                     Due::SlowReader => {
                         let Some(watched) = weak.upgrade() else { return };
                         let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -469,7 +468,7 @@ impl AnswerBody {
             let waker = watched.waker.take();
             let active = watched.active.take();
             drop(watched);
-            streaming.course.end(fate);
+            streaming.course.end(end);
             if let Some(source) = &streaming.source {
                 source.abandon();
             }
@@ -511,7 +510,11 @@ impl Streaming {
             Some(Err(_)) => {
                 // A body that goes wrong takes the connection to the upstream with it.
                 let is_clients = self.source.as_ref().is_some_and(|source| source.error().is_some());
-                self.course.end(if is_clients { Fate::ClientLeft } else { Fate::BadGateway });
+                self.course.end(if is_clients {
+                    RequestEnd::ClientLeft
+                } else {
+                    RequestEnd::Attempt(AttemptEnd::Cut)
+                });
                 self.lease = None;
                 Poll::Ready(Some(Err(BodyError::Upstream)))
             }
@@ -520,7 +523,7 @@ impl Streaming {
 
     /// The answer is whole.
     fn complete(&mut self) {
-        self.course.end(Fate::Answered { status: self.status });
+        self.course.end(RequestEnd::Attempt(AttemptEnd::Answered(self.status)));
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }

@@ -19,10 +19,10 @@ use super::policies::Policies;
 use super::{ReloadError, ScenarioClock, Seen};
 use crate::auth::jwt::Bearer;
 use crate::auth::{AuthConfig, AuthVerdict, Claims, KeyWait};
-use crate::telemetry::{Ended, Facts, Fate, ShownClaims, Span};
+use crate::telemetry::{Ended, Facts, ShownClaims, Span};
 use crate::{
-    AttemptFailure, Checks, Decision, Dispatcher, End, Forward, GatewayConfig, KeySecret, Pass, Rejection,
-    Request, RouteId, Routes, Settlement, Timestamp, Upload,
+    AttemptEnd, Checks, Decision, Dispatcher, Forward, GatewayConfig, KeySecret, Pass, Rejection, Request,
+    RequestEnd, RouteId, Routes, Settlement, Timestamp, Upload,
 };
 
 /// The rules of a gateway, between the threads that serve it.
@@ -120,7 +120,7 @@ impl Rules {
         drop(behind);
         for (sender, forward) in started {
             if let Some(unheard) = start(sender, Started { at, forward }) {
-                self.on_finished(unheard.forward.pass, |_| End::ClientLeft);
+                self.on_finished(unheard.forward.pass, |_| None);
             }
         }
     }
@@ -201,7 +201,6 @@ impl Rules {
             attempts: 0,
             exchange: None,
             sent: None,
-            unsent: false,
             stage: waiting.unwrap_or(Stage::Over),
         };
         let next = match decision {
@@ -213,7 +212,7 @@ impl Rules {
             Decision::Queue { deadline } => Next::Wait(course, deadline),
             Decision::AwaitKeys { .. } => unreachable!("nothing behind the limits asks for keys"),
             Decision::Reject(rejection) => {
-                course.tell(at, Fate::Rejected(rejection), None);
+                course.tell(at, RequestEnd::Rejected(rejection), None);
                 Next::Reject(rejection)
             }
         };
@@ -319,10 +318,11 @@ impl Rules {
     }
 
     /// Gives a worker back, to whoever waits for it.
-    fn on_finished(&self, pass: Pass, end: impl FnOnce(Timestamp) -> End) -> Timestamp {
+    fn on_finished(&self, pass: Pass, settlement: impl FnOnce(Timestamp) -> Option<Settlement>) -> Timestamp {
         let mut behind = self.behind();
         let finished = self.clock.now();
-        let (mut at, mut next) = (finished, behind.dispatcher.on_finished(finished, pass, end(finished)));
+        let (mut at, mut next) =
+            (finished, behind.dispatcher.on_finished(finished, pass, settlement(finished)));
         loop {
             let started = next.map(|(ticket, forward)| (behind.waiting.remove(&ticket), forward));
             self.report(&mut behind, at);
@@ -332,7 +332,7 @@ impl Rules {
             let Some(Started { forward, .. }) = start(sender, Started { at, forward }) else { break };
             behind = self.behind();
             at = self.clock.now();
-            next = behind.dispatcher.on_finished(at, forward.pass, End::ClientLeft);
+            next = behind.dispatcher.on_finished(at, forward.pass, None);
         }
         finished
     }
@@ -372,7 +372,7 @@ impl Drop for Undecided<'_> {
         let (at, observer) = (self.rules.clock.now(), &self.rules.observer);
         let mark = observer.on_decided(at, self.seen, self.checks, &self.decision);
         let total_time = at - self.arrived;
-        let ended = Ended { fate: Fate::ClientLeft, attempts: 0, upstream_time: None, total_time };
+        let ended = Ended { end: RequestEnd::ClientLeft, attempts: 0, upstream_time: None, total_time };
         let facts = Facts {
             peer: self.seen.peer,
             client: self.seen.client,
@@ -429,8 +429,6 @@ pub(super) struct Course {
     exchange: Option<Arc<Exchange>>,
     /// Of the upstream's time, how much had passed when the last attempt was sent.
     sent: Option<Duration>,
-    /// Whether it never was, for want of what the machine has.
-    unsent: bool,
     stage: Stage,
 }
 
@@ -461,7 +459,7 @@ impl Course {
         self.stage = Stage::Over;
         let at = self.rules.clock.now();
         self.rules.observer.on_queue_timeout(at, self.mark);
-        self.tell(at, Fate::Rejected(Rejection::QueueTimeout), None);
+        self.tell(at, RequestEnd::Rejected(Rejection::QueueTimeout), None);
         Ok(Rejection::QueueTimeout)
     }
 
@@ -503,17 +501,11 @@ impl Course {
     pub(super) fn on_sent(&mut self) {
         self.attempts += 1;
         self.sent = self.exchange.as_ref().map(|exchange| exchange.upstream_time(self.rules.clock.now()));
-        self.unsent = false;
     }
 
     /// How long the upstream has been at the last attempt.
     fn took(&self, now: Timestamp) -> Option<Duration> {
         Some(self.exchange.as_ref()?.upstream_time(now).saturating_sub(self.sent?))
-    }
-
-    /// The attempt never came to be sent, for want of what the machine has.
-    pub(super) fn on_unsent(&mut self) {
-        self.unsent = true;
     }
 
     /// The gateway's span in the request's trace, where requests are traced.
@@ -526,9 +518,9 @@ impl Course {
         self.attempts
     }
 
-    /// An attempt failed before an answer was passed on. The wait before the next one in scenario time, or `None` to leave
+    /// An attempt ended before an answer was passed on. The wait before the next one in scenario time, or `None` to leave
     /// it at that; then [`Course::end`] is due.
-    pub(super) fn on_attempt_failed(&mut self, failure: AttemptFailure) -> Option<Duration> {
+    pub(super) fn on_attempt_ended(&mut self, end: AttemptEnd) -> Option<Duration> {
         let took = self.took(self.rules.clock.now()).unwrap_or_default();
         let Stage::Working(pass) = &mut self.stage else { return None };
         let unit = self.rules.unit();
@@ -537,13 +529,7 @@ impl Course {
         if let Some(exchange) = &self.exchange {
             pass.on_client_time(exchange.client_time(now));
         }
-        let end = match failure {
-            AttemptFailure::Status(status) => End::Settled(Settlement::Answered { status, took }),
-            AttemptFailure::Timeout => End::Settled(Settlement::TimedOut),
-            AttemptFailure::Connect if self.unsent => End::NeverSent,
-            AttemptFailure::Connect => End::Settled(Settlement::ConnectionFailed),
-        };
-        let wait = behind.dispatcher.on_attempt_failed(now, pass, failure, end, unit);
+        let wait = behind.dispatcher.on_attempt_ended(now, pass, end, took, unit);
         self.rules.report(&mut behind, now);
         wait
     }
@@ -560,7 +546,7 @@ impl Course {
         let permitted = behind.dispatcher.on_retry(now, pass, upload);
         self.rules.report(&mut behind, now);
         drop(behind);
-        permitted.inspect_err(|rejection| self.end(Fate::Rejected(*rejection)))
+        permitted.inspect_err(|rejection| self.end(RequestEnd::Rejected(*rejection)))
     }
 
     /// The client takes the answer, of this status, so slowly that the upstream has nothing more to show.
@@ -574,45 +560,33 @@ impl Course {
     }
 
     /// The request has ended; what it held is free. Of no effect on a course that has ended.
-    pub(super) fn end(&mut self, fate: Fate) {
+    pub(super) fn end(&mut self, end: RequestEnd) {
         if let Some(started) = self.leave_queue() {
             self.stage = Stage::Working(started.forward.pass);
         }
         match std::mem::replace(&mut self.stage, Stage::Over) {
             Stage::Over => {}
-            Stage::Waiting { .. } => self.tell(self.rules.clock.now(), fate, None),
+            Stage::Waiting { .. } => self.tell(self.rules.clock.now(), end, None),
             Stage::Working(pass) => {
-                let (mut took, unsent) = (None, self.unsent);
+                let mut took = None;
                 let at = self.rules.on_finished(pass, |now| {
                     took = self.took(now);
-                    end_of(fate, took.unwrap_or_default(), unsent)
+                    end.settlement(took.unwrap_or_default())
                 });
-                self.tell(at, fate, took);
+                self.tell(at, end, took);
             }
         }
     }
 
-    fn tell(&self, at: Timestamp, fate: Fate, upstream_time: Option<Duration>) {
+    fn tell(&self, at: Timestamp, end: RequestEnd, upstream_time: Option<Duration>) {
         let total_time = at - self.arrived;
-        let ended = Ended { fate, attempts: self.attempts, upstream_time, total_time };
+        let ended = Ended { end, attempts: self.attempts, upstream_time, total_time };
         self.rules.observer.on_finished(at, self.mark, &self.facts, &ended);
     }
 }
 
 impl Drop for Course {
     fn drop(&mut self) {
-        self.end(Fate::ClientLeft);
-    }
-}
-
-/// What a breaker learns of a request's end.
-fn end_of(fate: Fate, took: Duration, unsent: bool) -> End {
-    match fate {
-        Fate::Answered { status } => End::Settled(Settlement::Answered { status, took }),
-        Fate::TimedOut => End::Settled(Settlement::TimedOut),
-        Fate::BadGateway if unsent => End::NeverSent,
-        Fate::BadGateway => End::Settled(Settlement::ConnectionFailed),
-        // Nothing of the upstream.
-        Fate::Rejected(_) | Fate::Malformed { .. } | Fate::ClientLeft => End::ClientLeft,
+        self.end(RequestEnd::ClientLeft);
     }
 }

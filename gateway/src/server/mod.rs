@@ -56,7 +56,7 @@ pub use self::monitor::{Monitor, State, UpstreamState};
 pub use self::observer::{Mark, Observer, Seen};
 use self::thread::{Settings, Thread};
 use crate::GatewayConfig;
-pub use crate::telemetry::{Ended, Fate};
+pub use crate::telemetry::Ended;
 
 /// A gateway that serves. Dropped, it closes at once; [`Server::shutdown`] lets it finish.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 use crate::auth::TokenFault;
 use crate::rejection::whole_seconds;
-use crate::{Checks, RateLimits, Rejection, Scope, Verdict};
+use crate::{AttemptEnd, Checks, RateLimits, Rejection, RequestEnd, Scope, Verdict};
 
 /// A type that the draft of the rate limit fields registers (draft-ietf-httpapi-ratelimit-headers-10, 6).
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
@@ -18,8 +18,8 @@ const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#qu
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Problem {
     Rejected(Rejection),
-    TimedOut,
-    BadGateway,
+    /// The last attempt brought no answer.
+    Attempt(AttemptEnd),
     /// Not a request that can be passed on; the connection is closed after it.
     BadRequest(&'static str),
     TooLarge,
@@ -38,8 +38,7 @@ impl Problem {
     fn reason(self) -> &'static str {
         match self {
             Self::Rejected(rejection) => rejection.reason(),
-            Self::TimedOut => "timed-out",
-            Self::BadGateway => "bad-gateway",
+            Self::Attempt(end) => end.reason().unwrap_or_default(),
             Self::BadRequest(_) => "bad-request",
             Self::TooLarge => "body-too-large",
             Self::TooManyFields => "too-many-fields",
@@ -61,8 +60,8 @@ impl Problem {
                 Rejection::QueueFull { .. } => "every worker is taken and the queue is full",
                 Rejection::QueueTimeout => "no worker became free in time",
             },
-            Self::TimedOut => "the upstream did not answer in time",
-            Self::BadGateway => "the connection to the upstream was refused or broke",
+            Self::Attempt(AttemptEnd::TimedOut) => "the upstream did not answer in time",
+            Self::Attempt(_) => "the connection to the upstream was refused or broke",
             Self::BadRequest(detail) | Self::NotImplemented(detail) => detail,
             Self::TooLarge => "the body is longer than it may be",
             Self::TooManyFields => "there are more header fields than there may be",
@@ -75,13 +74,25 @@ impl Problem {
             Self::Rejected(rejection) => {
                 StatusCode::from_u16(rejection.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
             }
-            Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            Self::BadGateway => StatusCode::BAD_GATEWAY,
+            Self::Attempt(end) => StatusCode::from_u16(end.status()).unwrap_or(StatusCode::BAD_GATEWAY),
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::NotImplemented(_) => StatusCode::NOT_IMPLEMENTED,
+        }
+    }
+
+    /// How a request that is answered so has ended.
+    pub(super) fn end(self) -> RequestEnd {
+        match self {
+            Self::Rejected(rejection) => RequestEnd::Rejected(rejection),
+            Self::Attempt(end) => RequestEnd::Attempt(end),
+            Self::BadRequest(_)
+            | Self::TooLarge
+            | Self::TooManyFields
+            | Self::BodyTimeout
+            | Self::NotImplemented(_) => RequestEnd::Malformed { status: self.status().as_u16() },
         }
     }
 

@@ -29,10 +29,9 @@ use super::traces::Traces;
 use super::upstream::Lease;
 use crate::auth::Claims;
 use crate::auth::jwt::Bearer;
-use crate::telemetry::Fate;
 use crate::{
-    AttemptFailure, Checks, Client, Due, Forward, Peer, Rejection, Request as Asked, RouteId, Routed, Routes,
-    Upload,
+    AttemptEnd, Checks, Client, Due, Forward, Peer, Rejection, Request as Asked, RequestEnd, RouteId, Routed,
+    Routes, Upload,
 };
 
 /// A client's connection, as its requests see it.
@@ -123,16 +122,6 @@ struct Passed {
     exchange: Arc<Exchange>,
     source: Option<Source>,
     lease: Lease,
-}
-
-/// Why an attempt brought no answer.
-enum Failure {
-    /// The connection was refused or broke.
-    Connection,
-    /// None could be opened, for want of what the machine has.
-    Exhausted,
-    /// The client's body is not as it must be.
-    Body(BodyError),
 }
 
 impl Caller {
@@ -227,19 +216,14 @@ impl Caller {
             tokio::select! {
                 biased;
                 attempted = attempts => attempted,
-                () = upstream_overdue(&exchange) => Err(Problem::TimedOut),
+                () = upstream_overdue(&exchange) => Err(Problem::Attempt(AttemptEnd::TimedOut)),
             }
         };
         let (response, lease) = attempted.inspect_err(|problem| {
             if let Some(source) = &source {
                 source.abandon();
             }
-            course.end(match *problem {
-                Problem::Rejected(rejection) => Fate::Rejected(rejection),
-                Problem::TimedOut => Fate::TimedOut,
-                Problem::BadGateway => Fate::BadGateway,
-                other => Fate::Malformed { status: other.status().as_u16() },
-            });
+            course.end(problem.end());
         })?;
         self.pass_on(Passed { course, exchange, source, lease }, response, upgrade.is_some())
     }
@@ -284,20 +268,15 @@ impl Caller {
         loop {
             course.on_sent();
             let attempt = self.attempt(upstream, head, source, retries).await;
-            if matches!(attempt, Err(Failure::Exhausted)) {
-                course.on_unsent();
-            }
-            let failure = match &attempt {
-                Ok((response, _)) if response.status().as_u16() >= 400 => {
-                    Some(AttemptFailure::Status(response.status().as_u16()))
-                }
-                Ok(_) | Err(Failure::Body(_)) => None,
-                Err(Failure::Connection | Failure::Exhausted) => Some(AttemptFailure::Connect),
+            let end = match &attempt {
+                Ok((response, _)) => Some(AttemptEnd::Answered(response.status().as_u16())),
+                Err(Problem::Attempt(end)) => Some(*end),
+                Err(_) => None,
             };
-            if let Some(failure) = failure
+            if let Some(end) = end.filter(|end| end.failure().is_some())
                 && retries
                 && source.is_none_or(Source::is_replayable)
-                && let Some(wait) = course.on_attempt_failed(failure)
+                && let Some(wait) = course.on_attempt_ended(end)
             {
                 // With its connection, if the answer is not whole.
                 drop(attempt);
@@ -312,13 +291,7 @@ impl Caller {
                 }
                 continue;
             }
-            return attempt.map_err(|failure| match failure {
-                Failure::Connection | Failure::Exhausted => Problem::BadGateway,
-                Failure::Body(BodyError::TooLarge) => Problem::TooLarge,
-                Failure::Body(BodyError::Stalled) => Problem::BodyTimeout,
-                Failure::Body(BodyError::Ambiguous) => Problem::AMBIGUOUS,
-                Failure::Body(_) => Problem::BadRequest("the body broke off"),
-            });
+            return attempt;
         }
     }
 
@@ -329,7 +302,7 @@ impl Caller {
         head: &mut Head,
         source: Option<&Source>,
         retries: bool,
-    ) -> Result<(Response<Incoming>, Lease), Failure> {
+    ) -> Result<(Response<Incoming>, Lease), Problem> {
         let upstreams = self.thread.upstreams();
         let mut request = None;
         if let Some(mut lease) = upstreams.take_idle(upstream) {
@@ -343,18 +316,19 @@ impl Caller {
                     match error.unsent {
                         Some(unsent) => request = Some(unsent),
                         None if again && fits && !error.answered => {}
-                        None => return Err(failure(source)),
+                        None => return Err(unanswered(source)),
                     }
                 }
             }
         }
         let mut lease = upstreams.connect(upstream).await.map_err(|error| {
-            if self.thread.rules().note_exhaustion(&error) { Failure::Exhausted } else { Failure::Connection }
+            let is_exhausted = self.thread.rules().note_exhaustion(&error);
+            Problem::Attempt(if is_exhausted { AttemptEnd::NeverSent } else { AttemptEnd::Broken })
         })?;
         let request = request.unwrap_or_else(|| head.request(source, retries));
         match lease.send(request, Some(&head.interim)).await {
             Ok(response) => Ok((response, lease)),
-            Err(_) => Err(failure(source)),
+            Err(_) => Err(unanswered(source)),
         }
     }
 
@@ -369,11 +343,10 @@ impl Caller {
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
             if !upgrade {
-                course.end(Fate::BadGateway);
-                return Err(Problem::BadGateway);
+                return Err(refuse(&mut course));
             }
             self.state.set_tunnel(hyper::upgrade::on(&mut response));
-            course.end(Fate::Answered { status: status.as_u16() });
+            course.end(RequestEnd::Attempt(AttemptEnd::Answered(status.as_u16())));
             let protocol = response.headers().get(UPGRADE).cloned();
             let (mut parts, _) = response.into_parts();
             fields::strip_hop_by_hop(&mut parts.headers);
@@ -394,8 +367,7 @@ impl Caller {
             Coding::Other => false,
         };
         if !is_framed {
-            course.end(Fate::BadGateway);
-            return Err(Problem::BadGateway);
+            return Err(refuse(&mut course));
         }
         fields::strip_hop_by_hop(&mut parts.headers);
         parts.version = Version::HTTP_11;
@@ -445,9 +417,22 @@ async fn wait(course: &mut Course, deadline: Option<Instant>) -> Result<Forward,
     }
 }
 
-/// Whose fault it is that there is no answer.
-fn failure(source: Option<&Source>) -> Failure {
-    source.and_then(Source::error).map_or(Failure::Connection, Failure::Body)
+/// Why a connection broke before the head of an answer: the client's body is malformed, or the upstream failed.
+fn unanswered(source: Option<&Source>) -> Problem {
+    match source.and_then(Source::error) {
+        None => Problem::Attempt(AttemptEnd::Broken),
+        Some(BodyError::TooLarge) => Problem::TooLarge,
+        Some(BodyError::Stalled) => Problem::BodyTimeout,
+        Some(BodyError::Ambiguous) => Problem::AMBIGUOUS,
+        Some(_) => Problem::BadRequest("the body broke off"),
+    }
+}
+
+/// Ends a request whose answer has a head that cannot be passed on.
+fn refuse(course: &mut Course) -> Problem {
+    let problem = Problem::Attempt(AttemptEnd::Broken);
+    course.end(problem.end());
+    problem
 }
 
 impl Head {

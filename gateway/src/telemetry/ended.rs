@@ -1,9 +1,11 @@
+//! What is told of a request when it ends.
+
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Outcome, Traced};
+use super::Traced;
 use crate::auth::{AuthConfig, Claims};
-use crate::{Allowances, Checks, Client, Condition, Rejection, RouteId};
+use crate::{Allowances, Checks, Client, Condition, RequestEnd, RouteId};
 
 /// What is known of a request once it has been decided over. It stays with the request, so that nobody who is told of its
 /// end has to have kept it.
@@ -46,70 +48,11 @@ impl ShownClaims {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// What its client was told, if anything.
-    pub fate: Fate,
+    pub end: RequestEnd,
     /// Attempts at its upstream, the gateway's retries included; zero for a request that never got there.
     pub attempts: u32,
     /// From when the last attempt was sent until it ended.
     pub upstream_time: Option<Duration>,
     /// From its arrival until it ended.
     pub total_time: Duration,
-}
-
-/// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// The upstream's answer was passed on, whole.
-    Answered {
-        /// With this HTTP status.
-        status: u16,
-    },
-    /// The gateway's rules answered by themselves.
-    Rejected(Rejection),
-    /// The route's timeout ran out: 504, or a connection cut in the midst of the answer.
-    TimedOut,
-    /// The connection to the upstream was refused or broke: 502, or a connection cut in the midst of the answer.
-    BadGateway,
-    /// Its body was not as it must be, which showed only while it was passed on.
-    Malformed {
-        /// The HTTP status of the answer.
-        status: u16,
-    },
-    /// The client left first.
-    ClientLeft,
-}
-
-impl Fate {
-    /// The HTTP status of the answer, or of what would have been it; `None` for a client that left.
-    pub const fn status(self) -> Option<u16> {
-        match self {
-            Self::Answered { status } | Self::Malformed { status } => Some(status),
-            Self::Rejected(rejection) => Some(rejection.status()),
-            Self::TimedOut => Some(504),
-            Self::BadGateway => Some(502),
-            Self::ClientLeft => None,
-        }
-    }
-
-    /// Which kind of end it is.
-    pub const fn outcome(self) -> Outcome {
-        match self {
-            Self::Answered { status: 200..=299 } => Outcome::Served,
-            Self::Answered { status: 0..=399 } => Outcome::Redirected,
-            Self::Answered { .. } | Self::BadGateway => Outcome::UpstreamError,
-            Self::Rejected(rejection) => Outcome::of_rejection(rejection),
-            Self::TimedOut => Outcome::TimedOut,
-            Self::Malformed { .. } => Outcome::Malformed,
-            Self::ClientLeft => Outcome::ClientLeft,
-        }
-    }
-
-    /// Why it was not the upstream that answered, as the gateway's own answers name it; `None` where it was.
-    pub const fn reason(self) -> Option<&'static str> {
-        match self {
-            Self::Rejected(rejection) => Some(rejection.reason()),
-            Self::TimedOut => Some("timed-out"),
-            Self::BadGateway => Some("bad-gateway"),
-            Self::Answered { .. } | Self::Malformed { .. } | Self::ClientLeft => None,
-        }
-    }
 }

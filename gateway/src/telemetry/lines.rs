@@ -458,8 +458,8 @@ mod tests {
 
     use super::*;
     use crate::telemetry::testing::{START, config, facts, rejected};
-    use crate::telemetry::{Ended, Fate, Names, ShownClaims, TraceIds};
-    use crate::{Condition, Counts};
+    use crate::telemetry::{Ended, Names, ShownClaims, TraceIds};
+    use crate::{AttemptEnd, Condition, Counts, RequestEnd};
 
     /// What can be looked at while it is written.
     #[derive(Clone, Default)]
@@ -501,7 +501,7 @@ mod tests {
             "\u{1f600}\u{202e} \"quoted\"\u{9b}2J\u{7f}".to_owned(),
         )])));
         let served = Ended {
-            fate: Fate::Answered { status: 200 },
+            end: RequestEnd::Attempt(AttemptEnd::Answered(200)),
             attempts: 1,
             upstream_time: Some(Duration::from_millis(12)),
             total_time: Duration::from_millis(13),

@@ -19,7 +19,6 @@ mod metrics;
 mod observer;
 #[cfg(feature = "otlp")]
 mod otlp;
-mod outcome;
 mod record;
 #[cfg(test)]
 mod testing;
@@ -27,7 +26,7 @@ mod trace_context;
 
 #[cfg(feature = "server")]
 pub use self::admin::{Admin, Page, Site};
-pub use self::ended::{Ended, Facts, Fate, ShownClaims};
+pub use self::ended::{Ended, Facts, ShownClaims};
 pub use self::ids::{RequestName, Span, TraceIds, Traced};
 #[cfg(feature = "server")]
 pub use self::lines::{BREAKER, JsonLines, LOG, REQUEST, emit_transition, with_lines};
@@ -39,6 +38,5 @@ pub use self::metrics::{Metrics, Sample};
 pub use self::observer::Telemetry;
 #[cfg(feature = "otlp")]
 pub use self::otlp::{OtlpConfig, OtlpError, OtlpExport, OtlpSender};
-pub use self::outcome::Outcome;
 pub use self::record::{BucketRecord, BucketRecords, Names, RequestRecord, RunName};
 pub use self::trace_context::{SpanId, TraceContext, TraceContextError, TraceFlags, TraceId, is_trace_state};

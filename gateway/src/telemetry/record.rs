@@ -193,9 +193,9 @@ impl<'a> RequestRecord<'a> {
             upstream: route
                 .and_then(|route| names.upstreams.get(route.upstream.0 as usize))
                 .map(|name| &**name),
-            status: ended.fate.status(),
-            outcome: ended.fate.outcome().name(),
-            reason: ended.fate.reason(),
+            status: ended.end.status(),
+            outcome: ended.end.outcome().name(),
+            reason: ended.end.reason(),
             attempts: Some(ended.attempts),
             upstream_latency_us: ended.upstream_time.map(micros),
             total_latency_us: micros(ended.total_time),
@@ -277,7 +277,8 @@ mod tests {
 
     use super::*;
     use crate::telemetry::testing::{START, config, facts, rejected};
-    use crate::telemetry::{Fate, TraceContext, TraceIds};
+    use crate::telemetry::{TraceContext, TraceIds};
+    use crate::{AttemptEnd, RequestEnd};
 
     #[test]
     fn a_request_with_everything_is_told_in_full() {
@@ -289,7 +290,7 @@ mod tests {
         facts.traced = Some(TraceIds::new(902).next(Some(context)));
         facts.auth = Some(Box::new(ShownClaims(vec![("sub".to_owned(), "partner".to_owned())])));
         let ended = Ended {
-            fate: Fate::Answered { status: 200 },
+            end: RequestEnd::Attempt(AttemptEnd::Answered(200)),
             attempts: 2,
             upstream_time: Some(Duration::from_micros(12_345)),
             total_time: Duration::from_millis(20),

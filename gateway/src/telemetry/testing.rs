@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{Ended, Facts, Fate};
+use super::{Ended, Facts};
 use crate::{
     Admission, Algorithm, BreakerConfig, Checks, Client, Condition, GatewayConfig, KeySecret, Peer,
-    RateLimit, RateLimits, Rejection, Request, Route, RouteId, Routes, Scope, Timestamp, UpstreamId,
-    UpstreamPolicy,
+    RateLimit, RateLimits, Rejection, Request, RequestEnd, Route, RouteId, Routes, Scope, Timestamp,
+    UpstreamId, UpstreamPolicy,
 };
 
 /// Two minutes past nine on a Tuesday.
@@ -51,5 +51,10 @@ pub(super) fn facts(config: &GatewayConfig, key: &str, requests: u32) -> Facts {
 /// The end of a request that a limit turned away.
 pub(super) fn rejected() -> Ended {
     let rejection = Rejection::RateLimited { scope: Scope::PerKey, retry_after: Duration::from_secs(1) };
-    Ended { fate: Fate::Rejected(rejection), attempts: 0, upstream_time: None, total_time: Duration::ZERO }
+    Ended {
+        end: RequestEnd::Rejected(rejection),
+        attempts: 0,
+        upstream_time: None,
+        total_time: Duration::ZERO,
+    }
 }

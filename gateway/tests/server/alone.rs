@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ::gateway::server::Fate;
+use ::gateway::{AttemptEnd, RequestEnd};
 use ::gateway::{BreakerConfig, GatewayConfig, PoolConfig, UpstreamPolicy};
 use peak_alloc::PeakAlloc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -275,7 +275,7 @@ fn a_machine_without_descriptors_is_told_from_an_upstream_that_is_down() {
     let mut client = Client::connect(gateway.address());
     assert_eq!(client.get("/").status, 502);
     let told = gateway.log.settled(1);
-    assert_eq!(told.fates(), [Fate::BadGateway]);
+    assert_eq!(told.ends(), [RequestEnd::Attempt(AttemptEnd::Broken)]);
     assert!(told.exhausted > 0);
     // Where there are none, the idlest connection makes room.
     assert!(client.is_closed());
@@ -711,9 +711,12 @@ fn a_stream_of_http2_is_left_alone() {
         assert_eq!(answer.status(), 200);
         assert!(answer.headers().get("connection").is_none());
     });
-    let answered = Fate::Answered { status: 200 };
+    let answered = RequestEnd::Attempt(AttemptEnd::Answered(200));
     let told = gateway.log.settled(4);
-    assert_eq!(told.fates(), [Fate::ClientLeft, answered, Fate::TimedOut, answered]);
+    assert_eq!(
+        told.ends(),
+        [RequestEnd::ClientLeft, answered, RequestEnd::Attempt(AttemptEnd::TimedOut), answered]
+    );
 }
 
 /// Everything still works when a body is read while it is sent.

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::gateway::auth::{AuthConfig, ClaimFault, JwksCacheConfig, RequiredClaim, TokenFault};
-use ::gateway::server::{Fate, ScenarioClock, Server, ServerConfig, StartError};
+use ::gateway::server::{ScenarioClock, Server, ServerConfig, StartError};
 use ::gateway::{
-    Algorithm, Decision, GatewayConfig, KeyedBy, RateLimit, RateLimits, Rejection, Route, Routes, UpstreamId,
+    Algorithm, Decision, GatewayConfig, KeyedBy, RateLimit, RateLimits, Rejection, RequestEnd, Route, Routes,
+    UpstreamId,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -173,9 +174,9 @@ fn an_answer_says_what_is_wrong() {
     }
     assert_eq!(bearing(&mut client, &token).status, 200, "the connection goes on");
     let told = gateway.log.settled(8);
-    let unauthenticated = |reason| Fate::Rejected(Rejection::Unauthenticated { reason });
-    assert_eq!(told.fates()[5], unauthenticated(TokenFault::SignatureInvalid));
-    assert_eq!(told.fates()[6], Fate::Rejected(Rejection::Forbidden { reason: ClaimFault::Mismatch }));
+    let unauthenticated = |reason| RequestEnd::Rejected(Rejection::Unauthenticated { reason });
+    assert_eq!(told.ends()[5], unauthenticated(TokenFault::SignatureInvalid));
+    assert_eq!(told.ends()[6], RequestEnd::Rejected(Rejection::Forbidden { reason: ClaimFault::Mismatch }));
     assert_eq!(application.received.try_iter().count(), 1, "nobody else reached the application");
 }
 
@@ -367,7 +368,7 @@ fn who_leaves_while_it_waits_for_keys_is_told_of() {
     }
     drop(client);
     let told = gateway.log.settled(2);
-    assert_eq!(told.fates().iter().filter(|fate| **fate == Fate::ClientLeft).count(), 1);
+    assert_eq!(told.ends().iter().filter(|end| **end == RequestEnd::ClientLeft).count(), 1);
     assert!(told.decided.iter().any(|(_, decision)| matches!(decision, Decision::AwaitKeys { .. })));
     // Nor does it hold up the end.
     drop(gateway);

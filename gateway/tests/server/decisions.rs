@@ -4,11 +4,11 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::gateway::server::Fate;
 use ::gateway::{
     Algorithm, Backoff, BreakerConfig, ClientTimeouts, Condition, GatewayConfig, GatewayRetry, Jitter,
     PoolConfig, RateLimit, RateLimits, Rejection, RetryOn, RetryPolicy, UpstreamPolicy,
 };
+use ::gateway::{AttemptEnd, RequestEnd};
 use tokio::sync::Notify;
 
 use crate::client::Client;
@@ -207,7 +207,7 @@ fn who_leaves_gives_worker_and_place_back() {
     assert_eq!((upstream.next().target(), upstream.next().target()), ("/0", "/2"));
     let told = gateway.log.settled(4);
     assert_eq!(told.served(), 2);
-    assert_eq!(told.fates().iter().filter(|fate| **fate == Fate::ClientLeft).count(), 2);
+    assert_eq!(told.ends().iter().filter(|end| **end == RequestEnd::ClientLeft).count(), 2);
     // Of the three that waited, two got the worker.
     assert_eq!((told.left_queue.len(), told.workers.len()), (1, 3));
 }
@@ -300,7 +300,10 @@ fn connections_that_are_refused_or_break_are_bad_gateways() {
         assert_eq!(client.get("/1").status, 200, "the connection goes on after {path}");
     }
     let told = gateway.log.settled(2 * paths.len());
-    assert_eq!(told.fates().iter().filter(|fate| **fate == Fate::BadGateway).count(), paths.len());
+    assert_eq!(
+        told.ends().iter().filter(|end| **end == RequestEnd::Attempt(AttemptEnd::Broken)).count(),
+        paths.len()
+    );
 }
 
 #[test]
@@ -332,7 +335,11 @@ fn a_timeout_is_a_504_before_the_answer_and_a_cut_within_it() {
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{path} {version}");
     }
     let told = gateway.log.settled(5);
-    assert!(told.fates().iter().all(|fate| *fate == Fate::TimedOut), "{:?}", told.fates());
+    assert!(
+        told.ends().iter().all(|end| *end == RequestEnd::Attempt(AttemptEnd::TimedOut)),
+        "{:?}",
+        told.ends()
+    );
 }
 
 #[test]
@@ -356,7 +363,7 @@ fn a_client_that_does_not_read_holds_its_worker_until_its_own_timeout() {
     let mut client = Client::connect(gateway.address());
     client.send(get("/", ""));
     let told = gateway.log.settled(1);
-    assert_eq!(told.fates(), [Fate::ClientLeft]);
+    assert_eq!(told.ends(), [RequestEnd::ClientLeft]);
     while client.take(1 << 20).is_ok() {}
 }
 
@@ -498,7 +505,7 @@ fn who_leaves_between_two_attempts_frees_the_worker() {
     gateway.log.until("a worker", |told| told.load == (1, 0));
     drop(client);
     let told = gateway.log.settled(1);
-    assert_eq!((told.fates(), told.finished[0].1.attempts), (vec![Fate::ClientLeft], 1));
+    assert_eq!((told.ends(), told.finished[0].1.attempts), (vec![RequestEnd::ClientLeft], 1));
 }
 
 /// The timeout runs over all attempts: this one strikes while the gateway waits for the answer to its second.
@@ -512,5 +519,8 @@ fn one_timeout_covers_all_attempts() {
     let gateway = Gateway::at_speed(100.0, config, &[upstream.address], |_| {});
     assert_eq!(Client::connect(gateway.address()).get("/").status, 504);
     let told = gateway.log.settled(1);
-    assert_eq!((told.fates(), told.finished[0].1.attempts), (vec![Fate::TimedOut], 2));
+    assert_eq!(
+        (told.ends(), told.finished[0].1.attempts),
+        (vec![RequestEnd::Attempt(AttemptEnd::TimedOut)], 2)
+    );
 }

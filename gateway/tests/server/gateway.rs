@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use gateway::server::{Ended, Fate, Mark, Observer, ScenarioClock, Seen, Server, ServerConfig};
+use gateway::server::{Ended, Mark, Observer, ScenarioClock, Seen, Server, ServerConfig};
 use gateway::telemetry::Facts;
 use gateway::{
-    Checks, Decision, GatewayConfig, GatewayRetry, Rejection, Route, Routes, Timestamp, Transition,
-    UpstreamId,
+    AttemptEnd, Checks, Decision, GatewayConfig, GatewayRetry, Rejection, RequestEnd, Route, Routes,
+    Timestamp, Transition, UpstreamId,
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
@@ -88,18 +88,18 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    pub(crate) fn fates(&self) -> Vec<Fate> {
-        self.finished.iter().map(|(_, ended)| ended.fate).collect()
+    pub(crate) fn ends(&self) -> Vec<RequestEnd> {
+        self.finished.iter().map(|(_, ended)| ended.end).collect()
     }
 
     pub(crate) fn served(&self) -> usize {
-        self.fates().iter().filter(|fate| matches!(fate, Fate::Answered { status: 200 })).count()
+        self.ends().iter().filter(|end| matches!(end, RequestEnd::Attempt(AttemptEnd::Answered(200)))).count()
     }
 
     pub(crate) fn rejected(&self, which: impl Fn(&Rejection) -> bool) -> usize {
-        self.fates()
+        self.ends()
             .iter()
-            .filter(|fate| matches!(fate, Fate::Rejected(rejection) if which(rejection)))
+            .filter(|end| matches!(end, RequestEnd::Rejected(rejection) if which(rejection)))
             .count()
     }
 }

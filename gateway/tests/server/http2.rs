@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway::server::Fate;
+use gateway::RequestEnd;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame};
@@ -123,9 +123,9 @@ fn a_stream_whose_client_stalls_is_given_up_and_the_others_go_on() {
         let said = answer.into_body().collect().await.unwrap().to_bytes();
         assert!(String::from_utf8_lossy(&said).contains(r#""reason":"body-timeout""#), "{said:?}");
         let told = gateway.log.until("both have ended", |told| told.finished.len() == 2);
-        let mut fates = told.fates();
-        fates.sort_by_key(|fate| *fate == Fate::ClientLeft);
-        assert_eq!(fates, [Fate::Malformed { status: 408 }, Fate::ClientLeft]);
+        let mut ends = told.ends();
+        ends.sort_by_key(|end| *end == RequestEnd::ClientLeft);
+        assert_eq!(ends, [RequestEnd::Malformed { status: 408 }, RequestEnd::ClientLeft]);
         // What was sent can be taken, and does not look as if it were whole.
         let mut taken = 0;
         let broken = loop {
@@ -152,7 +152,7 @@ fn a_connection_whose_streams_are_all_given_up_is_closed() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    assert_eq!(gateway.log.settled(1).fates(), [Fate::ClientLeft]);
+    assert_eq!(gateway.log.settled(1).ends(), [RequestEnd::ClientLeft]);
 }
 
 #[test]
@@ -386,7 +386,7 @@ fn a_body_that_is_given_up_is_whole_for_nobody() {
     raw.frame(DATA, 0, 1, b"hello");
     assert_eq!([read.recv().unwrap(), read.recv().unwrap()], ["5\r\n", "hello\r\n"]);
     raw.frame(RST_STREAM, 0, 1, &CANCEL);
-    assert_eq!(gateway.log.settled(1).fates(), [Fate::ClientLeft]);
+    assert_eq!(gateway.log.settled(1).ends(), [RequestEnd::ClientLeft]);
     assert_eq!(read.recv().unwrap(), "the end");
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
+use ::gateway::{AttemptEnd, RequestEnd};
 use tokio::sync::Notify;
 
 use crate::client::Client;
@@ -235,7 +236,7 @@ fn a_body_that_turns_out_too_long_is_refused() {
     assert_eq!((answer.status, answer.value("connection")), (413, Some("close")));
     assert!(client.is_closed());
     let told = gateway.log.settled(2);
-    assert_eq!(told.fates()[1], ::gateway::server::Fate::Malformed { status: 413 });
+    assert_eq!(told.ends()[1], RequestEnd::Malformed { status: 413 });
 }
 
 #[test]
@@ -514,7 +515,7 @@ fn a_request_that_turns_out_to_be_two_is_whole_for_nobody() {
         gateway.log.until("it is over", |told| told.load.0 == 0);
     }
     // The client's fault, of which a breaker learns nothing.
-    assert_eq!(gateway.log.settled(2).fates(), [::gateway::server::Fate::Malformed { status: 400 }; 2]);
+    assert_eq!(gateway.log.settled(2).ends(), [RequestEnd::Malformed { status: 400 }; 2]);
 }
 
 #[test]
@@ -613,7 +614,7 @@ fn a_client_that_leaves_within_the_answer_frees_its_upstream() {
     drop(client);
     wait(&left);
     let told = gateway.log.settled(1);
-    assert_eq!(told.fates(), [::gateway::server::Fate::ClientLeft]);
+    assert_eq!(told.ends(), [RequestEnd::ClientLeft]);
 }
 
 #[test]
@@ -653,7 +654,8 @@ fn an_upstream_that_breaks_off_is_seen_to() {
         }
     }
     let told = gateway.log.settled(8);
-    assert!(told.fates().iter().all(|fate| *fate == ::gateway::server::Fate::BadGateway), "{told:?}");
+    let broke = |end| matches!(end, RequestEnd::Attempt(AttemptEnd::Cut | AttemptEnd::Broken));
+    assert!(told.ends().into_iter().all(broke), "{told:?}");
 }
 
 #[test]

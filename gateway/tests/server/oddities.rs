@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::gateway::server::Fate;
+use ::gateway::{AttemptEnd, RequestEnd};
 use socket2::{Domain, Socket, Type};
 use tokio::sync::Notify;
 
@@ -67,7 +67,7 @@ fn an_upstream_that_hints_for_ever_is_given_up() {
         }
     };
     assert_eq!((answer.status, hints), (502, 32));
-    assert_eq!(gateway.log.settled(1).fates(), [Fate::BadGateway]);
+    assert_eq!(gateway.log.settled(1).ends(), [RequestEnd::Attempt(AttemptEnd::Broken)]);
 }
 
 #[test]
@@ -90,7 +90,11 @@ fn an_answer_that_comes_before_a_reset_is_passed_on() {
         assert_eq!((answer.status, answer.text().as_str()), (413, "no"));
     }
     let told = gateway.log.settled(20);
-    assert!(told.fates().iter().all(|fate| *fate == Fate::Answered { status: 413 }), "{:?}", told.fates());
+    assert!(
+        told.ends().iter().all(|end| *end == RequestEnd::Attempt(AttemptEnd::Answered(413))),
+        "{:?}",
+        told.ends()
+    );
 }
 
 /// Answers of a client that sends no more, beside what it was asked in between.
@@ -125,7 +129,14 @@ fn who_sends_no_more_is_answered() {
     let answer = after_the_last_byte(&mut client);
     assert_eq!((answer.status, answer.text().as_str()), (200, "late"));
     assert!(client.is_closed());
-    assert!(gateway.log.settled(3).fates().iter().all(|fate| *fate == Fate::Answered { status: 200 }));
+    assert!(
+        gateway
+            .log
+            .settled(3)
+            .ends()
+            .iter()
+            .all(|end| *end == RequestEnd::Attempt(AttemptEnd::Answered(200)))
+    );
 }
 
 #[test]
@@ -173,7 +184,7 @@ fn who_has_left_holds_nothing() {
     gateway.log.until("all are there", |told| told.load.0 == 3);
     drop((before, old, begun));
     let told = gateway.log.settled(3);
-    assert!(told.fates().iter().all(|fate| *fate == Fate::ClientLeft), "{:?}", told.fates());
+    assert!(told.ends().iter().all(|end| *end == RequestEnd::ClientLeft), "{:?}", told.ends());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use ::gateway::server::Fate;
+use ::gateway::{AttemptEnd, RequestEnd};
 use ::gateway::{
     BreakerConfig, ClientTimeouts, Condition, GatewayConfig, GatewayRetry, HalfOpen, Rejection, RetryOn,
     RetryPolicy, UpstreamPolicy,
@@ -66,9 +66,9 @@ fn config(probe_interval: Duration) -> GatewayConfig {
 const STALLED: &str = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n1";
 
 #[track_caller]
-fn blames_nobody(told: &Told, clients: usize, fate: Fate) {
-    let fates = told.fates();
-    assert_eq!(fates.iter().filter(|one| **one == fate).count(), clients, "{fates:?}");
+fn blames_nobody(told: &Told, clients: usize, end: RequestEnd) {
+    let ends = told.ends();
+    assert_eq!(ends.iter().filter(|one| **one == end).count(), clients, "{ends:?}");
     assert_eq!(told.transitions, [], "the upstream is well");
 }
 
@@ -86,7 +86,7 @@ fn uploads_that_stall_open_no_breaker() {
         assert!(answer.text().contains(r#""reason":"body-timeout""#), "{}", answer.text());
     }
     assert_eq!(Client::connect(gateway.address()).get("/").status, 200);
-    blames_nobody(&gateway.log.settled(26), 25, Fate::Malformed { status: 408 });
+    blames_nobody(&gateway.log.settled(26), 25, RequestEnd::Malformed { status: 408 });
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn answers_that_are_not_read_open_no_breaker() {
     }
     gateway.log.until("all have ended", |told| told.finished.len() == 25);
     assert_eq!(Client::connect(gateway.address()).get("/").status, 200);
-    blames_nobody(&gateway.log.settled(26), 25, Fate::ClientLeft);
+    blames_nobody(&gateway.log.settled(26), 25, RequestEnd::ClientLeft);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn bodies_that_never_begin_over_http2_open_no_breaker() {
         }
     });
     assert_eq!(Client::connect(gateway.address()).get("/").status, 200);
-    blames_nobody(&gateway.log.settled(26), 25, Fate::Malformed { status: 408 });
+    blames_nobody(&gateway.log.settled(26), 25, RequestEnd::Malformed { status: 408 });
 }
 
 #[test]
@@ -158,11 +158,10 @@ fn a_slow_upload_is_served_and_a_slow_upstream_is_still_told_from_it() {
         assert_eq!(client.answer(false).status, status, "{path}");
     }
     let told = gateway.log.settled(6);
-    let attempts =
-        told.finished.iter().map(|(_, ended)| (ended.fate, ended.attempts)).max_by_key(|one| one.1);
+    let attempts = told.finished.iter().map(|(_, ended)| (ended.end, ended.attempts)).max_by_key(|one| one.1);
     assert_eq!(
         attempts,
-        Some((Fate::Answered { status: 500 }, 2)),
+        Some((RequestEnd::Attempt(AttemptEnd::Answered(500)), 2)),
         "it was tried again after its timeout's time"
     );
 }
@@ -246,8 +245,9 @@ fn who_leaves_before_its_upload_is_whole_is_told_of() {
     let mut stalled = Client::connect(gateway.address());
     stalled.send(STALLED);
     drop(stalled);
-    let last = gateway.log.settled(21).fates().pop();
-    let is_told = matches!(last, Some(Fate::ClientLeft | Fate::Rejected(Rejection::ShortCircuited { .. })));
+    let last = gateway.log.settled(21).ends().pop();
+    let is_told =
+        matches!(last, Some(RequestEnd::ClientLeft | RequestEnd::Rejected(Rejection::ShortCircuited { .. })));
     assert!(is_told, "{last:?}");
 }
 
@@ -286,5 +286,5 @@ fn a_body_that_goes_wrong_after_the_answer_has_begun_is_its_clients_fault() {
         client.send("no chunk\r\n");
         while client.take(1).is_ok() {}
     }
-    blames_nobody(&gateway.log.settled(25), 25, Fate::ClientLeft);
+    blames_nobody(&gateway.log.settled(25), 25, RequestEnd::ClientLeft);
 }

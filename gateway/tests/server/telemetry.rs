@@ -8,11 +8,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::gateway::server::{Ended, Fate, Observer, ScenarioClock, Seen, Server, ServerConfig, TraceConfig};
+use ::gateway::server::{Ended, Observer, ScenarioClock, Seen, Server, ServerConfig, TraceConfig};
 use ::gateway::telemetry::{Admin, Facts, JsonLines, Metrics, Names, Page, RequestLog, Site, Telemetry};
 use ::gateway::{
-    Algorithm, BreakerConfig, Checks, Client as Caller, Decision, GatewayConfig, KeySecret, Peer, PoolConfig,
-    RateLimit, RateLimits, Request as Asked, RouteId, SharedAdmission, UpstreamPolicy,
+    Algorithm, AttemptEnd, BreakerConfig, Checks, Client as Caller, Decision, GatewayConfig, KeySecret, Peer,
+    PoolConfig, RateLimit, RateLimits, Request as Asked, RequestEnd, RouteId, SharedAdmission,
+    UpstreamPolicy,
 };
 use http::{HeaderMap, Method, Uri};
 use serde_json::Value;
@@ -217,7 +218,8 @@ fn a_hundred_thousand_keys_are_not_one_series_more() {
         let mut checks = Checks::default();
         let arrived = limits.on_arrival(START, &request, &mut checks);
         let admitted = arrived.and_then(|()| limits.on_client(START, &request, &mut checks));
-        let fate = admitted.map_or_else(Fate::Rejected, |_| Fate::Answered { status: 200 });
+        let end =
+            admitted.map_or_else(RequestEnd::Rejected, |_| RequestEnd::Attempt(AttemptEnd::Answered(200)));
         let decision = Decision::Queue { deadline: None };
         let seen = Seen {
             claims: None,
@@ -244,7 +246,7 @@ fn a_hundred_thousand_keys_are_not_one_series_more() {
             auth: None,
         });
         let time = Duration::from_millis(u64::from(number % 100));
-        let ended = Ended { fate, attempts: 1, upstream_time: Some(time), total_time: time };
+        let ended = Ended { end, attempts: 1, upstream_time: Some(time), total_time: time };
         observer.on_finished(START, mark, &facts, &ended);
     };
     (0..2_000).for_each(send);

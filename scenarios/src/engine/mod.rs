@@ -1,9 +1,10 @@
 //! Engines: they carry the decisions of the gateway's and the simulator's machines from one to the next, each on
 //! its own clock. No rule stands here.
 
-mod answer;
 mod bearers;
 mod breakers;
+mod causes;
+mod client_end;
 mod clock;
 mod directory;
 mod event_queue;

@@ -1,15 +1,16 @@
 use std::time::Duration;
 
 use gateway::auth::{Fetch, FetchFailure, KeySet, SimulatedKey};
-use gateway::{Rejection, Timestamp, Transition};
+use gateway::{AttemptEnd, Rejection, Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
-    CallEnd, CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, Reaction, Stream,
-    Upstream, Work, service_is_back_after, upstream_number,
+    CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, Reaction, Stream, Upstream, Work,
+    service_is_back_after, upstream_number,
 };
 use slab::Slab;
 
 use super::bearers::Bearer;
+use super::causes::Place;
 use super::clock::Clock;
 use super::event_queue::LaneId;
 use super::gate::{Admittance, Gate};
@@ -152,24 +153,13 @@ pub(super) struct Asked {
     pub(super) for_keys: bool,
 }
 
-/// What a caller hears of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reply {
-    /// An answer with this status.
-    Answered(u16),
-    /// The connection was refused.
-    Broken,
-    /// The connection was reset after part of the answer.
-    Cut,
-}
-
 /// An answer that leaves the services, and why it is a failure or took long.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Heard {
     /// The gateway's, for a client's request.
-    Answer { ticket: Ticket, reply: Reply, why: CauseId },
+    Answer { ticket: Ticket, reply: AttemptEnd, why: CauseId },
     /// Of a fetch of keys.
-    Keys { holder: KeyHolder, fetch: u64, reply: Reply, why: CauseId },
+    Keys { holder: KeyHolder, fetch: u64, reply: AttemptEnd, why: CauseId },
 }
 
 /// An answer without any work.
@@ -177,7 +167,7 @@ pub(super) enum Heard {
 pub(super) struct AnswerAtOnce {
     pub(super) caller: Caller,
     pub(super) upstream: usize,
-    pub(super) reply: Reply,
+    pub(super) reply: AttemptEnd,
     pub(super) by: AtOnce,
 }
 
@@ -188,10 +178,8 @@ pub(super) enum AtOnce {
     QueueFull,
     /// A fault makes it.
     Fault(FaultId),
-    /// It does not accept the token, for the reason named.
-    Token(&'static str),
-    /// It has no keys to judge the token by.
-    Keys,
+    /// It does not accept the token, or has no keys to judge the token by.
+    Rejected(Rejection),
 }
 
 impl Service {
@@ -298,12 +286,8 @@ impl Services {
             Admittance::Through => self.accept(clock, id),
             Admittance::Waits => self.jobs[id.slot as usize].awaits_keys = true,
             Admittance::Turned(rejection) => {
-                let by = match rejection {
-                    Rejection::Unauthenticated { reason } => AtOnce::Token(reason.name()),
-                    Rejection::Forbidden { reason } => AtOnce::Token(reason.name()),
-                    _ => AtOnce::Keys,
-                };
-                self.answer_at_once(clock, id, Reply::Answered(rejection.status()), by);
+                let (reply, by) = (AttemptEnd::Answered(rejection.status()), AtOnce::Rejected(rejection));
+                self.answer_at_once(clock, id, reply, by);
             }
         }
     }
@@ -322,18 +306,19 @@ impl Services {
                 if fault.is_none() {
                     clock.recorder.on_rejected(station);
                 }
-                let (reply, by) = (Reply::Answered(status), fault.map_or(AtOnce::QueueFull, AtOnce::Fault));
+                let (reply, by) =
+                    (AttemptEnd::Answered(status), fault.map_or(AtOnce::QueueFull, AtOnce::Fault));
                 self.answer_at_once(clock, id, reply, by);
             }
             Reaction::Refused { fault } => {
-                self.answer_at_once(clock, id, Reply::Broken, AtOnce::Fault(fault));
+                self.answer_at_once(clock, id, AttemptEnd::Broken, AtOnce::Fault(fault));
             }
         }
         self.record_load(clock, upstream);
     }
 
     /// A service is done with a job before it has begun, and its caller hears of it.
-    fn answer_at_once(&mut self, clock: &mut Clock, id: JobId, reply: Reply, by: AtOnce) {
+    fn answer_at_once(&mut self, clock: &mut Clock, id: JobId, reply: AttemptEnd, by: AtOnce) {
         let Job { upstream, caller, .. } = self.remove(id.slot);
         if let Some(caller) = caller {
             let answer = Box::new(AnswerAtOnce { caller, upstream, reply, by });
@@ -400,7 +385,7 @@ impl Services {
         let job = &self.jobs[id.slot as usize];
         if let Some(Trickling { status, why, .. }) = job.trickling {
             let why = if status < 400 { self.took_longest(clock, id.slot) } else { why };
-            return self.finish(clock, id.slot, Reply::Answered(status), why);
+            return self.finish(clock, id.slot, AttemptEnd::Answered(status), why);
         }
         let (state, step) = self.all[job.upstream].calls.on_begun(clock.now);
         if !matches!(step, CallStep::Answer { outcome: CallsOutcome::Done, .. }) {
@@ -417,20 +402,15 @@ impl Services {
         clock: &mut Clock,
         job: JobId,
         attempt: u32,
-        reply: Reply,
+        reply: AttemptEnd,
         why: CauseId,
     ) -> Option<Heard> {
-        let end = match reply {
-            Reply::Answered(status) => CallEnd::Answered(status),
-            Reply::Broken => CallEnd::Broken,
-            Reply::Cut => CallEnd::Cut,
-        };
-        self.settle(clock, job, attempt, end, why)
+        self.settle(clock, job, attempt, reply, why)
     }
 
     /// The timeout of an attempt at a call ran out.
     pub(super) fn on_call_timeout(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> Option<Heard> {
-        self.settle(clock, job, attempt, CallEnd::TimedOut, CauseId::UNKNOWN)
+        self.settle(clock, job, attempt, AttemptEnd::TimedOut, CauseId::UNKNOWN)
     }
 
     /// The wait before a further attempt at a call is over.
@@ -554,10 +534,12 @@ impl Services {
                 clock.way(Cause::UpstreamQueue(upstream), rest)
             }
             AtOnce::QueueFull => self.holds_up(clock, upstream),
-            AtOnce::Token(reason) => {
-                clock.way(Cause::Token { service: Some(upstream), reason }, CauseId::UNKNOWN)
+            AtOnce::Rejected(rejection) => {
+                let provider = Some(self.all[upstream].provider);
+                let place = Place { service: Some(upstream), limits: &[], provider, upstream };
+                let cause = place.cause(rejection, || 0);
+                cause.map_or(CauseId::UNKNOWN, |cause| clock.way(cause, CauseId::UNKNOWN))
             }
-            AtOnce::Keys => clock.way(Cause::Keys(self.all[upstream].provider), CauseId::UNKNOWN),
         }
     }
 
@@ -664,10 +646,10 @@ impl Services {
         // A failure that breaks off is the failure that its head tells.
         if reset && status < 400 {
             let why = self.works(clock, upstream, struck);
-            return self.finish(clock, id.slot, Reply::Cut, why);
+            return self.finish(clock, id.slot, AttemptEnd::Cut, why);
         }
         if body.is_zero() {
-            return self.finish(clock, id.slot, Reply::Answered(status), why);
+            return self.finish(clock, id.slot, AttemptEnd::Answered(status), why);
         }
         self.turn(id.slot, Some(struck));
         self.jobs[id.slot as usize].trickling = Some(Trickling { status, since: clock.now, why });
@@ -682,13 +664,13 @@ impl Services {
         clock: &mut Clock,
         id: JobId,
         attempt: u32,
-        end: CallEnd,
+        end: AttemptEnd,
         why: CauseId,
     ) -> Option<Heard> {
         if !self.is_open(id, attempt) {
             return None;
         }
-        let timed_out = end == CallEnd::TimedOut;
+        let timed_out = end == AttemptEnd::TimedOut;
         let asked = self.jobs[id.slot as usize].calling.and_then(|calling| calling.asked);
         let why = match asked {
             _ if !timed_out => why,
@@ -751,7 +733,7 @@ impl Services {
     }
 
     /// A service is done with a job: the next in its queue starts, and the caller, if there still is one, hears of it.
-    fn finish(&mut self, clock: &mut Clock, slot: u32, reply: Reply, why: CauseId) -> Option<Heard> {
+    fn finish(&mut self, clock: &mut Clock, slot: u32, reply: AttemptEnd, why: CauseId) -> Option<Heard> {
         self.turn(slot, None);
         let Job { upstream, caller, .. } = self.remove(slot);
         let next = self.all[upstream].upstream.on_completed(clock.now);

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use gateway::auth::{AuthConfig, Claims};
 use gateway::telemetry::{
-    Ended, Facts, Fate, JsonLines, Names, RequestName, RequestRecord, RunName, ShownClaims, TraceIds,
+    Ended, Facts, JsonLines, Names, RequestName, RequestRecord, RunName, ShownClaims, TraceIds,
     emit_transition,
 };
-use gateway::{Allowances, Checks, Client, Condition, RouteId, Timestamp, Transition, UpstreamId};
+use gateway::{
+    Allowances, Checks, Client, Condition, RequestEnd, RouteId, Timestamp, Transition, UpstreamId,
+};
 
 use crate::{Variant, World};
 
@@ -85,7 +87,7 @@ impl VirtualLog {
         &mut self,
         slot: u32,
         at: Timestamp,
-        fate: Fate,
+        end: RequestEnd,
         upstream: Option<(u32, Timestamp)>,
     ) {
         let present = self.present.get_mut(slot as usize).and_then(Option::take);
@@ -94,7 +96,7 @@ impl VirtualLog {
             Some((attempts, sent)) => (attempts, Some(at - sent)),
             None => (0, None),
         };
-        let ended = Ended { fate, attempts, upstream_time, total_time: at - arrived };
+        let ended = Ended { end, attempts, upstream_time, total_time: at - arrived };
         RequestRecord::new(&self.names, Some(&self.run), at, &facts, &ended).emit();
     }
 

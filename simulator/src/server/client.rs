@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use gateway::AttemptEnd;
 use gateway::auth::FetchFailure;
 use gateway::server::is_exhaustion;
 use http::header::AUTHORIZATION;
@@ -14,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::{CallEnd, RequestTag, headers};
+use crate::{RequestTag, headers};
 
 /// Idle connections that a service keeps to another, at most.
 const IDLE: usize = 1_024;
@@ -49,19 +50,19 @@ impl Client {
         upstream: usize,
         tag: RequestTag,
         bearer: Option<HeaderValue>,
-    ) -> (CallEnd, Option<io::Error>) {
-        let Some(peer) = self.peers.get(upstream) else { return (CallEnd::Broken, None) };
+    ) -> (AttemptEnd, Option<io::Error>) {
+        let Some(peer) = self.peers.get(upstream) else { return (AttemptEnd::Broken, None) };
         let mut headers = HeaderMap::new();
         if let Ok(tag) = HeaderValue::try_from(tag.to_string()) {
             headers.insert(headers::REQUEST, tag);
         }
         headers.extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
         match peer.ask("/", headers, None).await {
-            Ok((status, Some(_))) => (CallEnd::Answered(status), None),
-            Ok((_, None)) => (CallEnd::Cut, None),
+            Ok((status, Some(_))) => (AttemptEnd::Answered(status), None),
+            Ok((_, None)) => (AttemptEnd::Cut, None),
             Err(error) => match error.downcast::<io::Error>() {
-                Ok(error) if is_exhaustion(&error) => (CallEnd::NeverSent, Some(*error)),
-                _ => (CallEnd::Broken, None),
+                Ok(error) if is_exhaustion(&error) => (AttemptEnd::NeverSent, Some(*error)),
+                _ => (AttemptEnd::Broken, None),
             },
         }
     }

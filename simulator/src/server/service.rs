@@ -6,8 +6,8 @@ use std::time::Duration;
 use std::{io, mem};
 
 use bytes::Bytes;
-use gateway::Timestamp;
 use gateway::server::{ScenarioClock, is_exhaustion};
+use gateway::{AttemptEnd, Timestamp};
 use http::{HeaderMap, HeaderValue};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -17,7 +17,7 @@ use super::client::Client;
 use super::door_keeper::{DoorKeeper, KeyDocument};
 use super::timers::Timer;
 use crate::{
-    Ask, CallEnd, CallState, CallStep, Calls, Left, Purpose, Reaction, RequestTag, Stream, Upstream, Work,
+    Ask, CallState, CallStep, Calls, Left, Purpose, Reaction, RequestTag, Stream, Upstream, Work,
     upstream_number,
 };
 
@@ -327,7 +327,7 @@ impl Service {
                             }
                             end
                         }
-                        () = self.timer.until_some(deadline) => CallEnd::TimedOut,
+                        () = self.timer.until_some(deadline) => AttemptEnd::TimedOut,
                     };
                     self.enter(|state, now| state.on_ended(now, job, end))
                 }
@@ -409,7 +409,7 @@ impl State {
     }
 
     /// An attempt at a call ended.
-    fn on_ended(&mut self, now: Timestamp, number: u64, end: CallEnd) -> Option<Next> {
+    fn on_ended(&mut self, now: Timestamp, number: u64, end: AttemptEnd) -> Option<Next> {
         let job = self.jobs.get_mut(&number)?;
         let step = self.calls.on_ended(now, &mut job.calling.as_mut()?.state, job.key, end);
         self.follow(now, number, step)

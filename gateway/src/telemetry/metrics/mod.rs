@@ -20,9 +20,11 @@ use self::maker::Maker;
 use self::on_reading::OnReading;
 pub use self::sample::Sample;
 use self::saturation::Saturation;
-use super::{Ended, Facts, Names, Outcome};
+use super::{Ended, Facts, Names};
 use crate::server::Monitor;
-use crate::{Allowances, Checks, Condition, GatewayConfig, Scope, Timestamp, Transition, UpstreamId};
+use crate::{
+    Allowances, Checks, Condition, GatewayConfig, Outcome, Scope, Timestamp, Transition, UpstreamId,
+};
 
 /// Classes of status by their first digit; the first is for a client that left without an answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -219,8 +221,8 @@ impl Metrics {
 
     fn requests(&self, route: Option<usize>, ended: &Ended) -> &IntCounter {
         let place = route.unwrap_or(self.paths.len());
-        let outcome = ended.fate.outcome();
-        let class = ended.fate.status().map_or(0, |status| usize::from(status / 100).min(5));
+        let outcome = ended.end.outcome();
+        let class = ended.end.status().map_or(0, |status| usize::from(status / 100).min(5));
         let cell = (place * Outcome::ALL.len() + outcome as usize) * CLASSES.len() + class;
         self.request_cells[cell].get_or_init(|| {
             let path = self.paths.get(place).map_or(NO_ROUTE, |path| path);

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway::AttemptFailure;
+use gateway::AttemptEnd;
 use gateway::server::is_exhaustion;
 use http::Response;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -15,80 +15,43 @@ use reports::Outcome;
 use serde::Deserialize;
 use simulator::headers;
 
-use crate::engine::answer::judge_answer;
+use crate::engine::client_end::ClientEnd;
 
-/// How an attempt ended for its client.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct AttemptEnd {
-    pub(super) outcome: Outcome,
-    /// Of the answer, if its head came.
-    pub(super) status: Option<u16>,
-    /// `None` for one that was served.
-    pub(super) failure: Option<AttemptFailure>,
-    /// What a `Retry-After` field of the answer says, in scenario time.
-    pub(super) retry_after: Option<Duration>,
-    /// The answer broke off.
-    pub(super) cut: bool,
-    /// The attempt could not be made for want of descriptors, ports or memory.
-    pub(super) exhausted: bool,
+/// Nobody answered.
+pub(super) fn unreachable(error: &legacy::Error) -> ClientEnd {
+    let end = if wanted_for_more(error) { AttemptEnd::NeverSent } else { AttemptEnd::Broken };
+    ClientEnd::without_answer(Outcome::Unreachable, end)
 }
 
-impl AttemptEnd {
-    const fn new(outcome: Outcome, failure: Option<AttemptFailure>) -> Self {
-        Self { outcome, status: None, failure, retry_after: None, cut: false, exhausted: false }
-    }
-
-    /// The client had waited for as long as it waits.
-    pub(super) const fn gave_up() -> Self {
-        Self::new(Outcome::GaveUp, Some(AttemptFailure::Timeout))
-    }
-
-    /// The run was stopped.
-    pub(super) const fn unfinished() -> Self {
-        Self::new(Outcome::Unfinished, None)
-    }
-
-    /// Nobody answered.
-    pub(super) fn unreachable(error: &legacy::Error) -> Self {
-        let exhausted = wanted_for_more(error);
-        Self { exhausted, ..Self::new(Outcome::Unreachable, Some(AttemptFailure::Connect)) }
-    }
-
-    /// Reads an answer to its end.
-    ///
-    /// `expected` are statuses beyond 2xx that the route is expected to answer.
-    pub(super) async fn of(
-        mut response: Response<impl Body<Data = Bytes> + Unpin>,
-        expected: &[u16],
-    ) -> Self {
-        let status = response.status().as_u16();
-        let by_upstream = response.headers().contains_key(headers::UPSTREAM);
-        let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let retry_after =
-            field(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
-        let is_problem = field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/problem+json"));
-        let mut problem = is_problem.then(Vec::new);
-        while let Some(frame) = response.frame().await {
-            // What the gateway could not complete is for its client what a 502 would have been.
-            let Ok(frame) = frame else {
-                let failure = Some(AttemptFailure::Status(502));
-                let broken = Self::new(Outcome::UpstreamError, failure);
-                return Self { status: Some(status), cut: true, ..broken };
-            };
-            if let (Some(document), Some(piece)) = (&mut problem, frame.data_ref()) {
-                document.extend_from_slice(piece);
-            }
-            problem.take_if(|document| document.len() > LARGEST_PROBLEM);
-        }
-        let (outcome, failure) = if by_upstream {
-            judge_answer(status, expected)
-        } else {
-            let problem: Problem =
-                problem.and_then(|document| serde_json::from_slice(&document).ok()).unwrap_or_default();
-            own_answer(status, problem.reason.as_deref(), expected)
+/// Reads an answer to its end.
+///
+/// `expected` are statuses beyond 2xx that the route is expected to answer.
+pub(super) async fn read_answer(
+    mut response: Response<impl Body<Data = Bytes> + Unpin>,
+    expected: &[u16],
+) -> ClientEnd {
+    let status = response.status().as_u16();
+    let by_upstream = response.headers().contains_key(headers::UPSTREAM);
+    let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let retry_after = field(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let is_problem = field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/problem+json"));
+    let mut problem = is_problem.then(Vec::new);
+    while let Some(frame) = response.frame().await {
+        let Ok(frame) = frame else {
+            let cut = ClientEnd::without_answer(Outcome::UpstreamError, AttemptEnd::Cut);
+            return ClientEnd { status: Some(status), ..cut };
         };
-        Self { status: Some(status), retry_after, ..Self::new(outcome, failure) }
+        if let (Some(document), Some(piece)) = (&mut problem, frame.data_ref()) {
+            document.extend_from_slice(piece);
+        }
+        problem.take_if(|document| document.len() > LARGEST_PROBLEM);
     }
+    if by_upstream {
+        return ClientEnd::of_answer(status, gateway::Outcome::of_status(status), expected, retry_after);
+    }
+    let problem: Problem =
+        problem.and_then(|document| serde_json::from_slice(&document).ok()).unwrap_or_default();
+    own_answer(status, problem.reason.as_deref(), expected, retry_after)
 }
 
 /// What the gateway says of an answer of its own (RFC 9457).
@@ -100,23 +63,15 @@ struct Problem {
 /// A problem document is a few hundred bytes.
 const LARGEST_PROBLEM: usize = 64 << 10;
 
-/// The outcome of an answer that no upstream gave, and the failure that its client sees in it; of another gateway than ours,
-/// by its status alone: such a gateway may answer well from a cache.
-fn own_answer(status: u16, reason: Option<&str>, expected: &[u16]) -> (Outcome, Option<AttemptFailure>) {
-    let (judged, failure) = judge_answer(status, if reason.is_some() { &[] } else { expected });
-    let outcome = match (status, reason) {
-        (_, Some("short-circuited")) => Outcome::ShortCircuited,
-        // Served, redirected, or 502: the upstream could not be reached, or broke off.
-        _ if failure.is_none() => judged,
-        (401, _) => Outcome::Unauthenticated,
-        (403, _) => Outcome::Forbidden,
-        (404, _) => Outcome::NoRoute,
-        (429, _) => Outcome::RateLimited,
-        (503, _) => Outcome::Shed,
-        (504, _) => Outcome::TimedOut,
-        _ => judged,
-    };
-    (outcome, failure)
+/// Of an answer that no upstream gave. Ours names its reason; another gateway may answer well from a cache.
+fn own_answer(
+    status: u16,
+    reason: Option<&str>,
+    expected: &[u16],
+    retry_after: Option<Duration>,
+) -> ClientEnd {
+    let expected = if reason.is_some() { &[] } else { expected };
+    ClientEnd::of_answer(status, gateway::Outcome::of_own_answer(status, reason), expected, retry_after)
 }
 
 /// Whether an attempt failed for want of what the machine has.
@@ -140,6 +95,8 @@ mod tests {
     use http::HeaderMap;
     use http_body::Frame;
     use http_body_util::StreamBody;
+
+    use gateway::AttemptFailure;
 
     use super::super::http_clients::http_client;
     use super::*;
@@ -169,28 +126,32 @@ mod tests {
                 Ok(Frame::trailers(HeaderMap::new())),
             ]
         };
-        let end = AttemptEnd::of(answer(503, kind, pieces(" ")), &[]).await;
-        assert_eq!((end.outcome, end.failure), (Outcome::ShortCircuited, Some(AttemptFailure::Status(503))));
+        let end = read_answer(answer(503, kind, pieces(" ")), &[]).await;
+        assert_eq!(
+            (end.outcome, end.failure()),
+            (Outcome::ShortCircuited, Some(AttemptFailure::Status(503)))
+        );
         // Nothing else is taken for one.
-        let end = AttemptEnd::of(answer(503, "application/json", pieces(" ")), &[]).await;
+        let end = read_answer(answer(503, "application/json", pieces(" ")), &[]).await;
         assert_eq!(end.outcome, Outcome::Shed);
         // Nor is one kept that goes on and on.
-        let end = AttemptEnd::of(answer(503, kind, pieces(&" ".repeat(LARGEST_PROBLEM))), &[]).await;
+        let end = read_answer(answer(503, kind, pieces(&" ".repeat(LARGEST_PROBLEM))), &[]).await;
         assert_eq!(end.outcome, Outcome::Shed);
     }
 
     #[tokio::test]
     async fn an_answer_that_breaks_off_is_a_502() {
         let pieces = vec![Ok(data("half of it")), Err("reset")];
-        let end = AttemptEnd::of(answer(200, "text/plain", pieces), &[]).await;
+        let end = read_answer(answer(200, "text/plain", pieces), &[]).await;
         let failure = Some(AttemptFailure::Status(502));
-        assert_eq!((end.outcome, end.failure, end.cut), (Outcome::UpstreamError, failure, true));
+        assert_eq!((end.outcome, end.failure()), (Outcome::UpstreamError, failure));
+        assert_eq!((end.end, end.status), (Some(AttemptEnd::Cut), Some(200)));
     }
 
     /// How an attempt from an address to a port ends that nobody answers.
-    async fn unreachable(from: Ipv4Addr, port: u16) -> AttemptEnd {
+    async fn attempt(from: Ipv4Addr, port: u16) -> ClientEnd {
         let uri = format!("http://127.0.0.1:{port}/").parse().unwrap();
-        AttemptEnd::unreachable(&http_client(Some(from.into()), 0).get(uri).await.unwrap_err())
+        unreachable(&http_client(Some(from.into()), 0).get(uri).await.unwrap_err())
     }
 
     #[tokio::test]
@@ -198,10 +159,11 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         // An address that is set aside for examples (RFC 5737), which this machine has not got.
-        assert!(unreachable(Ipv4Addr::new(192, 0, 2, 1), port).await.exhausted);
+        let end = attempt(Ipv4Addr::new(192, 0, 2, 1), port).await.end;
+        assert_eq!(end, Some(AttemptEnd::NeverSent));
         drop(listener);
-        let end = unreachable(Ipv4Addr::LOCALHOST, port).await;
-        assert_eq!((end.outcome, end.exhausted), (Outcome::Unreachable, false));
+        let end = attempt(Ipv4Addr::LOCALHOST, port).await;
+        assert_eq!((end.outcome, end.end), (Outcome::Unreachable, Some(AttemptEnd::Broken)));
     }
 
     #[test]
@@ -218,10 +180,10 @@ mod tests {
             (404, None, Outcome::NoRoute),
             (200, None, Outcome::Served),
         ] {
-            let (judged, failure) = own_answer(status, reason, &[304, 429]);
-            assert_eq!(judged, outcome, "{status} {reason:?}");
+            let end = own_answer(status, reason, &[304, 429], None);
+            assert_eq!(end.outcome, outcome, "{status} {reason:?}");
             let expected = (status >= 400).then_some(AttemptFailure::Status(status));
-            assert_eq!(failure, expected, "{status} {reason:?}");
+            assert_eq!(end.failure(), expected, "{status} {reason:?}");
         }
     }
 }

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use gateway::telemetry::JsonLines;
 use gateway::{Rejection, Scope, Timestamp};
-use reports::{BreakerChange, BreakerId, Cause, CauseId, Finished, Outcome, Recorder, StationId};
+use reports::{BreakerChange, Cause, CauseId, Finished, Outcome, Recorder, StationId};
 
 use super::client_log::{ClientLog, Tried};
+use crate::engine::causes::{Place, behind};
 
 /// Something that happened.
 #[derive(Clone, Debug)]
@@ -34,7 +35,7 @@ pub(super) enum What {
     /// An attempt passed every limit.
     Admitted { population: u32 },
     /// The gateway answered an attempt by itself.
-    Rejected { request: RequestId, rejection: Rejection },
+    Rejected { request: RequestId, route: u32, rejection: Rejection },
     /// A request took a worker of the gateway.
     Worker { route: u32 },
     /// It gave it back.
@@ -202,7 +203,7 @@ impl Scribe {
             }
             What::Judged { limit, bucket, remaining: None } => recorder.on_limit_rejected(limit, bucket, at),
             What::Admitted { population } => recorder.on_admitted(population as usize, at),
-            What::Rejected { request, rejection } => self.reject(request, rejection),
+            What::Rejected { request, route, rejection } => self.reject(request, route, rejection),
             What::Worker { route } => self.held[route as usize] += 1,
             What::WorkerFree { route } => {
                 let held = &mut self.held[route as usize];
@@ -230,32 +231,19 @@ impl Scribe {
         }
     }
 
-    fn reject(&mut self, request: RequestId, rejection: Rejection) {
+    /// How far it is seen from outside: what holds the workers is known, what holds up those is not.
+    fn reject(&mut self, request: RequestId, route: u32, rejection: Rejection) {
+        let upstream = self.upstream_of[route as usize];
+        let place = Place { service: None, limits: &self.limits, provider: self.provider, upstream };
         let causes = &mut self.recorder.causes;
-        // How far it is seen from outside: what holds the workers is known, what holds up those is not.
-        let most = (0..self.held.len()).rev().max_by_key(|route| self.held[*route]);
-        let cause = match rejection {
-            Rejection::RateLimited { scope, .. } => {
-                let limit = self.limits.iter().find(|(limited, _)| *limited == scope);
-                limit.map(|(_, place)| Cause::RateLimit(*place))
+        let rest = match rejection {
+            Rejection::QueueTimeout => {
+                causes.way(Cause::GatewayPool { behind: behind(&self.held) }, CauseId::UNKNOWN)
             }
-            Rejection::Unauthenticated { reason } => {
-                Some(Cause::Token { service: None, reason: reason.name() })
-            }
-            Rejection::Forbidden { reason } => Some(Cause::Token { service: None, reason: reason.name() }),
-            Rejection::KeysUnavailable { .. } => self.provider.map(Cause::Keys),
-            Rejection::NoRoute => Some(Cause::NoRoute),
-            Rejection::ShortCircuited { .. } | Rejection::BulkheadFull => None,
-            Rejection::QueueFull { .. } | Rejection::QueueTimeout => {
-                most.map(|route| Cause::GatewayPool { behind: route })
-            }
+            _ => CauseId::UNKNOWN,
         };
-        let way = cause.map_or(CauseId::UNKNOWN, |cause| causes.way(cause, CauseId::UNKNOWN));
-        let way = match rejection {
-            Rejection::QueueTimeout => causes.way(Cause::QueueTimeout, way),
-            _ => way,
-        };
-        self.rejected.insert(request, way);
+        let cause = place.cause(rejection, || behind(&self.held));
+        self.rejected.insert(request, cause.map_or(CauseId::UNKNOWN, |cause| causes.way(cause, rest)));
     }
 
     fn end(&mut self, at: Duration, ended: Ended) {
@@ -263,25 +251,22 @@ impl Scribe {
         let cut_off = self.cut_off.remove(&request);
         let outcome = if cut && cut_off { Outcome::TimedOut } else { outcome };
         let rejected = self.rejected.remove(&request);
-        let upstream = self.upstream_of[route as usize];
-        let is_ours = self.recorder.layout().external.is_none();
         let causes = &mut self.recorder.causes;
         let cause = match outcome {
             Outcome::GaveUp => causes.way(Cause::ClientTimeout, CauseId::UNKNOWN),
             Outcome::TimedOut => causes.way(Cause::RouteTimeout, CauseId::UNKNOWN),
-            Outcome::ShortCircuited => {
-                causes.way(Cause::Breaker(BreakerId { service: None, upstream }), CauseId::UNKNOWN)
-            }
-            Outcome::Shed => match rejected {
-                Some(way) if way != CauseId::UNKNOWN => way,
-                // Why another gateway had no room, it does not tell.
-                _ if !is_ours => CauseId::UNKNOWN,
-                _ => causes.way(Cause::Bulkhead(upstream), CauseId::UNKNOWN),
-            },
-            Outcome::RateLimited | Outcome::Unauthenticated | Outcome::Forbidden => {
-                rejected.unwrap_or(CauseId::UNKNOWN)
-            }
-            _ => CauseId::UNKNOWN,
+            // Why another gateway than ours rejected a request is not known.
+            Outcome::RateLimited
+            | Outcome::Unauthenticated
+            | Outcome::Forbidden
+            | Outcome::NoRoute
+            | Outcome::ShortCircuited
+            | Outcome::Shed => rejected.unwrap_or(CauseId::UNKNOWN),
+            Outcome::Served
+            | Outcome::Redirected
+            | Outcome::UpstreamError
+            | Outcome::Unreachable
+            | Outcome::Unfinished => CauseId::UNKNOWN,
         };
         self.recorder.on_finished(Finished {
             population: request.population as usize,

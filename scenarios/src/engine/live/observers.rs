@@ -4,9 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gateway::server::{Ended, Fate, Mark, Seen};
+use gateway::server::{Ended, Mark, Seen};
 use gateway::telemetry::Facts;
-use gateway::{Checks, Decision, Rejection, RouteId, Scope, Timestamp, Transition, UpstreamId, Verdict};
+use gateway::{
+    AttemptEnd, Checks, Decision, Rejection, RequestEnd, RouteId, Scope, Timestamp, Transition, UpstreamId,
+    Verdict,
+};
 use reports::StationId;
 use simulator::{Population, PopulationStreams, RequestTag, headers};
 use slab::Slab;
@@ -83,7 +86,7 @@ impl gateway::server::Observer for GatewayObserver {
             self.journal.note(at, What::Admitted { population: request.population });
         }
         if let Decision::Reject(rejection) = decision {
-            self.journal.note(at, What::Rejected { request, rejection: *rejection });
+            self.journal.note(at, What::Rejected { request, route: route.0, rejection: *rejection });
             if matches!(rejection, Rejection::QueueFull { .. }) {
                 self.journal.note(at, What::Full { station: StationId::Gateway });
             }
@@ -104,8 +107,9 @@ impl gateway::server::Observer for GatewayObserver {
 
     fn on_queue_timeout(&self, at: Timestamp, mark: Mark) {
         self.journal.note(at, What::QueueTimeout);
-        if let Some((request, _)) = self.marked(mark) {
-            self.journal.note(at, What::Rejected { request, rejection: Rejection::QueueTimeout });
+        if let Some((request, route)) = self.marked(mark) {
+            let rejection = Rejection::QueueTimeout;
+            self.journal.note(at, What::Rejected { request, route: route.0, rejection });
         }
     }
 
@@ -128,7 +132,7 @@ impl gateway::server::Observer for GatewayObserver {
         else {
             return;
         };
-        if ended.fate == Fate::TimedOut {
+        if ended.end == RequestEnd::Attempt(AttemptEnd::TimedOut) {
             self.journal.note(at, What::CutOff { request });
         }
         if ended.attempts > 0 {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use gateway::server::ScenarioClock;
-use gateway::{KeyedBy, Retrier, RetryState, Timestamp};
+use gateway::{AttemptEnd, KeyedBy, Retrier, RetryState, Timestamp};
 use goose::client::GooseClientBuilder;
 use goose::goose::Scenario;
 use goose::goose::{GooseUser, Transaction, TransactionFunction};
@@ -30,13 +30,14 @@ use simulator::{
 };
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::attempt::AttemptEnd;
+use super::attempt::{read_answer, unreachable};
 use super::client_log::Tried;
 use super::http_clients::{HttpClients, Sent};
 use super::journal::{Ended, Journal, RequestId, What};
 use super::schedule::{Arrival, Schedule};
 use super::stop::Stop;
 use super::tokens::Mint;
+use crate::engine::client_end::ClientEnd;
 use crate::engine::directory::{Directory, addresses};
 
 /// What the users have to do with the rest of a run.
@@ -302,7 +303,7 @@ impl Clients {
         let ended = if self.stop.is_asked() {
             // It was late by that much at least: who was not sent in time is not missing from the lateness either.
             lock(&self.harness).on_not_sent(self.clock.now().saturating_since(due));
-            AttemptEnd::unfinished()
+            ClientEnd::UNFINISHED
         } else {
             let now = self.clock.now();
             lock(&self.harness).on_sent(now.saturating_since(due));
@@ -310,7 +311,7 @@ impl Clients {
             self.attempts(senders, id, target, stopped).await
         };
         self.busy.fetch_sub(1, Ordering::Relaxed);
-        let AttemptEnd { outcome, cut, .. } = ended;
+        let (outcome, cut) = (ended.outcome, ended.end == Some(AttemptEnd::Cut));
         let ended = Ended { request: id, route, intended, outcome, cut, paired };
         self.journal.note(self.clock.now(), What::Ended(ended));
     }
@@ -321,25 +322,25 @@ impl Clients {
         id: RequestId,
         target: Target<'_>,
         mut stopped: Pin<&mut impl Future<Output = ()>>,
-    ) -> AttemptEnd {
+    ) -> ClientEnd {
         let identity = senders.population.identities.draw(senders.streams.identity.at(id.index));
         let mut retries = RetryState::default();
         for attempt in 0_u32.. {
             let sent = self.clock.now();
             let end = tokio::select! {
                 end = self.attempt(senders, id, identity, target, attempt) => end,
-                () = stopped.as_mut() => AttemptEnd::unfinished(),
+                () = stopped.as_mut() => ClientEnd::UNFINISHED,
             };
             if self.logs_attempts {
-                let (request, route, AttemptEnd { status, outcome, .. }) = (id, target.route, end);
+                let (request, route, ClientEnd { status, outcome, .. }) = (id, target.route, end);
                 let took = self.clock.now().saturating_since(sent);
                 let tried = Tried { request, attempt, identity, route, status, outcome, took };
                 self.journal.note(sent + took, What::Tried(Box::new(tried)));
             }
-            if end.exhausted {
+            if end.end == Some(AttemptEnd::NeverSent) {
                 self.exhausted.fetch_add(1, Ordering::Relaxed);
             }
-            let Some(failure) = end.failure else { return end };
+            let Some(failure) = end.failure() else { return end };
             let unit = senders.streams.jitter.at(id.index).at(u64::from(attempt)).unit();
             let now = self.clock.now();
             let wait = lock(&senders.retrier).on_failure(&mut retries, now, failure, end.retry_after, unit);
@@ -350,7 +351,7 @@ impl Clients {
                 () = stopped.as_mut() => break,
             }
         }
-        AttemptEnd::unfinished()
+        ClientEnd::UNFINISHED
     }
 
     async fn attempt(
@@ -360,7 +361,7 @@ impl Clients {
         identity: Identity,
         target: Target<'_>,
         attempt: u32,
-    ) -> AttemptEnd {
+    ) -> ClientEnd {
         let population = &senders.population;
         let address = self.directory.address(id.population as usize, identity);
         let request = || self.request(senders, id, identity, target, attempt);
@@ -369,8 +370,8 @@ impl Clients {
             let Sent { answer, resent } = self.http.send(address, request).await;
             self.resent.fetch_add(u64::from(resent), Ordering::Relaxed);
             match answer {
-                Ok(response) => AttemptEnd::of(response, &self.expect_status[target.route as usize]).await,
-                Err(error) => AttemptEnd::unreachable(&error),
+                Ok(response) => read_answer(response, &self.expect_status[target.route as usize]).await,
+                Err(error) => unreachable(&error),
             }
         };
         match deadline {
@@ -378,7 +379,7 @@ impl Clients {
             // From now on, as the client counts it: what comes before is the harness's.
             Some(timeout) => {
                 let deadline = Instant::now() + timeout;
-                timeout_at(deadline, whole).await.unwrap_or(AttemptEnd::gave_up())
+                timeout_at(deadline, whole).await.unwrap_or(ClientEnd::GAVE_UP)
             }
         }
     }

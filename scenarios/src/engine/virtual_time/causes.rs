@@ -1,8 +1,9 @@
 //! Why a request is not served well, as far as the gateway can tell; the services tell the rest.
 
 use gateway::{Rejection, RouteId, Timestamp};
-use reports::{BreakerId, Cause, CauseId};
+use reports::{Cause, CauseId};
 
+use super::super::causes::{Place, behind};
 use super::super::services::KeyHolder;
 use super::{Logical, Run, Stage, Ticket};
 
@@ -40,11 +41,15 @@ impl Run<'_> {
         }
     }
 
-    /// The route that holds most of the gateway's workers, and what holds it up.
+    /// What holds up those who wait for a worker of the gateway.
     pub(super) fn pool_is_taken(&mut self) -> CauseId {
-        let most = (0..self.held.len()).rev().max_by_key(|route| self.held[*route]).unwrap_or(0);
-        let rest = self.services.holds_up(&mut self.clock, self.upstream_of[most]);
-        self.clock.way(Cause::GatewayPool { behind: most }, rest)
+        let behind = behind(&self.held);
+        self.way_behind(behind)
+    }
+
+    fn way_behind(&mut self, behind: usize) -> CauseId {
+        let rest = self.services.holds_up(&mut self.clock, self.upstream_of[behind]);
+        self.clock.way(Cause::GatewayPool { behind }, rest)
     }
 
     /// What keeps the gateway's keys from it.
@@ -62,27 +67,16 @@ impl Run<'_> {
     /// Why the gateway answers by itself.
     pub(super) fn rejected(&mut self, rejection: Rejection, route: RouteId) -> CauseId {
         let upstream = self.upstream_of[route.0 as usize];
-        let (cause, rest) = match rejection {
-            Rejection::RateLimited { scope, .. } => {
-                let limit = self.limits.iter().find(|(limited, _)| *limited == scope);
-                (Cause::RateLimit(limit.map_or(0, |(_, place)| *place)), CauseId::UNKNOWN)
-            }
-            Rejection::Unauthenticated { reason } => {
-                (Cause::Token { service: None, reason: reason.name() }, CauseId::UNKNOWN)
-            }
-            Rejection::Forbidden { reason } => {
-                (Cause::Token { service: None, reason: reason.name() }, CauseId::UNKNOWN)
-            }
-            Rejection::KeysUnavailable { .. } => return self.no_keys(),
-            Rejection::NoRoute => (Cause::NoRoute, CauseId::UNKNOWN),
-            Rejection::ShortCircuited { .. } => {
-                (Cause::Breaker(BreakerId { service: None, upstream }), self.last_failure[upstream])
-            }
-            Rejection::BulkheadFull => {
-                (Cause::Bulkhead(upstream), self.services.holds_up(&mut self.clock, upstream))
-            }
-            Rejection::QueueFull { .. } => return self.pool_is_taken(),
-            Rejection::QueueTimeout => (Cause::QueueTimeout, self.pool_is_taken()),
+        let limits = &self.limits;
+        let place = Place { service: None, limits, provider: Some(self.provider), upstream };
+        let (cause, rest) = match place.cause(rejection, || behind(&self.held)) {
+            None => return CauseId::UNKNOWN,
+            Some(Cause::GatewayPool { behind }) => return self.way_behind(behind),
+            Some(Cause::Keys(_)) => return self.no_keys(),
+            Some(cause @ Cause::Breaker(_)) => (cause, self.last_failure[upstream]),
+            Some(cause @ Cause::Bulkhead(_)) => (cause, self.services.holds_up(&mut self.clock, upstream)),
+            Some(cause @ Cause::QueueTimeout) => (cause, self.pool_is_taken()),
+            Some(cause) => (cause, CauseId::UNKNOWN),
         };
         self.clock.way(cause, rest)
     }

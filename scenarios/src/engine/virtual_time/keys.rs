@@ -1,11 +1,11 @@
 //! The keeping of keys: the fetches of everybody who judges tokens, and their timers.
 
-use gateway::Timestamp;
 use gateway::auth::{Fetch, FetchFailure};
+use gateway::{AttemptEnd, Timestamp};
 use reports::CauseId;
 use simulator::Stream;
 
-use super::super::services::{Asked, Caller, JobId, KeyHolder, Reply};
+use super::super::services::{Asked, Caller, JobId, KeyHolder};
 use super::{Event, Run};
 
 /// Whoever judges tokens, and needs keys to do so by.
@@ -67,14 +67,15 @@ impl Run<'_> {
     }
 
     /// A fetch of keys was answered.
-    pub(super) fn hear_keys(&mut self, holder: KeyHolder, fetch: u64, reply: Reply, why: CauseId) {
+    pub(super) fn hear_keys(&mut self, holder: KeyHolder, fetch: u64, reply: AttemptEnd, why: CauseId) {
         let now = self.clock.now;
         let result = match reply {
-            Reply::Answered(status) if status < 300 => {
+            AttemptEnd::Answered(status) if status < 300 => {
                 Ok(self.clock.bearers.published(self.clock.since_start))
             }
-            Reply::Answered(status) => Err(FetchFailure::Status(status)),
-            Reply::Broken | Reply::Cut => Err(FetchFailure::Connection),
+            AttemptEnd::Answered(status) => Err(FetchFailure::Status(status)),
+            AttemptEnd::Broken | AttemptEnd::NeverSent | AttemptEnd::Cut => Err(FetchFailure::Connection),
+            AttemptEnd::TimedOut => Err(FetchFailure::TimedOut),
         };
         if let Some(keeper) = self.keepers.iter_mut().find(|keeper| keeper.holder == holder) {
             keeper.fetching = None;

@@ -11,10 +11,9 @@ mod record;
 use std::time::Duration;
 
 use gateway::auth::Presented;
-use gateway::telemetry::Fate;
 use gateway::{
-    AttemptFailure, Decision, End, Forward, Pass, Pipeline, Rejection, Request, Retrier, RetryState, RouteId,
-    Scope, Settlement, Timestamp, UpstreamId,
+    AttemptEnd, Decision, Forward, Pass, Pipeline, Rejection, Request, RequestEnd, Retrier, RetryState,
+    RouteId, Scope, Settlement, Timestamp, UpstreamId,
 };
 use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, StationId};
 use simulator::{
@@ -24,13 +23,13 @@ use simulator::{
 use slab::Slab;
 
 use self::keys::Keeper;
-use super::answer::judge_answer;
 use super::bearers::{Bearer, Bearers, Shown};
+use super::client_end::ClientEnd;
 use super::clock::Clock;
 use super::directory::{Caller as Client, Directory};
 use super::event_queue::{EventQueue, LaneId};
 use super::layout::layout;
-use super::services::{AnswerAtOnce, Asked, Caller, Heard, JobId, KeyHolder, Reply, Services};
+use super::services::{AnswerAtOnce, Asked, Caller, Heard, JobId, KeyHolder, Services};
 use super::virtual_log::VirtualLog;
 use crate::{Timeline, Variant, World};
 
@@ -368,7 +367,7 @@ impl<'w> Run<'w> {
             if let Stage::Waiting { since } = request.stage {
                 self.clock.recorder.on_wait_without_end(StationId::Gateway, last - since);
             }
-            self.log_ended(&request, Fate::ClientLeft);
+            self.log_ended(&request, RequestEnd::ClientLeft);
             let why = self.holds(&request);
             let finished = self.clock.finished(&request, Outcome::Unfinished, why);
             self.clock.recorder.on_finished(finished);
@@ -402,14 +401,13 @@ impl<'w> Run<'w> {
             Event::GatewayRetry(ticket) => self.gateway_retry(ticket),
             Event::ClientTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::ClientTimeout);
-                self.abandon(ticket, End::ClientLeft);
-                self.log_ended_of(ticket, Fate::ClientLeft);
-                self.conclude(ticket, Outcome::GaveUp, Some(AttemptFailure::Timeout), None, why);
+                self.abandon(ticket, None);
+                self.conclude(ticket, RequestEnd::ClientLeft, why);
             }
             Event::Keys { keeper } => self.wake_keeper(keeper as usize),
             Event::QueueTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::QueueTimeout);
-                self.abandon(ticket, End::ClientLeft);
+                self.abandon(ticket, None);
                 self.clock.recorder.on_queue_timeout();
                 self.reject(ticket, Rejection::QueueTimeout, why);
             }
@@ -417,9 +415,8 @@ impl<'w> Run<'w> {
                 let why = self.timed_out(ticket, Cause::RouteTimeout);
                 let route = self.requests[ticket.slot as usize].route;
                 self.last_failure[self.upstream_of[route.0 as usize]] = why;
-                self.abandon(ticket, End::Settled(Settlement::TimedOut));
-                self.log_ended_of(ticket, Fate::TimedOut);
-                self.conclude(ticket, Outcome::TimedOut, Some(AttemptFailure::Status(504)), None, why);
+                self.abandon(ticket, Some(Settlement::TimedOut));
+                self.conclude(ticket, RequestEnd::Attempt(AttemptEnd::TimedOut), why);
             }
             Event::Completed(job) => {
                 let answer = self.services.on_completed(&mut self.clock, job);
@@ -623,7 +620,7 @@ impl<'w> Run<'w> {
             }
             Err(rejection) => {
                 let why = self.rejected(rejection, route);
-                self.free_worker(route, pass, End::ClientLeft);
+                self.free_worker(route, pass, None);
                 self.reject(ticket, rejection, why);
             }
         }
@@ -645,30 +642,13 @@ impl<'w> Run<'w> {
         };
         let Stage::Forwarded { mut pass, from, since, attempt, .. } = *stage else { return };
         let now = self.clock.now;
-        let (settlement, outcome, failure) = match reply {
-            Reply::Answered(status) => {
-                let settlement = Settlement::Answered { status, took: now - since };
-                let (outcome, failure) = judge_answer(status, &self.expect_status[route.0 as usize]);
-                (settlement, outcome, failure)
-            }
-            Reply::Broken | Reply::Cut => {
-                (Settlement::ConnectionFailed, Outcome::UpstreamError, Some(AttemptFailure::Status(502)))
-            }
-        };
-        if let Some(failure) = failure {
+        let (end, took) = (RequestEnd::Attempt(reply), now - since);
+        let ended = ClientEnd::of_request(end, &self.expect_status[route.0 as usize]);
+        if ended.failure().is_some() {
             self.last_failure[self.upstream_of[route.0 as usize]] = why;
             let jitter = self.clients[population].streams.jitter;
             let unit = jitter.at(index).at(u64::from(clients_attempt)).at(u64::from(attempt)).unit();
-            let seen = match reply {
-                Reply::Answered(_) => Some(failure),
-                // What broke in the connection is so for the gateway; its client sees a 502.
-                Reply::Broken => Some(AttemptFailure::Connect),
-                // The gateway has passed the beginning on, and cannot take it back to try again.
-                Reply::Cut => None,
-            };
-            let gateway = &mut self.gateway;
-            let end = End::Settled(settlement);
-            let wait = seen.and_then(|seen| gateway.on_attempt_failed(now, &mut pass, seen, end, unit));
+            let wait = self.gateway.on_attempt_ended(now, &mut pass, reply, took, unit);
             if let Some(wait) = wait {
                 let stage = Stage::Forwarded { pass, from, since, attempt, job: None };
                 self.requests[ticket.slot as usize].stage = stage;
@@ -676,20 +656,14 @@ impl<'w> Run<'w> {
                 return;
             }
         }
-        let why = if outcome == Outcome::Served { self.took_longest(ticket, from, why) } else { why };
-        self.log_ended_of(
-            ticket,
-            match reply {
-                Reply::Answered(status) => Fate::Answered { status },
-                Reply::Broken | Reply::Cut => Fate::BadGateway,
-            },
-        );
-        self.free_worker(route, pass, End::Settled(settlement));
-        self.conclude(ticket, outcome, failure, None, why);
+        let is_served = ended.outcome == Outcome::Served;
+        let why = if is_served { self.took_longest(ticket, from, why) } else { why };
+        self.free_worker(route, pass, end.settlement(took));
+        self.conclude(ticket, end, why);
     }
 
-    /// An attempt leaves the gateway without an answer of an upstream.
-    fn abandon(&mut self, ticket: Ticket, end: End) {
+    /// An attempt leaves the gateway without an answer of an upstream, whose breaker learns of the `settlement`, if anything.
+    fn abandon(&mut self, ticket: Ticket, settlement: Option<Settlement>) {
         let Logical { route, stage, .. } = self.requests[ticket.slot as usize];
         match stage {
             Stage::Resting => {}
@@ -704,16 +678,16 @@ impl<'w> Run<'w> {
                 if let Some(job) = job {
                     self.services.on_caller_left(&mut self.clock, job);
                 }
-                self.free_worker(route, pass, end);
+                self.free_worker(route, pass, settlement);
             }
         }
     }
 
     /// A worker of the gateway is free; the next in the queue takes it.
-    fn free_worker(&mut self, route: RouteId, pass: Pass, end: End) {
+    fn free_worker(&mut self, route: RouteId, pass: Pass, settlement: Option<Settlement>) {
         let held = &mut self.held[route.0 as usize];
         *held = held.saturating_sub(1);
-        if let Some((next, forward)) = self.gateway.on_finished(self.clock.now, pass, end) {
+        if let Some((next, forward)) = self.gateway.on_finished(self.clock.now, pass, settlement) {
             self.forward(next, forward);
         }
         self.record_gateway();
@@ -724,26 +698,19 @@ impl<'w> Run<'w> {
         if matches!(rejection, Rejection::QueueFull { .. }) {
             self.clock.recorder.on_rejected(StationId::Gateway);
         }
-        self.log_ended_of(ticket, Fate::Rejected(rejection));
-        let failure = Some(AttemptFailure::Status(rejection.status()));
-        self.conclude(ticket, outcome_of(rejection), failure, rejection.retry_after(), why);
+        self.conclude(ticket, RequestEnd::Rejected(rejection), why);
     }
 
     /// An attempt ended for its client, which tries again or leaves it at that; then a user goes back to thinking.
-    fn conclude(
-        &mut self,
-        ticket: Ticket,
-        outcome: Outcome,
-        failure: Option<AttemptFailure>,
-        retry_after: Option<Duration>,
-        why: CauseId,
-    ) {
+    fn conclude(&mut self, ticket: Ticket, end: RequestEnd, why: CauseId) {
+        self.log_ended_of(ticket, end);
         let now = self.clock.now;
         let request = &mut self.requests[ticket.slot as usize];
+        let end = ClientEnd::of_request(end, &self.expect_status[request.route.0 as usize]);
         let Clients { streams, retrier, .. } = &mut self.clients[request.population];
-        if let Some(failure) = failure {
+        if let Some(failure) = end.failure() {
             let unit = streams.jitter.at(request.index).at(u64::from(request.attempt)).unit();
-            let wait = retrier.on_failure(&mut request.retries, now, failure, retry_after, unit);
+            let wait = retrier.on_failure(&mut request.retries, now, failure, end.retry_after, unit);
             if let Some(wait) = wait {
                 request.attempt += 1;
                 request.stage = Stage::Resting;
@@ -755,27 +722,12 @@ impl<'w> Run<'w> {
             }
         }
         let (population, user) = (request.population, request.user);
-        let finished = self.clock.finished(request, outcome, why);
+        let finished = self.clock.finished(request, end.outcome, why);
         self.requests.remove(ticket.slot as usize);
         self.clock.recorder.on_finished(finished);
         if let Some(user) = user {
             self.think(population, user);
         }
-    }
-}
-
-/// The gateway's reasons in the words of the record.
-const fn outcome_of(rejection: Rejection) -> Outcome {
-    match rejection {
-        Rejection::RateLimited { .. } => Outcome::RateLimited,
-        Rejection::Unauthenticated { .. } => Outcome::Unauthenticated,
-        Rejection::Forbidden { .. } => Outcome::Forbidden,
-        Rejection::NoRoute => Outcome::NoRoute,
-        Rejection::ShortCircuited { .. } => Outcome::ShortCircuited,
-        Rejection::KeysUnavailable { .. }
-        | Rejection::BulkheadFull
-        | Rejection::QueueFull { .. }
-        | Rejection::QueueTimeout => Outcome::Shed,
     }
 }
 

@@ -1,8 +1,7 @@
 //! What is told of requests, limits and breakers: to the record, and to the log where there is one.
 
 use gateway::auth::Claims;
-use gateway::telemetry::Fate;
-use gateway::{Checks, Decision, Rejection, RouteId, UpstreamId, Verdict};
+use gateway::{Checks, Decision, Rejection, RequestEnd, RouteId, UpstreamId, Verdict};
 use reports::{CauseId, Finished, Outcome, StationId};
 
 use super::super::breakers::breaker_change;
@@ -62,21 +61,21 @@ impl Run<'_> {
         Some(self.clock.bearers.token(bearer)?.claims().clone())
     }
 
-    pub(super) fn log_ended_of(&mut self, ticket: Ticket, fate: Fate) {
+    pub(super) fn log_ended_of(&mut self, ticket: Ticket, end: RequestEnd) {
         if self.log.is_some() {
             let request = self.requests[ticket.slot as usize];
-            self.log_ended(&request, fate);
+            self.log_ended(&request, end);
         }
     }
 
     /// The present attempt of a request has ended for the gateway.
-    pub(super) fn log_ended(&mut self, request: &Logical, fate: Fate) {
+    pub(super) fn log_ended(&mut self, request: &Logical, end: RequestEnd) {
         let Some(log) = &mut self.log else { return };
         let upstream = match request.stage {
             Stage::Forwarded { since, attempt, .. } => Some((attempt + 1, since)),
             Stage::Resting | Stage::AwaitsKeys | Stage::Waiting { .. } => None,
         };
-        log.on_ended(request.ticket.slot, self.clock.now, fate, upstream);
+        log.on_ended(request.ticket.slot, self.clock.now, end, upstream);
     }
 
     pub(super) fn record_checks(
