@@ -1,5 +1,7 @@
 //! What the pages of `docs/` and the READMEs name is there: files, headings, tests.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
