@@ -1,5 +1,27 @@
 //! The gateway under test: what it decides about a request, as state machines.
 //!
+//! Two limits of 1,000 requests a minute, and a client that sends 1,000 at the end of a minute and 1,000 at the start of the next:
+//!
+//! ```
+//! use std::time::Duration;
+//! use gateway::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Timestamp};
+//!
+//! let minute = Duration::from_secs(60);
+//! let fixed_window = RateLimit::new(Algorithm::FixedWindow, 1000, minute)?;
+//! let token_bucket = RateLimit::new(Algorithm::TokenBucket, 1000, minute)?.with_burst(100)?;
+//!
+//! let nine = Timestamp::from_nanos(1_780_390_800_000_000_000);
+//! let burst = |from: u64| (0..1000).map(move |k| nine + Duration::from_millis(from + 2 * k));
+//! let admitted = |limit: RateLimit| {
+//!     let mut limiter = KeyedLimiter::new(limit);
+//!     let (client, sends) = (7, burst(58_000).chain(burst(60_000)));
+//!     sends.filter(|now| limiter.check(*now, client).is_admitted()).count()
+//! };
+//! assert_eq!(admitted(fixed_window), 2000);
+//! assert_eq!(admitted(token_bucket), 166);
+//! # Ok::<(), RateLimitError>(())
+//! ```
+//!
 //! [`Pipeline`] is the whole path of a request; the rules along it ([`KeyedLimiter`], [`Pool`], [`Routes`]) stand
 //! on their own. Each is told the time, answers with a decision and owns no socket, timer, clock or thread:
 //! the same rules are driven over simulated time and by a real server. `gateway` knows neither who calls it

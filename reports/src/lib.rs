@@ -1,5 +1,20 @@
 //! What was observed in a run, and how it is shown.
 //!
+//! A saved result, read and told in sentences, on a page and in a table:
+//!
+//! ```
+//! use reports::{Legend, TERMINAL_WIDTH, facts, from_json, html_report, terminal_summary};
+//!
+//! let result = from_json(&std::fs::read_to_string("tests/results/v1.json")?)?;
+//! for variant in &result.variants {
+//!     println!("{}: {} served well", variant.name, variant.runs[0].overall.good);
+//! }
+//! assert!(!facts(&result).is_empty());
+//! assert!(html_report(&result, "tuesday run")?.starts_with("<!DOCTYPE html>"));
+//! println!("{}", terminal_summary(&result, TERMINAL_WIDTH, Legend::None));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! A [`Recorder`] takes the events of one run as they happen and closes into a [`RunResult`]; the runs of an
 //! experiment stand together in an [`ExperimentResult`], from which everything else is drawn: for people the
 //! [terminal's summary](terminal_summary), the [HTML report](html_report) and the [summary of a CI

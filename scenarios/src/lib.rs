@@ -1,5 +1,21 @@
 //! Puts gateway, simulator and reports together: the scenario file, the engines that run it, and the experiment
 //! that compares its variants. The `tuesday` command stands on this.
+//!
+//! A shipped scenario, from its text to the verdict:
+//!
+//! ```
+//! use tuesday::{file, library, run_experiment};
+//!
+//! let text = library::find("window-boundary").ok_or("it ships")?.text;
+//! let reading = file::read(text, &|name| Err(format!("there is no file {name} beside it")));
+//! assert!(reading.problems.is_empty());
+//! let scenario = reading.scenario.ok_or("a file without problems is a scenario")?;
+//!
+//! let result = run_experiment(&scenario, &[scenario.seed], || {});
+//! assert_eq!(result.variants.len(), scenario.variants.len());
+//! assert!(result.expectations.iter().all(|expectation| expectation.held));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod cli;
 mod comparison;
