@@ -12,6 +12,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
+use nix::errno::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -112,7 +113,7 @@ impl Upstreams {
         if let Ok(place) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(place);
         }
-        let exhausted = || io::Error::from_raw_os_error(24);
+        let exhausted = || io::Error::from(Errno::EMFILE);
         let oldest = {
             let mut idle = self.idle();
             let resting = idle.iter_mut().filter(|resting| !resting.is_empty());
