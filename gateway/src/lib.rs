@@ -45,6 +45,7 @@ mod retry;
 mod route;
 #[cfg(feature = "server")]
 pub mod server;
+mod split_mix;
 pub mod telemetry;
 mod timestamp;
 mod waits;
@@ -67,5 +68,6 @@ pub use retry::{
     RetryPolicy, RetryState,
 };
 pub use route::{GatewayRetry, Route, RouteError, RouteId, Routed, Routes, UpstreamId};
+pub use split_mix::split_mix_64;
 pub use timestamp::Timestamp;
 pub use waits::{ClientTimeouts, Due, Waits};

@@ -24,21 +24,12 @@ use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 
-/// SplitMix64: the same inputs on every machine.
-struct Dice(u64);
+use rand_xoshiro::SplitMix64;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
+/// A number below `end`, or 0 if that is 0. The same inputs on every machine.
+fn below(dice: &mut SplitMix64, end: usize) -> usize {
+    (dice.next_u64() % end.max(1) as u64) as usize
 }
 
 /// What no parser likes, wherever it stands.
@@ -82,25 +73,25 @@ const WORDS: [&str; 34] = [
 ];
 
 /// One of the inputs, changed in a few places.
-fn mutated(inputs: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-    let mut bytes = inputs[dice.below(inputs.len())].clone();
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(bytes.len() + 1);
-        let end = (at + dice.below(16)).min(bytes.len());
-        match dice.below(8) {
-            0 if at < bytes.len() => bytes[at] ^= 1 << dice.below(8),
-            1 if at < bytes.len() => bytes[at] = dice.next() as u8,
+fn mutated(inputs: &[Vec<u8>], dice: &mut SplitMix64) -> Vec<u8> {
+    let mut bytes = inputs[below(dice, inputs.len())].clone();
+    for _ in 0..=below(dice, 4) {
+        let at = below(dice, bytes.len() + 1);
+        let end = (at + below(dice, 16)).min(bytes.len());
+        match below(dice, 8) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << below(dice, 8),
+            1 if at < bytes.len() => bytes[at] = dice.next_u64() as u8,
             2 => drop(bytes.drain(at..end)),
             3 => {
                 let piece = bytes[at..end].to_vec();
-                let to = dice.below(bytes.len() + 1);
+                let to = below(dice, bytes.len() + 1);
                 bytes.splice(to..to, piece);
             }
-            4 => drop(bytes.splice(at..at, WORDS[dice.below(WORDS.len())].bytes())),
+            4 => drop(bytes.splice(at..at, WORDS[below(dice, WORDS.len())].bytes())),
             5 => {
-                let other = &inputs[dice.below(inputs.len())];
-                let from = dice.below(other.len() + 1);
-                let until = (from + dice.below(200)).min(other.len());
+                let other = &inputs[below(dice, inputs.len())];
+                let from = below(dice, other.len() + 1);
+                let until = (from + below(dice, 200)).min(other.len());
                 bytes.splice(at..end, other[from..until].iter().copied());
             }
             // A number elsewhere becomes another one: what has to stay what it is to be read at all, stays.
@@ -109,7 +100,7 @@ fn mutated(inputs: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
                 if let Some(start) = bytes[at..].iter().position(is_digit).map(|start| at + start) {
                     let end = bytes[start..].iter().position(|byte| !is_digit(byte));
                     let end = end.map_or(bytes.len(), |end| start + end);
-                    bytes.splice(start..end, NUMBERS[dice.below(NUMBERS.len())].bytes());
+                    bytes.splice(start..end, NUMBERS[below(dice, NUMBERS.len())].bytes());
                 }
             }
             _ => bytes.truncate(at),
@@ -145,7 +136,7 @@ fn fuzz(target: &str, folders: &[&str], check: fn(&[u8]), inputs: usize) {
         let _told = Told(target, input);
         check(input);
     }
-    let mut dice = Dice(number("TUESDAY_FUZZ_SEED").unwrap_or(902));
+    let mut dice = SplitMix64::seed_from_u64(number("TUESDAY_FUZZ_SEED").unwrap_or(902));
     for _ in 0..number("TUESDAY_FUZZ_INPUTS").map_or(inputs, |inputs| inputs as usize) {
         let input = mutated(&kept, &mut dice);
         let _told = Told(target, &input);

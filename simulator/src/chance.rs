@@ -11,8 +11,7 @@
 //! *Fast splittable pseudorandom number generators*, OOPSLA 2014), whose n-th output is a function of n and
 //! can be had without the ones before it. Both are integer arithmetic and the same on every machine.
 
-use rand_xoshiro::SplitMix64;
-use rand_xoshiro::rand_core::SeedableRng;
+use gateway::split_mix_64;
 use siphasher::sip::SipHasher24;
 
 /// What a draw decides. Each purpose has streams of its own, so that none shifts another's draws.
@@ -36,9 +35,6 @@ pub enum Purpose {
 
 /// Key half for names below a stream; none of the [`Purpose`]s.
 const NAMED: u64 = 0;
-
-/// The increment of SplitMix64: 2⁶⁴ divided by the golden ratio, made odd.
-const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A point in the tree of random numbers: one draw, and the root of all draws addressed below it.
 ///
@@ -72,12 +68,7 @@ impl Stream {
     /// with the probability of a collision among random 64-bit numbers.
     #[inline]
     pub const fn at(self, index: u64) -> Self {
-        // Outputs are a finalizer (Stafford's "Mix13") over a counter in steps of gamma; the generator adds
-        // before it mixes, so its first output is one step ahead of its seed.
-        let mut z = self.0.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN_GAMMA));
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Self(z ^ (z >> 31))
+        Self(split_mix_64(self.0, index))
     }
 
     /// The stream of `name` below this one, such as a path of calls.
@@ -85,13 +76,6 @@ impl Stream {
     /// Unlike [`at`](Self::at) this hashes; what is known beforehand had better be numbered.
     pub fn named(self, name: &str) -> Self {
         Self(SipHasher24::new_with_keys(self.0, NAMED).hash(name.as_bytes()))
-    }
-
-    /// A generator for as many numbers as one likes, for those who need a `rand` generator.
-    ///
-    /// Its n-th output holds the bits of `self.at(n)`.
-    pub fn generator(self) -> SplitMix64 {
-        SplitMix64::from_seed(self.0.to_le_bytes())
     }
 
     /// The 64 bits of this draw, for a name that is to serve as an index.
@@ -140,7 +124,8 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rand_xoshiro::rand_core::Rng;
+    use rand_xoshiro::SplitMix64;
+    use rand_xoshiro::rand_core::SeedableRng as _;
 
     use super::*;
 
@@ -183,7 +168,6 @@ mod tests {
             for index in 0..100 {
                 prop_assert_eq!(Stream(seed).at(index), Stream(generator.next_u64()));
             }
-            prop_assert_eq!(Stream(seed).generator(), SplitMix64::seed_from_u64(seed));
         }
 
         #[test]

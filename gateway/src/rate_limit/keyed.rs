@@ -1,7 +1,8 @@
 use hashbrown::HashTable;
 
 use super::limiter::{Limiter, Verdict};
-use crate::Timestamp;
+use crate::split_mix::split_mix_64;
+use crate::timestamp::Timestamp;
 
 /// The table is this many tables, of which one grows or is swept at a time: growing holds the old and the new
 /// in memory together, and a sweep holds up a request.
@@ -128,15 +129,12 @@ fn forget_fresh<L: Limiter>(limiter: &L, shard: &mut HashTable<Bucket<L::State>>
 }
 
 /// Spreads bucket numbers, which may well be 0, 1, 2, …, over all 64 bits. One to one, so that it also
-/// identifies the bucket. The finalizer of SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom
-/// number generators", 2014).
+/// identifies the bucket.
 ///
 /// It is no defence against numbers chosen to collide: whoever makes them of what a client sends hashes that
 /// with a secret key.
-fn scramble(bucket: u64) -> u64 {
-    let mixed = (bucket ^ (bucket >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+const fn scramble(bucket: u64) -> u64 {
+    split_mix_64(bucket, 0)
 }
 
 #[cfg(test)]

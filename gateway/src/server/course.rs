@@ -19,6 +19,7 @@ use super::policies::Policies;
 use super::{ReloadError, ScenarioClock, Seen};
 use crate::auth::jwt::Bearer;
 use crate::auth::{AuthConfig, AuthVerdict, Claims, KeyWait};
+use crate::split_mix::split_mix_64;
 use crate::telemetry::{Ended, Facts, ShownClaims, Span};
 use crate::{
     AttemptEnd, Checks, Decision, Dispatcher, Forward, GatewayConfig, KeySecret, Pass, Rejection, Request,
@@ -337,13 +338,10 @@ impl Rules {
         finished
     }
 
-    /// A uniform draw from [0, 1): `SplitMix64`'s output function over a counter.
+    /// A uniform draw from [0, 1).
     fn unit(&self) -> f64 {
-        let draw = self.draws.fetch_add(1, Ordering::Relaxed).wrapping_add(1);
-        let mixed = self.seed.wrapping_add(draw.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+        let draw = self.draws.fetch_add(1, Ordering::Relaxed);
+        (split_mix_64(self.seed, draw) >> 11) as f64 / (1_u64 << 53) as f64
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::trace_context::hex_digits;
 use super::{SpanId, TraceContext, TraceFlags, TraceId};
+use crate::split_mix::split_mix_64;
 
 /// Hands out ids: a counter, mixed under a seed, so that a run under one seed names its requests as the run before it did.
 ///
@@ -55,7 +56,8 @@ impl TraceIds {
     /// Names the next request: within the trace that it came with, or at the beginning of one.
     pub fn next(&self, context: Option<TraceContext>) -> Traced {
         let number = self.issued.fetch_add(1, Ordering::Relaxed);
-        let draw = |place: u64| mix(self.seed.wrapping_add((4 * number + place + 1).wrapping_mul(GOLDEN)));
+        // One to one: no two ids under one seed are the same.
+        let draw = |place: u64| split_mix_64(self.seed, 4 * number + place);
         let id = SpanId::of_draw(draw(0));
         let span = if let Some(TraceContext { trace, parent, flags }) = context {
             Span { trace, id, parent: Some(parent), flags }
@@ -70,7 +72,7 @@ impl TraceIds {
 impl Span {
     /// The span of one attempt at the upstream, the first being 1.
     pub fn attempt(&self, number: u32) -> SpanId {
-        SpanId::of_draw(mix(self.id.get().wrapping_add(u64::from(number).wrapping_mul(GOLDEN))))
+        SpanId::of_draw(split_mix_64(self.id.get(), u64::from(number).wrapping_sub(1)))
     }
 
     /// What the upstream is told in that attempt.
@@ -93,16 +95,6 @@ impl fmt::Display for RequestName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text())
     }
-}
-
-/// 2⁶⁴ divided by the golden ratio: `SplitMix64`'s step.
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// `SplitMix64`'s output function, a bijection: no two numbers under one seed share a value.
-const fn mix(mixed: u64) -> u64 {
-    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
 
 #[cfg(test)]
