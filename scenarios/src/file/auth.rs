@@ -8,164 +8,225 @@ use gateway::UpstreamId;
 use gateway::auth::{
     AuthConfig, AuthConfigError, InjectedClaim, JwksCacheConfig, JwtAlgorithm, RequiredClaim,
 };
-use serde_json::{Number, Value as Json};
+use serde_json::{Number, Value as Json, json};
 use simulator::{TokenConfig, TokenDefect, TokenError};
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{Fields, FromNode, Positive, find_upstream, read};
-use super::retry::named;
-use super::tree::{Entry, Node, Value};
+use super::reader::read;
+use super::table::{Choice, Field, Read, Shape, table};
+use super::tree::{Entry, Node, Table, Value};
+use super::upstreams::Known;
+use super::values::{FromNode, Name, Positive};
 
-/// The table `auth` among the fields of whoever judges tokens; absent or `false` is nobody. `provider` is the upstream that
-/// serves keys.
-pub(super) fn read_auth(
-    fields: &mut Fields<'_>,
-    upstreams: &[&str],
-    provider: Option<usize>,
-) -> Option<AuthConfig> {
-    let mut auth = fields.optional_table("auth")?;
-    let jwks = read_provider(&mut auth, upstreams, provider);
-    let issuer = text(&mut auth, "issuer");
-    let audience = text(&mut auth, "audience");
-    let required_claims = read_required(&mut auth, "required_claims");
-    let leeway = auth.optional::<Duration>("leeway");
-    let cache = read_cache(&mut auth);
-    let inject = read_headers(&mut auth);
-    let forward_token = auth.optional("forward_token").unwrap_or(false);
-    let verified_tokens = auth.optional::<u32>("verified_tokens");
-    auth.finish();
-    let defaults = AuthConfig::new(UpstreamId(jwks? as u32));
-    Some(AuthConfig {
-        issuer,
-        audience,
-        required_claims: required_claims?,
-        leeway: leeway.unwrap_or(defaults.leeway),
-        cache: cache?,
-        inject: inject.unwrap_or_else(|| defaults.inject.clone()),
-        forward_token,
-        verified_tokens: verified_tokens.map_or(defaults.verified_tokens, |tokens| tokens as usize),
-        ..defaults
-    })
-}
-
-/// The table `requires` of an upstream: who may come to the application behind it. Its keys are those of an
-/// [`AuthConfig`], by which the measure `unauthorized_reached` judges; nobody is turned away by it.
-pub(super) fn read_requires(fields: &mut Fields<'_>) -> Option<AuthConfig> {
-    let mut requires = fields.optional_table("requires")?;
-    let issuer = text(&mut requires, "issuer");
-    let audience = text(&mut requires, "audience");
-    let required_claims = read_required(&mut requires, "claims");
-    requires.finish();
-    Some(AuthConfig { issuer, audience, required_claims: required_claims?, ..AuthConfig::new(UpstreamId(0)) })
-}
-
-/// The table `token` of a population; absent or `false` for clients without one.
-pub(super) fn read_token(fields: &mut Fields<'_>) -> Option<TokenConfig> {
-    let mut token = fields.optional_table("token")?;
-    let issuer = text(&mut token, "issuer");
-    let audience = text(&mut token, "audience");
-    let claims = read_claims(&mut token);
-    let lifetime_span = token.span_of("lifetime");
-    let lifetime = token.optional::<Positive>("lifetime").map(|Positive(lifetime)| lifetime);
-    let algorithm = named(&mut token, "algorithm", &JwtAlgorithm::ALL.map(JwtAlgorithm::name));
-    let defect = named(&mut token, "defect", &TokenDefect::ALL.map(|(name, _)| name));
-    let (path, context) = (token.path().to_owned(), token.context());
-    token.finish();
-    let algorithm = algorithm.and_then(JwtAlgorithm::from_name);
-    let defect = defect.and_then(|name| TokenDefect::ALL.into_iter().find(|(known, _)| *known == name));
-    let token = TokenConfig::new(lifetime.unwrap_or(TokenConfig::LIFETIME)).map_err(|error: TokenError| {
-        context.push(Problem::error(lifetime_span, format!("`{path}.lifetime`: {error}")));
-    });
-    let mut token = token.ok()?;
-    (token.issuer, token.audience, token.claims) = (issuer, audience, claims?);
-    token.algorithm = algorithm.unwrap_or(token.algorithm);
-    token.defect = defect.map(|(_, defect)| defect);
-    Some(token)
-}
-
-fn text(fields: &mut Fields<'_>, key: &'static str) -> Option<String> {
-    fields.optional::<Rc<str>>(key).map(|text| text.to_string())
-}
-
-/// The upstream that is asked for keys. What it is to be asked for is said where it stands.
-fn read_provider(auth: &mut Fields<'_>, upstreams: &[&str], provider: Option<usize>) -> Option<usize> {
-    let entry = auth.required_entry("jwks")?;
-    let (path, context) = (auth.path_of("jwks"), auth.context());
-    let name: Rc<str> = read(&entry.node, &path, context)?;
-    let place = find_upstream(&entry.node.span, &path, &name, upstreams, context)?;
-    if provider != Some(place) {
-        let message = format!("`{path}`: the upstream `{name}` serves no keys");
-        let problem = Problem::error(entry.node.span.clone(), message);
-        context.push(problem.help(match provider.and_then(|provider| upstreams.get(provider)) {
-            Some(provider) => format!("did you mean `{provider}`?"),
-            None => "an identity provider is an upstream with `serves = \"jwks\"`".to_owned(),
-        }));
+table! {
+    /// Whose tokens are accepted, and what they must claim. A token is a JWT in the field `Authorization: Bearer`, signed with
+    /// RS256, ES256 or `EdDSA`; it must say when it expires. Who has none that is valid is answered 401, and whose claims are
+    /// not as required 403.
+    pub(super) struct Auth<'t> (Choice::Free) {
+        /// The name of the upstream that serves the keys: the one with `serves = "jwks"`.
+        jwks: Rc<str>, needed "";
+        /// What `iss` must be. Default: it is not looked at.
+        issuer: Rc<str>;
+        /// What `aud` must be or hold. Default: it is not looked at.
+        audience: Rc<str>;
+        /// What tokens must claim besides, by name: the value, or `"*"` for any. A claim that is a list must hold the value, and
+        /// `scope` have it as one of its words.
+        required_claims: RequiredClaims;
+        /// How far the clock of the issuer may be off, when `exp` and `nbf` are judged.
+        leeway: Duration = AuthConfig::new(UpstreamId(0)).leeway;
+        /// How old keys are when the identity provider is asked again. Above zero.
+        refresh: Positive = Positive(JwksCacheConfig::default().refresh_after());
+        /// How long it is waited for. Above zero.
+        fetch_timeout: Positive = Positive(JwksCacheConfig::default().fetch_timeout());
+        /// How often at most tokens of unknown keys have it asked. Above zero.
+        cooldown: Positive = Positive(JwksCacheConfig::default().cooldown());
+        /// For how long beyond that keys are used if it does not answer.
+        stale_for: Duration = JwksCacheConfig::default().stale_for();
+        /// Which verified claims the upstream is told, and in which header field. Default:
+        /// `{ sub = "x-auth-subject", scope = "x-auth-scope" }`.
+        headers: Headers;
+        /// Whether the upstream gets the token itself, too.
+        forward_token: bool = false;
+        /// How many tokens that were verified are remembered, so that they are not verified again; 0 for none.
+        verified_tokens: u32 = AuthConfig::new(UpstreamId(0)).verified_tokens as u32;
     }
-    Some(place)
 }
 
-fn read_cache(auth: &mut Fields<'_>) -> Option<JwksCacheConfig> {
-    let defaults = JwksCacheConfig::default();
-    let mut positive = |key| auth.optional::<Positive>(key).map(|Positive(time)| time);
-    let refresh = positive("refresh").unwrap_or(defaults.refresh_after());
-    let fetch_timeout = positive("fetch_timeout").unwrap_or(defaults.fetch_timeout());
-    let cooldown = positive("cooldown").unwrap_or(defaults.cooldown());
-    let stale_for = auth.optional::<Duration>("stale_for").unwrap_or(defaults.stale_for());
-    // All that could be wrong is a zero, which has been refused.
-    let cache =
-        JwksCacheConfig::new(refresh, stale_for).and_then(|cache| cache.with_fetch_timeout(fetch_timeout));
-    cache.and_then(|cache| cache.with_cooldown(cooldown)).ok()
+table! {
+    /// Who may come to the application behind an upstream.
+    pub(super) struct Requires<'t> (Choice::Free) {
+        /// What `iss` must be. Default: it is not looked at.
+        issuer: Rc<str>;
+        /// What `aud` must be or hold. Default: it is not looked at.
+        audience: Rc<str>;
+        /// What tokens must claim besides, as `required_claims` of `auth` has it.
+        claims: RequiredClaims;
+    }
+}
+
+table! {
+    /// The token that each client of a population bears, and has renewed when half of its life is over. Its `sub` is the name
+    /// of the population and the number of the client, such as `members/17`.
+    pub(super) struct Token<'t> (Choice::Free) {
+        /// Its `iss`. Default: it says none.
+        issuer: Rc<str>;
+        /// Its `aud`. Default: it says none.
+        audience: Rc<str>;
+        /// What it claims besides.
+        claims: Claims;
+        /// From its issue until it expires, in whole seconds, at least two.
+        lifetime: Positive = Positive(TokenConfig::LIFETIME);
+        /// How it is signed.
+        algorithm: JwtAlgorithm = JwtAlgorithm::Es256;
+        /// What is wrong with it. Default: nothing.
+        defect: TokenDefect;
+    }
+}
+
+impl Auth<'_> {
+    pub(super) fn build(self, upstreams: Known<'_>) -> Option<AuthConfig> {
+        let jwks = self.provider(upstreams)?;
+        // All that could be wrong is a zero, which has been refused.
+        let cache = JwksCacheConfig::new(self.refresh.value.0, self.stale_for.value)
+            .and_then(|cache| cache.with_fetch_timeout(self.fetch_timeout.value.0))
+            .and_then(|cache| cache.with_cooldown(self.cooldown.value.0));
+        let defaults = AuthConfig::new(UpstreamId(jwks as u32));
+        Some(AuthConfig {
+            issuer: text(&self.issuer),
+            audience: text(&self.audience),
+            required_claims: self.required_claims.value.unwrap_or_default().0,
+            leeway: self.leeway.value,
+            cache: cache.ok()?,
+            inject: self.headers.value.map_or_else(|| defaults.inject.clone(), |Headers(inject)| inject),
+            forward_token: self.forward_token.value,
+            verified_tokens: self.verified_tokens.value as usize,
+            ..defaults
+        })
+    }
+
+    /// The upstream that is asked for keys. What it is to be asked for is said where it stands.
+    fn provider(&self, upstreams: Known<'_>) -> Option<usize> {
+        let place = upstreams.find_named(&self.jwks, &self.table)?;
+        if upstreams.provider != Some(place) {
+            let (path, name) = (self.table.path_of(self.jwks.key), upstreams.names[place]);
+            let message = format!("`{path}`: the upstream `{name}` serves no keys");
+            let problem = Problem::error(self.jwks.span_in(&self.table), message);
+            let provider = upstreams.provider.and_then(|provider| upstreams.names.get(provider));
+            self.table.context().push(problem.help(match provider {
+                Some(provider) => format!("did you mean `{provider}`?"),
+                None => "an identity provider is an upstream with `serves = \"jwks\"`".to_owned(),
+            }));
+        }
+        Some(place)
+    }
+}
+
+impl Requires<'_> {
+    /// What the measure `unauthorized_reached` judges by; nobody is turned away by it.
+    pub(super) fn build(self) -> AuthConfig {
+        AuthConfig {
+            issuer: text(&self.issuer),
+            audience: text(&self.audience),
+            required_claims: self.claims.value.unwrap_or_default().0,
+            ..AuthConfig::new(UpstreamId(0))
+        }
+    }
+}
+
+impl Token<'_> {
+    pub(super) fn build(self) -> Option<TokenConfig> {
+        let refuse = |error: TokenError| {
+            let message = format!("`{}`: {error}", self.table.path_of(self.lifetime.key));
+            self.table.context().push(Problem::error(self.lifetime.span_in(&self.table), message));
+        };
+        let mut token = TokenConfig::new(self.lifetime.value.0).map_err(refuse).ok()?;
+        token.issuer = text(&self.issuer);
+        token.audience = text(&self.audience);
+        token.claims = self.claims.value.unwrap_or_default().0;
+        token.algorithm = self.algorithm.value;
+        token.defect = self.defect.value;
+        Some(token)
+    }
+}
+
+fn text(field: &Field<'_, Option<Rc<str>>>) -> Option<String> {
+    field.value.as_deref().map(str::to_owned)
 }
 
 /// `headers = { sub = "x-auth-subject" }`: which claims the upstream is told, and where.
-fn read_headers(auth: &mut Fields<'_>) -> Option<Vec<InjectedClaim>> {
-    let entry = auth.entry("headers")?;
-    let (path, context) = (auth.path_of("headers"), auth.context());
-    let mut headers = Vec::new();
-    for Entry { key, node, .. } in table(entry, &path, context)?.entries() {
-        let Some(header) = read::<Rc<str>>(node, &format!("{path}.{key}"), context) else { continue };
-        match InjectedClaim::new(key, &header) {
-            Ok(claim) => headers.push(claim),
-            Err(error @ AuthConfigError::Header(_)) => {
-                let problem = Problem::error(node.span.clone(), format!("`{path}.{key}`: {error}"));
-                context.push(problem.help("such as `headers = { sub = \"x-auth-subject\" }`"));
+pub(super) struct Headers(Vec<InjectedClaim>);
+
+impl<'t> Read<'t> for Headers {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        let mut headers = Vec::new();
+        for Entry { key, node, .. } in claims(node, path, context)?.entries() {
+            let path = format!("{path}.{key}");
+            let Some(header) = read::<Rc<str>>(node, &path, context) else { continue };
+            match InjectedClaim::new(key, &header) {
+                Ok(claim) => headers.push(claim),
+                Err(error) => {
+                    let problem = Problem::error(node.span.clone(), format!("`{path}`: {error}"));
+                    context.push(match error {
+                        AuthConfigError::Header(_) => {
+                            problem.help("such as `headers = { sub = \"x-auth-subject\" }`")
+                        }
+                        _ => problem,
+                    });
+                }
             }
-            Err(error) => context.push(Problem::error(node.span.clone(), format!("`{path}.{key}`: {error}"))),
         }
+        Some(Self(headers))
     }
-    Some(headers)
+
+    /// Names of header fields that begin with `x-`, in lower case, by the claim that each tells.
+    fn shape() -> Shape {
+        Shape::Named(|| Shape::Value(super::values::text("^x-[a-z0-9-]+$")))
+    }
 }
 
-/// What a token must claim: by name the value, `"*"` for any. `None` if it cannot be read, which is noted.
-fn read_required(fields: &mut Fields<'_>, key: &'static str) -> Option<Vec<RequiredClaim>> {
-    let Some(entry) = fields.entry(key) else { return Some(Vec::new()) };
-    let (path, context) = (fields.path_of(key), fields.context());
-    let claims = table(entry, &path, context)?.entries().iter().map(|Entry { key, node, .. }| {
-        let Claim(value) = read(node, &format!("{path}.{key}"), context)?;
-        Some(RequiredClaim { name: key.to_string(), expected: (value != "*").then_some(value) })
-    });
-    // Each of them is read, whatever is wrong with those before it.
-    let claims: Vec<Option<_>> = claims.collect();
-    claims.into_iter().collect()
+/// What a token must claim: by name the value, `"*"` for any.
+#[derive(Default)]
+pub(super) struct RequiredClaims(Vec<RequiredClaim>);
+
+impl<'t> Read<'t> for RequiredClaims {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        let claims = claims(node, path, context)?.entries().iter().map(|Entry { key, node, .. }| {
+            let Claim(value) = read(node, &format!("{path}.{key}"), context)?;
+            Some(RequiredClaim { name: key.to_string(), expected: (value != "*").then_some(value) })
+        });
+        // Each of them is read, whatever is wrong with those before it.
+        let claims: Vec<Option<_>> = claims.collect();
+        claims.into_iter().collect::<Option<_>>().map(Self)
+    }
+
+    fn shape() -> Shape {
+        Shape::Named(Claim::format)
+    }
 }
 
-/// What a token claims beside who bears it. `None` if it cannot be read, which is noted.
-fn read_claims(fields: &mut Fields<'_>) -> Option<serde_json::Map<String, Json>> {
-    let Some(entry) = fields.entry("claims") else { return Some(serde_json::Map::new()) };
-    let (path, context) = (fields.path_of("claims"), fields.context());
-    let read_claim = |Entry { key, key_span, node }: &Entry| {
-        if let Some(other) = of_its_own(key) {
-            let message = format!("`{path}`: the claim `{key}` is not the author's to make");
-            context.push(Problem::error(key_span.clone(), message).help(other));
-            return None;
-        }
-        let Claim(value) = read(node, &format!("{path}.{key}"), context)?;
-        Some((key.to_string(), value))
-    };
-    let claims: Vec<Option<_>> = table(entry, &path, context)?.entries().iter().map(read_claim).collect();
-    let claims: Option<Vec<_>> = claims.into_iter().collect();
-    Some(claims?.into_iter().collect())
+/// What a token claims beside who bears it.
+#[derive(Default)]
+pub(super) struct Claims(serde_json::Map<String, Json>);
+
+impl<'t> Read<'t> for Claims {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        let read_claim = |Entry { key, key_span, node }: &Entry| {
+            if let Some(other) = of_its_own(key) {
+                let message = format!("`{path}`: the claim `{key}` is not the author's to make");
+                context.push(Problem::error(key_span.clone(), message).help(other));
+                return None;
+            }
+            let Claim(value) = read(node, &format!("{path}.{key}"), context)?;
+            Some((key.to_string(), value))
+        };
+        let claims: Vec<_> = claims(node, path, context)?.entries().iter().map(read_claim).collect();
+        claims.into_iter().collect::<Option<_>>().map(Self)
+    }
+
+    fn shape() -> Shape {
+        Shape::Named(Claim::format)
+    }
 }
 
 /// What says the claims that a token has anyway.
@@ -181,13 +242,34 @@ fn of_its_own(claim: &str) -> Option<&'static str> {
     }
 }
 
-fn table<'t>(entry: &'t Entry, path: &str, context: &Context<'_>) -> Option<&'t super::tree::Table> {
-    let table = entry.node.as_table();
+fn claims<'t>(node: &'t Node, path: &str, context: &Context<'_>) -> Option<&'t Table> {
+    let table = node.as_table();
     if table.is_none() {
-        let message = format!("`{path}`: expected a table of claims, found {}", entry.node.kind());
-        context.push(Problem::error(entry.node.span.clone(), message));
+        let message = format!("`{path}`: expected a table of claims, found {}", node.kind());
+        context.push(Problem::error(node.span.clone(), message));
     }
     table.map(|table| &**table)
+}
+
+impl Name for JwtAlgorithm {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        Self::ALL.into_iter().map(|algorithm| (algorithm.name(), algorithm, "")).collect()
+    }
+}
+
+impl Name for TokenDefect {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        let about = |defect| match defect {
+            Self::Forged => "Names a key of the identity provider, and is signed with another.",
+            Self::Unsigned => "Says `alg: none`, and has no signature.",
+            Self::Hmac => "Is signed by HMAC with the public key for a secret.",
+            Self::UnknownKey => "Names a key that the identity provider never had.",
+            Self::Expired => "Expired an hour before its holder got it.",
+            Self::NoExpiry => "Does not say when it expires.",
+            Self::NotYetValid => "Is valid from an hour after it expires.",
+        };
+        Self::ALL.into_iter().map(|(name, defect)| (name, defect, about(defect))).collect()
+    }
 }
 
 /// The value of a claim.
@@ -215,5 +297,11 @@ impl FromNode for Claim {
             }
         };
         Ok(Self(value))
+    }
+
+    fn format() -> Shape {
+        let single = ["string", "integer", "boolean"].map(|kind| json!({ "type": kind }));
+        let several = json!({ "type": "array", "items": { "anyOf": single } });
+        Shape::Value(json!({ "anyOf": single.into_iter().chain([several]).collect::<Vec<_>>() }))
     }
 }

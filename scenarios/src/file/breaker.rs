@@ -1,69 +1,87 @@
-//! Circuit breakers, of the gateway and of services alike.
+//! Circuit breakers, of the gateway and of services alike: the table `breaker`.
 
 use std::num::NonZeroU32;
 
-use gateway::{BreakerConfig, BreakerConfigError, HalfOpen};
+use gateway::{BreakerConfig, HalfOpen};
 
 use super::diagnostic::Problem;
-use super::reader::{Fields, Positive, Share};
-use super::retry::named_or;
+use super::table::{Choice, table};
+use super::values::{AboveZero, Name, Positive, Share};
 
-/// The table `breaker` among the fields of whoever stands behind it; absent or `false` is none. What it leaves out is
-/// as [`BreakerConfig::RECOMMENDED`] has it.
-pub(super) fn read_breaker(fields: &mut Fields<'_>) -> Option<BreakerConfig> {
-    fields.optional_table("breaker").and_then(read_fields)
-}
+const RECOMMENDED: BreakerConfig = BreakerConfig::RECOMMENDED;
 
-pub(super) const STYLES: [&str; 3] = ["single-probe", "trickle", "reopen-to-all"];
-
-/// Whether a breaker with that half-open style has that key.
-pub(super) fn half_open_has(style: &str, key: &str) -> bool {
-    match key {
-        "successes_to_close" => style != "trickle",
-        "calls" => style == "trickle",
-        _ => true,
+table! {
+    /// When a circuit breaker opens, and how it closes again. What is left out is as gateways' vendors recommend it.
+    pub(super) struct Breaker<'t> (Choice::ByName("half_open", Some(""))) {
+        /// Over how long results are counted. Above zero.
+        window: Positive = Positive(RECOMMENDED.window());
+        /// Opens when at least this share of what settled failed: 5xx, timeout, broken connection. Above zero.
+        error_threshold: AboveZero<Share> = AboveZero(Share(RECOMMENDED.error_threshold()));
+        /// How many must have settled in the window before it opens.
+        min_requests: u32 = RECOMMENDED.min_requests();
+        /// An answer that takes this long is a failure too. Above zero. Default: an answer may take its time.
+        slow_call: Positive;
+        /// How long it is open, and how far apart single probes are. Above zero.
+        probe_interval: Positive = Positive(RECOMMENDED.probe_interval());
+        /// Whom it lets through after it was open for `probe_interval`.
+        half_open: Style = Style::SingleProbe;
+        /// Requests in a row that are no failures and close it, at least 1. What is a failure is the same as closed: an answer of
+        /// 404 is none. Belongs to `single-probe` and `reopen-to-all`.
+        successes_to_close: NonZeroU32 = const { NonZeroU32::new(3).unwrap() }, with |style| style != "trickle";
+        /// Requests let through half-open, at least 1. Belongs to `trickle`.
+        calls: NonZeroU32 = const { NonZeroU32::new(10).unwrap() }, with |style| style == "trickle";
     }
 }
 
-fn read_fields(mut fields: Fields<'_>) -> Option<BreakerConfig> {
-    let context = fields.context();
-    let window =
-        fields.optional::<Positive>("window").map_or(BreakerConfig::RECOMMENDED.window(), |window| window.0);
-    let threshold = fields.optional::<Share>("error_threshold");
-    let threshold = threshold.map_or(BreakerConfig::RECOMMENDED.error_threshold(), |share| share.0);
-    let min_requests = fields.optional("min_requests").unwrap_or(BreakerConfig::RECOMMENDED.min_requests());
-    let slow_call = fields.optional::<Positive>("slow_call");
-    let interval = fields.optional::<Positive>("probe_interval");
-    let interval = interval.map_or(BreakerConfig::RECOMMENDED.probe_interval(), |interval| interval.0);
-    let style = named_or(&mut fields, "half_open", &STYLES, "single-probe");
-    let successes_to_close = fields.optional::<NonZeroU32>("successes_to_close");
-    let calls = fields.optional::<NonZeroU32>("calls");
-    for key in ["successes_to_close", "calls"] {
-        if let (Some(surplus), Some(style)) = (fields.entry(key), style)
-            && !half_open_has(style, key)
-        {
-            let message = format!("`{}` has no meaning with `{style}`", fields.path_of(key));
-            context.push(Problem::error(surplus.key_span.clone(), message));
-        }
+impl Breaker<'_> {
+    pub(super) fn build(self) -> Option<BreakerConfig> {
+        let successes_to_close = self.successes_to_close.value;
+        let half_open = match self.half_open.value {
+            Style::SingleProbe => HalfOpen::SingleProbe { successes_to_close },
+            Style::Trickle => HalfOpen::Trickle { calls: self.calls.value },
+            Style::ReopenToAll => HalfOpen::ReopenToAll { successes_to_close },
+        };
+        let (Positive(window), Positive(interval)) = (self.window.value, self.probe_interval.value);
+        let AboveZero(Share(threshold)) = self.error_threshold.value;
+        let config = BreakerConfig::new(window, threshold, self.min_requests.value)
+            .and_then(|config| config.with_half_open(interval, half_open))
+            .and_then(|config| match self.slow_call.value {
+                Some(Positive(slow_call)) => config.with_slow_call(slow_call),
+                None => Ok(config),
+            });
+        // The times are above zero as they are read: what can be wrong is the threshold.
+        let refuse = |error| {
+            let message = format!("`{}`: {error}", self.table.path());
+            self.table.context().push(Problem::error(self.error_threshold.span_in(&self.table), message));
+        };
+        config.map_err(refuse).ok()
     }
-    let successes_to_close = successes_to_close.unwrap_or(const { NonZeroU32::new(3).unwrap() });
-    let half_open = match style.unwrap_or_default() {
-        "trickle" => HalfOpen::Trickle { calls: calls.unwrap_or(const { NonZeroU32::new(10).unwrap() }) },
-        "reopen-to-all" => HalfOpen::ReopenToAll { successes_to_close },
-        _ => HalfOpen::SingleProbe { successes_to_close },
-    };
-    let (span, path) = (fields.span_of("error_threshold"), fields.path().to_owned());
-    fields.finish();
-    let build = || -> Result<BreakerConfig, BreakerConfigError> {
-        let config =
-            BreakerConfig::new(window, threshold, min_requests)?.with_half_open(interval, half_open)?;
-        match slow_call {
-            Some(Positive(slow_call)) => config.with_slow_call(slow_call),
-            None => Ok(config),
-        }
-    };
-    // The times are above zero as they are read: what can be wrong is the threshold.
-    build().map_err(|error| context.push(Problem::error(span, format!("`{path}`: {error}")))).ok()
+}
+
+/// Whom a breaker lets through half-open.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Style {
+    SingleProbe,
+    Trickle,
+    ReopenToAll,
+}
+
+impl Name for Style {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        vec![
+            (
+                "single-probe",
+                Self::SingleProbe,
+                "One request at a time, one per `probe_interval`; a failure starts the count again.",
+            ),
+            (
+                "trickle",
+                Self::Trickle,
+                "As many as `calls`; when they have settled, `error_threshold` decides whether it closes or opens again.",
+            ),
+            ("reopen-to-all", Self::ReopenToAll, "Everybody at once; the first failure opens it again."),
+        ]
+    }
 }
 
 #[cfg(test)]

@@ -3,50 +3,53 @@
 use std::rc::Rc;
 
 use gateway::RetryPolicy;
-use simulator::{Call, Population};
+use simulator::Population;
 
-use super::breaker::read_breaker;
+use super::breaker::Breaker;
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{Fields, Positive, display_key, find_upstream, read};
-use super::retry::read_call_retry;
+use super::reader::display_key;
+use super::retry::Retry;
+use super::table::{Choice, Switch, table};
 use super::tree::{Span, Table, Value};
+use super::upstreams::Known;
+use super::values::Positive;
 use crate::World;
 use crate::scenario::NamedUpstream;
 
-/// The calls of an upstream in order, each with the place of the name it asks; `upstreams` are the names there are.
-pub(super) fn read_calls(
-    fields: &mut Fields<'_>,
-    upstreams: &[&str],
-    context: &Context<'_>,
-) -> Vec<(Call, Span)> {
-    let Some(entry) = fields.entry("calls") else { return Vec::new() };
-    let path = fields.path_of("calls");
-    let Value::Array(items) = &entry.node.value else {
-        let message = format!("`{path}`: expected an array of tables, found {}", entry.node.kind());
-        context.push(Problem::error(entry.node.span.clone(), message));
-        return Vec::new();
-    };
-    let mut calls = Vec::new();
-    for item in &**items {
-        let Some(mut fields) = Fields::of(item, path.clone(), context) else { continue };
-        let named = fields.required_entry("upstream");
-        let timeout = fields.optional::<Positive>("timeout").map(|Positive(timeout)| timeout);
-        let retry = read_call_retry(&mut fields);
-        let breaker = read_breaker(&mut fields);
-        fields.finish();
-        let Some(named) = named else { continue };
-        let (path, span) = (format!("{path}.upstream"), &named.node.span);
-        let Some(name) = read::<Rc<str>>(&named.node, &path, context) else { continue };
-        if let Some(upstream) = find_upstream(span, &path, &name, upstreams, context) {
-            calls.push((Call { upstream, timeout, retry, breaker }, span.clone()));
-        }
+table! {
+    /// A service's use of another.
+    pub(super) struct Call<'t> (Choice::Free) {
+        /// The name of the upstream that it asks.
+        upstream: Rc<str>, needed "the name of one of the `upstreams`";
+        /// How long it waits for the answer to each attempt. Default: for as long as it takes.
+        timeout: Positive, else unbounded;
+        /// When the service tries again; `false` or left out for never.
+        retry: Switch<Retry<'t>>;
+        /// The service's own circuit breaker in front of the other; `false` or left out for none. What it lets through no
+        /// more fails at once.
+        breaker: Switch<Breaker<'t>>;
     }
-    calls
+}
+
+impl Call<'_> {
+    /// The call, and the place of the name it asks.
+    pub(super) fn build(self, upstreams: Known<'_>) -> Option<(simulator::Call, Span)> {
+        let retry = self.retry.on().map(Retry::build_towards_upstreams).unwrap_or_default();
+        let breaker = self.breaker.on().and_then(Breaker::build);
+        let upstream = upstreams.find_named(&self.upstream, &self.table)?;
+        let timeout = self.timeout.value.map(|Positive(timeout)| timeout);
+        let call = simulator::Call { upstream, timeout, retry, breaker };
+        Some((call, self.upstream.span_in(&self.table)))
+    }
 }
 
 /// Notes every call that closes a circle: a service cannot wait for itself.
-pub(super) fn refuse_circles(calls: &[Vec<(Call, Span)>], names: &[&str], context: &Context<'_>) -> bool {
+pub(super) fn refuse_circles(
+    calls: &[Vec<(simulator::Call, Span)>],
+    names: &[&str],
+    context: &Context<'_>,
+) -> bool {
     /// Neither seen, on the way from where the search began, nor done with.
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
@@ -111,7 +114,7 @@ pub(super) fn refuse_avalanches(tree: &Table, world: &World, context: &Context<'
         if !passes(place) || config.calls.iter().any(|call| passes(call.upstream)) {
             continue;
         }
-        let share = |call: &Call| times(&call.retry).saturating_mul(attempts(call.upstream));
+        let share = |call: &simulator::Call| times(&call.retry).saturating_mul(attempts(call.upstream));
         let most = (0..config.calls.len()).max_by_key(|place| share(&config.calls[*place]));
         let calls = tree.find(&["upstreams", name, "calls"]);
         if let (Some(most), Some(Value::Array(items))) = (most, calls.map(|entry| &entry.node.value)) {
@@ -161,9 +164,9 @@ mod tests {
     use std::time::Duration;
 
     use gateway::{BreakerConfig, RetryPolicy};
+    use simulator::Call;
 
     use super::super::testing::{first_problem, world_with};
-    use super::*;
 
     #[test]
     fn calls_are_made_in_the_order_of_the_file() {

@@ -1,3 +1,5 @@
+//! The reading of one file: where its problems are gathered, and how to come by the files it names.
+
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
@@ -19,9 +21,6 @@ pub(super) struct Context<'f> {
     measured: RefCell<HashMap<String, Result<Latency, String>>>,
     /// The bytes of all of them.
     companion_bytes: Cell<usize>,
-    /// The paths of all keys that the reader knows a meaning of, for the test that holds the schema to them.
-    #[cfg(test)]
-    pub(super) known: RefCell<std::collections::BTreeSet<String>>,
 }
 
 impl<'f> Context<'f> {
@@ -33,8 +32,6 @@ impl<'f> Context<'f> {
             companion,
             measured: RefCell::default(),
             companion_bytes: Cell::new(0),
-            #[cfg(test)]
-            known: RefCell::default(),
         }
     }
 

@@ -1,61 +1,80 @@
 //! `gateway.external`: a gateway that is not ours, and where the upstreams stand that it has to find.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use gateway::{Route, Routes};
 use http::Uri;
+use serde_json::json;
 use url::Url;
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{Fields, FromNode, Positive, display_key, read};
+use super::reader::{display_key, read};
+use super::table::{Choice, Read, Shape, table};
 use super::tree::{Node, Table, Value};
+use super::values::{FromNode, Positive, text};
 use crate::scenario::{ExternalGateway, NamedUpstream};
 
-/// The table `gateway.external`; `None` where there is none, and where it cannot be used, which is noted.
-pub(super) fn read_external(gateway: &mut Fields<'_>) -> Option<ExternalGateway> {
-    let mut fields = gateway.optional_table("external")?;
-    let url: Option<Origin> = fields.required("url");
-    let command = read_command(&mut fields);
-    let ready: Option<Path> = fields.optional("ready");
-    let ready_within = fields.optional::<Positive>("ready_within").map(|Positive(within)| within);
-    fields.finish();
-    Some(ExternalGateway {
-        url: url?.0,
-        command,
-        ready: ready.map(|Path(path)| path),
-        ready_within: ready_within.unwrap_or(READY_WITHIN),
-    })
+table! {
+    /// Another gateway in the place of this one, in live runs only; `false` or left out for none. It is asked over its
+    /// socket: its workers, limits and breakers are not observed, and the other keys of `gateway` have no effect on it.
+    pub(super) struct External<'t> (Choice::Free) {
+        /// Where it listens: `http`, host and port, such as `"http://127.0.0.1:8080"`. Load goes to loopback alone, unless
+        /// `tuesday run --allow-remote` says otherwise.
+        url: Origin, needed "where the gateway listens, such as `url = \"http://127.0.0.1:8080\"`";
+        /// The program that starts it and its arguments, each by itself, such as `["nginx", "-p", ".", "-c", "nginx.conf"]`.
+        /// It is run in the folder of the scenario file, before each run anew, must stay in the foreground, and is ended
+        /// after the run. Default: it runs already.
+        command: Command;
+        /// A path that it answers below 500 once it is ready, such as `"/health"`. Default: it is ready once it takes
+        /// connections.
+        ready: Path;
+        /// How long it may take to be ready, such as `"10s"`; above zero, in real time.
+        ready_within: Positive = Positive(Duration::from_secs(10));
+    }
 }
 
-/// How long a gateway may take to start where the file does not say.
-const READY_WITHIN: Duration = Duration::from_secs(10);
-
-/// The program and its arguments; empty where none is to be started.
-fn read_command(fields: &mut Fields<'_>) -> Vec<String> {
-    let Some(entry) = fields.entry("command") else { return Vec::new() };
-    let (path, context) = (fields.path_of("command"), fields.context());
-    let Value::Array(words) = &entry.node.value else {
-        let message = format!("`{path}`: expected an array of strings, found {}", entry.node.kind());
-        let problem = Problem::error(entry.node.span.clone(), message);
-        context.push(
-            problem.help("the program and each argument by itself, such as [\"nginx\", \"-p\", \".\"]"),
-        );
-        return Vec::new();
-    };
-    let read_word = |word: &Node| read::<Rc<str>>(word, &path, context).map(|word| word.to_string());
-    let words: Vec<Option<String>> = words.iter().map(read_word).collect();
-    if words.first().is_none_or(|program| program.as_ref().is_some_and(String::is_empty)) {
-        let message = format!("`{path}`: expected the name of a program, found none");
-        context.push(Problem::error(entry.node.span.clone(), message));
+impl External<'_> {
+    /// `None` where it cannot be used, which is noted.
+    pub(super) fn build(self) -> Option<ExternalGateway> {
+        Some(ExternalGateway {
+            url: self.url.value?.0,
+            command: self.command.value.map_or_else(Vec::new, |Command(words)| words),
+            ready: self.ready.value.map(|Path(path)| path),
+            ready_within: self.ready_within.value.0,
+        })
     }
-    words.into_iter().flatten().collect()
+}
+
+/// A program and its arguments.
+pub(super) struct Command(Vec<String>);
+
+impl<'t> Read<'t> for Command {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        let Value::Array(words) = &node.value else {
+            let message = format!("`{path}`: expected an array of strings, found {}", node.kind());
+            let problem = Problem::error(node.span.clone(), message);
+            let help = "the program and each argument by itself, such as [\"nginx\", \"-p\", \".\"]";
+            context.push(problem.help(help));
+            return None;
+        };
+        let read_word = |word: &Node| read::<Rc<str>>(word, path, context).map(|word| word.to_string());
+        let words: Vec<Option<String>> = words.iter().map(read_word).collect();
+        if words.first().is_none_or(|program| program.as_ref().is_some_and(String::is_empty)) {
+            let message = format!("`{path}`: expected the name of a program, found none");
+            context.push(Problem::error(node.span.clone(), message));
+        }
+        Some(Self(words.into_iter().flatten().collect()))
+    }
+
+    fn shape() -> Shape {
+        Shape::With(Box::new(Shape::Array(<Rc<str> as FromNode>::format)), json!({ "minItems": 1 }))
+    }
 }
 
 /// The URL of a gateway: scheme, host and port.
-struct Origin(Url);
+pub(super) struct Origin(Url);
 
 impl FromNode for Origin {
     fn from_node(node: &Node) -> Result<Self, String> {
@@ -95,10 +114,14 @@ impl FromNode for Origin {
         }
         Ok(Self(url))
     }
+
+    fn format() -> Shape {
+        Shape::Value(text(r"^\s*[Hh][Tt][Tt][Pp]:"))
+    }
 }
 
 /// The path of a request.
-struct Path(String);
+pub(super) struct Path(String);
 
 impl FromNode for Path {
     fn from_node(node: &Node) -> Result<Self, String> {
@@ -108,17 +131,9 @@ impl FromNode for Path {
         }
         Ok(Self(text.to_string()))
     }
-}
 
-/// An address to listen on.
-pub(super) struct Listen(pub(super) SocketAddr);
-
-impl FromNode for Listen {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        let text = <Rc<str>>::from_node(node)?;
-        let address = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
-        let expected = || "expected an address and a port, such as \"127.0.0.1:9101\"".to_owned();
-        address.map(Self).ok_or_else(expected)
+    fn format() -> Shape {
+        Shape::Value(text(r"^/[^\s#]*$"))
     }
 }
 

@@ -5,171 +5,278 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
-use simulator::{Fault, FaultError, FaultKind};
+use serde_json::json;
+use simulator::{FaultError, FaultKind};
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::latency::read_time;
-use super::reader::{Fields, Positive, Share, find_upstream, list, read, warn_of_clock};
-use super::tree::{Entry, Node, Value};
+use super::latency::Time;
+use super::reader::{list, read, warn_of_clock};
+use super::table::{Choice, Described, Field, Items, Read, Shape, table};
+use super::tree::{Entry, Node, Span, Value};
+use super::upstreams::Known;
+use super::values::{AboveZero, FromNode, PartialShare, Positive, Share};
 use crate::UpstreamFault;
 
-pub(super) const KINDS: [&str; 8] =
-    ["error", "refuse", "slow", "hang", "drip", "reset", "capacity", "rotate-keys"];
-
-/// The faults in the order of the file; `upstreams` are the names that they may strike, `provider` the one that serves keys.
-pub(super) fn read_faults(
-    top: &mut Fields<'_>,
-    upstreams: &[&str],
-    provider: Option<usize>,
-    duration: Duration,
-    context: &Context<'_>,
-) -> Vec<UpstreamFault> {
-    let Some(entry) = top.entry("faults") else { return Vec::new() };
-    let Value::Array(items) = &entry.node.value else {
-        let message = format!("`faults`: expected an array of tables, found {}", entry.node.kind());
-        context
-            .push(Problem::error(entry.node.span.clone(), message).help("each fault begins with [[faults]]"));
-        return Vec::new();
-    };
-    let (mut faults, mut taken) = (Vec::new(), HashMap::new());
-    for item in &**items {
-        let Some(fields) = Fields::of(item, "faults", context) else { continue };
-        faults.extend(read_fault(fields, upstreams, provider, duration, &mut taken, context));
+table! {
+    /// Something that goes wrong for a while: one of `error = { status }`, `refuse = true`, `slow = { latency }`,
+    /// `hang = true`, `drip = { body }`, `reset = true`, `capacity = { factor }` and `rotate-keys = true`.
+    pub(super) struct Fault<'t> (Choice::OneKind) {
+        /// When it begins, from the start of the scenario, such as `"30s"`.
+        at: Duration, needed "when it begins, counted from the scenario's start, such as `at = \"2m\"`";
+        /// How long it lasts, such as `"20s"`; above zero. What it did to a request keeps its course after it.
+        lasts ["for"]: Positive, needed "how long it lasts, such as `for = \"90s\"`";
+        /// The names of the upstreams that it strikes.
+        upstreams: Struck, needed "whom it strikes, such as `upstreams = [\"payments\"]`";
+        /// The share of the attempts that it strikes, drawn at random. Above zero.
+        fraction: AboveZero<Share> = AboveZero(Share(1.0));
+        error: Kind<ErrorFault<'t>>, is kind;
+        /// The connection is refused; takes no worker.
+        refuse: Plain, is kind;
+        slow: Kind<SlowFault<'t>>, is kind;
+        /// Never answered. The worker is held until the caller leaves.
+        hang: Plain, is kind;
+        drip: Kind<DripFault<'t>>, is kind;
+        /// The connection is reset after part of the answer, which comes after the calls if there are any.
+        reset: Plain, is kind;
+        capacity: Kind<CapacityFault<'t>>, is kind;
+        /// The identity provider signs with a new key from then on, and publishes the one before until the fault is over.
+        rotate_keys ["rotate-keys"]: Plain, is kind;
     }
-    faults
 }
 
-fn read_fault(
-    mut fields: Fields<'_>,
-    upstreams: &[&str],
-    provider: Option<usize>,
-    duration: Duration,
-    taken: &mut HashMap<String, usize>,
-    context: &Context<'_>,
-) -> Option<UpstreamFault> {
-    let at: Option<Duration> = fields.required("at");
-    warn_of_clock(fields.entry("at"), "faults.at", context);
-    let lasts = fields.required::<Positive>("for");
-    let struck = read_upstreams(&mut fields, upstreams, context);
-    let fraction = fields.optional::<Share>("fraction").map_or(1.0, |share| share.0);
-    let kinds = KINDS
-        .map(|kind| fields.entry(kind).filter(|entry| !matches!(entry.node.value, Value::Boolean(false))));
-    let kinds: Vec<_> =
-        KINDS.into_iter().zip(kinds).filter_map(|(kind, entry)| Some((kind, entry?))).collect();
-    let (span, at_span, for_span) = (fields.span(), fields.span_of("at"), fields.span_of("for"));
-    let (fraction_span, struck_span) = (fields.span_of("fraction"), fields.span_of("upstreams"));
-    fields.finish();
-    let &[(kind, entry)] = &kinds[..] else {
-        let problem = match kinds.get(1) {
-            None => Problem::error(span, "`faults`: a fault needs a kind"),
-            Some((_, second)) => {
-                Problem::error(second.key_span.clone(), "`faults`: a fault is of one kind, this is a second")
+table! {
+    /// Answered with a status at once; takes no worker.
+    pub(super) struct ErrorFault<'t> (Choice::Free) {
+        /// The HTTP status, 300 to 599.
+        status: FailureStatus, needed "";
+    }
+}
+
+table! {
+    /// The work takes another time.
+    pub(super) struct SlowFault<'t> (Choice::Free) {
+        /// The time in place of the upstream's own, such as `"28s"`: a duration, or a distribution.
+        latency: Time, needed "such as `latency = \"5ms\"`";
+    }
+}
+
+table! {
+    /// The answer begins in time, after the calls if there are any, and its body trickles.
+    pub(super) struct DripFault<'t> (Choice::Free) {
+        /// From the first byte of the body to the last, such as `"10s"`: a duration, or a distribution.
+        body: Time, needed "";
+    }
+}
+
+table! {
+    /// The service has lost a part of its speed.
+    pub(super) struct CapacityFault<'t> (Choice::Free) {
+        /// The share of its speed that is left, above zero and below 100%: at `"25%"` the work takes four times as long.
+        factor: PartialShare, needed "";
+    }
+}
+
+table! {
+    /// A kind of fault that has no settings.
+    struct NoSettings<'t> (Choice::Free) {
+    }
+}
+
+/// A kind of fault, or `false` for none.
+pub(super) struct Kind<T>(Option<T>);
+
+impl<'t, T: Read<'t>> Read<'t> for Kind<T> {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        match node.value {
+            Value::Boolean(false) => Some(Self(None)),
+            _ => T::read(node, path, context).map(|kind| Self(Some(kind))),
+        }
+    }
+
+    fn shape() -> Shape {
+        super::table::or_false(T::shape())
+    }
+}
+
+/// A kind of fault that has no settings: `true` and `{}` say the same.
+pub(super) struct Plain;
+
+impl<'t> Read<'t> for Plain {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        match node.value {
+            Value::Boolean(_) => Some(Self),
+            _ => NoSettings::read(node, path, context).map(|_| Self),
+        }
+    }
+
+    fn shape() -> Shape {
+        let keywords = json!({ "type": ["object", "boolean"] });
+        Shape::With(Box::new(<NoSettings<'_> as Read<'_>>::shape()), keywords)
+    }
+}
+
+/// A status from 300 to 599. Whoever uses it refuses others.
+pub(super) struct FailureStatus(u16);
+
+impl FromNode for FailureStatus {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        // What does not fit is no status of a failure either.
+        u32::from_node(node).map(|status| Self(u16::try_from(status).unwrap_or(0)))
+    }
+
+    fn format() -> Shape {
+        Shape::Value(json!({ "type": "integer", "minimum": 300, "maximum": 599 }))
+    }
+}
+
+/// The names of upstreams, each with its place.
+pub(super) struct Struck(Vec<Option<(Span, Rc<str>)>>);
+
+impl<'t> Read<'t> for Struck {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        let refuse = |what: &str| {
+            context.push(Problem::error(node.span.clone(), format!("`{path}`: expected {what}")));
+        };
+        let Value::Array(items) = &node.value else {
+            refuse(&format!("an array of upstreams, found {}", node.kind()));
+            return None;
+        };
+        if items.is_empty() {
+            refuse("at least one, found none");
+        }
+        let item = |item: &Node| Some((item.span.clone(), read(item, path, context)?));
+        Some(Self(items.iter().map(item).collect()))
+    }
+
+    fn shape() -> Shape {
+        Shape::With(Box::new(Shape::Array(<Rc<str> as FromNode>::format)), json!({ "minItems": 1 }))
+    }
+}
+
+/// The array `faults`.
+pub(super) struct Faults<'t>(Items<Fault<'t>>);
+
+impl<'t> Read<'t> for Faults<'t> {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        if !matches!(node.value, Value::Array(_)) {
+            let message = format!("`{path}`: expected an array of tables, found {}", node.kind());
+            let problem = Problem::error(node.span.clone(), message);
+            context.push(problem.help("each fault begins with [[faults]]"));
+            return None;
+        }
+        Items::read(node, path, context).map(Self)
+    }
+
+    fn shape() -> Shape {
+        <Items<Fault<'_>> as Read<'_>>::shape()
+    }
+}
+
+impl Faults<'_> {
+    /// The faults in the order of the file.
+    pub(super) fn build(self, upstreams: Known<'_>, duration: Duration) -> Vec<UpstreamFault> {
+        let mut taken = HashMap::new();
+        let faults = self.0.0.into_iter().flatten();
+        faults.filter_map(|fault| fault.build(upstreams, duration, &mut taken)).collect()
+    }
+}
+
+impl<'t> Fault<'t> {
+    fn build(
+        self,
+        upstreams: Known<'_>,
+        duration: Duration,
+        taken: &mut HashMap<String, usize>,
+    ) -> Option<UpstreamFault> {
+        let context = self.table.context();
+        warn_of_clock(&self.at, &self.table);
+        let [at_span, for_span] = [self.at.span_in(&self.table), self.lasts.span_in(&self.table)];
+        let struck_span = self.upstreams.span_in(&self.table);
+        let fraction_span = self.fraction.span_in(&self.table);
+        let (span, path) = (self.table.span(), self.table.path_of(self.upstreams.key));
+        let (at, lasts, fraction) = (self.at.value, self.lasts.value, self.fraction.value.0.0);
+        let struck = self.upstreams.value.as_ref().and_then(|Struck(names)| {
+            let place = |named: &Option<(Span, Rc<str>)>| {
+                let (span, name) = named.as_ref()?;
+                upstreams.find(span, &path, name, context)
+            };
+            // Each of them is looked for, whatever is wrong with those before it.
+            let places: Vec<_> = names.iter().map(place).collect();
+            places.into_iter().collect::<Option<Vec<_>>>()
+        });
+        let (entry, kind) = self.kind()?;
+        let (at, Positive(lasts), struck, kind) = (at?, lasts?, struck?, kind?);
+        if kind == FaultKind::RotateKeys && struck.iter().any(|place| Some(*place) != upstreams.provider) {
+            let message = format!("`{path}`: only an identity provider has keys to rotate");
+            let problem = Problem::error(struck_span, message);
+            context.push(problem.help("that is an upstream with `serves = \"jwks\"`"));
+        }
+        if at >= duration {
+            let message = "`faults.at`: the fault begins after the last request";
+            context
+                .push(Problem::warning(at_span, message).help("`duration` is when requests stop to arrive"));
+        } else if at.saturating_add(lasts) > duration {
+            let message = "`faults.for`: the fault outlasts the requests, so that no recovery is observed";
+            let problem = Problem::warning(for_span, message);
+            context.push(problem.help("recovery is judged by ten seconds after the last fault"));
+        }
+        // Named by what it is, not by its place: another fault in the file shifts no draw of this one. Only what two have
+        // in common is counted, lest both strike the same attempts.
+        let names: Vec<_> = struck.iter().map(|upstream| upstreams.names[*upstream]).collect();
+        let mut name = format!("{} at {at:?} for {lasts:?} of {}", kind.name(), names.join(", "));
+        let alike = taken.entry(name.clone()).or_default();
+        *alike += 1;
+        if *alike > 1 {
+            let _ = write!(name, ", number {alike}");
+        }
+        let fault = simulator::Fault::new(at, lasts, fraction, kind, name)
+            .map_err(|error| {
+                let place = match error {
+                    FaultError::DurationZero => span,
+                    FaultError::Fraction => fraction_span,
+                    FaultError::Status | FaultError::Factor => entry.node.span.clone(),
+                };
+                context.push(Problem::error(place, format!("`faults`: {error}")));
+            })
+            .ok()?;
+        Some(UpstreamFault { upstreams: struck, fault })
+    }
+
+    /// The one kind that the fault has, and where it stands; `None` where it is not one, which is noted.
+    fn kind(self) -> Option<(&'t Entry, Option<FaultKind>)> {
+        let plain = |field: Field<'t, Option<Plain>>, kind| made(field, |_| Some(kind));
+        let kinds = [
+            made(self.error, |kind| Some(FaultKind::Error { status: kind.0?.status.value?.0 })),
+            plain(self.refuse, FaultKind::Refuse),
+            made(self.slow, |kind| Some(FaultKind::Slow { latency: kind.0?.latency.value?.0 })),
+            plain(self.hang, FaultKind::Hang),
+            made(self.drip, |kind| Some(FaultKind::Drip { body: kind.0?.body.value?.0 })),
+            plain(self.reset, FaultKind::Reset),
+            made(self.capacity, |kind| Some(FaultKind::Capacity { factor: kind.0?.factor.value?.0 })),
+            plain(self.rotate_keys, FaultKind::RotateKeys),
+        ];
+        let mut kinds = kinds.into_iter().flatten();
+        let problem = match (kinds.next(), kinds.next()) {
+            (Some(only), None) => return Some(only),
+            (None, _) => Problem::error(self.table.span(), "`faults`: a fault needs a kind"),
+            (_, Some((second, _))) => {
+                let message = "`faults`: a fault is of one kind, this is a second";
+                Problem::error(second.key_span.clone(), message)
             }
         };
-        context.push(problem.help(format!("one of {}", list(&KINDS))));
-        return None;
-    };
-    let kind = read_kind(kind, entry, context);
-    let (at, Positive(lasts), struck, kind) = (at?, lasts?, struck?, kind?);
-    if kind == FaultKind::RotateKeys && struck.iter().any(|upstream| Some(*upstream) != provider) {
-        let problem =
-            Problem::error(struck_span, "`faults.upstreams`: only an identity provider has keys to rotate");
-        context.push(problem.help("that is an upstream with `serves = \"jwks\"`"));
+        self.table.context().push(problem.help(format!("one of {}", list(&Self::table().choices()))));
+        None
     }
-    if at >= duration {
-        let message = "`faults.at`: the fault begins after the last request";
-        context.push(Problem::warning(at_span, message).help("`duration` is when requests stop to arrive"));
-    } else if at.saturating_add(lasts) > duration {
-        let message = "`faults.for`: the fault outlasts the requests, so that no recovery is observed";
-        let problem = Problem::warning(for_span, message);
-        context.push(problem.help("recovery is judged by ten seconds after the last fault"));
-    }
-    // Named by what it is, not by its place: another fault in the file shifts no draw of this one. Only what two have
-    // in common is counted, lest both strike the same attempts.
-    let names: Vec<_> = struck.iter().map(|upstream| upstreams[*upstream]).collect();
-    let mut name = format!("{} at {at:?} for {lasts:?} of {}", kind.name(), names.join(", "));
-    let alike = taken.entry(name.clone()).or_default();
-    *alike += 1;
-    if *alike > 1 {
-        let _ = write!(name, ", number {alike}");
-    }
-    let fault = Fault::new(at, lasts, fraction, kind, name)
-        .map_err(|error| {
-            let place = match error {
-                FaultError::DurationZero => span,
-                FaultError::Fraction => fraction_span,
-                FaultError::Status | FaultError::Factor => entry.node.span.clone(),
-            };
-            context.push(Problem::error(place, format!("`faults`: {error}")));
-        })
-        .ok()?;
-    Some(UpstreamFault { upstreams: struck, fault })
 }
 
-fn read_upstreams(fields: &mut Fields<'_>, upstreams: &[&str], context: &Context<'_>) -> Option<Vec<usize>> {
-    let entry = fields.required_entry("upstreams")?;
-    let path = fields.path_of("upstreams");
-    let Value::Array(items) = &entry.node.value else {
-        let message = format!("`{path}`: expected an array of upstreams, found {}", entry.node.kind());
-        context.push(Problem::error(entry.node.span.clone(), message));
-        return None;
-    };
-    if items.is_empty() {
-        context.push(Problem::error(
-            entry.node.span.clone(),
-            format!("`{path}`: expected at least one, found none"),
-        ));
-    }
-    let place = |item: &Node| {
-        let name: Rc<str> = read(item, &path, context)?;
-        find_upstream(&item.span, &path, &name, upstreams, context)
-    };
-    let places: Vec<_> = items.iter().map(place).collect();
-    places.into_iter().collect()
-}
-
-fn read_kind(kind: &'static str, entry: &Entry, context: &Context<'_>) -> Option<FaultKind> {
-    let path = format!("faults.{kind}");
-    // `hang = true` and `hang = {}` say the same.
-    let plain = |kind: FaultKind| {
-        if !matches!(entry.node.value, Value::Boolean(true)) {
-            Fields::of(&entry.node, path.clone(), context)?.finish();
-        }
-        Some(kind)
-    };
-    match kind {
-        "refuse" => plain(FaultKind::Refuse),
-        "hang" => plain(FaultKind::Hang),
-        "reset" => plain(FaultKind::Reset),
-        "rotate-keys" => plain(FaultKind::RotateKeys),
-        "error" => {
-            let mut fields = Fields::of(&entry.node, path, context)?;
-            let status = fields.required::<u32>("status");
-            fields.finish();
-            // What does not fit is no status of a failure either.
-            Some(FaultKind::Error { status: u16::try_from(status?).unwrap_or(0) })
-        }
-        "capacity" => {
-            let mut fields = Fields::of(&entry.node, path, context)?;
-            let factor = fields.required::<Share>("factor");
-            fields.finish();
-            Some(FaultKind::Capacity { factor: factor?.0 })
-        }
-        _ => {
-            let key = if kind == "slow" { "latency" } else { "body" };
-            let mut fields = Fields::of(&entry.node, path, context)?;
-            let time = fields.required_entry(key);
-            let time = time.and_then(|time| read_time(&time.node, &fields.path_of(key), context));
-            fields.finish();
-            let time = time?;
-            Some(if kind == "slow" {
-                FaultKind::Slow { latency: time }
-            } else {
-                FaultKind::Drip { body: time }
-            })
-        }
-    }
+/// Where a kind of fault stands, and what it is; `None` where it is absent or `false`.
+fn made<T>(
+    field: Field<'_, Option<T>>,
+    kind: impl FnOnce(T) -> Option<FaultKind>,
+) -> Option<(&Entry, Option<FaultKind>)> {
+    let entry = field.entry.filter(|entry| !matches!(entry.node.value, Value::Boolean(false)))?;
+    Some((entry, field.value.and_then(kind)))
 }
 
 #[cfg(test)]

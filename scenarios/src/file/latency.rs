@@ -3,136 +3,186 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use simulator::{Latency, LatencyError};
+use serde_json::json;
+use simulator::LatencyError;
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{Fields, Share, all, read, way_out};
-use super::tree::{Entry, Node, Value};
+use super::reader::{Fields, all, read, way_out};
+use super::table::{Choice, Described, Items, Read, Shape, table};
+use super::tree::{Node, Value};
 use super::units;
+use super::values::{AboveZero, DURATION, Share};
 
-/// A table with one key, the kind: `{ constant = "5ms" }`.
-fn read_latency(node: &Node, path: &str, context: &Context<'_>) -> Option<Latency> {
-    let Some(table) = node.as_table() else {
-        let message = format!("`{path}`: expected a duration or a distribution, found {}", node.kind());
-        context.push(Problem::error(node.span.clone(), message).help(EXAMPLE));
-        return None;
-    };
-    let [entry] = table.entries() else {
-        let message = format!("`{path}`: expected one distribution, found {}", table.entries().len());
-        context.push(Problem::error(node.span.clone(), message).help(EXAMPLE));
-        return None;
-    };
-    #[cfg(test)]
-    context.known.borrow_mut().extend(KINDS.map(|kind| format!("{path}.{kind}")));
-    let (whole, path) = (path, format!("{path}.{}", entry.key));
-    match &*entry.key {
-        "constant" => {
-            checked(&entry.node, &path, Latency::constant(read(&entry.node, &path, context)?), context)
-        }
-        "exponential" => {
-            let [mean] = durations(entry, &path, ["mean"], context)?;
-            checked(&entry.node, &path, Latency::exponential(mean), context)
-        }
-        "log-normal" => {
-            let [median, p99] = durations(entry, &path, ["median", "p99"], context)?;
-            checked(&entry.node, &path, Latency::log_normal(median, p99), context)
-        }
-        "uniform" => {
-            let [min, max] = durations(entry, &path, ["min", "max"], context)?;
-            checked(&entry.node, &path, Latency::uniform(min, max), context)
-        }
-        "mixture" => mixture(entry, &path, context),
-        "empirical" => empirical(entry, &path, context),
-        unknown => {
-            let message = format!("`{whole}`: there is no distribution `{unknown}`");
-            let problem = Problem::error(entry.key_span.clone(), message);
-            context.push_with_help(problem, || way_out(unknown, &KINDS, || all("distribution", &KINDS)));
-            None
-        }
+/// A duration, or a time drawn from a distribution.
+pub(super) struct Time(pub(super) simulator::Latency);
+
+table! {
+    /// A duration such as `"5ms"`, or a time drawn anew for each request from a distribution. One of: `constant = "5ms"`, `exponential = { mean }`,
+    /// `log-normal = { median, p99 }`, `uniform = { min, max }`, `mixture = [{ share, latency }, …]`,
+    /// `empirical = { file }`. No time is above 24 hours.
+    struct Latency<'t> (Choice::Whole) {
+        /// Always the same time.
+        constant: Duration, is kind;
+        exponential: Exponential<'t>, is kind;
+        log_normal ["log-normal"]: LogNormal<'t>, is kind;
+        uniform: Uniform<'t>, is kind;
+        /// Several kinds of request in one, each with its share; the shares add up to 100%.
+        mixture: Mixture<'t>, is kind;
+        empirical: Empirical<'t>, is kind;
     }
 }
 
-/// A duration, or a distribution.
-pub(super) fn read_time(node: &Node, path: &str, context: &Context<'_>) -> Option<Latency> {
-    match &node.value {
-        Value::Text(_) => {
-            let constant = Latency::constant(read::<Duration>(node, path, context)?);
-            checked(node, path, constant, context)
-        }
-        _ => read_latency(node, path, context),
+table! {
+    /// Exponentially distributed times, as in the M/M/1 queue of the textbooks.
+    pub(super) struct Exponential<'t> (Choice::Free) {
+        /// The mean, above zero.
+        mean: AboveZero<Duration>, needed "";
     }
 }
 
-const EXAMPLE: &str = "such as \"5ms\" or { log-normal = { median = \"12ms\", p99 = \"60ms\" } }";
+table! {
+    /// Log-normally distributed times: many short ones and a long tail, as most services have them.
+    pub(super) struct LogNormal<'t> (Choice::Free) {
+        /// Half of the times are shorter; above zero.
+        median: AboveZero<Duration>, needed "";
+        /// One time in a hundred is longer; not below the median.
+        p99: AboveZero<Duration>, needed "";
+    }
+}
 
-const KINDS: [&str; 6] = ["constant", "exponential", "log-normal", "uniform", "mixture", "empirical"];
+table! {
+    /// Times between two bounds, each as likely as the other.
+    pub(super) struct Uniform<'t> (Choice::Free) {
+        /// The shortest.
+        min: Duration, needed "";
+        /// The longest; not below the shortest.
+        max: Duration, needed "";
+    }
+}
 
-fn durations<const N: usize>(
-    entry: &Entry,
-    path: &str,
-    keys: [&'static str; N],
-    context: &Context<'_>,
-) -> Option<[Duration; N]> {
-    let mut fields = Fields::of(&entry.node, path, context)?;
-    let times = keys.map(|key| fields.required(key));
-    fields.finish();
-    let times: Vec<Duration> = times.into_iter().collect::<Option<_>>()?;
-    times.try_into().ok()
+table! {
+    /// One kind of request within a mixture.
+    pub(super) struct MixturePart<'t> (Choice::Free) {
+        /// How many of the requests are of this kind, such as `"95%"`; above zero.
+        share: AboveZero<Share>, needed "";
+        /// How long these take: a duration, or a distribution, which may be a mixture itself.
+        latency: Time, needed "such as `latency = \"5ms\"`";
+    }
+}
+
+table! {
+    /// Times as they were measured: each of the file is as likely as the others.
+    pub(super) struct Empirical<'t> (Choice::Free) {
+        /// A text file, named relative to the scenario, with a duration such as `12ms` on each line. Empty lines and
+        /// those that begin with `#` do not count.
+        file: Rc<str>, needed "";
+    }
 }
 
 /// `[{ share = "95%", latency = … }, …]`
-fn mixture(entry: &Entry, path: &str, context: &Context<'_>) -> Option<Latency> {
-    let Value::Array(items) = &entry.node.value else {
-        let message = format!("`{path}`: expected an array of shares, found {}", entry.node.kind());
-        let problem = Problem::error(entry.node.span.clone(), message);
-        context.push(problem.help("such as [{ share = \"95%\", latency = { constant = \"5ms\" } }, …]"));
-        return None;
-    };
-    let parts: Vec<_> = items
-        .iter()
-        .map(|item| {
-            let mut fields = Fields::of(item, path, context)?;
-            let share = fields.required::<Share>("share");
-            let latency = fields.required_entry("latency");
-            let latency =
-                latency.and_then(|entry| read_time(&entry.node, &fields.path_of("latency"), context));
-            fields.finish();
-            Some((share?.0, latency?))
-        })
-        .collect();
-    checked(&entry.node, path, Latency::mixture(parts.into_iter().collect::<Option<_>>()?), context)
+pub(super) struct Mixture<'t>(Items<MixturePart<'t>>);
+
+impl<'t> Read<'t> for Mixture<'t> {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        if !matches!(node.value, Value::Array(_)) {
+            let message = format!("`{path}`: expected an array of shares, found {}", node.kind());
+            let problem = Problem::error(node.span.clone(), message);
+            context.push(problem.help("such as [{ share = \"95%\", latency = { constant = \"5ms\" } }, …]"));
+            return None;
+        }
+        Items::read(node, path, context).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Shape::With(Box::new(<Items<MixturePart<'_>> as Read<'_>>::shape()), json!({ "minItems": 1 }))
+    }
 }
 
-/// `{ file = "latencies.txt" }`: a duration on each line; empty lines and those that begin with `#` do not count.
-fn empirical(entry: &Entry, path: &str, context: &Context<'_>) -> Option<Latency> {
-    let mut fields = Fields::of(&entry.node, path, context)?;
-    let file = fields.required_entry("file");
-    fields.finish();
-    let file = file?;
-    let name: Rc<str> = read(&file.node, &format!("{path}.file"), context)?;
-    let refuse = |reason: String| {
-        let message = format!("`{path}.file`: cannot use {name:?}: {reason}");
-        context.push(Problem::error(file.node.span.clone(), message));
-    };
-    // A file that is named again is not read again.
-    context.measured(&name, measured).map_err(refuse).ok()
+impl<'t> Read<'t> for Time {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        if let Value::Text(_) = &node.value {
+            let time = read(node, path, context)?;
+            return checked(node, path, simulator::Latency::constant(time), context);
+        }
+        let refuse = |what: String| {
+            let problem = Problem::error(node.span.clone(), format!("`{path}`: expected {what}"));
+            context.push(
+                problem.help("such as \"5ms\" or { log-normal = { median = \"12ms\", p99 = \"60ms\" } }"),
+            );
+            None
+        };
+        let Some(table) = node.as_table() else {
+            return refuse(format!("a duration or a distribution, found {}", node.kind()));
+        };
+        let [entry] = table.entries() else {
+            return refuse(format!("one distribution, found {}", table.entries().len()));
+        };
+        let kinds = Latency::table().choices();
+        if !kinds.contains(&&*entry.key) {
+            let message = format!("`{path}`: there is no distribution `{}`", entry.key);
+            let problem = Problem::error(entry.key_span.clone(), message);
+            context.push_with_help(problem, || way_out(&entry.key, &kinds, || all("distribution", &kinds)));
+            return None;
+        }
+        let latency = Latency::of(&mut Fields::of(node, path, context)?).build()?;
+        checked(&entry.node, &format!("{path}.{}", entry.key), latency, context)
+    }
+
+    /// A duration is allowed so that what is wrong in a distribution is still told by its place.
+    fn shape() -> Shape {
+        let keywords = json!({ "type": ["object", "string"], "pattern": DURATION });
+        Shape::With(Box::new(<Latency<'_> as Read<'_>>::shape()), keywords)
+    }
 }
 
-fn measured(text: &str) -> Result<Latency, String> {
+impl Latency<'_> {
+    /// Of the one distribution that there is. `None` if it cannot be read.
+    fn build(self) -> Option<Result<simulator::Latency, LatencyError>> {
+        if let Some(time) = self.constant.value {
+            Some(simulator::Latency::constant(time))
+        } else if let Some(Exponential { mean, .. }) = self.exponential.value {
+            Some(simulator::Latency::exponential(mean.value?.0))
+        } else if let Some(LogNormal { median, p99, .. }) = self.log_normal.value {
+            Some(simulator::Latency::log_normal(median.value?.0, p99.value?.0))
+        } else if let Some(Uniform { min, max, .. }) = self.uniform.value {
+            Some(simulator::Latency::uniform(min.value?, max.value?))
+        } else if let Some(Mixture(Items(parts))) = self.mixture.value {
+            let part = |part: MixturePart<'_>| Some((part.share.value?.0.0, part.latency.value?.0));
+            let parts: Option<_> = parts.into_iter().map(|of| of.and_then(part)).collect();
+            Some(simulator::Latency::mixture(parts?))
+        } else {
+            self.empirical.value?.build().map(Ok)
+        }
+    }
+}
+
+impl Empirical<'_> {
+    fn build(self) -> Option<simulator::Latency> {
+        let name = self.file.value.as_ref()?;
+        let refuse = |reason: String| {
+            let message = format!("`{}`: cannot use {name:?}: {reason}", self.table.path_of(self.file.key));
+            self.table.context().push(Problem::error(self.file.span_in(&self.table), message));
+        };
+        // A file that is named again is not read again.
+        self.table.context().measured(name, measured).map_err(refuse).ok()
+    }
+}
+
+fn measured(text: &str) -> Result<simulator::Latency, String> {
     let lines = (1..).zip(text.lines()).map(|(number, line)| (number, line.trim()));
     let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let samples = lines
         .map(|(number, line)| units::duration(line).map_err(|reason| format!("line {number}: {reason}")));
-    Latency::empirical(samples.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
+    simulator::Latency::empirical(samples.collect::<Result<_, _>>()?).map_err(|error| error.to_string())
 }
 
 fn checked(
     node: &Node,
     path: &str,
-    latency: Result<Latency, LatencyError>,
+    latency: Result<simulator::Latency, LatencyError>,
     context: &Context<'_>,
-) -> Option<Latency> {
+) -> Option<Time> {
     let refuse = |error| {
         let reason = match error {
             LatencyError::SharesMissOne { sum } => {
@@ -142,5 +192,5 @@ fn checked(
         };
         context.push(Problem::error(node.span.clone(), format!("`{path}`: {reason}")));
     };
-    latency.map_err(refuse).ok()
+    latency.map(Time).map_err(refuse).ok()
 }

@@ -1,29 +1,137 @@
+//! The rate limits of the gateway: the table `gateway.rate_limit`.
+
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use gateway::{Algorithm, KeyedBy, RateLimit, RateLimitError, RateLimits, Scope};
+use gateway::{Algorithm, KeyedBy, RateLimitError};
+use serde_json::{Value as Json, json};
 
 use super::diagnostic::Problem;
-use super::reader::{Fields, FromNode, Positive, all, list, way_out};
+use super::reader::{all, list, way_out};
+use super::table::{Choice, Shape, Switch, table};
 use super::tree::{Entry, Node};
+use super::values::{FromNode, Name, Positive, Written};
 
-/// The table `gateway.rate_limit`.
-pub(super) fn read(gateway: &mut Fields<'_>) -> RateLimits {
-    let Some(mut tables) = gateway.optional_table("rate_limit") else { return RateLimits::default() };
-    let mut per_key_by = KeyedBy::default();
-    let [per_ip, per_key, per_route, global] = Scope::ALL.map(|scope| {
-        let mut fields = tables.optional_table(scope.name())?;
-        if scope == Scope::PerKey {
-            per_key_by = fields.optional::<By>("by").map(|By(by)| by).unwrap_or_default();
+table! {
+    /// Rate limits, asked in the order `per_ip`, `per_key`, `per_route`, `global`; what one of them rejects is answered
+    /// 429 and takes nothing of the later ones. `false` or left out for no limit at all.
+    pub(super) struct RateLimits<'t> (Choice::Free) {
+        /// A limit for each address that requests come from; `false` or left out for none.
+        per_ip: Switch<RateLimit<'t>>;
+        /// A limit for each client; `false` or left out for none.
+        per_key: Switch<ClientLimit<'t>>;
+        /// A limit for each route, over all clients; `false` or left out for none.
+        per_route: Switch<RateLimit<'t>>;
+        /// One limit over everything; `false` or left out for none.
+        global: Switch<RateLimit<'t>>;
+    }
+}
+
+table! {
+    /// At most so many requests in a window.
+    pub(super) struct RateLimit<'t> (Choice::ByName("algorithm", None)) {
+        /// How requests are counted.
+        algorithm: Algorithm, needed "such as `algorithm = \"token-bucket\"`";
+        /// Requests per `window`, at least 1.
+        limit: NonZeroU32, needed "requests in a window, such as `limit = 1000`";
+        /// The time that `limit` is for, such as `"1m"`: above zero and at most 366 days.
+        window: Positive, needed "such as `window = \"1m\"`";
+        /// Requests that a full bucket lets through at once, commonly a part of `limit`. Belongs to `token-bucket` and
+        /// `gcra`. Default: `limit`.
+        burst: NonZeroU32, with |name| is(name, Algorithm::has_burst);
+        /// Whether rejected requests count too, as some products have it: a client that stays above the limit is then
+        /// locked out. Belongs to `sliding-window-log` and `sliding-window-counter`.
+        count_rejected: bool = false, with |name| is(name, Algorithm::is_sliding);
+    }
+}
+
+table! {
+    /// A limit for each client: each API key, or whatever else tells clients apart.
+    pub(super) struct ClientLimit<'t> (Choice::Free) {
+        ..limit: RateLimit<'t>;
+        /// What tells clients apart: `"key"`, or a claim of their verified tokens such as `"claim:sub"`. Who makes no such claim
+        /// is counted by key, and who has no key by address.
+        by: By = By(KeyedBy::ApiKey);
+    }
+}
+
+impl RateLimits<'_> {
+    pub(super) fn build(self) -> gateway::RateLimits {
+        let build = |limit: Option<RateLimit<'_>>| limit.and_then(RateLimit::build);
+        let (per_key, by) = self.per_key.on().map(|client| (client.limit, client.by.value.0)).unzip();
+        gateway::RateLimits {
+            per_ip: build(self.per_ip.on()),
+            per_key: build(per_key),
+            per_key_by: by.unwrap_or_default(),
+            per_route: build(self.per_route.on()),
+            global: build(self.global.on()),
         }
-        read_limit(fields)
-    });
-    tables.finish();
-    RateLimits { per_ip, per_key, per_key_by, per_route, global }
+    }
+}
+
+impl RateLimit<'_> {
+    fn build(self) -> Option<gateway::RateLimit> {
+        let refuse = |entry: Option<&Entry>, error: RateLimitError| {
+            let Some(entry) = entry else { return };
+            let problem = Problem::error(entry.key_span.clone(), format!("`{}`: {error}", self.table.path()));
+            self.table.context().push(problem.help(match error {
+                RateLimitError::BurstNotApplicable { .. } => {
+                    format!("those with a burst are {}", algorithms(Algorithm::has_burst))
+                }
+                RateLimitError::CountRejectedNotApplicable { .. } => {
+                    format!("those that can are {}", algorithms(Algorithm::is_sliding))
+                }
+                _ => String::new(),
+            }));
+        };
+        // Of limit and window, only the window can still be wrong.
+        let (limit, window) = (self.limit.value?.get(), self.window.value?.0);
+        let limit = gateway::RateLimit::new(self.algorithm.value?, limit, window);
+        let mut limit = limit.map_err(|error| refuse(self.window.entry, error)).ok()?;
+        if let Some(burst) = self.burst.value {
+            limit = limit.with_burst(burst.get()).map_err(|error| refuse(self.burst.entry, error)).ok()?;
+        }
+        let counting = limit.with_count_rejected(self.count_rejected.value);
+        counting.map_err(|error| refuse(self.count_rejected.entry, error)).ok()
+    }
+}
+
+fn is(name: &str, wanted: impl Fn(Algorithm) -> bool) -> bool {
+    Algorithm::from_name(name).is_some_and(wanted)
+}
+
+fn algorithms(wanted: impl Fn(Algorithm) -> bool) -> String {
+    let names: Vec<_> = Algorithm::ALL.into_iter().filter(|one| wanted(*one)).map(Algorithm::name).collect();
+    list(&names)
+}
+
+impl Name for Algorithm {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        let about = |algorithm| match algorithm {
+            Self::FixedWindow => {
+                "Counts per window aligned to the clock. Around a boundary it lets twice the limit through."
+            }
+            Self::TokenBucket => "A bucket of `burst` tokens, refilled at `limit` per `window`.",
+            Self::Gcra => "Admits what the token bucket admits, from one timestamp of state.",
+            Self::SlidingWindowLog => "Exact: no interval as long as the window admits more than the limit.",
+            Self::SlidingWindowCounter => {
+                "This window's count, and as much of the previous one's as is still in view."
+            }
+        };
+        Self::ALL.into_iter().map(|algorithm| (algorithm.name(), algorithm, about(algorithm))).collect()
+    }
+
+    fn unknown(name: &str) -> String {
+        format!("there is no algorithm `{name}`")
+    }
+
+    fn help(wrong: &str, names: &[&str]) -> String {
+        way_out(wrong, names, || all("algorithm", names))
+    }
 }
 
 /// What the limit per client tells clients apart by: `"key"`, or `"claim:NAME"`.
-struct By(KeyedBy);
+pub(super) struct By(KeyedBy);
 
 impl FromNode for By {
     fn from_node(node: &Node) -> Result<Self, String> {
@@ -34,61 +142,17 @@ impl FromNode for By {
             _ => Err(format!("expected \"key\" or a claim such as \"claim:sub\", found {text:?}")),
         }
     }
+
+    fn format() -> Shape {
+        Shape::Value(json!({ "type": "string", "pattern": "^(key|claim:.+)$" }))
+    }
 }
 
-fn read_limit(mut fields: Fields<'_>) -> Option<RateLimit> {
-    let algorithm = read_algorithm(&mut fields);
-    let limit: Option<NonZeroU32> = fields.required("limit");
-    let window_entry = fields.entry("window");
-    let window = fields.required::<Positive>("window");
-    let burst_entry = fields.entry("burst");
-    let burst: Option<NonZeroU32> = fields.optional("burst");
-    let count_entry = fields.entry("count_rejected");
-    let count_rejected: Option<bool> = fields.optional("count_rejected");
-    let (context, path) = (fields.context(), fields.path().to_owned());
-    fields.finish();
-
-    let algorithm = algorithm?;
-    let refuse = |entry: &Entry, error: RateLimitError| {
-        let problem = Problem::error(entry.key_span.clone(), format!("`{path}`: {error}"));
-        context.push(problem.help(match error {
-            RateLimitError::BurstNotApplicable { .. } => {
-                format!("those with a burst are {}", algorithms(Algorithm::has_burst))
-            }
-            RateLimitError::CountRejectedNotApplicable { .. } => {
-                format!("those that can are {}", algorithms(Algorithm::is_sliding))
-            }
-            _ => String::new(),
-        }));
-    };
-    // Of limit and window, only the window can still be wrong.
-    let settings = RateLimit::new(algorithm, limit?.get(), window?.0);
-    let mut settings = settings.map_err(|error| window_entry.map(|entry| refuse(entry, error))).ok()?;
-    if let (Some(entry), Some(burst)) = (burst_entry, burst) {
-        settings = settings.with_burst(burst.get()).map_err(|error| refuse(entry, error)).ok()?;
+impl Written for By {
+    fn written(&self) -> Json {
+        match &self.0 {
+            KeyedBy::ApiKey => "key".into(),
+            KeyedBy::Claim(claim) => format!("claim:{claim}").into(),
+        }
     }
-    if let (Some(entry), Some(count_rejected)) = (count_entry, count_rejected) {
-        settings = settings.with_count_rejected(count_rejected).map_err(|error| refuse(entry, error)).ok()?;
-    }
-    Some(settings)
-}
-
-fn algorithms(wanted: impl Fn(Algorithm) -> bool) -> String {
-    let names: Vec<_> = Algorithm::ALL.into_iter().filter(|one| wanted(*one)).map(Algorithm::name).collect();
-    list(&names)
-}
-
-fn read_algorithm(fields: &mut Fields<'_>) -> Option<Algorithm> {
-    let name: Rc<str> = fields.required("algorithm")?;
-    let algorithm = Algorithm::from_name(&name);
-    if algorithm.is_none() {
-        let names = Algorithm::ALL.map(Algorithm::name);
-        let span = fields.entry("algorithm").map(|entry| entry.node.span.clone()).unwrap_or_default();
-        let problem = Problem::error(
-            span,
-            format!("`{}`: there is no algorithm `{name}`", fields.path_of("algorithm")),
-        );
-        fields.context().push_with_help(problem, || way_out(&name, &names, || all("algorithm", &names)));
-    }
-    algorithm
 }

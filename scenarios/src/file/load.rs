@@ -1,164 +1,174 @@
 //! The load of a population: exactly one of `rate`, `ramp`, `bursts` and `users`, with what belongs to it.
 
-use std::rc::Rc;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
-use simulator::{Burst, ClosedLoad, Load, LoadError, OpenLoad, RampPoint, Rate, Spacing, Start, UsersPoint};
+use simulator::{ClosedLoad, Load, LoadError, OpenLoad, Rate, Spacing, Start};
 
+use super::clients::Population;
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::latency::read_time;
-use super::patch::{LOAD_KINDS, load_has};
-use super::reader::{Fields, list, warn_of_clock, way_out};
-use super::retry::named_or;
-use super::tree::{Entry, Value};
+use super::reader::{list, read, warn_of_clock, way_out};
+use super::table::{Choice, Described, Read, Several, Shape, table};
+use super::tree::{Node, Value};
+use super::values::{FromNode, Name};
 
-pub(super) fn read_load(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Load> {
-    let entries = LOAD_KINDS.map(|kind| fields.entry(kind));
-    let kinds: Vec<_> =
-        LOAD_KINDS.into_iter().zip(entries).filter_map(|(kind, entry)| Some((kind, entry?))).collect();
-    let spacing = read_spacing(fields, context);
-    let think = fields.entry("think");
-    let start = read_start(fields);
-    let &[(kind, entry)] = &kinds[..] else {
-        let path = fields.path();
-        let problem = match kinds.get(1) {
-            None => Problem::error(fields.span(), format!("`{path}` needs a load")).of_absence(),
-            Some((_, second)) => Problem::error(
-                second.key_span.clone(),
-                format!("`{path}` has two loads, `{}` and `{}`", kinds[0].0, kinds[1].0),
-            ),
-        };
-        context.push(problem.help(format!("a population has one of {}", list(&LOAD_KINDS))));
-        return None;
-    };
-    for key in ["arrivals", "think", "start"] {
-        if let Some(surplus) = fields.entry(key).filter(|_| !load_has(kind, key)) {
-            let message = format!("`{}` has no meaning with `{kind}`", fields.path_of(key));
-            context.push(Problem::error(surplus.key_span.clone(), message));
-        }
-    }
-    let path = fields.path_of(kind);
-    match kind {
-        "rate" => {
-            let rate: Rate = super::reader::read(&entry.node, &path, context)?;
-            Some(Load::Open(OpenLoad::rate(rate, spacing?)))
-        }
-        "ramp" => {
-            let points = read_items(entry, &path, context, |fields| {
-                let (at, rate) = (fields.required::<Duration>("at"), fields.required("rate"));
-                warn_of_clock(fields.entry("at"), &fields.path_of("at"), context);
-                Some(RampPoint { at: at?, rate: rate? })
-            })?;
-            open(entry, &path, OpenLoad::ramp(&points, spacing?), context)
-        }
-        "bursts" => {
-            let bursts = read_items(entry, &path, context, |fields| {
-                let (from, to) = (fields.required::<Duration>("from"), fields.required::<Duration>("to"));
-                for key in ["from", "to"] {
-                    warn_of_clock(fields.entry(key), &fields.path_of(key), context);
-                }
-                let count = fields.required("count");
-                Some(Burst { from: from?, to: to?, count: count? })
-            })?;
-            open(entry, &path, OpenLoad::bursts(&bursts), context)
-        }
-        _ => {
-            let points = read_users(entry, &path, context);
-            let Some(think) = think else {
-                let message = format!("`{}` needs `think`", fields.path());
-                let problem = Problem::error(fields.span(), message).of_absence();
-                context.push(problem.help("the time a user thinks before each request, such as \"2s\""));
-                return None;
-            };
-            let think = read_time(&think.node, &fields.path_of("think"), context)?;
-            let load = ClosedLoad::new(&points?, think, start?);
-            load.map(Load::Closed).map_err(|error| refuse(entry, &path, error, context)).ok()
-        }
+table! {
+    /// The rate at one time.
+    pub(super) struct RampPoint<'t> (Choice::Free) {
+        /// From the start of the scenario, such as `"30s"`.
+        at: Duration, needed "";
+        /// Requests per time then, such as `"200/s"`.
+        rate: Rate, needed "";
     }
 }
 
-fn open(entry: &Entry, path: &str, load: Result<OpenLoad, LoadError>, context: &Context<'_>) -> Option<Load> {
-    load.map(Load::Open).map_err(|error| refuse(entry, path, error, context)).ok()
+table! {
+    /// Request `k` of `count` is sent at `from + k · (to − from) / count`.
+    pub(super) struct Burst<'t> (Choice::Free) {
+        /// From the start of the scenario, such as `"58s"`.
+        from: Duration, needed "";
+        /// From the start of the scenario, such as `"62s"`; not before `from`.
+        to: Duration, needed "";
+        /// How many requests.
+        count: u64, needed "";
+    }
 }
 
-/// What is wrong with one point or burst is noted at it.
-fn refuse(entry: &Entry, path: &str, error: LoadError, context: &Context<'_>) {
-    let item = match error {
-        LoadError::RampOutOfOrder { point } => Some(point),
-        LoadError::BurstEndsBeforeItBegins { burst } => Some(burst),
-        LoadError::EmptyRamp | LoadError::RampTooFine | LoadError::NoUsers => None,
-    };
-    let items = if let Value::Array(items) = &entry.node.value { &**items } else { &[] };
-    let node = item.and_then(|item| items.get(item)).unwrap_or(&entry.node);
-    context.push(Problem::error(node.span.clone(), format!("`{path}`: {error}")));
+table! {
+    /// The number of users at one time.
+    pub(super) struct UsersPoint<'t> (Choice::Free) {
+        /// From the start of the scenario, such as `"30s"`.
+        at: Duration, needed "";
+        /// How many users there are then.
+        users: u32, needed "";
+    }
 }
 
 /// How many users there are: all the time, or at each point of a ramp.
-fn read_users(entry: &Entry, path: &str, context: &Context<'_>) -> Option<Vec<UsersPoint>> {
-    if !matches!(entry.node.value, Value::Array(_)) {
-        let users: std::num::NonZeroU32 = super::reader::read(&entry.node, path, context)?;
-        return Some(vec![UsersPoint { at: Duration::ZERO, users: users.get() }]);
+pub(super) enum Users<'t> {
+    Constant(NonZeroU32),
+    Ramp(Several<UsersPoint<'t>>),
+}
+
+impl<'t> Read<'t> for Users<'t> {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        match node.value {
+            Value::Array(_) => Several::read(node, path, context).map(Self::Ramp),
+            _ => read(node, path, context).map(Self::Constant),
+        }
     }
-    read_items(entry, path, context, |fields| {
-        let (at, users) = (fields.required::<Duration>("at"), fields.required("users"));
-        Some(UsersPoint { at: at?, users: users? })
-    })
-}
 
-pub(super) const STARTS: [(&str, Start); 2] = [("spread", Start::Spread), ("together", Start::Together)];
-
-pub(super) const SPACINGS: [(&str, Spacing); 3] =
-    [("uniform", Spacing::Uniform), ("poisson", Spacing::Poisson), ("on-the-minute", Spacing::OnTheMinute)];
-
-/// `uniform` where nothing is said.
-fn read_spacing(fields: &mut Fields<'_>, context: &Context<'_>) -> Option<Spacing> {
-    let Some(entry) = fields.entry("arrivals") else { return Some(Spacing::Uniform) };
-    let path = fields.path_of("arrivals");
-    let name: Rc<str> = super::reader::read(&entry.node, &path, context)?;
-    let spacing = SPACINGS.into_iter().find(|(known, _)| *known == &*name).map(|(_, spacing)| spacing);
-    if spacing.is_none() {
-        let names = SPACINGS.map(|(name, _)| name);
-        let problem =
-            Problem::error(entry.node.span.clone(), format!("`{path}`: there are no `{name}` arrivals"));
-        context
-            .push_with_help(problem, || way_out(&name, &names, || format!("arrivals are {}", list(&names))));
+    fn shape() -> Shape {
+        let ramp = <Several<UsersPoint<'_>> as Read<'_>>::shape();
+        Shape::Either(vec![
+            (<NonZeroU32 as FromNode>::format(), ""),
+            (ramp, "Points in time order; at least one has a user."),
+        ])
     }
-    spacing
 }
 
-/// `spread` where nothing is said.
-fn read_start(fields: &mut Fields<'_>) -> Option<Start> {
-    let name = named_or(fields, "start", &STARTS.map(|(name, _)| name), STARTS[0].0)?;
-    STARTS.into_iter().find(|(known, _)| *known == name).map(|(_, start)| start)
-}
-
-/// An array of tables, each read by `read_item`.
-fn read_items<T>(
-    entry: &Entry,
-    path: &str,
-    context: &Context<'_>,
-    read_item: impl Fn(&mut Fields<'_>) -> Option<T>,
-) -> Option<Vec<T>> {
-    let Value::Array(items) = &entry.node.value else {
-        let message = format!("`{path}`: expected an array of tables, found {}", entry.node.kind());
-        context.push(Problem::error(entry.node.span.clone(), message));
+/// The load of a population; `None` where it has none, or none that can be used, which is noted.
+pub(super) fn build_load(population: &mut Population<'_>) -> Option<Load> {
+    let table = population.table.clone();
+    let entries =
+        [population.rate.entry, population.ramp.entry, population.bursts.entry, population.users.entry];
+    let kinds = Population::table().choices();
+    let there: Vec<_> = kinds.iter().zip(entries).filter_map(|(kind, entry)| Some((kind, entry?))).collect();
+    let &[(kind, entry)] = &there[..] else {
+        let path = table.path();
+        let problem = match there.get(1) {
+            None => Problem::error(table.span(), format!("`{path}` needs a load")).of_absence(),
+            Some((_, second)) => Problem::error(
+                second.key_span.clone(),
+                format!("`{path}` has two loads, `{}` and `{}`", there[0].0, there[1].0),
+            ),
+        };
+        table.context().push(problem.help(format!("a population has one of {}", list(&kinds))));
         return None;
     };
-    if items.is_empty() {
-        context.push(Problem::error(
-            entry.node.span.clone(),
-            format!("`{path}`: expected at least one, found none"),
-        ));
+    // What is wrong with one point or burst is noted at it.
+    let refuse = |error: LoadError| {
+        let item = match error {
+            LoadError::RampOutOfOrder { point } => Some(point),
+            LoadError::BurstEndsBeforeItBegins { burst } => Some(burst),
+            LoadError::EmptyRamp | LoadError::RampTooFine | LoadError::NoUsers => None,
+        };
+        let items = if let Value::Array(items) = &entry.node.value { &**items } else { &[] };
+        let node = item.and_then(|item| items.get(item)).unwrap_or(&entry.node);
+        let message = format!("`{}`: {error}", table.path_of(kind));
+        table.context().push(Problem::error(node.span.clone(), message));
+    };
+    let spacing = population.arrivals.value;
+    let open = |load: Result<OpenLoad, LoadError>| load.map(Load::Open).map_err(refuse).ok();
+    if let Some(rate) = population.rate.value {
+        Some(Load::Open(OpenLoad::rate(rate, spacing)))
+    } else if let Some(ramp) = population.ramp.value.take() {
+        open(OpenLoad::ramp(&ramp.all(RampPoint::build)?, spacing))
+    } else if let Some(bursts) = population.bursts.value.take() {
+        open(OpenLoad::bursts(&bursts.all(Burst::build)?))
+    } else {
+        let points = match population.users.value.take()? {
+            Users::Constant(users) => vec![simulator::UsersPoint { at: Duration::ZERO, users: users.get() }],
+            Users::Ramp(points) => points.all(UsersPoint::build)?,
+        };
+        let think = population.think.value.take()?.0;
+        ClosedLoad::new(&points, think, population.start.value).map(Load::Closed).map_err(refuse).ok()
     }
-    let items: Vec<_> = items
-        .iter()
-        .map(|item| {
-            let mut fields = Fields::of(item, path, context)?;
-            let read = read_item(&mut fields);
-            fields.finish();
-            read
-        })
-        .collect();
-    items.into_iter().collect()
+}
+
+impl RampPoint<'_> {
+    fn build(self) -> Option<simulator::RampPoint> {
+        warn_of_clock(&self.at, &self.table);
+        Some(simulator::RampPoint { at: self.at.value?, rate: self.rate.value? })
+    }
+}
+
+impl Burst<'_> {
+    fn build(self) -> Option<simulator::Burst> {
+        warn_of_clock(&self.from, &self.table);
+        warn_of_clock(&self.to, &self.table);
+        Some(simulator::Burst { from: self.from.value?, to: self.to.value?, count: self.count.value? })
+    }
+}
+
+impl UsersPoint<'_> {
+    fn build(self) -> Option<simulator::UsersPoint> {
+        Some(simulator::UsersPoint { at: self.at.value?, users: self.users.value? })
+    }
+}
+
+impl Name for Spacing {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        vec![
+            ("uniform", Self::Uniform, "One after the other at equal distances."),
+            ("poisson", Self::Poisson, "At random, as independent clients send."),
+            (
+                "on-the-minute",
+                Self::OnTheMinute,
+                "Each minute's share within its first second, as cron jobs send.",
+            ),
+        ]
+    }
+
+    fn unknown(name: &str) -> String {
+        format!("there are no `{name}` arrivals")
+    }
+
+    fn help(wrong: &str, names: &[&str]) -> String {
+        way_out(wrong, names, || format!("arrivals are {}", list(names)))
+    }
+}
+
+impl Name for Start {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        vec![
+            (
+                "spread",
+                Self::Spread,
+                "Each somewhere within its first think, so that they are not in step for ever.",
+            ),
+            ("together", Self::Together, "All at once, as after an announcement."),
+        ]
+    }
 }

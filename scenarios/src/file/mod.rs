@@ -7,11 +7,14 @@
 mod auth;
 mod breaker;
 mod calls;
+mod clients;
+mod common;
 mod context;
 mod diagnostic;
 mod expect;
 mod external;
 mod faults;
+mod gateway;
 mod latency;
 mod limits;
 mod load;
@@ -19,13 +22,17 @@ mod patch;
 mod quantity;
 mod reader;
 mod retry;
+mod routes;
 mod schema;
 mod settings;
 mod syntax;
+mod table;
 #[cfg(test)]
 mod testing;
 mod tree;
 mod units;
+mod upstreams;
+mod values;
 mod vary;
 mod warnings;
 mod world;
@@ -36,24 +43,27 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::Timestamp;
+use ::gateway::Timestamp;
 use toml::de::DeTable;
 
+use self::common::{Common, Instant, Lines, Slo};
 use self::context::Context;
 pub(crate) use self::diagnostic::visible;
 pub use self::diagnostic::{Problem, Severity, render};
 use self::expect::{ExpectLine, expect_lines};
 pub(crate) use self::expect::{read_condition, read_measure};
-use self::reader::{Fields, Positive};
+use self::reader::Fields;
 pub(crate) use self::reader::{display_key, nearest};
+pub(crate) use self::routes::is_route;
 pub use self::schema::json_schema;
-use self::tree::{Node, Table, Value};
+use self::table::Described;
+use self::tree::{Entry, Table};
 pub(crate) use self::units::{
     duration as parse_duration, number as parse_number, per_second as parse_rate, share as parse_share,
     write_duration,
 };
+use self::values::Positive;
 pub(crate) use self::vary::{LaidOver, Varied, Vary, parse_vary, read_laid_over};
-pub(crate) use self::world::is_route;
 pub(crate) use self::worlds::differing_worlds;
 
 use crate::{Incident, Scenario, Timeline, Variant, World};
@@ -61,18 +71,12 @@ use crate::{Incident, Scenario, Timeline, Variant, World};
 /// Larger files are refused unread: no scenario that anybody wrote comes near it.
 pub const LARGEST_FILE: u64 = 4 << 20;
 
-/// More variants are refused: nobody compares that many side by side.
-const MOST_VARIANTS: usize = 64;
-
 /// More values are refused, those of the file counted again for every variant, since each is read as a whole: a
 /// second's worth of reading.
 const MOST_VALUES: usize = 250_000;
 
 /// The start of scenario time where the file names none: a Tuesday morning, 2026-06-02T09:00:00Z.
 const STARTS: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
-
-/// Keys that hold for all variants of a file.
-const COMMON: [&str; 8] = ["name", "story", "starts", "duration", "seed", "slo", "variants", "expect"];
 
 /// A scenario that was read, with what is surely not meant, or what is wrong with it.
 #[derive(Debug)]
@@ -190,52 +194,49 @@ fn read_scenario(
         context.push(problem.help("`tuesday show window-boundary` prints one to begin with"));
         return None;
     }
-    let mut top = Fields::new(file, 0..0, "", context);
-    let name: Option<Rc<str>> = top.required("name");
-    let story: Option<Rc<str>> = top.optional("story");
+    let common = Common::of(&mut Fields::new(file, 0..0, "", context));
     // What cannot be read is stood in for, so that the rest of the file is read too.
-    let starts = top.entry("starts").and_then(|entry| starts(&entry.node, context)).unwrap_or(STARTS);
-    let duration = top.required::<Positive>("duration").map(|Positive(duration)| duration);
+    let starts = common.starts.value.map_or(STARTS, |Instant(starts)| starts);
+    let duration = common.duration.value.map(|Positive(duration)| duration);
     let duration = duration.and_then(|duration| checked_duration(file, duration, context));
-    let seed = top.optional("seed").unwrap_or(1);
-    let slo_latency = top.required_entry("slo").and_then(|entry| {
-        let mut slo = Fields::of(&entry.node, "slo", context)?;
-        let latency = slo.required::<Positive>("latency").map(|Positive(latency)| latency);
-        slo.finish();
-        latency
-    });
-    let lines = expect_lines(text, &mut top, context);
-    let patches = read_patches(file, &mut top, context);
-    let variants = read_variants(text, file, duration, &patches?, laid, &lines, context);
+    let slo_latency = common.slo.value.and_then(|Slo { latency, .. }| latency.value);
+    let lines = common.expect.on().and_then(|expect| expect.hold.value);
+    let lines = lines.map_or_else(Vec::new, |Lines(node)| expect_lines(text, node, context));
+    let patches = match (common.variants.entry, common.variants.value) {
+        (None, _) => Vec::new(),
+        (Some(_), patches) => patches?.0,
+    };
+    let patches = checked_patches(file, patches, context)?;
+    let variants = read_variants(text, file, duration, &patches, laid, &lines, context);
     let incident =
         variants.as_ref().and_then(|variants| Incident::over(variants.iter().map(|variant| &variant.world)));
     Some(Scenario {
-        name: name?.to_string(),
-        story: story.as_deref().unwrap_or_default().trim().to_owned(),
-        timeline: Timeline { starts, duration: duration?, slo_latency: slo_latency?, incident },
-        seed,
+        name: common.name.value?.to_string(),
+        story: common.story.value.as_deref().unwrap_or_default().trim().to_owned(),
+        timeline: Timeline { starts, duration: duration?, slo_latency: slo_latency?.0, incident },
+        seed: common.seed.value,
         variants: variants?,
         expectations: lines.into_iter().map(|line| line.text.to_string()).collect(),
         source: Arc::from(text),
     })
 }
 
-/// The variants as they stand in the file, each a table to be laid over it. `None` if there is too much of them to
-/// be read.
-fn read_patches<'t>(
-    file: &'t Table,
-    top: &mut Fields<'t>,
+/// The variants, each a table to be laid over the file. `None` if there is too much of them to be read.
+fn checked_patches<'t>(
+    file: &Table,
+    named: Vec<(&'t Entry, String)>,
     context: &Context<'_>,
 ) -> Option<Vec<(Rc<str>, &'t Table)>> {
     let mut patches: Vec<(Rc<str>, &Table)> = Vec::new();
-    for (entry, path) in top.named_up_to(MOST_VARIANTS, "variants")? {
+    let common = Common::table();
+    for (entry, path) in named {
         let Some(patch) = entry.node.as_table() else {
             let message = format!("`{path}`: expected a table, found {}", entry.node.kind());
             context.push(Problem::error(entry.node.span.clone(), message));
             continue;
         };
         for entry in patch.entries() {
-            if COMMON.contains(&&*entry.key) {
+            if common.field(&entry.key).is_some() {
                 let message = format!("`{path}`: a variant cannot change `{}`", entry.key);
                 let problem = Problem::error(entry.key_span.clone(), message);
                 context
@@ -281,7 +282,7 @@ fn read_variants(
     }
     let names: Vec<&str> = merged.iter().map(|(name, _)| &**name).collect();
     let read = |tree: &Table, context: &Context<'_>| {
-        world::read_world(tree, &COMMON, duration.unwrap_or(Duration::MAX), context)
+        world::read_world(tree, duration.unwrap_or(Duration::MAX), context)
     };
     let worlds: Vec<_> = merged.iter().map(|(_, tree)| read(tree, context)).collect();
     if !patches.is_empty() {
@@ -308,28 +309,6 @@ fn read_variants(
         settings,
     });
     Some(variants.collect())
-}
-
-fn starts(node: &Node, context: &Context<'_>) -> Option<Timestamp> {
-    let refuse = |message: &str| {
-        let problem = Problem::error(node.span.clone(), format!("`starts`: {message}"));
-        context.push(problem.help("write an instant with its offset, such as 2026-06-02T09:00:00Z"));
-        None
-    };
-    let Value::Datetime(datetime) = &node.value else {
-        return refuse(&format!("expected a date and time, found {}", node.kind()));
-    };
-    if datetime.offset.is_none() || datetime.date.is_none() || datetime.time.is_none() {
-        return refuse("expected date, time and offset");
-    }
-    let Ok(instant) = datetime.to_string().parse::<jiff::Timestamp>() else {
-        return refuse("there is no such instant");
-    };
-    // Before the year 2500 any scenario ends within what a `Timestamp` can tell.
-    match u64::try_from(instant.as_nanosecond()) {
-        Ok(nanos) if instant.as_second() < 16_725_225_600 => Some(Timestamp::from_nanos(nanos)),
-        _ => refuse("expected a year from 1970 to 2499"),
-    }
 }
 
 /// A series has a point for each second: what is kept of a run is bounded by its duration.

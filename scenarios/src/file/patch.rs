@@ -7,92 +7,39 @@
 
 use std::rc::Rc;
 
-use gateway::Algorithm;
-
-use super::breaker::half_open_has;
-use super::retry::backoff_has;
+use super::table::{Read, Shape};
 use super::tree::{Table, Value};
+use super::world::Variant;
 
 /// The tables of the file with those of the patch laid over them. A patched value has its place in
 /// the patch.
 pub(super) fn merge(base: &Table, patch: &Table) -> Table {
-    merge_at(&mut Vec::new(), base, patch)
+    merge_at(Some(&Variant::shape()), base, patch)
 }
 
-fn merge_at(path: &mut Vec<Rc<str>>, base: &Table, patch: &Table) -> Table {
+fn merge_at(shape: Option<&Shape>, base: &Table, patch: &Table) -> Table {
     let mut merged = base.entries().to_vec();
     for entry in patch.entries() {
-        path.push(entry.key.clone());
+        let below = shape.and_then(|shape| shape.below(&entry.key));
         match base.place(&entry.key).and_then(|place| merged.get_mut(place)) {
             Some(inherited) => match (&inherited.node.value, &entry.node.value) {
                 // A table keeps its place in the file: what it lacks, it lacks there.
-                (Value::Table(base), Value::Table(patch)) if !is_choice(path) => {
-                    inherited.node.value = Value::Table(Rc::new(merge_at(path, base, patch)));
+                (Value::Table(base), Value::Table(patch))
+                    if !below.as_ref().is_some_and(Shape::is_replaced_whole) =>
+                {
+                    inherited.node.value = Value::Table(Rc::new(merge_at(below.as_ref(), base, patch)));
                 }
                 _ => *inherited = entry.clone(),
             },
             None => merged.push(entry.clone()),
         }
-        path.pop();
     }
-    if let Some(applies) = what_still_applies(path, patch) {
-        merged.retain(|entry| patch.place(&entry.key).is_some() || applies(&entry.key));
+    if let Some(table) = shape.and_then(Shape::as_table)
+        && let Some(chosen) = table.chosen(patch)
+    {
+        merged.retain(|entry| patch.place(&entry.key).is_some() || table.has(chosen, &entry.key));
     }
     Table::new(merged)
-}
-
-/// Whether the table at this path holds one of several keys, each a choice of its own.
-fn is_choice(path: &[Rc<str>]) -> bool {
-    let path: Vec<_> = path.iter().map(|key| &**key).collect();
-    matches!(path[..], ["upstreams", _, "latency"] | ["clients", _, "think" | "send"])
-}
-
-/// Whether a field still applies.
-type Applies = Box<dyn Fn(&str) -> bool>;
-
-/// Which inherited fields the table at this path still has once the patch is laid over it; `None` for all.
-fn what_still_applies(path: &[Rc<str>], patch: &Table) -> Option<Applies> {
-    match path.iter().map(|key| &**key).collect::<Vec<_>>()[..] {
-        ["gateway", "rate_limit", _] => {
-            let Value::Text(name) = &patch.get("algorithm")?.node.value else { return None };
-            let algorithm = Algorithm::from_name(name)?;
-            Some(Box::new(move |key| match key {
-                "burst" => algorithm.has_burst(),
-                "count_rejected" => algorithm.is_sliding(),
-                _ => true,
-            }))
-        }
-        [.., "retry"] => {
-            let Some(Value::Text(kind)) = patch.get("backoff").map(|entry| entry.node.value.clone()) else {
-                return None;
-            };
-            Some(Box::new(move |key| backoff_has(&kind, key)))
-        }
-        [.., "breaker"] => {
-            let Some(Value::Text(style)) = patch.get("half_open").map(|entry| entry.node.value.clone())
-            else {
-                return None;
-            };
-            Some(Box::new(move |key| half_open_has(&style, key)))
-        }
-        ["clients", _] => {
-            let kind = LOAD_KINDS.into_iter().find(|kind| patch.get(kind).is_some())?;
-            Some(Box::new(move |key| load_has(kind, key)))
-        }
-        _ => None,
-    }
-}
-
-/// The keys that each make a load of their own.
-pub(super) const LOAD_KINDS: [&str; 4] = ["rate", "ramp", "bursts", "users"];
-
-/// Whether a population with a load of that kind has that key.
-pub(super) fn load_has(kind: &str, key: &str) -> bool {
-    match key {
-        "arrivals" => matches!(kind, "rate" | "ramp"),
-        "think" | "start" => kind == "users",
-        _ => key == kind || !LOAD_KINDS.contains(&key),
-    }
 }
 
 #[cfg(test)]

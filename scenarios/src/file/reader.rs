@@ -3,18 +3,15 @@
 //! A value that cannot be read is noted and stands as absent from then on: what the caller builds from it is never
 //! used, since a file with an error is refused.
 
-use std::num::NonZeroU32;
-use std::rc::Rc;
-use std::time::Duration;
-
-use simulator::Rate;
-
 use super::context::Context;
 use super::diagnostic::Problem;
+use super::table::{Choice, Field, Read, TableShape};
 use super::tree::{Entry, Node, Span, Table, Value};
 use super::units;
+use super::values::FromNode;
 
 /// A table that is being read; [`Fields::finish`] closes it.
+#[derive(Clone)]
 pub(super) struct Fields<'t> {
     table: &'t Table,
     /// Where the table stands: what is missing from it is noted here.
@@ -22,7 +19,6 @@ pub(super) struct Fields<'t> {
     /// Such as `gateway.rate_limit.per_key`; empty for the file itself.
     path: String,
     known: Vec<&'static str>,
-    /// Known, but of no use to this version.
     context: &'t Context<'t>,
 }
 
@@ -55,11 +51,6 @@ impl<'t> Fields<'t> {
         self.span.clone()
     }
 
-    /// The place of the value of a field, or of the table where it is absent.
-    pub(super) fn span_of(&self, key: &str) -> Span {
-        self.table.get(key).map_or_else(|| self.span(), |entry| entry.node.span.clone())
-    }
-
     pub(super) fn path(&self) -> &str {
         &self.path
     }
@@ -71,85 +62,67 @@ impl<'t> Fields<'t> {
 
     /// An entry that may be absent, as it stands.
     pub(super) fn entry(&mut self, key: &'static str) -> Option<&'t Entry> {
-        #[cfg(test)]
-        self.context.known.borrow_mut().insert(self.path_of(key));
         if !self.known.contains(&key) {
             self.known.push(key);
         }
         self.table.get(key)
     }
 
-    /// The value of a field that may be absent.
-    pub(super) fn optional<T: FromNode>(&mut self, key: &'static str) -> Option<T> {
-        let entry = self.entry(key)?;
-        self.read(entry)
-    }
-
-    /// The value of a field that may not be absent.
-    pub(super) fn required<T: FromNode>(&mut self, key: &'static str) -> Option<T> {
-        let entry = self.required_entry(key)?;
-        self.read(entry)
-    }
-
-    /// An entry that may not be absent.
-    pub(super) fn required_entry(&mut self, key: &'static str) -> Option<&'t Entry> {
+    /// A field that may be absent.
+    pub(super) fn field<T: Read<'t>>(&mut self, key: &'static str) -> Field<'t, Option<T>> {
         let entry = self.entry(key);
-        if entry.is_none() {
-            let problem = Problem::error(self.span.clone(), self.missing(key)).of_absence();
-            self.context.push(problem.help(example(&self.path, key)));
-        }
-        entry
+        let value = entry.and_then(|entry| T::read(&entry.node, &self.path_of(key), self.context));
+        Field { key, entry, value }
     }
 
-    /// A table that may be absent, or switched off by `false`.
-    pub(super) fn optional_table(&mut self, key: &'static str) -> Option<Self> {
-        let entry = self.entry(key)?;
-        match entry.node.value {
-            Value::Boolean(false) => None,
-            Value::Boolean(true) => {
-                let message = format!("`{}`: expected a table or false, found true", self.path_of(key));
-                self.context.push(Problem::error(entry.node.span.clone(), message));
-                None
+    /// A field with its default.
+    pub(super) fn or<T: Read<'t>>(&mut self, key: &'static str, default: T) -> Field<'t, T> {
+        let Field { key, entry, value } = self.field(key);
+        Field { key, entry, value: value.unwrap_or(default) }
+    }
+
+    /// A field that may not be absent, and how it is written.
+    pub(super) fn needed<T: Read<'t>>(&mut self, key: &'static str, example: &str) -> Field<'t, Option<T>> {
+        if self.table.get(key).is_none() {
+            self.lacks(key, example);
+        }
+        self.field(key)
+    }
+
+    fn lacks(&self, key: &str, example: &str) {
+        let problem = Problem::error(self.span.clone(), self.missing(key)).of_absence();
+        self.context.push(problem.help(example));
+    }
+
+    /// Notes the fields that have no meaning with what the table chooses, and those that the choice needs. Of a choice that
+    /// cannot be read, nothing can be said.
+    pub(super) fn judge(&self, shape: &TableShape) {
+        let chosen = match shape.choice {
+            Choice::ByName(key, Some(_)) if self.table.get(key).is_none() => shape.chosen_by_default(),
+            Choice::ByName(_, Some(_)) => shape.chosen(self.table),
+            Choice::ByKind => {
+                let mut kinds = shape.choices().into_iter().filter(|kind| self.table.get(kind).is_some());
+                kinds.next().filter(|_| kinds.next().is_none())
             }
-            _ => Self::of(&entry.node, self.path_of(key), self.context),
-        }
-    }
-
-    /// A table of named things: each entry that can be used, in order, with its path. Absent is empty.
-    pub(super) fn named(&mut self, key: &'static str) -> Vec<(&'t Entry, String)> {
-        self.named_up_to(MOST_NAMES, key).unwrap_or_default()
-    }
-
-    /// [`named`](Self::named) things, none if there are more than so many of them.
-    pub(super) fn named_up_to(&mut self, most: usize, key: &'static str) -> Option<Vec<(&'t Entry, String)>> {
-        let Some(entry) = self.entry(key) else { return Some(Vec::new()) };
-        let path = self.path_of(key);
-        let Some(table) = entry.node.as_table() else {
-            let message = format!("`{path}`: expected a table, found {}", entry.node.kind());
-            self.context.push(Problem::error(entry.node.span.clone(), message));
-            return Some(Vec::new());
+            Choice::ByName(_, None) | Choice::Free | Choice::OneKind | Choice::Whole => None,
         };
-        if let Some(surplus) = table.entries().get(most) {
-            let message = format!("`{path}`: a scenario has at most {most}, found {}", table.entries().len());
-            self.context.push(Problem::error(surplus.key_span.clone(), message));
-            return None;
-        }
-        let named = table.entries().iter().filter_map(|entry| {
-            let path = format!("{path}.{}", display_key(&entry.key));
-            match checked_name(&entry.key) {
-                Ok(()) => Some((entry, path)),
-                Err(reason) => {
-                    self.context.push(Problem::error(entry.key_span.clone(), format!("`{path}`: {reason}")));
-                    // What is wrong with it, and what refers to it, is told all the same.
-                    (entry.key.len() <= LONGEST_NAME).then_some((entry, path))
+        let Some(chosen) = chosen else { return };
+        let introduced = if let Choice::ByName(_, Some(text)) = shape.choice { text } else { "" };
+        for field in shape.fields.iter().filter(|field| field.belongs.is_some()) {
+            match (self.table.get(field.key), field.needed) {
+                (Some(surplus), _) if !field.belongs_to(chosen) => {
+                    let path = self.path_of(field.key);
+                    let message = format!("`{path}` has no meaning with {introduced}`{chosen}`");
+                    self.context.push(Problem::error(surplus.key_span.clone(), message));
                 }
+                (None, Some(example)) if field.belongs_to(chosen) => self.lacks(field.key, example),
+                _ => {}
             }
-        });
-        Some(named.collect())
+        }
     }
 
     /// Notes every field that nobody asked for.
-    pub(super) fn finish(self) {
+    pub(super) fn finish(&self) {
         let is_known = |key: &str| self.known.contains(&key);
         for entry in self.table.entries().iter().filter(|entry| !is_known(&entry.key)) {
             let message = format!("{} has no field `{}`", self.place(), entry.key);
@@ -174,10 +147,6 @@ impl<'t> Fields<'t> {
     fn place(&self) -> String {
         if self.path.is_empty() { "the scenario".to_owned() } else { format!("`{}`", self.path) }
     }
-
-    fn read<T: FromNode>(&self, entry: &Entry) -> Option<T> {
-        read(&entry.node, &self.path_of(&entry.key), self.context)
-    }
 }
 
 /// The value of a node; what is wrong with it is noted under the name `path`.
@@ -185,173 +154,48 @@ pub(super) fn read<T: FromNode>(node: &Node, path: &str, context: &Context<'_>) 
     match T::from_node(node) {
         Ok(value) => Some(value),
         Err(reason) => {
-            context.push(Problem::error(node.span.clone(), format!("`{path}`: {reason}")));
+            let problem = Problem::error(node.span.clone(), format!("`{path}`: {reason}"));
+            context.push_with_help(problem, || T::help(node));
             None
         }
     }
 }
 
-/// What a single value of the file can be read as.
-pub(super) trait FromNode: Sized {
-    /// # Errors
-    ///
-    /// What was expected, and what was found where that helps.
-    fn from_node(node: &Node) -> Result<Self, String>;
-}
-
-impl FromNode for Rc<str> {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match &node.value {
-            Value::Text(text) => Ok(text.clone()),
-            _ => Err(format!("expected a string, found {}", node.kind())),
-        }
-    }
-}
-
-impl FromNode for bool {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match node.value {
-            Value::Boolean(value) => Ok(value),
-            _ => Err(format!("expected true or false, found {}", node.kind())),
-        }
-    }
-}
-
-impl FromNode for u64 {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        whole_number(node, Self::MAX)
-    }
-}
-
-impl FromNode for u32 {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        whole_number(node, Self::MAX.into()).map(|number| number as Self)
-    }
-}
-
-/// A whole number from 0 to `most`.
-fn whole_number(node: &Node, most: u64) -> Result<u64, String> {
-    let Value::Integer(digits) = &node.value else {
-        return Err(format!("expected a whole number, found {}", node.kind()));
+/// The entries of a table of named things that can be used, in order, each with its path. `None` if there are more than
+/// `most`, or if there is no table.
+pub(super) fn named<'t>(
+    node: &'t Node,
+    path: &str,
+    most: usize,
+    context: &Context<'_>,
+) -> Option<Vec<(&'t Entry, String)>> {
+    let Some(table) = node.as_table() else {
+        let message = format!("`{path}`: expected a table, found {}", node.kind());
+        context.push(Problem::error(node.span.clone(), message));
+        return None;
     };
-    let (radix, plain) = match digits.get(..2) {
-        Some("0x") => (16, &digits[2..]),
-        Some("0o") => (8, &digits[2..]),
-        Some("0b") => (2, &digits[2..]),
-        _ => (10, &**digits),
-    };
-    if plain.starts_with('-') {
-        return Err("expected a whole number that is not negative".to_owned());
+    if let Some(surplus) = table.entries().get(most) {
+        let message = format!("`{path}`: a scenario has at most {most}, found {}", table.entries().len());
+        context.push(Problem::error(surplus.key_span.clone(), message));
+        return None;
     }
-    let number = u64::from_str_radix(plain, radix).ok().filter(|number| *number <= most);
-    number.ok_or_else(|| format!("expected a whole number up to {most}"))
-}
-
-impl FromNode for NonZeroU32 {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        Self::new(u32::from_node(node)?)
-            .ok_or_else(|| "expected a whole number of at least 1, found 0".to_owned())
-    }
-}
-
-impl FromNode for Duration {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match &node.value {
-            Value::Text(text) => {
-                let duration = units::duration(text)?;
-                if duration > LONGEST {
-                    Err("a duration is at most 366 days".to_owned())
-                } else {
-                    Ok(duration)
-                }
+    let named = table.entries().iter().filter_map(|entry| {
+        let path = format!("{path}.{}", display_key(&entry.key));
+        match checked_name(&entry.key) {
+            Ok(()) => Some((entry, path)),
+            Err(reason) => {
+                context.push(Problem::error(entry.key_span.clone(), format!("`{path}`: {reason}")));
+                // What is wrong with it, and what refers to it, is told all the same.
+                (entry.key.len() <= LONGEST_NAME).then_some((entry, path))
             }
-            Value::Integer(_) | Value::Float(_) => {
-                Err("expected a duration with its unit, such as \"500ms\"".to_owned())
-            }
-            _ => Err(format!("expected a duration such as \"500ms\", found {}", node.kind())),
         }
-    }
+    });
+    Some(named.collect())
 }
-
-/// A duration above zero.
-pub(super) struct Positive(pub(super) Duration);
-
-impl FromNode for Positive {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        let duration = Duration::from_node(node)?;
-        if duration.is_zero() { Err("expected more than zero".to_owned()) } else { Ok(Self(duration)) }
-    }
-}
-
-impl FromNode for Rate {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match &node.value {
-            Value::Text(text) => units::rate(text),
-            _ => Err(format!("expected a rate such as \"200/s\", found {}", node.kind())),
-        }
-    }
-}
-
-/// A share, 0 to 1.
-pub(super) struct Share(pub(super) f64);
-
-impl FromNode for Share {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match &node.value {
-            Value::Text(text) => units::share(text).map(Self),
-            _ => Err(format!("expected a percentage such as \"50%\", found {}", node.kind())),
-        }
-    }
-}
-
-/// How much of something, 0 for none and 1 for as much; it may be more.
-pub(super) struct Percentage(pub(super) f64);
-
-impl FromNode for Percentage {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match &node.value {
-            Value::Text(text) => units::percentage(text).map(Self),
-            _ => Err(format!("expected a percentage such as \"50%\", found {}", node.kind())),
-        }
-    }
-}
-
-/// A number of bytes.
-pub(super) struct Size(pub(super) u64);
-
-impl FromNode for Size {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match &node.value {
-            Value::Text(text) => units::size(text).map(Self),
-            _ => Err(format!("expected a size such as \"2KB\", found {}", node.kind())),
-        }
-    }
-}
-
-/// Statuses of answers, each from 100 to 599.
-pub(super) struct Statuses(pub(super) Vec<u16>);
-
-impl FromNode for Statuses {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        let Value::Array(items) = &node.value else {
-            return Err(format!("expected an array of statuses such as [304], found {}", node.kind()));
-        };
-        let status = |item: &Node| {
-            let status = u32::from_node(item).ok().and_then(|status| u16::try_from(status).ok());
-            status
-                .filter(|status| (100..=599).contains(status))
-                .ok_or_else(|| "expected statuses from 100 to 599, such as [304]".to_owned())
-        };
-        items.iter().map(status).collect::<Result<_, _>>().map(Self)
-    }
-}
-
-/// Longer than any scenario, and short enough that no sum of a few overflows.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// Says of a time that counts from the scenario's start what it means, where it is written as a time of day is.
-pub(super) fn warn_of_clock(entry: Option<&Entry>, path: &str, context: &Context<'_>) {
-    let Some(entry) = entry else { return };
+pub(super) fn warn_of_clock<V>(field: &Field<'_, V>, table: &Fields<'_>) {
+    let (Some(entry), path) = (field.entry, table.path_of(field.key)) else { return };
     if let Value::Text(text) = &entry.node.value
         && text.contains(':')
         && let Ok(time) = units::duration(text)
@@ -359,27 +203,8 @@ pub(super) fn warn_of_clock(entry: Option<&Entry>, path: &str, context: &Context
         let told = units::write_duration(time);
         let message = format!("`{path}`: {text} is {told} after the start, and no time of day");
         let help = format!("times count from the start of the scenario; if it is meant so, write {told:?}");
-        context.push(Problem::warning(entry.node.span.clone(), message).help(help));
+        table.context().push(Problem::warning(entry.node.span.clone(), message).help(help));
     }
-}
-
-/// The place of an upstream by its name, which stands at `span` as a value of `path`.
-pub(super) fn find_upstream(
-    span: &Span,
-    path: &str,
-    name: &str,
-    names: &[&str],
-    context: &Context<'_>,
-) -> Option<usize> {
-    let place = names.iter().position(|known| *known == name);
-    // Where there is none at all, that has been told.
-    if place.is_none() && !names.is_empty() {
-        let message = format!("`{path}`: there is no upstream `{name}`");
-        context.push_with_help(Problem::error(span.clone(), message).of_absence(), || {
-            way_out(name, names, || all("upstream", names))
-        });
-    }
-    place
 }
 
 /// The name that a misspelt one most likely stands for, if any is near.
@@ -440,7 +265,7 @@ pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n &'n str>) -> String {
 const MOST_LISTED: usize = 22;
 
 /// More upstreams, routes or populations are refused: reading them takes time in their square.
-const MOST_NAMES: usize = 500;
+pub(super) const MOST_NAMES: usize = 500;
 
 /// A name as tables and charts can show it.
 pub(super) fn checked_name(name: &str) -> Result<(), String> {
@@ -457,34 +282,6 @@ pub(super) fn checked_name(name: &str) -> Result<(), String> {
 
 /// In bytes; room for a long path of a route.
 const LONGEST_NAME: usize = 250;
-
-/// How a field that is missing is written; empty where its name says it.
-fn example(path: &str, key: &str) -> &'static str {
-    match key {
-        "latency" if path == "slo" => "such as `latency = \"500ms\"`",
-        "name" => "such as `name = \"Window-boundary burst\"`",
-        "duration" => "for how long requests arrive, such as `duration = \"2m\"`",
-        "slo" => "what counts as served well, such as `slo.latency = \"500ms\"`",
-        "at" if path == "faults" => {
-            "when it begins, counted from the scenario's start, such as `at = \"2m\"`"
-        }
-        "for" if path == "faults" => "how long it lasts, such as `for = \"90s\"`",
-        "upstreams" if path == "faults" => "whom it strikes, such as `upstreams = [\"payments\"]`",
-        "retries" => "attempts after the first, such as `retries = 3`",
-        "base" => "the first wait, such as `base = \"100ms\"`",
-        "upstreams" => "such as `upstreams.orders.latency = { constant = \"5ms\" }`",
-        "routes" => "such as `routes.\"/orders\".upstream = \"orders\"`",
-        "clients" => "such as `clients.partner = { send = \"/orders\", rate = \"100/s\" }`",
-        "latency" => "such as `latency = \"5ms\"`",
-        "send" => "the path of the requests, such as `send = \"/orders\"`",
-        "upstream" => "the name of one of the `upstreams`",
-        "algorithm" => "such as `algorithm = \"token-bucket\"`",
-        "limit" => "requests in a window, such as `limit = 1000`",
-        "window" => "such as `window = \"1m\"`",
-        "url" => "where the gateway listens, such as `url = \"http://127.0.0.1:8080\"`",
-        _ => "",
-    }
-}
 
 /// A key as it stands in a path: quoted where TOML needs quotes.
 pub(crate) fn display_key(key: &str) -> String {

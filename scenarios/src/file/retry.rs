@@ -1,69 +1,144 @@
-//! Retry policies, of clients and of services alike.
+//! Retry policies, of clients, of the gateway and of services alike: the table `retry`.
 
 use std::num::NonZeroU32;
-use std::rc::Rc;
 use std::time::Duration;
 
-use gateway::{Backoff, BackoffError, GatewayRetry, Jitter, RetryBudgetConfig, RetryOn, RetryPolicy};
+use gateway::{BackoffError, Jitter, RetryBudgetConfig, RetryOn, RetryPolicy};
+use serde_json::json;
 use simulator::Rate;
 
+use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{Fields, FromNode, Percentage, Positive, list, nearest, read};
-use super::tree::{Entry, Node, Value};
+use super::reader::{list, read};
+use super::table::{Choice, Field, Read, Shape, Switch, table};
+use super::tree::{Node, Value};
+use super::values::{FromNode, Name, Percentage, Positive, names};
 
-/// The table `retry` among the fields of a population; absent or `false` is never.
-pub(super) fn read_retry(fields: &mut Fields<'_>) -> RetryPolicy {
-    let Some(mut retry) = fields.optional_table("retry") else { return RetryPolicy::default() };
-    let policy = read_policy(&mut retry);
-    retry.finish();
-    policy
-}
-
-/// The same of whoever asks an upstream.
-pub(super) fn read_call_retry(fields: &mut Fields<'_>) -> RetryPolicy {
-    let Some(mut retry) = fields.optional_table("retry") else { return RetryPolicy::default() };
-    let policy = read_policy(&mut retry);
-    warn_of_retry_after(&retry, policy);
-    retry.finish();
-    policy
-}
-
-/// The same of the gateway or one of its routes: `Some` if anything is said, be it that it never tries again.
-pub(super) fn read_gateway_retry(fields: &mut Fields<'_>) -> Option<GatewayRetry> {
-    fields.entry("retry")?;
-    let Some(mut retry) = fields.optional_table("retry") else { return Some(GatewayRetry::default()) };
-    let policy = read_policy(&mut retry);
-    warn_of_retry_after(&retry, policy);
-    let non_idempotent = retry.optional("non_idempotent").unwrap_or(false);
-    retry.finish();
-    Some(GatewayRetry { policy, non_idempotent })
-}
-
-/// The gateway sends `Retry-After`, and the upstreams do not.
-fn warn_of_retry_after(retry: &Fields<'_>, policy: RetryPolicy) {
-    if policy.honor_retry_after {
-        let message = format!("`{}` has no effect", retry.path_of("honor_retry_after"));
-        let problem = Problem::warning(retry.span_of("honor_retry_after"), message);
-        retry
-            .context()
-            .push(problem.help("upstreams send no `Retry-After`; the gateway does, to its clients"));
+table! {
+    /// Whether, when and how often a failed attempt is made again.
+    pub(super) struct Retry<'t> (Choice::ByName("backoff", Some("a back-off of "))) {
+        /// Further attempts after the first, 1 to 1,000: three retries are four attempts.
+        retries: Retries, needed "attempts after the first, such as `retries = 3`";
+        /// The failures after which to try again. Default: `["5xx", "timeout", "connect"]`.
+        on: On;
+        /// How the wait before each retry grows.
+        backoff: Backoff = Backoff::None;
+        /// What is drawn out of a wait, so that those who failed together do not come back together. Belongs to `fixed`
+        /// and `exponential`.
+        jitter: Jitter = Jitter::None, with |backoff| backoff != "none";
+        /// The first wait, such as `"100ms"`. Needed by `fixed` and `exponential`, belongs to them.
+        base: Positive, needed "the first wait, such as `base = \"100ms\"`", with |backoff| backoff != "none";
+        /// No wait is longer; not below `base`. Belongs to `exponential`. Default: `"20s"`, or `base` if that is longer.
+        max: Positive, with |backoff| backoff == "exponential";
+        /// Whether to wait at least as long as the `Retry-After` of the gateway's 429 and 503 asks for. Services send none.
+        honor_retry_after: bool = false;
+        /// How many retries in all, beside the requests; `false` or left out for any number.
+        budget: Switch<RetryBudget<'t>>;
     }
 }
 
-fn read_policy(retry: &mut Fields<'_>) -> RetryPolicy {
-    let Retries(retries) = retry.required("retries").unwrap_or(Retries(0));
-    let on = read_on(retry);
-    let backoff = read_backoff(retry);
-    let honor_retry_after = retry.optional("honor_retry_after").unwrap_or(false);
-    let budget = read_budget(retry);
-    RetryPolicy { retries, on, backoff: backoff.unwrap_or(Backoff::NONE), honor_retry_after, budget }
+table! {
+    /// When the gateway tries again by itself, on behalf of a client that waits. Worker and bulkhead place stay held, and
+    /// all attempts share one timeout.
+    pub(super) struct GatewayRetry<'t> (Choice::Free) {
+        ..policy: Retry<'t>;
+        /// Whether POST and PATCH are tried again too, although they may have been carried out.
+        non_idempotent: bool = false;
+    }
 }
 
+table! {
+    /// Retries in any ten seconds are at most `ratio` of the requests and `floor` per second.
+    pub(super) struct RetryBudget<'t> (Choice::Free) {
+        /// How many retries to the requests, such as `"20%"`; above `"100%"` there may be more retries than requests.
+        ratio: Percentage, needed "";
+        /// A rate that is allowed in any case, such as `"1/s"`: callers of few requests could not try again otherwise.
+        floor: Rate = Rate::ZERO;
+    }
+}
+
+impl Retry<'_> {
+    /// The policy of clients.
+    pub(super) fn build(self) -> RetryPolicy {
+        RetryPolicy {
+            retries: self.retries.value.as_ref().map_or(0, |retries| retries.0),
+            backoff: self.build_backoff().unwrap_or(gateway::Backoff::NONE),
+            on: self.on.value.map_or(ON, |on| on.0),
+            honor_retry_after: self.honor_retry_after.value,
+            budget: self.budget.on().and_then(RetryBudget::build),
+        }
+    }
+
+    /// The policy of whoever asks an upstream.
+    pub(super) fn build_towards_upstreams(self) -> RetryPolicy {
+        if self.honor_retry_after.value {
+            let message = format!("`{}` has no effect", self.table.path_of(self.honor_retry_after.key));
+            let problem = Problem::warning(self.honor_retry_after.span_in(&self.table), message);
+            let help = "upstreams send no `Retry-After`; the gateway does, to its clients";
+            self.table.context().push(problem.help(help));
+        }
+        self.build()
+    }
+
+    fn build_backoff(&self) -> Option<gateway::Backoff> {
+        let (base, jitter) = (self.base.value.as_ref().map(|Positive(base)| *base), self.jitter.value);
+        let max = self.max.value.as_ref().map(|Positive(max)| *max);
+        let backoff = match self.backoff.value {
+            Backoff::None => return None,
+            Backoff::Fixed => gateway::Backoff::fixed(base?, jitter),
+            Backoff::Exponential => gateway::Backoff::exponential(
+                base?,
+                max.unwrap_or_else(|| MAX.max(base.unwrap_or(MAX))),
+                jitter,
+            ),
+        };
+        let refuse = |error: BackoffError| {
+            let place = match error {
+                BackoffError::BaseZero => &self.base,
+                BackoffError::MaxBelowBase => &self.max,
+            };
+            let message = format!("`{}`: {error}", self.table.path());
+            self.table.context().push(Problem::error(place.span_in(&self.table), message));
+        };
+        backoff.map_err(refuse).ok()
+    }
+}
+
+impl GatewayRetry<'_> {
+    /// What the gateway or one of its routes says of retries, be it that it never tries again; `None` if nothing.
+    pub(super) fn said(field: Field<'_, Option<Switch<Self>>>) -> Option<gateway::GatewayRetry> {
+        field.entry?;
+        Some(field.on().map(Self::build).unwrap_or_default())
+    }
+
+    fn build(self) -> gateway::GatewayRetry {
+        let non_idempotent = self.non_idempotent.value;
+        gateway::GatewayRetry { policy: self.policy.build_towards_upstreams(), non_idempotent }
+    }
+}
+
+impl RetryBudget<'_> {
+    fn build(self) -> Option<RetryBudgetConfig> {
+        let (context, path) = (self.table.context(), self.table.path());
+        let config = RetryBudgetConfig::new(self.ratio.value?.0, self.floor.value.per_second());
+        let refuse = |error| context.push(Problem::error(self.table.span(), format!("`{path}`: {error}")));
+        let config = config.map_err(refuse).ok()?;
+        if config.is_nothing() {
+            let problem = Problem::warning(self.table.span(), format!("`{path}` allows no retry at all"));
+            context.push(problem.help("`floor` allows some to callers of few requests, such as \"1/s\""));
+        }
+        Some(config)
+    }
+}
+
+/// The cap of an exponential back-off where none is said: the default of AWS's SDKs.
+const MAX: Duration = Duration::from_secs(20);
+
 /// More retries are refused: without a wait between them they come to as many attempts at one instant.
-pub(super) const MOST_RETRIES: u32 = 1_000;
+const MOST_RETRIES: u32 = 1_000;
 
 /// A number of retries, 1 to [`MOST_RETRIES`].
-struct Retries(u32);
+pub(super) struct Retries(u32);
 
 impl FromNode for Retries {
     fn from_node(node: &Node) -> Result<Self, String> {
@@ -73,153 +148,112 @@ impl FromNode for Retries {
         }
         Ok(Self(retries))
     }
+
+    fn format() -> Shape {
+        Shape::Value(json!({ "type": "integer", "minimum": 1, "maximum": MOST_RETRIES }))
+    }
 }
 
-pub(super) const CLASSES: [&str; 4] = ["5xx", "429", "timeout", "connect"];
+/// After which failures to try again where nothing is said.
+const ON: RetryOn = RetryOn { server_errors: true, rate_limited: false, timeout: true, connect: true };
 
-/// Any of the classes; `5xx`, `timeout` and `connect` where nothing is said.
-fn read_on(retry: &mut Fields<'_>) -> RetryOn {
-    let mut on = RetryOn { server_errors: true, rate_limited: false, timeout: true, connect: true };
-    let (path, context) = (retry.path_of("on"), retry.context());
-    let Some(entry) = retry.entry("on") else { return on };
-    on = RetryOn::default();
-    let Value::Array(items) = &entry.node.value else {
-        let message = format!("`{path}`: expected an array of failures, found {}", entry.node.kind());
-        context.push(
-            Problem::error(entry.node.span.clone(), message).help(format!("any of {}", list(&CLASSES))),
-        );
-        return on;
-    };
-    if items.is_empty() {
-        let problem =
-            Problem::warning(entry.node.span.clone(), format!("`{path}`: nothing is ever tried again"));
-        context.push(problem.help(format!("any of {}", list(&CLASSES))));
-    }
-    for item in &**items {
-        let Some(class) = read::<Rc<str>>(item, &path, context) else { continue };
-        match &*class {
-            "5xx" => on.server_errors = true,
-            "429" => on.rate_limited = true,
-            "timeout" => on.timeout = true,
-            "connect" => on.connect = true,
-            unknown => {
-                let message = format!("`{path}`: there is no failure `{unknown}` to try again on");
-                context.push(
-                    Problem::error(item.span.clone(), message).help(format!("any of {}", list(&CLASSES))),
-                );
+/// The failures after which to try again: an array of their names.
+pub(super) struct On(RetryOn);
+
+impl<'t> Read<'t> for On {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        let help = || <Failure as Name>::help("", &names::<Failure>());
+        let mut on = RetryOn::default();
+        let Value::Array(items) = &node.value else {
+            let message = format!("`{path}`: expected an array of failures, found {}", node.kind());
+            context.push(Problem::error(node.span.clone(), message).help(help()));
+            return Some(Self(on));
+        };
+        if items.is_empty() {
+            let message = format!("`{path}`: nothing is ever tried again");
+            context.push(Problem::warning(node.span.clone(), message).help(help()));
+        }
+        for failure in items.iter().filter_map(|item| read(item, path, context)) {
+            match failure {
+                Failure::ServerError => on.server_errors = true,
+                Failure::RateLimited => on.rate_limited = true,
+                Failure::Timeout => on.timeout = true,
+                Failure::Connect => on.connect = true,
             }
         }
+        Some(Self(on))
     }
-    on
-}
 
-pub(super) const BACKOFFS: [&str; 3] = ["none", "fixed", "exponential"];
-pub(super) const JITTERS: [(&str, Jitter); 4] = [
-    ("none", Jitter::None),
-    ("full", Jitter::Full),
-    ("equal", Jitter::Equal),
-    ("decorrelated", Jitter::Decorrelated),
-];
-
-/// The cap of an exponential back-off where none is said: the default of AWS's SDKs.
-const MAX: Duration = Duration::from_secs(20);
-
-/// Whether a policy with that back-off has that key.
-pub(super) fn backoff_has(kind: &str, key: &str) -> bool {
-    match key {
-        "base" | "jitter" => kind != "none",
-        "max" => kind == "exponential",
-        _ => true,
+    fn shape() -> Shape {
+        Shape::Array(<Failure as FromNode>::format)
     }
 }
 
-fn read_backoff(retry: &mut Fields<'_>) -> Option<Backoff> {
-    let kind = named_or(retry, "backoff", &BACKOFFS, "none");
-    let jitter = named(retry, "jitter", &JITTERS.map(|(name, _)| name));
-    let jitter = jitter.and_then(|name| JITTERS.into_iter().find(|(known, _)| *known == name));
-    let jitter = jitter.map_or(Jitter::None, |(_, jitter)| jitter);
-    let context = retry.context();
-    for key in ["base", "jitter", "max"] {
-        if let (Some(surplus), Some(kind)) = (retry.entry(key), kind)
-            && !backoff_has(kind, key)
-        {
-            let message = format!("`{}` has no meaning with a back-off of `{kind}`", retry.path_of(key));
-            context.push(Problem::error(surplus.key_span.clone(), message));
-        }
-    }
-    let kind = kind?;
-    if kind == "none" {
-        return Some(Backoff::NONE);
-    }
-    let base = retry.required::<Positive>("base")?.0;
-    let max = retry.optional::<Positive>("max").map_or(MAX.max(base), |Positive(max)| max);
-    let backoff = match kind {
-        "fixed" => Backoff::fixed(base, jitter),
-        _ => Backoff::exponential(base, max, jitter),
-    };
-    let path = retry.path().to_owned();
-    backoff
-        .map_err(|error: BackoffError| {
-            let place = match error {
-                BackoffError::BaseZero => "base",
-                BackoffError::MaxBelowBase => "max",
-            };
-            context.push(Problem::error(retry.span_of(place), format!("`{path}`: {error}")));
-        })
-        .ok()
+/// How an attempt can fail.
+#[derive(Clone, Copy)]
+enum Failure {
+    ServerError,
+    RateLimited,
+    Timeout,
+    Connect,
 }
 
-/// `{ ratio = "20%", floor = "1/s" }`
-fn read_budget(retry: &mut Fields<'_>) -> Option<RetryBudgetConfig> {
-    let mut budget = retry.optional_table("budget")?;
-    let ratio = budget.required::<Percentage>("ratio");
-    let floor = budget.optional("floor").unwrap_or(Rate::ZERO);
-    let (context, span, path) = (budget.context(), budget.span(), budget.path().to_owned());
-    budget.finish();
-    let config = RetryBudgetConfig::new(ratio?.0, floor.per_second())
-        .map_err(|error| context.push(Problem::error(span.clone(), format!("`{path}`: {error}"))))
-        .ok()?;
-    if config.is_nothing() {
-        let problem = Problem::warning(span, format!("`{path}` allows no retry at all"));
-        context.push(problem.help("`floor` allows some to callers of few requests, such as \"1/s\""));
+impl Name for Failure {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        vec![
+            ("5xx", Self::ServerError, "Any answer of 500 or above, the gateway's own 503 and 504 included."),
+            ("429", Self::RateLimited, "An answer of 429."),
+            ("timeout", Self::Timeout, "The caller's own timeout."),
+            ("connect", Self::Connect, "The connection was refused, or reset before the headers."),
+        ]
     }
-    Some(config)
+
+    fn unknown(name: &str) -> String {
+        format!("there is no failure `{name}` to try again on")
+    }
+
+    fn help(_: &str, names: &[&str]) -> String {
+        format!("any of {}", list(names))
+    }
 }
 
-/// The text of a field that must be one of some names, `absent` where there is no field. `None` is a misspelt one: of
-/// what belongs to it, nothing can be said.
-pub(super) fn named_or(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    names: &[&'static str],
-    absent: &'static str,
-) -> Option<&'static str> {
-    if fields.entry(key).is_none() { Some(absent) } else { named(fields, key, names) }
+/// How the wait before each retry grows.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Backoff {
+    None,
+    Fixed,
+    Exponential,
 }
 
-/// The text of a field that must be one of some names.
-pub(super) fn named(
-    fields: &mut Fields<'_>,
-    key: &'static str,
-    names: &[&'static str],
-) -> Option<&'static str> {
-    let entry: &Entry = fields.entry(key)?;
-    let path = fields.path_of(key);
-    let text: Rc<str> = read(&entry.node, &path, fields.context())?;
-    let name = names.iter().copied().find(|name| *name == &*text);
-    if name.is_none() {
-        let problem = Problem::error(entry.node.span.clone(), format!("`{path}`: there is no `{text}`"));
-        fields.context().push(match nearest(&text, names.iter().copied()) {
-            Some(near) => problem.help(format!("did you mean `{near}`?")),
-            None if names.len() == 1 => problem.help(format!("there is only {}", list(names))),
-            None => problem.help(format!("there are {}", list(names))),
-        });
+impl Name for Backoff {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        vec![
+            ("none", Self::None, "No wait at all: again after a round trip, 5ms for a client."),
+            ("fixed", Self::Fixed, "`base` each time."),
+            ("exponential", Self::Exponential, "`base`, twice that, four times that, … up to `max`."),
+        ]
     }
-    name
+}
+
+impl Name for Jitter {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        vec![
+            ("none", Self::None, "The whole wait."),
+            ("full", Self::Full, "From nothing to the whole wait."),
+            ("equal", Self::Equal, "From half of the wait to the whole."),
+            (
+                "decorrelated",
+                Self::Decorrelated,
+                "From `base` to three times the previous wait, up to `max`.",
+            ),
+        ]
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use gateway::{Backoff, GatewayRetry};
+
     use super::super::testing::{first_problem, world_with};
     use super::*;
 

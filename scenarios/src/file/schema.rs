@@ -1,88 +1,52 @@
 //! The format of the file as a JSON Schema, so that an editor completes keys, shows what they mean, and underlines
 //! what is wrong while it is written.
 //!
-//! The types of [`format`] describe the format and do nothing else: the reader beside them knows places and goes on
-//! after a problem, which a derived one does not, and tests hold both to the same keys. A schema cannot know all that
-//! the reader knows (that an upstream exists, that shares add up), but what the reader takes, the schema takes, unless
-//! it contradicts itself in a place that every variant writes over.
+//! The schema is made of what [`scenario`] says of each key. A schema cannot know all that the reader knows (that an upstream
+//! exists, that shares add up), but what the reader takes, the schema takes, unless it contradicts itself in a place that every
+//! variant writes over.
 //!
 //! It is written for taplo, which most editors ask about TOML: draft 7, no field described beside a `$ref` (taplo
 //! shows the one or the other), and alternatives as keywords of one object, since a failed `oneOf` underlines the
 //! table where a misspelt key could have been.
 
-mod format;
-
-use std::fmt::Write as _;
 use std::mem;
 
-use gateway::Algorithm;
-use schemars::Schema;
-use schemars::generate::SchemaSettings;
-use schemars::transform::transform_subschemas;
 use serde_json::{Map, Value, json};
 
-use self::format::Scenario;
-use super::breaker::{STYLES, half_open_has};
-use super::expect::MEASURES;
-use super::faults::KINDS;
-use super::patch::{LOAD_KINDS, load_has};
-use super::retry::{BACKOFFS, backoff_has};
+use super::common::scenario;
+use super::table::{Choice, Described, Shape, TableShape, WHOLE};
+use super::world::Variant;
 
 /// The JSON Schema of the scenario file, as text with a line break at its end.
 pub fn json_schema() -> String {
-    let settings =
-        SchemaSettings::draft07().with(|settings| settings.transforms.insert(0, Box::new(for_toml)));
-    let mut schema = settings.into_generator().into_root_schema_for::<Scenario>().to_value();
+    let mut definitions = Definitions::default();
+    let scenario = scenario();
+    let mut schema = definitions.table(&scenario);
+    schema.insert("$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
+    schema.insert("title".to_owned(), scenario.name.into());
+    schema.insert("description".to_owned(), unwrapped(scenario.about).into());
+    schema.insert("definitions".to_owned(), definitions.0.into());
+    let mut schema = schema.into();
     require_whole_worlds(&mut schema);
     settle_wholes(&mut schema);
     format!("{schema:#}\n")
 }
 
-/// The default of a setting as a file would have it; `None` where the format states no single one.
-pub(super) fn default_of(path: &[String]) -> Option<String> {
-    let schema: Value = serde_json::from_str(&json_schema()).ok()?;
-    let default = path.iter().try_fold(&schema, |place, key| child(&schema, place, key))?;
-    match resolved(&schema, default).get("default")? {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-/// What the schema says of a key of a table.
-fn child<'s>(root: &'s Value, table: &'s Value, key: &str) -> Option<&'s Value> {
-    let table = resolved(root, table);
-    if let Some(found) = table.get("properties").and_then(|properties| properties.get(key)) {
-        return Some(found);
-    }
-    let any = ["anyOf", "oneOf", "allOf"].iter().filter_map(|one| table.get(one)?.as_array()).flatten();
-    let mut found = any.filter_map(|one| child(root, one, key));
-    found.next().or_else(|| table.get("additionalProperties").filter(|rest| rest.is_object()))
-}
-
-/// What a schema refers to, if it does.
-fn resolved<'s>(root: &'s Value, schema: &'s Value) -> &'s Value {
-    let name = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix(DEFINITIONS));
-    name.and_then(|name| root.get("definitions")?.get(name)).unwrap_or(schema)
-}
-
-/// The tables that a variant can patch, and the faults that it can replace.
-const WORLD: [&str; 5] = ["upstreams", "routes", "clients", "gateway", "faults"];
-
 /// Moves what a world needs to be whole into a condition of its own: where there are variants, each may bring what
 /// the file leaves out, and a variant itself names only what it changes.
 fn require_whole_worlds(schema: &mut Value) {
+    let tables: Vec<_> = Variant::table().fields.into_iter().map(|field| field.key).collect();
     let mut world = Map::new();
-    for table in WORLD {
+    for table in &tables {
         let mut part = mem::take(&mut schema["properties"][table]);
         if let Some(whole) = take_whole(&mut part, schema) {
-            world.insert(table.to_owned(), whole);
+            world.insert((*table).to_owned(), whole);
         }
         schema["properties"][table] = part;
     }
     if let Some(required) = schema["required"].as_array_mut() {
         let (of_the_world, common): (Vec<_>, _) =
-            mem::take(required).into_iter().partition(|key| WORLD.iter().any(|table| key == table));
+            mem::take(required).into_iter().partition(|key| tables.iter().any(|table| key == table));
         *required = common;
         schema["then"] = json!({ "required": of_the_world, "properties": world });
         schema["if"] = json!({
@@ -90,7 +54,7 @@ fn require_whole_worlds(schema: &mut Value) {
         });
     }
     // The tables of a variant are those of the file, which by now do not ask for more than a variant has.
-    for table in WORLD {
+    for table in tables {
         let shared = schema["properties"][table].clone();
         schema["definitions"]["Variant"]["properties"][table] = shared;
     }
@@ -148,160 +112,176 @@ fn settle_wholes(schema: &mut Value) {
 
 const DEFINITIONS: &str = "#/definitions/";
 
-/// What a table needs beyond its required fields, until [`take_whole`] takes it or [`settle_wholes`] leaves it there.
-const WHOLE: &str = "x-whole";
+/// The schemas of tables that are referred to by their names.
+#[derive(Default)]
+struct Definitions(Map<String, Value>);
 
-/// Undoes what the derive says for JSON and TOML does not have: null, and formats of integers. Names that are each
-/// described become a list of names, which an error message can name, with their descriptions where taplo looks.
-fn for_toml(schema: &mut Schema) {
-    transform_subschemas(&mut for_toml, schema);
-    let Some(table) = schema.as_object_mut() else { return };
-    table.remove("format");
-    if let Some(Value::String(description)) = table.get_mut("description") {
-        *description = unwrapped(description);
-    }
-    if let Some(Value::Array(types)) = table.get_mut("type") {
-        types.retain(|name| name != "null");
-        if let [only] = &mut types[..] {
-            let only = mem::take(only);
-            table.insert("type".to_owned(), only);
-        }
-    }
-    if let Some(Value::Array(names)) = table.get_mut("enum") {
-        names.retain(|name| !name.is_null());
-    }
-    if let Some(Value::Array(any)) = table.get_mut("anyOf") {
-        any.retain(|schema| *schema != json!({ "type": "null" }));
-        if let [Value::Object(only)] = &mut any[..] {
-            let only = mem::take(only);
-            table.remove("anyOf");
-            // What was said of the field goes before what its type says of itself.
-            for (key, value) in only {
-                table.entry(key).or_insert(value);
+impl Definitions {
+    /// What a shape may be, with what is said of the key before it and with further keywords. A table without such words is
+    /// described where it is defined, for editors show the words beside a reference or those behind it, and not both.
+    fn schema(&mut self, shape: &Shape, about: &str, more: &Map<String, Value>) -> Map<String, Value> {
+        let mut schema = match shape {
+            Shape::With(shape, keywords) => {
+                let mut more = more.clone();
+                more.extend(keywords.as_object().cloned().unwrap_or_default());
+                return self.schema(shape, about, &more);
             }
+            Shape::Table(table) if about.is_empty() => return self.reference(table, more),
+            // It may stand in itself.
+            Shape::Table(table @ TableShape { choice: Choice::Whole, .. }) => {
+                let reference = self.reference(table, more);
+                return keywords(json!({ "allOf": [reference], "description": unwrapped(about) }));
+            }
+            Shape::Table(table) => self.table(table),
+            Shape::Value(schema) => keywords(schema.clone()),
+            Shape::Name(names) => {
+                let (names, about): (Vec<_>, Vec<_>) = names.iter().copied().unzip();
+                keywords(if about.iter().all(|about| about.is_empty()) {
+                    json!({ "type": "string", "enum": names })
+                } else {
+                    json!({ "enum": names, "x-taplo": { "docs": { "enumValues": about } } })
+                })
+            }
+            Shape::Named(each) => {
+                let each = self.schema(&each(), "", &Map::new());
+                keywords(json!({ "type": "object", "additionalProperties": each }))
+            }
+            Shape::Array(each) => {
+                let each = self.schema(&each(), "", &Map::new());
+                keywords(json!({ "type": "array", "items": each }))
+            }
+            Shape::Either(shapes) => {
+                let any = shapes.iter().map(|(shape, about)| self.schema(shape, about, &Map::new()));
+                keywords(json!({ "anyOf": any.collect::<Vec<_>>() }))
+            }
+        };
+        if !about.is_empty() {
+            schema.insert("description".to_owned(), unwrapped(about).into());
+        }
+        schema.extend(more.clone());
+        schema
+    }
+
+    fn reference(&mut self, table: &TableShape, more: &Map<String, Value>) -> Map<String, Value> {
+        if !self.0.contains_key(table.name) {
+            self.0.insert(table.name.to_owned(), Value::Null);
+            let mut schema = self.table(table);
+            schema.insert("description".to_owned(), unwrapped(table.about).into());
+            schema.extend(more.clone());
+            self.0.insert(table.name.to_owned(), schema.into());
+        }
+        keywords(json!({ "$ref": format!("{DEFINITIONS}{}", table.name) }))
+    }
+
+    fn table(&mut self, table: &TableShape) -> Map<String, Value> {
+        let mut schema = keywords(json!({ "type": "object", "additionalProperties": false }));
+        let mut properties = Map::new();
+        for field in &table.fields {
+            let mut property = self.schema(&(field.shape)(), field.about, &Map::new());
+            if let Some(default) = field.default {
+                property.insert("default".to_owned(), default());
+            }
+            properties.insert(field.key.to_owned(), property.into());
+        }
+        if !properties.is_empty() {
+            schema.insert("properties".to_owned(), properties.into());
+        }
+        let needed = table.fields.iter().filter(|field| field.needed.is_some() && field.belongs.is_none());
+        let needed: Vec<_> = needed.map(|field| field.key).collect();
+        if !needed.is_empty() {
+            schema.insert("required".to_owned(), needed.into());
+        }
+        schema.extend(what_the_choice_has(table));
+        schema
+    }
+}
+
+/// A table has the keys that its choice gives a meaning, and those that the choice needs.
+fn what_the_choice_has(table: &TableShape) -> Map<String, Value> {
+    let choices = table.choices();
+    let required = |key: &&str| json!({ "required": [key] });
+    let belonging = || table.fields.iter().filter(|field| field.belongs.is_some());
+    match table.choice {
+        Choice::Free => Map::new(),
+        Choice::Whole => keywords(json!({ "minProperties": 1, "maxProperties": 1 })),
+        Choice::OneKind => {
+            let kind = |kind: &&str| json!({ "required": [kind], "properties": { *kind: { "not": { "const": false } } } });
+            keywords(json!({ "oneOf": choices.iter().map(kind).collect::<Vec<_>>() }))
+        }
+        Choice::ByKind => {
+            let (mut rules, mut needs) = (Map::new(), Map::new());
+            for kind in &choices {
+                let foreign = choices.iter().copied().chain(belonging().map(|field| field.key));
+                let foreign: Vec<_> =
+                    foreign.filter(|key| !table.has(kind, key)).map(|key| required(&key)).collect();
+                rules.insert((*kind).to_owned(), json!({ "not": { "anyOf": foreign } }));
+                let needed = belonging().filter(|field| field.needed.is_some() && field.belongs_to(kind));
+                let needed: Vec<_> = needed.map(|field| field.key).collect();
+                if !needed.is_empty() {
+                    needs.insert((*kind).to_owned(), needed.into());
+                }
+            }
+            let whole =
+                json!({ "anyOf": choices.iter().map(required).collect::<Vec<_>>(), "dependencies": needs });
+            keywords(json!({ "dependencies": rules, WHOLE: whole }))
+        }
+        Choice::ByName(key, _) => {
+            let (mut rules, mut needs, mut whole) = (Map::new(), Map::new(), Map::new());
+            let by_default = table.chosen_by_default();
+            for field in belonging() {
+                let names: Vec<_> = choices.iter().filter(|name| field.belongs_to(name)).collect();
+                let rule = json!({ "properties": { key: { "enum": names } } });
+                // What is off by default may be said to be off anywhere.
+                let off = json!({ "properties": { field.key: { "const": false } } });
+                let is_off = field.default.is_some_and(|default| default() == Value::Bool(false));
+                rules.insert(
+                    field.key.to_owned(),
+                    if is_off { json!({ "anyOf": [rule, off] }) } else { rule },
+                );
+                if by_default.is_some_and(|by_default| !field.belongs_to(by_default)) {
+                    needs.insert(field.key.to_owned(), json!([key]));
+                }
+                if field.needed.is_some() {
+                    let chosen = json!({ "required": [key], "properties": { key: { "enum": names } } });
+                    whole.extend(keywords(json!({ "if": chosen, "then": required(&field.key) })));
+                }
+            }
+            if !needs.is_empty() {
+                whole.insert("dependencies".to_owned(), needs.into());
+            }
+            let mut schema = keywords(json!({ "dependencies": rules }));
+            if !whole.is_empty() {
+                schema.insert(WHOLE.to_owned(), whole.into());
+            }
+            schema
         }
     }
-    if let Some(Value::Array(one)) = table.get("oneOf")
-        && one.iter().all(|name| name["const"].is_string())
-    {
-        let names: Vec<_> = one.iter().map(|name| name["const"].clone()).collect();
-        let described: Vec<_> = one.iter().map(|name| name["description"].clone()).collect();
-        table.remove("oneOf");
-        table.insert("enum".to_owned(), Value::Array(names));
-        table.insert("x-taplo".to_owned(), json!({ "docs": { "enumValues": described } }));
+}
+
+fn keywords(schema: Value) -> Map<String, Value> {
+    match schema {
+        Value::Object(keywords) => keywords,
+        _ => Map::new(),
     }
 }
 
 /// The text with each paragraph on one line: where the source breaks its lines is of no concern to an editor.
 fn unwrapped(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    let text = lines.join("\n");
     let paragraphs = text.split("\n\n").map(|paragraph| {
         if paragraph.starts_with("- ") { paragraph.to_owned() } else { paragraph.replace('\n', " ") }
     });
     paragraphs.collect::<Vec<_>>().join("\n\n")
 }
 
-/// `false` where a table can be switched off, said so that what is wrong in the table is still told by its place.
-fn or_false(schema: &mut Schema) {
-    schema.insert("type".to_owned(), json!(["object", "boolean"]));
-    schema.insert("not".to_owned(), json!({ "const": true }));
-}
-
-/// A duration in the place of a distribution, said so that what is wrong in either is still told by its place.
-fn or_duration(schema: &mut Schema) {
-    schema.insert("type".to_owned(), json!(["object", "string"]));
-    schema.insert("pattern".to_owned(), json!(format::DURATION));
-}
-
-/// A population has one load, and what belongs to that load.
-fn one_load(schema: &mut Schema) {
-    let rules = LOAD_KINDS.map(|kind| {
-        let foreign =
-            LOAD_KINDS.into_iter().chain(["arrivals", "think", "start"]).filter(|key| !load_has(kind, key));
-        let foreign: Vec<_> = foreign.map(|key| json!({ "required": [key] })).collect();
-        (kind.to_owned(), json!({ "not": { "anyOf": foreign } }))
-    });
-    schema.insert("dependencies".to_owned(), Value::Object(rules.into_iter().collect()));
-    let loads = LOAD_KINDS.map(|kind| json!({ "required": [kind] }));
-    schema.insert(WHOLE.to_owned(), json!({ "anyOf": loads, "dependencies": { "users": ["think"] } }));
-}
-
-/// A limit has the fields that its algorithm gives a meaning.
-fn what_the_algorithm_has(schema: &mut Schema) {
-    let of = |has: fn(Algorithm) -> bool| {
-        let names: Vec<_> =
-            Algorithm::ALL.into_iter().filter(|each| has(*each)).map(Algorithm::name).collect();
-        json!({ "properties": { "algorithm": { "enum": names } } })
-    };
-    // Not to count what is rejected is what the others do anyway.
-    let not_counted = json!({ "properties": { "count_rejected": { "const": false } } });
-    let rules = json!({
-        "burst": of(Algorithm::has_burst),
-        "count_rejected": { "anyOf": [of(Algorithm::is_sliding), not_counted] },
-    });
-    schema.insert("dependencies".to_owned(), rules);
-}
-
-/// A retry policy has the fields that its back-off gives a meaning, and those that it needs.
-fn what_the_backoff_has(schema: &mut Schema) {
-    let rules = ["base", "jitter", "max"].map(|key| {
-        let names: Vec<_> = BACKOFFS.into_iter().filter(|kind| backoff_has(kind, key)).collect();
-        (key.to_owned(), json!({ "properties": { "backoff": { "enum": names } } }))
-    });
-    schema.insert("dependencies".to_owned(), Value::Object(rules.into_iter().collect()));
-    let waits: Vec<_> = BACKOFFS.into_iter().filter(|kind| backoff_has(kind, "base")).collect();
-    let whole = json!({
-        "dependencies": { "base": ["backoff"], "jitter": ["backoff"], "max": ["backoff"] },
-        "if": { "required": ["backoff"], "properties": { "backoff": { "enum": waits } } },
-        "then": { "required": ["base"] },
-    });
-    schema.insert(WHOLE.to_owned(), whole);
-}
-
-/// A breaker has the fields that its half-open style gives a meaning.
-fn what_the_half_open_style_has(schema: &mut Schema) {
-    let rules = ["successes_to_close", "calls"].map(|key| {
-        let names: Vec<_> = STYLES.into_iter().filter(|style| half_open_has(style, key)).collect();
-        (key.to_owned(), json!({ "properties": { "half_open": { "enum": names } } }))
-    });
-    schema.insert("dependencies".to_owned(), Value::Object(rules.into_iter().collect()));
-    schema.insert(WHOLE.to_owned(), json!({ "dependencies": { "calls": ["half_open"] } }));
-}
-
-/// A fault is of one kind; one that is `false` is none.
-fn one_kind(schema: &mut Schema) {
-    let kinds = KINDS
-        .map(|kind| json!({ "required": [kind], "properties": { kind: { "not": { "const": false } } } }));
-    schema.insert("oneOf".to_owned(), json!(kinds));
-}
-
-/// A line of `expect.hold` names a measure that there is.
-fn measures(schema: &mut Schema) {
-    let mut description = "One line of `[variant:] measure[(arguments)] op value`, for the variant named or for all, \
-                           such as `token-bucket: latency(p99, clients.partner) < 100ms`; `op` is one of `<`, `<=`, \
-                           `>`, `>=` and `==`. In place of the value can stand another measure, of the \
-                           same variant or of another one, as in `breaker: blast_radius > timeout: \
-                           blast_radius`. A selector is a path into the file: `clients.NAME`, \
-                           `routes.\"/PATH\"` or `upstreams.NAME`. The measures:\n"
-        .to_owned();
-    let mut names = Vec::new();
-    for signature in MEASURES {
-        let _ = write!(description, "\n- `{signature}`");
-        names.push(signature.split('(').next().unwrap_or(signature));
-    }
-    let pattern = format!(r"^\s*([^:(]+:\s*)?({})\s*(\(.*\))?\s*(<=?|>=?|==)\s*\S", names.join("|"));
-    schema.insert("description".to_owned(), description.into());
-    schema.insert("pattern".to_owned(), pattern.into());
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use gateway::auth::JwtAlgorithm;
-
-    use super::super::context::Context;
-    use super::super::{load, parse, read_scenario, retry, units};
-    use super::format::{DURATION, PARTIAL_SHARE, PERCENTAGE, RATE, SHARE, SIZE, ZERO};
+    use super::super::expect::MEASURES;
+    use super::super::units;
+    use super::super::values::{DURATION, PARTIAL_SHARE, PERCENTAGE, RATE, SHARE, SIZE, ZERO};
     use super::*;
 
     const REFERENCE: &str = include_str!("../../reference.toml");
@@ -425,20 +405,6 @@ mod tests {
     }
 
     #[test]
-    fn the_reader_and_the_schema_know_the_same_keys() {
-        let companion = |_: &str| Ok("1ms".to_owned());
-        let context = Context::new(&companion);
-        let file = parse(REFERENCE, &context).unwrap();
-        read_scenario(REFERENCE, &file, None, &context).unwrap();
-        let known: BTreeSet<_> = context.known.borrow().iter().map(|path| normal(path)).collect();
-        let described = Vocabulary::of_schema().keys;
-        let (by_reader, by_schema): (Vec<_>, Vec<_>) =
-            (known.difference(&described).collect(), described.difference(&known).collect());
-        assert!(by_reader.is_empty(), "only the reader knows {by_reader:?}");
-        assert!(by_schema.is_empty(), "only the schema knows {by_schema:?}");
-    }
-
-    #[test]
     fn the_reference_uses_every_key_and_every_name() {
         let (schema, reference) = (Vocabulary::of_schema(), Vocabulary::of_file(REFERENCE));
         let unused: Vec<_> = schema.keys.difference(&reference.keys).collect();
@@ -460,24 +426,6 @@ mod tests {
             };
             assert!(lines.iter().any(|line| words(line)), "no line of reference.toml has {name}");
         }
-    }
-
-    #[test]
-    fn names_are_those_of_the_reader() {
-        let names = Vocabulary::of_schema().names;
-        let of = |wanted: &str| -> BTreeSet<&str> {
-            names.iter().filter(|(key, _)| key == wanted).map(|(_, name)| &**name).collect()
-        };
-        let signing = JwtAlgorithm::ALL.map(JwtAlgorithm::name);
-        assert_eq!(of("algorithm"), Algorithm::ALL.map(Algorithm::name).into_iter().chain(signing).collect());
-        assert_eq!(of("defect"), simulator::TokenDefect::ALL.map(|(name, _)| name).into());
-        assert_eq!(of("arrivals"), load::SPACINGS.map(|(name, _)| name).into());
-        assert_eq!(of("start"), load::STARTS.map(|(name, _)| name).into());
-        assert_eq!(of("method"), simulator::Method::ALL.map(|(name, _)| name).into());
-        assert_eq!(of("on"), retry::CLASSES.into());
-        assert_eq!(of("backoff"), BACKOFFS.into());
-        assert_eq!(of("jitter"), retry::JITTERS.map(|(name, _)| name).into());
-        assert_eq!(of("half_open"), STYLES.into());
     }
 
     /// Whether the texts fit the pattern.

@@ -405,9 +405,11 @@ const LONGEST: usize = 60;
 mod tests {
     use std::time::Duration;
 
+    use super::super::common::Common;
     use super::super::context::Context;
     use super::super::patch::merge;
-    use super::super::{COMMON, Companion, read, world};
+    use super::super::table::Described;
+    use super::super::{Companion, read, world};
     use super::*;
 
     fn parsed(text: &str) -> Table {
@@ -420,7 +422,7 @@ mod tests {
     /// The world of a file; `None` if it cannot be run.
     fn world_of(tree: &Table) -> Option<World> {
         let context = Context::new(LATENCIES);
-        let world = world::read_world(tree, &COMMON, Duration::MAX, &context);
+        let world = world::read_world(tree, Duration::MAX, &context);
         world.filter(|_| !context.is_fatal())
     }
 
@@ -626,7 +628,7 @@ mod tests {
     fn whatever_a_variant_changes_shows() {
         let file = parsed(include_str!("../../reference.toml"));
         let common = |table: &Table| {
-            let patched = table.entries().iter().filter(|entry| !COMMON.contains(&&*entry.key));
+            let patched = table.entries().iter().filter(|entry| Common::table().field(&entry.key).is_none());
             Table::new(patched.cloned().collect())
         };
         let node = |table: Table| Node { span: 0..0, value: Value::Table(Rc::new(table)) };

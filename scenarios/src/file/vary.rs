@@ -6,15 +6,18 @@
 use std::ops::Range;
 
 use reports::{AxisScale, InForce};
+use serde_json::Value as Json;
 use toml::de::DeTable;
 
+use super::common::Common;
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::quantity::{Kind, Quantity, scale_of, spread};
 use super::reader::display_key;
-use super::schema::default_of;
+use super::table::{Described, FieldShape, Read};
 use super::tree::{Node, Table, Value};
-use super::{COMMON, Companion, Laid, parse, patch, read_scenario};
+use super::world::Variant;
+use super::{Companion, Laid, parse, patch, read_scenario};
 use crate::Scenario;
 
 /// A setting and the values it is to have.
@@ -66,7 +69,7 @@ pub(crate) fn parse_vary(text: &str, points: usize) -> Result<Vary, String> {
         .ok_or_else(|| format!("`{text}` names no values; such as `gateway.timeout=1s..30s`"))?;
     let (key, values) = (key.trim(), values.trim());
     let path = path_of(key)?;
-    if let Some(first) = path.first().filter(|first| COMMON.contains(&first.as_str())) {
+    if let Some(first) = path.first().filter(|first| Common::table().field(first).is_some()) {
         return Err(format!(
             "`{first}` is the same for all variants and points: they are compared over the same time and by the same measure"
         ));
@@ -157,12 +160,14 @@ impl Vary {
                 return Some(InForce::Value { number: value.number(), text: value.text, from: Some(from) });
             }
         }
-        if let Some(text) = default_of(&self.path) {
-            let value = Quantity::of(&text);
-            return Some(InForce::Value { number: value.number(), text: value.text, from: None });
-        }
-        let last = self.path.last()?;
-        UNBOUNDED.contains(&last.as_str()).then_some(InForce::Unbounded)
+        let field = described(&self.path)?;
+        let default = match field.default.map(|default| default()) {
+            Some(Json::String(text)) => text,
+            Some(Json::Number(number)) => number.to_string(),
+            _ => return field.is_unbounded.then_some(InForce::Unbounded),
+        };
+        let value = Quantity::of(&default);
+        Some(InForce::Value { number: value.number(), text: value.text, from: None })
     }
 
     /// The keys whose values hold where this one is not set, the nearest first.
@@ -225,8 +230,12 @@ pub(crate) fn read_laid_over(
     LaidOver { scenario, in_file, in_settings: in_settings.into_iter().map(moved).collect(), settings }
 }
 
-/// Settings that have no bound where they are not set.
-const UNBOUNDED: [&str; 5] = ["timeout", "queue_timeout", "workers", "queue", "max_in_flight"];
+/// What the format says of a key.
+fn described(path: &[String]) -> Option<FieldShape> {
+    let (last, tables) = path.split_last()?;
+    let table = tables.iter().try_fold(Variant::shape(), |shape, key| shape.below(key))?;
+    table.into_fields().into_iter().find(|field| field.key == *last)
+}
 
 /// The file as that variant makes it.
 fn merged(text: &str, variant: &str) -> Option<Table> {

@@ -3,15 +3,10 @@
 use std::rc::Rc;
 
 use super::context::Context;
+use super::table::{Described, Read, Shape};
 use super::tree::{Entry, Table, Value};
+use super::world::Variant;
 use super::{parse, patch};
-
-/// What of a file is the world, and no configuration of a gateway or its clients.
-const WORLD: [&str; 6] = ["starts", "duration", "upstreams", "routes", "clients", "faults"];
-
-/// What stands in these tables and is configuration: of the gateway on a route, and of who tries again and for how long.
-const CONFIGURED: [(&str, &[&str]); 2] =
-    [("routes", &["timeout", "retry", "auth"]), ("clients", &["timeout", "retry"])];
 
 /// The parts in which the worlds of two variants differ, each the text of its file and its name; none where they are alike. `None`
 /// where one of the texts cannot be read.
@@ -26,7 +21,8 @@ pub(crate) fn differing_worlds(one: (&str, &str), other: (&str, &str)) -> Option
         (Some(one), Some(other)) => !one.node.value.same(&other.node.value),
         (one, other) => one.is_some() != other.is_some(),
     };
-    Some(WORLD.into_iter().filter(differs).collect())
+    let parts = Variant::table().fields.into_iter().filter(|field| !field.is_policy).map(|field| field.key);
+    Some(TIME.into_iter().chain(parts).filter(differs).collect())
 }
 
 /// The file as the variant makes it, without what is configuration.
@@ -35,25 +31,33 @@ fn world((text, variant): (&str, &str)) -> Option<Table> {
     let file = parse(text, &Context::new(&nothing))?;
     let patch = file.find(&["variants", variant]).and_then(|entry| entry.node.as_table()).cloned();
     let merged = patch.map_or_else(|| file.clone(), |patch| patch::merge(&file, &patch));
-    let entries = merged.entries().iter().map(|entry| {
-        let configured = CONFIGURED.iter().find(|(table, _)| *table == &*entry.key);
-        configured.map_or_else(|| entry.clone(), |(_, keys)| without(entry, keys))
+    let world = Variant::shape();
+    let entries = merged.entries().iter().map(|entry| match world.below(&entry.key) {
+        Some(named) => without_policies(entry, &named),
+        None => entry.clone(),
     });
     Some(Table::new(entries.collect()))
 }
 
-/// A table of named things, each without those keys.
-fn without(entry: &Entry, keys: &[&str]) -> Entry {
-    let named = |entry: &Entry| {
-        let mut named = entry.clone();
-        if let Some(table) = entry.node.as_table() {
-            let kept = table.entries().iter().filter(|entry| !keys.contains(&&*entry.key)).cloned();
-            named.node.value = Value::Table(Rc::new(Table::new(kept.collect())));
-        }
-        named
-    };
+/// When a file plays, which is world too.
+const TIME: [&str; 2] = ["starts", "duration"];
+
+/// A table of named things, each without what is configuration.
+fn without_policies(entry: &Entry, shape: &Shape) -> Entry {
     let mut stripped = entry.clone();
     if let Some(table) = entry.node.as_table() {
+        let named = |entry: &Entry| {
+            let mut named = entry.clone();
+            let shape = shape.below(&entry.key);
+            if let (Some(table), Some(shape)) =
+                (entry.node.as_table(), shape.as_ref().and_then(Shape::as_table))
+            {
+                let is_world = |key: &str| shape.field(key).is_none_or(|field| !field.is_policy);
+                let kept = table.entries().iter().filter(|entry| is_world(&entry.key)).cloned();
+                named.node.value = Value::Table(Rc::new(Table::new(kept.collect())));
+            }
+            named
+        };
         let entries = table.entries().iter().map(named).collect();
         stripped.node.value = Value::Table(Rc::new(Table::new(entries)));
     }

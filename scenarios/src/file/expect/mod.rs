@@ -8,17 +8,20 @@ mod line;
 mod measure;
 mod warnings;
 
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use reports::{Expectation, Measure};
+use serde_json::json;
 
 use self::line::{Help, Line, LineError, Part, Right, Term};
 pub(super) use self::measure::MEASURES;
 use self::measure::Names;
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{self, Fields};
-use super::tree::{Span, Value};
+use super::reader;
+use super::table::Shape;
+use super::tree::{Node, Span, Value};
 use crate::{Contrast, Expected, World};
 
 /// More lines of `expect.hold` are refused: each is held against every variant.
@@ -32,34 +35,48 @@ pub(super) struct ExpectLine {
 }
 
 /// The lines of the file; what is wrong with one is told, and it is kept without what it says.
-pub(super) fn expect_lines(text: &str, top: &mut Fields<'_>, context: &Context<'_>) -> Vec<ExpectLine> {
-    let Some(mut expect) = top.optional_table("expect") else { return Vec::new() };
+pub(super) fn expect_lines(text: &str, hold: &Node, context: &Context<'_>) -> Vec<ExpectLine> {
     let mut lines = Vec::new();
-    if let Some(hold) = expect.entry("hold") {
-        let Value::Array(items) = &hold.node.value else {
-            let message = format!("`expect.hold`: expected an array of strings, found {}", hold.node.kind());
-            context.push(Problem::error(hold.node.span.clone(), message));
-            return lines;
-        };
-        if let Some(surplus) = items.get(MOST_LINES) {
-            let message =
-                format!("`expect.hold`: a scenario has at most {MOST_LINES} lines, found {}", items.len());
-            context.push(Problem::error(surplus.span.clone(), message));
-            return lines;
-        }
-        for item in &**items {
-            let Some(line) = reader::read::<Rc<str>>(item, "expect.hold", context) else { continue };
-            let parsed = line::parse(&line);
-            let mut read = ExpectLine { text: line, span: item.span.clone(), line: None };
-            match parsed {
-                Ok(line) => read.line = Some(line),
-                Err(error) => read.note(text, error, context),
-            }
-            lines.push(read);
-        }
+    let refuse = |span: &Span, what: String| {
+        context.push(Problem::error(span.clone(), format!("`expect.hold`: {what}")));
+    };
+    let Value::Array(items) = &hold.value else {
+        refuse(&hold.span, format!("expected an array of strings, found {}", hold.kind()));
+        return lines;
+    };
+    if let Some(surplus) = items.get(MOST_LINES) {
+        refuse(&surplus.span, format!("a scenario has at most {MOST_LINES} lines, found {}", items.len()));
+        return lines;
     }
-    expect.finish();
+    for item in &**items {
+        let Some(line) = reader::read::<Rc<str>>(item, "expect.hold", context) else { continue };
+        let parsed = line::parse(&line);
+        let mut read = ExpectLine { text: line, span: item.span.clone(), line: None };
+        match parsed {
+            Ok(line) => read.line = Some(line),
+            Err(error) => read.note(text, error, context),
+        }
+        lines.push(read);
+    }
     lines
+}
+
+/// A line of `expect.hold` as the schema has it: a line names a measure that there is.
+pub(super) fn line_shape() -> Shape {
+    let mut about = "One line of `[variant:] measure[(arguments)] op value`, for the variant named or for all, \
+                           such as `token-bucket: latency(p99, clients.partner) < 100ms`; `op` is one of `<`, `<=`, \
+                           `>`, `>=` and `==`. In place of the value can stand another measure, of the \
+                           same variant or of another one, as in `breaker: blast_radius > timeout: \
+                           blast_radius`. A selector is a path into the file: `clients.NAME`, \
+                           `routes.\"/PATH\"` or `upstreams.NAME`. The measures:\n"
+        .to_owned();
+    let mut names = Vec::new();
+    for signature in MEASURES {
+        let _ = write!(about, "\n- `{signature}`");
+        names.push(signature.split('(').next().unwrap_or(signature));
+    }
+    let pattern = format!(r"^\s*([^:(]+:\s*)?({})\s*(\(.*\))?\s*(<=?|>=?|==)\s*\S", names.join("|"));
+    Shape::Value(json!({ "type": "string", "pattern": pattern, "description": about }))
 }
 
 impl ExpectLine {

@@ -1,0 +1,329 @@
+//! The populations of clients: the tables `clients.NAME`.
+
+use std::num::NonZeroU32;
+
+use gateway::{Routed, Routes};
+use serde_json::{Value as Json, json};
+use simulator::{Identities, IdentitiesError, LOOPBACK_ADDRESSES, Method, Rate, Spacing, Start};
+
+use super::auth::Token;
+use super::context::Context;
+use super::diagnostic::Problem;
+use super::latency::Time;
+use super::load::{Burst, RampPoint, Users, build_load};
+use super::reader::{all, display_key, read, way_out};
+use super::retry::Retry;
+use super::routes::is_sent_as_written;
+use super::table::{Choice, One, Read, Several, Shape, Switch, table};
+use super::tree::{Entry, Node, Span, Value};
+use super::values::{FromNode, Name, Positive, Size, Written, text};
+
+table! {
+    /// Clients of one kind. Their load is one of `rate`, `ramp` and `bursts`, which go on whatever the answers (open
+    /// loop), and `users`, who wait for theirs (closed loop).
+    pub(super) struct Population<'t> (Choice::ByKind) {
+        /// How many clients there are, each with an API key and an address of its own. Each request is of one of them,
+        /// drawn at random. All populations together have at most 16,777,216.
+        identities: AtLeastOne = AtLeastOne(1);
+        /// API keys among them, at most as many as identities: `keys = 1, ips = 500` is one key across a botnet, and `keys = 0`
+        /// are clients without a key. Default: one each.
+        keys: u32;
+        /// Addresses among them, at most as many as identities. Default: one each.
+        ips: AtLeastOne;
+        /// What they ask for: a path such as `"/orders/42"`, or paths and their weights, such as
+        /// `{ "/catalog" = 6, "/stock?page=2" = 2 }`. Each is sent in the form that `gateway.paths`
+        /// says; the longest route above it serves it.
+        send: Targets<'t>, needed "the path of the requests, such as `send = \"/orders\"`";
+        /// Requests per time over the whole scenario, such as `"200/s"`.
+        rate: Rate, is kind;
+        /// A rate that changes: points in time order with a straight line between them, the first one's rate before it
+        /// and the last one's after it.
+        ramp: Several<RampPoint<'t>>, is kind;
+        /// Bursts, each of a number of requests spread evenly over its time.
+        bursts: Several<Burst<'t>>, is kind;
+        /// So many users, each of whom thinks, sends, waits for the answer, and thinks again. Needs `think`. A number, or
+        /// one that changes: points in time order with a straight line between them, the first one's number before it and
+        /// the last one's after it. Who came last leaves first, and finishes the request under way.
+        users: Users<'t>, is kind;
+        /// How the arrivals of `rate` and `ramp` are spaced.
+        arrivals: Spacing = Spacing::Uniform, with |load| matches!(load, "rate" | "ramp");
+        /// How long a user thinks before each request: a duration, or a distribution. Belongs to `users`.
+        think: Time,
+            needed "the time a user thinks before each request, such as \"2s\"", with |load| load == "users";
+        /// How users begin who think for a constant time. Belongs to `users`.
+        start: Start = Start::Spread, with |load| load == "users";
+        /// How long a client waits before it gives up. Default: for as long as it takes.
+        timeout: Positive, else unbounded, is policy;
+        /// Whether these clients mean harm. Then they do not count in goodput, and not where a measure is of everybody.
+        hostile: bool = false;
+        /// When they try again; `false` or left out for never.
+        retry: Switch<Retry<'t>>, is policy;
+        /// The HTTP method. POST and PATCH are not idempotent: a gateway does not try them again unless told.
+        method: Method = Method::Get;
+        /// The token that they bear; `false` or left out for none.
+        token: Switch<Token<'t>>;
+        /// The size of the body of each request, at most `"1MiB"`. Not of GET and HEAD. Default: none.
+        body: Size;
+    }
+}
+
+/// The populations in the order of the file; `None` if one cannot be used, which is noted.
+pub(super) fn build_clients(
+    clients: &Entry,
+    tables: Vec<One<'_, Population<'_>>>,
+    routes: Option<&Routes>,
+    context: &Context<'_>,
+) -> Option<Vec<simulator::Population>> {
+    // Each of them is looked at, whatever is wrong with those before it.
+    let populations: Vec<Option<_>> = tables
+        .into_iter()
+        .map(|One { entry, value }| value.and_then(|table| table.build(&entry.key, routes)))
+        .collect();
+    let sum = |of: fn(&Identities) -> u32| -> u64 {
+        populations.iter().flatten().map(|population| u64::from(of(&population.identities))).sum()
+    };
+    let refuse = |message: String, help: &str| {
+        let message = format!("`clients`: {message}");
+        context.push(Problem::error(clients.key_span.clone(), message).help(help));
+    };
+    let (identities, addresses) = (sum(Identities::identities), sum(Identities::ips));
+    if addresses > u64::from(LOOPBACK_ADDRESSES) {
+        refuse(
+            format!("there are {LOOPBACK_ADDRESSES} addresses for all populations, found {addresses}"),
+            "`ips` gives a population fewer addresses than identities",
+        );
+        return None;
+    }
+    if identities > MOST_IDENTITIES {
+        refuse(
+            format!("all populations together have at most {MOST_IDENTITIES} identities, found {identities}"),
+            "as many as send during the run are enough",
+        );
+        return None;
+    }
+    populations.into_iter().collect()
+}
+
+/// Each has a place in the tables of a run, whether it sends or not.
+const MOST_IDENTITIES: u64 = 1 << 24;
+
+/// More is refused: a gateway under test is asked for many small things, and not for a few large ones.
+const LARGEST_BODY: u64 = 1 << 20;
+
+impl Population<'_> {
+    fn build(mut self, name: &str, routes: Option<&Routes>) -> Option<simulator::Population> {
+        let identities = self.build_identities();
+        let targets = self
+            .send
+            .value
+            .take()
+            .and_then(|send| send.build(&self.table.path_of("send"), routes?, self.table.context()));
+        let load = build_load(&mut self);
+        let body = self.build_body();
+        Some(simulator::Population {
+            name: name.to_owned(),
+            hostile: self.hostile.value,
+            identities: identities?,
+            targets: targets?,
+            load: load?,
+            timeout: self.timeout.value.map(|Positive(timeout)| timeout),
+            retry: self.retry.on().map(Retry::build).unwrap_or_default(),
+            method: self.method.value,
+            body,
+            token: self.token.on().and_then(Token::build),
+        })
+    }
+
+    /// The size of the body of each request; 0 without.
+    fn build_body(&self) -> u32 {
+        let body = self.body.value.as_ref().map_or(0, |Size(bytes)| *bytes);
+        let refuse = |message: &str, help: &str| {
+            let message = format!("`{}`: {message}", self.table.path_of(self.body.key));
+            let problem = Problem::error(self.body.span_in(&self.table), message);
+            self.table.context().push(problem.help(help));
+        };
+        if body > LARGEST_BODY {
+            refuse("a body has at most 1MiB", "");
+        } else if body > 0 && matches!(self.method.value, Method::Get | Method::Head) {
+            refuse("a GET or HEAD has no use for a body", "`method = \"POST\"` has");
+        }
+        body.min(LARGEST_BODY) as u32
+    }
+
+    fn build_identities(&self) -> Option<Identities> {
+        let ips = self.ips.value.as_ref().map(|AtLeastOne(ips)| *ips);
+        let refuse = |error: IdentitiesError| {
+            let (identities, keys, ips) = (self.identities.entry, self.keys.entry, self.ips.entry);
+            // Of two numbers that do not go together, the one further down: a variant stands below the file.
+            let later = |other: Option<_>| {
+                identities.into_iter().chain(other).max_by_key(|entry: &&Entry| entry.node.span.start)
+            };
+            let place = match error {
+                IdentitiesError::NoIdentities => identities,
+                IdentitiesError::NoIps => ips,
+                IdentitiesError::SurplusKeys { .. } => later(keys),
+                IdentitiesError::SurplusIps { .. } => later(ips),
+            };
+            let span = place.map_or_else(|| self.table.span(), |entry| entry.node.span.clone());
+            self.table.context().push(Problem::error(span, format!("`{}`: {error}", self.table.path())));
+        };
+        Identities::new(self.identities.value.0, self.keys.value, ips).map_err(refuse).ok()
+    }
+}
+
+/// A number of at least 1. Whoever uses it refuses zero.
+pub(super) struct AtLeastOne(u32);
+
+impl FromNode for AtLeastOne {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        u32::from_node(node).map(Self)
+    }
+
+    fn format() -> Shape {
+        NonZeroU32::format()
+    }
+}
+
+impl Written for AtLeastOne {
+    fn written(&self) -> Json {
+        self.0.into()
+    }
+}
+
+/// What clients ask for: a path, or a table of paths and their weights.
+pub(super) struct Targets<'t>(&'t Node);
+
+impl<'t> Read<'t> for Targets<'t> {
+    fn read(node: &'t Node, _: &str, _: &'t Context<'t>) -> Option<Self> {
+        Some(Self(node))
+    }
+
+    fn shape() -> Shape {
+        let path = "^/";
+        let weights = json!({ "minProperties": 1, "propertyNames": { "pattern": path } });
+        Shape::Either(vec![
+            (Shape::Value(text(path)), "A path that a route serves."),
+            (
+                Shape::With(Box::new(Shape::Named(<u32 as FromNode>::format)), weights),
+                "Paths and their weights; at least one is above zero.",
+            ),
+        ])
+    }
+}
+
+impl Targets<'_> {
+    fn build(&self, path: &str, routes: &Routes, context: &Context<'_>) -> Option<simulator::Targets> {
+        let send = self.0;
+        let names: Vec<_> = routes.iter().map(|route| &*route.path).collect();
+        let field = path;
+        // The path as it is sent, with its query, and the route that serves it.
+        let resolve = |span: Span, sent: &str| {
+            let (path, query) =
+                sent.split_once('?').map_or((sent, None), |(path, query)| (path, Some(query)));
+            let refuse = |fault: &str, help: &str| {
+                let message = format!("`{field}`: `{sent}` cannot be sent: {fault}");
+                context.push(Problem::error(span.clone(), message).help(help));
+            };
+            if sent.contains('#') {
+                refuse("no request has a `#`", "`%23` is a `#` of a path");
+                return None;
+            }
+            let Routed { path, route } = match routes.judge(path) {
+                Ok(routed) => routed,
+                Err(fault) => {
+                    refuse(fault.detail(), "the gateway refuses such a path with 400 before a rule is asked");
+                    return None;
+                }
+            };
+            if !is_sent_as_written(&path) {
+                refuse("a URL cannot have it as it is written", "write other characters encoded, as `%20`");
+                return None;
+            }
+            if route.is_none() {
+                let problem =
+                    Problem::error(span, format!("`{field}`: no route serves `{path}`")).of_absence();
+                context.push_with_help(problem, || way_out(&path, &names, || all("route", &names)));
+            }
+            let sent = query.map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
+            Some((sent, route?.0))
+        };
+        match &send.value {
+            Value::Text(path) => {
+                let (path, route) = resolve(send.span.clone(), path)?;
+                simulator::Targets::new([(path, route, 1)])
+            }
+            Value::Table(table) => {
+                let weights: Vec<Option<(String, u32, u32)>> = table
+                    .entries()
+                    .iter()
+                    .map(|entry| {
+                        let resolved = resolve(entry.key_span.clone(), &entry.key);
+                        let weight =
+                            read::<u32>(&entry.node, &format!("{path}.{}", display_key(&entry.key)), context);
+                        let (path, route) = resolved?;
+                        Some((path, route, weight?))
+                    })
+                    .collect();
+                let targets = simulator::Targets::new(weights.into_iter().collect::<Option<Vec<_>>>()?);
+                if targets.is_none() {
+                    let message = format!("`{path}`: expected a path with a weight above zero");
+                    context.push(Problem::error(send.span.clone(), message));
+                }
+                targets
+            }
+            _ => {
+                let message = format!(
+                    "`{path}`: expected a path or a table of paths and weights, found {}",
+                    send.kind()
+                );
+                let problem = Problem::error(send.span.clone(), message);
+                context.push(problem.help("such as \"/orders\" or { \"/catalog\" = 6, \"/stock\" = 2 }"));
+                None
+            }
+        }
+    }
+}
+
+impl Name for Method {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        Self::ALL.into_iter().map(|(name, method)| (name, method, "")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::world_with;
+    use super::*;
+    use crate::World;
+
+    /// What clients send, and the path of the route that serves it.
+    fn sent(world: &World) -> Vec<(String, String)> {
+        let routes: Vec<_> = world.gateway.routes.iter().map(|route| route.path.clone()).collect();
+        let targets = world.populations.iter().flat_map(|population| population.targets.iter());
+        targets.map(|target| (target.path.to_owned(), routes[target.route as usize].clone())).collect()
+    }
+
+    fn rows<const N: usize>(rows: [(&str, &str); N]) -> Vec<(String, String)> {
+        rows.map(|(sent, route)| (sent.to_owned(), route.to_owned())).into()
+    }
+
+    #[test]
+    fn clients_send_what_the_gateway_judges() {
+        let world = world_with(
+            "routes.'/a b'.upstream = 'stock'\n\
+             clients.odd = { rate = '1/s', send = { '/a b?q=/../x' = 1, '//%6frders/../%61%20b/1' = 1, '/x/../stock' = 1 } }",
+        );
+        let odd = [("/a%20b?q=/../x", "/a b"), ("/a%20b/1", "/a b"), ("/stock", "/stock")];
+        assert_eq!(sent(&world)[1..], rows(odd));
+        for (sent, _) in sent(&world) {
+            assert!(is_sent_as_written(sent.split('?').next().unwrap()), "{sent}");
+        }
+
+        let world = world_with(
+            "gateway.paths = 'verbatim'\nroutes.'/a%2Fb'.upstream = 'stock'\nroutes.'/'.upstream = 'orders'\n\
+             clients.odd = { rate = '1/s', send = { '/a%2Fb/1' = 1, '/a%2fb/1' = 1, '//orders' = 1 } }",
+        );
+        let odd = [("/a%2Fb/1", "/a%2Fb"), ("/a%2fb/1", "/"), ("//orders", "/")];
+        assert_eq!(sent(&world)[1..], rows(odd));
+    }
+}

@@ -1,0 +1,126 @@
+//! The gateway under test: the table `gateway`.
+
+use std::num::NonZeroU32;
+
+use gateway::{ClientTimeouts, GatewayConfig, Paths, PoolConfig};
+
+use super::auth::Auth;
+use super::breaker::Breaker;
+use super::context::Context;
+use super::external::External;
+use super::limits::RateLimits;
+use super::retry::GatewayRetry;
+use super::table::{Choice, Named, One, Switch, table};
+use super::upstreams::Known;
+use super::values::{Name, Positive};
+use crate::scenario::ExternalGateway;
+
+table! {
+    /// The gateway under test; `false` or left out for a plain reverse proxy.
+    pub(super) struct Gateway<'t> (Choice::Free) {
+        /// Requests under way at a time, at least 1: the thread pool that all routes share. Default: unbounded.
+        workers: NonZeroU32, else unbounded;
+        /// Requests that may wait for a worker, first in, first out; the next is answered 503. Default: unbounded.
+        queue: u32, else unbounded;
+        /// How long a request may wait for a worker before it is answered 503. Default: for as long as it takes.
+        queue_timeout: Positive, else unbounded;
+        /// How long an answer may take, from the moment the request has a worker, on routes without their own
+        /// `timeout`; then the client gets 504. Time that the gateway waits for the client does not count. Default: for as long as
+        /// it takes.
+        timeout: Positive, else unbounded;
+        /// How long the gateway waits for the next bytes of a request's body; then the client gets 408. Pauses add up, and 500 bytes
+        /// make up for a second. In runs over sockets only. Default: 60s.
+        upload_timeout: Positive;
+        /// How long the gateway waits until a client takes the next bytes of its answer; then the connection is reset. Pauses add
+        /// up, and 500 bytes make up for a second. In runs over sockets only. Default: 60s.
+        download_timeout: Positive;
+        /// How paths are read. "normal": in one form, by which the route is chosen and which the upstream is asked for; an
+        /// encoded slash or backslash and whatever else servers read differently is refused with 400. "verbatim": byte for byte
+        /// as they come, for upstreams that mean something by `%2F` or `//`; only dot segments are refused.
+        paths: Paths = Paths::Normal;
+        rate_limit: Switch<RateLimits<'t>>;
+        /// A circuit breaker in front of each upstream; `false` or left out for none.
+        breaker: Switch<Breaker<'t>>;
+        /// What the gateway holds against single upstreams, by their name.
+        upstreams: Named<'t, UpstreamPolicy<'t>>;
+        /// When it tries again by itself, on routes without their own `retry`; `false` or left out for never.
+        retry: Switch<GatewayRetry<'t>>;
+        external: Switch<External<'t>>;
+        /// Whose tokens are let in, before anything but `per_ip` is asked; `false` or left out for no token at all.
+        auth: Switch<Auth<'t>>;
+    }
+}
+
+table! {
+    /// What the gateway holds against one upstream.
+    pub(super) struct UpstreamPolicy<'t> (Choice::Free) {
+        /// The bulkhead: requests for this upstream that may hold or wait for a worker of the gateway, at least 1; the next
+        /// is answered 503. Default: unbounded.
+        max_in_flight: NonZeroU32, else unbounded;
+        /// How long its answers may take, on routes without their own `timeout`. Default: the gateway's `timeout`.
+        timeout: Positive, else unbounded;
+        /// The circuit breaker in front of it, which replaces that of all upstreams whole; `false` for none.
+        breaker: Switch<Breaker<'t>>;
+    }
+}
+
+impl Gateway<'_> {
+    /// The gateway without its routes, the gateway that takes its place, and how paths are read.
+    pub(super) fn build(self, upstreams: Known<'_>) -> (GatewayConfig, Option<ExternalGateway>, Paths) {
+        let positive = |field: Option<Positive>| field.map(|Positive(time)| time);
+        let client = ClientTimeouts::default();
+        let breaker = self.breaker.on().and_then(Breaker::build);
+        let config = GatewayConfig {
+            pool: PoolConfig {
+                workers: self.workers.value,
+                queue: self.queue.value,
+                queue_timeout: positive(self.queue_timeout.value),
+            },
+            timeout: positive(self.timeout.value),
+            client: ClientTimeouts {
+                upload: positive(self.upload_timeout.value).unwrap_or(client.upload),
+                download: positive(self.download_timeout.value).unwrap_or(client.download),
+            },
+            limits: self.rate_limit.on().map(RateLimits::build).unwrap_or_default(),
+            upstreams: build_policies(self.upstreams.all(), breaker, upstreams, self.table.context()),
+            retry: GatewayRetry::said(self.retry),
+            auth: self.auth.on().and_then(|auth| auth.build(upstreams)),
+            ..GatewayConfig::default()
+        };
+        (config, self.external.on().and_then(External::build), self.paths.value)
+    }
+}
+
+/// What the gateway holds against each upstream: the general breaker, and the tables `upstreams.NAME` for one.
+fn build_policies(
+    tables: Vec<One<'_, UpstreamPolicy<'_>>>,
+    breaker: Option<gateway::BreakerConfig>,
+    upstreams: Known<'_>,
+    context: &Context<'_>,
+) -> Vec<gateway::UpstreamPolicy> {
+    let general = gateway::UpstreamPolicy { breaker, ..gateway::UpstreamPolicy::default() };
+    let mut policies = vec![general; upstreams.names.len()];
+    for One { entry, value } in tables {
+        let Some(own) = value else { continue };
+        // Its own breaker replaces the general one whole, and `false` switches it off.
+        let has_breaker = own.breaker.entry.is_some();
+        let own_breaker = own.breaker.on().and_then(Breaker::build);
+        if let Some(place) = upstreams.find(&entry.key_span, "gateway.upstreams", &entry.key, context) {
+            policies[place] = gateway::UpstreamPolicy {
+                max_in_flight: own.max_in_flight.value,
+                timeout: own.timeout.value.map(|Positive(timeout)| timeout),
+                breaker: if has_breaker { own_breaker } else { breaker },
+            };
+        }
+    }
+    policies
+}
+
+impl Name for Paths {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        vec![
+            ("normal", Self::Normal, "In one form; what servers read differently is refused."),
+            ("verbatim", Self::Verbatim, "Byte for byte."),
+        ]
+    }
+}

@@ -1,0 +1,170 @@
+//! The services behind the gateway: the tables `upstreams.NAME`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::rc::Rc;
+use std::time::Duration;
+
+use gateway::PoolConfig;
+use simulator::UpstreamConfig;
+
+use super::auth::{Auth, Requires};
+use super::calls::{Call, refuse_circles};
+use super::context::Context;
+use super::diagnostic::Problem;
+use super::latency::Time;
+use super::reader::{Fields, all, way_out};
+use super::table::{Choice, Field, Items, One, Shape, Switch, table};
+use super::tree::{Node, Span};
+use super::values::{FromNode, Name, text};
+use crate::scenario::NamedUpstream;
+
+table! {
+    /// A simulated service: workers that each serve one request at a time, and a queue in front of them. It does not
+    /// notice that a caller left, unless told otherwise: work once taken in is done.
+    pub(super) struct Upstream<'t> (Choice::Free) {
+        /// Requests served at a time, at least 1. Default: unbounded, nobody waits.
+        workers: NonZeroU32, else unbounded;
+        /// Requests that may wait for a worker, first in, first out; the next is answered 503. Default: unbounded.
+        queue: u32, else unbounded;
+        latency: Time, needed "such as `latency = \"5ms\"`";
+        /// How much longer a request takes for each other one that is being served when it starts, such as `"2ms"`.
+        load_latency: Duration = Duration::ZERO;
+        /// Whether it drops the work whose caller left, and frees its worker. Few services do.
+        cancel_on_disconnect: bool = false;
+        /// The address and port on which it listens in live runs, such as `"127.0.0.1:9101"`. Needed by the upstreams of routes
+        /// where the gateway is `external`. Default: any free port of loopback.
+        listen: Listen;
+        /// Whose tokens the service itself lets in; `false` or left out for no check. It is shown those that the gateway passes
+        /// on: all where that has no `auth`, and else none unless `forward_token` says so.
+        auth: Switch<Auth<'t>>;
+        /// Who may come to the application behind an upstream, which the measure `unauthorized_reached` goes by: those whose
+        /// token is genuine, of its time, and as said here. It turns nobody away.
+        requires: Switch<Requires<'t>>;
+        /// What it answers with beside its latency: `"jwks"` makes it the identity provider, of which there is one.
+        serves: Served;
+        /// Other upstreams that it asks, one after the other, after its own work and with its worker held. If one of them
+        /// fails, it answers 502, or 504 where it waited in vain. Not in a circle. Default: none.
+        calls: Items<Call<'t>>;
+    }
+}
+
+/// The upstreams of a file, for what refers to them by name.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'n> {
+    pub(super) names: &'n [&'n str],
+    /// The place of the identity provider.
+    pub(super) provider: Option<usize>,
+}
+
+impl Known<'_> {
+    /// The place of an upstream by its name, which stands at `span` as a value of `path`.
+    pub(super) fn find(self, span: &Span, path: &str, name: &str, context: &Context<'_>) -> Option<usize> {
+        let place = self.names.iter().position(|known| *known == name);
+        // Where there is none at all, that has been told.
+        if place.is_none() && !self.names.is_empty() {
+            let message = format!("`{path}`: there is no upstream `{name}`");
+            context.push_with_help(Problem::error(span.clone(), message).of_absence(), || {
+                way_out(name, self.names, || all("upstream", self.names))
+            });
+        }
+        place
+    }
+
+    /// The place of the upstream that a field names.
+    pub(super) fn find_named(self, field: &Field<'_, Option<Rc<str>>>, table: &Fields<'_>) -> Option<usize> {
+        let name = field.value.as_ref()?;
+        self.find(&field.span_in(table), &table.path_of(field.key), name, table.context())
+    }
+}
+
+/// The upstreams in the order of the file, and the place of the identity provider among them.
+pub(super) fn build_upstreams(
+    tables: Vec<One<'_, Upstream<'_>>>,
+    context: &Context<'_>,
+) -> (Vec<NamedUpstream>, Option<usize>) {
+    // A call may name an upstream that stands further down, and so may what a service judges tokens by.
+    let names: Vec<&str> = tables.iter().map(|one| &*one.entry.key).collect();
+    let mut providers = tables.iter().enumerate().filter_map(|(place, one)| {
+        let serves = &one.value.as_ref()?.serves;
+        serves.value.and(serves.entry).map(|entry| (place, entry))
+    });
+    let provider = providers.next().map(|(place, _)| place);
+    if let (Some((_, second)), Some(first)) = (providers.next(), provider) {
+        let message = format!("`upstreams`: there is one identity provider, and `{}` is it", names[first]);
+        context.push(Problem::error(second.node.span.clone(), message));
+    }
+    let known = Known { names: &names, provider };
+    let (mut upstreams, mut calls) = (Vec::new(), Vec::new());
+    for One { entry, value } in tables {
+        let (upstream, asks) = build_upstream(&entry.key, value, known);
+        upstreams.push(upstream);
+        calls.push(asks);
+    }
+    if !refuse_circles(&calls, &names, context) {
+        for (upstream, calls) in upstreams.iter_mut().zip(calls) {
+            upstream.config.calls = calls.into_iter().map(|(call, _)| call).collect();
+        }
+    }
+    (upstreams, provider)
+}
+
+/// An upstream and its calls, each with the place of the name it asks. What could not be read is left out: routes may
+/// still name the upstream.
+fn build_upstream(
+    name: &str,
+    table: Option<Upstream<'_>>,
+    known: Known<'_>,
+) -> (NamedUpstream, Vec<(simulator::Call, Span)>) {
+    let config = UpstreamConfig {
+        pool: PoolConfig::default(),
+        latency: simulator::Latency::ZERO,
+        load_latency: Duration::ZERO,
+        cancel_on_disconnect: false,
+        calls: Vec::new(),
+        auth: None,
+    };
+    let name = name.to_owned();
+    let mut upstream = NamedUpstream { name, config, listen: None, serves_keys: false, requires: None };
+    let Some(table) = table else { return (upstream, Vec::new()) };
+    let config = &mut upstream.config;
+    config.pool.workers = table.workers.value;
+    config.pool.queue = table.queue.value;
+    config.latency = table.latency.value.map_or(simulator::Latency::ZERO, |Time(latency)| latency);
+    config.load_latency = table.load_latency.value;
+    config.cancel_on_disconnect = table.cancel_on_disconnect.value;
+    config.auth = table.auth.on().and_then(|auth| auth.build(known));
+    upstream.listen = table.listen.value.map(|Listen(address)| address);
+    upstream.requires = table.requires.on().map(Requires::build);
+    upstream.serves_keys = table.serves.value.is_some();
+    let calls = table.calls.value.map_or_else(Vec::new, |Items(calls)| calls).into_iter().flatten();
+    (upstream, calls.filter_map(|call| call.build(known)).collect())
+}
+
+/// An address to listen on.
+pub(super) struct Listen(SocketAddr);
+
+impl FromNode for Listen {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let text = <Rc<str>>::from_node(node)?;
+        let address = text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0);
+        let expected = || "expected an address and a port, such as \"127.0.0.1:9101\"".to_owned();
+        address.map(Self).ok_or_else(expected)
+    }
+
+    fn format() -> Shape {
+        Shape::Value(text(":[0-9]+$"))
+    }
+}
+
+/// What an upstream answers with.
+#[derive(Clone, Copy)]
+pub(super) enum Served {
+    Keys,
+}
+
+impl Name for Served {
+    fn all() -> Vec<(&'static str, Self, &'static str)> {
+        vec![("jwks", Self::Keys, "The keys that the tokens of all clients are signed with.")]
+    }
+}
