@@ -341,7 +341,8 @@ fn a_caller_that_leaves_frees_no_worker() {
     drop(client);
     // The service is told, and goes on.
     world.wait_for(Seen::Load(0, 1, 0));
-    world.connect().send(GET);
+    let mut next = world.connect();
+    next.send(GET);
     world.wait_for(Seen::Load(0, 1, 1));
 }
 
