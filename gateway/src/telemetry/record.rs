@@ -50,7 +50,7 @@ pub struct RequestRecord<'a> {
     /// The HTTP status of the answer; none for a client that left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// How it ended: the name of an [`Outcome`](super::Outcome).
+    /// How it ended: the name of an [`Outcome`](crate::Outcome).
     pub outcome: &'static str,
     /// Why it was not the upstream that answered.
     #[serde(skip_serializing_if = "Option::is_none")]
