@@ -179,6 +179,11 @@ impl FaultTimeline {
         Self { faults: faults.into_iter().map(keyed).collect() }
     }
 
+    /// How many faults there are.
+    pub(crate) fn len(&self) -> usize {
+        self.faults.len()
+    }
+
     /// What strikes the attempt that owns `attempt` on its arrival, `since_start` after the scenario's start.
     #[inline]
     pub(crate) fn on_arrival(&self, since_start: Duration, attempt: Stream) -> Option<(FaultId, &FaultKind)> {

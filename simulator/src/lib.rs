@@ -36,6 +36,7 @@ mod normal;
 mod rate;
 #[cfg(feature = "server")]
 pub mod server;
+mod service;
 mod tag;
 mod upstream;
 
@@ -51,5 +52,9 @@ pub use identity_provider::{KeyNumber, KeySchedule};
 pub use latency::{Latency, LatencyError};
 pub use network::{client_is_back_after, service_is_back_after};
 pub use rate::{Rate, RateError};
+pub use service::{
+    Activity, Answer, Answered, Arrival, Asking, CallId, Due, Job, JobId, Service, ServiceEvent, Spent, Step,
+    TurnedAway, UnderWay, Witness,
+};
 pub use tag::{RequestTag, RequestTagError, headers, upstream_number};
 pub use upstream::{Call, Left, Reaction, Upstream, UpstreamConfig, Work};

@@ -15,6 +15,8 @@ pub(super) struct Clock {
     pub(super) starts: Timestamp,
     pub(super) events: EventQueue<Event>,
     pub(super) recorder: Recorder,
+    /// Jobs of services that a client asked for and that are not done.
+    pub(super) jobs_of_clients: usize,
     /// Who bears which token.
     pub(super) bearers: Bearers,
     /// What takes less than this is not looked at as a reason for being late: of the three places where a request can

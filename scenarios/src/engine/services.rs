@@ -1,13 +1,14 @@
+//! The simulated services in virtual time: who asks whom, and at what time each service goes on.
+
 use std::time::Duration;
 
 use gateway::auth::{Fetch, FetchFailure, KeySet, SimulatedKey};
-use gateway::{AttemptEnd, Rejection, Timestamp, Transition};
+use gateway::{AttemptEnd, Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
-    CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, Reaction, Stream, Upstream, Work,
-    service_is_back_after, upstream_number,
+    Activity, Answer, Answered, Arrival, Asking, CallId, CallsOutcome, Due, FaultTimeline, Job, JobId,
+    Service, ServiceEvent, Spent, Step, Stream, TurnedAway, UnderWay,
 };
-use slab::Slab;
 
 use super::bearers::Bearer;
 use super::causes::Place;
@@ -17,46 +18,20 @@ use super::gate::{Admittance, Gate};
 use super::virtual_time::{Event, Ticket};
 use crate::World;
 
-/// The simulated services and the work that they have accepted.
-///
-/// A piece of work outlives whoever asked for it. A service that calls others asks them after its own work and holds
-/// its worker the while.
-pub(super) struct Services {
-    all: Vec<Service>,
-    jobs: Slab<Job>,
-    /// Those among them that are for the requests of clients.
-    for_clients: usize,
-    issued: u32,
-}
+/// The simulated services.
+pub(super) struct Services(Vec<Running>);
 
-struct Service {
-    upstream: Upstream<u32>,
-    /// Its part in the key of a service time.
-    path: u64,
-    calls: Calls,
+/// A service, and what the engine adds to it.
+struct Running {
+    service: Service<Note>,
     /// By number of the call.
     links: Vec<Link>,
     /// By number in its own timeline: the fault's number in the scenario.
     faults: Vec<usize>,
-    /// What its workers are at, by [`Service::place`].
-    busy: Vec<u32>,
     /// Where it judges tokens, if it does.
     gate: Option<Gate<JobId>>,
     /// Whose keys it judges them by.
     provider: usize,
-}
-
-/// What holds a worker of a service.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Activity {
-    /// Its own work.
-    Work,
-    /// Its own work, struck by a fault.
-    Struck(FaultId),
-    /// Its own work, for a caller that has left.
-    Abandoned,
-    /// The call of that number.
-    Calling(usize),
 }
 
 /// A service's use of another.
@@ -67,57 +42,34 @@ struct Link {
     last_failure: CauseId,
 }
 
-/// Work of a service.
-struct Job {
-    number: u32,
-    upstream: usize,
-    /// Who waits for the answer, if anybody still does.
-    caller: Option<Caller>,
-    since: Timestamp,
-    /// What its worker is at, and when it took the job; `None` as long as it waits.
-    activity: Option<Activity>,
-    started: Timestamp,
-    /// What it was asked with; its service time is drawn at the key, and those of its calls below.
-    asked: Asked,
-    /// What strikes it, if anything does.
-    fault: Option<FaultId>,
-    /// Its answer ends with a reset connection.
-    reset: bool,
-    /// How long the body of its answer trickles.
-    body: Duration,
-    /// Waits for the keys that its token is judged by, and has not been taken on.
-    awaits_keys: bool,
-    calling: Option<Calling>,
-    trickling: Option<Trickling>,
-}
-
-/// An answer whose body is on its way.
-#[derive(Clone, Copy)]
-struct Trickling {
-    status: u16,
-    since: Timestamp,
-    /// Why it is a failure; of no consequence to any other.
-    why: CauseId,
-}
-
-/// How far a job has come with the calls of its service.
-#[derive(Clone, Copy)]
-struct Calling {
-    /// Tells the attempt under way; an answer to an earlier one comes too late.
-    state: CallState,
-    asked: Option<JobId>,
-    /// When the job's own work was done.
-    since: Timestamp,
+/// What the engine keeps beside a job.
+pub(super) struct Note {
+    caller: Caller,
+    /// What its request bears.
+    bears: Bears,
+    /// The other service's job that it waits for.
+    awaits: Option<ServiceJob>,
     /// The call that took longest so far, and why it did.
     longest: Duration,
+    why_longest: CauseId,
+    /// Why an answer that trickles is a failure; of no consequence to any other.
     why: CauseId,
 }
 
-/// Names a job for as long as it lasts. Slots are used again, numbers are not.
+/// A job of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct JobId {
-    slot: u32,
-    number: u32,
+pub(super) struct ServiceJob {
+    /// The service, by number.
+    service: u32,
+    job: JobId,
+}
+
+/// A service's attempt at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ServiceCall {
+    /// The service that asks, by number.
+    service: u32,
+    call: CallId,
 }
 
 /// Who asked a service.
@@ -125,8 +77,8 @@ pub(super) struct JobId {
 pub(super) enum Caller {
     /// The gateway, for a client's request.
     Gateway(Ticket),
-    /// Another service, by this attempt.
-    Service { job: JobId, attempt: u32 },
+    /// Another service.
+    Service(ServiceCall),
     /// Whoever judges tokens, for the keys to do so by.
     Keys { holder: KeyHolder, fetch: u64 },
 }
@@ -140,11 +92,9 @@ pub(super) enum KeyHolder {
     Service(usize),
 }
 
-/// A request that a service is asked with.
+/// What a request to a service bears.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
-    /// Service times are drawn below this.
-    pub(super) key: Stream,
+pub(super) struct Bears {
     /// Whose request it is; `None` for nobody's in particular.
     pub(super) bearer: Option<Bearer>,
     /// Whether the service is shown the token.
@@ -157,51 +107,41 @@ pub(super) struct Asked {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Heard {
     /// The gateway's, for a client's request.
-    Answer { ticket: Ticket, reply: AttemptEnd, why: CauseId },
+    Answer { ticket: Ticket, end: AttemptEnd, why: CauseId },
     /// Of a fetch of keys.
-    Keys { holder: KeyHolder, fetch: u64, reply: AttemptEnd, why: CauseId },
+    Keys { holder: KeyHolder, fetch: u64, end: AttemptEnd, why: CauseId },
 }
 
 /// An answer without any work.
 #[derive(Debug)]
 pub(super) struct AnswerAtOnce {
-    pub(super) caller: Caller,
-    pub(super) upstream: usize,
-    pub(super) reply: AttemptEnd,
-    pub(super) by: AtOnce,
+    caller: Caller,
+    upstream: usize,
+    by: TurnedAway,
 }
 
-/// Why a service answers at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AtOnce {
-    /// Its queue is full.
-    QueueFull,
-    /// A fault makes it.
-    Fault(FaultId),
-    /// It does not accept the token, or has no keys to judge the token by.
-    Rejected(Rejection),
-}
-
-impl Service {
-    /// The place of an activity in the list of them all.
-    fn place(&self, activity: Activity) -> usize {
-        match activity {
-            Activity::Work => 0,
-            Activity::Abandoned => 1,
-            Activity::Struck(fault) => 2 + fault.0 as usize,
-            Activity::Calling(call) => 2 + self.faults.len() + call,
+/// Writes down what happens at a service.
+fn witness(clock: &mut Clock, upstream: usize) -> impl FnMut(ServiceEvent<'_, Note>) {
+    let station = StationId::Upstream(upstream);
+    move |event| match event {
+        ServiceEvent::Attempt(Note { bears: Bears { for_keys: true, .. }, .. }) => {
+            clock.recorder.on_key_fetch(upstream);
         }
-    }
-
-    /// The activity at a place.
-    fn activity(&self, place: usize) -> Activity {
-        match place.checked_sub(2 + self.faults.len()) {
-            Some(call) => Activity::Calling(call),
-            None => match place {
-                0 => Activity::Work,
-                1 => Activity::Abandoned,
-                fault => Activity::Struck(FaultId(fault as u32 - 2)),
-            },
+        ServiceEvent::Attempt(_) => {
+            clock.recorder.on_attempt(upstream, clock.since_start);
+            clock.jobs_of_clients += 1;
+        }
+        ServiceEvent::Gone(note) => clock.jobs_of_clients -= usize::from(!note.bears.for_keys),
+        ServiceEvent::Accepted(note) => {
+            if !clock.bearers.may_reach(upstream, note.bears.bearer, clock.now) {
+                clock.recorder.on_unauthorized(upstream);
+            }
+        }
+        ServiceEvent::Rejected => clock.recorder.on_rejected(station),
+        ServiceEvent::Waited(waited) => clock.recorder.on_wait(station, waited),
+        ServiceEvent::LeftQueue(waited) => clock.recorder.on_wait_without_end(station, waited),
+        ServiceEvent::Load { in_flight, queued } => {
+            clock.recorder.on_load(station, clock.since_start, in_flight, queued);
         }
     }
 }
@@ -211,135 +151,80 @@ impl Services {
         let services = world.upstreams.iter().enumerate().map(|(number, named)| {
             let faults = world.faults.iter().enumerate();
             let faults: Vec<_> = faults.filter(|(_, fault)| fault.upstreams.contains(&number)).collect();
-            let calls = &named.config.calls;
-            let links = calls.iter().map(|call| Link {
+            let links = named.config.calls.iter().map(|call| Link {
                 upstream: call.upstream,
                 timeouts: clock.events.lane(),
                 last_failure: CauseId::UNKNOWN,
             });
             let timeline = FaultTimeline::new(seed, faults.iter().map(|(_, fault)| &fault.fault));
-            Service {
-                upstream: Upstream::new(named.config.clone(), clock.starts, timeline),
-                path: upstream_number(&named.name),
-                busy: vec![0; 2 + faults.len() + calls.len()],
+            Running {
+                links: links.collect(),
+                service: Service::new(&named.name, named.config.clone(), clock.starts, timeline, seed),
                 faults: faults.iter().map(|(number, _)| *number).collect(),
-                calls: Calls::new(calls, seed),
                 gate: named.config.auth.clone().map(Gate::new),
                 provider: named.config.auth.as_ref().map_or(0, |auth| auth.jwks.0 as usize),
-                links: links.collect(),
             }
         });
-        let services = services.collect();
-        Self { all: services, jobs: Slab::new(), for_clients: 0, issued: 0 }
+        Self(services.collect())
     }
 
-    /// Sends an attempt to a service. An answer that comes at once is an event of its own.
+    /// Sends an attempt to a service, which draws its service time below `key`. An answer that comes at once is an event of its
+    /// own.
     pub(super) fn dispatch(
         &mut self,
         clock: &mut Clock,
         upstream: usize,
         caller: Caller,
-        asked: Asked,
-    ) -> JobId {
-        if asked.for_keys {
-            clock.recorder.on_key_fetch(upstream);
-        } else {
-            clock.recorder.on_attempt(upstream, clock.since_start);
-            self.for_clients += 1;
+        key: Stream,
+        bears: Bears,
+    ) -> ServiceJob {
+        let (longest, unknown) = (Duration::ZERO, CauseId::UNKNOWN);
+        let note = Note { caller, bears, awaits: None, longest, why_longest: unknown, why: unknown };
+        let service = &mut self.0[upstream].service;
+        let (job, arrival) = service.on_request(clock.now, key, note, &mut witness(clock, upstream));
+        let job = ServiceJob { service: upstream as u32, job };
+        self.obey(clock, job, arrival, false);
+        job
+    }
+
+    /// Does with a request what its service says. `has_waited` for keys, at the door.
+    fn obey(&mut self, clock: &mut Clock, job: ServiceJob, arrival: Arrival<Note>, has_waited: bool) {
+        match arrival {
+            Arrival::AtDoor => self.judge(clock, job, has_waited),
+            Arrival::Started(due) => job.schedule(clock, due),
+            Arrival::Queued => {}
+            Arrival::TurnedAway { note, by } => {
+                let answer = Box::new(AnswerAtOnce { caller: note.caller, upstream: job.number(), by });
+                clock.events.schedule(clock.now, Event::AnsweredAtOnce(answer));
+            }
         }
-        self.issued = self.issued.wrapping_add(1);
-        let id = JobId { slot: self.jobs.vacant_key() as u32, number: self.issued };
-        let asked = Asked { key: asked.key.at(self.all[upstream].path), ..asked };
-        let since = clock.now;
-        let job = Job {
-            number: id.number,
-            upstream,
-            caller: Some(caller),
-            since,
-            activity: None,
-            started: since,
-            asked,
-            fault: None,
-            reset: false,
-            body: Duration::ZERO,
-            awaits_keys: false,
-            calling: None,
-            trickling: None,
+    }
+
+    /// Judges the token of a request at the door.
+    fn judge(&mut self, clock: &mut Clock, job: ServiceJob, has_waited: bool) {
+        let Running { service, gate: Some(gate), .. } = &mut self.0[job.number()] else { return };
+        let Some(Note { bears, .. }) = service.job(job.job).map(Job::note) else { return };
+        let bearer = bears.bearer.filter(|_| bears.shows_token);
+        let shown = bearer.and_then(|bearer| clock.bearers.token(bearer));
+        let verdict = match gate.judge(clock.now, job.job, shown.as_ref(), has_waited) {
+            Admittance::Through => Ok(()),
+            Admittance::Turned(rejection) => Err(rejection),
+            Admittance::Waits => return,
         };
-        self.jobs.insert(job);
-        self.admit(clock, id, false);
-        id
-    }
-
-    /// Judges the token of a job, where its service does so, and takes it on if that is accepted.
-    fn admit(&mut self, clock: &mut Clock, id: JobId, has_waited: bool) {
-        let &Job { upstream, asked: Asked { key, bearer, shows_token, .. }, .. } =
-            &self.jobs[id.slot as usize];
-        let service = &mut self.all[upstream];
-        let Some(gate) =
-            service.gate.as_mut().filter(|_| !service.upstream.is_struck_at_the_door(clock.now, key))
-        else {
-            return self.accept(clock, id);
-        };
-        let shown = bearer.filter(|_| shows_token).and_then(|bearer| clock.bearers.token(bearer));
-        match gate.judge(clock.now, id, shown.as_ref(), has_waited) {
-            Admittance::Through => self.accept(clock, id),
-            Admittance::Waits => self.jobs[id.slot as usize].awaits_keys = true,
-            Admittance::Turned(rejection) => {
-                let (reply, by) = (AttemptEnd::Answered(rejection.status()), AtOnce::Rejected(rejection));
-                self.answer_at_once(clock, id, reply, by);
-            }
-        }
-    }
-
-    /// A service takes a job on, or turns it away for want of room or by a fault.
-    fn accept(&mut self, clock: &mut Clock, id: JobId) {
-        let &Job { upstream, asked: Asked { key, bearer, .. }, .. } = &self.jobs[id.slot as usize];
-        let station = StationId::Upstream(upstream);
-        match self.all[upstream].upstream.on_request(clock.now, id.slot, key) {
-            Reaction::Started(work) => {
-                Self::count_unauthorized(clock, upstream, bearer);
-                self.start(clock, id.slot, work);
-            }
-            Reaction::Queued => Self::count_unauthorized(clock, upstream, bearer),
-            Reaction::Answered { status, fault } => {
-                if fault.is_none() {
-                    clock.recorder.on_rejected(station);
-                }
-                let (reply, by) =
-                    (AttemptEnd::Answered(status), fault.map_or(AtOnce::QueueFull, AtOnce::Fault));
-                self.answer_at_once(clock, id, reply, by);
-            }
-            Reaction::Refused { fault } => {
-                self.answer_at_once(clock, id, AttemptEnd::Broken, AtOnce::Fault(fault));
-            }
-        }
-        self.record_load(clock, upstream);
-    }
-
-    /// A service is done with a job before it has begun, and its caller hears of it.
-    fn answer_at_once(&mut self, clock: &mut Clock, id: JobId, reply: AttemptEnd, by: AtOnce) {
-        let Job { upstream, caller, .. } = self.remove(id.slot);
-        if let Some(caller) = caller {
-            let answer = Box::new(AnswerAtOnce { caller, upstream, reply, by });
-            clock.events.schedule(clock.now, Event::Replied(answer));
-        }
-    }
-
-    fn count_unauthorized(clock: &mut Clock, upstream: usize, bearer: Option<Bearer>) {
-        if !clock.bearers.may_reach(upstream, bearer, clock.now) {
-            clock.recorder.on_unauthorized(upstream);
+        let arrival = service.on_judged(clock.now, job.job, verdict, &mut witness(clock, job.number()));
+        if let Some(arrival) = arrival {
+            self.obey(clock, job, arrival, has_waited);
         }
     }
 
     /// The services that judge tokens by themselves.
     pub(super) fn key_holders(&self) -> impl Iterator<Item = usize> {
-        self.all.iter().enumerate().filter_map(|(number, service)| service.gate.is_some().then_some(number))
+        self.0.iter().enumerate().filter_map(|(number, running)| running.gate.is_some().then_some(number))
     }
 
     /// The fetch of keys that a service is to begin now, if one is, and whom it asks.
     pub(super) fn poll_fetch(&mut self, now: Timestamp, service: usize) -> Option<(Fetch, usize)> {
-        let Service { gate, provider, .. } = &mut self.all[service];
+        let Running { gate, provider, .. } = &mut self.0[service];
         Some((gate.as_mut()?.authenticator.poll_fetch(now)?, *provider))
     }
 
@@ -351,202 +236,314 @@ impl Services {
         fetch: u64,
         result: Result<KeySet<SimulatedKey>, FetchFailure>,
     ) {
-        if let Some(gate) = &mut self.all[service].gate {
+        if let Some(gate) = &mut self.0[service].gate {
             gate.authenticator.on_fetched(now, fetch, result);
         }
     }
 
     /// When a service has to be woken for its keys.
     pub(super) fn next_key_wakeup(&self, service: usize) -> Option<Timestamp> {
-        Some(self.all[service].gate.as_ref()?.authenticator.next_wakeup())
+        Some(self.0[service].gate.as_ref()?.authenticator.next_wakeup())
     }
 
     /// That time has come.
     pub(super) fn on_key_wakeup(&mut self, now: Timestamp, service: usize) {
-        if let Some(gate) = &mut self.all[service].gate {
+        if let Some(gate) = &mut self.0[service].gate {
             gate.authenticator.on_wakeup(now);
         }
     }
 
     /// Judges the jobs of a service again that waited for keys and need not any longer.
-    pub(super) fn resume(&mut self, clock: &mut Clock, service: usize) {
-        while let Some(id) = self.all[service].gate.as_mut().and_then(Gate::poll_resumed) {
-            let job = &mut self.jobs[id.slot as usize];
-            (job.awaits_keys, job.since) = (false, clock.now);
-            self.admit(clock, id, true);
+    pub(super) fn resume(&mut self, clock: &mut Clock, number: usize) {
+        while let Some(job) = self.0[number].gate.as_mut().and_then(Gate::poll_resumed) {
+            let arrival = self.0[number].service.on_keys(clock.now, job, &mut witness(clock, number));
+            if let Some(arrival) = arrival {
+                self.obey(clock, ServiceJob { service: number as u32, job }, arrival, true);
+            }
         }
     }
 
-    /// The work on a job is done, and its service turns to its calls; or the whole of its answer is on its way.
-    pub(super) fn on_completed(&mut self, clock: &mut Clock, id: JobId) -> Option<Heard> {
-        if !self.is_present(id) {
-            return None;
-        }
-        let job = &self.jobs[id.slot as usize];
-        if let Some(Trickling { status, why, .. }) = job.trickling {
-            let why = if status < 400 { self.took_longest(clock, id.slot) } else { why };
-            return self.finish(clock, id.slot, AttemptEnd::Answered(status), why);
-        }
-        let (state, step) = self.all[job.upstream].calls.on_begun(clock.now);
-        if !matches!(step, CallStep::Answer { outcome: CallsOutcome::Done, .. }) {
-            let (since, longest, why) = (clock.now, Duration::ZERO, CauseId::UNKNOWN);
-            let calling = Calling { state, asked: None, since, longest, why };
-            self.jobs[id.slot as usize].calling = Some(calling);
-        }
-        self.follow(clock, id, step, CauseId::UNKNOWN)
-    }
-
-    /// A service hears of an attempt at a call.
-    pub(super) fn on_reply(
-        &mut self,
-        clock: &mut Clock,
-        job: JobId,
-        attempt: u32,
-        reply: AttemptEnd,
-        why: CauseId,
-    ) -> Option<Heard> {
-        self.settle(clock, job, attempt, reply, why)
+    /// The work on a job is done, or the whole of its answer is on its way.
+    pub(super) fn on_due(&mut self, clock: &mut Clock, due: ServiceJob) -> Option<Heard> {
+        let step = self.0[due.number()].service.on_due(clock.now, due.job)?;
+        self.follow(clock, due.number(), step, CauseId::UNKNOWN)
     }
 
     /// The timeout of an attempt at a call ran out.
-    pub(super) fn on_call_timeout(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> Option<Heard> {
-        self.settle(clock, job, attempt, AttemptEnd::TimedOut, CauseId::UNKNOWN)
+    pub(super) fn on_call_timeout(&mut self, clock: &mut Clock, call: ServiceCall) -> Option<Heard> {
+        self.settle(clock, call, AttemptEnd::TimedOut, CauseId::UNKNOWN)
     }
 
     /// The wait before a further attempt at a call is over.
-    pub(super) fn on_call_retry(&mut self, clock: &mut Clock, job: JobId, attempt: u32) -> Option<Heard> {
-        if !self.is_open(job, attempt) {
-            return None;
-        }
-        let Job { upstream, calling, .. } = &mut self.jobs[job.slot as usize];
-        let step = self.all[*upstream].calls.on_waited(clock.now, &mut calling.as_mut()?.state);
-        self.follow(clock, job, step, CauseId::UNKNOWN)
+    pub(super) fn on_call_retry(&mut self, clock: &mut Clock, call: ServiceCall) -> Option<Heard> {
+        let step = self.0[call.number()].service.on_waited(clock.now, call.call)?;
+        self.follow(clock, call.number(), step, CauseId::UNKNOWN)
+    }
+
+    /// An answer that came without any work is heard of.
+    pub(super) fn on_answered_at_once(&mut self, clock: &mut Clock, answer: AnswerAtOnce) -> Option<Heard> {
+        let AnswerAtOnce { caller, upstream, by } = answer;
+        let why = self.turned_away(clock, upstream, by);
+        self.tell(clock, caller, by.end(), why)
     }
 
     /// Nobody waits for a job any more; most services do not notice.
-    pub(super) fn on_caller_left(&mut self, clock: &mut Clock, id: JobId) {
+    pub(super) fn on_caller_left(&mut self, clock: &mut Clock, left: ServiceJob) {
         // As deep as calls are nested.
-        let mut left = Some(id);
-        while let Some(id) = left.take().filter(|id| self.is_present(*id)) {
-            let job = &mut self.jobs[id.slot as usize];
-            job.caller = None;
-            let upstream = job.upstream;
-            if job.awaits_keys {
-                self.remove(id.slot);
-                if let Some(gate) = &mut self.all[upstream].gate {
-                    gate.on_left(id);
-                }
-                continue;
+        let mut next = Some(left);
+        while let Some(left) = next.take() {
+            let Running { service, gate, .. } = &mut self.0[left.number()];
+            if let Some(gate) = gate
+                && service.job(left.job).is_some_and(Job::is_at_door)
+            {
+                gate.on_left(left.job);
             }
-            match self.all[upstream].upstream.on_caller_left(clock.now, id.slot) {
-                Left::Unnoticed => {
-                    if job.activity == Some(Activity::Work) {
-                        self.turn(id.slot, Some(Activity::Abandoned));
-                    }
-                }
-                Left::Unqueued => {
-                    let waited = clock.now - job.since;
-                    clock.recorder.on_wait_without_end(StationId::Upstream(upstream), waited);
-                    self.remove(id.slot);
-                }
-                Left::Freed(next) => {
-                    self.turn(id.slot, None);
-                    let job = self.remove(id.slot);
-                    if let Some(calling) = job.calling {
-                        self.all[upstream].calls.on_given_up(calling.state);
-                        left = calling.asked;
-                    }
-                    self.start_next(clock, upstream, next);
-                }
+            let gone = service.on_caller_left(clock.now, left.job, &mut witness(clock, left.number()));
+            if let Some((note, due)) = gone {
+                left.schedule(clock, due);
+                next = note.awaits;
             }
-            self.record_load(clock, upstream);
         }
     }
 
     /// The run is over: what still waits in a queue has waited until now.
     pub(super) fn on_run_ended(&self, clock: &mut Clock) {
-        let waiting = self.jobs.iter().filter(|(_, job)| job.activity.is_none() && !job.awaits_keys);
-        for (_, job) in waiting {
-            let station = StationId::Upstream(job.upstream);
-            clock.recorder.on_wait_without_end(station, clock.now - job.since);
+        for (number, Running { service, .. }) in self.0.iter().enumerate() {
+            service.on_run_ended(clock.now, &mut witness(clock, number));
         }
     }
 
     /// Whether an attempt at a call has neither been answered nor given up.
-    pub(super) fn is_open(&self, job: JobId, attempt: u32) -> bool {
-        self.is_present(job)
-            && self.jobs[job.slot as usize].calling.is_some_and(|calling| calling.state.attempt() == attempt)
+    pub(super) fn is_under_way(&self, call: ServiceCall) -> bool {
+        self.0[call.number()].service.under_way(call.call).is_some()
     }
 
     /// The next change of the condition of a service's own breaker: service, whom it asks, and the change.
     pub(super) fn poll_transition(&mut self) -> Option<(usize, usize, Transition)> {
-        self.all.iter_mut().enumerate().find_map(|(service, Service { calls, .. })| {
-            let (upstream, transition) = calls.poll_transition()?;
-            Some((service, upstream, transition))
+        self.0.iter_mut().enumerate().find_map(|(number, Running { service, .. })| {
+            let (upstream, transition) = service.poll_transition()?;
+            Some((number, upstream, transition))
         })
     }
 
-    /// What holds up a job.
-    pub(super) fn holds(&self, clock: &mut Clock, id: JobId) -> CauseId {
-        if !self.is_present(id) {
-            return CauseId::UNKNOWN;
-        }
-        let job = &self.jobs[id.slot as usize];
-        match job.activity {
-            None if job.awaits_keys => {
-                clock.way(Cause::Keys(self.all[job.upstream].provider), CauseId::UNKNOWN)
+    /// Does what a job does next; `failure` is why the attempt before failed, if it did.
+    fn follow(&mut self, clock: &mut Clock, number: usize, step: Step, failure: CauseId) -> Option<Heard> {
+        let Running { service, links, .. } = &mut self.0[number];
+        match step {
+            Step::Ask(asking @ Asking { job, call, ask, deadline, .. }) => {
+                let call = ServiceCall { service: number as u32, call };
+                if let Some(at) = deadline {
+                    clock.events.schedule_in(links[ask.call].timeouts, at, Event::CallTimeout(call));
+                }
+                let bears = service.note_mut(job)?.bears;
+                let caller = Caller::Service(call);
+                let awaits = self.dispatch(clock, ask.upstream, caller, asking.stream(), bears);
+                self.0[number].service.note_mut(job)?.awaits = Some(awaits);
+                None
             }
-            None => self.holds_up(clock, job.upstream),
-            Some(Activity::Calling(call)) => {
-                let asked = job.calling.and_then(|calling| calling.asked);
-                let rest = match asked {
-                    Some(asked) => self.holds(clock, asked),
-                    None => clock.way(Cause::Backoff, CauseId::UNKNOWN),
-                };
-                self.calls(clock, job.upstream, call, rest)
+            Step::Wait { until, call } => {
+                let call = ServiceCall { service: number as u32, call };
+                clock.events.schedule(until, Event::CallRetry(call));
+                None
             }
-            Some(activity) => self.works(clock, job.upstream, activity),
+            Step::Answer(answer) => {
+                let why = self.why(clock, number, answer, failure);
+                self.answer(clock, number, answer, why)
+            }
         }
     }
 
-    /// What holds up those that ask an upstream: its queue, if there is one, and what most of its workers are at.
+    /// A service has an answer for a job. `why` it is a failure or took long.
+    fn answer(&mut self, clock: &mut Clock, number: usize, answer: Answer, why: CauseId) -> Option<Heard> {
+        let service = &mut self.0[number].service;
+        let job = ServiceJob { service: number as u32, job: answer.job };
+        let answered = service.on_answered(clock.now, answer, &mut witness(clock, number));
+        match answered {
+            Answered::Trickles(due) => {
+                service.note_mut(due.job)?.why = why;
+                job.schedule(clock, Some(due));
+                None
+            }
+            Answered::Whole { note, next } => {
+                job.schedule(clock, next);
+                self.tell(clock, note?.caller, answer.end(), why)
+            }
+        }
+    }
+
+    /// Whoever asked hears how that ended.
+    fn tell(&mut self, clock: &mut Clock, caller: Caller, end: AttemptEnd, why: CauseId) -> Option<Heard> {
+        match caller {
+            Caller::Gateway(ticket) => Some(Heard::Answer { ticket, end, why }),
+            Caller::Service(call) => self.settle(clock, call, end, why),
+            Caller::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, end, why }),
+        }
+    }
+
+    /// An attempt at a call ended, for the reason `why` if it was answered: on to the next call, to another attempt, or to
+    /// the service's answer.
+    fn settle(
+        &mut self,
+        clock: &mut Clock,
+        call: ServiceCall,
+        end: AttemptEnd,
+        why: CauseId,
+    ) -> Option<Heard> {
+        let number = call.number();
+        let UnderWay { job, call: place, sent } = self.0[number].service.under_way(call.call)?;
+        let awaits = self.0[number].service.note_mut(job)?.awaits.take();
+        let timed_out = end == AttemptEnd::TimedOut;
+        let why = match awaits {
+            _ if !timed_out => why,
+            Some(awaits) => self.holds(clock, awaits),
+            None => CauseId::UNKNOWN,
+        };
+        let Running { service, links, .. } = &mut self.0[number];
+        let link = &mut links[place];
+        let upstream = link.upstream;
+        let called = Cause::Call { service: number, upstream };
+        let (took, note) = (clock.now - sent, service.note_mut(job)?);
+        if took >= clock.noticeable && took > note.longest {
+            (note.longest, note.why_longest) = (took, clock.way(called, why));
+        }
+        let step = service.on_call_ended(clock.now, call.call, end)?;
+        let has_failed = match step {
+            Step::Wait { .. } => true,
+            Step::Answer(answer) => answer.calls == Some(CallsOutcome::Failed),
+            Step::Ask(_) => false,
+        };
+        let mut failure = CauseId::UNKNOWN;
+        if has_failed {
+            let cause = if timed_out { Cause::CallTimeout { service: number, upstream } } else { called };
+            failure = clock.way(cause, why);
+            link.last_failure = failure;
+        }
+        if let Some(awaits) = awaits.filter(|_| timed_out) {
+            self.on_caller_left(clock, awaits);
+        }
+        self.follow(clock, number, step, failure)
+    }
+}
+
+impl ServiceJob {
+    const fn number(self) -> usize {
+        self.service as usize
+    }
+
+    /// Comes back to its service when that is due.
+    fn schedule(self, clock: &mut Clock, due: Option<Due>) {
+        if let Some(Due { at, job }) = due {
+            clock.events.schedule(at, Event::Due(Self { job, ..self }));
+        }
+    }
+}
+
+impl ServiceCall {
+    const fn number(self) -> usize {
+        self.service as usize
+    }
+}
+
+/// Why a job is not answered, or not in time.
+impl Services {
+    /// What holds up a job.
+    pub(super) fn holds(&self, clock: &mut Clock, held: ServiceJob) -> CauseId {
+        let (number, Running { service, provider, .. }) = (held.number(), &self.0[held.number()]);
+        let Some(job) = service.job(held.job) else { return CauseId::UNKNOWN };
+        match job.activity() {
+            None if job.is_at_door() => clock.way(Cause::Keys(*provider), CauseId::UNKNOWN),
+            None => self.holds_up(clock, number),
+            Some(Activity::Calling(call)) => {
+                let rest = match job.note().awaits {
+                    Some(awaits) => self.holds(clock, awaits),
+                    None => clock.way(Cause::Backoff, CauseId::UNKNOWN),
+                };
+                self.calls(clock, number, call, rest)
+            }
+            Some(activity) => self.works(clock, number, activity),
+        }
+    }
+
+    /// What holds up those that ask an upstream: its queue, if there is one, and what most of its workers are busy with.
     pub(super) fn holds_up(&self, clock: &mut Clock, upstream: usize) -> CauseId {
         // As deep as calls are nested.
-        let service = &self.all[upstream];
-        let most = (0..service.busy.len()).rev().max_by_key(|place| service.busy[*place]).unwrap_or(0);
-        let rest = match service.activity(most) {
+        let Running { service, links, .. } = &self.0[upstream];
+        let rest = match service.main_activity() {
             Activity::Calling(call) => {
-                let rest = self.holds_up(clock, service.links[call].upstream);
+                let rest = self.holds_up(clock, links[call].upstream);
                 self.calls(clock, upstream, call, rest)
             }
             activity => self.works(clock, upstream, activity),
         };
-        if service.upstream.queued() == 0 { rest } else { clock.way(Cause::UpstreamQueue(upstream), rest) }
+        if service.queued() == 0 { rest } else { clock.way(Cause::UpstreamQueue(upstream), rest) }
     }
 
-    /// Why a service answered at once.
-    pub(super) fn at_once(&self, clock: &mut Clock, upstream: usize, by: AtOnce) -> CauseId {
+    /// The same, where it is known that there was a queue: it may have been freed at this very moment, or have no places.
+    fn holds_up_queued(&self, clock: &mut Clock, upstream: usize) -> CauseId {
+        let rest = self.holds_up(clock, upstream);
+        let has_queue = self.0[upstream].service.queued() > 0;
+        if has_queue { rest } else { clock.way(Cause::UpstreamQueue(upstream), rest) }
+    }
+
+    /// Why a service answered without any work.
+    fn turned_away(&self, clock: &mut Clock, upstream: usize, by: TurnedAway) -> CauseId {
         match by {
-            AtOnce::Fault(fault) => self.works(clock, upstream, Activity::Struck(fault)),
-            AtOnce::QueueFull if self.all[upstream].upstream.queued() == 0 => {
-                // Without places to wait, or freed at this very moment.
-                let rest = self.holds_up(clock, upstream);
-                clock.way(Cause::UpstreamQueue(upstream), rest)
+            TurnedAway::Error { fault, .. } | TurnedAway::Refused { fault } => {
+                self.works(clock, upstream, Activity::Struck(fault))
             }
-            AtOnce::QueueFull => self.holds_up(clock, upstream),
-            AtOnce::Rejected(rejection) => {
-                let provider = Some(self.all[upstream].provider);
-                let place = Place { service: Some(upstream), limits: &[], provider, upstream };
+            TurnedAway::QueueFull => self.holds_up_queued(clock, upstream),
+            TurnedAway::Token(rejection) => {
+                let (service, provider) = (Some(upstream), Some(self.0[upstream].provider));
+                let place = Place { service, limits: &[], provider, upstream };
                 let cause = place.cause(rejection, || 0);
                 cause.map_or(CauseId::UNKNOWN, |cause| clock.way(cause, CauseId::UNKNOWN))
             }
         }
     }
 
+    /// Why an answer is a failure or took long; `failure` is why the last attempt at a call failed, if it did.
+    fn why(&self, clock: &mut Clock, number: usize, answer: Answer, failure: CauseId) -> CauseId {
+        let Running { service, links, .. } = &self.0[number];
+        let Some(job) = service.job(answer.job) else { return CauseId::UNKNOWN };
+        let why = match (answer.calls, job.call()) {
+            (Some(CallsOutcome::Failed), _) => failure,
+            (Some(CallsOutcome::ShortCircuited), Some(call)) => {
+                let Link { upstream, last_failure, .. } = links[call];
+                clock.way(Cause::Breaker(BreakerId { service: Some(number), upstream }), last_failure)
+            }
+            (None, _) if answer.status >= 400 => job.note().why,
+            _ => self.took_longest(clock, number, job),
+        };
+        match answer.end() {
+            AttemptEnd::Cut => self.struck(clock, number, job),
+            _ => why,
+        }
+    }
+
+    /// Where a job that ends well spent most of its time: in the queue, at work, with its calls or with its answer.
+    fn took_longest(&self, clock: &mut Clock, number: usize, job: &Job<Note>) -> CauseId {
+        if clock.now - job.since() < clock.noticeable {
+            return CauseId::UNKNOWN;
+        }
+        match job.spent(clock.now) {
+            Some(Spent { waited, worked, called }) if waited >= worked && waited >= called => {
+                self.holds_up_queued(clock, number)
+            }
+            Some(Spent { worked, called, .. }) if called > worked => job.note().why_longest,
+            _ => self.struck(clock, number, job),
+        }
+    }
+
+    /// The work on a job, and what strikes it.
+    fn struck(&self, clock: &mut Clock, number: usize, job: &Job<Note>) -> CauseId {
+        let fault = job.work().and_then(|work| work.fault);
+        self.works(clock, number, fault.map_or(Activity::Work, Activity::Struck))
+    }
+
     fn works(&self, clock: &mut Clock, upstream: usize, activity: Activity) -> CauseId {
         let cause = match activity {
             Activity::Struck(fault) => {
-                Cause::Fault { fault: self.all[upstream].faults[fault.0 as usize], upstream }
+                Cause::Fault { fault: self.0[upstream].faults[fault.0 as usize], upstream }
             }
             Activity::Abandoned => Cause::AbandonedWork(upstream),
             Activity::Work | Activity::Calling(_) => Cause::Work(upstream),
@@ -555,215 +552,6 @@ impl Services {
     }
 
     fn calls(&self, clock: &mut Clock, service: usize, call: usize, rest: CauseId) -> CauseId {
-        clock.way(Cause::Call { service, upstream: self.all[service].links[call].upstream }, rest)
-    }
-
-    /// The worker of a job turns to something else, or away from it.
-    fn turn(&mut self, slot: u32, activity: Option<Activity>) {
-        let job = &mut self.jobs[slot as usize];
-        let service = &mut self.all[job.upstream];
-        if let Some(before) = job.activity {
-            let place = service.place(before);
-            service.busy[place] = service.busy[place].saturating_sub(1);
-        }
-        if let Some(now) = activity {
-            let place = service.place(now);
-            service.busy[place] += 1;
-        }
-        job.activity = activity;
-    }
-
-    /// A worker that was let go takes the job that its service says, if any; what the service passed over is gone.
-    fn start_next(&mut self, clock: &mut Clock, upstream: usize, next: Option<(u32, Work)>) {
-        while let Some(slot) = self.all[upstream].upstream.poll_given_up() {
-            let job = self.remove(slot);
-            clock.recorder.on_wait(StationId::Upstream(upstream), clock.now - job.since);
-        }
-        if let Some((next, work)) = next {
-            self.start(clock, next, work);
-        }
-    }
-
-    /// A worker takes a job.
-    fn start(&mut self, clock: &mut Clock, slot: u32, work: Work) {
-        let own =
-            if self.jobs[slot as usize].caller.is_some() { Activity::Work } else { Activity::Abandoned };
-        self.turn(slot, Some(work.fault.map_or(own, Activity::Struck)));
-        let job = &mut self.jobs[slot as usize];
-        (job.fault, job.reset, job.body) = (work.fault, work.reset, work.body);
-        job.started = clock.now;
-        clock.recorder.on_wait(StationId::Upstream(job.upstream), clock.now - job.since);
-        if let Some(time) = work.time {
-            let id = JobId { slot, number: job.number };
-            clock.events.schedule(clock.now + time, Event::Completed(id));
-        }
-    }
-
-    /// Does what a job does next; `failure` is why the attempt before failed, if it did.
-    fn follow(&mut self, clock: &mut Clock, id: JobId, step: CallStep, failure: CauseId) -> Option<Heard> {
-        let &Job { upstream, asked, calling, .. } = &self.jobs[id.slot as usize];
-        match step {
-            CallStep::Ask(ask) => {
-                self.turn(id.slot, Some(Activity::Calling(ask.call)));
-                let attempt = ask.attempt;
-                if let Some(timeout) = ask.timeout {
-                    let (lane, at) = (self.all[upstream].links[ask.call].timeouts, clock.now + timeout);
-                    clock.events.schedule_in(lane, at, Event::CallTimeout { job: id, attempt });
-                }
-                let caller = Caller::Service { job: id, attempt };
-                let asked = Asked { key: asked.key.at(u64::from(attempt)), ..asked };
-                let asked = self.dispatch(clock, ask.upstream, caller, asked);
-                if let Some(calling) = &mut self.jobs[id.slot as usize].calling {
-                    calling.asked = Some(asked);
-                }
-                None
-            }
-            CallStep::Wait(wait) => {
-                let attempt = calling.as_ref()?.state.attempt();
-                let at = clock.now + service_is_back_after(wait);
-                clock.events.schedule(at, Event::CallRetry { job: id, attempt });
-                None
-            }
-            CallStep::Answer { status, outcome } => {
-                let why = match outcome {
-                    CallsOutcome::Done => self.took_longest(clock, id.slot),
-                    CallsOutcome::Failed => failure,
-                    CallsOutcome::ShortCircuited => {
-                        let link = &self.all[upstream].links[calling.as_ref()?.state.call()];
-                        let breaker = BreakerId { service: Some(upstream), upstream: link.upstream };
-                        clock.way(Cause::Breaker(breaker), link.last_failure)
-                    }
-                };
-                self.answer(clock, id, status, why)
-            }
-        }
-    }
-
-    /// A service has an answer for a job, after its own work and its calls. `why` it is a failure or took long.
-    fn answer(&mut self, clock: &mut Clock, id: JobId, status: u16, why: CauseId) -> Option<Heard> {
-        let &Job { upstream, fault, reset, body, .. } = &self.jobs[id.slot as usize];
-        let struck = fault.map_or(Activity::Work, Activity::Struck);
-        // A failure that breaks off is the failure that its head tells.
-        if reset && status < 400 {
-            let why = self.works(clock, upstream, struck);
-            return self.finish(clock, id.slot, AttemptEnd::Cut, why);
-        }
-        if body.is_zero() {
-            return self.finish(clock, id.slot, AttemptEnd::Answered(status), why);
-        }
-        self.turn(id.slot, Some(struck));
-        self.jobs[id.slot as usize].trickling = Some(Trickling { status, since: clock.now, why });
-        clock.events.schedule(clock.now + body, Event::Completed(id));
-        None
-    }
-
-    /// An attempt at a call ended, for the reason `why` if it was answered: on to the next call, to another attempt, or to
-    /// the service's answer.
-    fn settle(
-        &mut self,
-        clock: &mut Clock,
-        id: JobId,
-        attempt: u32,
-        end: AttemptEnd,
-        why: CauseId,
-    ) -> Option<Heard> {
-        if !self.is_open(id, attempt) {
-            return None;
-        }
-        let timed_out = end == AttemptEnd::TimedOut;
-        let asked = self.jobs[id.slot as usize].calling.and_then(|calling| calling.asked);
-        let why = match asked {
-            _ if !timed_out => why,
-            Some(asked) => self.holds(clock, asked),
-            None => CauseId::UNKNOWN,
-        };
-        let Job { upstream: service, asked: Asked { key, .. }, calling, .. } =
-            &mut self.jobs[id.slot as usize];
-        let (service, calling) = (*service, calling.as_mut()?);
-        calling.asked = None;
-        let Service { calls, links, .. } = &mut self.all[service];
-        let link = &mut links[calling.state.call()];
-        let upstream = link.upstream;
-        let took = clock.now - calling.state.sent();
-        if took >= clock.noticeable && took > calling.longest {
-            calling.longest = took;
-            calling.why = clock.way(Cause::Call { service, upstream }, why);
-        }
-        let step = calls.on_ended(clock.now, &mut calling.state, *key, end);
-        let why = match step {
-            CallStep::Wait(_) | CallStep::Answer { outcome: CallsOutcome::Failed, .. } => {
-                let cause = if timed_out {
-                    Cause::CallTimeout { service, upstream }
-                } else {
-                    Cause::Call { service, upstream }
-                };
-                link.last_failure = clock.way(cause, why);
-                link.last_failure
-            }
-            CallStep::Ask(_) | CallStep::Answer { .. } => CauseId::UNKNOWN,
-        };
-        if let Some(asked) = asked.filter(|_| timed_out) {
-            self.on_caller_left(clock, asked);
-        }
-        self.follow(clock, id, step, why)
-    }
-
-    /// Where a job that ends well spent most of its time: in the queue, at work, with its calls or with its answer.
-    fn took_longest(&self, clock: &mut Clock, slot: u32) -> CauseId {
-        let job = &self.jobs[slot as usize];
-        if clock.now - job.since < clock.noticeable {
-            return CauseId::UNKNOWN;
-        }
-        let answered = job.trickling.map_or(clock.now, |trickling| trickling.since);
-        let worked_until = job.calling.map_or(answered, |calling| calling.since);
-        let waited = job.started - job.since;
-        // What strikes the work strikes the answer.
-        let worked = worked_until - job.started + (clock.now - answered);
-        let called = answered - worked_until;
-        match job.calling {
-            _ if waited >= worked && waited >= called => {
-                let rest = self.holds_up(clock, job.upstream);
-                // It may have been the last in it.
-                let has_queue = self.all[job.upstream].upstream.queued() > 0;
-                if has_queue { rest } else { clock.way(Cause::UpstreamQueue(job.upstream), rest) }
-            }
-            Some(calling) if called > worked => calling.why,
-            _ => self.works(clock, job.upstream, job.fault.map_or(Activity::Work, Activity::Struck)),
-        }
-    }
-
-    /// A service is done with a job: the next in its queue starts, and the caller, if there still is one, hears of it.
-    fn finish(&mut self, clock: &mut Clock, slot: u32, reply: AttemptEnd, why: CauseId) -> Option<Heard> {
-        self.turn(slot, None);
-        let Job { upstream, caller, .. } = self.remove(slot);
-        let next = self.all[upstream].upstream.on_completed(clock.now);
-        self.start_next(clock, upstream, next);
-        self.record_load(clock, upstream);
-        match caller? {
-            Caller::Gateway(ticket) => Some(Heard::Answer { ticket, reply, why }),
-            Caller::Service { job, attempt } => self.on_reply(clock, job, attempt, reply, why),
-            Caller::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, reply, why }),
-        }
-    }
-
-    /// Whether there is no work left that a client asked for.
-    pub(super) fn are_done(&self) -> bool {
-        self.for_clients == 0
-    }
-
-    fn remove(&mut self, slot: u32) -> Job {
-        let job = self.jobs.remove(slot as usize);
-        self.for_clients -= usize::from(!job.asked.for_keys);
-        job
-    }
-
-    fn is_present(&self, id: JobId) -> bool {
-        self.jobs.get(id.slot as usize).is_some_and(|job| job.number == id.number)
-    }
-
-    fn record_load(&self, clock: &mut Clock, upstream: usize) {
-        let service = &self.all[upstream].upstream;
-        let at = clock.since_start;
-        clock.recorder.on_load(StationId::Upstream(upstream), at, service.in_flight(), service.queued());
+        clock.way(Cause::Call { service, upstream: self.0[service].links[call].upstream }, rest)
     }
 }

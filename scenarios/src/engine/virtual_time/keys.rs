@@ -5,7 +5,7 @@ use gateway::{AttemptEnd, Timestamp};
 use reports::CauseId;
 use simulator::Stream;
 
-use super::super::services::{Asked, Caller, JobId, KeyHolder};
+use super::super::services::{Bears, Caller, KeyHolder, ServiceJob};
 use super::{Event, Run};
 
 /// Whoever judges tokens, and needs keys to do so by.
@@ -15,7 +15,7 @@ pub(super) struct Keeper {
     pub(super) stream: Stream,
     pub(super) fetches: u64,
     /// The job of the fetch under way.
-    pub(super) fetching: Option<JobId>,
+    pub(super) fetching: Option<ServiceJob>,
     /// When it will be woken next, if at all.
     pub(super) wakes: Option<Timestamp>,
     /// Why its last fetch failed.
@@ -61,8 +61,8 @@ impl Run<'_> {
         let key = keeper.stream.at(keeper.fetches);
         keeper.fetches += 1;
         let caller = Caller::Keys { holder: keeper.holder, fetch: fetch.number };
-        let asked = Asked { key, bearer: None, shows_token: false, for_keys: true };
-        let job = self.services.dispatch(&mut self.clock, provider, caller, asked);
+        let bears = Bears { bearer: None, shows_token: false, for_keys: true };
+        let job = self.services.dispatch(&mut self.clock, provider, caller, key, bears);
         self.keepers[place].fetching = Some(job);
     }
 

@@ -29,7 +29,7 @@ use super::clock::Clock;
 use super::directory::{Caller as Client, Directory};
 use super::event_queue::{EventQueue, LaneId};
 use super::layout::layout;
-use super::services::{AnswerAtOnce, Asked, Caller, Heard, JobId, KeyHolder, Services};
+use super::services::{AnswerAtOnce, Bears, Caller, Heard, KeyHolder, ServiceCall, ServiceJob, Services};
 use super::virtual_log::VirtualLog;
 use crate::{Timeline, Variant, World};
 
@@ -214,7 +214,7 @@ enum Stage {
         /// Number of that attempt, from 0.
         attempt: u32,
         /// The upstream's work on it; `None` while the gateway waits before it tries again.
-        job: Option<JobId>,
+        job: Option<ServiceJob>,
     },
 }
 
@@ -250,15 +250,15 @@ pub(super) enum Event {
     QueueTimeout(Ticket),
     /// The route's timeout has run out.
     RouteTimeout(Ticket),
-    /// An upstream's work is done.
-    Completed(JobId),
+    /// An upstream's work on a job is done, or the whole of the job's answer is on its way.
+    Due(ServiceJob),
     /// An upstream answered without any work. Boxed, because it is four times as large as any other: events are what a run
     /// moves about most.
-    Replied(Box<AnswerAtOnce>),
+    AnsweredAtOnce(Box<AnswerAtOnce>),
     /// A service has waited for another for too long.
-    CallTimeout { job: JobId, attempt: u32 },
+    CallTimeout(ServiceCall),
     /// A service tries again.
-    CallRetry { job: JobId, attempt: u32 },
+    CallRetry(ServiceCall),
 }
 
 impl<'w> Run<'w> {
@@ -270,6 +270,7 @@ impl<'w> Run<'w> {
             starts: timeline.starts,
             events: EventQueue::new(),
             recorder: Recorder::new(layout),
+            jobs_of_clients: 0,
             bearers: Bearers::new(&variant.world, timeline.starts),
             noticeable: timeline.slo_latency / 3,
         };
@@ -376,7 +377,7 @@ impl<'w> Run<'w> {
 
     /// Whether no client has anything left to send or to wait for, and no service works for any.
     fn is_over(&self) -> bool {
-        self.ahead == 0 && self.requests.is_empty() && self.services.are_done()
+        self.ahead == 0 && self.requests.is_empty() && self.clock.jobs_of_clients == 0
     }
 
     fn handle(&mut self, event: Event) {
@@ -418,28 +419,20 @@ impl<'w> Run<'w> {
                 self.abandon(ticket, Some(Settlement::TimedOut));
                 self.conclude(ticket, RequestEnd::Attempt(AttemptEnd::TimedOut), why);
             }
-            Event::Completed(job) => {
-                let answer = self.services.on_completed(&mut self.clock, job);
+            Event::Due(job) => {
+                let answer = self.services.on_due(&mut self.clock, job);
                 self.hear(answer);
             }
-            Event::Replied(answer) => {
-                let AnswerAtOnce { caller, upstream, reply, by } = *answer;
-                let why = self.services.at_once(&mut self.clock, upstream, by);
-                let answer = match caller {
-                    Caller::Gateway(ticket) => Some(Heard::Answer { ticket, reply, why }),
-                    Caller::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, reply, why }),
-                    Caller::Service { job, attempt } => {
-                        self.services.on_reply(&mut self.clock, job, attempt, reply, why)
-                    }
-                };
+            Event::AnsweredAtOnce(answer) => {
+                let answer = self.services.on_answered_at_once(&mut self.clock, *answer);
                 self.hear(answer);
             }
-            Event::CallTimeout { job, attempt } => {
-                let answer = self.services.on_call_timeout(&mut self.clock, job, attempt);
+            Event::CallTimeout(call) => {
+                let answer = self.services.on_call_timeout(&mut self.clock, call);
                 self.hear(answer);
             }
-            Event::CallRetry { job, attempt } => {
-                let answer = self.services.on_call_retry(&mut self.clock, job, attempt);
+            Event::CallRetry(call) => {
+                let answer = self.services.on_call_retry(&mut self.clock, call);
                 self.hear(answer);
             }
         }
@@ -600,8 +593,8 @@ impl<'w> Run<'w> {
         let request = &self.requests[ticket.slot as usize];
         let key = self.clients[request.population].streams.attempt(request.index, request.attempt, attempt);
         let (bearer, shows_token) = (self.bearer(ticket.slot), self.shows_tokens);
-        let asked = Asked { key, bearer, shows_token, for_keys: false };
-        let job = self.services.dispatch(&mut self.clock, upstream, Caller::Gateway(ticket), asked);
+        let bears = Bears { bearer, shows_token, for_keys: false };
+        let job = self.services.dispatch(&mut self.clock, upstream, Caller::Gateway(ticket), key, bears);
         let request = &mut self.requests[ticket.slot as usize];
         request.stage = Stage::Forwarded { pass, from, since: self.clock.now, attempt, job: Some(job) };
     }
@@ -629,9 +622,9 @@ impl<'w> Run<'w> {
     /// The gateway hears of an upstream, if somebody still waits for it.
     fn hear(&mut self, answer: Option<Heard>) {
         let (ticket, reply, why) = match answer {
-            Some(Heard::Answer { ticket, reply, why }) => (ticket, reply, why),
-            Some(Heard::Keys { holder, fetch, reply, why }) => {
-                return self.hear_keys(holder, fetch, reply, why);
+            Some(Heard::Answer { ticket, end, why }) => (ticket, end, why),
+            Some(Heard::Keys { holder, fetch, end, why }) => {
+                return self.hear_keys(holder, fetch, end, why);
             }
             None => return,
         };
@@ -742,14 +735,14 @@ fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool
         Event::QueueTimeout(ticket) => {
             find(requests, *ticket).is_some_and(|request| matches!(request.stage, Stage::Waiting { .. }))
         }
-        Event::CallTimeout { job, attempt } => services.is_open(*job, *attempt),
+        Event::CallTimeout(call) => services.is_under_way(*call),
         Event::Arrival { .. }
         | Event::Sends { .. }
         | Event::Keys { .. }
         | Event::Retry(_)
         | Event::GatewayRetry(_)
-        | Event::Completed(_)
-        | Event::Replied(_)
-        | Event::CallRetry { .. } => true,
+        | Event::Due(_)
+        | Event::AnsweredAtOnce(_)
+        | Event::CallRetry(_) => true,
     }
 }

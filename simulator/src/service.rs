@@ -1,0 +1,922 @@
+//! A simulated service at work: the life of a request from the service's door to the end of the answer.
+//!
+//! A request may wait at the door until its token is judged, and in the queue until a worker is free. The worker does the
+//! service's own work, asks other services, and lets the answer trickle where a fault makes it. All of that holds the worker,
+//! and none of it ends when the caller leaves: that is how one slow service takes the workers of every service before it.
+//!
+//! Both engines drive this one machine, on simulated time and on sockets. What keeps a worker busy is part of the machine
+//! ([`Activity`]), because the reason for a slow answer is read from there.
+
+use std::time::Duration;
+
+use gateway::{AttemptEnd, Rejection, Timestamp, Transition};
+use slab::Slab;
+
+use crate::{
+    Ask, CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, Reaction, Stream, Upstream,
+    UpstreamConfig, Work, service_is_back_after, upstream_number,
+};
+
+/// A simulated service: its workers and queue, what it asks of others, and every request that it has not answered.
+///
+/// `N` is the note that the caller of this machine keeps beside each job: who waits for the answer, for example.
+///
+/// The calling contract: `now` does not decrease. [`Service::on_request`] makes a job of a request.
+/// - [`Arrival::AtDoor`] is followed by [`Service::on_judged`]; where the verdict has to wait for keys, by
+///   [`Service::on_keys`] first.
+/// - A [`Due`] is followed by [`Service::on_due`] at its time.
+/// - [`Step::Ask`] is followed by one [`Service::on_call_ended`], [`Step::Wait`] by one [`Service::on_waited`] at its time.
+/// - [`Step::Answer`] is followed by [`Service::on_answered`] at the same time. Between the two the machine still shows what
+///   held the job up.
+/// - [`Service::on_caller_left`] may come at any time. Whatever comes for a job that is gone changes nothing.
+///
+/// Each of these tells `witness` what happened at `now`, in order.
+#[derive(Debug)]
+pub struct Service<N> {
+    upstream: Upstream<u32>,
+    calls: Calls,
+    judges_tokens: bool,
+    /// The service's part in the key of a service time.
+    path: u64,
+    jobs: Slab<Job<N>>,
+    /// By [`Service::place`] of an activity: workers that are busy with it.
+    busy: Vec<u32>,
+    /// Faults of the timeline.
+    faults: usize,
+    /// Jobs and calls so far.
+    issued: u32,
+}
+
+/// A request at a service.
+#[derive(Debug)]
+pub struct Job<N> {
+    number: u32,
+    /// The service time is drawn here, and those of the job's calls below.
+    key: Stream,
+    /// When the service took the request on.
+    since: Timestamp,
+    stage: Stage,
+    caller_left: bool,
+    note: N,
+}
+
+/// Where a job is.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    /// Nobody has judged the token yet.
+    Door,
+    /// Waits for a worker.
+    Queue,
+    /// Holds a worker.
+    Worker(AtWork),
+}
+
+/// A job that holds a worker.
+#[derive(Clone, Copy, Debug)]
+struct AtWork {
+    activity: Activity,
+    work: Work,
+    /// When the worker took the job.
+    since: Timestamp,
+    calling: Option<Calling>,
+    trickling: Option<Trickling>,
+}
+
+/// How far a job has come with the calls of its service.
+#[derive(Clone, Copy, Debug)]
+struct Calling {
+    /// Of the attempt under way or waited for: the number of its [`CallId`].
+    number: u32,
+    state: CallState,
+    /// When the own work was done.
+    since: Timestamp,
+}
+
+/// An answer whose body is on its way.
+#[derive(Clone, Copy, Debug)]
+struct Trickling {
+    status: u16,
+    since: Timestamp,
+}
+
+/// What keeps a worker busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// The service's own work.
+    Work,
+    /// The service's own work, for a caller that has left.
+    Abandoned,
+    /// The service's own work, struck by a fault.
+    Struck(FaultId),
+    /// The call of that number.
+    Calling(usize),
+}
+
+/// Names a job for as long as the job lasts. Slots are used again, numbers are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JobId {
+    slot: u32,
+    number: u32,
+}
+
+/// Names a job's attempt at a call for as long as the attempt is under way or waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallId {
+    slot: u32,
+    number: u32,
+}
+
+/// A job's own work, or the body of its answer, ends then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// When.
+    pub at: Timestamp,
+    /// Which job's.
+    pub job: JobId,
+}
+
+/// What becomes of a request at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival<N> {
+    /// The token has to be judged.
+    AtDoor,
+    /// A worker took the request; the own work ends when this says. `None` for never.
+    Started(Option<Due>),
+    /// The request waits for a worker.
+    Queued,
+    /// The service answers at once, without any work. The job is gone.
+    TurnedAway {
+        /// The job's.
+        note: N,
+        /// Why.
+        by: TurnedAway,
+    },
+}
+
+/// Why a service answers without any work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnedAway {
+    /// Every worker is busy and the queue is full.
+    QueueFull,
+    /// A fault answers.
+    Error {
+        /// With this HTTP status.
+        status: u16,
+        /// Which fault.
+        fault: FaultId,
+    },
+    /// A fault refuses the connection.
+    Refused {
+        /// Which fault.
+        fault: FaultId,
+    },
+    /// The token was not accepted, or could not be judged.
+    Token(Rejection),
+}
+
+/// What a job does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The job asks another service, now.
+    Ask(Asking),
+    /// The job waits before it asks again.
+    Wait {
+        /// Until then.
+        until: Timestamp,
+        /// The attempt that is waited for.
+        call: CallId,
+    },
+    /// The service answers: [`Service::on_answered`] follows.
+    Answer(Answer),
+}
+
+/// An attempt of a job at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asking {
+    /// The job that asks.
+    pub job: JobId,
+    /// Names the attempt.
+    pub call: CallId,
+    /// Whom the service asks.
+    pub ask: Ask,
+    /// The job's: draws for the attempt are [`below`](Self::stream) it.
+    pub key: Stream,
+    /// When the service gives up; `None` for never.
+    pub deadline: Option<Timestamp>,
+}
+
+/// A service's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Whose answer.
+    pub job: JobId,
+    /// HTTP status.
+    pub status: u16,
+    /// Whether the connection is reset after part of the answer.
+    pub breaks_off: bool,
+    /// What the calls came to; `None` where the answer began before and its body has trickled until now.
+    pub calls: Option<CallsOutcome>,
+}
+
+/// What comes of a job that is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered<N> {
+    /// The answer has begun; its body trickles until then.
+    Trickles(Due),
+    /// The whole answer is there, and the job is gone.
+    Whole {
+        /// The job's; `None` where the caller has left.
+        note: Option<N>,
+        /// When the own work is done on the job that takes over the worker, if one does.
+        next: Option<Due>,
+    },
+}
+
+/// An attempt at a call that is under way.
+#[derive(Clone, Copy, Debug)]
+pub struct UnderWay {
+    /// The job that asks.
+    pub job: JobId,
+    /// Number of the call among those of the service.
+    pub call: usize,
+    /// When the attempt was sent.
+    pub sent: Timestamp,
+}
+
+/// Where a job's time went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spent {
+    /// In the queue.
+    pub waited: Duration,
+    /// At the service's own work, and with the body of the answer: what strikes the one strikes the other.
+    pub worked: Duration,
+    /// With the calls.
+    pub called: Duration,
+}
+
+/// What happened at a service, as its `witness` is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceEvent<'n, N> {
+    /// A request came to the door.
+    Attempt(&'n N),
+    /// A worker or the queue took a request: it has come to the application.
+    Accepted(&'n N),
+    /// Every worker was busy and the queue full.
+    Rejected,
+    /// A worker took a job that had waited this long.
+    Waited(Duration),
+    /// A job that had waited this long left the queue without a worker: its caller left and was noticed, or the run ended.
+    LeftQueue(Duration),
+    /// The numbers of busy workers and of waiting jobs are now these.
+    Load {
+        /// Workers that are busy.
+        in_flight: u32,
+        /// Jobs that wait.
+        queued: u32,
+    },
+    /// A job is gone. One such event follows each [`ServiceEvent::Attempt`], unless the run ends first.
+    Gone(&'n N),
+}
+
+/// Hears what happens at a service: any closure that takes a [`ServiceEvent`].
+pub trait Witness<N>: FnMut(ServiceEvent<'_, N>) {}
+
+impl<N, F: FnMut(ServiceEvent<'_, N>)> Witness<N> for F {}
+
+impl<N> Service<N> {
+    /// An idle service of this name in a scenario that starts at `starts`. Waits before retries are drawn under `seed`.
+    pub fn new(
+        name: &str,
+        config: UpstreamConfig,
+        starts: Timestamp,
+        faults: FaultTimeline,
+        seed: u64,
+    ) -> Self {
+        Self {
+            calls: Calls::new(&config.calls, seed),
+            judges_tokens: config.auth.is_some(),
+            path: upstream_number(name),
+            jobs: Slab::new(),
+            busy: vec![0; 2 + faults.len() + config.calls.len()],
+            faults: faults.len(),
+            issued: 0,
+            upstream: Upstream::new(config, starts, faults),
+        }
+    }
+
+    /// A request comes to the door. Its service time is drawn below `key`, which is its sender's.
+    pub fn on_request(
+        &mut self,
+        now: Timestamp,
+        key: Stream,
+        note: N,
+        witness: &mut impl Witness<N>,
+    ) -> (JobId, Arrival<N>) {
+        witness(ServiceEvent::Attempt(&note));
+        let number = self.next_number();
+        let job =
+            Job { number, key: key.at(self.path), since: now, stage: Stage::Door, caller_left: false, note };
+        let slot = self.jobs.insert(job) as u32;
+        (JobId { slot, number }, self.admit(now, slot, witness))
+    }
+
+    /// The keys came for which a request at the door waited, or will not come.
+    pub fn on_keys(
+        &mut self,
+        now: Timestamp,
+        job: JobId,
+        witness: &mut impl Witness<N>,
+    ) -> Option<Arrival<N>> {
+        self.job(job)?;
+        Some(self.admit(now, job.slot, witness))
+    }
+
+    /// The token of a request at the door was judged.
+    pub fn on_judged(
+        &mut self,
+        now: Timestamp,
+        job: JobId,
+        verdict: Result<(), Rejection>,
+        witness: &mut impl Witness<N>,
+    ) -> Option<Arrival<N>> {
+        let key = self.job(job)?.key;
+        Some(match verdict {
+            // A fault may have begun while the request waited for keys.
+            Err(rejection) if !self.upstream.is_struck_at_the_door(now, key) => {
+                let note = self.remove(job.slot, witness).note;
+                Arrival::TurnedAway { note, by: TurnedAway::Token(rejection) }
+            }
+            _ => self.accept(now, job.slot, witness),
+        })
+    }
+
+    /// The own work on a job is done, or the whole of its answer has trickled.
+    pub fn on_due(&mut self, now: Timestamp, job: JobId) -> Option<Step> {
+        let at_work = self.at_work(job)?;
+        if let Some(Trickling { status, .. }) = at_work.trickling {
+            return Some(Step::Answer(Answer { job, status, breaks_off: false, calls: None }));
+        }
+        let (state, step) = self.calls.on_begun(now);
+        if !matches!(step, CallStep::Answer { outcome: CallsOutcome::Done, .. }) {
+            let number = self.next_number();
+            self.at_work(job)?.calling = Some(Calling { number, state, since: now });
+        }
+        self.follow(now, job, step)
+    }
+
+    /// An attempt at a call ended.
+    pub fn on_call_ended(&mut self, now: Timestamp, call: CallId, end: AttemptEnd) -> Option<Step> {
+        let UnderWay { job, .. } = self.under_way(call)?;
+        let number = self.next_number();
+        let Job { key, stage: Stage::Worker(at_work), .. } = self.jobs.get_mut(job.slot as usize)? else {
+            return None;
+        };
+        let calling = at_work.calling.as_mut()?;
+        calling.number = number;
+        let step = self.calls.on_ended(now, &mut calling.state, *key, end);
+        self.follow(now, job, step)
+    }
+
+    /// The wait before a further attempt at a call is over.
+    pub fn on_waited(&mut self, now: Timestamp, call: CallId) -> Option<Step> {
+        let UnderWay { job, .. } = self.under_way(call)?;
+        let Stage::Worker(at_work) = &mut self.jobs.get_mut(job.slot as usize)?.stage else { return None };
+        let step = self.calls.on_waited(now, &mut at_work.calling.as_mut()?.state);
+        self.follow(now, job, step)
+    }
+
+    /// The answer to a job leaves the service, or begins to.
+    ///
+    /// # Panics
+    ///
+    /// If the job holds no worker.
+    pub fn on_answered(
+        &mut self,
+        now: Timestamp,
+        answer: Answer,
+        witness: &mut impl Witness<N>,
+    ) -> Answered<N> {
+        let Answer { job, status, .. } = answer;
+        let at_work = self.at_work(job).expect("a job that is answered holds a worker");
+        let Work { body, fault, .. } = at_work.work;
+        if at_work.trickling.is_none() && !body.is_zero() {
+            at_work.trickling = Some(Trickling { status, since: now });
+            self.turn(job.slot, fault.map_or(Activity::Work, Activity::Struck));
+            return Answered::Trickles(Due { at: now + body, job });
+        }
+        self.leave(job.slot);
+        let Job { note, caller_left, .. } = self.remove(job.slot, witness);
+        let next = self.upstream.on_completed(now);
+        let next = self.start_next(now, next, witness);
+        self.tell_load(witness);
+        Answered::Whole { note: (!caller_left).then_some(note), next }
+    }
+
+    /// Nobody waits for the answer to a job any more. Most services do not notice. If this one does, the job is gone: its note,
+    /// and when the own work is done on the job that takes over the worker, if one does.
+    pub fn on_caller_left(
+        &mut self,
+        now: Timestamp,
+        job: JobId,
+        witness: &mut impl Witness<N>,
+    ) -> Option<(N, Option<Due>)> {
+        self.job(job)?;
+        let JobId { slot, .. } = job;
+        let Job { stage, since, caller_left, .. } = &mut self.jobs[slot as usize];
+        let (stage, since) = (*stage, *since);
+        *caller_left = true;
+        if let Stage::Door = stage {
+            return Some((self.remove(slot, witness).note, None));
+        }
+        let gone = match self.upstream.on_caller_left(now, slot) {
+            Left::Unnoticed => {
+                if let Stage::Worker(AtWork { activity: Activity::Work, .. }) = stage {
+                    self.turn(slot, Activity::Abandoned);
+                }
+                None
+            }
+            Left::Unqueued => {
+                witness(ServiceEvent::LeftQueue(now - since));
+                Some((self.remove(slot, witness).note, None))
+            }
+            Left::Freed(next) => {
+                let at_work = self.leave(slot);
+                if let Some(calling) = at_work.calling {
+                    self.calls.on_given_up(calling.state);
+                }
+                let note = self.remove(slot, witness).note;
+                Some((note, self.start_next(now, next, witness)))
+            }
+        };
+        self.tell_load(witness);
+        gone
+    }
+
+    /// The run ends: what still waits in the queue has waited until now.
+    pub fn on_run_ended(&self, now: Timestamp, witness: &mut impl Witness<N>) {
+        for (_, job) in &self.jobs {
+            if let Stage::Queue = job.stage {
+                witness(ServiceEvent::LeftQueue(now - job.since));
+            }
+        }
+    }
+
+    /// The next change of the condition of a breaker of this service: the number of the upstream behind the breaker, and the
+    /// change.
+    pub fn poll_transition(&mut self) -> Option<(usize, Transition)> {
+        self.calls.poll_transition()
+    }
+
+    /// A job that is not gone.
+    pub fn job(&self, job: JobId) -> Option<&Job<N>> {
+        self.jobs.get(job.slot as usize).filter(|present| present.number == job.number)
+    }
+
+    /// The note of a job that is not gone.
+    pub fn note_mut(&mut self, job: JobId) -> Option<&mut N> {
+        let present = self.jobs.get_mut(job.slot as usize)?;
+        (present.number == job.number).then_some(&mut present.note)
+    }
+
+    /// An attempt at a call, unless it has ended.
+    pub fn under_way(&self, call: CallId) -> Option<UnderWay> {
+        let job = self.jobs.get(call.slot as usize)?;
+        let Stage::Worker(AtWork { calling: Some(calling), .. }) = &job.stage else { return None };
+        (calling.number == call.number).then_some(UnderWay {
+            job: JobId { slot: call.slot, number: job.number },
+            call: calling.state.call(),
+            sent: calling.state.sent(),
+        })
+    }
+
+    /// What most of the workers are busy with; of equals the first in the order of [`Activity`]. `Work` for an idle service.
+    pub fn main_activity(&self) -> Activity {
+        let places = self.busy.iter().enumerate();
+        let most = places.rev().max_by_key(|(_, busy)| **busy);
+        most.map_or(Activity::Work, |(place, _)| self.activity(place))
+    }
+
+    /// Jobs that hold a worker.
+    pub fn in_flight(&self) -> u32 {
+        self.upstream.in_flight()
+    }
+
+    /// Jobs that wait for a worker.
+    pub fn queued(&self) -> u32 {
+        self.upstream.queued()
+    }
+
+    /// Has the token judged where the service does so, unless a fault answers before any of its code runs.
+    fn admit(&mut self, now: Timestamp, slot: u32, witness: &mut impl Witness<N>) -> Arrival<N> {
+        let key = self.jobs[slot as usize].key;
+        if self.judges_tokens && !self.upstream.is_struck_at_the_door(now, key) {
+            return Arrival::AtDoor;
+        }
+        self.accept(now, slot, witness)
+    }
+
+    /// Takes a request on, or turns it away for want of room or by a fault.
+    fn accept(&mut self, now: Timestamp, slot: u32, witness: &mut impl Witness<N>) -> Arrival<N> {
+        let job = &mut self.jobs[slot as usize];
+        job.since = now;
+        let arrival = match self.upstream.on_request(now, slot, job.key) {
+            Reaction::Started(work) => {
+                witness(ServiceEvent::Accepted(&job.note));
+                Arrival::Started(self.start(now, slot, work, witness))
+            }
+            Reaction::Queued => {
+                job.stage = Stage::Queue;
+                witness(ServiceEvent::Accepted(&job.note));
+                Arrival::Queued
+            }
+            Reaction::Answered { status, fault } => {
+                let by = fault.map_or(TurnedAway::QueueFull, |fault| TurnedAway::Error { status, fault });
+                if by == TurnedAway::QueueFull {
+                    witness(ServiceEvent::Rejected);
+                }
+                Arrival::TurnedAway { note: self.remove(slot, witness).note, by }
+            }
+            Reaction::Refused { fault } => {
+                let note = self.remove(slot, witness).note;
+                Arrival::TurnedAway { note, by: TurnedAway::Refused { fault } }
+            }
+        };
+        self.tell_load(witness);
+        arrival
+    }
+
+    /// A worker that was let go takes the job that the machine says, if any; what the machine passed over is gone.
+    fn start_next(
+        &mut self,
+        now: Timestamp,
+        next: Option<(u32, Work)>,
+        witness: &mut impl Witness<N>,
+    ) -> Option<Due> {
+        while let Some(slot) = self.upstream.poll_given_up() {
+            let job = self.remove(slot, witness);
+            witness(ServiceEvent::Waited(now - job.since));
+        }
+        let (slot, work) = next?;
+        self.start(now, slot, work, witness)
+    }
+
+    /// A worker takes a job.
+    fn start(&mut self, now: Timestamp, slot: u32, work: Work, witness: &mut impl Witness<N>) -> Option<Due> {
+        let job = &mut self.jobs[slot as usize];
+        let own = if job.caller_left { Activity::Abandoned } else { Activity::Work };
+        let activity = work.fault.map_or(own, Activity::Struck);
+        job.stage = Stage::Worker(AtWork { activity, work, since: now, calling: None, trickling: None });
+        witness(ServiceEvent::Waited(now - job.since));
+        let id = JobId { slot, number: job.number };
+        let place = self.place(activity);
+        self.busy[place] += 1;
+        work.time.map(|time| Due { at: now + time, job: id })
+    }
+
+    /// Does what the calls of a job say.
+    fn follow(&mut self, now: Timestamp, job: JobId, step: CallStep) -> Option<Step> {
+        match step {
+            CallStep::Ask(ask) => {
+                self.turn(job.slot, Activity::Calling(ask.call));
+                let key = self.jobs[job.slot as usize].key;
+                let (call, deadline) = (self.call_id(job)?, ask.timeout.map(|timeout| now + timeout));
+                Some(Step::Ask(Asking { job, call, ask, key, deadline }))
+            }
+            CallStep::Wait(wait) => {
+                let until = now + service_is_back_after(wait);
+                Some(Step::Wait { until, call: self.call_id(job)? })
+            }
+            CallStep::Answer { status, outcome } => {
+                let breaks_off = self.at_work(job)?.work.reset;
+                Some(Step::Answer(Answer { job, status, breaks_off, calls: Some(outcome) }))
+            }
+        }
+    }
+
+    fn call_id(&mut self, job: JobId) -> Option<CallId> {
+        let number = self.at_work(job)?.calling?.number;
+        Some(CallId { slot: job.slot, number })
+    }
+
+    fn at_work(&mut self, job: JobId) -> Option<&mut AtWork> {
+        match self.jobs.get_mut(job.slot as usize)? {
+            Job { number, stage: Stage::Worker(at_work), .. } if *number == job.number => Some(at_work),
+            _ => None,
+        }
+    }
+
+    /// The worker of a job turns to something else.
+    fn turn(&mut self, slot: u32, to: Activity) {
+        self.leave(slot);
+        if let Stage::Worker(at_work) = &mut self.jobs[slot as usize].stage {
+            at_work.activity = to;
+        }
+        let place = self.place(to);
+        self.busy[place] += 1;
+    }
+
+    /// The worker of a job turns away from what it was busy with.
+    fn leave(&mut self, slot: u32) -> AtWork {
+        let Stage::Worker(at_work) = self.jobs[slot as usize].stage else {
+            panic!("a worker is let go by a job that has none");
+        };
+        let place = self.place(at_work.activity);
+        let busy = &mut self.busy[place];
+        *busy = busy.checked_sub(1).expect("a worker is busy with what it turns away from");
+        at_work
+    }
+
+    fn remove(&mut self, slot: u32, witness: &mut impl Witness<N>) -> Job<N> {
+        let job = self.jobs.remove(slot as usize);
+        witness(ServiceEvent::Gone(&job.note));
+        job
+    }
+
+    fn tell_load(&self, witness: &mut impl Witness<N>) {
+        let (in_flight, queued) = (self.upstream.in_flight(), self.upstream.queued());
+        debug_assert_eq!(self.busy.iter().sum::<u32>(), in_flight, "every worker is busy with one thing");
+        witness(ServiceEvent::Load { in_flight, queued });
+    }
+
+    fn next_number(&mut self) -> u32 {
+        self.issued = self.issued.wrapping_add(1);
+        self.issued
+    }
+
+    /// The place of an activity in the list of them all.
+    fn place(&self, activity: Activity) -> usize {
+        match activity {
+            Activity::Work => 0,
+            Activity::Abandoned => 1,
+            Activity::Struck(fault) => 2 + fault.0 as usize,
+            Activity::Calling(call) => 2 + self.faults + call,
+        }
+    }
+
+    /// The activity at a place.
+    fn activity(&self, place: usize) -> Activity {
+        match place.checked_sub(2 + self.faults) {
+            Some(call) => Activity::Calling(call),
+            None => match place {
+                0 => Activity::Work,
+                1 => Activity::Abandoned,
+                fault => Activity::Struck(FaultId(fault as u32 - 2)),
+            },
+        }
+    }
+}
+
+impl<N> Job<N> {
+    /// What the caller of the machine keeps beside the job.
+    pub const fn note(&self) -> &N {
+        &self.note
+    }
+
+    /// When the service took the request on.
+    pub const fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Whether the token has not been judged yet.
+    pub const fn is_at_door(&self) -> bool {
+        matches!(self.stage, Stage::Door)
+    }
+
+    /// What the job's worker is busy with; `None` for a job without one.
+    pub const fn activity(&self) -> Option<Activity> {
+        match self.stage {
+            Stage::Worker(AtWork { activity, .. }) => Some(activity),
+            Stage::Door | Stage::Queue => None,
+        }
+    }
+
+    /// What was drawn for the job when a worker took it.
+    pub const fn work(&self) -> Option<Work> {
+        match self.stage {
+            Stage::Worker(AtWork { work, .. }) => Some(work),
+            Stage::Door | Stage::Queue => None,
+        }
+    }
+
+    /// Number of the call that the job is at, or was at last; `None` where it has made none.
+    pub const fn call(&self) -> Option<usize> {
+        match self.stage {
+            Stage::Worker(AtWork { calling: Some(calling), .. }) => Some(calling.state.call()),
+            Stage::Worker(_) | Stage::Door | Stage::Queue => None,
+        }
+    }
+
+    /// Where the job's time went until now; `None` for a job without a worker.
+    pub fn spent(&self, now: Timestamp) -> Option<Spent> {
+        let Stage::Worker(AtWork { since, calling, trickling, .. }) = self.stage else { return None };
+        let answered = trickling.map_or(now, |trickling| trickling.since);
+        let worked_until = calling.map_or(answered, |calling| calling.since);
+        Some(Spent {
+            waited: since - self.since,
+            worked: worked_until - since + (now - answered),
+            called: answered - worked_until,
+        })
+    }
+}
+
+impl Asking {
+    /// Where the service time of the one asked is drawn.
+    pub fn stream(&self) -> Stream {
+        self.key.at(u64::from(self.ask.attempt))
+    }
+}
+
+impl Answer {
+    /// How the answer ends for whoever asked.
+    pub fn end(self) -> AttemptEnd {
+        end_of_answer(self.status, self.breaks_off)
+    }
+}
+
+/// How an answer ends for whoever asked: a failure that breaks off is the failure that its head tells.
+pub(crate) const fn end_of_answer(status: u16, breaks_off: bool) -> AttemptEnd {
+    if breaks_off && status < 400 { AttemptEnd::Cut } else { AttemptEnd::Answered(status) }
+}
+
+impl TurnedAway {
+    /// How the answer ends for whoever asked.
+    pub const fn end(self) -> AttemptEnd {
+        match self {
+            Self::QueueFull => AttemptEnd::Answered(503),
+            Self::Error { status, .. } => AttemptEnd::Answered(status),
+            Self::Refused { .. } => AttemptEnd::Broken,
+            Self::Token(rejection) => AttemptEnd::Answered(rejection.status()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use gateway::auth::AuthConfig;
+    use gateway::{PoolConfig, RetryOn, RetryPolicy, UpstreamId};
+
+    use super::*;
+    use crate::{Call, Fault, FaultKind, Latency, Purpose};
+
+    const WORK: Duration = Duration::from_millis(5);
+
+    /// One worker and one place in the queue.
+    fn config() -> UpstreamConfig {
+        UpstreamConfig {
+            pool: PoolConfig { workers: NonZeroU32::new(1), queue: Some(1), queue_timeout: None },
+            latency: Latency::constant(WORK).unwrap(),
+            load_latency: Duration::ZERO,
+            cancel_on_disconnect: false,
+            calls: Vec::new(),
+            auth: None,
+        }
+    }
+
+    fn calling(retries: u32) -> UpstreamConfig {
+        let on = RetryOn { server_errors: true, ..RetryOn::default() };
+        let retry = RetryPolicy { retries, on, ..RetryPolicy::default() };
+        UpstreamConfig { calls: vec![Call { upstream: 1, timeout: None, retry, breaker: None }], ..config() }
+    }
+
+    /// Struck from a second on, for a second.
+    fn service(config: UpstreamConfig, kind: Option<FaultKind>) -> Service<&'static str> {
+        let second = Duration::from_secs(1);
+        let fault = kind.map(|kind| Fault::new(second, second, 1.0, kind, String::new()).unwrap());
+        Service::new("orders", config, Timestamp::EPOCH, FaultTimeline::new(1, &fault), 1)
+    }
+
+    fn at(millis: u64) -> Timestamp {
+        Timestamp::EPOCH + Duration::from_millis(millis)
+    }
+
+    fn quiet(_: ServiceEvent<'_, &'static str>) {}
+
+    fn ask(service: &mut Service<&'static str>, millis: u64) -> (JobId, Arrival<&'static str>) {
+        service.on_request(at(millis), Stream::new(1, Purpose::Service, "buyers"), "note", &mut quiet)
+    }
+
+    fn answer(step: Option<Step>) -> Answer {
+        match step {
+            Some(Step::Answer(answer)) => answer,
+            other => panic!("{other:?} is no answer"),
+        }
+    }
+
+    fn asking(step: Option<Step>) -> Asking {
+        match step {
+            Some(Step::Ask(asking)) => asking,
+            other => panic!("{other:?} asks nobody"),
+        }
+    }
+
+    #[test]
+    fn a_worker_goes_from_one_job_to_the_next() {
+        let mut service = service(config(), None);
+        let due = |job, millis| Due { at: at(millis), job };
+        let (first, arrival) = ask(&mut service, 0);
+        assert_eq!(arrival, Arrival::Started(Some(due(first, 5))));
+        let (second, arrival) = ask(&mut service, 1);
+        assert_eq!(arrival, Arrival::Queued);
+        let (_, arrival) = ask(&mut service, 1);
+        assert_eq!(arrival, Arrival::TurnedAway { note: "note", by: TurnedAway::QueueFull });
+        let done = answer(service.on_due(at(5), first));
+        assert_eq!((done.end(), done.calls), (AttemptEnd::Answered(200), Some(CallsOutcome::Done)));
+        let mut seen = Vec::new();
+        let answered = service.on_answered(at(5), done, &mut |event: ServiceEvent<'_, _>| {
+            if let ServiceEvent::Waited(waited) = event {
+                seen.push(waited);
+            }
+        });
+        assert_eq!(answered, Answered::Whole { note: Some("note"), next: Some(due(second, 10)) });
+        assert_eq!(seen, [Duration::from_millis(4)]);
+        assert_eq!(service.on_due(at(6), first), None, "of a job that is gone");
+    }
+
+    #[test]
+    fn what_a_caller_leaves_behind_is_worked_on_and_shows() {
+        let mut service = service(config(), None);
+        let (first, _) = ask(&mut service, 0);
+        let (second, _) = ask(&mut service, 0);
+        assert_eq!(service.main_activity(), Activity::Work);
+        assert_eq!(service.on_caller_left(at(1), first, &mut quiet), None);
+        assert_eq!(service.main_activity(), Activity::Abandoned);
+        assert_eq!(service.on_caller_left(at(1), second, &mut quiet), None);
+        let done = answer(service.on_due(at(5), first));
+        let answered = service.on_answered(at(5), done, &mut quiet);
+        assert_eq!(answered, Answered::Whole { note: None, next: Some(Due { at: at(10), job: second }) });
+        assert_eq!(service.main_activity(), Activity::Abandoned, "nobody waits for it from its start on");
+    }
+
+    #[test]
+    fn a_request_is_an_attempt_before_its_token_is_judged() {
+        let auth = Some(AuthConfig::new(UpstreamId(1)));
+        let mut service =
+            service(UpstreamConfig { auth, ..config() }, Some(FaultKind::Error { status: 500 }));
+        let mut attempts = 0;
+        let key = Stream::new(1, Purpose::Service, "buyers");
+        let (job, arrival) = service.on_request(at(0), key, "note", &mut |event: ServiceEvent<'_, _>| {
+            attempts += u32::from(matches!(event, ServiceEvent::Attempt(_)));
+        });
+        assert_eq!((arrival, attempts), (Arrival::AtDoor, 1));
+        assert_eq!(service.on_caller_left(at(1), job, &mut quiet), Some(("note", None)));
+        assert_eq!(service.on_judged(at(1), job, Ok(()), &mut quiet), None);
+        let rejection = Rejection::KeysUnavailable { retry_after: WORK };
+        for (millis, by) in [
+            (2, TurnedAway::Token(rejection)),
+            // A fault that began while the verdict was awaited comes before any code of the service's.
+            (1_000, TurnedAway::Error { status: 500, fault: FaultId(0) }),
+        ] {
+            let (job, _) = ask(&mut service, 2);
+            let arrival = service.on_judged(at(millis), job, Err(rejection), &mut quiet);
+            assert_eq!(arrival, Some(Arrival::TurnedAway { note: "note", by }));
+        }
+    }
+
+    #[test]
+    fn a_further_attempt_at_a_call_comes_a_round_trip_later_and_an_old_one_is_not_heard() {
+        let mut service = service(calling(1), None);
+        let (job, _) = ask(&mut service, 0);
+        let first = asking(service.on_due(at(5), job));
+        assert_eq!(service.main_activity(), Activity::Calling(0));
+        let step = service.on_call_ended(at(7), first.call, AttemptEnd::Answered(500));
+        let Some(Step::Wait { until, call }) = step else { panic!("{step:?} is no wait") };
+        assert_eq!(until, at(8), "the policy does not wait at all");
+        assert_eq!(service.on_call_ended(at(7), first.call, AttemptEnd::TimedOut), None);
+        let second = asking(service.on_waited(until, call));
+        assert_ne!(second.stream(), first.stream());
+        let done = answer(service.on_call_ended(at(9), second.call, AttemptEnd::Answered(200)));
+        let spent = service.job(job).and_then(|job| job.spent(at(9))).unwrap();
+        assert_eq!((spent.worked, spent.called), (WORK, Duration::from_millis(4)));
+        service.on_answered(at(9), done, &mut quiet);
+        assert_eq!((service.in_flight(), service.main_activity()), (0, Activity::Work));
+    }
+
+    #[test]
+    fn a_failure_that_breaks_off_is_what_its_head_says() {
+        for (called, end) in [(200, AttemptEnd::Cut), (500, AttemptEnd::Answered(502))] {
+            let mut service = service(calling(0), Some(FaultKind::Reset));
+            let (job, _) = ask(&mut service, 1_000);
+            let asking = asking(service.on_due(at(1_005), job));
+            let answer = answer(service.on_call_ended(at(1_006), asking.call, AttemptEnd::Answered(called)));
+            assert_eq!((answer.breaks_off, answer.end()), (true, end));
+        }
+    }
+
+    #[test]
+    fn a_body_trickles_after_the_calls_and_holds_the_worker() {
+        let body = Latency::constant(Duration::from_secs(7)).unwrap();
+        let mut service = service(calling(0), Some(FaultKind::Drip { body }));
+        let (job, _) = ask(&mut service, 1_000);
+        let asking = asking(service.on_due(at(1_005), job));
+        let begun = answer(service.on_call_ended(at(1_006), asking.call, AttemptEnd::Answered(200)));
+        let due = Due { at: at(8_006), job };
+        assert_eq!(service.on_answered(at(1_006), begun, &mut quiet), Answered::Trickles(due));
+        assert_eq!(service.main_activity(), Activity::Struck(FaultId(0)));
+        let ended = answer(service.on_due(due.at, job));
+        assert_eq!((ended.end(), ended.calls), (AttemptEnd::Answered(200), None));
+        let whole = Answered::Whole { note: Some("note"), next: None };
+        assert_eq!(service.on_answered(due.at, ended, &mut quiet), whole);
+    }
+}
