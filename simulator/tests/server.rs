@@ -655,6 +655,38 @@ fn a_services_own_breaker_opens() {
 }
 
 #[test]
+fn a_failed_answer_that_breaks_off_is_to_a_service_what_its_head_says() {
+    let mut asks = calling(1, RetryPolicy::default(), None, quick());
+    asks.config.calls[0].breaker = Some(BreakerConfig::new(LONG, 0.5, 2).unwrap());
+    let breaks = calling(2, RetryPolicy::default(), None, faulty(FaultKind::Reset, 1.0));
+    let world = World::new(vec![asks, breaks, faulty(FaultKind::Error { status: 500 }, 1.0)]);
+    let mut client = world.connect();
+    for _ in 0..2 {
+        assert_eq!(client.get().unwrap().status, 502);
+    }
+    let opened = world.end().into_iter().find_map(|seen| match seen {
+        Seen::Transition(0, 1, change) => Some(change.counts.kinds),
+        _ => None,
+    });
+    let kinds = opened.unwrap();
+    assert_eq!((kinds.server_errors, kinds.connection_failed), (2, 0));
+}
+
+#[test]
+fn who_waits_for_keys_has_come() {
+    let minute = Duration::from_secs(60);
+    let mut auth = AuthConfig::new(UpstreamId(1));
+    auth.cache = auth.cache.with_fetch_timeout(minute).unwrap();
+    let judges = Service { config: UpstreamConfig { auth: Some(auth), ..quick().config }, ..quick() };
+    // Without keys, nothing is said of a token.
+    let world = World::new(vec![judges, faulty(FaultKind::Hang, 1.0)]);
+    let mut client = world.connect();
+    // {"alg":"ES256","kid":"a"} and {}.
+    client.send("GET / HTTP/1.1\r\nhost: a\r\nauthorization: Bearer eyJhbGciOiJFUzI1NiIsImtpZCI6ImEifQ.e30.AA\r\n\r\n");
+    world.wait_for(Seen::Attempt(0, None));
+}
+
+#[test]
 fn a_connection_too_many_waits_until_one_ends() {
     let world = World::with(UpstreamsConfig { connections: 1, ..UpstreamsConfig::new(vec![quick()], SEED) });
     let [mut first, mut second] = [(); 2].map(|()| world.connect());

@@ -15,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
+use crate::service::end_of_answer;
 use crate::{RequestTag, headers};
 
 /// Idle connections that a service keeps to another, at most.
@@ -58,8 +59,7 @@ impl Client {
         }
         headers.extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
         match peer.ask("/", headers, None).await {
-            Ok((status, Some(_))) => (AttemptEnd::Answered(status), None),
-            Ok((_, None)) => (AttemptEnd::Cut, None),
+            Ok((status, body)) => (end_of_answer(status, body.is_none()), None),
             Err(error) => match error.downcast::<io::Error>() {
                 Ok(error) if is_exhaustion(&error) => (AttemptEnd::NeverSent, Some(*error)),
                 _ => (AttemptEnd::Broken, None),

@@ -1,6 +1,8 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use gateway::Rejection;
 use gateway::auth::jwt::{Bearer, JwtKey, MAX_DOCUMENT, parse_jwks};
 use gateway::auth::{AuthConfig, AuthVerdict, FetchFailure, KeySet};
 use gateway::server::{KeyKeeper, KeySource, ScenarioClock};
@@ -28,14 +30,14 @@ impl DoorKeeper {
         Self { keys: KeyKeeper::new(config), source, clock }
     }
 
-    /// Judges what a request bears. The status that it is turned away with, if it is.
-    pub(super) async fn judge(&self, headers: &HeaderMap) -> Result<(), u16> {
+    /// Judges what a request bears.
+    pub(super) async fn judge(&self, headers: &HeaderMap) -> Result<(), Rejection> {
         let bearer = || Bearer::read(headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes));
         match self.keys.judge(&self.clock, bearer).await {
             AuthVerdict::Verified(_) => Ok(()),
-            AuthVerdict::Rejected(rejection) => Err(rejection.status()),
+            AuthVerdict::Rejected(rejection) => Err(rejection),
             // Who has waited is told something else.
-            AuthVerdict::AwaitKeys(_) => Err(503),
+            AuthVerdict::AwaitKeys(_) => Err(Rejection::KeysUnavailable { retry_after: Duration::ZERO }),
         }
     }
 

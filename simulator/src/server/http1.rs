@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use http::header::{ALLOW, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::answer::Answer;
 use super::connection::{Connection, Fate};
-use super::service::{Arrival, Service, Word};
+use super::service::{Reception, ServedService, Word};
 use crate::{RequestTag, Work, headers};
 
 /// Bytes of a request's head, at most.
@@ -31,7 +31,7 @@ pub(super) struct Limits {
 
 /// Where connections of a service come in.
 pub(super) struct Door {
-    pub(super) service: Arc<Service>,
+    pub(super) service: Arc<ServedService>,
     /// The service's, as the value of a header.
     pub(super) name: HeaderValue,
     pub(super) limits: Limits,
@@ -82,16 +82,8 @@ impl Door {
         }
         let tag = header::<RequestTag>(&head.headers, headers::REQUEST);
         let gateway_attempt = header(&head.headers, headers::GATEWAY_ATTEMPT).unwrap_or(0);
-        let attempt = self.service.attempt(tag, gateway_attempt);
-        let judged = self.service.judge(&head.headers, &attempt).await;
-        let arrival = match judged {
-            Ok(()) => {
-                let bearer = head.headers.get(AUTHORIZATION).cloned();
-                self.service.on_request(&attempt, bearer)
-            }
-            Err(status) => Arrival::Answered(status),
-        };
-        if let Arrival::Refused = arrival {
+        let reception = self.service.receive(tag, gateway_attempt, &head.headers).await;
+        if let Reception::Refused = reception {
             return Err(Unanswered);
         }
         // The work does not wait for the body; the answer does.
@@ -102,10 +94,10 @@ impl Door {
             let document = if status == 200 { self.service.document(head.uri.path()) } else { None };
             document.unwrap_or_else(|| (status, page(Some(work))))
         };
-        match arrival {
-            Arrival::Refused => Err(Unanswered),
-            Arrival::Answered(status) => self.response(status, Answer::whole, page(None)),
-            Arrival::Accepted(caller, told) => match told.await.map_err(|_| Unanswered)? {
+        match reception {
+            Reception::Refused => Err(Unanswered),
+            Reception::Answered(status) => self.response(status, Answer::whole, page(None)),
+            Reception::Accepted(caller, told) => match told.await.map_err(|_| Unanswered)? {
                 Word::Answered { status, work } => {
                     caller.heard();
                     let (status, page) = content(status, work);

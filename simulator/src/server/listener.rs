@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::http1::{Door, Limits};
 use super::port::Port;
-use super::service::Service;
+use super::service::ServedService;
 
 /// How long it rests when the system has nothing to give, such as a descriptor.
 const REST: Duration = Duration::from_millis(10);
@@ -36,7 +36,7 @@ pub(super) struct Doorkeeper {
 impl Listener {
     /// Listens, if it is not to refuse right `now`.
     pub(super) fn new(
-        service: Arc<Service>,
+        service: Arc<ServedService>,
         name: HeaderValue,
         port: Port,
         mut refusals: Vec<Range<Timestamp>>,
@@ -50,7 +50,7 @@ impl Listener {
         Ok(Self { door, port, socket, refusals })
     }
 
-    pub(super) fn service(&self) -> &Arc<Service> {
+    pub(super) fn service(&self) -> &Arc<ServedService> {
         &self.door.service
     }
 
@@ -116,7 +116,7 @@ async fn accept_all(
     }
 }
 
-async fn listen(service: &Service, port: &Port, mut listener: Option<net::TcpListener>) -> TcpListener {
+async fn listen(service: &ServedService, port: &Port, mut listener: Option<net::TcpListener>) -> TcpListener {
     loop {
         match listener.take().map_or_else(|| port.listen(), Ok).and_then(TcpListener::from_std) {
             Ok(listener) => return listener,

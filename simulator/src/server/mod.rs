@@ -33,9 +33,9 @@ pub use self::door_keeper::KeyDocument;
 use self::http1::Limits;
 use self::listener::Listener;
 use self::port::Port;
-use self::service::{Common, Parts, Service as Running};
+use self::service::{Common, Parts, ServedService};
 use self::timers::Timers;
-use crate::{Calls, FaultTimeline, RequestTag, Upstream, UpstreamConfig};
+use crate::{FaultTimeline, RequestTag, UpstreamConfig};
 
 /// What [`Upstreams`] serve, and how.
 #[derive(Clone)]
@@ -222,16 +222,15 @@ impl Upstreams {
             let door_keeper = auth.map(|auth| DoorKeeper::new(auth, Arc::clone(&client), clock));
             let parts = Parts {
                 number,
-                name,
-                calls: Calls::new(&config.calls, seed),
                 asks: !config.calls.is_empty(),
-                upstream: Upstream::new(config, clock.starts(), faults),
+                service: crate::Service::new(&name, config, clock.starts(), faults, seed),
+                name,
                 client,
                 door_keeper,
                 keys,
             };
             let tasks = runtimes[thread].handle().clone();
-            let running = Running::new(parts, &common, tasks);
+            let running = ServedService::new(parts, &common, tasks);
             let name = running.name.clone();
             let limits = Limits { connections, body: body_limit };
             let listener =

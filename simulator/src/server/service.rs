@@ -1,13 +1,14 @@
+//! A service on sockets: the shell that carries the decisions of the [`Service`] machine to connections and timers.
+
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use std::{io, mem};
 
 use bytes::Bytes;
 use gateway::server::{ScenarioClock, is_exhaustion};
 use gateway::{AttemptEnd, Timestamp};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
@@ -17,20 +18,21 @@ use super::client::Client;
 use super::door_keeper::{DoorKeeper, KeyDocument};
 use super::timers::Timer;
 use crate::{
-    Ask, CallState, CallStep, Calls, Left, Purpose, Reaction, RequestTag, Stream, Upstream, Work,
-    upstream_number,
+    Answer, Answered, Arrival, Asking, CallId, Due, Job, JobId, Purpose, RequestTag, Service, ServiceEvent,
+    Step, Stream, Work,
 };
 
-/// A service at work: its machines, the jobs it has accepted, and what drives them.
+/// A service at work: its machine, and what drives it.
 ///
-/// A job lives here and not in the connection that brought it, since a connection ends when its client leaves and the
+/// A job lives in the machine and not in the connection that brought it, since a connection ends when its client leaves and the
 /// work does not.
 ///
 /// Alarms go off late, but nothing happens late: whoever comes first, an alarm or a request, brings everything up that
 /// was due before, each at the time for which it was due. So a queued job starts when its predecessor ends and not when
 /// the machine's scheduler gets round to it, and a request finds the worker free that should be free. Late is only what
-/// leaves: an answer, or a call of another service.
-pub(super) struct Service {
+/// leaves: an answer, or a call of another service. (A service that asks others lives in real time, and its jobs begin their
+/// calls when the alarm goes off.)
+pub(super) struct ServedService {
     pub(super) name: String,
     pub(super) timer: Timer,
     clock: ScenarioClock,
@@ -39,12 +41,6 @@ pub(super) struct Service {
     /// Judges tokens, if the service does.
     door_keeper: Option<DoorKeeper>,
     keys: Option<Arc<dyn KeyDocument>>,
-    /// A number made of its name.
-    path: u64,
-    /// Where the service times of requests without a tag are drawn.
-    untagged: Stream,
-    /// Requests so far.
-    issued: AtomicU64,
     state: Mutex<State>,
     /// Something is due before the alarm that is set.
     earlier: Notify,
@@ -53,49 +49,34 @@ pub(super) struct Service {
 struct State {
     number: usize,
     observer: Arc<dyn Observer>,
-    upstream: Upstream<u64>,
-    calls: Calls,
+    service: Service<Request>,
     /// Whether it asks others at all.
     asks: bool,
-    jobs: HashMap<u64, Job>,
+    /// Where the service times of requests without a tag are drawn.
+    untagged: Stream,
+    /// Requests so far.
+    issued: u64,
     /// Ends of work and of answers that trickle, by job. Those of jobs that are gone count for nothing.
-    due: BinaryHeap<Reverse<(Timestamp, u64)>>,
+    due: BinaryHeap<Reverse<(Timestamp, JobId)>>,
     /// Until when the alarm is set.
     alarm: Option<Timestamp>,
     /// Jobs whose calls begin, with what they do first.
-    begun: Vec<(u64, Next, oneshot::Receiver<()>)>,
+    begun: Vec<(Next, oneshot::Receiver<()>)>,
     stopped: bool,
 }
 
-/// A request at the door: all that is drawn for it, is drawn at one place.
-pub(super) struct Attempt {
+/// A request, as long as the service has not answered it.
+pub(super) struct Request {
     tag: Option<RequestTag>,
-    /// Unique among those of the service.
-    number: u64,
-    /// Its service time and its faults are drawn here.
-    key: Stream,
-}
-
-struct Job {
+    /// Whose request it is to whoever is asked for it in turn.
     population: u32,
-    request: u64,
-    /// Its service time is drawn here, and those of its calls below.
-    key: Stream,
-    since: Timestamp,
-    work: Option<Work>,
+    number: u64,
+    /// The token that it bears, for those whom the service asks in turn.
+    bearer: Option<HeaderValue>,
     /// To its caller, who may have left.
     tell: Option<oneshot::Sender<Word>>,
-    /// The token that its request bears, for those whom the service asks in turn.
-    bearer: Option<HeaderValue>,
-    calling: Option<Calling>,
-    /// Its answer trickles: when that is over, so is the job.
-    trickles: bool,
-}
-
-struct Calling {
-    state: CallState,
-    /// Ends the calls when the job is dropped.
-    _alive: oneshot::Sender<()>,
+    /// Ends the calls when the request is dropped.
+    calls: Option<oneshot::Sender<()>>,
 }
 
 /// What a caller is told of its job.
@@ -110,8 +91,8 @@ pub(super) enum Word {
 }
 
 /// What becomes of a request on arrival.
-pub(super) enum Arrival {
-    /// A job is made of it.
+pub(super) enum Reception {
+    /// The service has a job of it.
     Accepted(Caller, oneshot::Receiver<Word>),
     /// It is answered with this status at once.
     Answered(u16),
@@ -121,16 +102,25 @@ pub(super) enum Arrival {
 
 /// Stands for who waits for a job: dropped before it has heard of it, it has left.
 pub(super) struct Caller {
-    service: Arc<Service>,
+    service: Arc<ServedService>,
     /// `None` once it has heard.
-    job: Option<u64>,
+    job: Option<JobId>,
 }
 
 /// What a job's calls do next.
 #[derive(Clone)]
 enum Next {
-    Ask { ask: Ask, tag: RequestTag, bearer: Option<HeaderValue>, deadline: Option<Timestamp> },
-    Wait(Timestamp),
+    Ask {
+        call: CallId,
+        upstream: usize,
+        tag: RequestTag,
+        bearer: Option<HeaderValue>,
+        deadline: Option<Timestamp>,
+    },
+    Wait {
+        call: CallId,
+        until: Timestamp,
+    },
 }
 
 /// What all services have in common.
@@ -145,34 +135,30 @@ pub(super) struct Common {
 pub(super) struct Parts {
     pub(super) number: usize,
     pub(super) name: String,
-    pub(super) upstream: Upstream<u64>,
-    pub(super) calls: Calls,
+    pub(super) service: Service<Request>,
     pub(super) asks: bool,
     pub(super) client: Arc<Client>,
     pub(super) door_keeper: Option<DoorKeeper>,
     pub(super) keys: Option<Arc<dyn KeyDocument>>,
 }
 
-impl Service {
+impl ServedService {
     pub(super) fn new(parts: Parts, common: &Common, tasks: Handle) -> Self {
         let Common { seed, clock, timer, observer } = common;
-        let Parts { number, name, upstream, calls, asks, client, door_keeper, keys } = parts;
+        let Parts { number, name, service, asks, client, door_keeper, keys } = parts;
         let state = State {
             number,
             observer: Arc::clone(observer),
-            upstream,
-            calls,
+            service,
             asks,
-            jobs: HashMap::new(),
+            untagged: Stream::new(*seed, Purpose::Service, "untagged"),
+            issued: 0,
             due: BinaryHeap::new(),
             alarm: None,
             begun: Vec::new(),
             stopped: false,
         };
         Self {
-            path: upstream_number(&name),
-            untagged: Stream::new(*seed, Purpose::Service, "untagged").named(&name),
-            issued: AtomicU64::new(0),
             name,
             timer: timer.clone(),
             clock: *clock,
@@ -185,32 +171,38 @@ impl Service {
         }
     }
 
-    /// What comes to the door, with its tag and the number of the gateway's attempt.
-    pub(super) fn attempt(&self, tag: Option<RequestTag>, gateway_attempt: u32) -> Attempt {
-        let number = self.issued.fetch_add(1, Ordering::Relaxed) + 1;
-        let key = match tag {
-            Some(tag) => tag.service(gateway_attempt).at(self.path),
-            None => self.untagged.at(number),
-        };
-        Attempt { tag, number, key }
-    }
-
-    /// Judges the token of a request, where the service does so and no fault is quicker. The status that the request is
-    /// turned away with, if it is.
-    pub(super) async fn judge(
+    /// A request comes, with its tag, the number of the gateway's attempt and what else its head says. Dropped before it has
+    /// heard, its caller has left.
+    pub(super) async fn receive(
         self: &Arc<Self>,
+        tag: Option<RequestTag>,
+        gateway_attempt: u32,
         head: &HeaderMap,
-        &Attempt { tag, key, .. }: &Attempt,
-    ) -> Result<(), u16> {
-        let Some(door_keeper) = &self.door_keeper else { return Ok(()) };
-        if self.enter(|state, now| state.upstream.is_struck_at_the_door(now, key)) {
-            return Ok(());
+    ) -> Reception {
+        let (tell, told) = oneshot::channel();
+        let bearer = head.get(AUTHORIZATION).cloned();
+        let (job, mut arrival) =
+            self.enter(|state, now| state.on_request(now, tag, gateway_attempt, bearer, tell));
+        let caller = Caller { service: Arc::clone(self), job: Some(job) };
+        if let (Some(Arrival::AtDoor), Some(door_keeper)) = (&arrival, &self.door_keeper) {
+            let verdict = door_keeper.judge(head).await;
+            arrival = self.enter(|state, now| {
+                let State { service, observer, number, .. } = state;
+                let arrival = service.on_judged(now, job, verdict, &mut witness(&**observer, *number, now));
+                state.arrived(arrival)
+            });
         }
-        let judged = door_keeper.judge(head).await;
-        if judged.is_err() {
-            self.enter(|state, now| state.observer.on_attempt(now, state.number, tag));
+        match arrival {
+            Some(Arrival::Started(_) | Arrival::Queued) => Reception::Accepted(caller, told),
+            Some(Arrival::TurnedAway { by, .. }) => {
+                caller.heard();
+                match by.end() {
+                    AttemptEnd::Answered(status) => Reception::Answered(status),
+                    _ => Reception::Refused,
+                }
+            }
+            Some(Arrival::AtDoor) | None => Reception::Refused,
         }
-        judged
     }
 
     /// Has the keys fetched that tokens are judged by, if they are; does not end then.
@@ -227,16 +219,6 @@ impl Service {
         let Some(client) = path.strip_prefix("/token/") else { return Some((200, keys.document(now))) };
         let nobody = || (404, Bytes::from_static(br#"{"error":"no such client bears a token"}"#));
         Some(keys.token(client, now).map_or_else(nobody, |token| (200, token)))
-    }
-
-    /// A request is past the door, with what it bears.
-    pub(super) fn on_request(self: &Arc<Self>, attempt: &Attempt, bearer: Option<HeaderValue>) -> Arrival {
-        let arrival = self.enter(|state, now| state.on_request(now, attempt, bearer));
-        match arrival {
-            Ok((job, told)) => Arrival::Accepted(Caller { service: Arc::clone(self), job: Some(job) }, told),
-            Err(Some(status)) => Arrival::Answered(status),
-            Err(None) => Arrival::Refused,
-        }
     }
 
     /// Brings up what is due, when it is due; does not end.
@@ -259,11 +241,8 @@ impl Service {
         if mem::replace(&mut state.stopped, true) {
             return;
         }
-        let now = self.clock.now();
-        // In no order: each counts by itself.
-        let waiting = state.jobs.values().filter(|job| job.work.is_none());
-        waiting
-            .for_each(|job| state.observer.on_left_queue(now, state.number, now.saturating_since(job.since)));
+        let (now, number) = (self.clock.now(), state.number);
+        state.service.on_run_ended(now, &mut witness(&*state.observer, number, now));
     }
 
     /// Tells of it, if the machine is what failed.
@@ -296,11 +275,11 @@ impl Service {
         if earlier {
             self.earlier.notify_one();
         }
-        for (job, next, gone) in begun {
+        for (next, gone) in begun {
             let service = Arc::clone(self);
             self.tasks.spawn(async move {
                 tokio::select! {
-                    () = service.call(job, next) => {}
+                    () = service.call(next) => {}
                     _ = gone => {}
                 }
             });
@@ -309,19 +288,22 @@ impl Service {
     }
 
     /// Makes the calls of a job.
-    async fn call(self: &Arc<Self>, job: u64, first: Next) {
+    async fn call(self: &Arc<Self>, first: Next) {
         let mut next = Some(first);
         while let Some(step) = next {
             next = match step {
-                Next::Wait(until) => {
+                Next::Wait { call, until } => {
                     self.timer.until(until).await;
-                    self.enter(|state, now| state.on_waited(now, job))
+                    self.enter(|state, now| {
+                        let step = state.service.on_waited(now, call)?;
+                        state.follow(now, step)
+                    })
                 }
-                Next::Ask { ask, tag, bearer, deadline } => {
+                Next::Ask { call, upstream, tag, bearer, deadline } => {
                     let end = tokio::select! {
                         // An answer that is there when the time is over is in time.
                         biased;
-                        (end, error) = self.client.ask(ask.upstream, tag, bearer) => {
+                        (end, error) = self.client.ask(upstream, tag, bearer) => {
                             if let Some(error) = error {
                                 self.note_exhaustion(&error);
                             }
@@ -329,10 +311,26 @@ impl Service {
                         }
                         () = self.timer.until_some(deadline) => AttemptEnd::TimedOut,
                     };
-                    self.enter(|state, now| state.on_ended(now, job, end))
+                    self.enter(|state, now| {
+                        let step = state.service.on_call_ended(now, call, end)?;
+                        state.follow(now, step)
+                    })
                 }
             };
         }
+    }
+}
+
+/// Hands on to an observer what happens at a service now.
+fn witness(observer: &dyn Observer, number: usize, now: Timestamp) -> impl FnMut(ServiceEvent<'_, Request>) {
+    move |event| match event {
+        ServiceEvent::Attempt(request) => observer.on_attempt(now, number, request.tag),
+        ServiceEvent::Accepted(request) => observer.on_accepted(now, number, request.tag),
+        ServiceEvent::Rejected => observer.on_rejected(now, number),
+        ServiceEvent::Waited(waited) => observer.on_wait(now, number, waited),
+        ServiceEvent::LeftQueue(waited) => observer.on_left_queue(now, number, waited),
+        ServiceEvent::Load { in_flight, queued } => observer.on_load(now, number, in_flight, queued),
+        ServiceEvent::Gone(_) => {}
     }
 }
 
@@ -340,189 +338,104 @@ impl State {
     fn on_request(
         &mut self,
         now: Timestamp,
-        &Attempt { tag, number, key }: &Attempt,
+        tag: Option<RequestTag>,
+        gateway_attempt: u32,
         bearer: Option<HeaderValue>,
-    ) -> Result<(u64, oneshot::Receiver<Word>), Option<u16>> {
-        self.observer.on_attempt(now, self.number, tag);
-        let (population, request) =
-            tag.map_or((RequestTag::NO_POPULATION, number), |tag| (tag.population, tag.request));
-        let (tell, told) = oneshot::channel();
-        let tell = Some(tell);
-        let job = Job {
-            population,
-            request,
-            key,
-            since: now,
-            work: None,
-            tell,
-            bearer,
-            calling: None,
-            trickles: false,
+        tell: oneshot::Sender<Word>,
+    ) -> (JobId, Option<Arrival<Request>>) {
+        self.issued += 1;
+        let (population, number, key) = match tag {
+            Some(tag) => (tag.population, tag.request, tag.service(gateway_attempt)),
+            None => (RequestTag::NO_POPULATION, self.issued, self.untagged.at(self.issued)),
         };
-        let result = match self.upstream.on_request(now, number, key) {
-            Reaction::Started(work) => {
-                self.observer.on_accepted(now, self.number, tag);
-                self.jobs.insert(number, job);
-                self.start(now, number, work);
-                Ok((number, told))
-            }
-            Reaction::Queued => {
-                self.observer.on_accepted(now, self.number, tag);
-                self.jobs.insert(number, job);
-                Ok((number, told))
-            }
-            Reaction::Answered { status, fault } => {
-                if fault.is_none() {
-                    self.observer.on_rejected(now, self.number);
-                }
-                Err(Some(status))
-            }
-            Reaction::Refused { .. } => Err(None),
-        };
-        self.record_load(now);
-        result
+        let request = Request { tag, population, number, bearer, tell: Some(tell), calls: None };
+        let Self { service, observer, number, .. } = self;
+        let (job, arrival) = service.on_request(now, key, request, &mut witness(&**observer, *number, now));
+        (job, self.arrived(Some(arrival)))
+    }
+
+    /// Takes note of when the work on a request that has a worker is done.
+    fn arrived(&mut self, arrival: Option<Arrival<Request>>) -> Option<Arrival<Request>> {
+        if let Some(Arrival::Started(due)) = arrival {
+            self.schedule(due);
+        }
+        arrival
+    }
+
+    fn schedule(&mut self, due: Option<Due>) {
+        self.due.extend(due.map(|Due { at, job }| Reverse((at, job))));
     }
 
     /// Brings up everything that was due until now.
     fn advance(&mut self, now: Timestamp) {
-        while let Some(&Reverse((due, number))) = self.due.peek().filter(|next| next.0.0 <= now) {
+        while let Some(&Reverse((due, job))) = self.due.peek().filter(|next| next.0.0 <= now) {
             self.due.pop();
-            let Some(job) = self.jobs.get(&number) else { continue };
-            if job.trickles {
-                self.finish(due, number);
-                continue;
-            }
             // Others are asked now: they live in real time.
-            let (state, step) = self.calls.on_begun(if self.asks { now } else { due });
-            if let CallStep::Answer { status, .. } = step {
-                self.answer(due, number, status);
-                continue;
-            }
-            let (alive, gone) = oneshot::channel();
-            if let Some(job) = self.jobs.get_mut(&number) {
-                job.calling = Some(Calling { state, _alive: alive });
-            }
-            if let Some(next) = self.follow(now, number, step) {
-                self.begun.push((number, next, gone));
+            let at = if self.asks { now } else { due };
+            let step = self.service.on_due(at, job);
+            if let Some(next) = step.and_then(|step| self.follow(at, step))
+                && let Some(request) = self.service.note_mut(job)
+            {
+                let (alive, gone) = oneshot::channel();
+                request.calls = Some(alive);
+                self.begun.push((next, gone));
             }
         }
     }
 
-    /// An attempt at a call ended.
-    fn on_ended(&mut self, now: Timestamp, number: u64, end: AttemptEnd) -> Option<Next> {
-        let job = self.jobs.get_mut(&number)?;
-        let step = self.calls.on_ended(now, &mut job.calling.as_mut()?.state, job.key, end);
-        self.follow(now, number, step)
-    }
-
-    /// The wait before an attempt at a call is over.
-    fn on_waited(&mut self, now: Timestamp, number: u64) -> Option<Next> {
-        let job = self.jobs.get_mut(&number)?;
-        let step = self.calls.on_waited(now, &mut job.calling.as_mut()?.state);
-        self.follow(now, number, step)
-    }
-
-    fn on_caller_left(&mut self, now: Timestamp, number: u64) {
-        if self.stopped || !self.jobs.contains_key(&number) {
+    fn on_caller_left(&mut self, now: Timestamp, job: JobId) {
+        if self.stopped {
             return;
         }
-        match self.upstream.on_caller_left(now, number) {
-            Left::Unnoticed => {}
-            Left::Unqueued => {
-                if let Some(job) = self.jobs.remove(&number) {
-                    self.observer.on_left_queue(now, self.number, now - job.since);
-                }
-            }
-            Left::Freed(next) => {
-                if let Some(Calling { state, .. }) = self.jobs.remove(&number).and_then(|job| job.calling) {
-                    self.calls.on_given_up(state);
-                }
-                self.start_next(now, next);
-            }
-        }
-        self.record_load(now);
-    }
-
-    /// A worker that was let go takes the job that the machine says, if any; what the machine passed over is gone.
-    fn start_next(&mut self, now: Timestamp, next: Option<(u64, Work)>) {
-        while let Some(number) = self.upstream.poll_given_up() {
-            if let Some(job) = self.jobs.remove(&number) {
-                self.observer.on_wait(now, self.number, now - job.since);
-            }
-        }
-        if let Some((next, work)) = next {
-            self.start(now, next, work);
-        }
-    }
-
-    /// A worker takes a job.
-    fn start(&mut self, now: Timestamp, number: u64, work: Work) {
-        let Some(job) = self.jobs.get_mut(&number) else { return };
-        job.work = Some(work);
-        self.observer.on_wait(now, self.number, now - job.since);
-        if let Some(time) = work.time {
-            self.due.push(Reverse((now + time, number)));
+        let Self { service, observer, number, .. } = self;
+        let gone = service.on_caller_left(now, job, &mut witness(&**observer, *number, now));
+        if let Some((_, due)) = gone {
+            self.schedule(due);
         }
     }
 
     /// What the shell does for a step, if the job is not done by it.
-    fn follow(&mut self, now: Timestamp, number: u64, step: CallStep) -> Option<Next> {
-        let job = self.jobs.get(&number)?;
-        let &Job { population, request, key, .. } = job;
+    fn follow(&mut self, now: Timestamp, step: Step) -> Option<Next> {
         match step {
-            CallStep::Ask(ask) => {
-                let bearer = job.bearer.clone();
-                let tag = RequestTag { population, request, key, attempt: u64::from(ask.attempt) };
-                Some(Next::Ask { ask, tag, bearer, deadline: ask.timeout.map(|timeout| now + timeout) })
+            Step::Ask(Asking { job, call, ask, key, deadline }) => {
+                let Request { population, number, bearer, .. } = self.service.job(job)?.note();
+                let (population, request, attempt) = (*population, *number, u64::from(ask.attempt));
+                let (tag, bearer) = (RequestTag { population, request, key, attempt }, bearer.clone());
+                Some(Next::Ask { call, upstream: ask.upstream, tag, bearer, deadline })
             }
-            CallStep::Wait(wait) => Some(Next::Wait(now + wait)),
-            CallStep::Answer { status, .. } => {
-                self.answer(now, number, status);
+            Step::Wait { until, call } => Some(Next::Wait { call, until }),
+            Step::Answer(answer) => {
+                self.answer(now, answer);
                 None
             }
         }
     }
 
-    /// The service has an answer for a job, and the caller, if there still is one, hears of it. The job is done with it, unless
-    /// the answer trickles.
-    fn answer(&mut self, now: Timestamp, number: u64, status: u16) {
-        let Some(job) = self.jobs.get_mut(&number) else { return };
-        let Some(work) = job.work else { return };
-        let to = now + work.body;
-        let word = match work {
-            Work { body: Duration::ZERO, reset: false, .. } => Word::Answered { status, work },
-            Work { body: Duration::ZERO, reset: true, .. } => Word::Reset { status, work },
-            Work { .. } => Word::Drips { status, from: now, to, work },
+    /// The service has an answer for a job, and the caller, if there still is one, hears of it.
+    fn answer(&mut self, now: Timestamp, answer: Answer) {
+        let Answer { job, status, breaks_off, .. } = answer;
+        let Some(work) = self.service.job(job).and_then(Job::work) else { return };
+        let tell = self.service.note_mut(job).and_then(|request| request.tell.take());
+        let Self { service, observer, number, .. } = self;
+        let answered = service.on_answered(now, answer, &mut witness(&**observer, *number, now));
+        let (due, word) = match answered {
+            Answered::Trickles(due) => (Some(due), Word::Drips { status, from: now, to: due.at, work }),
+            Answered::Whole { next, .. } if breaks_off => (next, Word::Reset { status, work }),
+            Answered::Whole { next, .. } => (next, Word::Answered { status, work }),
         };
-        if let Some(tell) = job.tell.take() {
+        self.schedule(due);
+        // The caller may have left; the end of a body that trickled, it has been told before.
+        if let Some(tell) = tell {
             let _ = tell.send(word);
         }
-        if work.body.is_zero() {
-            self.finish(now, number);
-        } else {
-            (job.trickles, job.calling) = (true, None);
-            self.due.push(Reverse((to, number)));
-        }
-    }
-
-    /// The service is done with a job: the next in its queue starts.
-    fn finish(&mut self, now: Timestamp, number: u64) {
-        self.jobs.remove(&number);
-        let next = self.upstream.on_completed(now);
-        self.start_next(now, next);
-        self.record_load(now);
     }
 
     fn next_due(&self) -> Option<Timestamp> {
         self.due.peek().map(|next| next.0.0)
     }
 
-    fn record_load(&self, now: Timestamp) {
-        self.observer.on_load(now, self.number, self.upstream.in_flight(), self.upstream.queued());
-    }
-
     fn tell_transitions(&mut self) {
-        while let Some((upstream, transition)) = self.calls.poll_transition() {
+        while let Some((upstream, transition)) = self.service.poll_transition() {
             self.observer.on_transition(self.number, upstream, transition);
         }
     }
