@@ -43,9 +43,10 @@ mod upstream;
 pub use calls::{Ask, CallState, CallStep, Calls, CallsOutcome};
 pub use chance::{Purpose, Stream};
 pub use client::{
-    Arrivals, Burst, ClosedLoad, Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, Load, LoadError,
-    Method, OpenLoad, Population, PopulationStreams, RampPoint, Spacing, Start, Target, Targets, Token,
-    TokenConfig, TokenDefect, TokenError, Users, UsersPoint, api_key, loopback_address, subject,
+    Arrivals, Burst, ClientRequest, Clients, ClosedLoad, Identities, IdentitiesError, Identity,
+    LOOPBACK_ADDRESSES, Load, LoadError, Method, OpenLoad, Population, PopulationStreams, RampPoint, Spacing,
+    Start, Target, Targets, Token, TokenConfig, TokenDefect, TokenError, User, Users, UsersPoint, api_key,
+    loopback_address, subject,
 };
 pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline};
 pub use identity_provider::{KeyNumber, KeySchedule};

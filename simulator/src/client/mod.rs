@@ -2,12 +2,14 @@
 
 mod arrivals;
 mod identity;
+mod machine;
 mod population;
 mod token;
 mod users;
 
 pub use arrivals::{Arrivals, Burst, LoadError, OpenLoad, RampPoint, Spacing};
 pub use identity::{Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, api_key, loopback_address};
+pub use machine::{ClientRequest, Clients, User};
 pub use population::{Load, Method, Population, PopulationStreams, Target, Targets};
 pub use token::{Token, TokenConfig, TokenDefect, TokenError, subject};
 pub use users::{ClosedLoad, Start, Users, UsersPoint};

@@ -51,7 +51,7 @@ pub use self::tokens::MintError;
 pub(crate) use self::tokens::key_document;
 pub(super) use self::told::Part;
 use self::told::Told;
-use self::users::{Clients, Surroundings, UsersError};
+use self::users::{Surroundings, UserPool, UsersError};
 use super::bearers::Bearers;
 use super::directory::{Directory, addresses};
 use super::layout::layout;
@@ -230,7 +230,7 @@ fn run_and_see(
             mint,
             expect_status,
         };
-        Clients::new(surroundings, &populations, uris, harness)
+        UserPool::new(surroundings, &populations, uris, harness)
     };
     let sent = send(timeline, clock, users, &schedule, &drive.stop, make, done);
     // Load and queues count until the end, when everybody was answered before, too.
@@ -427,7 +427,7 @@ fn send(
     users: usize,
     schedule: &Arc<Schedule>,
     asked: &Stop,
-    make: impl FnOnce(Stop) -> Clients,
+    make: impl FnOnce(Stop) -> UserPool,
     done: impl FnOnce(&Runtime),
 ) -> Result<HarnessRecord, LiveError> {
     let ends = timeline.starts + timeline.duration;

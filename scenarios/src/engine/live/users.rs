@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use gateway::server::ScenarioClock;
-use gateway::{AttemptEnd, KeyedBy, Retrier, RetryState, Timestamp};
+use gateway::{AttemptEnd, KeyedBy, Timestamp};
 use goose::client::GooseClientBuilder;
 use goose::goose::Scenario;
 use goose::goose::{GooseUser, Transaction, TransactionFunction};
@@ -25,9 +25,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use http_body_util::Full;
 use reports::HarnessRecord;
-use simulator::{
-    Identity, Load, Population, PopulationStreams, Target, Users, api_key, client_is_back_after, headers,
-};
+use simulator::{ClientRequest, Clients, Population, PopulationStreams, User, api_key, headers};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::{read_answer, unreachable};
@@ -60,7 +58,7 @@ pub(super) struct Surroundings {
 }
 
 /// Everything that the users share.
-pub(super) struct Clients {
+pub(super) struct UserPool {
     clock: ScenarioClock,
     journal: Journal,
     logs_attempts: bool,
@@ -75,7 +73,7 @@ pub(super) struct Clients {
     host: HeaderValue,
     http: HttpClients,
     /// Closed-loop users: population and number there. goose's users take these first.
-    closed: Vec<(usize, u32)>,
+    closed: Vec<(usize, User)>,
     /// All of goose's users, those that have begun, and those that are done.
     users: AtomicUsize,
     started: AtomicUsize,
@@ -92,19 +90,17 @@ pub(super) struct Clients {
 struct Senders {
     population: Population,
     streams: PopulationStreams,
-    /// Of a closed load.
-    users: Option<Users>,
+    clients: Mutex<Clients>,
     method: Method,
     /// Of every request: what stands in it is looked at by nobody.
     body: Bytes,
-    retrier: Mutex<Retrier>,
 }
 
 /// What a user has to do.
 #[derive(Clone, Copy)]
-struct Request {
+struct Task {
     population: usize,
-    index: u64,
+    request: ClientRequest,
     /// When it was to be sent.
     due: Timestamp,
     /// From when on its latency counts.
@@ -121,7 +117,7 @@ pub(super) enum UsersError {
     Panicked(String),
 }
 
-impl Clients {
+impl UserPool {
     pub(super) fn new(
         surroundings: Surroundings,
         populations: &[(Population, PopulationStreams)],
@@ -143,18 +139,13 @@ impl Clients {
         let senders = populations.iter().map(|(population, streams)| Senders {
             method: method_of(population),
             body: Bytes::from(vec![b'.'; population.body as usize]),
-            retrier: Mutex::new(Retrier::new(population.retry)),
-            users: match &population.load {
-                Load::Open(_) => None,
-                Load::Closed(load) => Some(load.users(clock.starts(), duration, streams.arrival)),
-            },
+            clients: Mutex::new(Clients::new(population, *streams, clock.starts(), duration)),
             population: population.clone(),
             streams: *streams,
         });
         let senders: Vec<_> = senders.collect();
         let closed = senders.iter().enumerate().flat_map(|(population, senders)| {
-            let users = senders.users.as_ref().map_or(0, Users::count);
-            (0..users).map(move |user| (population, user))
+            lock(&senders.clients).users().map(move |user| (population, user))
         });
         Self {
             clock,
@@ -207,11 +198,11 @@ impl Clients {
         ];
         let configuration = goose::config::GooseConfiguration::parse_args_default(&arguments)?;
         self.users.store(users, Ordering::Relaxed);
-        let clients = Arc::clone(self);
+        let pool_of_users = Arc::clone(self);
         let function: TransactionFunction = Arc::new(move |_: &mut GooseUser| {
-            let clients = Arc::clone(&clients);
+            let pool = Arc::clone(&pool_of_users);
             Box::pin(async move {
-                clients.live().await;
+                pool.live().await;
                 Ok(())
             })
         });
@@ -246,7 +237,7 @@ impl Clients {
         }
         let life = async {
             match self.closed.get(place) {
-                Some((population, number)) => self.think_and_send(*population, *number).await,
+                Some((population, user)) => self.think_and_send(*population, *user).await,
                 None => self.serve_the_schedule().await,
             }
         };
@@ -263,39 +254,41 @@ impl Clients {
     async fn serve_the_schedule(&self) {
         let mut stopped = pin!(self.stop.asked());
         while let Some(Arrival { population, index, intended }) = self.schedule.next().await {
-            let request = Request { population, index, due: intended, intended, paired: true };
-            self.send(request, stopped.as_mut()).await;
+            let request = lock(&self.populations[population].clients).draw(index);
+            let task = Task { population, request, due: intended, intended, paired: true };
+            self.send(task, stopped.as_mut()).await;
         }
     }
 
     /// A user of a closed-loop population thinks, sends, waits, and thinks again, for as long as it sends any more.
-    async fn think_and_send(&self, population: usize, number: u32) {
-        let Some(users) = &self.populations[population].users else { return };
+    async fn think_and_send(&self, population: usize, mut user: User) {
+        let clients = &self.populations[population].clients;
         let mut free = self.clock.starts();
         let mut stopped = pin!(self.stop.asked());
-        for sent in 0_u32.. {
-            let Some(at) = users.next_send(number, sent, free) else { return };
+        loop {
+            let next = lock(clients).next_send(user, free);
+            let Some(at) = next else { return };
             tokio::select! {
                 biased;
                 () = &mut stopped => return,
                 () = sleep_until(Instant::from_std(self.clock.moment(at))) => {}
             }
-            let index = u64::from(number) << 32 | u64::from(sent);
+            let request = lock(clients).draw(user.next_index());
             // Latency runs from the send, for a user who thinks a little longer has not waited. But it is the harness that
             // let it think longer, and what is not sent meanwhile is load that the gateway never sees.
             let intended = self.clock.now();
-            let request = Request { population, index, due: at, intended, paired: false };
-            self.send(request, stopped.as_mut()).await;
+            let task = Task { population, request, due: at, intended, paired: false };
+            self.send(task, stopped.as_mut()).await;
+            user = user.after_send();
             free = self.clock.now();
         }
     }
 
     /// Sends a request, and again as the population's policy has it, until it ends or the run is stopped.
-    async fn send(&self, request: Request, stopped: Pin<&mut impl Future<Output = ()>>) {
-        let Request { population, index, due, intended, paired } = request;
+    async fn send(&self, task: Task, stopped: Pin<&mut impl Future<Output = ()>>) {
+        let Task { population, request, due, intended, paired } = task;
         let senders = &self.populations[population];
-        let target = senders.population.targets.draw(senders.streams.route.at(index));
-        let route = target.route;
+        let ClientRequest { index, route, .. } = request;
         let id = RequestId { population: population as u32, index };
         self.journal.note(intended, What::Offered { population: id.population, route });
         let busy = self.busy.fetch_add(1, Ordering::Relaxed) + 1;
@@ -307,8 +300,8 @@ impl Clients {
         } else {
             let now = self.clock.now();
             lock(&self.harness).on_sent(now.saturating_since(due));
-            lock(&senders.retrier).on_request(now);
-            self.attempts(senders, id, target, stopped).await
+            lock(&senders.clients).on_send(now);
+            self.attempts(senders, id, request, stopped).await
         };
         self.busy.fetch_sub(1, Ordering::Relaxed);
         let (outcome, cut) = (ended.outcome, ended.end == Some(AttemptEnd::Cut));
@@ -320,19 +313,18 @@ impl Clients {
         &self,
         senders: &Senders,
         id: RequestId,
-        target: Target<'_>,
+        mut request: ClientRequest,
         mut stopped: Pin<&mut impl Future<Output = ()>>,
     ) -> ClientEnd {
-        let identity = senders.population.identities.draw(senders.streams.identity.at(id.index));
-        let mut retries = RetryState::default();
-        for attempt in 0_u32.. {
-            let sent = self.clock.now();
+        loop {
+            let (sent, attempt) = (self.clock.now(), request.attempt());
             let end = tokio::select! {
-                end = self.attempt(senders, id, identity, target, attempt) => end,
+                end = self.attempt(senders, id, &request) => end,
                 () = stopped.as_mut() => ClientEnd::UNFINISHED,
             };
             if self.logs_attempts {
-                let (request, route, ClientEnd { status, outcome, .. }) = (id, target.route, end);
+                let ClientRequest { identity, route, .. } = request;
+                let (request, ClientEnd { status, outcome, .. }) = (id, end);
                 let took = self.clock.now().saturating_since(sent);
                 let tried = Tried { request, attempt, identity, route, status, outcome, took };
                 self.journal.note(sent + took, What::Tried(Box::new(tried)));
@@ -341,36 +333,26 @@ impl Clients {
                 self.exhausted.fetch_add(1, Ordering::Relaxed);
             }
             let Some(failure) = end.failure() else { return end };
-            let unit = senders.streams.jitter.at(id.index).at(u64::from(attempt)).unit();
             let now = self.clock.now();
-            let wait = lock(&senders.retrier).on_failure(&mut retries, now, failure, end.retry_after, unit);
-            let Some(wait) = wait else { return end };
-            let again = now + client_is_back_after(wait);
+            let again = lock(&senders.clients).on_failed(now, &mut request, failure, end.retry_after);
+            let Some(again) = again else { return end };
             tokio::select! {
                 () = sleep_until(Instant::from_std(self.clock.moment(again))) => {}
-                () = stopped.as_mut() => break,
+                () = stopped.as_mut() => return ClientEnd::UNFINISHED,
             }
         }
-        ClientEnd::UNFINISHED
     }
 
-    async fn attempt(
-        &self,
-        senders: &Senders,
-        id: RequestId,
-        identity: Identity,
-        target: Target<'_>,
-        attempt: u32,
-    ) -> ClientEnd {
+    async fn attempt(&self, senders: &Senders, id: RequestId, asked: &ClientRequest) -> ClientEnd {
         let population = &senders.population;
-        let address = self.directory.address(id.population as usize, identity);
-        let request = || self.request(senders, id, identity, target, attempt);
+        let address = self.directory.address(id.population as usize, asked.identity);
+        let request = || self.request(senders, id, asked);
         let deadline = population.timeout.map(|timeout| self.clock.real(timeout));
         let whole = async {
             let Sent { answer, resent } = self.http.send(address, request).await;
             self.resent.fetch_add(u64::from(resent), Ordering::Relaxed);
             match answer {
-                Ok(response) => read_answer(response, &self.expect_status[target.route as usize]).await,
+                Ok(response) => read_answer(response, &self.expect_status[asked.route as usize]).await,
                 Err(error) => unreachable(&error),
             }
         };
@@ -385,18 +367,12 @@ impl Clients {
     }
 
     /// What is written for an attempt.
-    fn request(
-        &self,
-        senders: &Senders,
-        id: RequestId,
-        identity: Identity,
-        target: Target<'_>,
-        attempt: u32,
-    ) -> http::Request<Full<Bytes>> {
+    fn request(&self, senders: &Senders, id: RequestId, asked: &ClientRequest) -> http::Request<Full<Bytes>> {
+        let (identity, attempt) = (asked.identity, asked.attempt());
         let Senders { population, streams, method, body, .. } = senders;
         let mut request = http::Request::new(Full::new(body.clone()));
         *request.method_mut() = method.clone();
-        *request.uri_mut() = self.uris[id.population as usize][target.number].clone();
+        *request.uri_mut() = self.uris[id.population as usize][asked.target as usize].clone();
         let fields = request.headers_mut();
         fields.insert(HOST, self.host.clone());
         fields.insert(ACCEPT, HeaderValue::from_static("*/*"));

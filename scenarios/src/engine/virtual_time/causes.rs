@@ -13,7 +13,7 @@ impl Run<'_> {
         let request = &self.requests[ticket.slot as usize];
         let before = request.since - request.intended;
         let (waited, served) = (from - request.since, self.clock.now - from);
-        if before >= waited && before >= served && request.attempt > 0 {
+        if before >= waited && before >= served && request.sent.attempt() > 0 {
             self.clock.way(Cause::EarlierAttempts, request.failure)
         } else if waited >= served {
             request.waited

@@ -12,12 +12,12 @@ use std::time::Duration;
 
 use gateway::auth::Presented;
 use gateway::{
-    AttemptEnd, Decision, Forward, Pass, Pipeline, Rejection, Request, RequestEnd, Retrier, RetryState,
-    RouteId, Scope, Settlement, Timestamp, UpstreamId,
+    AttemptEnd, Decision, Forward, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId, Scope,
+    Settlement, Timestamp, UpstreamId,
 };
 use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, StationId};
 use simulator::{
-    Arrivals, Load, Population, PopulationStreams, Purpose, Stream, Users, client_is_back_after,
+    Arrivals, ClientRequest, Clients, Load, Population, PopulationStreams, Purpose, Stream, User,
     service_is_back_after,
 };
 use slab::Slab;
@@ -116,7 +116,7 @@ struct Run<'w> {
     clock: Clock,
     ends: Timestamp,
     directory: Directory,
-    clients: Vec<Clients<'w>>,
+    populations: Vec<Senders<'w>>,
     gateway: Pipeline<Ticket>,
     /// The enabled limits, each with its place in the record.
     limits: Vec<(Scope, usize)>,
@@ -154,17 +154,15 @@ struct Run<'w> {
 }
 
 /// A population at work.
-struct Clients<'w> {
+struct Senders<'w> {
     population: &'w Population,
     streams: PopulationStreams,
+    clients: Clients,
     /// Of an open load.
     arrivals: Option<Arrivals>,
-    /// Of a closed one.
-    users: Option<Users>,
     /// Arrivals so far.
     arrived: u64,
     timeouts: LaneId,
-    retrier: Retrier,
 }
 
 /// A logical request that has not ended.
@@ -175,13 +173,10 @@ struct Logical {
     population: usize,
     route: RouteId,
     client: Client,
-    /// Of the population's requests.
-    index: u64,
+    /// As its client knows it.
+    sent: ClientRequest,
     user: Option<User>,
     intended: Timestamp,
-    /// Number of the present attempt, from 0.
-    attempt: u32,
-    retries: RetryState,
     reached_upstream: bool,
     stage: Stage,
     /// When the present attempt was made.
@@ -216,13 +211,6 @@ enum Stage {
         /// The upstream's work on it; `None` while the gateway waits before it tries again.
         job: Option<ServiceJob>,
     },
-}
-
-/// A user of a closed-loop population, and how many requests it has sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct User {
-    number: u32,
-    sent: u32,
 }
 
 /// Names an attempt for as long as it lasts. Slots are used again, numbers are not.
@@ -274,17 +262,17 @@ impl<'w> Run<'w> {
             bearers: Bearers::new(&variant.world, timeline.starts),
             noticeable: timeline.slo_latency / 3,
         };
-        let clients = populations.iter().map(|population| {
+        let senders = populations.iter().map(|population| {
             let streams = PopulationStreams::new(seed, &population.name);
-            let (starts, duration, stream) = (timeline.starts, timeline.duration, streams.arrival);
-            let (arrivals, users) = match &population.load {
-                Load::Open(load) => (Some(load.arrivals(starts, duration, stream)), None),
-                Load::Closed(load) => (None, Some(load.users(starts, duration, stream))),
+            let (starts, duration) = (timeline.starts, timeline.duration);
+            let arrivals = match &population.load {
+                Load::Open(load) => Some(load.arrivals(starts, duration, streams.arrival)),
+                Load::Closed(_) => None,
             };
-            let (timeouts, retrier) = (clock.events.lane(), Retrier::new(population.retry));
-            Clients { population, streams, arrivals, users, arrived: 0, timeouts, retrier }
+            let clients = Clients::new(population, streams, starts, duration);
+            Senders { population, streams, clients, arrivals, arrived: 0, timeouts: clock.events.lane() }
         });
-        let clients = clients.collect();
+        let senders = senders.collect();
         let services = Services::new(&variant.world, &mut clock, seed);
         let keeper = |holder, name: &str| Keeper {
             holder,
@@ -304,7 +292,7 @@ impl<'w> Run<'w> {
         Self {
             ends: timeline.starts + timeline.duration,
             directory: Directory::new(populations, &gateway.limits.per_key_by),
-            clients,
+            populations: senders,
             gateway: Pipeline::new(gateway.clone()),
             limits: enabled.zip(0..).collect(),
             queue_timeouts: clock.events.lane(),
@@ -337,10 +325,10 @@ impl<'w> Run<'w> {
 
     /// Plays until the run is over, or `go_on`, asked before each event with the time since the start, says no.
     fn play(&mut self, mut go_on: impl FnMut(Duration) -> bool) {
-        for population in 0..self.clients.len() {
+        for population in 0..self.populations.len() {
             self.schedule_arrival(population);
-            for number in 0..self.clients[population].users.as_ref().map_or(0, Users::count) {
-                self.think(population, User { number, sent: 0 });
+            for user in self.populations[population].clients.users() {
+                self.think(population, user);
             }
         }
         let last = self.ends + DRAIN;
@@ -385,15 +373,14 @@ impl<'w> Run<'w> {
             Event::Arrival { population } => {
                 self.ahead -= 1;
                 let population = population as usize;
-                let index = self.clients[population].arrived;
-                self.clients[population].arrived += 1;
+                let index = self.populations[population].arrived;
+                self.populations[population].arrived += 1;
                 self.schedule_arrival(population);
                 self.send(population, index, None);
             }
             Event::Sends { population, user } => {
                 self.ahead -= 1;
-                let index = u64::from(user.number) << 32 | u64::from(user.sent);
-                self.send(population as usize, index, Some(User { sent: user.sent + 1, ..user }));
+                self.send(population as usize, user.next_index(), Some(user.after_send()));
             }
             Event::Retry(ticket) => {
                 self.requests[ticket.slot as usize].since = self.clock.now;
@@ -439,7 +426,7 @@ impl<'w> Run<'w> {
     }
 
     fn schedule_arrival(&mut self, population: usize) {
-        if let Some(offset) = self.clients[population].arrivals.as_mut().and_then(Iterator::next) {
+        if let Some(offset) = self.populations[population].arrivals.as_mut().and_then(Iterator::next) {
             let at = self.clock.starts.plus_nanos(offset);
             self.ahead += 1;
             self.clock.events.schedule(at, Event::Arrival { population: population as u32 });
@@ -448,8 +435,7 @@ impl<'w> Run<'w> {
 
     /// Lets a user think about its next request, if it sends any more.
     fn think(&mut self, population: usize, user: User) {
-        let Some(users) = &self.clients[population].users else { return };
-        if let Some(at) = users.next_send(user.number, user.sent, self.clock.now) {
+        if let Some(at) = self.populations[population].clients.next_send(user, self.clock.now) {
             self.ahead += 1;
             self.clock.events.schedule(at, Event::Sends { population: population as u32, user });
         }
@@ -457,12 +443,11 @@ impl<'w> Run<'w> {
 
     /// A client sends a request, now.
     fn send(&mut self, population: usize, index: u64, user: Option<User>) {
-        let clients = &mut self.clients[population];
-        clients.retrier.on_request(self.clock.now);
-        let Clients { population: settings, streams, .. } = clients;
-        let route = RouteId(settings.targets.draw(streams.route.at(index)).route);
-        let identity = settings.identities.draw(streams.identity.at(index));
-        let client = self.directory.caller(population, identity);
+        let clients = &mut self.populations[population].clients;
+        clients.on_send(self.clock.now);
+        let sent = clients.draw(index);
+        let route = RouteId(sent.route);
+        let client = self.directory.caller(population, sent.identity);
         let ticket = self.next_ticket(self.requests.vacant_key() as u32);
         self.clock.recorder.on_offered(population, route.0 as usize, self.clock.since_start);
         self.requests.insert(Logical {
@@ -470,11 +455,9 @@ impl<'w> Run<'w> {
             population,
             route,
             client,
-            index,
+            sent,
             user,
             intended: self.clock.now,
-            attempt: 0,
-            retries: RetryState::default(),
             reached_upstream: false,
             stage: Stage::Resting,
             since: self.clock.now,
@@ -494,7 +477,7 @@ impl<'w> Run<'w> {
     fn attempt(&mut self, slot: u32) {
         let now = self.clock.now;
         let &Logical { ticket, population, route, client, .. } = &self.requests[slot as usize];
-        let idempotent = self.clients[population].population.method.is_idempotent();
+        let idempotent = self.populations[population].population.method.is_idempotent();
         let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
         if let Some(sends) = self.sends_per_s.get_mut(self.clock.since_start.as_secs() as usize) {
             *sends += 1;
@@ -505,7 +488,7 @@ impl<'w> Run<'w> {
         self.record_checks(population, &client, route, &checks, &decision);
         self.log_decided(slot, &checks, &decision);
         if !matches!(decision, Decision::Reject(_)) {
-            let &Clients { population: settings, timeouts, .. } = &self.clients[population];
+            let &Senders { population: settings, timeouts, .. } = &self.populations[population];
             if let Some(timeout) = settings.timeout {
                 self.clock.events.schedule_in(timeouts, now + timeout, Event::ClientTimeout(ticket));
             }
@@ -517,7 +500,7 @@ impl<'w> Run<'w> {
     fn resume(&mut self, ticket: Ticket) {
         let now = self.clock.now;
         let Some(&Logical { population, route, client, .. }) = find(&self.requests, ticket) else { return };
-        let idempotent = self.clients[population].population.method.is_idempotent();
+        let idempotent = self.populations[population].population.method.is_idempotent();
         let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
         let shown = self.bearer(ticket.slot).and_then(|bearer| self.clock.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
@@ -561,9 +544,8 @@ impl<'w> Run<'w> {
             return None;
         }
         let request = &self.requests[slot as usize];
-        let Clients { population, streams, .. } = &self.clients[request.population];
-        population.token.as_ref()?;
-        let identity = population.identities.draw(streams.identity.at(request.index)).index;
+        self.populations[request.population].population.token.as_ref()?;
+        let identity = request.sent.identity.index;
         Some(Bearer { population: request.population as u32, identity, at: request.since })
     }
 
@@ -591,7 +573,8 @@ impl<'w> Run<'w> {
     /// Makes an attempt of the gateway's.
     fn dispatch(&mut self, ticket: Ticket, upstream: usize, pass: Pass, from: Timestamp, attempt: u32) {
         let request = &self.requests[ticket.slot as usize];
-        let key = self.clients[request.population].streams.attempt(request.index, request.attempt, attempt);
+        let streams = &self.populations[request.population].streams;
+        let key = streams.attempt(request.sent.index, request.sent.attempt(), attempt);
         let (bearer, shows_token) = (self.bearer(ticket.slot), self.shows_tokens);
         let bears = Bears { bearer, shows_token, for_keys: false };
         let job = self.services.dispatch(&mut self.clock, upstream, Caller::Gateway(ticket), key, bears);
@@ -628,8 +611,7 @@ impl<'w> Run<'w> {
             }
             None => return,
         };
-        let Some(&Logical { population, route, index, attempt: clients_attempt, ref stage, .. }) =
-            find(&self.requests, ticket)
+        let Some(&Logical { population, route, ref sent, ref stage, .. }) = find(&self.requests, ticket)
         else {
             return;
         };
@@ -639,8 +621,8 @@ impl<'w> Run<'w> {
         let ended = ClientEnd::of_request(end, &self.expect_status[route.0 as usize]);
         if ended.failure().is_some() {
             self.last_failure[self.upstream_of[route.0 as usize]] = why;
-            let jitter = self.clients[population].streams.jitter;
-            let unit = jitter.at(index).at(u64::from(clients_attempt)).at(u64::from(attempt)).unit();
+            let jitter = self.populations[population].streams.jitter;
+            let unit = jitter.at(sent.index).at(u64::from(sent.attempt())).at(u64::from(attempt)).unit();
             let wait = self.gateway.on_attempt_ended(now, &mut pass, reply, took, unit);
             if let Some(wait) = wait {
                 let stage = Stage::Forwarded { pass, from, since, attempt, job: None };
@@ -700,19 +682,16 @@ impl<'w> Run<'w> {
         let now = self.clock.now;
         let request = &mut self.requests[ticket.slot as usize];
         let end = ClientEnd::of_request(end, &self.expect_status[request.route.0 as usize]);
-        let Clients { streams, retrier, .. } = &mut self.clients[request.population];
-        if let Some(failure) = end.failure() {
-            let unit = streams.jitter.at(request.index).at(u64::from(request.attempt)).unit();
-            let wait = retrier.on_failure(&mut request.retries, now, failure, end.retry_after, unit);
-            if let Some(wait) = wait {
-                request.attempt += 1;
-                request.stage = Stage::Resting;
-                (request.failure, request.waited) = (why, CauseId::UNKNOWN);
-                let ticket = self.next_ticket(ticket.slot);
-                self.requests[ticket.slot as usize].ticket = ticket;
-                self.clock.events.schedule(now + client_is_back_after(wait), Event::Retry(ticket));
-                return;
-            }
+        let clients = &mut self.populations[request.population].clients;
+        if let Some(failure) = end.failure()
+            && let Some(again) = clients.on_failed(now, &mut request.sent, failure, end.retry_after)
+        {
+            request.stage = Stage::Resting;
+            (request.failure, request.waited) = (why, CauseId::UNKNOWN);
+            let ticket = self.next_ticket(ticket.slot);
+            self.requests[ticket.slot as usize].ticket = ticket;
+            self.clock.events.schedule(again, Event::Retry(ticket));
+            return;
         }
         let (population, user) = (request.population, request.user);
         let finished = self.clock.finished(request, end.outcome, why);

@@ -20,7 +20,7 @@ impl Clock {
             at: self.since_start,
             outcome,
             reached_upstream: request.reached_upstream,
-            index: request.user.is_none().then_some(request.index),
+            index: request.user.is_none().then_some(request.sent.index),
             cause,
         }
     }
@@ -31,18 +31,18 @@ impl Run<'_> {
         if self.log.is_none() {
             return;
         }
-        let Logical { population, route, client, index, attempt, .. } = self.requests[slot as usize];
+        let Logical { population, route, client, sent, .. } = self.requests[slot as usize];
         // What a limit turned away never came to the breaker.
         let admitted = decision.passed_limits() && !matches!(decision, Decision::Reject(Rejection::NoRoute));
         let claims = self.verified_claims(slot, decision);
         let Some(log) = &mut self.log else { return };
         let upstream = UpstreamId(self.upstream_of[route.0 as usize] as u32);
-        let streams = &self.clients[population].streams;
+        let streams = &self.populations[population].streams;
         log.on_decided(
             slot,
             self.clock.now,
             Sent {
-                name: streams.tag(population as u32, index, attempt).to_string(),
+                name: streams.tag(population as u32, sent.index, sent.attempt()).to_string(),
                 peer: client.ip().into(),
                 client: client.client,
                 route,
