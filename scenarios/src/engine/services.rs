@@ -281,8 +281,8 @@ impl Services {
     }
 
     /// An answer that came without any work is heard of.
-    pub(super) fn on_answered_at_once(&mut self, clock: &mut Clock, answer: AnswerAtOnce) -> Option<Heard> {
-        let AnswerAtOnce { caller, upstream, by } = answer;
+    pub(super) fn on_answered_at_once(&mut self, clock: &mut Clock, answer: &AnswerAtOnce) -> Option<Heard> {
+        let AnswerAtOnce { caller, upstream, by } = *answer;
         let why = self.turned_away(clock, upstream, by);
         self.tell(clock, caller, by.end(), why)
     }

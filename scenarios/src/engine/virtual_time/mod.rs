@@ -411,7 +411,7 @@ impl<'w> Run<'w> {
                 self.hear(answer);
             }
             Event::AnsweredAtOnce(answer) => {
-                let answer = self.services.on_answered_at_once(&mut self.clock, *answer);
+                let answer = self.services.on_answered_at_once(&mut self.clock, &answer);
                 self.hear(answer);
             }
             Event::CallTimeout(call) => {
