@@ -24,6 +24,20 @@
 //!
 //! `reports` knows neither gateway nor simulator and never runs a simulation: whoever runs one maps its events
 //! onto the words of this crate.
+//!
+//! The rooms, each of which knows only those before it:
+//!
+//! | room | holds |
+//! |---|---|
+//! | `words` | how numbers and names read, and how much of a large world is told |
+//! | `statistics` | intervals and tests |
+//! | `record` | what happens in a run, as it is counted: the recorder that takes the events, and what it keeps |
+//! | `result` | the types of `result.json`, how a record becomes them, how the file is written and read, its schema |
+//! | `measure` | what a run can be asked for, by name |
+//! | `tell` | what a result says, as tables and sentences that every kind of output shares |
+//! | `compare` | results set against one another: two sides, the points of a sweep, two engines |
+//! | `draw` | charts; it needs no measures, tables or comparisons |
+//! | `write` | a result as a file or a page |
 
 mod compare;
 mod draw;
@@ -37,9 +51,7 @@ mod testing;
 mod words;
 mod write;
 
-pub use compare::agreement::{
-    AgreementKind, AgreementLine, AgreementResult, AgreementUnit, VariantAgreement, agreement,
-};
+pub use compare::agreement::agreement;
 pub use compare::sides::compare::{Compared, Side, compare};
 pub use compare::sides::json::{comparison_json, comparison_schema};
 pub use compare::sides::regression::{Allowed, Margin, Regression, RegressionError, Threshold};
@@ -48,18 +60,23 @@ pub use compare::sides::result::{
     COMPARISON_VERSION, ComparedSide, ComparisonResult, DifferenceVerdict, MeasureComparison, MeasuredSide,
     Method, SettingDifference, VariantComparison,
 };
-pub use compare::sweep::gather::{Goal, Observation, sweep};
+pub use compare::sweep::gather::{Observation, sweep};
+pub use compare::sweep::goal::Goal;
 pub use compare::sweep::json::{sweep_json, sweep_schema};
 pub use compare::sweep::result::{
     AxisScale, AxisValue, InForce, PointExpectation, PointValue, SWEEP_VERSION, SmallestChange, SweepAxis,
     SweepGoal, SweepMeasure, SweepPoint, SweepResult, TippingPoint,
 };
 pub use draw::canvas::ChartError;
-pub use measure::catalogue::{BreakerId, Measure, Selector, StationId, Statistic, Unit};
-pub use measure::expectation::{Bound, Comparison, Expectation};
-pub use measure::gauge::{GaugeUnit, Good};
+pub use measure::bound::{Bound, Comparison};
+pub use measure::catalogue::Measure;
+pub use measure::expectation::Expectation;
 pub use measure::measurement::Measurement;
+pub use measure::unit::{GaugeUnit, Good, Unit};
+pub use record::breaker::{BreakerChange, FailureCounts};
 pub use record::cause::{Cause, CauseId, CauseKind, CauseResult, CauseStep, CauseTable, Ending};
+pub use record::distribution::{Distribution, LowerBounds, Percentile};
+pub use record::durations::Statistic;
 pub use record::good_requests::GoodRequests;
 pub use record::harm::{
     AFTERMATH, Awaited, GoodCount, Harm, HarmCount, HarmLayout, HarmRecorder, HarmTally, Pair, UnpairedCount,
@@ -67,26 +84,30 @@ pub use record::harm::{
 };
 pub use record::harness::{HarnessRecord, HarnessResult, LATENESS_OF_SLO};
 pub use record::heatmap::HeatmapResult;
-pub use record::outcome::Outcome;
-pub use record::recorder::{
-    BreakerChange, FaultLayout, Finished, Layout, LimitLayout, PopulationLayout, Recorder, RouteLayout,
+pub use record::layout::{
+    BreakerId, FaultLayout, Layout, LimitLayout, PopulationLayout, RouteLayout, Selector, StationId,
     StationLayout,
 };
+pub use record::outcome::Outcome;
+pub use record::recorder::{Finished, Recorder};
 pub use record::recording::Recording;
 pub use record::saturation::{BucketSaturation, OtherBuckets, SaturationResult};
-pub use result::experiment::{
-    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
-    ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, LowerBounds,
-    NamedSummary, NotJudged, Peak, PeakLateness, Percentile, PopulationHarm, PopulationResult, RouteHarm,
-    RunResult, ScenarioSummary, Setting, StationResult, Summary, UnpairedHarm, VERSION, Value, VariantResult,
-};
+pub use result::agreement::{AgreementKind, AgreementLine, AgreementResult, AgreementUnit, VariantAgreement};
+pub use result::expectation::{ExpectationCheck, ExpectationResult, NotJudged};
+pub use result::experiment::{Engine, ExperimentResult, ScenarioSummary, Setting, VERSION, VariantResult};
+pub use result::harm::{HarmResult, PopulationHarm, RouteHarm, UnpairedHarm};
 pub use result::json::{JsonError, from_json, to_json};
+pub use result::run::{
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, LimitResult, NamedSummary, Peak,
+    PeakLateness, PopulationResult, RunResult, StationResult, Summary,
+};
 pub use result::schema::result_schema;
 pub use result::strictness::{CommonHarm, StrictnessResult};
 pub use tell::facts::facts;
 pub use tell::verdict::Standing;
 pub use words::detail::Detail;
 pub use words::text::acts_when_shown;
+pub use words::value::Value;
 pub use write::csv::report::{
     breakers_csv, causes_csv, expectations_csv, saturation_csv, series_csv, series_csv_fitted, summary_csv,
 };

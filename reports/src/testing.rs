@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 
+use crate::record::breaker::FailureCounts;
 use crate::record::cause::{CauseKind, CauseResult, CauseStep, Ending};
+use crate::record::distribution::{Distribution, Percentile};
 use crate::record::harm::{GoodCount, HarmCount};
 use crate::record::heatmap::HeatmapResult;
 use crate::record::outcome::Outcome;
 use crate::record::saturation::{BucketSaturation, SaturationResult};
-use crate::result::experiment::{
-    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, Distribution, Engine, ExpectationCheck,
-    ExpectationResult, ExperimentResult, FailureCounts, FaultResult, HarmResult, LimitResult, NamedSummary,
-    Peak, Percentile, PopulationHarm, PopulationResult, RouteHarm, RunResult, ScenarioSummary, Setting,
-    StationResult, Summary, VERSION, Value, VariantResult,
+use crate::result::expectation::{ExpectationCheck, ExpectationResult};
+use crate::result::experiment::{Engine, ExperimentResult, ScenarioSummary, Setting, VERSION, VariantResult};
+use crate::result::harm::{HarmResult, PopulationHarm, RouteHarm};
+use crate::result::run::{
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, LimitResult, NamedSummary, Peak,
+    PopulationResult, RunResult, StationResult, Summary,
 };
+use crate::words::value::Value;
 
 /// The scenario that opens the documentation: a partner sends 2,000 requests in four seconds around a minute's end.
 pub(crate) fn window_boundary() -> ExperimentResult {

@@ -8,7 +8,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::draw::canvas::{Axis, ChartError, Ink, LABEL_SIZE, WIDTH, finish};
-use crate::result::experiment::Distribution;
+use crate::record::distribution::Distribution;
 use crate::words::{format, text};
 
 const HEIGHT: i32 = 620;

@@ -30,7 +30,7 @@ mod tests {
         let mut scenario = testing::window_boundary().scenario;
         let mut labels = |starts_unix_s: i64, seconds: f64| -> Vec<String> {
             scenario.starts_unix_s = starts_unix_s;
-            let clock = Clock::of(&scenario);
+            let clock = scenario.clock();
             time_ticks(clock, seconds).iter().map(|tick| clock.at_s(*tick)).collect()
         };
         let nine = testing::window_boundary().scenario.starts_unix_s;

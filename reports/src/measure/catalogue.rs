@@ -1,6 +1,11 @@
+use crate::measure::unit::Unit;
+use crate::record::durations::Statistic;
+use crate::record::layout::BreakerId;
+use crate::record::layout::Selector;
+use crate::record::layout::StationId;
 use std::time::Duration;
 
-use crate::measure::gauge::Good;
+use crate::measure::unit::Good;
 use crate::record::outcome::Outcome;
 
 /// Something that a run can be asked for and an expectation can be held against.
@@ -50,78 +55,6 @@ pub enum Measure {
     UnauthorizedReached(Option<usize>),
     /// How much later than intended requests were sent, of a live run.
     Lateness(Statistic),
-}
-
-/// A circuit breaker: whose, and in front of which upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct BreakerId {
-    /// A service, by number; `None` for the gateway.
-    pub service: Option<usize>,
-    /// The upstream, by number.
-    pub upstream: usize,
-}
-
-/// Whose requests are meant. Only [`Selector::Population`] reaches those of hostile populations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Selector {
-    /// All non-hostile populations.
-    #[default]
-    Everybody,
-    /// A population, by number.
-    Population(usize),
-    /// The requests on a route, by number.
-    Route(usize),
-    /// The requests on the routes of an upstream, by number.
-    Upstream(usize),
-}
-
-/// A place with workers and a queue.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StationId {
-    /// The gateway.
-    Gateway,
-    /// An upstream, by number.
-    Upstream(usize),
-}
-
-impl StationId {
-    /// The gateway first, then the upstreams.
-    pub(crate) const fn index(self) -> usize {
-        match self {
-            Self::Gateway => 0,
-            Self::Upstream(upstream) => upstream + 1,
-        }
-    }
-}
-
-/// A statistic of a distribution.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Statistic {
-    /// The mean.
-    Mean,
-    /// The largest value.
-    Max,
-    /// The value that this percentage of the values, above 0 and at most 100, does not exceed.
-    Percentile(f64),
-}
-
-/// In what a measure is told, and so in what it can be compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// A number of things.
-    Count,
-    /// A number of requests, which can be told as a share of those offered too.
-    Requests,
-    /// A plain ratio.
-    Number,
-    /// A share, told as a percentage.
-    Share,
-    /// A time.
-    Duration,
-    /// A time, or that it never came.
-    DurationOrNever,
-    /// Events per time.
-    Rate,
 }
 
 impl Measure {

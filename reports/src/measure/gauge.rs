@@ -4,49 +4,14 @@
 //! which it is told: a count moves by one, a percentile by the width of the histogram's buckets. What is smaller is noise
 //! of the measuring and no difference.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use crate::measure::reading::Reading;
+use crate::measure::unit::{GaugeUnit, Good};
 
 use crate::record::harm::HarmTally;
 use crate::record::outcome::Outcome;
-use crate::result::experiment::{Distribution, HarmResult, RunResult, Summary, Value};
-use crate::tell::side_by_side::unauthorized;
-use crate::words::format::Dimension;
+use crate::result::harm::HarmResult;
+use crate::result::run::{RunResult, Summary};
 use crate::words::text;
-
-/// In what a number is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum GaugeUnit {
-    /// A number of things.
-    Count,
-    /// From 0 to 1.
-    Share,
-    /// Microseconds.
-    Us,
-    /// Per second.
-    PerS,
-    /// How many times as many.
-    Ratio,
-}
-
-impl GaugeUnit {
-    pub(crate) const fn dimension(self) -> Dimension {
-        match self {
-            Self::Count => Dimension::Count,
-            Self::Share => Dimension::Share,
-            Self::Us => Dimension::DurationUs,
-            Self::PerS => Dimension::RatePerS,
-            Self::Ratio => Dimension::Ratio,
-        }
-    }
-
-    /// A value of this unit, with it.
-    pub(crate) fn show(self, value: f64) -> String {
-        let shown = self.dimension().show(value);
-        if self == Self::PerS { format!("{shown}/s") } else { shown }
-    }
-}
 
 /// One number that runs have.
 pub(crate) struct Gauge {
@@ -67,64 +32,6 @@ pub(crate) struct Gauge {
 
 /// How a gauge is read off a run.
 type Read = dyn Fn(&RunResult) -> Option<Reading>;
-
-/// Which end of a measure is the good one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Good {
-    /// The more the better.
-    High,
-    /// The less the better.
-    Low,
-}
-
-/// What a gauge read off a run.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Reading {
-    /// The value. Of a time that was waited for and never came, how long there was to wait.
-    pub(crate) value: f64,
-    /// The step in which it is told.
-    pub(crate) step: f64,
-    /// Whether it stands for something that never came.
-    pub(crate) is_never: bool,
-    /// Of a latency that is a lower bound: the share of the requests that were never answered.
-    pub(crate) lower_bound_share: Option<f64>,
-}
-
-/// Longer than any scenario, microseconds: what never came is worse than whatever did.
-const NEVER_US: f64 = 1e15;
-
-impl Reading {
-    const fn new(value: f64, step: f64) -> Self {
-        Self { value, step, is_never: false, lower_bound_share: None }
-    }
-
-    fn share(count: u64, of: u64) -> Option<Self> {
-        (of > 0).then(|| Self::new(count as f64 / of as f64, 1.0 / of as f64))
-    }
-
-    /// What a line of a scenario measured; `None` of what was not observed.
-    pub(crate) fn of(value: Value) -> Option<Self> {
-        Some(match value {
-            Value::Count(count) => Self::new(count as f64, 1.0),
-            Value::Number(value) | Value::Share(value) | Value::RatePerS(value) => Self::new(value, 0.0),
-            Value::DurationUs(us) => Self::new(us as f64, 1.0),
-            Value::Never => Self { is_never: true, ..Self::new(NEVER_US, 0.0) },
-            Value::NotObserved => return None,
-        })
-    }
-
-    fn harm(tally: HarmTally) -> Option<Self> {
-        Some(Self::new(tally.share()?, 1.0 / tally.total() as f64))
-    }
-
-    /// A percentile, which the histogram tells to three significant digits and to the microsecond.
-    fn latency(latency: &Distribution, p: f64) -> Option<Self> {
-        let us = latency.at(p)?;
-        let lower_bound_share = latency.lower_bound_share().filter(|_| latency.is_lower_bound(us));
-        Some(Self { lower_bound_share, ..Self::new(us as f64, (us as f64 / 1_000.0).max(1.0)) })
-    }
-}
 
 impl Gauge {
     /// What it reads off a run; `None` where there was nothing to measure.
@@ -213,7 +120,7 @@ pub(crate) fn everybody(duration_s: f64) -> Vec<Gauge> {
         "unauthorized_reached",
         "attempts without a valid identity that came to an application that asks for one",
         (GaugeUnit::Count, Good::Low),
-        |run| unauthorized(run).map(|count| Reading::new(count as f64, 1.0)),
+        |run| run.unauthorized().map(|count| Reading::new(count as f64, 1.0)),
     ));
     let rejections = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Served);
     gauges.extend(rejections.map(|outcome| {

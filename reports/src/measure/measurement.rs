@@ -1,8 +1,8 @@
 //! What a measure came to in a run, with what is known of how far the figure is from the truth.
 
-use crate::measure::expectation::{Bound, Comparison};
+use crate::measure::bound::{Bound, Comparison};
 use crate::record::durations::Figure;
-use crate::result::experiment::Value;
+use crate::words::value::Value;
 
 /// What a measure came to in a run.
 #[derive(Clone, Copy, Debug, PartialEq)]

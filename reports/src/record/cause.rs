@@ -11,8 +11,8 @@ use foldhash::fast::FixedState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::catalogue::BreakerId;
-use crate::record::recorder::Layout;
+use crate::record::layout::BreakerId;
+use crate::record::layout::Layout;
 
 /// One step of a way back. Routes, upstreams, limits and faults are told by their place in the [`Layout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -319,7 +319,7 @@ impl CauseStep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::recorder::{RouteLayout, StationLayout};
+    use crate::record::layout::{RouteLayout, StationLayout};
 
     #[test]
     fn ways_share_their_tails_and_are_kept_once() {
@@ -345,9 +345,9 @@ mod tests {
         let layout = Layout {
             routes: vec![route("/account"), route("/checkout")],
             upstreams: vec![station("accounts"), station("payments")],
-            faults: vec![crate::record::recorder::FaultLayout {
+            faults: vec![crate::record::layout::FaultLayout {
                 kind: "hang".to_owned(),
-                ..crate::record::recorder::FaultLayout::default()
+                ..crate::record::layout::FaultLayout::default()
             }],
             ..Layout::default()
         };

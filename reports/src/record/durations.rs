@@ -13,8 +13,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use crate::measure::catalogue::Statistic;
-use crate::result::experiment::{Distribution, LowerBounds, Percentile};
+use crate::record::distribution::{Distribution, LowerBounds, Percentile};
 
 /// The longest duration that the histogram tells from longer ones, microseconds.
 const LONGEST_US: u64 = 3_600_000_000;
@@ -160,6 +159,17 @@ impl Durations {
 
 fn micros(time: Duration) -> u64 {
     time.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(time.subsec_micros()))
+}
+
+/// A statistic of a distribution.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Statistic {
+    /// The mean.
+    Mean,
+    /// The largest value.
+    Max,
+    /// The value that this percentage of the values, above 0 and at most 100, does not exceed.
+    Percentile(f64),
 }
 
 #[cfg(test)]

@@ -5,9 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::catalogue::Statistic;
+use crate::record::distribution::Distribution;
+use crate::record::durations::Statistic;
 use crate::record::durations::{Durations, Figure};
-use crate::result::experiment::Distribution;
 use crate::words::format;
 
 /// A run whose lateness p99 exceeds this share of the SLO latency is invalid.

@@ -1,122 +1,22 @@
+use crate::record::breaker::BreakerChange;
+use crate::record::layout::Layout;
+use crate::record::layout::LimitLayout;
+use crate::record::layout::PopulationLayout;
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use fixedbitset::FixedBitSet;
 
-use crate::measure::catalogue::StationId;
 use crate::record::cause::{CauseCounts, Ending};
 use crate::record::cause::{CauseId, CauseTable};
 use crate::record::durations::Durations;
 use crate::record::harm::GoodCount;
 use crate::record::heatmap::Heatmap;
+use crate::record::layout::StationId;
 use crate::record::outcome::Outcome;
 use crate::record::peak::PeakRecord;
-use crate::record::recording::Recording;
 use crate::record::saturation::Saturation;
 use crate::record::series::{CountSeries, Level};
-use crate::result::experiment::FailureCounts;
-
-/// What a run consists of, so that its events can be told by number.
-#[derive(Clone, Debug, Default)]
-pub struct Layout {
-    /// For how long requests arrive.
-    pub duration: Duration,
-    /// After which nothing happens any more, from the scenario's start; `None` where that is not known.
-    pub last: Option<Duration>,
-    /// Served within this is good.
-    pub slo_latency: Duration,
-    /// The populations.
-    pub populations: Vec<PopulationLayout>,
-    /// The routes.
-    pub routes: Vec<RouteLayout>,
-    /// The gateway's workers and queue.
-    pub gateway: StationLayout,
-    /// The upstreams' workers and queues.
-    pub upstreams: Vec<StationLayout>,
-    /// The gateway's rate limits that are on, in the order a request meets them.
-    pub limits: Vec<LimitLayout>,
-    /// What goes wrong, in the order of the file.
-    pub faults: Vec<FaultLayout>,
-    /// Where the gateway is, if it is not ours: then nothing but its answers is observed of it.
-    pub external: Option<String>,
-    /// The intended times over which harm is counted, where anything fails under any variant.
-    pub harm_span: Option<RangeInclusive<Duration>>,
-    /// By how much windows are counted shorter and longer too, of a live run: its requests may be so late. Empty where nobody
-    /// is late.
-    pub lateness_margins: Vec<Duration>,
-    /// Whether to keep a bit for each request, so that a run can be compared with its control pair by pair.
-    pub keeps_pairs: bool,
-}
-
-/// A population of clients.
-#[derive(Clone, Debug, Default)]
-pub struct PopulationLayout {
-    /// Its name.
-    pub name: String,
-    /// Whether it is kept out of goodput and of what holds for everybody.
-    pub hostile: bool,
-}
-
-/// A route of the gateway.
-#[derive(Clone, Debug, Default)]
-pub struct RouteLayout {
-    /// Its path.
-    pub path: String,
-    /// Its upstream, by number.
-    pub upstream: usize,
-    /// All upstreams that a request on it may come to, directly or through calls, by number.
-    pub reaches: Vec<usize>,
-}
-
-/// A place with workers and a queue.
-#[derive(Clone, Debug, Default)]
-pub struct StationLayout {
-    /// Its name.
-    pub name: String,
-    /// Workers; `None` for unbounded.
-    pub workers: Option<u32>,
-    /// Places to wait; `None` for unbounded.
-    pub queue: Option<u32>,
-    /// Whether only requests with a valid identity are meant to come here; of an upstream.
-    pub asks_for_identity: bool,
-}
-
-/// Something that goes wrong for a while.
-#[derive(Clone, Debug, Default)]
-pub struct FaultLayout {
-    /// The word for it: `hang`, `slow`.
-    pub kind: String,
-    /// Whom it strikes, by number.
-    pub upstreams: Vec<usize>,
-    /// When it begins.
-    pub from: Duration,
-    /// When it is over.
-    pub to: Duration,
-    /// The share of the attempts that it strikes, 0 to 1.
-    pub fraction: f64,
-}
-
-/// A rate limit of the gateway.
-#[derive(Clone, Debug, Default)]
-pub struct LimitLayout {
-    /// `per_ip`, `per_key`, `per_route` or `global`.
-    pub scope: String,
-    /// The algorithm's name.
-    pub algorithm: String,
-    /// Requests per window.
-    pub limit: u32,
-    /// The window.
-    pub window: Duration,
-    /// The capacity, of an algorithm that has one.
-    pub burst: Option<u32>,
-    /// What a bucket admits at one instant after a rest.
-    pub allowance: u32,
-    /// For how many buckets room is set aside from the start; there may be more.
-    pub buckets: u32,
-    /// The lengths over which the most admissions of one bucket are counted, shortest first, each once.
-    pub peak_windows: Vec<Duration>,
-}
 
 /// Takes the events of one run as they happen.
 ///
@@ -169,25 +69,6 @@ pub struct Finished {
     pub cause: CauseId,
 }
 
-/// A circuit breaker changed its condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BreakerChange {
-    /// The service that it belongs to, by number; `None` for the gateway.
-    pub service: Option<usize>,
-    /// The upstream that it stands before, by number.
-    pub upstream: usize,
-    /// When.
-    pub at: Duration,
-    /// `closed`, `open` or `half-open`, from then on.
-    pub to: &'static str,
-    /// What had settled, of the window or of the probes.
-    pub settled: u64,
-    /// Failures among them.
-    pub failures: u64,
-    /// How those failed.
-    pub failed: FailureCounts,
-}
-
 /// Population × route: the smallest group that anything is asked of.
 #[derive(Debug)]
 pub(crate) struct Cell {
@@ -232,7 +113,7 @@ pub(crate) struct LimitRecord {
 pub(crate) struct StationRecord {
     pub(crate) wait: Durations,
     /// Waits of no time at all, which are most: they are added at the end.
-    at_once: u64,
+    pub(crate) at_once: u64,
     pub(crate) in_flight: Level,
     pub(crate) queued: Level,
     pub(crate) rejected: u64,
@@ -430,14 +311,6 @@ impl Recorder {
     /// What the run is made of.
     pub const fn layout(&self) -> &Layout {
         &self.layout
-    }
-
-    /// Closes the record.
-    pub fn finish(mut self) -> Recording {
-        for station in &mut self.stations {
-            station.wait.record_zeros(std::mem::take(&mut station.at_once));
-        }
-        Recording::new(self)
     }
 
     #[inline]

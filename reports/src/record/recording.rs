@@ -1,46 +1,51 @@
 use std::time::Duration;
 
-use crate::measure::catalogue::{BreakerId, Measure, Selector, StationId, Statistic};
+use crate::measure::catalogue::Measure;
 use crate::measure::measurement::Measurement;
+use crate::record::breaker::BreakerChange;
 use crate::record::durations::Durations;
+use crate::record::durations::Statistic;
 use crate::record::good_requests::GoodRequests;
 use crate::record::harm::{Awaited, GoodCount, Harm, HarmTally};
 use crate::record::harness::HarnessRecord;
+use crate::record::layout::{BreakerId, Selector, StationId};
+use crate::record::layout::{Layout, LimitLayout};
 use crate::record::outcome::Outcome;
-use crate::record::recorder::{BreakerChange, FaultLayout, Layout, LimitLayout, StationLayout};
-use crate::record::recorder::{Cell, LimitRecord, Recorder, StationRecord, outcome_counts};
-use crate::result::experiment::{
-    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, HarmResult, LimitResult,
-    NamedSummary, Peak, PeakLateness, PopulationHarm, PopulationResult, RouteHarm, RunResult, StationResult,
-    Summary, UnpairedHarm, Value,
-};
+use crate::record::recorder::{Cell, LimitRecord, Recorder, StationRecord};
+use crate::words::value::Value;
 
 /// The closed record of one run: it answers measures and becomes a [`RunResult`].
 #[derive(Debug)]
 pub struct Recording {
-    recorder: Recorder,
+    pub(crate) recorder: Recorder,
     /// For each selection that was compared with the control.
     harm: Vec<(Selector, Harm)>,
     /// Of a live run.
-    harness: Option<HarnessRecord>,
+    pub(crate) harness: Option<HarnessRecord>,
     /// Of a run that was compared with its control.
     control: Option<GoodRequests>,
     /// All of the control's requests of populations that are not hostile.
-    control_requests: Option<GoodCount>,
+    pub(crate) control_requests: Option<GoodCount>,
 }
 
 /// The requests that a selector means, added up.
-struct Selection {
-    requests: GoodCount,
-    outcomes: [u64; Outcome::ALL.len()],
-    latency: Durations,
+pub(crate) struct Selection {
+    pub(crate) requests: GoodCount,
+    pub(crate) outcomes: [u64; Outcome::ALL.len()],
+    pub(crate) latency: Durations,
+}
+
+impl Recorder {
+    /// Closes the record.
+    pub fn finish(mut self) -> Recording {
+        for station in &mut self.stations {
+            station.wait.record_zeros(std::mem::take(&mut station.at_once));
+        }
+        Recording { recorder: self, harm: Vec::new(), harness: None, control: None, control_requests: None }
+    }
 }
 
 impl Recording {
-    pub(crate) fn new(recorder: Recorder) -> Self {
-        Self { recorder, harm: Vec::new(), harness: None, control: None, control_requests: None }
-    }
-
     /// What was measured.
     pub fn measure(&self, measure: &Measure) -> Measurement {
         if self.layout().external.is_some() && measure.is_of_our_gateway() {
@@ -240,7 +245,7 @@ impl Recording {
         }
     }
 
-    fn harm_of(&self, selector: Selector) -> Option<&Harm> {
+    pub(crate) fn harm_of(&self, selector: Selector) -> Option<&Harm> {
         self.harm.iter().find(|(compared, _)| *compared == selector).map(|(_, harm)| harm)
     }
 
@@ -270,100 +275,8 @@ impl Recording {
         change.map_or(Value::Never, |change| Value::DurationUs(micros(change.at)))
     }
 
-    /// The result of the run under `seed`. `bucket_name` tells the name of a bucket from the place of its limit in
-    /// the layout and the bucket's number.
-    pub fn into_result(self, seed: u64, bucket_name: impl Fn(usize, u32) -> String) -> RunResult {
-        let layout = &self.recorder.layout;
-        let summary = |selector| self.summary(&self.select(selector));
-        let named = |name: &String, selector| NamedSummary { name: name.clone(), summary: summary(selector) };
-        let overall = summary(Selector::Everybody);
-        let routes = layout.routes.iter().enumerate();
-        let routes = routes.map(|(place, route)| named(&route.path, Selector::Route(place))).collect();
-        let upstreams = layout.upstreams.iter().enumerate();
-        let upstreams =
-            upstreams.map(|(place, upstream)| named(&upstream.name, Selector::Upstream(place))).collect();
-        let populations: Vec<_> =
-            (0..layout.populations.len()).map(|place| summary(Selector::Population(place))).collect();
-        let attempts = self.attempts(None);
-        let amplification = ratio(attempts, self.requests(None)).unwrap_or(0.0);
-
-        let control = self.control_requests;
-        let harm = self.harm_of(Selector::Everybody).map(|harm| harm_result(layout, harm, control));
-        let breakers = breaker_results(layout, &self.recorder.breakers);
-        let (slo_latency, ran) = (layout.slo_latency, self.ran());
-        let harness = self.harness.as_ref().map(|harness| harness.result(slo_latency));
-
-        let reached = (0..layout.upstreams.len()).map(|upstream| self.requests(Some(upstream)));
-        let reached: Vec<u64> = reached.collect();
-        let Recorder {
-            layout,
-            populations: series,
-            limits,
-            stations,
-            queue_timeouts,
-            attempts: by_upstream,
-            causes,
-            cause_counts,
-            heatmap,
-            ..
-        } = self.recorder;
-        let upstream_attempts = layout.upstreams.iter().zip(reached).zip(by_upstream);
-        let upstream_attempts = upstream_attempts.map(|((layout, requests), attempts)| AttemptsResult {
-            upstream: layout.name.clone(),
-            attempts: attempts.total,
-            amplification: ratio(attempts.total, requests).unwrap_or(0.0),
-            key_fetches: Some(attempts.key_fetches).filter(|fetches| *fetches > 0),
-            unauthorized: layout.asks_for_identity.then_some(attempts.unauthorized),
-            per_s: attempts.per_s.into_points(),
-        });
-        let populations = layout.populations.iter().zip(populations).zip(series);
-        let populations = populations.map(|((population, summary), series)| PopulationResult {
-            name: population.name.clone(),
-            hostile: population.hostile,
-            summary,
-            offered_per_s: series.offered.into_points(),
-            admitted_per_s: if layout.external.is_none() {
-                series.admitted.into_points()
-            } else {
-                Vec::new()
-            },
-            served_per_s: series.served.into_points(),
-            good_per_s: series.good.into_points(),
-        });
-        let late = greatest_lateness(self.harness.as_ref());
-        let limits = layout.limits.iter().zip(limits).enumerate();
-        let limits = limits.map(|(place, (layout, limit))| {
-            limit_result(layout, limit, late, |bucket| bucket_name(place, bucket))
-        });
-        let places = std::iter::once(&layout.gateway).chain(&layout.upstreams).zip(stations).enumerate();
-        let stations = places.map(|(place, (layout, station))| {
-            station_result(layout, station, (place == 0).then_some(queue_timeouts), ran)
-        });
-        let stations = stations.skip(usize::from(layout.external.is_some()));
-        RunResult {
-            seed,
-            overall,
-            populations: populations.collect(),
-            routes,
-            upstreams,
-            limits: limits.collect(),
-            stations: stations.collect(),
-            attempts,
-            amplification,
-            upstream_attempts: upstream_attempts.collect(),
-            harm,
-            strictness: None,
-            breakers,
-            causes: cause_counts.into_results(&causes, &layout),
-            harness,
-            external: layout.external.clone(),
-            faults: fault_results(&layout),
-            latency_over_time: heatmap.into_result(),
-        }
-    }
-
     /// Attempts without a valid identity at an upstream, or all, that ask for one; `None` where none does.
-    fn unauthorized(&self, upstream: Option<usize>) -> Option<u64> {
+    pub(crate) fn unauthorized(&self, upstream: Option<usize>) -> Option<u64> {
         let upstreams = self.layout().upstreams.iter().zip(&self.recorder.attempts).enumerate();
         let asking = upstreams.filter(|(place, (layout, _))| {
             layout.asks_for_identity && upstream.is_none_or(|upstream| upstream == *place)
@@ -371,7 +284,7 @@ impl Recording {
         asking.map(|(_, (_, attempts))| attempts.unauthorized).reduce(|sum, more| sum + more)
     }
 
-    fn layout(&self) -> &Layout {
+    pub(crate) fn layout(&self) -> &Layout {
         &self.recorder.layout
     }
 
@@ -382,7 +295,7 @@ impl Recording {
         cells.filter_map(move |(place, cell)| Some((place / routes, place % routes, cell.as_deref()?)))
     }
 
-    fn select(&self, selector: Selector) -> Selection {
+    pub(crate) fn select(&self, selector: Selector) -> Selection {
         let mut sum = Selection {
             requests: GoodCount::default(),
             outcomes: Default::default(),
@@ -407,23 +320,13 @@ impl Recording {
         sum
     }
 
-    fn summary(&self, selection: &Selection) -> Summary {
-        Summary {
-            offered: selection.requests.offered,
-            good: selection.requests.good,
-            goodput_per_s: self.goodput(selection.requests.good),
-            outcomes: outcome_counts(&selection.outcomes),
-            latency: selection.latency.distribution(),
-        }
-    }
-
-    fn goodput(&self, good: u64) -> f64 {
+    pub(crate) fn goodput(&self, good: u64) -> f64 {
         let seconds = self.ran().as_secs_f64();
         if seconds > 0.0 { good as f64 / seconds } else { 0.0 }
     }
 
     /// For how long requests arrived: less than the scenario's duration where the run was interrupted.
-    fn ran(&self) -> Duration {
+    pub(crate) fn ran(&self) -> Duration {
         let ran = self.harness.as_ref().and_then(|harness| harness.ran);
         ran.map_or(self.layout().duration, |ran| ran.min(self.layout().duration))
     }
@@ -439,14 +342,14 @@ impl Recording {
     }
 
     /// Attempts that reached one upstream, or any.
-    fn attempts(&self, upstream: Option<usize>) -> u64 {
+    pub(crate) fn attempts(&self, upstream: Option<usize>) -> u64 {
         match upstream {
             Some(upstream) => self.recorder.attempts[upstream].total,
             None => self.recorder.attempts.iter().map(|attempts| attempts.total).sum(),
         }
     }
 
-    fn key_fetches(&self, upstream: Option<usize>) -> u64 {
+    pub(crate) fn key_fetches(&self, upstream: Option<usize>) -> u64 {
         match upstream {
             Some(upstream) => self.recorder.attempts[upstream].key_fetches,
             None => self.recorder.attempts.iter().map(|attempts| attempts.key_fetches).sum(),
@@ -454,7 +357,7 @@ impl Recording {
     }
 
     /// Logical requests, hostile ones too, for one upstream or any.
-    fn requests(&self, upstream: Option<usize>) -> u64 {
+    pub(crate) fn requests(&self, upstream: Option<usize>) -> u64 {
         let routes = &self.layout().routes;
         let of_upstream =
             |route: usize| upstream.is_none_or(|upstream| routes[route].reaches.contains(&upstream));
@@ -499,11 +402,11 @@ impl Recording {
 
 /// How late the latest request was sent; nobody is in virtual time. Not a percentile: a count within a window moves by single
 /// requests, and of two thousand twenty are later than the p99.
-fn greatest_lateness(harness: Option<&HarnessRecord>) -> Duration {
+pub(crate) fn greatest_lateness(harness: Option<&HarnessRecord>) -> Duration {
     harness.map_or(Duration::ZERO, |harness| Duration::from_micros(harness.greatest_lateness_us()))
 }
 
-fn ratio(part: u64, whole: u64) -> Option<f64> {
+pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
@@ -514,181 +417,24 @@ fn statistic_of(durations: &Durations, statistic: Statistic) -> Measurement {
 }
 
 /// The bucket that most was let through, the first of equals, and how much.
-fn fullest(limit: &LimitRecord) -> Option<(u32, u64)> {
+pub(crate) fn fullest(limit: &LimitRecord) -> Option<(u32, u64)> {
     let buckets =
         (0..).zip(limit.admitted.iter().copied().map(u64::from)).filter(|(_, admitted)| *admitted > 0);
     buckets.max_by_key(|(bucket, admitted)| (*admitted, std::cmp::Reverse(*bucket)))
 }
 
-fn limit_result(
-    layout: &LimitLayout,
-    limit: LimitRecord,
-    late: Duration,
-    bucket_name: impl Fn(u32) -> String,
-) -> LimitResult {
-    let peaks = limit.peaks.iter().filter_map(|peaks| {
-        let counter = &peaks.counter;
-        let peak = counter.peak()?;
-        let by_lateness = peaks.within(late).map(|(by, [least, most])| PeakLateness {
-            by_us: micros(by),
-            least: least.into(),
-            most: most.into(),
-        });
-        Some(Peak {
-            window_us: micros(counter.window()),
-            count: peak.count.into(),
-            from_us: micros(peak.from),
-            bucket: bucket_name(peak.bucket),
-            by_lateness,
-        })
-    });
-    LimitResult {
-        scope: layout.scope.clone(),
-        algorithm: layout.algorithm.clone(),
-        limit: layout.limit,
-        window_us: micros(layout.window),
-        burst: layout.burst,
-        admitted: limit.admitted.iter().copied().map(u64::from).sum(),
-        rejected: limit.rejected,
-        buckets: limit.admitted.iter().filter(|admitted| **admitted > 0).count() as u64,
-        fullest: fullest(&limit).map(|(bucket, count)| Bucket { name: bucket_name(bucket), count }),
-        peaks: peaks.collect(),
-        admitted_per_s: limit.admitted_per_s.into_points(),
-        rejected_per_s: limit.rejected_per_s.into_points(),
-        saturation: limit.saturation.into_result(bucket_name),
-    }
-}
-
-/// `timed_out_in_queue` is told of the gateway and of it alone.
-fn station_result(
-    layout: &StationLayout,
-    station: StationRecord,
-    timed_out_in_queue: Option<u64>,
-    ran: Duration,
-) -> StationResult {
-    let (peak_in_flight, peak_queued) = (station.in_flight.peak(), station.queued.peak());
-    let (mean_in_flight, in_flight_per_s) = station.in_flight.finish(ran);
-    let (_, queued_per_s) = station.queued.finish(ran);
-    StationResult {
-        name: layout.name.clone(),
-        is_gateway: timed_out_in_queue.is_some(),
-        workers: layout.workers,
-        queue: layout.queue,
-        wait: station.wait.distribution(),
-        utilization: layout.workers.map(|workers| mean_in_flight / f64::from(workers)),
-        peak_in_flight,
-        peak_queued,
-        rejected: Some(station.rejected),
-        timed_out_in_queue,
-        in_flight_per_s,
-        queued_per_s,
-    }
-}
-
-fn harm_result(layout: &Layout, harm: &Harm, control: Option<GoodCount>) -> HarmResult {
-    let routes = layout.routes.len();
-    let sum = |cells: &mut dyn Iterator<Item = &HarmTally>| {
-        let mut sum = HarmTally::default();
-        cells.for_each(|cell| sum.add(*cell));
-        sum
-    };
-    let by_route = layout.routes.iter().zip(&harm.depends).enumerate().map(|(route, (layout, direct))| {
-        let tally = sum(&mut harm.cells.iter().skip(route).step_by(routes));
-        RouteHarm {
-            name: layout.path.clone(),
-            direct: *direct,
-            requests: tally.paired,
-            unpaired: tally.has_unpaired().then_some(tally.unpaired),
-        }
-    });
-    let populations = layout.populations.iter().zip(harm.cells.chunks(routes.max(1))).zip(&harm.identities);
-    let by_population = populations.map(|((layout, cells), identities)| {
-        let of = |direct: bool| {
-            let cells = cells.iter().zip(&harm.depends).filter(|(_, depends)| **depends == direct);
-            sum(&mut cells.map(|(cell, _)| cell))
-        };
-        let (collateral, direct) = (of(false), of(true));
-        PopulationHarm {
-            name: layout.name.clone(),
-            collateral: collateral.paired,
-            direct: direct.paired,
-            unpaired: unpaired(collateral, direct),
-            identities: *identities,
-        }
-    });
-    let after = |awaited| match awaited {
-        Awaited::After(time) => Some(micros(time)),
-        Awaited::Never | Awaited::NotObserved => None,
-    };
-    HarmResult {
-        first_fault_us: micros(harm.first_fault),
-        last_fault_end_us: micros(harm.last_fault_end),
-        collateral: harm.collateral.paired,
-        direct: harm.direct.paired,
-        unpaired: unpaired(harm.collateral, harm.direct),
-        control,
-        containment_us: after(harm.containment),
-        containment_observed: harm.containment != Awaited::NotObserved,
-        recovery_us: after(harm.recovery),
-        recovery_observed: harm.recovery != Awaited::NotObserved,
-        routes: by_route.filter(|route| route.tally().total() > 0).collect(),
-        populations: by_population
-            .filter(|population| population.identities.total > 0 || population.unpaired.is_some())
-            .collect(),
-        collateral_hurt_per_s: harm.collateral_hurt_per_s.clone(),
-        direct_hurt_per_s: harm.direct_hurt_per_s.clone(),
-    }
-}
-
-/// What was done to closed-loop users, if any sent.
-fn unpaired(collateral: HarmTally, direct: HarmTally) -> Option<UnpairedHarm> {
-    let is_any = collateral.has_unpaired() || direct.has_unpaired();
-    is_any.then_some(UnpairedHarm { collateral: collateral.unpaired, direct: direct.unpaired })
-}
-
-fn fault_results(layout: &Layout) -> Vec<FaultResult> {
-    let fault = |fault: &FaultLayout| FaultResult {
-        kind: fault.kind.clone(),
-        upstreams: fault.upstreams.iter().map(|place| layout.upstreams[*place].name.clone()).collect(),
-        from_us: micros(fault.from),
-        to_us: micros(fault.to),
-        fraction: fault.fraction,
-    };
-    layout.faults.iter().map(fault).collect()
-}
-
-fn breaker_results(layout: &Layout, changes: &[BreakerChange]) -> Vec<BreakerResult> {
-    let mut results: Vec<BreakerResult> = Vec::new();
-    for change in changes {
-        let upstream = &layout.upstreams[change.upstream].name;
-        let name = match change.service {
-            None => upstream.clone(),
-            Some(service) => format!("{}→{upstream}", layout.upstreams[service].name),
-        };
-        let told = BreakerChangeResult {
-            at_us: micros(change.at),
-            to: change.to.to_owned(),
-            settled: change.settled,
-            failures: change.failures,
-            failed: Some(change.failed),
-        };
-        match results.iter_mut().find(|result| result.name == name) {
-            Some(result) => result.changes.push(told),
-            None => results.push(BreakerResult { name, changes: vec![told] }),
-        }
-    }
-    results
-}
-
-fn micros(duration: Duration) -> u64 {
+pub(crate) fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::expectation::{Bound, Comparison, Expectation};
-    use crate::record::recorder::{PopulationLayout, RouteLayout};
+    use crate::measure::bound::{Bound, Comparison};
+    use crate::measure::expectation::Expectation;
+    use crate::record::layout::StationLayout;
+    use crate::record::layout::{PopulationLayout, RouteLayout};
+    use crate::result::run::PeakLateness;
 
     #[test]
     fn of_an_external_gateway_nothing_but_its_answers_is_observed() {

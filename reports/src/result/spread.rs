@@ -3,7 +3,8 @@
 //! A single run of a queueing system says little about its tail, so an experiment may hold one run per seed. What
 //! is shown of them is the median, which one unlucky seed does not move, with the least and the most beside it.
 
-use crate::result::experiment::{RunResult, VariantResult};
+use crate::result::experiment::VariantResult;
+use crate::result::run::RunResult;
 
 /// What a measure came to over the seeds of a variant.
 #[derive(Clone, Copy, Debug, PartialEq)]

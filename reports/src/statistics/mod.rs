@@ -7,12 +7,8 @@
 //! where Student's t takes 2.26. The case that matters most, two configurations that do the same, gives differences that are
 //! symmetric around zero however skewed the measure itself is, and for those Student's t errs on the careful side.
 
-mod beta;
-mod binomial;
-mod holm;
-mod interval;
-mod student;
-
-pub(crate) use crate::statistics::binomial::mcnemar_mid_p;
-pub(crate) use crate::statistics::holm::holm;
-pub(crate) use crate::statistics::interval::{Estimate, mean, paired, unpaired};
+pub(crate) mod beta;
+pub(crate) mod binomial;
+pub(crate) mod holm;
+pub(crate) mod interval;
+pub(crate) mod student;

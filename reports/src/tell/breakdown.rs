@@ -3,11 +3,10 @@
 
 use std::collections::BTreeSet;
 
+use crate::record::distribution::Distribution;
 use crate::record::outcome::Outcome;
-use crate::result::experiment::{
-    AttemptsResult, Distribution, ExperimentResult, LimitResult, RunResult, StationResult, Summary,
-    VariantResult,
-};
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::run::{AttemptsResult, LimitResult, RunResult, StationResult, Summary};
 use crate::result::spread::Spread;
 use crate::tell::side_by_side::{limit, peak, peaks_asked_for, runs};
 use crate::words::detail::{Detail, IN_FULL};
@@ -399,7 +398,7 @@ fn dash() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::experiment::NamedSummary;
+    use crate::result::run::NamedSummary;
     use crate::testing;
 
     #[test]

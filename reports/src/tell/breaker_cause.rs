@@ -1,6 +1,7 @@
 //! Why a circuit breaker changed, in words.
 
-use crate::result::experiment::{BreakerChangeResult, FailureCounts};
+use crate::record::breaker::FailureCounts;
+use crate::result::run::BreakerChangeResult;
 use crate::words::{format, text};
 
 /// What a breaker is before its first change.

@@ -1,6 +1,7 @@
 //! When each circuit breaker opened, tested and closed, as a table of its changes.
 
-use crate::result::experiment::{BreakerChangeResult, BreakerResult, ExperimentResult, VariantResult};
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::run::{BreakerChangeResult, BreakerResult};
 use crate::tell::breaker_cause::causes;
 use crate::words::format::Clock;
 use crate::words::{format, text};
@@ -38,7 +39,7 @@ pub(crate) struct Change {
 
 /// Of the variants under which a breaker changed, in the run of the first seed.
 pub(crate) fn breaker_changes(result: &ExperimentResult) -> Vec<BreakerGroup> {
-    let clock = Clock::of(&result.scenario);
+    let clock = result.scenario.clock();
     result.variants.iter().filter_map(|variant| group(variant, clock)).collect()
 }
 

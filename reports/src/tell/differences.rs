@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
-use crate::result::experiment::{ExperimentResult, RunResult, VariantResult};
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::run::RunResult;
 use crate::words::text;
 
 /// A setting in which the variants differ.

@@ -3,7 +3,9 @@
 //! A cell carries its numbers as well as a colour's level, so that nobody needs the colour.
 
 use crate::record::harm::HarmTally;
-use crate::result::experiment::{ExperimentResult, HarmResult, PopulationHarm, RunResult, VariantResult};
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::harm::{HarmResult, PopulationHarm};
+use crate::result::run::RunResult;
 use crate::result::spread::Spread;
 use crate::tell::side_by_side::runs;
 use crate::words::format::Dimension;

@@ -7,5 +7,6 @@ pub(crate) mod cause_ranking;
 pub(crate) mod differences;
 pub(crate) mod facts;
 pub(crate) mod matrix;
+pub(crate) mod setting;
 pub(crate) mod side_by_side;
 pub(crate) mod verdict;

@@ -5,13 +5,13 @@
 
 use crate::record::harm::{AFTERMATH, HarmTally};
 use crate::record::outcome::Outcome;
-use crate::result::experiment::{
-    ExperimentResult, HarmResult, LimitResult, PeakLateness, RunResult, VariantResult,
-};
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::harm::HarmResult;
+use crate::result::run::{LimitResult, PeakLateness, RunResult};
 use crate::result::spread::Spread;
 use crate::result::strictness::CommonHarm;
 use crate::result::validity::resent;
-use crate::statistics::paired;
+use crate::statistics::interval::paired;
 use crate::words::format::Dimension;
 use crate::words::{format, text};
 
@@ -274,19 +274,14 @@ fn unauthorized_column(result: &ExperimentResult) -> Option<Column> {
             ["unauthorized", "reached"],
             "attempts without a valid identity that came to an application that asks for one".to_owned(),
             (Dimension::Count, Good::Low),
-            |run| unauthorized(run).map(|count| count as f64),
+            |run| run.unauthorized().map(|count| count as f64),
         )
     })
 }
 
-/// Attempts without a valid identity at the upstreams that ask for one; `None` where none does.
-pub(crate) fn unauthorized(run: &RunResult) -> Option<u64> {
-    run.upstream_attempts.iter().filter_map(|upstream| upstream.unauthorized).reduce(|sum, more| sum + more)
-}
-
 /// Whether any upstream asks for an identity.
 fn guarded(result: &ExperimentResult) -> bool {
-    runs(result).any(|run| unauthorized(run).is_some())
+    runs(result).any(|run| run.unauthorized().is_some())
 }
 
 /// Whether any run was compared with its control.

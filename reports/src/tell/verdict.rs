@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use crate::result::experiment::{
-    Engine, ExpectationCheck, ExpectationResult, ExperimentResult, NotJudged, Value,
-};
+use crate::result::expectation::{ExpectationCheck, ExpectationResult, NotJudged};
+use crate::result::experiment::{Engine, ExperimentResult};
 use crate::words::format::Dimension;
+use crate::words::value::Value;
 use crate::words::{format, text};
 
 /// All expectations and the sentence that sums them up.
@@ -344,7 +344,7 @@ fn for_seeds(seeds: &[u64]) -> String {
 /// The least and the most of values, each with whether the line held for it.
 fn range(mut values: Vec<(Value, bool)>) -> String {
     values.sort_by(|(a, _), (b, _)| size(*a).total_cmp(&size(*b)));
-    let mut shown: Vec<String> = values.iter().map(|(value, held)| format::measured(*value, *held)).collect();
+    let mut shown: Vec<String> = values.iter().map(|(value, held)| value.told(*held)).collect();
     shown.dedup();
     match shown.as_slice() {
         [] => "–".to_owned(),

@@ -6,8 +6,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::result::experiment::{ScenarioSummary, Value};
-
 /// What a number counts, and so how it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dimension {
@@ -108,21 +106,6 @@ pub(crate) fn per_window(window_us: u64) -> String {
     }
 }
 
-/// What was measured for an expectation: four digits where it held, and as many as show why where it did not.
-pub(crate) fn measured(value: Value, held: bool) -> String {
-    let cut = |value: f64| if held { digits(value, 4) } else { unrounded(value) };
-    match value {
-        Value::Count(n) => count(n),
-        Value::Number(x) => cut(x),
-        Value::Share(x) => format!("{}%", if held { percent(x) } else { cut(x * 100.0) }),
-        Value::DurationUs(us) if !held && us >= MINUTE_US => minutes(us / SECOND_US, us % SECOND_US),
-        Value::DurationUs(us) => scaled(us as f64, cut),
-        Value::RatePerS(x) => format!("{}/s", cut(x)),
-        Value::Never => "never".to_owned(),
-        Value::NotObserved => "not observed".to_owned(),
-    }
-}
-
 /// Written before a duration that is a lower bound, because some requests were never answered.
 pub(crate) const AT_LEAST: &str = "≥ ";
 
@@ -144,9 +127,10 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    pub(crate) fn of(scenario: &ScenarioSummary) -> Self {
-        let nanos = i32::try_from(scenario.starts_nanos).ok();
-        let starts = nanos.and_then(|nanos| Timestamp::new(scenario.starts_unix_s, nanos).ok());
+    /// That of a scenario that starts so many seconds and nanoseconds after the beginning of 1970.
+    pub(crate) fn starting_at(unix_s: i64, nanos: u32) -> Self {
+        let nanos = i32::try_from(nanos).ok();
+        let starts = nanos.and_then(|nanos| Timestamp::new(unix_s, nanos).ok());
         Self { starts }
     }
 
@@ -183,7 +167,7 @@ impl Clock {
 }
 
 /// `value` with `keep` significant digits and no trailing zeros.
-fn digits(value: f64, keep: usize) -> String {
+pub(super) fn digits(value: f64, keep: usize) -> String {
     if !value.is_finite() {
         return "–".to_owned();
     }
@@ -197,7 +181,7 @@ fn digits(value: f64, keep: usize) -> String {
 }
 
 /// `value` with six decimals; with twelve where six would make a round number of one that is not.
-fn unrounded(value: f64) -> String {
+pub(super) fn unrounded(value: f64) -> String {
     let six = trimmed(format!("{value:.6}"));
     let decimals = six.split_once('.').map_or(0, |(_, decimals)| decimals.len());
     let is_off = six.parse::<f64>().is_ok_and(|six| (six - value).abs() > 1e-13 * value.abs());
@@ -205,13 +189,13 @@ fn unrounded(value: f64) -> String {
 }
 
 /// A percentage to two decimals, and to as many as it takes to be neither 0 nor 100 where it is not.
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let near_an_end = percent > 0.0 && percent < 0.01 || percent < 100.0 && percent > 99.99;
     trimmed(if near_an_end { format!("{percent:.6}") } else { format!("{percent:.2}") })
 }
 
-fn scaled(us: f64, write: impl Fn(f64) -> String) -> String {
+pub(super) fn scaled(us: f64, write: impl Fn(f64) -> String) -> String {
     if !us.is_finite() || us < 0.0 {
         return "–".to_owned();
     }
@@ -226,11 +210,11 @@ fn scaled(us: f64, write: impl Fn(f64) -> String) -> String {
     }
 }
 
-const SECOND_US: u64 = 1_000_000;
-const MINUTE_US: u64 = 60 * SECOND_US;
+pub(super) const SECOND_US: u64 = 1_000_000;
+pub(super) const MINUTE_US: u64 = 60 * SECOND_US;
 
 /// A minute or more, of so many seconds and microseconds: `1 min 12 s`, `20 h 50 min`, `1 min 45.2 s`.
-fn minutes(seconds: u64, us: u64) -> String {
+pub(super) fn minutes(seconds: u64, us: u64) -> String {
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "min")];
     let mut shown: Vec<String> =
         parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{} {unit}", count(*n))).collect();
@@ -249,6 +233,7 @@ fn trimmed(number: String) -> String {
 mod tests {
     use super::*;
     use crate::testing;
+    use crate::words::value::Value;
 
     #[test]
     fn counts_are_grouped_by_thousands() {
@@ -291,28 +276,28 @@ mod tests {
 
     #[test]
     fn a_value_that_failed_is_not_rounded_onto_its_bound() {
-        assert_eq!(measured(Value::DurationUs(100_031), true), "100 ms");
-        assert_eq!(measured(Value::DurationUs(100_031), false), "100.031 ms");
+        assert_eq!(Value::DurationUs(100_031).told(true), "100 ms");
+        assert_eq!(Value::DurationUs(100_031).told(false), "100.031 ms");
         // 105.2 s and a millisecond, against `<= 105.2s`.
-        assert_eq!(measured(Value::DurationUs(105_201_000), false), "1 min 45.201 s");
-        assert_eq!(measured(Value::DurationUs(105_201_000), true), "1 min 45 s");
-        assert_eq!(measured(Value::DurationUs(60_000_001), false), "1 min 0.000001 s");
-        assert_eq!(measured(Value::DurationUs(7_260_000_000), false), "2 h 1 min");
-        assert_eq!(measured(Value::Share(0.998_999), false), "99.8999%");
+        assert_eq!(Value::DurationUs(105_201_000).told(false), "1 min 45.201 s");
+        assert_eq!(Value::DurationUs(105_201_000).told(true), "1 min 45 s");
+        assert_eq!(Value::DurationUs(60_000_001).told(false), "1 min 0.000001 s");
+        assert_eq!(Value::DurationUs(7_260_000_000).told(false), "2 h 1 min");
+        assert_eq!(Value::Share(0.998_999).told(false), "99.8999%");
         // One of a billion, against `== 100%`.
-        assert_eq!(measured(Value::Share(0.999_999_999), false), "99.9999999%");
-        assert_eq!(measured(Value::Share(2.0 / 3.0), false), "66.666667%");
-        assert_eq!(measured(Value::RatePerS(19.999_999_96), false), "19.99999996/s");
-        assert_eq!(measured(Value::Share(0.999_999), true), "99.9999%");
-        assert_eq!(measured(Value::RatePerS(112.345_67), true), "112.3/s");
-        assert_eq!(measured(Value::Count(2000), true), "2,000");
-        assert_eq!(measured(Value::Never, true), "never");
-        assert_eq!(measured(Value::NotObserved, false), "not observed");
+        assert_eq!(Value::Share(0.999_999_999).told(false), "99.9999999%");
+        assert_eq!(Value::Share(2.0 / 3.0).told(false), "66.666667%");
+        assert_eq!(Value::RatePerS(19.999_999_96).told(false), "19.99999996/s");
+        assert_eq!(Value::Share(0.999_999).told(true), "99.9999%");
+        assert_eq!(Value::RatePerS(112.345_67).told(true), "112.3/s");
+        assert_eq!(Value::Count(2000).told(true), "2,000");
+        assert_eq!(Value::Never.told(true), "never");
+        assert_eq!(Value::NotObserved.told(false), "not observed");
     }
 
     #[test]
     fn the_clock_is_the_scenarios() {
-        let clock = Clock::of(&testing::window_boundary().scenario);
+        let clock = testing::window_boundary().scenario.clock();
         assert_eq!(clock.start(), "Tue 2026-06-02 09:00:00 UTC");
         assert_eq!(clock.at_us(58_999_999), "09:00:58");
         assert!((clock.second_of_day() - 32_400.0).abs() < 1e-9);
@@ -335,7 +320,7 @@ mod tests {
         let mut scenario = testing::window_boundary().scenario;
         scenario.starts_unix_s = i64::MAX;
         scenario.starts_nanos = u32::MAX;
-        let clock = Clock::of(&scenario);
+        let clock = scenario.clock();
         assert_eq!(clock.start(), "an unknown start");
         assert!(clock.second_of_day().abs() < 1e-9);
         assert_eq!(clock.at_s(58.0), "start + 58 s");

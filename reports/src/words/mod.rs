@@ -3,3 +3,4 @@
 pub(crate) mod detail;
 pub(crate) mod format;
 pub(crate) mod text;
+pub(crate) mod value;

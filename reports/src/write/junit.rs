@@ -9,11 +9,12 @@
 
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use crate::result::experiment::{
-    ExpectationCheck, ExpectationResult, ExperimentResult, NotJudged, RunResult, Value,
-};
+use crate::result::expectation::{ExpectationCheck, ExpectationResult, NotJudged};
+use crate::result::experiment::ExperimentResult;
+use crate::result::run::RunResult;
 use crate::tell::verdict::{engine_beside, not_judged};
-use crate::words::{format, text};
+use crate::words::text;
+use crate::words::value::Value;
 
 /// The expectations of an experiment as the text of a `JUnit` XML file.
 ///
@@ -198,11 +199,11 @@ fn measured(check: &ExpectationCheck) -> String {
     let measured = match check.measured {
         Value::Never => "it never happened".to_owned(),
         Value::NotObserved => format!("there was nothing to measure it on{why}"),
-        value => format!("{} was measured", format::measured(value, check.held)),
+        value => format!("{} was measured", value.told(check.held)),
     };
     match check.standard {
         None => measured,
-        Some(standard) => format!("{measured}, to compare with {}", format::measured(standard, check.held)),
+        Some(standard) => format!("{measured}, to compare with {}", standard.told(check.held)),
     }
 }
 

@@ -6,11 +6,16 @@ use crate::compare::sides::result::{
     Method, SettingDifference, VariantComparison,
 };
 use crate::measure::gauge;
-use crate::measure::gauge::{Gauge, Good, Reading};
-use crate::result::experiment::{ExperimentResult, RunResult, VariantResult};
-use crate::result::strictness::STRICT;
+use crate::measure::gauge::Gauge;
+use crate::measure::reading::Reading;
+use crate::measure::unit::Good;
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::praise::STRICT;
+use crate::result::run::RunResult;
 use crate::result::validity::reservations;
-use crate::statistics::{Estimate, holm, mcnemar_mid_p, mean, paired, unpaired};
+use crate::statistics::binomial::mcnemar_mid_p;
+use crate::statistics::holm::holm;
+use crate::statistics::interval::{Estimate, mean, paired, unpaired};
 use crate::tell::differences::differences_of;
 use crate::words::format::Dimension;
 use crate::words::text;

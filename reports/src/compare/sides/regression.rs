@@ -4,7 +4,7 @@ use crate::compare::sides::result::{
     ComparisonResult, DifferenceVerdict, MeasureComparison, VariantComparison,
 };
 use crate::compare::sides::show;
-use crate::measure::gauge::{GaugeUnit, Good};
+use crate::measure::unit::{GaugeUnit, Good};
 use crate::words::text;
 
 /// How much worse B may be.

@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::compare::sides::requests::PairedRequests;
-use crate::measure::gauge::{GaugeUnit, Good, gauge_name};
+use crate::measure::gauge::gauge_name;
+use crate::measure::unit::{GaugeUnit, Good};
 use crate::result::experiment::Engine;
 
 /// The version of the format that this crate writes.

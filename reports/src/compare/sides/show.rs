@@ -1,7 +1,7 @@
 //! How the numbers of a comparison read, the same in the terminal, on the page and in Markdown.
 
 use crate::compare::sides::result::{MeasureComparison, MeasuredSide};
-use crate::measure::gauge::GaugeUnit;
+use crate::measure::unit::GaugeUnit;
 use crate::words::format;
 use crate::words::format::Dimension;
 

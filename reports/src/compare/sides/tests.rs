@@ -122,7 +122,7 @@ fn what_is_worse_is_told_once_for_each_measure() {
 #[test]
 fn what_never_came_counts_as_the_time_there_was() {
     let mut result = testing::incident();
-    let runs = |run: &crate::result::experiment::RunResult| {
+    let runs = |run: &crate::result::run::RunResult| {
         (1..=4)
             .map(|seed| {
                 let mut run = run.clone();

@@ -1,3 +1,4 @@
+use crate::compare::sweep::goal::Goal;
 use crate::compare::sweep::goal::reach;
 use crate::compare::sweep::result::{
     AxisScale, InForce, PointExpectation, PointValue, SWEEP_VERSION, SweepAxis, SweepMeasure, SweepPoint,
@@ -5,12 +6,14 @@ use crate::compare::sweep::result::{
 };
 use crate::compare::sweep::smallest::smallest_change;
 use crate::compare::sweep::tipping::tipping_points;
-use crate::measure::gauge::{GOOD_WITHOUT_FAULTS, Gauge, GaugeUnit, Good, Reading, everybody, matters};
-use crate::result::experiment::{ExperimentResult, ScenarioSummary, Value};
+use crate::measure::gauge::{GOOD_WITHOUT_FAULTS, Gauge, everybody, matters};
+use crate::measure::reading::Reading;
+use crate::result::experiment::{ExperimentResult, ScenarioSummary};
+use crate::result::praise::STRICT;
 use crate::result::spread::Spread;
-use crate::result::strictness::STRICT;
 use crate::tell::verdict::Verdict;
 use crate::words::text;
+use crate::words::value::Value;
 
 /// What is kept of the runs at one point: the runs themselves, with all their series, would fill the memory.
 #[derive(Clone, Debug)]
@@ -20,19 +23,6 @@ pub struct Observation {
     expectations: Vec<PointExpectation>,
     /// What the sweep's goal asks for.
     goal: Option<PointValue>,
-}
-
-/// What a sweep is to make as large or as small as it goes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Goal {
-    /// The measure as it was written.
-    pub measure: String,
-    /// Which end of it is wanted.
-    pub wanted: Good,
-    /// In what it is told.
-    pub unit: GaugeUnit,
-    /// Lines that have to hold; of none, the expectations of the file have to.
-    pub subject_to: Vec<String>,
 }
 
 impl Observation {

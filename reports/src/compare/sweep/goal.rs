@@ -1,9 +1,9 @@
 //! The one point that a goal asks for.
 
-use crate::compare::sweep::gather::Goal;
 use crate::compare::sweep::result::{PointValue, SweepGoal, SweepPoint, SweepResult};
 use crate::compare::sweep::smallest::change;
-use crate::measure::gauge::Good;
+use crate::measure::unit::GaugeUnit;
+use crate::measure::unit::Good;
 
 /// Values that differ by less than this share of the better one are as good as each other.
 const MARGIN: f64 = 0.01;
@@ -52,4 +52,17 @@ fn beside(result: &SweepResult, point: &SweepPoint) -> Vec<usize> {
         steps.sum::<usize>() == 1
     };
     result.points.iter().enumerate().filter(|(_, other)| is_beside(other)).map(|(place, _)| place).collect()
+}
+
+/// What a sweep is to make as large or as small as it goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Goal {
+    /// The measure as it was written.
+    pub measure: String,
+    /// Which end of it is wanted.
+    pub wanted: Good,
+    /// In what it is told.
+    pub unit: GaugeUnit,
+    /// Lines that have to hold; of none, the expectations of the file have to.
+    pub subject_to: Vec<String>,
 }

@@ -5,7 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::gauge::{GaugeUnit, Good};
+use crate::measure::unit::{GaugeUnit, Good};
 use crate::result::experiment::ScenarioSummary;
 
 /// The version of the format that this crate writes.

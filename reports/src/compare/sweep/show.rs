@@ -1,10 +1,10 @@
 //! How a sweep reads, the same in the terminal, on the page and in Markdown.
 
 use crate::compare::sweep::result::{InForce, PointValue, SweepPoint, SweepResult, TippingPoint};
-use crate::measure::gauge::{GaugeUnit, Good};
+use crate::measure::unit::{GaugeUnit, Good};
+use crate::tell::setting::seeds;
 use crate::words::format::Dimension;
 use crate::words::{format, text};
-use crate::write::terminal::report::seeds;
 
 /// The measures that a table has room for, the most telling first.
 const TOLD: [&str; 7] = [

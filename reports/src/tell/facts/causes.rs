@@ -1,7 +1,9 @@
 //! Why requests were not served well, as it was followed back request by request.
 
 use crate::record::cause::{CauseKind, CauseResult, CauseStep};
-use crate::result::experiment::{ExperimentResult, HarmResult, RunResult, VariantResult};
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::harm::HarmResult;
+use crate::result::run::RunResult;
 use crate::result::spread::Spread;
 use crate::tell::facts::{
     ENOUGH_FOR_A_SHARE, Group, WORTH_TELLING, descending, per_variant, plain_names, short,
@@ -125,7 +127,7 @@ fn worst_route(variant: &VariantResult) -> Option<&str> {
     let harm = variant.runs.first()?.harm.as_ref()?;
     let hurt =
         harm.routes.iter().filter(|route| !route.direct && route.tally().hurt() >= ENOUGH_FOR_A_SHARE as f64);
-    let share = |route: &crate::result::experiment::RouteHarm| route.tally().share().unwrap_or(0.0);
+    let share = |route: &crate::result::harm::RouteHarm| route.tally().share().unwrap_or(0.0);
     let worst = hurt.reduce(|worst, other| if share(other) > share(worst) { other } else { worst });
     worst.map(|route| route.name.as_str())
 }

@@ -4,13 +4,13 @@
 //! none may: that the faults did it.
 
 use crate::record::harm::JUDGED_OVER;
-use crate::result::experiment::{
-    BreakerResult, ExperimentResult, HarmResult, RouteHarm, RunResult, VariantResult,
-};
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::harm::{HarmResult, RouteHarm};
+use crate::result::run::{BreakerResult, RunResult};
 use crate::result::spread::Spread;
+use crate::tell::facts::told;
 use crate::tell::facts::{
-    ENOUGH_FOR_A_SHARE, Group, WORTH_TELLING, descending, per_praised_variant, plain_names, short, told,
-    under_each,
+    ENOUGH_FOR_A_SHARE, Group, WORTH_TELLING, descending, per_praised_variant, plain_names, short, under_each,
 };
 use crate::tell::side_by_side::runs;
 use crate::words::format::{Clock, Dimension};
@@ -182,7 +182,7 @@ fn breakers_of(result: &ExperimentResult, variant: &VariantResult) -> Option<Str
     }
     let mut opened: Vec<Opened> = names.into_iter().filter_map(|name| Opened::of(variant, name)).collect();
     opened.sort_by(|a, b| a.first_us.total_cmp(&b.first_us));
-    let clock = Clock::of(&result.scenario);
+    let clock = result.scenario.clock();
     let first_fault_us =
         runs(result).find_map(|run| run.harm.as_ref()).map(|harm| harm.first_fault_us as f64);
     let mut parts: Vec<String> = Vec::new();

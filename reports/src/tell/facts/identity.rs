@@ -1,14 +1,15 @@
 //! Who came to an application without being anybody.
 
-use crate::result::experiment::{ExperimentResult, RunResult, VariantResult};
-use crate::tell::facts::{descending, listed, per_variant, plain_names, short, told};
-use crate::tell::side_by_side::unauthorized;
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::run::RunResult;
+use crate::tell::facts::told;
+use crate::tell::facts::{descending, listed, per_variant, plain_names, short};
 use crate::words::format;
 
 /// When an application asks for an identity and attempts without a valid one came to it under any variant: how many, and
 /// to which applications under the variant with the most.
 pub(super) fn who_came_without_one(result: &ExperimentResult) -> Option<String> {
-    let values = per_variant(result, |run| unauthorized(run).map(|count| count as f64));
+    let values = per_variant(result, |run| run.unauthorized().map(|count| count as f64));
     let groups = descending(&values);
     let (first, rest) = groups.split_first()?;
     if first.value == 0.0 {

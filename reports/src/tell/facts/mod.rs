@@ -14,14 +14,13 @@ pub(crate) mod strictness;
 pub(crate) mod workers;
 
 use crate::record::outcome::Outcome;
-use crate::result::experiment::{
-    ExperimentResult, LimitResult, PopulationResult, RunResult, StationResult, Summary, VariantResult,
-};
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::run::{LimitResult, PopulationResult, RunResult, StationResult, Summary};
 use crate::result::spread::Spread;
 use crate::tell::side_by_side::{
     bucket_noun, faulted, limit, peak, peaks_asked_for, peaks_that_matter, runs,
 };
-use crate::words::format::{Clock, Dimension};
+use crate::words::format::Dimension;
 use crate::words::{format, text};
 
 /// Fewer latencies than this have no p99 worth a sentence.
@@ -508,7 +507,7 @@ fn began(result: &ExperimentResult, scope: &str, window_us: u64, group: &Group) 
     };
     let peaks = &limit(variant.runs.first()?, scope)?.peaks;
     let peak = peaks.iter().find(|peak| peak.window_us == window_us)?;
-    Some(format!("from {} on", Clock::of(&result.scenario).at_us(peak.from_us)))
+    Some(format!("from {} on", result.scenario.clock().at_us(peak.from_us)))
 }
 
 /// A name as a sentence can hold it.
@@ -556,7 +555,7 @@ fn widest<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::experiment::Bucket;
+    use crate::result::run::Bucket;
     use crate::testing;
 
     #[test]

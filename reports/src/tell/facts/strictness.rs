@@ -1,10 +1,12 @@
 //! Who turns good requests away without any fault, so that there is little left for a fault to hurt.
 
 use crate::record::harm::HarmTally;
-use crate::result::experiment::{ExperimentResult, RunResult, VariantResult};
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::praise::Strict;
+use crate::result::run::RunResult;
 use crate::result::spread::Spread;
-use crate::result::strictness::Strict;
-use crate::tell::facts::{faulted, short};
+use crate::tell::facts::short;
+use crate::tell::side_by_side::faulted;
 use crate::words::format::Dimension;
 
 /// When something failed and the control of a variant is clearly worse than the best variant's: by how much, and what the

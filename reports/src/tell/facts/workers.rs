@@ -2,11 +2,12 @@
 //! to do with it, and why it did not.
 
 use crate::record::cause::CauseKind;
-use crate::result::experiment::{ExperimentResult, RunResult, StationResult, VariantResult};
+use crate::result::experiment::{ExperimentResult, VariantResult};
+use crate::result::run::{RunResult, StationResult};
 use crate::result::spread::Spread;
 use crate::tell::facts::{Group, descending, per_variant, short};
 use crate::tell::side_by_side::runs;
-use crate::words::format::{Clock, Dimension};
+use crate::words::format::Dimension;
 use crate::words::text;
 
 /// When something failed, somebody sent on routes that do not depend on it, and the gateway's workers are bounded: each
@@ -17,7 +18,7 @@ pub(super) fn who_waited_for_a_worker(result: &ExperimentResult) -> Option<Strin
     let spared: Vec<String> = praised.filter_map(spared).collect();
     let mut taken: Vec<Group> = descending(&per_variant(result, first_taken_s));
     taken.reverse();
-    let clock = Clock::of(&result.scenario);
+    let clock = result.scenario.clock();
     let taken: Vec<String> = taken
         .iter()
         .map(|group| {

@@ -10,10 +10,14 @@
 
 use csv::Writer;
 
+use crate::record::distribution::Distribution;
 use crate::record::harm::HarmTally;
 use crate::record::outcome::Outcome;
-use crate::result::experiment::{Distribution, ExperimentResult, NotJudged, RunResult, Summary, Value};
+use crate::result::expectation::NotJudged;
+use crate::result::experiment::ExperimentResult;
+use crate::result::run::{RunResult, Summary};
 use crate::words::text;
+use crate::words::value::Value;
 
 /// `variant,seed,kind,name,measure,value`: every number of every run but those over time.
 ///
@@ -470,8 +474,8 @@ pub(crate) fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::breaker::FailureCounts;
     use crate::record::saturation::OtherBuckets;
-    use crate::result::experiment::FailureCounts;
     use crate::testing;
 
     fn read(table: &str) -> Vec<Vec<String>> {

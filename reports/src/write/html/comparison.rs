@@ -10,7 +10,7 @@ use crate::compare::sides::table::{
 };
 use crate::draw::canvas::ChartError;
 use crate::draw::forest::{ForestChart, ForestRow, ForestScale, Leaning, forest_chart};
-use crate::measure::gauge::GaugeUnit;
+use crate::measure::unit::GaugeUnit;
 use crate::words::{format, text};
 use crate::write::html::report::HtmlError;
 

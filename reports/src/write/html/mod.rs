@@ -1,6 +1,7 @@
 //! The pages: one HTML file each, which opens offline.
 
 pub(crate) mod comparison;
+pub(crate) mod drawn;
 #[cfg(test)]
 pub(crate) mod palette;
 pub(crate) mod report;

@@ -8,11 +8,13 @@ use askama::Template;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha2::{Digest as _, Sha256};
 
-use crate::compare::agreement::AgreementLine;
 use crate::draw::canvas::ChartError;
 use crate::draw::latency::{LatencyChart, latency_chart};
+use crate::record::distribution::Distribution;
 use crate::record::harm::AFTERMATH;
-use crate::result::experiment::{Distribution, ExperimentResult, RunResult, VariantResult};
+use crate::result::agreement::AgreementLine;
+use crate::result::experiment::ExperimentResult;
+use crate::result::run::RunResult;
 use crate::result::validity::{resent, reservations};
 use crate::tell::breakdown::{Breakdown, breakdowns};
 use crate::tell::breaker_changes::{BreakerGroup, breaker_changes};
@@ -20,13 +22,14 @@ use crate::tell::cause_ranking::{CauseGroup, cause_ranking};
 use crate::tell::differences::{Difference, differences};
 use crate::tell::facts::facts;
 use crate::tell::matrix::{Matrix, matrices};
+use crate::tell::setting::{engine, seeds, seeds_note};
 use crate::tell::side_by_side::{Mark, SideBySide, external_gateways, marks, meanings, unanswered};
 use crate::tell::verdict::Verdict;
 use crate::words::detail::Detail;
-use crate::words::format::Clock;
 use crate::words::{format, text};
+use crate::write::html::drawn::drawn;
+use crate::write::html::drawn::drawn_note;
 use crate::write::html::timelines::{Timelines, timelines};
-use crate::write::terminal::report::{engine, seeds, seeds_note};
 
 /// What reads all timelines at one instant. The page stands without it.
 const SCRIPT: &str = include_str!("../../../templates/crosshair.js");
@@ -67,7 +70,7 @@ pub fn html_report_of(result: &ExperimentResult, command: &str, detail: Detail) 
     let scenario = &result.scenario;
     let page = Page {
         title: text::line(&scenario.name),
-        when: format!("{} from {}", format::span(scenario.duration_s * 1e6), Clock::of(scenario).start()),
+        when: format!("{} from {}", format::span(scenario.duration_s * 1e6), scenario.clock().start()),
         seeds: seeds(&scenario.seeds),
         engine: engine(result),
         reservations: reservations(result),
@@ -181,20 +184,6 @@ struct Figure {
     caption: String,
     /// Markup.
     svg: String,
-}
-
-/// The run that is drawn of each variant that has one: that of the first seed.
-pub(super) fn drawn(result: &ExperimentResult) -> impl Iterator<Item = (String, &RunResult)> {
-    let first = |variant: &'_ VariantResult| text::name(&variant.name);
-    result.variants.iter().filter_map(move |variant| Some((first(variant), variant.runs.first()?)))
-}
-
-/// Says which seed is drawn, where there are several.
-pub(super) fn drawn_note(result: &ExperimentResult) -> String {
-    match result.scenario.seeds.as_slice() {
-        [first, _, ..] => format!(" Drawn is seed {first}."),
-        _ => String::new(),
-    }
 }
 
 fn latency_note(result: &ExperimentResult, detail: Detail) -> String {

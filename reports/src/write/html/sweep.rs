@@ -4,8 +4,7 @@ use crate::compare::sweep::result::{SweepMeasure, SweepPoint, SweepResult};
 use crate::compare::sweep::show;
 use crate::draw::canvas::ChartError;
 use crate::draw::sweep::{SweepChart, sweep_chart};
-use crate::measure::gauge::GaugeUnit;
-use crate::words::format::Clock;
+use crate::measure::unit::GaugeUnit;
 use crate::words::{format, text};
 use crate::write::html::report::HtmlError;
 
@@ -19,7 +18,7 @@ pub fn sweep_html(result: &SweepResult, command: &str) -> Result<String, HtmlErr
     let page = Page {
         title: text::line(&scenario.name),
         what: show::what(result),
-        when: format!("{} from {}", format::span(scenario.duration_s * 1e6), Clock::of(scenario).start()),
+        when: format!("{} from {}", format::span(scenario.duration_s * 1e6), scenario.clock().start()),
         holds: result.smallest.is_some(),
         is_judged: result.is_judged(),
         goal: show::goal(result),
@@ -229,7 +228,7 @@ fn grids(result: &SweepResult) -> Vec<Grid> {
                 return 0;
             }
             let share = (value - low) / (high - low);
-            let bad = if measure.good == crate::measure::gauge::Good::High { 1.0 - share } else { share };
+            let bad = if measure.good == crate::measure::unit::Good::High { 1.0 - share } else { share };
             (bad * 5.0).round().clamp(0.0, 5.0) as usize
         };
         let cell = |point: usize| GridCell {

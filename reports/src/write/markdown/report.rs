@@ -17,12 +17,11 @@ use crate::tell::differences::differences;
 use crate::tell::facts::facts;
 use crate::tell::matrix;
 use crate::tell::matrix::{Matrix, matrices};
+use crate::tell::setting::{engine, seeds, seeds_note};
 use crate::tell::side_by_side::{Cell, Mark, SideBySide, notes};
 use crate::tell::verdict::{Line, Measured, Standing, Verdict};
 use crate::words::detail::Detail;
-use crate::words::format::Clock;
 use crate::words::{format, text};
-use crate::write::terminal::report::{engine, seeds, seeds_note};
 
 /// Longer names and values are cut; a table with a paragraph in a cell cannot be read.
 const CELL_WIDTH: usize = 120;
@@ -63,7 +62,7 @@ fn heading(page: &mut Page, result: &ExperimentResult, verdict: &Verdict) {
     let run = format!(
         "{} from {}, {}, {}",
         format::span(scenario.duration_s * 1e6),
-        Clock::of(scenario).start(),
+        scenario.clock().start(),
         seeds(&scenario.seeds),
         engine(result)
     );

@@ -2,7 +2,7 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::compare::agreement::{AgreementKind, AgreementLine, AgreementResult, VariantAgreement};
+use crate::result::agreement::{AgreementKind, AgreementLine, AgreementResult, VariantAgreement};
 use crate::words::text;
 
 /// A row for each variant of each scenario: how far apart the engines are at most in shares, harm and the times of breakers'

@@ -2,7 +2,7 @@
 
 use crate::draw::canvas::{ChartError, Ink};
 use crate::draw::lane::{Lane, Mark, lane};
-use crate::result::experiment::{FaultResult, RunResult};
+use crate::result::run::{FaultResult, RunResult};
 use crate::words::{format, text};
 use crate::write::html::timelines::{Group, Point, Reading, Row, Scene};
 

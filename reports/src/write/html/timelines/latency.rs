@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::draw::canvas::{ChartError, HEATS, Ink};
 use crate::draw::lane::Mark;
 use crate::record::heatmap::HeatmapResult;
-use crate::result::experiment::RunResult;
+use crate::result::run::RunResult;
 use crate::words::format;
 use crate::write::html::timelines::{Group, Key, Reading, Row, ScaleTick, Scene};
 

@@ -19,11 +19,12 @@ use crate::draw::canvas::{Axis, ChartError, Ink, seconds_per_step};
 
 use crate::draw::lane::{Lane, Mark, lane};
 use crate::draw::time::time_ticks;
-use crate::result::experiment::{ExperimentResult, RunResult};
+use crate::result::experiment::ExperimentResult;
+use crate::result::run::RunResult;
 use crate::words::detail::Detail;
 use crate::words::format;
 use crate::words::format::Clock;
-use crate::write::html::report::{drawn, drawn_note};
+use crate::write::html::drawn::{drawn, drawn_note};
 
 /// Steps of a lane: more than a screen shows, few enough for twelve variants in a file of a megabyte.
 const COLUMNS: usize = 600;
@@ -123,7 +124,7 @@ pub(super) fn timelines(result: &ExperimentResult, detail: Detail) -> Result<Opt
     }
     let scene = Scene {
         result,
-        clock: Clock::of(&result.scenario),
+        clock: result.scenario.clock(),
         seconds: seconds as f64,
         step: seconds_per_step(seconds, COLUMNS),
         runs,

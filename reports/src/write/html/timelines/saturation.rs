@@ -2,9 +2,10 @@
 
 use crate::draw::canvas::{ChartError, Ink, Step};
 use crate::draw::lane::Mark;
-use crate::result::experiment::{LimitResult, RunResult};
+use crate::result::run::{LimitResult, RunResult};
 use crate::words::{format, text};
-use crate::write::html::timelines::{Group, Reading, Row, ScaleTick, Scene, key};
+use crate::write::html::timelines::key;
+use crate::write::html::timelines::{Group, Reading, Row, ScaleTick, Scene};
 
 /// A row for each bucket that is told by name, and one for the rest.
 pub(super) fn group(scene: &Scene) -> Result<Option<Group>, ChartError> {

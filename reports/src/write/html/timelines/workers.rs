@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use crate::draw::canvas::{Axis, ChartError, Ink, downsample};
 use crate::draw::lane::Mark;
-use crate::result::experiment::{RunResult, StationResult};
+use crate::result::run::{RunResult, StationResult};
 use crate::tell::breakdown::station_weight;
 use crate::words::detail::IN_FULL;
 use crate::words::{format, text};
+use crate::write::html::timelines::key;
 use crate::write::html::timelines::reading::stepped;
-use crate::write::html::timelines::{Group, MOST_LANES, Reading, Row, Scene, ends, key};
+use crate::write::html::timelines::{Group, MOST_LANES, Reading, Row, Scene, ends};
 
 /// A group for each station, those of the upstreams folded away.
 pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>, ChartError> {
@@ -203,7 +204,7 @@ mod tests {
         let variants = result.variants.clone();
         for run in result.variants.iter_mut().flat_map(|variant| &mut variant.runs) {
             let upstream = run.stations[1].clone();
-            run.stations.extend((0..99).map(|n| crate::result::experiment::StationResult {
+            run.stations.extend((0..99).map(|n| crate::result::run::StationResult {
                 name: format!("s{n}"),
                 peak_queued: 10_000 + n,
                 ..upstream.clone()

@@ -1,0 +1,68 @@
+//! In what a measure is told, and which end of it is the good one.
+
+use crate::words::format::Dimension;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// In what a measure is told, and so in what it can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A number of things.
+    Count,
+    /// A number of requests, which can be told as a share of those offered too.
+    Requests,
+    /// A plain ratio.
+    Number,
+    /// A share, told as a percentage.
+    Share,
+    /// A time.
+    Duration,
+    /// A time, or that it never came.
+    DurationOrNever,
+    /// Events per time.
+    Rate,
+}
+
+/// In what a number is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GaugeUnit {
+    /// A number of things.
+    Count,
+    /// From 0 to 1.
+    Share,
+    /// Microseconds.
+    Us,
+    /// Per second.
+    PerS,
+    /// How many times as many.
+    Ratio,
+}
+
+impl GaugeUnit {
+    pub(crate) const fn dimension(self) -> Dimension {
+        match self {
+            Self::Count => Dimension::Count,
+            Self::Share => Dimension::Share,
+            Self::Us => Dimension::DurationUs,
+            Self::PerS => Dimension::RatePerS,
+            Self::Ratio => Dimension::Ratio,
+        }
+    }
+
+    /// A value of this unit, with it.
+    pub(crate) fn show(self, value: f64) -> String {
+        let shown = self.dimension().show(value);
+        if self == Self::PerS { format!("{shown}/s") } else { shown }
+    }
+}
+
+/// Which end of a measure is the good one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Good {
+    /// The more the better.
+    High,
+    /// The less the better.
+    Low,
+}
