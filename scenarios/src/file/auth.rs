@@ -51,9 +51,7 @@ table! {
         /// How many tokens that were verified are remembered, so that they are not verified again; 0 for none.
         verified_tokens: u32 = AuthConfig::new(UpstreamId(0)).verified_tokens as u32;
     }
-}
 
-table! {
     /// Who may come to the application behind an upstream.
     pub(super) struct Requires<'t> (Choice::Free) {
         /// What `iss` must be. Default: it is not looked at.
@@ -63,9 +61,7 @@ table! {
         /// What tokens must claim besides, as `required_claims` of `auth` has it.
         claims: RequiredClaims;
     }
-}
 
-table! {
     /// The token that each client of a population bears, and has renewed when half of its life is over. Its `sub` is the name
     /// of the population and the number of the client, such as `members/17`.
     pub(super) struct Token<'t> (Choice::Free) {

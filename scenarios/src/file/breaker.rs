@@ -6,7 +6,7 @@ use gateway::{BreakerConfig, HalfOpen};
 
 use super::diagnostic::Problem;
 use super::table::{Choice, table};
-use super::values::{AboveZero, Name, Positive, Share};
+use super::values::{AboveZero, Positive, Share, names};
 
 const RECOMMENDED: BreakerConfig = BreakerConfig::RECOMMENDED;
 
@@ -58,29 +58,15 @@ impl Breaker<'_> {
     }
 }
 
-/// Whom a breaker lets through half-open.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Style {
-    SingleProbe,
-    Trickle,
-    ReopenToAll,
-}
-
-impl Name for Style {
-    fn all() -> Vec<(&'static str, Self, &'static str)> {
-        vec![
-            (
-                "single-probe",
-                Self::SingleProbe,
-                "One request at a time, one per `probe_interval`; a failure starts the count again.",
-            ),
-            (
-                "trickle",
-                Self::Trickle,
-                "As many as `calls`; when they have settled, `error_threshold` decides whether it closes or opens again.",
-            ),
-            ("reopen-to-all", Self::ReopenToAll, "Everybody at once; the first failure opens it again."),
-        ]
+names! {
+    /// Whom a breaker lets through half-open.
+    enum Style {
+        /// One request at a time, one per `probe_interval`; a failure starts the count again.
+        "single-probe" => SingleProbe,
+        /// As many as `calls`; when they have settled, `error_threshold` decides whether it closes or opens again.
+        "trickle" => Trickle,
+        /// Everybody at once; the first failure opens it again.
+        "reopen-to-all" => ReopenToAll,
     }
 }
 

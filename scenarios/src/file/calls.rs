@@ -10,7 +10,7 @@ use super::context::Context;
 use super::diagnostic::Problem;
 use super::reader::display_key;
 use super::retry::Retry;
-use super::table::{Choice, Switch, table};
+use super::table::{Choice, Item, Switch, table};
 use super::tree::{Span, Table, Value};
 use super::upstreams::Known;
 use super::values::Positive;
@@ -31,6 +31,8 @@ table! {
         breaker: Switch<Breaker<'t>>;
     }
 }
+
+impl Item for Call<'_> {}
 
 impl Call<'_> {
     /// The call, and the place of the name it asks.

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use gateway::{Routed, Routes};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 use simulator::{Identities, IdentitiesError, LOOPBACK_ADDRESSES, Method, Rate, Spacing, Start};
 
 use super::auth::Token;
@@ -14,9 +14,9 @@ use super::load::{Burst, RampPoint, Users, build_load};
 use super::reader::{all, display_key, read, way_out};
 use super::retry::Retry;
 use super::routes::is_sent_as_written;
-use super::table::{Choice, One, Read, Several, Shape, Switch, table};
+use super::table::{Choice, Items, One, Read, Shape, Switch, table};
 use super::tree::{Entry, Node, Span, Value};
-use super::values::{FromNode, Name, Positive, Size, Written, text};
+use super::values::{FromNode, Name, Positive, Size, text, written};
 
 table! {
     /// Clients of one kind. Their load is one of `rate`, `ramp` and `bursts`, which go on whatever the answers (open
@@ -38,9 +38,9 @@ table! {
         rate: Rate, is kind;
         /// A rate that changes: points in time order with a straight line between them, the first one's rate before it
         /// and the last one's after it.
-        ramp: Several<RampPoint<'t>>, is kind;
+        ramp: Items<RampPoint<'t>>, is kind;
         /// Bursts, each of a number of requests spread evenly over its time.
-        bursts: Several<Burst<'t>>, is kind;
+        bursts: Items<Burst<'t>>, is kind;
         /// So many users, each of whom thinks, sends, waits for the answer, and thinks again. Needs `think`. A number, or
         /// one that changes: points in time order with a straight line between them, the first one's number before it and
         /// the last one's after it. Who came last leaves first, and finishes the request under way.
@@ -184,11 +184,7 @@ impl FromNode for AtLeastOne {
     }
 }
 
-impl Written for AtLeastOne {
-    fn written(&self) -> Json {
-        self.0.into()
-    }
-}
+written! { AtLeastOne: |value| value.0; }
 
 /// What clients ask for: a path, or a table of paths and their weights.
 pub(super) struct Targets<'t>(&'t Node);

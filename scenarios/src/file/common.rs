@@ -35,17 +35,13 @@ table! {
         variants: Patches<'t>;
         expect: Switch<Expect<'t>>;
     }
-}
 
-table! {
     /// What counts as served well.
     pub(super) struct Slo<'t> (Choice::Free) {
         /// A request is served well if it is answered 2xx within this time of its intended sending, such as `"500ms"`.
         latency: Positive, needed "such as `latency = \"500ms\"`";
     }
-}
 
-table! {
     /// What must hold.
     pub(super) struct Expect<'t> (Choice::Free) {
         /// Expectations, each a line `[variant:] measure[(arguments)] op value`; in place of the value, another measure.

@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use gateway::{Route, Routes};
 use http::Uri;
-use serde_json::json;
 use url::Url;
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{display_key, read};
-use super::table::{Choice, Read, Shape, table};
-use super::tree::{Node, Table, Value};
+use super::reader::display_key;
+use super::table::{Choice, Empty, Item, Items, Shape, table};
+use super::tree::{Node, Table};
 use super::values::{FromNode, Positive, text};
 use crate::scenario::{ExternalGateway, NamedUpstream};
 
@@ -26,7 +25,7 @@ table! {
         /// The program that starts it and its arguments, each by itself, such as `["nginx", "-p", ".", "-c", "nginx.conf"]`.
         /// It is run in the folder of the scenario file, before each run anew, must stay in the foreground, and is ended
         /// after the run. Default: it runs already.
-        command: Command;
+        command: Items<Rc<str>>;
         /// A path that it answers below 500 once it is ready, such as `"/health"`. Default: it is ready once it takes
         /// connections.
         ready: Path;
@@ -38,38 +37,29 @@ table! {
 impl External<'_> {
     /// `None` where it cannot be used, which is noted.
     pub(super) fn build(self) -> Option<ExternalGateway> {
+        let command = self.command.value.as_ref().map_or(&[][..], |Items(words)| words);
+        let is_nothing =
+            |program: &Option<Rc<str>>| program.as_ref().is_some_and(|program| program.is_empty());
+        if self.command.value.is_some() && command.first().is_none_or(is_nothing) {
+            let path = self.table.path_of(self.command.key);
+            let message = format!("`{path}`: expected the name of a program, found none");
+            self.table.context().push(Problem::error(self.command.span_in(&self.table), message));
+        }
         Some(ExternalGateway {
             url: self.url.value?.0,
-            command: self.command.value.map_or_else(Vec::new, |Command(words)| words),
+            command: command.iter().flatten().map(ToString::to_string).collect(),
             ready: self.ready.value.map(|Path(path)| path),
             ready_within: self.ready_within.value.0,
         })
     }
 }
 
-/// A program and its arguments.
-pub(super) struct Command(Vec<String>);
+impl Item for Rc<str> {
+    const OF: &'static str = "strings";
+    const EMPTY: Empty = Empty::RefusedLater;
 
-impl<'t> Read<'t> for Command {
-    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
-        let Value::Array(words) = &node.value else {
-            let message = format!("`{path}`: expected an array of strings, found {}", node.kind());
-            let problem = Problem::error(node.span.clone(), message);
-            let help = "the program and each argument by itself, such as [\"nginx\", \"-p\", \".\"]";
-            context.push(problem.help(help));
-            return None;
-        };
-        let read_word = |word: &Node| read::<Rc<str>>(word, path, context).map(|word| word.to_string());
-        let words: Vec<Option<String>> = words.iter().map(read_word).collect();
-        if words.first().is_none_or(|program| program.as_ref().is_some_and(String::is_empty)) {
-            let message = format!("`{path}`: expected the name of a program, found none");
-            context.push(Problem::error(node.span.clone(), message));
-        }
-        Some(Self(words.into_iter().flatten().collect()))
-    }
-
-    fn shape() -> Shape {
-        Shape::With(Box::new(Shape::Array(<Rc<str> as FromNode>::format)), json!({ "minItems": 1 }))
+    fn way_out() -> String {
+        "the program and each argument by itself, such as [\"nginx\", \"-p\", \".\"]".to_owned()
     }
 }
 

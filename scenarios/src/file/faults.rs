@@ -12,7 +12,7 @@ use super::context::Context;
 use super::diagnostic::Problem;
 use super::latency::Time;
 use super::reader::{list, read, warn_of_clock};
-use super::table::{Choice, Described, Field, Items, Read, Shape, table};
+use super::table::{Choice, Described, Empty, Field, Item, Items, Read, Shape, table};
 use super::tree::{Entry, Node, Span, Value};
 use super::upstreams::Known;
 use super::values::{AboveZero, FromNode, PartialShare, Positive, Share};
@@ -27,7 +27,7 @@ table! {
         /// How long it lasts, such as `"20s"`; above zero. What it did to a request keeps its course after it.
         lasts ["for"]: Positive, needed "how long it lasts, such as `for = \"90s\"`";
         /// The names of the upstreams that it strikes.
-        upstreams: Struck, needed "whom it strikes, such as `upstreams = [\"payments\"]`";
+        upstreams: Items<Struck>, needed "whom it strikes, such as `upstreams = [\"payments\"]`";
         /// The share of the attempts that it strikes, drawn at random. Above zero.
         fraction: AboveZero<Share> = AboveZero(Share(1.0));
         error: Kind<ErrorFault<'t>>, is kind;
@@ -43,41 +43,31 @@ table! {
         /// The identity provider signs with a new key from then on, and publishes the one before until the fault is over.
         rotate_keys ["rotate-keys"]: Plain, is kind;
     }
-}
 
-table! {
     /// Answered with a status at once; takes no worker.
     pub(super) struct ErrorFault<'t> (Choice::Free) {
         /// The HTTP status, 300 to 599.
         status: FailureStatus, needed "";
     }
-}
 
-table! {
     /// The work takes another time.
     pub(super) struct SlowFault<'t> (Choice::Free) {
         /// The time in place of the upstream's own, such as `"28s"`: a duration, or a distribution.
         latency: Time, needed "such as `latency = \"5ms\"`";
     }
-}
 
-table! {
     /// The answer begins in time, after the calls if there are any, and its body trickles.
     pub(super) struct DripFault<'t> (Choice::Free) {
         /// From the first byte of the body to the last, such as `"10s"`: a duration, or a distribution.
         body: Time, needed "";
     }
-}
 
-table! {
     /// The service has lost a part of its speed.
     pub(super) struct CapacityFault<'t> (Choice::Free) {
         /// The share of its speed that is left, above zero and below 100%: at `"25%"` the work takes four times as long.
         factor: PartialShare, needed "";
     }
-}
 
-table! {
     /// A kind of fault that has no settings.
     struct NoSettings<'t> (Choice::Free) {
     }
@@ -130,61 +120,44 @@ impl FromNode for FailureStatus {
     }
 }
 
-/// The names of upstreams, each with its place.
-pub(super) struct Struck(Vec<Option<(Span, Rc<str>)>>);
+/// The name of an upstream, and its place.
+pub(super) struct Struck(Span, Rc<str>);
 
 impl<'t> Read<'t> for Struck {
     fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
-        let refuse = |what: &str| {
-            context.push(Problem::error(node.span.clone(), format!("`{path}`: expected {what}")));
-        };
-        let Value::Array(items) = &node.value else {
-            refuse(&format!("an array of upstreams, found {}", node.kind()));
-            return None;
-        };
-        if items.is_empty() {
-            refuse("at least one, found none");
-        }
-        let item = |item: &Node| Some((item.span.clone(), read(item, path, context)?));
-        Some(Self(items.iter().map(item).collect()))
+        Some(Self(node.span.clone(), read(node, path, context)?))
     }
 
     fn shape() -> Shape {
-        Shape::With(Box::new(Shape::Array(<Rc<str> as FromNode>::format)), json!({ "minItems": 1 }))
+        <Rc<str> as FromNode>::format()
     }
 }
 
-/// The array `faults`.
-pub(super) struct Faults<'t>(Items<Fault<'t>>);
+impl Item for Struck {
+    const OF: &'static str = "upstreams";
+    const EMPTY: Empty = Empty::Refused;
+}
 
-impl<'t> Read<'t> for Faults<'t> {
-    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
-        if !matches!(node.value, Value::Array(_)) {
-            let message = format!("`{path}`: expected an array of tables, found {}", node.kind());
-            let problem = Problem::error(node.span.clone(), message);
-            context.push(problem.help("each fault begins with [[faults]]"));
-            return None;
-        }
-        Items::read(node, path, context).map(Self)
-    }
-
-    fn shape() -> Shape {
-        <Items<Fault<'_>> as Read<'_>>::shape()
+impl Item for Fault<'_> {
+    fn way_out() -> String {
+        "each fault begins with [[faults]]".to_owned()
     }
 }
 
-impl Faults<'_> {
-    /// The faults in the order of the file.
-    pub(super) fn build(self, upstreams: Known<'_>, duration: Duration) -> Vec<UpstreamFault> {
-        let mut taken = HashMap::new();
-        let faults = self.0.0.into_iter().flatten();
-        faults.filter_map(|fault| fault.build(upstreams, duration, &mut taken)).collect()
-    }
+/// The faults in the order of the file.
+pub(super) fn build_faults(
+    faults: Items<Fault<'_>>,
+    upstreams: Known<'_>,
+    duration: Duration,
+) -> Vec<UpstreamFault> {
+    let mut taken = HashMap::new();
+    let faults = faults.0.into_iter().flatten();
+    faults.filter_map(|fault| fault.build(upstreams, duration, &mut taken)).collect()
 }
 
 impl<'t> Fault<'t> {
     fn build(
-        self,
+        mut self,
         upstreams: Known<'_>,
         duration: Duration,
         taken: &mut HashMap<String, usize>,
@@ -196,15 +169,8 @@ impl<'t> Fault<'t> {
         let fraction_span = self.fraction.span_in(&self.table);
         let (span, path) = (self.table.span(), self.table.path_of(self.upstreams.key));
         let (at, lasts, fraction) = (self.at.value, self.lasts.value, self.fraction.value.0.0);
-        let struck = self.upstreams.value.as_ref().and_then(|Struck(names)| {
-            let place = |named: &Option<(Span, Rc<str>)>| {
-                let (span, name) = named.as_ref()?;
-                upstreams.find(span, &path, name, context)
-            };
-            // Each of them is looked for, whatever is wrong with those before it.
-            let places: Vec<_> = names.iter().map(place).collect();
-            places.into_iter().collect::<Option<Vec<_>>>()
-        });
+        let place = |Struck(span, name)| upstreams.find(&span, &path, &name, context);
+        let struck = self.upstreams.value.take().and_then(|struck| struck.all(place));
         let (entry, kind) = self.kind()?;
         let (at, Positive(lasts), struck, kind) = (at?, lasts?, struck?, kind?);
         if kind == FaultKind::RotateKeys && struck.iter().any(|place| Some(*place) != upstreams.provider) {

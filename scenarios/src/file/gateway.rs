@@ -12,7 +12,7 @@ use super::limits::RateLimits;
 use super::retry::GatewayRetry;
 use super::table::{Choice, Named, One, Switch, table};
 use super::upstreams::Known;
-use super::values::{Name, Positive};
+use super::values::{Positive, names};
 use crate::scenario::ExternalGateway;
 
 table! {
@@ -49,9 +49,7 @@ table! {
         /// Whose tokens are let in, before anything but `per_ip` is asked; `false` or left out for no token at all.
         auth: Switch<Auth<'t>>;
     }
-}
 
-table! {
     /// What the gateway holds against one upstream.
     pub(super) struct UpstreamPolicy<'t> (Choice::Free) {
         /// The bulkhead: requests for this upstream that may hold or wait for a worker of the gateway, at least 1; the next
@@ -116,11 +114,11 @@ fn build_policies(
     policies
 }
 
-impl Name for Paths {
-    fn all() -> Vec<(&'static str, Self, &'static str)> {
-        vec![
-            ("normal", Self::Normal, "In one form; what servers read differently is refused."),
-            ("verbatim", Self::Verbatim, "Byte for byte."),
-        ]
+names! {
+    Paths {
+        /// In one form; what servers read differently is refused.
+        "normal" => Normal,
+        /// Byte for byte.
+        "verbatim" => Verbatim,
     }
 }

@@ -9,7 +9,7 @@ use simulator::LatencyError;
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::reader::{Fields, all, read, way_out};
-use super::table::{Choice, Described, Items, Read, Shape, table};
+use super::table::{Choice, Described, Empty, Item, Items, Read, Shape, table};
 use super::tree::{Node, Value};
 use super::units;
 use super::values::{AboveZero, DURATION, Share};
@@ -28,20 +28,16 @@ table! {
         log_normal ["log-normal"]: LogNormal<'t>, is kind;
         uniform: Uniform<'t>, is kind;
         /// Several kinds of request in one, each with its share; the shares add up to 100%.
-        mixture: Mixture<'t>, is kind;
+        mixture: Items<MixturePart<'t>>, is kind;
         empirical: Empirical<'t>, is kind;
     }
-}
 
-table! {
     /// Exponentially distributed times, as in the M/M/1 queue of the textbooks.
     pub(super) struct Exponential<'t> (Choice::Free) {
         /// The mean, above zero.
         mean: AboveZero<Duration>, needed "";
     }
-}
 
-table! {
     /// Log-normally distributed times: many short ones and a long tail, as most services have them.
     pub(super) struct LogNormal<'t> (Choice::Free) {
         /// Half of the times are shorter; above zero.
@@ -49,9 +45,7 @@ table! {
         /// One time in a hundred is longer; not below the median.
         p99: AboveZero<Duration>, needed "";
     }
-}
 
-table! {
     /// Times between two bounds, each as likely as the other.
     pub(super) struct Uniform<'t> (Choice::Free) {
         /// The shortest.
@@ -59,9 +53,7 @@ table! {
         /// The longest; not below the shortest.
         max: Duration, needed "";
     }
-}
 
-table! {
     /// One kind of request within a mixture.
     pub(super) struct MixturePart<'t> (Choice::Free) {
         /// How many of the requests are of this kind, such as `"95%"`; above zero.
@@ -69,9 +61,7 @@ table! {
         /// How long these take: a duration, or a distribution, which may be a mixture itself.
         latency: Time, needed "such as `latency = \"5ms\"`";
     }
-}
 
-table! {
     /// Times as they were measured: each of the file is as likely as the others.
     pub(super) struct Empirical<'t> (Choice::Free) {
         /// A text file, named relative to the scenario, with a duration such as `12ms` on each line. Empty lines and
@@ -80,22 +70,12 @@ table! {
     }
 }
 
-/// `[{ share = "95%", latency = … }, …]`
-pub(super) struct Mixture<'t>(Items<MixturePart<'t>>);
+impl Item for MixturePart<'_> {
+    const OF: &'static str = "shares";
+    const EMPTY: Empty = Empty::RefusedLater;
 
-impl<'t> Read<'t> for Mixture<'t> {
-    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
-        if !matches!(node.value, Value::Array(_)) {
-            let message = format!("`{path}`: expected an array of shares, found {}", node.kind());
-            let problem = Problem::error(node.span.clone(), message);
-            context.push(problem.help("such as [{ share = \"95%\", latency = { constant = \"5ms\" } }, …]"));
-            return None;
-        }
-        Items::read(node, path, context).map(Self)
-    }
-
-    fn shape() -> Shape {
-        Shape::With(Box::new(<Items<MixturePart<'_>> as Read<'_>>::shape()), json!({ "minItems": 1 }))
+    fn way_out() -> String {
+        "such as [{ share = \"95%\", latency = { constant = \"5ms\" } }, …]".to_owned()
     }
 }
 
@@ -147,10 +127,9 @@ impl Latency<'_> {
             Some(simulator::Latency::log_normal(median.value?.0, p99.value?.0))
         } else if let Some(Uniform { min, max, .. }) = self.uniform.value {
             Some(simulator::Latency::uniform(min.value?, max.value?))
-        } else if let Some(Mixture(Items(parts))) = self.mixture.value {
+        } else if let Some(parts) = self.mixture.value {
             let part = |part: MixturePart<'_>| Some((part.share.value?.0.0, part.latency.value?.0));
-            let parts: Option<_> = parts.into_iter().map(|of| of.and_then(part)).collect();
-            Some(simulator::Latency::mixture(parts?))
+            Some(simulator::Latency::mixture(parts.all(part)?))
         } else {
             self.empirical.value?.build().map(Ok)
         }

@@ -25,9 +25,7 @@ table! {
         /// One limit over everything; `false` or left out for none.
         global: Switch<RateLimit<'t>>;
     }
-}
 
-table! {
     /// At most so many requests in a window.
     pub(super) struct RateLimit<'t> (Choice::ByName("algorithm", None)) {
         /// How requests are counted.
@@ -43,9 +41,7 @@ table! {
         /// locked out. Belongs to `sliding-window-log` and `sliding-window-counter`.
         count_rejected: bool = false, with |name| is(name, Algorithm::is_sliding);
     }
-}
 
-table! {
     /// A limit for each client: each API key, or whatever else tells clients apart.
     pub(super) struct ClientLimit<'t> (Choice::Free) {
         ..limit: RateLimit<'t>;

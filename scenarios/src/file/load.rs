@@ -9,9 +9,9 @@ use super::clients::Population;
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::reader::{list, read, warn_of_clock, way_out};
-use super::table::{Choice, Described, Read, Several, Shape, table};
+use super::table::{Choice, Described, Empty, Item, Items, Read, Shape, table};
 use super::tree::{Node, Value};
-use super::values::{FromNode, Name};
+use super::values::{FromNode, names};
 
 table! {
     /// The rate at one time.
@@ -21,9 +21,7 @@ table! {
         /// Requests per time then, such as `"200/s"`.
         rate: Rate, needed "";
     }
-}
 
-table! {
     /// Request `k` of `count` is sent at `from + k · (to − from) / count`.
     pub(super) struct Burst<'t> (Choice::Free) {
         /// From the start of the scenario, such as `"58s"`.
@@ -33,9 +31,7 @@ table! {
         /// How many requests.
         count: u64, needed "";
     }
-}
 
-table! {
     /// The number of users at one time.
     pub(super) struct UsersPoint<'t> (Choice::Free) {
         /// From the start of the scenario, such as `"30s"`.
@@ -45,22 +41,34 @@ table! {
     }
 }
 
+impl Item for RampPoint<'_> {
+    const EMPTY: Empty = Empty::Refused;
+}
+
+impl Item for Burst<'_> {
+    const EMPTY: Empty = Empty::Refused;
+}
+
+impl Item for UsersPoint<'_> {
+    const EMPTY: Empty = Empty::Refused;
+}
+
 /// How many users there are: all the time, or at each point of a ramp.
 pub(super) enum Users<'t> {
     Constant(NonZeroU32),
-    Ramp(Several<UsersPoint<'t>>),
+    Ramp(Items<UsersPoint<'t>>),
 }
 
 impl<'t> Read<'t> for Users<'t> {
     fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
         match node.value {
-            Value::Array(_) => Several::read(node, path, context).map(Self::Ramp),
+            Value::Array(_) => Items::read(node, path, context).map(Self::Ramp),
             _ => read(node, path, context).map(Self::Constant),
         }
     }
 
     fn shape() -> Shape {
-        let ramp = <Several<UsersPoint<'_>> as Read<'_>>::shape();
+        let ramp = <Items<UsersPoint<'_>> as Read<'_>>::shape();
         Shape::Either(vec![
             (<NonZeroU32 as FromNode>::format(), ""),
             (ramp, "Points in time order; at least one has a user."),
@@ -138,19 +146,15 @@ impl UsersPoint<'_> {
     }
 }
 
-impl Name for Spacing {
-    fn all() -> Vec<(&'static str, Self, &'static str)> {
-        vec![
-            ("uniform", Self::Uniform, "One after the other at equal distances."),
-            ("poisson", Self::Poisson, "At random, as independent clients send."),
-            (
-                "on-the-minute",
-                Self::OnTheMinute,
-                "Each minute's share within its first second, as cron jobs send.",
-            ),
-        ]
+names! {
+    Spacing {
+        /// One after the other at equal distances.
+        "uniform" => Uniform,
+        /// At random, as independent clients send.
+        "poisson" => Poisson,
+        /// Each minute's share within its first second, as cron jobs send.
+        "on-the-minute" => OnTheMinute,
     }
-
     fn unknown(name: &str) -> String {
         format!("there are no `{name}` arrivals")
     }
@@ -160,15 +164,11 @@ impl Name for Spacing {
     }
 }
 
-impl Name for Start {
-    fn all() -> Vec<(&'static str, Self, &'static str)> {
-        vec![
-            (
-                "spread",
-                Self::Spread,
-                "Each somewhere within its first think, so that they are not in step for ever.",
-            ),
-            ("together", Self::Together, "All at once, as after an announcement."),
-        ]
+names! {
+    Start {
+        /// Each somewhere within its first think, so that they are not in step for ever.
+        "spread" => Spread,
+        /// All at once, as after an announcement.
+        "together" => Together,
     }
 }

@@ -7,12 +7,11 @@ use gateway::{BackoffError, Jitter, RetryBudgetConfig, RetryOn, RetryPolicy};
 use serde_json::json;
 use simulator::Rate;
 
-use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{list, read};
-use super::table::{Choice, Field, Read, Shape, Switch, table};
-use super::tree::{Node, Value};
-use super::values::{FromNode, Name, Percentage, Positive, names};
+use super::reader::list;
+use super::table::{Choice, Field, Item, Items, Shape, Switch, table};
+use super::tree::Node;
+use super::values::{FromNode, Name, Percentage, Positive, names, names_of};
 
 table! {
     /// Whether, when and how often a failed attempt is made again.
@@ -20,7 +19,7 @@ table! {
         /// Further attempts after the first, 1 to 1,000: three retries are four attempts.
         retries: Retries, needed "attempts after the first, such as `retries = 3`";
         /// The failures after which to try again. Default: `["5xx", "timeout", "connect"]`.
-        on: On;
+        on: Items<Failure>;
         /// How the wait before each retry grows.
         backoff: Backoff = Backoff::None;
         /// What is drawn out of a wait, so that those who failed together do not come back together. Belongs to `fixed`
@@ -35,9 +34,7 @@ table! {
         /// How many retries in all, beside the requests; `false` or left out for any number.
         budget: Switch<RetryBudget<'t>>;
     }
-}
 
-table! {
     /// When the gateway tries again by itself, on behalf of a client that waits. Worker and bulkhead place stay held, and
     /// all attempts share one timeout.
     pub(super) struct GatewayRetry<'t> (Choice::Free) {
@@ -45,9 +42,7 @@ table! {
         /// Whether POST and PATCH are tried again too, although they may have been carried out.
         non_idempotent: bool = false;
     }
-}
 
-table! {
     /// Retries in any ten seconds are at most `ratio` of the requests and `floor` per second.
     pub(super) struct RetryBudget<'t> (Choice::Free) {
         /// How many retries to the requests, such as `"20%"`; above `"100%"` there may be more retries than requests.
@@ -63,7 +58,7 @@ impl Retry<'_> {
         RetryPolicy {
             retries: self.retries.value.as_ref().map_or(0, |retries| retries.0),
             backoff: self.build_backoff().unwrap_or(gateway::Backoff::NONE),
-            on: self.on.value.map_or(ON, |on| on.0),
+            on: self.build_on(),
             honor_retry_after: self.honor_retry_after.value,
             budget: self.budget.on().and_then(RetryBudget::build),
         }
@@ -78,6 +73,22 @@ impl Retry<'_> {
             self.table.context().push(problem.help(help));
         }
         self.build()
+    }
+
+    fn build_on(&self) -> RetryOn {
+        let Some(Items(failures)) = &self.on.value else { return ON };
+        if failures.is_empty() {
+            let message = format!("`{}`: nothing is ever tried again", self.table.path_of(self.on.key));
+            let problem = Problem::warning(self.on.span_in(&self.table), message);
+            self.table.context().push(problem.help(Failure::way_out()));
+        }
+        let has = |failure| failures.contains(&Some(failure));
+        RetryOn {
+            server_errors: has(Failure::ServerError),
+            rate_limited: has(Failure::RateLimited),
+            timeout: has(Failure::Timeout),
+            connect: has(Failure::Connect),
+        }
     }
 
     fn build_backoff(&self) -> Option<gateway::Backoff> {
@@ -157,57 +168,26 @@ impl FromNode for Retries {
 /// After which failures to try again where nothing is said.
 const ON: RetryOn = RetryOn { server_errors: true, rate_limited: false, timeout: true, connect: true };
 
-/// The failures after which to try again: an array of their names.
-pub(super) struct On(RetryOn);
+impl Item for Failure {
+    const OF: &'static str = "failures";
 
-impl<'t> Read<'t> for On {
-    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
-        let help = || <Failure as Name>::help("", &names::<Failure>());
-        let mut on = RetryOn::default();
-        let Value::Array(items) = &node.value else {
-            let message = format!("`{path}`: expected an array of failures, found {}", node.kind());
-            context.push(Problem::error(node.span.clone(), message).help(help()));
-            return Some(Self(on));
-        };
-        if items.is_empty() {
-            let message = format!("`{path}`: nothing is ever tried again");
-            context.push(Problem::warning(node.span.clone(), message).help(help()));
-        }
-        for failure in items.iter().filter_map(|item| read(item, path, context)) {
-            match failure {
-                Failure::ServerError => on.server_errors = true,
-                Failure::RateLimited => on.rate_limited = true,
-                Failure::Timeout => on.timeout = true,
-                Failure::Connect => on.connect = true,
-            }
-        }
-        Some(Self(on))
-    }
-
-    fn shape() -> Shape {
-        Shape::Array(<Failure as FromNode>::format)
+    fn way_out() -> String {
+        <Self as Name>::help("", &names_of::<Self>())
     }
 }
 
-/// How an attempt can fail.
-#[derive(Clone, Copy)]
-enum Failure {
-    ServerError,
-    RateLimited,
-    Timeout,
-    Connect,
-}
-
-impl Name for Failure {
-    fn all() -> Vec<(&'static str, Self, &'static str)> {
-        vec![
-            ("5xx", Self::ServerError, "Any answer of 500 or above, the gateway's own 503 and 504 included."),
-            ("429", Self::RateLimited, "An answer of 429."),
-            ("timeout", Self::Timeout, "The caller's own timeout."),
-            ("connect", Self::Connect, "The connection was refused, or reset before the headers."),
-        ]
+names! {
+    /// How an attempt can fail.
+    enum Failure {
+        /// Any answer of 500 or above, the gateway's own 503 and 504 included.
+        "5xx" => ServerError,
+        /// An answer of 429.
+        "429" => RateLimited,
+        /// The caller's own timeout.
+        "timeout" => Timeout,
+        /// The connection was refused, or reset before the headers.
+        "connect" => Connect,
     }
-
     fn unknown(name: &str) -> String {
         format!("there is no failure `{name}` to try again on")
     }
@@ -217,36 +197,28 @@ impl Name for Failure {
     }
 }
 
-/// How the wait before each retry grows.
-#[derive(Clone, Copy, PartialEq)]
-pub(super) enum Backoff {
-    None,
-    Fixed,
-    Exponential,
-}
-
-impl Name for Backoff {
-    fn all() -> Vec<(&'static str, Self, &'static str)> {
-        vec![
-            ("none", Self::None, "No wait at all: again after a round trip, 5ms for a client."),
-            ("fixed", Self::Fixed, "`base` each time."),
-            ("exponential", Self::Exponential, "`base`, twice that, four times that, … up to `max`."),
-        ]
+names! {
+    /// How the wait before each retry grows.
+    enum Backoff {
+        /// No wait at all: again after a round trip, 5ms for a client.
+        "none" => None,
+        /// `base` each time.
+        "fixed" => Fixed,
+        /// `base`, twice that, four times that, … up to `max`.
+        "exponential" => Exponential,
     }
 }
 
-impl Name for Jitter {
-    fn all() -> Vec<(&'static str, Self, &'static str)> {
-        vec![
-            ("none", Self::None, "The whole wait."),
-            ("full", Self::Full, "From nothing to the whole wait."),
-            ("equal", Self::Equal, "From half of the wait to the whole."),
-            (
-                "decorrelated",
-                Self::Decorrelated,
-                "From `base` to three times the previous wait, up to `max`.",
-            ),
-        ]
+names! {
+    Jitter {
+        /// The whole wait.
+        "none" => None,
+        /// From nothing to the whole wait.
+        "full" => Full,
+        /// From half of the wait to the whole.
+        "equal" => Equal,
+        /// From `base` to three times the previous wait, up to `max`.
+        "decorrelated" => Decorrelated,
     }
 }
 

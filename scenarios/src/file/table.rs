@@ -46,11 +46,29 @@ pub(super) struct One<'t, T> {
     pub(super) value: Option<T>,
 }
 
-/// An array of tables. `None` is one that cannot be read, which is noted.
+/// An array. `None` is an item that cannot be read, which is noted.
 pub(super) struct Items<T>(pub(super) Vec<Option<T>>);
 
-/// An array of tables with at least one in it.
-pub(super) struct Several<T>(Items<T>);
+/// What can stand in an array.
+pub(super) trait Item {
+    /// What the array is of.
+    const OF: &'static str = "tables";
+    const EMPTY: Empty = Empty::Allowed;
+
+    /// The way out of what is no array.
+    fn way_out() -> String {
+        String::new()
+    }
+}
+
+/// Whether an array may be empty.
+#[derive(PartialEq)]
+pub(super) enum Empty {
+    Allowed,
+    Refused,
+    /// By whoever uses the array.
+    RefusedLater,
+}
 
 /// A part of the format.
 pub(super) enum Shape {
@@ -133,13 +151,6 @@ impl<T> Items<T> {
         // Each of them is looked at, whatever is wrong with those before it.
         let made: Vec<Option<U>> = self.0.into_iter().map(|item| item.and_then(&make)).collect();
         made.into_iter().collect()
-    }
-}
-
-impl<T> Several<T> {
-    /// As [`Items::all`].
-    pub(super) fn all<U>(self, make: impl Fn(T) -> Option<U>) -> Option<Vec<U>> {
-        self.0.all(make)
     }
 }
 
@@ -301,37 +312,30 @@ impl<'t, T: Read<'t>> Read<'t> for Named<'t, T> {
     }
 }
 
-impl<'t, T: Read<'t>> Read<'t> for Items<T> {
+impl<'t, T: Read<'t> + Item> Read<'t> for Items<T> {
     fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        let problem =
+            |expected: &str| Problem::error(node.span.clone(), format!("`{path}`: expected {expected}"));
         let Value::Array(items) = &node.value else {
-            let message = format!("`{path}`: expected an array of tables, found {}", node.kind());
-            context.push(Problem::error(node.span.clone(), message));
+            context
+                .push(problem(&format!("an array of {}, found {}", T::OF, node.kind())).help(T::way_out()));
             return None;
         };
+        if items.is_empty() && T::EMPTY == Empty::Refused {
+            context.push(problem("at least one, found none"));
+        }
         Some(Self(items.iter().map(|item| T::read(item, path, context)).collect()))
     }
 
     fn shape() -> Shape {
-        Shape::Array(T::shape)
-    }
-}
-
-impl<'t, T: Read<'t>> Read<'t> for Several<T> {
-    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
-        let items = Items::read(node, path, context)?;
-        if items.0.is_empty() {
-            let message = format!("`{path}`: expected at least one, found none");
-            context.push(Problem::error(node.span.clone(), message));
+        match T::EMPTY {
+            Empty::Allowed => Shape::Array(T::shape),
+            _ => Shape::With(Box::new(Shape::Array(T::shape)), json!({ "minItems": 1 })),
         }
-        Some(Self(items))
-    }
-
-    fn shape() -> Shape {
-        Shape::With(Box::new(Items::<T>::shape()), json!({ "minItems": 1 }))
     }
 }
 
-/// Declares a table of the format as a struct with a [`Field`] for each key, and `table` for the table itself.
+/// Declares tables of the format, each as a struct with a [`Field`] for each key, and `table` for the table itself.
 ///
 /// ```text
 /// /// What the table is.
@@ -345,7 +349,7 @@ impl<'t, T: Read<'t>> Read<'t> for Several<T> {
 /// `is kind` marks the keys that exclude one another, `is policy` configuration. The base, another table whose keys this one has too, and everything after the type may be left out. Without a default
 /// the value is an `Option`. A key that is needed and belongs to some choices is needed with those.
 macro_rules! table {
-    (
+    ($(
         $(#[doc = $doc:literal])*
         $vis:vis struct $Name:ident<$t:lifetime> ($choice:expr) {
             $(..$base:ident: $Base:ty;)?
@@ -355,7 +359,7 @@ macro_rules! table {
                 $(, needed $example:literal)? $(, with $belongs:expr)? $(, else $unbounded:ident)? $(, is $mark:ident)?;
             )*
         }
-    ) => {
+    )+) => {$(
         $(#[doc = $doc])*
         $vis struct $Name<$t> {
             pub(in crate::file) table: $crate::file::reader::Fields<$t>,
@@ -367,56 +371,58 @@ macro_rules! table {
             )*
         }
 
-        impl<$t> $crate::file::table::Described<$t> for $Name<$t> {
-            fn of(fields: &mut $crate::file::reader::Fields<$t>) -> Self {
-                $(let $base = <$Base as $crate::file::table::Described<$t>>::of(fields);)?
-                $(let $field = $crate::file::table::table!(
-                    @read fields, $T, $crate::file::table::table!(@key $field $($key)?);
-                    $($default)?; $($example)?; $($belongs)?
-                );)*
-                Self { table: fields.clone(), $($base,)? $($field,)* }
+        const _: () = {
+            use $crate::file::table::{Described, Read, Shape, TableShape};
+            use $crate::file::{context::Context, reader::Fields, tree::Node};
+
+            impl<$t> Described<$t> for $Name<$t> {
+                fn of(fields: &mut Fields<$t>) -> Self {
+                    $(let $base = <$Base as Described<$t>>::of(fields);)?
+                    $(let $field = $crate::file::table::table!(
+                        @read fields, $T, $crate::file::table::table!(@key $field $($key)?); $($default)?; $($example)?; $($belongs)?
+                    );)*
+                    Self { table: fields.clone(), $($base,)? $($field,)* }
+                }
+
+                fn table() -> TableShape {
+                    let shape = TableShape {
+                        name: stringify!($Name),
+                        about: concat!($($doc, "\n"),*),
+                        choice: $choice,
+                        fields: vec![$($crate::file::table::FieldShape {
+                            $(default: Some(|| {
+                                let default: $T = $default;
+                                $crate::file::values::Written::written(&default)
+                            }),)?
+                            $(needed: Some($example),)?
+                            $(belongs: Some($belongs),)?
+                            $(is_unbounded: stringify!($unbounded) == "unbounded",)?
+                            $(is_kind: stringify!($mark) == "kind", is_policy: stringify!($mark) == "policy",)?
+                            ..$crate::file::table::FieldShape::of::<$T>(
+                                $crate::file::table::table!(@key $field $($key)?),
+                                concat!($($about, "\n"),*),
+                            )
+                        }),*],
+                    };
+                    $(let shape = shape.above(<$Base as Described<$t>>::table());)?
+                    shape
+                }
             }
 
-            fn table() -> $crate::file::table::TableShape {
-                let shape = $crate::file::table::TableShape {
-                    name: stringify!($Name),
-                    about: concat!($($doc, "\n"),*),
-                    choice: $choice,
-                    fields: vec![$($crate::file::table::FieldShape {
-                        $(default: Some(|| $crate::file::values::Written::written(&{ let default: $T = $default; default })),)?
-                        $(needed: Some($example),)?
-                        $(belongs: Some($belongs),)?
-                        $(is_unbounded: stringify!($unbounded) == "unbounded",)?
-                        $(is_kind: stringify!($mark) == "kind", is_policy: stringify!($mark) == "policy",)?
-                        ..$crate::file::table::FieldShape::of::<$T>(
-                            $crate::file::table::table!(@key $field $($key)?),
-                            concat!($($about, "\n"),*),
-                        )
-                    }),*],
-                };
-                $(let shape = shape.above(<$Base as $crate::file::table::Described<$t>>::table());)?
-                shape
-            }
-        }
+            impl<$t> Read<$t> for $Name<$t> {
+                fn read(node: &$t Node, path: &str, context: &$t Context<$t>) -> Option<Self> {
+                    let table = Self::of(&mut Fields::of(node, path, context)?);
+                    table.table.judge(&Self::table());
+                    table.table.finish();
+                    Some(table)
+                }
 
-        impl<$t> $crate::file::table::Read<$t> for $Name<$t> {
-            fn read(
-                node: &$t $crate::file::tree::Node,
-                path: &str,
-                context: &$t $crate::file::context::Context<$t>,
-            ) -> Option<Self> {
-                let mut fields = $crate::file::reader::Fields::of(node, path, context)?;
-                let table = <Self as $crate::file::table::Described<$t>>::of(&mut fields);
-                table.table.judge(&<Self as $crate::file::table::Described<$t>>::table());
-                table.table.finish();
-                Some(table)
+                fn shape() -> Shape {
+                    Shape::Table(Self::table())
+                }
             }
-
-            fn shape() -> $crate::file::table::Shape {
-                $crate::file::table::Shape::Table(<Self as $crate::file::table::Described<$t>>::table())
-            }
-        }
-    };
+        };
+    )+};
     (@value $T:ty;) => { Option<$T> };
     (@value $T:ty; $default:expr) => { $T };
     (@key $field:ident) => { stringify!($field) };

@@ -16,7 +16,7 @@ use super::latency::Time;
 use super::reader::{Fields, all, way_out};
 use super::table::{Choice, Field, Items, One, Shape, Switch, table};
 use super::tree::{Node, Span};
-use super::values::{FromNode, Name, text};
+use super::values::{FromNode, names, text};
 use crate::scenario::NamedUpstream;
 
 table! {
@@ -157,14 +157,10 @@ impl FromNode for Listen {
     }
 }
 
-/// What an upstream answers with.
-#[derive(Clone, Copy)]
-pub(super) enum Served {
-    Keys,
-}
-
-impl Name for Served {
-    fn all() -> Vec<(&'static str, Self, &'static str)> {
-        vec![("jwks", Self::Keys, "The keys that the tokens of all clients are signed with.")]
+names! {
+    /// What an upstream answers with.
+    enum Served {
+        /// The keys that the tokens of all clients are signed with.
+        "jwks" => Keys,
     }
 }

@@ -60,7 +60,34 @@ pub(super) trait Name: Copy {
     }
 }
 
-pub(super) fn names<T: Name>() -> Vec<&'static str> {
+/// Declares an enum of names, or for an enum that there is, its names: each with its meaning before it.
+macro_rules! names {
+    ($(#[$about:meta])* enum $Name:ident {
+        $($(#[doc = $doc:literal])* $name:literal => $variant:ident,)*
+    } $($of_its_own:tt)*) => {
+        $(#[$about])*
+        #[derive(Clone, Copy, PartialEq)]
+        pub(super) enum $Name {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        $crate::file::values::names! {
+            $Name { $($(#[doc = $doc])* $name => $variant,)* } $($of_its_own)*
+        }
+    };
+    ($Name:ident { $($(#[doc = $doc:literal])* $name:literal => $variant:ident,)* } $($of_its_own:tt)*) => {
+        impl $crate::file::values::Name for $Name {
+            fn all() -> Vec<(&'static str, Self, &'static str)> {
+                vec![$(($name, Self::$variant, concat!($($doc),*).trim_start())),*]
+            }
+
+            $($of_its_own)*
+        }
+    };
+}
+pub(super) use names;
+
+pub(super) fn names_of<T: Name>() -> Vec<&'static str> {
     T::all().into_iter().map(|(name, ..)| name).collect()
 }
 
@@ -73,7 +100,7 @@ impl<T: Name> FromNode for T {
 
     fn help(node: &Node) -> String {
         let Value::Text(text) = &node.value else { return String::new() };
-        <Self as Name>::help(text, &names::<Self>())
+        <Self as Name>::help(text, &names_of::<Self>())
     }
 
     fn format() -> Shape {
@@ -201,35 +228,41 @@ impl FromNode for Positive {
     }
 }
 
-impl FromNode for Rate {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match &node.value {
-            Value::Text(text) => units::rate(text),
-            _ => Err(format!("expected a rate such as \"200/s\", found {}", node.kind())),
-        }
-    }
+/// Reads and describes a quantity that is a text in the file.
+macro_rules! quantity {
+    ($Quantity:ty, $expected:literal, $pattern:expr, $read:expr) => {
+        impl FromNode for $Quantity {
+            fn from_node(node: &Node) -> Result<Self, String> {
+                match &node.value {
+                    Value::Text(text) => $read(text),
+                    _ => Err(format!(concat!("expected ", $expected, ", found {}"), node.kind())),
+                }
+            }
 
-    fn format() -> Shape {
-        Shape::Value(text(RATE))
-    }
+            fn format() -> Shape {
+                Shape::Value(text($pattern))
+            }
+        }
+    };
 }
+
+quantity!(Rate, "a rate such as \"200/s\"", RATE, units::rate);
+quantity!(Share, "a percentage such as \"50%\"", SHARE, |text: &str| units::share(text).map(Self));
+quantity!(Percentage, "a percentage such as \"50%\"", PERCENTAGE, |text: &str| units::percentage(text)
+    .map(Self));
+quantity!(Size, "a size such as \"2KB\"", SIZE, |text: &str| units::size(text).map(Self));
 
 /// A share, 0 to 1.
 #[derive(Clone, Copy)]
 pub(super) struct Share(pub(super) f64);
 
-impl FromNode for Share {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match &node.value {
-            Value::Text(text) => units::share(text).map(Self),
-            _ => Err(format!("expected a percentage such as \"50%\", found {}", node.kind())),
-        }
-    }
+/// How much of something, 0 for none and 1 for as much; it may be more.
+#[derive(Clone, Copy)]
+pub(super) struct Percentage(pub(super) f64);
 
-    fn format() -> Shape {
-        Shape::Value(text(SHARE))
-    }
-}
+/// A number of bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Size(pub(super) u64);
 
 /// Something above zero. Whoever uses it refuses zero, and says of what.
 #[derive(Clone, Copy)]
@@ -262,40 +295,6 @@ impl FromNode for PartialShare {
 
     fn format() -> Shape {
         above_zero(Shape::Value(text(PARTIAL_SHARE)))
-    }
-}
-
-/// How much of something, 0 for none and 1 for as much; it may be more.
-#[derive(Clone, Copy)]
-pub(super) struct Percentage(pub(super) f64);
-
-impl FromNode for Percentage {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match &node.value {
-            Value::Text(text) => units::percentage(text).map(Self),
-            _ => Err(format!("expected a percentage such as \"50%\", found {}", node.kind())),
-        }
-    }
-
-    fn format() -> Shape {
-        Shape::Value(text(PERCENTAGE))
-    }
-}
-
-/// A number of bytes.
-#[derive(Clone, Copy)]
-pub(super) struct Size(pub(super) u64);
-
-impl FromNode for Size {
-    fn from_node(node: &Node) -> Result<Self, String> {
-        match &node.value {
-            Value::Text(text) => units::size(text).map(Self),
-            _ => Err(format!("expected a size such as \"2KB\", found {}", node.kind())),
-        }
-    }
-
-    fn format() -> Shape {
-        Shape::Value(text(SIZE))
     }
 }
 
@@ -336,54 +335,29 @@ pub(super) fn above_zero(shape: Shape) -> Shape {
     Shape::With(Box::new(shape), json!({ "not": { "pattern": ZERO } }))
 }
 
-impl Written for bool {
-    fn written(&self) -> Json {
-        (*self).into()
-    }
+/// Says how values stand in a file.
+macro_rules! written {
+    ($($Value:ty: |$value:ident| $written:expr;)*) => {$(
+        impl $crate::file::values::Written for $Value {
+            fn written(&self) -> serde_json::Value {
+                let $value = self;
+                serde_json::Value::from($written)
+            }
+        }
+    )*};
 }
+pub(super) use written;
 
-impl Written for u64 {
-    fn written(&self) -> Json {
-        (*self).into()
-    }
-}
-
-impl Written for u32 {
-    fn written(&self) -> Json {
-        (*self).into()
-    }
-}
-
-impl Written for NonZeroU32 {
-    fn written(&self) -> Json {
-        self.get().into()
-    }
-}
-
-impl Written for Duration {
-    fn written(&self) -> Json {
-        // A minute is written in seconds, as the times beside it are.
-        let minute = Self::from_secs(60);
-        if *self == minute { "60s".into() } else { units::write_duration(*self).into() }
-    }
-}
-
-impl Written for Positive {
-    fn written(&self) -> Json {
-        self.0.written()
-    }
-}
-
-impl Written for Share {
-    fn written(&self) -> Json {
-        format!("{}%", self.0 * 100.0).into()
-    }
-}
-
-impl Written for Rate {
-    fn written(&self) -> Json {
-        format!("{}/s", self.per_second()).into()
-    }
+written! {
+    bool: |value| *value;
+    u64: |value| *value;
+    u32: |value| *value;
+    NonZeroU32: |value| value.get();
+    // A minute is written in seconds, as the times beside it are.
+    Duration: |value| if *value == Self::from_secs(60) { "60s".to_owned() } else { units::write_duration(*value) };
+    Positive: |value| value.0.written();
+    Share: |value| format!("{}%", value.0 * 100.0);
+    Rate: |value| format!("{}/s", value.per_second());
 }
 
 /// Takes what [`units::duration`](super::units::duration) takes: amounts with their units, or hours, minutes

@@ -11,11 +11,11 @@ use super::common::Common;
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::external;
-use super::faults::Faults;
+use super::faults::{Fault, build_faults};
 use super::gateway::Gateway;
 use super::reader::Fields;
 use super::routes::{Route, build_routes};
-use super::table::{Choice, Described, Named, Read, Shape, Switch, WHOLE, table};
+use super::table::{Choice, Described, Items, Named, Read, Shape, Switch, WHOLE, table};
 use super::tree::{Node, Table};
 use super::upstreams::{Known, Upstream, build_upstreams};
 
@@ -35,7 +35,7 @@ table! {
             needed "such as `clients.partner = { send = \"/orders\", rate = \"100/s\" }`";
         /// The incident: what goes wrong with the upstreams, and when. Each begins with `[[faults]]`. Faults may overlap;
         /// where several strike at once, the last one in the file counts. Default: nothing fails.
-        faults: Faults<'t>;
+        faults: Items<Fault<'t>>;
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) fn read_world(tree: &Table, duration: Duration, context: &Context<'_>
         let populations = tables.clients.value.map_or_else(Vec::new, |Populated(Named(all))| all);
         build_clients(clients, populations, routes.as_ref(), context)
     });
-    let faults = tables.faults.value.map(|faults| faults.build(known, duration)).unwrap_or_default();
+    let faults = tables.faults.value.map(|faults| build_faults(faults, known, duration)).unwrap_or_default();
     external::refuse_shared_addresses(tree, &upstreams, context);
     gateway.routes = routes?;
     if external.is_some() {
