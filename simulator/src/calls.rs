@@ -1,3 +1,5 @@
+//! The calls that a service makes of others for a job: when it tries again, and when it gives up.
+
 use std::time::Duration;
 
 use gateway::{AttemptEnd, Breaker, Permit, Retrier, RetryState, ShortCircuit, Timestamp, Transition};

@@ -1,3 +1,5 @@
+//! The signing keys of the identity provider over time.
+
 use std::time::Duration;
 
 use gateway::auth::JwtAlgorithm;

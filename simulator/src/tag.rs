@@ -1,3 +1,5 @@
+//! The tag by which the parts of a live run know one another's requests.
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,3 +1,5 @@
+//! Workers and queue of a simulated service, and the faults that strike there.
+
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The tokens that the clients of a run bear, and who may come to which upstream with them.
+
 use std::sync::Arc;
 use std::time::Duration;
 

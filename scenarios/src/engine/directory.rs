@@ -1,3 +1,5 @@
+//! Keys, addresses and claims of all populations, numbered through: the buckets of rate limits in the record.
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use gateway::{Client, KeySecret, KeyedBy, Peer, Scope};

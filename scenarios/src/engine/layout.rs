@@ -1,3 +1,5 @@
+//! What the recorder has to know of a variant before a run.
+
 use std::time::Duration;
 
 use gateway::{RateLimit, Scope};

@@ -1,3 +1,5 @@
+//! Two variants compared request by request, as far as both have the same requests.
+
 use rayon::join;
 use reports::{PairCount, Recording};
 use simulator::{Load, OpenLoad, Population, PopulationStreams};

@@ -1,3 +1,5 @@
+//! An incident and its control run, compared request by request.
+
 use std::io;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! A group of clients that behave alike: its settings and its random streams.
+
 use std::time::Duration;
 
 use gateway::RetryPolicy;

@@ -1,3 +1,5 @@
+//! The tokens that clients bear: when each is renewed, and what is wrong with it.
+
 use std::time::Duration;
 
 use gateway::Timestamp;

@@ -1,3 +1,5 @@
+//! The body of an answer: whole, broken off, or in pieces.
+
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! How a service asks another over its own connections.
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};

@@ -1,3 +1,5 @@
+//! A connection that a fault may reset.
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! How a service judges tokens by itself, on sockets.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Requests to a service over HTTP/1.1, and the answers to them.
+
 use std::pin::pin;
 use std::sync::Arc;
 

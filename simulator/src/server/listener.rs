@@ -1,3 +1,5 @@
+//! The listening socket of a service, which is closed while a fault refuses everybody.
+
 use std::io;
 use std::net;
 use std::ops::Range;

@@ -1,3 +1,5 @@
+//! An address that a service keeps while nobody listens on it.
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 

@@ -1,3 +1,5 @@
+//! Alarms at scenario times, finer than those of the runtime.
+
 use std::collections::BTreeMap;
 use std::io;
 use std::mem;

@@ -1,3 +1,5 @@
+//! The request to end a live run early.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
