@@ -3,18 +3,18 @@
 use gateway::{Rejection, RouteId, Timestamp};
 use reports::{Cause, CauseId};
 
-use super::super::causes::{Place, behind};
-use super::super::services::KeyHolder;
-use super::{Logical, Run, Stage, Ticket};
+use super::event::{KeyHolder, Ticket};
+use super::{Logical, Run, Stage};
+use crate::engine::causes::{Place, behind};
 
 impl Run<'_> {
     /// Where a request that is served now spent most of its time; `why` its upstream took as long as it did.
     pub(super) fn took_longest(&mut self, ticket: Ticket, from: Timestamp, why: CauseId) -> CauseId {
         let request = &self.requests[ticket.slot as usize];
         let before = request.since - request.intended;
-        let (waited, served) = (from - request.since, self.clock.now - from);
+        let (waited, served) = (from - request.since, self.context.now - from);
         if before >= waited && before >= served && request.sent.attempt() > 0 {
-            self.clock.way(Cause::EarlierAttempts, request.failure)
+            self.context.way(Cause::EarlierAttempts, request.failure)
         } else if waited >= served {
             request.waited
         } else {
@@ -26,7 +26,7 @@ impl Run<'_> {
     pub(super) fn timed_out(&mut self, ticket: Ticket, timeout: Cause) -> CauseId {
         let request = self.requests[ticket.slot as usize];
         let rest = self.holds(&request);
-        self.clock.way(timeout, rest)
+        self.context.way(timeout, rest)
     }
 
     /// What holds up a request.
@@ -34,9 +34,9 @@ impl Run<'_> {
         match request.stage {
             Stage::AwaitsKeys => self.no_keys(),
             Stage::Waiting { .. } => self.pool_is_taken(),
-            Stage::Forwarded { job: Some(job), .. } => self.services.holds(&mut self.clock, job),
+            Stage::Forwarded { job: Some(job), .. } => self.services.holds(&mut self.context, job),
             Stage::Forwarded { job: None, .. } | Stage::Resting => {
-                self.clock.way(Cause::Backoff, CauseId::UNKNOWN)
+                self.context.way(Cause::Backoff, CauseId::UNKNOWN)
             }
         }
     }
@@ -48,8 +48,8 @@ impl Run<'_> {
     }
 
     fn way_behind(&mut self, behind: usize) -> CauseId {
-        let rest = self.services.holds_up(&mut self.clock, self.upstream_of[behind]);
-        self.clock.way(Cause::GatewayPool { behind }, rest)
+        let rest = self.services.holds_up(&mut self.context, self.upstream_of[behind]);
+        self.context.way(Cause::GatewayPool { behind }, rest)
     }
 
     /// What keeps the gateway's keys from it.
@@ -58,26 +58,29 @@ impl Run<'_> {
         let (failure, fetching) =
             keeper.map_or((CauseId::UNKNOWN, None), |keeper| (keeper.failure, keeper.fetching));
         let rest = match fetching {
-            Some(job) => self.services.holds(&mut self.clock, job),
+            Some(job) => self.services.holds(&mut self.context, job),
             None => failure,
         };
-        self.clock.way(Cause::Keys(self.provider), rest)
+        match self.provider {
+            Some(provider) => self.context.way(Cause::Keys(provider), rest),
+            None => CauseId::UNKNOWN,
+        }
     }
 
     /// Why the gateway answers by itself.
     pub(super) fn rejected(&mut self, rejection: Rejection, route: RouteId) -> CauseId {
         let upstream = self.upstream_of[route.0 as usize];
         let limits = &self.limits;
-        let place = Place { service: None, limits, provider: Some(self.provider), upstream };
+        let place = Place { service: None, limits, provider: self.provider, upstream };
         let (cause, rest) = match place.cause(rejection, || behind(&self.held)) {
             None => return CauseId::UNKNOWN,
             Some(Cause::GatewayPool { behind }) => return self.way_behind(behind),
             Some(Cause::Keys(_)) => return self.no_keys(),
             Some(cause @ Cause::Breaker(_)) => (cause, self.last_failure[upstream]),
-            Some(cause @ Cause::Bulkhead(_)) => (cause, self.services.holds_up(&mut self.clock, upstream)),
+            Some(cause @ Cause::Bulkhead(_)) => (cause, self.services.holds_up(&mut self.context, upstream)),
             Some(cause @ Cause::QueueTimeout) => (cause, self.pool_is_taken()),
             Some(cause) => (cause, CauseId::UNKNOWN),
         };
-        self.clock.way(cause, rest)
+        self.context.way(cause, rest)
     }
 }

@@ -5,8 +5,9 @@ use gateway::{AttemptEnd, Timestamp};
 use reports::CauseId;
 use simulator::Stream;
 
-use super::super::services::{Bears, Caller, KeyHolder, ServiceJob};
-use super::{Event, Run};
+use super::Run;
+use super::event::{Caller, Event, KeyHolder, ServiceJob};
+use super::services::Bears;
 
 /// Whoever judges tokens, and needs keys to do so by.
 pub(super) struct Keeper {
@@ -25,7 +26,7 @@ pub(super) struct Keeper {
 impl Run<'_> {
     /// Begins the fetches of keys that are due, and goes on with whoever waited for them.
     pub(super) fn keep_keys(&mut self) {
-        let now = self.clock.now;
+        let now = self.context.now;
         for place in 0..self.keepers.len() {
             let holder = self.keepers[place].holder;
             let due = match holder {
@@ -33,10 +34,10 @@ impl Run<'_> {
                     while let Some(ticket) = self.gateway.poll_resumed() {
                         self.resume(ticket);
                     }
-                    self.gateway.poll_fetch(now).map(|fetch| (fetch, self.provider))
+                    self.gateway.poll_fetch(now).zip(self.provider)
                 }
                 KeyHolder::Service(service) => {
-                    self.services.resume(&mut self.clock, service);
+                    self.services.resume(&mut self.context, service);
                     self.services.poll_fetch(now, service)
                 }
             };
@@ -51,7 +52,7 @@ impl Run<'_> {
             if let Some(next) = next.filter(|next| keeper.wakes.is_none_or(|wakes| *next < wakes)) {
                 keeper.wakes = Some(next);
                 // The deadline of the fetch under way, if there is one; to the other times it makes no difference.
-                self.clock.events.schedule_timeout(next, Event::Keys { keeper: place as u32 });
+                self.context.events.schedule_timeout(next, Event::Keys { keeper: place as u32 });
             }
         }
     }
@@ -62,16 +63,16 @@ impl Run<'_> {
         keeper.fetches += 1;
         let caller = Caller::Keys { holder: keeper.holder, fetch: fetch.number };
         let bears = Bears { bearer: None, shows_token: false, for_keys: true };
-        let job = self.services.dispatch(&mut self.clock, provider, caller, key, bears);
+        let job = self.services.dispatch(&mut self.context, provider, caller, key, bears);
         self.keepers[place].fetching = Some(job);
     }
 
     /// A fetch of keys was answered.
     pub(super) fn hear_keys(&mut self, holder: KeyHolder, fetch: u64, reply: AttemptEnd, why: CauseId) {
-        let now = self.clock.now;
+        let now = self.context.now;
         let result = match reply {
             AttemptEnd::Answered(status) if status < 300 => {
-                Ok(self.clock.bearers.published(self.clock.since_start))
+                Ok(self.context.bearers.published(self.context.since_start))
             }
             AttemptEnd::Answered(status) => Err(FetchFailure::Status(status)),
             AttemptEnd::Broken | AttemptEnd::NeverSent | AttemptEnd::Cut => Err(FetchFailure::Connection),
@@ -89,7 +90,7 @@ impl Run<'_> {
 
     /// The time has come to give up on a fetch of keys, or to make the next one.
     pub(super) fn wake_keeper(&mut self, place: usize) {
-        let now = self.clock.now;
+        let now = self.context.now;
         let holder = self.keepers[place].holder;
         let (before, after) = match holder {
             KeyHolder::Gateway => {
@@ -108,8 +109,8 @@ impl Run<'_> {
         if before != after
             && let Some(job) = self.keepers[place].fetching.take()
         {
-            self.keepers[place].failure = self.services.holds(&mut self.clock, job);
-            self.services.on_caller_left(&mut self.clock, job);
+            self.keepers[place].failure = self.services.holds(&mut self.context, job);
+            self.services.on_caller_left(&mut self.context, job);
         }
     }
 }

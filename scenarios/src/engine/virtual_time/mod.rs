@@ -5,8 +5,13 @@
 //! policy. The engine carries decisions from one machine to the next, wakes each at its time, and tells the recorder.
 
 mod causes;
+mod context;
+mod event;
+mod event_queue;
+mod gate;
 mod keys;
 mod record;
+mod services;
 
 use std::time::Duration;
 
@@ -22,14 +27,15 @@ use simulator::{
 };
 use slab::Slab;
 
+use self::context::Context;
+use self::event::{Caller, Event, KeyHolder, ServiceJob, Ticket};
+use self::event_queue::{EventQueue, LaneId};
 use self::keys::Keeper;
+use self::services::{Bears, Heard, Services};
 use super::bearers::{Bearer, Bearers, Shown};
 use super::client_end::ClientEnd;
-use super::clock::Clock;
-use super::directory::{Caller as Client, Directory};
-use super::event_queue::{EventQueue, LaneId};
+use super::directory::{self, Directory};
 use super::layout::layout;
-use super::services::{AnswerAtOnce, Bears, Caller, Heard, KeyHolder, ServiceCall, ServiceJob, Services};
 use super::virtual_log::VirtualLog;
 use crate::{Timeline, Variant, World};
 
@@ -82,7 +88,7 @@ fn play(
         }
         None => run.play(|_| true),
     }
-    run.clock.recorder.finish()
+    run.context.recorder.finish()
 }
 
 /// What another engine has to be ready for.
@@ -106,14 +112,14 @@ pub(super) fn rehearse(
     let mut run = Run::new(timeline, variant, seed, layout(timeline, variant));
     run.play(go_on);
     let (requests, sends) = (run.peak_requests as u64, run.sends_per_s);
-    let recording = run.clock.recorder.finish();
+    let recording = run.context.recorder.finish();
     let (attempts, jobs) = (recording.attempts_per_s(), recording.peak_jobs());
     let halves = sends.iter().zip(attempts).map(|(sends, attempts)| sends + attempts);
     Rehearsal { requests, halves_per_s: halves.max().unwrap_or(0), jobs }
 }
 
 struct Run<'w> {
-    clock: Clock,
+    context: Context,
     ends: Timestamp,
     directory: Directory,
     populations: Vec<Senders<'w>>,
@@ -127,8 +133,8 @@ struct Run<'w> {
     upstream_of: Vec<usize>,
     /// By route: statuses beyond 2xx that it is expected to answer.
     expect_status: &'w [Vec<u16>],
-    /// The identity provider that the gateway asks.
-    provider: usize,
+    /// The identity provider that the gateway asks, if it judges tokens.
+    provider: Option<usize>,
     services: Services,
     /// By route: workers of the gateway that requests on it hold.
     held: Vec<u32>,
@@ -172,7 +178,7 @@ struct Logical {
     ticket: Ticket,
     population: usize,
     route: RouteId,
-    client: Client,
+    client: directory::Caller,
     /// As its client knows it.
     sent: ClientRequest,
     user: Option<User>,
@@ -213,46 +219,10 @@ enum Stage {
     },
 }
 
-/// Names an attempt for as long as it lasts. Slots are used again, numbers are not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Ticket {
-    slot: u32,
-    number: u32,
-}
-
-#[derive(Debug)]
-pub(super) enum Event {
-    /// The next open-loop request of a population.
-    Arrival { population: u32 },
-    /// A user is done thinking.
-    Sends { population: u32, user: User },
-    /// A client tries again.
-    Retry(Ticket),
-    /// The gateway tries again.
-    GatewayRetry(Ticket),
-    /// The client gives up on an attempt.
-    ClientTimeout(Ticket),
-    /// Somebody who judges tokens has to see to its keys.
-    Keys { keeper: u32 },
-    /// The wait in the gateway's queue has been too long.
-    QueueTimeout(Ticket),
-    /// The route's timeout has run out.
-    RouteTimeout(Ticket),
-    /// An upstream's work on a job is done, or the whole of the job's answer is on its way.
-    Due(ServiceJob),
-    /// An upstream answered without any work. Boxed, because it is four times as large as any other: events are what a run
-    /// moves about most.
-    AnsweredAtOnce(Box<AnswerAtOnce>),
-    /// A service has waited for another for too long.
-    CallTimeout(ServiceCall),
-    /// A service tries again.
-    CallRetry(ServiceCall),
-}
-
 impl<'w> Run<'w> {
     fn new(timeline: &Timeline, variant: &'w Variant, seed: u64, layout: Layout) -> Self {
         let World { gateway, populations, .. } = &variant.world;
-        let mut clock = Clock {
+        let mut context = Context {
             now: timeline.starts,
             since_start: Duration::ZERO,
             starts: timeline.starts,
@@ -270,10 +240,10 @@ impl<'w> Run<'w> {
                 Load::Closed(_) => None,
             };
             let clients = Clients::new(population, streams, starts, duration);
-            Senders { population, streams, clients, arrivals, arrived: 0, timeouts: clock.events.lane() }
+            Senders { population, streams, clients, arrivals, arrived: 0, timeouts: context.events.lane() }
         });
         let senders = senders.collect();
-        let services = Services::new(&variant.world, &mut clock, seed);
+        let services = Services::new(&variant.world, &mut context, seed);
         let keeper = |holder, name: &str| Keeper {
             holder,
             stream: Stream::new(seed, Purpose::Service, name),
@@ -295,11 +265,11 @@ impl<'w> Run<'w> {
             populations: senders,
             gateway: Pipeline::new(gateway.clone()),
             limits: enabled.zip(0..).collect(),
-            queue_timeouts: clock.events.lane(),
+            queue_timeouts: context.events.lane(),
             upstream_of: gateway.routes.iter().map(|route| route.upstream.0 as usize).collect(),
             expect_status: &variant.world.expect_status,
-            provider: gateway.auth.as_ref().map_or(0, |auth| auth.jwks.0 as usize),
-            route_timeouts: gateway.routes.iter().map(|_| clock.events.lane()).collect(),
+            provider: gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize),
+            route_timeouts: gateway.routes.iter().map(|_| context.events.lane()).collect(),
             services,
             keepers,
             judges_tokens: variant.world.judges_tokens(),
@@ -319,7 +289,7 @@ impl<'w> Run<'w> {
             sends_per_s: vec![0; timeline.duration.as_secs() as usize + 1],
             issued: 0,
             log: None,
-            clock,
+            context,
         }
     }
 
@@ -335,13 +305,13 @@ impl<'w> Run<'w> {
         self.keep_keys();
         loop {
             let (requests, services) = (&self.requests, &self.services);
-            let next = self.clock.events.pop(|event| is_open(requests, services, event));
+            let next = self.context.events.pop(|event| is_open(requests, services, event));
             let Some((at, event)) = next.filter(|(at, _)| *at <= last) else { break };
             // What is left then is the keeping of keys, which would go on for ever.
-            if (at >= self.ends && self.is_over()) || !go_on(at.saturating_since(self.clock.starts)) {
+            if (at >= self.ends && self.is_over()) || !go_on(at.saturating_since(self.context.starts)) {
                 break;
             }
-            self.clock.advance(at);
+            self.context.advance(at);
             self.handle(event);
             if !self.keepers.is_empty() {
                 self.keep_keys();
@@ -350,22 +320,22 @@ impl<'w> Run<'w> {
                 self.record_breakers();
             }
         }
-        self.clock.advance(last);
-        self.services.on_run_ended(&mut self.clock);
+        self.context.advance(last);
+        self.services.on_run_ended(&mut self.context);
         for (_, request) in std::mem::take(&mut self.requests) {
             if let Stage::Waiting { since } = request.stage {
-                self.clock.recorder.on_wait_without_end(StationId::Gateway, last - since);
+                self.context.recorder.on_wait_without_end(StationId::Gateway, last - since);
             }
             self.log_ended(&request, RequestEnd::ClientLeft);
             let why = self.holds(&request);
-            let finished = self.clock.finished(&request, Outcome::Unfinished, why);
-            self.clock.recorder.on_finished(finished);
+            let finished = self.context.finished(&request, Outcome::Unfinished, why);
+            self.context.recorder.on_finished(finished);
         }
     }
 
     /// Whether no client has anything left to send or to wait for, and no service works for any.
     fn is_over(&self) -> bool {
-        self.ahead == 0 && self.requests.is_empty() && self.clock.jobs_of_clients == 0
+        self.ahead == 0 && self.requests.is_empty() && self.context.jobs_of_clients == 0
     }
 
     fn handle(&mut self, event: Event) {
@@ -383,7 +353,7 @@ impl<'w> Run<'w> {
                 self.send(population as usize, user.next_index(), Some(user.after_send()));
             }
             Event::Retry(ticket) => {
-                self.requests[ticket.slot as usize].since = self.clock.now;
+                self.requests[ticket.slot as usize].since = self.context.now;
                 self.attempt(ticket.slot);
             }
             Event::GatewayRetry(ticket) => self.gateway_retry(ticket),
@@ -396,7 +366,7 @@ impl<'w> Run<'w> {
             Event::QueueTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::QueueTimeout);
                 self.abandon(ticket, None);
-                self.clock.recorder.on_queue_timeout();
+                self.context.recorder.on_queue_timeout();
                 self.reject(ticket, Rejection::QueueTimeout, why);
             }
             Event::RouteTimeout(ticket) => {
@@ -407,19 +377,19 @@ impl<'w> Run<'w> {
                 self.conclude(ticket, RequestEnd::Attempt(AttemptEnd::TimedOut), why);
             }
             Event::Due(job) => {
-                let answer = self.services.on_due(&mut self.clock, job);
+                let answer = self.services.on_due(&mut self.context, job);
                 self.hear(answer);
             }
             Event::AnsweredAtOnce(answer) => {
-                let answer = self.services.on_answered_at_once(&mut self.clock, &answer);
+                let answer = self.services.on_answered_at_once(&mut self.context, &answer);
                 self.hear(answer);
             }
             Event::CallTimeout(call) => {
-                let answer = self.services.on_call_timeout(&mut self.clock, call);
+                let answer = self.services.on_call_timeout(&mut self.context, call);
                 self.hear(answer);
             }
             Event::CallRetry(call) => {
-                let answer = self.services.on_call_retry(&mut self.clock, call);
+                let answer = self.services.on_call_retry(&mut self.context, call);
                 self.hear(answer);
             }
         }
@@ -427,29 +397,29 @@ impl<'w> Run<'w> {
 
     fn schedule_arrival(&mut self, population: usize) {
         if let Some(offset) = self.populations[population].arrivals.as_mut().and_then(Iterator::next) {
-            let at = self.clock.starts.plus_nanos(offset);
+            let at = self.context.starts.plus_nanos(offset);
             self.ahead += 1;
-            self.clock.events.schedule(at, Event::Arrival { population: population as u32 });
+            self.context.events.schedule(at, Event::Arrival { population: population as u32 });
         }
     }
 
     /// Lets a user think about its next request, if it sends any more.
     fn think(&mut self, population: usize, user: User) {
-        if let Some(at) = self.populations[population].clients.next_send(user, self.clock.now) {
+        if let Some(at) = self.populations[population].clients.next_send(user, self.context.now) {
             self.ahead += 1;
-            self.clock.events.schedule(at, Event::Sends { population: population as u32, user });
+            self.context.events.schedule(at, Event::Sends { population: population as u32, user });
         }
     }
 
     /// A client sends a request, now.
     fn send(&mut self, population: usize, index: u64, user: Option<User>) {
         let clients = &mut self.populations[population].clients;
-        clients.on_send(self.clock.now);
+        clients.on_send(self.context.now);
         let sent = clients.draw(index);
         let route = RouteId(sent.route);
         let client = self.directory.caller(population, sent.identity);
         let ticket = self.next_ticket(self.requests.vacant_key() as u32);
-        self.clock.recorder.on_offered(population, route.0 as usize, self.clock.since_start);
+        self.context.recorder.on_offered(population, route.0 as usize, self.context.since_start);
         self.requests.insert(Logical {
             ticket,
             population,
@@ -457,10 +427,10 @@ impl<'w> Run<'w> {
             client,
             sent,
             user,
-            intended: self.clock.now,
+            intended: self.context.now,
             reached_upstream: false,
             stage: Stage::Resting,
-            since: self.clock.now,
+            since: self.context.now,
             failure: CauseId::UNKNOWN,
             waited: CauseId::UNKNOWN,
         });
@@ -475,14 +445,14 @@ impl<'w> Run<'w> {
 
     /// Makes the attempt that a request stands before.
     fn attempt(&mut self, slot: u32) {
-        let now = self.clock.now;
+        let now = self.context.now;
         let &Logical { ticket, population, route, client, .. } = &self.requests[slot as usize];
         let idempotent = self.populations[population].population.method.is_idempotent();
         let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
-        if let Some(sends) = self.sends_per_s.get_mut(self.clock.since_start.as_secs() as usize) {
+        if let Some(sends) = self.sends_per_s.get_mut(self.context.since_start.as_secs() as usize) {
             *sends += 1;
         }
-        let shown = self.bearer(slot).and_then(|bearer| self.clock.bearers.token(bearer));
+        let shown = self.bearer(slot).and_then(|bearer| self.context.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
         let (checks, decision) = self.gateway.on_request(now, ticket, &request, &presented);
         self.record_checks(population, &client, route, &checks, &decision);
@@ -490,7 +460,7 @@ impl<'w> Run<'w> {
         if !matches!(decision, Decision::Reject(_)) {
             let &Senders { population: settings, timeouts, .. } = &self.populations[population];
             if let Some(timeout) = settings.timeout {
-                self.clock.events.schedule_in(timeouts, now + timeout, Event::ClientTimeout(ticket));
+                self.context.events.schedule_in(timeouts, now + timeout, Event::ClientTimeout(ticket));
             }
         }
         self.obey(ticket, decision);
@@ -498,11 +468,11 @@ impl<'w> Run<'w> {
 
     /// Judges an attempt that waited for keys.
     fn resume(&mut self, ticket: Ticket) {
-        let now = self.clock.now;
+        let now = self.context.now;
         let Some(&Logical { population, route, client, .. }) = find(&self.requests, ticket) else { return };
         let idempotent = self.populations[population].population.method.is_idempotent();
         let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
-        let shown = self.bearer(ticket.slot).and_then(|bearer| self.clock.bearers.token(bearer));
+        let shown = self.bearer(ticket.slot).and_then(|bearer| self.context.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
         let (checks, decision) = self.gateway.on_resumed(now, ticket, &request, &presented);
         self.record_checks(population, &client, route, &checks, &decision);
@@ -525,13 +495,17 @@ impl<'w> Run<'w> {
                 return;
             }
             Decision::Queue { deadline } => {
-                request.stage = Stage::Waiting { since: self.clock.now };
+                request.stage = Stage::Waiting { since: self.context.now };
                 if let Some(deadline) = deadline {
-                    self.clock.events.schedule_in(self.queue_timeouts, deadline, Event::QueueTimeout(ticket));
+                    self.context.events.schedule_in(
+                        self.queue_timeouts,
+                        deadline,
+                        Event::QueueTimeout(ticket),
+                    );
                 }
             }
             Decision::Forward(forward) => {
-                request.stage = Stage::Waiting { since: self.clock.now };
+                request.stage = Stage::Waiting { since: self.context.now };
                 self.forward(ticket, forward);
             }
         }
@@ -552,11 +526,11 @@ impl<'w> Run<'w> {
     /// Sends an attempt that has a worker on to its upstream.
     fn forward(&mut self, ticket: Ticket, forward: Forward) {
         let Forward { route, upstream: UpstreamId(upstream), deadline, pass } = forward;
-        let now = self.clock.now;
+        let now = self.context.now;
         if let Stage::Waiting { since } = self.requests[ticket.slot as usize].stage {
             let waited = now - since;
-            self.clock.recorder.on_wait(StationId::Gateway, waited);
-            if waited >= self.clock.noticeable {
+            self.context.recorder.on_wait(StationId::Gateway, waited);
+            if waited >= self.context.noticeable {
                 self.requests[ticket.slot as usize].waited = self.pool_is_taken();
             }
         }
@@ -564,7 +538,7 @@ impl<'w> Run<'w> {
         let request = &mut self.requests[ticket.slot as usize];
         if let Some(deadline) = deadline {
             let lane = self.route_timeouts[route.0 as usize];
-            self.clock.events.schedule_in(lane, deadline, Event::RouteTimeout(ticket));
+            self.context.events.schedule_in(lane, deadline, Event::RouteTimeout(ticket));
         }
         request.reached_upstream = true;
         self.dispatch(ticket, upstream as usize, pass, now, 0);
@@ -577,9 +551,9 @@ impl<'w> Run<'w> {
         let key = streams.attempt(request.sent.index, request.sent.attempt(), attempt);
         let (bearer, shows_token) = (self.bearer(ticket.slot), self.shows_tokens);
         let bears = Bears { bearer, shows_token, for_keys: false };
-        let job = self.services.dispatch(&mut self.clock, upstream, Caller::Gateway(ticket), key, bears);
+        let job = self.services.dispatch(&mut self.context, upstream, Caller::Gateway(ticket), key, bears);
         let request = &mut self.requests[ticket.slot as usize];
-        request.stage = Stage::Forwarded { pass, from, since: self.clock.now, attempt, job: Some(job) };
+        request.stage = Stage::Forwarded { pass, from, since: self.context.now, attempt, job: Some(job) };
     }
 
     /// The gateway's wait before its next attempt is over.
@@ -589,7 +563,7 @@ impl<'w> Run<'w> {
         else {
             return;
         };
-        match self.gateway.on_retry(self.clock.now, &mut pass) {
+        match self.gateway.on_retry(self.context.now, &mut pass) {
             Ok(()) => {
                 let upstream = self.upstream_of[route.0 as usize];
                 self.dispatch(ticket, upstream, pass, from, attempt + 1);
@@ -616,7 +590,7 @@ impl<'w> Run<'w> {
             return;
         };
         let Stage::Forwarded { mut pass, from, since, attempt, .. } = *stage else { return };
-        let now = self.clock.now;
+        let now = self.context.now;
         let (end, took) = (RequestEnd::Attempt(reply), now - since);
         let ended = ClientEnd::of_request(end, &self.expect_status[route.0 as usize]);
         if ended.failure().is_some() {
@@ -627,7 +601,7 @@ impl<'w> Run<'w> {
             if let Some(wait) = wait {
                 let stage = Stage::Forwarded { pass, from, since, attempt, job: None };
                 self.requests[ticket.slot as usize].stage = stage;
-                self.clock.events.schedule(now + service_is_back_after(wait), Event::GatewayRetry(ticket));
+                self.context.events.schedule(now + service_is_back_after(wait), Event::GatewayRetry(ticket));
                 return;
             }
         }
@@ -644,14 +618,14 @@ impl<'w> Run<'w> {
             Stage::Resting => {}
             Stage::AwaitsKeys => self.gateway.on_left_keys(ticket),
             Stage::Waiting { since } => {
-                let waited = self.clock.now - since;
-                self.clock.recorder.on_wait_without_end(StationId::Gateway, waited);
+                let waited = self.context.now - since;
+                self.context.recorder.on_wait_without_end(StationId::Gateway, waited);
                 self.gateway.on_left_queue(ticket);
                 self.record_gateway();
             }
             Stage::Forwarded { pass, job, .. } => {
                 if let Some(job) = job {
-                    self.services.on_caller_left(&mut self.clock, job);
+                    self.services.on_caller_left(&mut self.context, job);
                 }
                 self.free_worker(route, pass, settlement);
             }
@@ -661,8 +635,8 @@ impl<'w> Run<'w> {
     /// A worker of the gateway is free; the next in the queue takes it.
     fn free_worker(&mut self, route: RouteId, pass: Pass, settlement: Option<Settlement>) {
         let held = &mut self.held[route.0 as usize];
-        *held = held.saturating_sub(1);
-        if let Some((next, forward)) = self.gateway.on_finished(self.clock.now, pass, settlement) {
+        *held = held.checked_sub(1).expect("a route that frees a worker holds one");
+        if let Some((next, forward)) = self.gateway.on_finished(self.context.now, pass, settlement) {
             self.forward(next, forward);
         }
         self.record_gateway();
@@ -671,7 +645,7 @@ impl<'w> Run<'w> {
     /// The gateway answers an attempt by itself.
     fn reject(&mut self, ticket: Ticket, rejection: Rejection, why: CauseId) {
         if matches!(rejection, Rejection::QueueFull { .. }) {
-            self.clock.recorder.on_rejected(StationId::Gateway);
+            self.context.recorder.on_rejected(StationId::Gateway);
         }
         self.conclude(ticket, RequestEnd::Rejected(rejection), why);
     }
@@ -679,7 +653,7 @@ impl<'w> Run<'w> {
     /// An attempt ended for its client, which tries again or leaves it at that; then a user goes back to thinking.
     fn conclude(&mut self, ticket: Ticket, end: RequestEnd, why: CauseId) {
         self.log_ended_of(ticket, end);
-        let now = self.clock.now;
+        let now = self.context.now;
         let request = &mut self.requests[ticket.slot as usize];
         let end = ClientEnd::of_request(end, &self.expect_status[request.route.0 as usize]);
         let clients = &mut self.populations[request.population].clients;
@@ -690,13 +664,13 @@ impl<'w> Run<'w> {
             (request.failure, request.waited) = (why, CauseId::UNKNOWN);
             let ticket = self.next_ticket(ticket.slot);
             self.requests[ticket.slot as usize].ticket = ticket;
-            self.clock.events.schedule(again, Event::Retry(ticket));
+            self.context.events.schedule(again, Event::Retry(ticket));
             return;
         }
         let (population, user) = (request.population, request.user);
-        let finished = self.clock.finished(request, end.outcome, why);
+        let finished = self.context.finished(request, end.outcome, why);
         self.requests.remove(ticket.slot as usize);
-        self.clock.recorder.on_finished(finished);
+        self.context.recorder.on_finished(finished);
         if let Some(user) = user {
             self.think(population, user);
         }

@@ -4,13 +4,14 @@ use gateway::auth::Claims;
 use gateway::{Checks, Decision, Rejection, RequestEnd, RouteId, UpstreamId, Verdict};
 use reports::{CauseId, Finished, Outcome, StationId};
 
-use super::super::breakers::breaker_change;
-use super::super::clock::Clock;
-use super::super::directory::Caller as Client;
-use super::super::virtual_log::Sent;
-use super::{Logical, Run, Stage, Ticket};
+use super::context::Context;
+use super::event::Ticket;
+use super::{Logical, Run, Stage};
+use crate::engine::breakers::breaker_change;
+use crate::engine::directory;
+use crate::engine::virtual_log::Sent;
 
-impl Clock {
+impl Context {
     /// The end of a request, now.
     pub(super) fn finished(&self, request: &Logical, outcome: Outcome, cause: CauseId) -> Finished {
         Finished {
@@ -40,7 +41,7 @@ impl Run<'_> {
         let streams = &self.populations[population].streams;
         log.on_decided(
             slot,
-            self.clock.now,
+            self.context.now,
             Sent {
                 name: streams.tag(population as u32, sent.index, sent.attempt()).to_string(),
                 peer: client.ip().into(),
@@ -58,7 +59,7 @@ impl Run<'_> {
         let route = self.requests[slot as usize].route;
         let bearer =
             self.bearer(slot).filter(|_| decision.passed_auth() && self.judges_tokens[route.0 as usize])?;
-        Some(self.clock.bearers.token(bearer)?.claims().clone())
+        Some(self.context.bearers.token(bearer)?.claims().clone())
     }
 
     pub(super) fn log_ended_of(&mut self, ticket: Ticket, end: RequestEnd) {
@@ -75,35 +76,35 @@ impl Run<'_> {
             Stage::Forwarded { since, attempt, .. } => Some((attempt + 1, since)),
             Stage::Resting | Stage::AwaitsKeys | Stage::Waiting { .. } => None,
         };
-        log.on_ended(request.ticket.slot, self.clock.now, end, upstream);
+        log.on_ended(request.ticket.slot, self.context.now, end, upstream);
     }
 
     pub(super) fn record_checks(
         &mut self,
         population: usize,
-        client: &Client,
+        client: &directory::Caller,
         route: RouteId,
         checks: &Checks,
         decision: &Decision,
     ) {
-        let at = self.clock.since_start;
+        let at = self.context.since_start;
         for (scope, place) in &self.limits {
             let Some(verdict) = checks.get(*scope) else { continue };
             let bucket = client.bucket(*scope, route.0, self.judges_tokens[route.0 as usize]);
             match verdict {
                 Verdict::Admitted { remaining } => {
-                    self.clock.recorder.on_limit_admitted(*place, bucket, at, remaining);
+                    self.context.recorder.on_limit_admitted(*place, bucket, at, remaining);
                 }
-                Verdict::Rejected { .. } => self.clock.recorder.on_limit_rejected(*place, bucket, at),
+                Verdict::Rejected { .. } => self.context.recorder.on_limit_rejected(*place, bucket, at),
             }
         }
         if decision.passed_limits() {
-            self.clock.recorder.on_admitted(population, at);
+            self.context.recorder.on_admitted(population, at);
         }
     }
 
     pub(super) fn record_breakers(&mut self) {
-        let (clock, gateway, services) = (&mut self.clock, &mut self.gateway, &mut self.services);
+        let (context, gateway, services) = (&mut self.context, &mut self.gateway, &mut self.services);
         let log = &self.log;
         let gateways = std::iter::from_fn(|| {
             let (upstream, change) = gateway.poll_transition()?;
@@ -116,12 +117,17 @@ impl Run<'_> {
             services.poll_transition().map(|(service, upstream, change)| (Some(service), upstream, change))
         });
         for (service, upstream, change) in gateways.chain(of_services) {
-            clock.recorder.on_breaker(breaker_change(service, upstream, &change, clock.starts));
+            context.recorder.on_breaker(breaker_change(service, upstream, &change, context.starts));
         }
     }
 
     pub(super) fn record_gateway(&mut self) {
-        let at = self.clock.since_start;
-        self.clock.recorder.on_load(StationId::Gateway, at, self.gateway.in_flight(), self.gateway.queued());
+        let at = self.context.since_start;
+        self.context.recorder.on_load(
+            StationId::Gateway,
+            at,
+            self.gateway.in_flight(),
+            self.gateway.queued(),
+        );
     }
 }

@@ -1,3 +1,5 @@
+//! The order in which events of a run in virtual time happen.
+
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 

@@ -6,17 +6,17 @@ use gateway::auth::{Fetch, FetchFailure, KeySet, SimulatedKey};
 use gateway::{AttemptEnd, Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
-    Activity, Answer, Answered, Arrival, Asking, CallId, CallsOutcome, Due, FaultTimeline, Job, JobId,
-    Service, ServiceEvent, Spent, Step, Stream, TurnedAway, UnderWay,
+    Activity, Answer, Answered, Arrival, Asking, CallsOutcome, Due, FaultTimeline, Job, JobId, Service,
+    ServiceEvent, Spent, Step, Stream, TurnedAway, UnderWay,
 };
 
-use super::bearers::Bearer;
-use super::causes::Place;
-use super::clock::Clock;
+use super::context::Context;
+use super::event::{AnswerAtOnce, Caller, Event, KeyHolder, ServiceCall, ServiceJob, Ticket};
 use super::event_queue::LaneId;
 use super::gate::{Admittance, Gate};
-use super::virtual_time::{Event, Ticket};
 use crate::World;
+use crate::engine::bearers::Bearer;
+use crate::engine::causes::Place;
 
 /// The simulated services.
 pub(super) struct Services(Vec<Running>);
@@ -30,8 +30,8 @@ struct Running {
     faults: Vec<usize>,
     /// Where it judges tokens, if it does.
     gate: Option<Gate<JobId>>,
-    /// Whose keys it judges them by.
-    provider: usize,
+    /// Whose keys it judges them by, if it does.
+    provider: Option<usize>,
 }
 
 /// A service's use of another.
@@ -56,42 +56,6 @@ pub(super) struct Note {
     why: CauseId,
 }
 
-/// A job of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ServiceJob {
-    /// The service, by number.
-    service: u32,
-    job: JobId,
-}
-
-/// A service's attempt at a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ServiceCall {
-    /// The service that asks, by number.
-    service: u32,
-    call: CallId,
-}
-
-/// Who asked a service.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Caller {
-    /// The gateway, for a client's request.
-    Gateway(Ticket),
-    /// Another service.
-    Service(ServiceCall),
-    /// Whoever judges tokens, for the keys to do so by.
-    Keys { holder: KeyHolder, fetch: u64 },
-}
-
-/// Who judges tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeyHolder {
-    /// The gateway.
-    Gateway,
-    /// A service, by number.
-    Service(usize),
-}
-
 /// What a request to a service bears.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bears {
@@ -112,57 +76,49 @@ pub(super) enum Heard {
     Keys { holder: KeyHolder, fetch: u64, end: AttemptEnd, why: CauseId },
 }
 
-/// An answer without any work.
-#[derive(Debug)]
-pub(super) struct AnswerAtOnce {
-    caller: Caller,
-    upstream: usize,
-    by: TurnedAway,
-}
-
 /// Writes down what happens at a service.
-fn witness(clock: &mut Clock, upstream: usize) -> impl FnMut(ServiceEvent<'_, Note>) {
+fn witness(context: &mut Context, upstream: usize) -> impl FnMut(ServiceEvent<'_, Note>) {
     let station = StationId::Upstream(upstream);
     move |event| match event {
         ServiceEvent::Attempt(Note { bears: Bears { for_keys: true, .. }, .. }) => {
-            clock.recorder.on_key_fetch(upstream);
+            context.recorder.on_key_fetch(upstream);
         }
         ServiceEvent::Attempt(_) => {
-            clock.recorder.on_attempt(upstream, clock.since_start);
-            clock.jobs_of_clients += 1;
+            context.recorder.on_attempt(upstream, context.since_start);
+            context.jobs_of_clients += 1;
         }
-        ServiceEvent::Gone(note) => clock.jobs_of_clients -= usize::from(!note.bears.for_keys),
+        ServiceEvent::Gone(note) => context.jobs_of_clients -= usize::from(!note.bears.for_keys),
         ServiceEvent::Accepted(note) => {
-            if !clock.bearers.may_reach(upstream, note.bears.bearer, clock.now) {
-                clock.recorder.on_unauthorized(upstream);
+            if !context.bearers.may_reach(upstream, note.bears.bearer, context.now) {
+                context.recorder.on_unauthorized(upstream);
             }
         }
-        ServiceEvent::Rejected => clock.recorder.on_rejected(station),
-        ServiceEvent::Waited(waited) => clock.recorder.on_wait(station, waited),
-        ServiceEvent::LeftQueue(waited) => clock.recorder.on_wait_without_end(station, waited),
+        ServiceEvent::Rejected => context.recorder.on_rejected(station),
+        ServiceEvent::Waited(waited) => context.recorder.on_wait(station, waited),
+        ServiceEvent::LeftQueue(waited) => context.recorder.on_wait_without_end(station, waited),
         ServiceEvent::Load { in_flight, queued } => {
-            clock.recorder.on_load(station, clock.since_start, in_flight, queued);
+            context.recorder.on_load(station, context.since_start, in_flight, queued);
         }
     }
 }
 
 impl Services {
-    pub(super) fn new(world: &World, clock: &mut Clock, seed: u64) -> Self {
+    pub(super) fn new(world: &World, context: &mut Context, seed: u64) -> Self {
         let services = world.upstreams.iter().enumerate().map(|(number, named)| {
             let faults = world.faults.iter().enumerate();
             let faults: Vec<_> = faults.filter(|(_, fault)| fault.upstreams.contains(&number)).collect();
             let links = named.config.calls.iter().map(|call| Link {
                 upstream: call.upstream,
-                timeouts: clock.events.lane(),
+                timeouts: context.events.lane(),
                 last_failure: CauseId::UNKNOWN,
             });
             let timeline = FaultTimeline::new(seed, faults.iter().map(|(_, fault)| &fault.fault));
             Running {
                 links: links.collect(),
-                service: Service::new(&named.name, named.config.clone(), clock.starts, timeline, seed),
+                service: Service::new(&named.name, named.config.clone(), context.starts, timeline, seed),
                 faults: faults.iter().map(|(number, _)| *number).collect(),
                 gate: named.config.auth.clone().map(Gate::new),
-                provider: named.config.auth.as_ref().map_or(0, |auth| auth.jwks.0 as usize),
+                provider: named.config.auth.as_ref().map(|auth| auth.jwks.0 as usize),
             }
         });
         Self(services.collect())
@@ -172,7 +128,7 @@ impl Services {
     /// own.
     pub(super) fn dispatch(
         &mut self,
-        clock: &mut Clock,
+        context: &mut Context,
         upstream: usize,
         caller: Caller,
         key: Stream,
@@ -181,39 +137,39 @@ impl Services {
         let (longest, unknown) = (Duration::ZERO, CauseId::UNKNOWN);
         let note = Note { caller, bears, awaits: None, longest, why_longest: unknown, why: unknown };
         let service = &mut self.0[upstream].service;
-        let (job, arrival) = service.on_request(clock.now, key, note, &mut witness(clock, upstream));
+        let (job, arrival) = service.on_request(context.now, key, note, &mut witness(context, upstream));
         let job = ServiceJob { service: upstream as u32, job };
-        self.obey(clock, job, arrival, false);
+        self.obey(context, job, arrival, false);
         job
     }
 
     /// Does with a request what its service says. `has_waited` for keys, at the door.
-    fn obey(&mut self, clock: &mut Clock, job: ServiceJob, arrival: Arrival<Note>, has_waited: bool) {
+    fn obey(&mut self, context: &mut Context, job: ServiceJob, arrival: Arrival<Note>, has_waited: bool) {
         match arrival {
-            Arrival::AtDoor => self.judge(clock, job, has_waited),
-            Arrival::Started(due) => job.schedule(clock, due),
+            Arrival::AtDoor => self.judge(context, job, has_waited),
+            Arrival::Started(due) => job.schedule(context, due),
             Arrival::Queued => {}
             Arrival::TurnedAway { note, by } => {
                 let answer = Box::new(AnswerAtOnce { caller: note.caller, upstream: job.number(), by });
-                clock.events.schedule(clock.now, Event::AnsweredAtOnce(answer));
+                context.events.schedule(context.now, Event::AnsweredAtOnce(answer));
             }
         }
     }
 
     /// Judges the token of a request at the door.
-    fn judge(&mut self, clock: &mut Clock, job: ServiceJob, has_waited: bool) {
+    fn judge(&mut self, context: &mut Context, job: ServiceJob, has_waited: bool) {
         let Running { service, gate: Some(gate), .. } = &mut self.0[job.number()] else { return };
         let Some(Note { bears, .. }) = service.job(job.job).map(Job::note) else { return };
         let bearer = bears.bearer.filter(|_| bears.shows_token);
-        let shown = bearer.and_then(|bearer| clock.bearers.token(bearer));
-        let verdict = match gate.judge(clock.now, job.job, shown.as_ref(), has_waited) {
+        let shown = bearer.and_then(|bearer| context.bearers.token(bearer));
+        let verdict = match gate.judge(context.now, job.job, shown.as_ref(), has_waited) {
             Admittance::Through => Ok(()),
             Admittance::Turned(rejection) => Err(rejection),
             Admittance::Waits => return,
         };
-        let arrival = service.on_judged(clock.now, job.job, verdict, &mut witness(clock, job.number()));
+        let arrival = service.on_judged(context.now, job.job, verdict, &mut witness(context, job.number()));
         if let Some(arrival) = arrival {
-            self.obey(clock, job, arrival, has_waited);
+            self.obey(context, job, arrival, has_waited);
         }
     }
 
@@ -225,7 +181,7 @@ impl Services {
     /// The fetch of keys that a service is to begin now, if one is, and whom it asks.
     pub(super) fn poll_fetch(&mut self, now: Timestamp, service: usize) -> Option<(Fetch, usize)> {
         let Running { gate, provider, .. } = &mut self.0[service];
-        Some((gate.as_mut()?.authenticator.poll_fetch(now)?, *provider))
+        Some((gate.as_mut()?.authenticator.poll_fetch(now)?, (*provider)?))
     }
 
     /// A service's fetch of keys is over.
@@ -254,41 +210,45 @@ impl Services {
     }
 
     /// Judges the jobs of a service again that waited for keys and need not any longer.
-    pub(super) fn resume(&mut self, clock: &mut Clock, number: usize) {
+    pub(super) fn resume(&mut self, context: &mut Context, number: usize) {
         while let Some(job) = self.0[number].gate.as_mut().and_then(Gate::poll_resumed) {
-            let arrival = self.0[number].service.on_keys(clock.now, job, &mut witness(clock, number));
+            let arrival = self.0[number].service.on_keys(context.now, job, &mut witness(context, number));
             if let Some(arrival) = arrival {
-                self.obey(clock, ServiceJob { service: number as u32, job }, arrival, true);
+                self.obey(context, ServiceJob { service: number as u32, job }, arrival, true);
             }
         }
     }
 
     /// The work on a job is done, or the whole of its answer is on its way.
-    pub(super) fn on_due(&mut self, clock: &mut Clock, due: ServiceJob) -> Option<Heard> {
-        let step = self.0[due.number()].service.on_due(clock.now, due.job)?;
-        self.follow(clock, due.number(), step, CauseId::UNKNOWN)
+    pub(super) fn on_due(&mut self, context: &mut Context, due: ServiceJob) -> Option<Heard> {
+        let step = self.0[due.number()].service.on_due(context.now, due.job)?;
+        self.follow(context, due.number(), step, CauseId::UNKNOWN)
     }
 
     /// The timeout of an attempt at a call ran out.
-    pub(super) fn on_call_timeout(&mut self, clock: &mut Clock, call: ServiceCall) -> Option<Heard> {
-        self.settle(clock, call, AttemptEnd::TimedOut, CauseId::UNKNOWN)
+    pub(super) fn on_call_timeout(&mut self, context: &mut Context, call: ServiceCall) -> Option<Heard> {
+        self.settle(context, call, AttemptEnd::TimedOut, CauseId::UNKNOWN)
     }
 
     /// The wait before a further attempt at a call is over.
-    pub(super) fn on_call_retry(&mut self, clock: &mut Clock, call: ServiceCall) -> Option<Heard> {
-        let step = self.0[call.number()].service.on_waited(clock.now, call.call)?;
-        self.follow(clock, call.number(), step, CauseId::UNKNOWN)
+    pub(super) fn on_call_retry(&mut self, context: &mut Context, call: ServiceCall) -> Option<Heard> {
+        let step = self.0[call.number()].service.on_waited(context.now, call.call)?;
+        self.follow(context, call.number(), step, CauseId::UNKNOWN)
     }
 
     /// An answer that came without any work is heard of.
-    pub(super) fn on_answered_at_once(&mut self, clock: &mut Clock, answer: &AnswerAtOnce) -> Option<Heard> {
+    pub(super) fn on_answered_at_once(
+        &mut self,
+        context: &mut Context,
+        answer: &AnswerAtOnce,
+    ) -> Option<Heard> {
         let AnswerAtOnce { caller, upstream, by } = *answer;
-        let why = self.turned_away(clock, upstream, by);
-        self.tell(clock, caller, by.end(), why)
+        let why = self.turned_away(context, upstream, by);
+        self.tell(context, caller, by.end(), why)
     }
 
     /// Nobody waits for a job any more; most services do not notice.
-    pub(super) fn on_caller_left(&mut self, clock: &mut Clock, left: ServiceJob) {
+    pub(super) fn on_caller_left(&mut self, context: &mut Context, left: ServiceJob) {
         // As deep as calls are nested.
         let mut next = Some(left);
         while let Some(left) = next.take() {
@@ -298,18 +258,18 @@ impl Services {
             {
                 gate.on_left(left.job);
             }
-            let gone = service.on_caller_left(clock.now, left.job, &mut witness(clock, left.number()));
+            let gone = service.on_caller_left(context.now, left.job, &mut witness(context, left.number()));
             if let Some((note, due)) = gone {
-                left.schedule(clock, due);
+                left.schedule(context, due);
                 next = note.awaits;
             }
         }
     }
 
     /// The run is over: what still waits in a queue has waited until now.
-    pub(super) fn on_run_ended(&self, clock: &mut Clock) {
+    pub(super) fn on_run_ended(&self, context: &mut Context) {
         for (number, Running { service, .. }) in self.0.iter().enumerate() {
-            service.on_run_ended(clock.now, &mut witness(clock, number));
+            service.on_run_ended(context.now, &mut witness(context, number));
         }
     }
 
@@ -327,55 +287,73 @@ impl Services {
     }
 
     /// Does what a job does next; `failure` is why the attempt before failed, if it did.
-    fn follow(&mut self, clock: &mut Clock, number: usize, step: Step, failure: CauseId) -> Option<Heard> {
+    fn follow(
+        &mut self,
+        context: &mut Context,
+        number: usize,
+        step: Step,
+        failure: CauseId,
+    ) -> Option<Heard> {
         let Running { service, links, .. } = &mut self.0[number];
         match step {
             Step::Ask(asking @ Asking { job, call, ask, deadline, .. }) => {
                 let call = ServiceCall { service: number as u32, call };
                 if let Some(at) = deadline {
-                    clock.events.schedule_in(links[ask.call].timeouts, at, Event::CallTimeout(call));
+                    context.events.schedule_in(links[ask.call].timeouts, at, Event::CallTimeout(call));
                 }
                 let bears = service.note_mut(job)?.bears;
                 let caller = Caller::Service(call);
-                let awaits = self.dispatch(clock, ask.upstream, caller, asking.stream(), bears);
+                let awaits = self.dispatch(context, ask.upstream, caller, asking.stream(), bears);
                 self.0[number].service.note_mut(job)?.awaits = Some(awaits);
                 None
             }
             Step::Wait { until, call } => {
                 let call = ServiceCall { service: number as u32, call };
-                clock.events.schedule(until, Event::CallRetry(call));
+                context.events.schedule(until, Event::CallRetry(call));
                 None
             }
             Step::Answer(answer) => {
-                let why = self.why(clock, number, answer, failure);
-                self.answer(clock, number, answer, why)
+                let why = self.why(context, number, answer, failure);
+                self.answer(context, number, answer, why)
             }
         }
     }
 
     /// A service has an answer for a job. `why` it is a failure or took long.
-    fn answer(&mut self, clock: &mut Clock, number: usize, answer: Answer, why: CauseId) -> Option<Heard> {
+    fn answer(
+        &mut self,
+        context: &mut Context,
+        number: usize,
+        answer: Answer,
+        why: CauseId,
+    ) -> Option<Heard> {
         let service = &mut self.0[number].service;
         let job = ServiceJob { service: number as u32, job: answer.job };
-        let answered = service.on_answered(clock.now, answer, &mut witness(clock, number));
+        let answered = service.on_answered(context.now, answer, &mut witness(context, number));
         match answered {
             Answered::Trickles(due) => {
                 service.note_mut(due.job)?.why = why;
-                job.schedule(clock, Some(due));
+                job.schedule(context, Some(due));
                 None
             }
             Answered::Whole { note, next } => {
-                job.schedule(clock, next);
-                self.tell(clock, note?.caller, answer.end(), why)
+                job.schedule(context, next);
+                self.tell(context, note?.caller, answer.end(), why)
             }
         }
     }
 
     /// Whoever asked hears how that ended.
-    fn tell(&mut self, clock: &mut Clock, caller: Caller, end: AttemptEnd, why: CauseId) -> Option<Heard> {
+    fn tell(
+        &mut self,
+        context: &mut Context,
+        caller: Caller,
+        end: AttemptEnd,
+        why: CauseId,
+    ) -> Option<Heard> {
         match caller {
             Caller::Gateway(ticket) => Some(Heard::Answer { ticket, end, why }),
-            Caller::Service(call) => self.settle(clock, call, end, why),
+            Caller::Service(call) => self.settle(context, call, end, why),
             Caller::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, end, why }),
         }
     }
@@ -384,7 +362,7 @@ impl Services {
     /// the service's answer.
     fn settle(
         &mut self,
-        clock: &mut Clock,
+        context: &mut Context,
         call: ServiceCall,
         end: AttemptEnd,
         why: CauseId,
@@ -395,18 +373,18 @@ impl Services {
         let timed_out = end == AttemptEnd::TimedOut;
         let why = match awaits {
             _ if !timed_out => why,
-            Some(awaits) => self.holds(clock, awaits),
+            Some(awaits) => self.holds(context, awaits),
             None => CauseId::UNKNOWN,
         };
         let Running { service, links, .. } = &mut self.0[number];
         let link = &mut links[place];
         let upstream = link.upstream;
         let called = Cause::Call { service: number, upstream };
-        let (took, note) = (clock.now - sent, service.note_mut(job)?);
-        if took >= clock.noticeable && took > note.longest {
-            (note.longest, note.why_longest) = (took, clock.way(called, why));
+        let (took, note) = (context.now - sent, service.note_mut(job)?);
+        if took >= context.noticeable && took > note.longest {
+            (note.longest, note.why_longest) = (took, context.way(called, why));
         }
-        let step = service.on_call_ended(clock.now, call.call, end)?;
+        let step = service.on_call_ended(context.now, call.call, end)?;
         let has_failed = match step {
             Step::Wait { .. } => true,
             Step::Answer(answer) => answer.calls == Some(CallsOutcome::Failed),
@@ -415,132 +393,125 @@ impl Services {
         let mut failure = CauseId::UNKNOWN;
         if has_failed {
             let cause = if timed_out { Cause::CallTimeout { service: number, upstream } } else { called };
-            failure = clock.way(cause, why);
+            failure = context.way(cause, why);
             link.last_failure = failure;
         }
         if let Some(awaits) = awaits.filter(|_| timed_out) {
-            self.on_caller_left(clock, awaits);
+            self.on_caller_left(context, awaits);
         }
-        self.follow(clock, number, step, failure)
+        self.follow(context, number, step, failure)
     }
 }
 
 impl ServiceJob {
-    const fn number(self) -> usize {
-        self.service as usize
-    }
-
     /// Comes back to its service when that is due.
-    fn schedule(self, clock: &mut Clock, due: Option<Due>) {
+    fn schedule(self, context: &mut Context, due: Option<Due>) {
         if let Some(Due { at, job }) = due {
-            clock.events.schedule(at, Event::Due(Self { job, ..self }));
+            context.events.schedule(at, Event::Due(Self { job, ..self }));
         }
-    }
-}
-
-impl ServiceCall {
-    const fn number(self) -> usize {
-        self.service as usize
     }
 }
 
 /// Why a job is not answered, or not in time.
 impl Services {
     /// What holds up a job.
-    pub(super) fn holds(&self, clock: &mut Clock, held: ServiceJob) -> CauseId {
+    pub(super) fn holds(&self, context: &mut Context, held: ServiceJob) -> CauseId {
         let (number, Running { service, provider, .. }) = (held.number(), &self.0[held.number()]);
         let Some(job) = service.job(held.job) else { return CauseId::UNKNOWN };
         match job.activity() {
-            None if job.is_at_door() => clock.way(Cause::Keys(*provider), CauseId::UNKNOWN),
-            None => self.holds_up(clock, number),
+            None if job.is_at_door() => match *provider {
+                Some(provider) => context.way(Cause::Keys(provider), CauseId::UNKNOWN),
+                None => CauseId::UNKNOWN,
+            },
+            None => self.holds_up(context, number),
             Some(Activity::Calling(call)) => {
                 let rest = match job.note().awaits {
-                    Some(awaits) => self.holds(clock, awaits),
-                    None => clock.way(Cause::Backoff, CauseId::UNKNOWN),
+                    Some(awaits) => self.holds(context, awaits),
+                    None => context.way(Cause::Backoff, CauseId::UNKNOWN),
                 };
-                self.calls(clock, number, call, rest)
+                self.calls(context, number, call, rest)
             }
-            Some(activity) => self.works(clock, number, activity),
+            Some(activity) => self.works(context, number, activity),
         }
     }
 
     /// What holds up those that ask an upstream: its queue, if there is one, and what most of its workers are busy with.
-    pub(super) fn holds_up(&self, clock: &mut Clock, upstream: usize) -> CauseId {
+    pub(super) fn holds_up(&self, context: &mut Context, upstream: usize) -> CauseId {
         // As deep as calls are nested.
         let Running { service, links, .. } = &self.0[upstream];
         let rest = match service.main_activity() {
             Activity::Calling(call) => {
-                let rest = self.holds_up(clock, links[call].upstream);
-                self.calls(clock, upstream, call, rest)
+                let rest = self.holds_up(context, links[call].upstream);
+                self.calls(context, upstream, call, rest)
             }
-            activity => self.works(clock, upstream, activity),
+            activity => self.works(context, upstream, activity),
         };
-        if service.queued() == 0 { rest } else { clock.way(Cause::UpstreamQueue(upstream), rest) }
+        if service.queued() == 0 { rest } else { context.way(Cause::UpstreamQueue(upstream), rest) }
     }
 
     /// The same, where it is known that there was a queue: it may have been freed at this very moment, or have no places.
-    fn holds_up_queued(&self, clock: &mut Clock, upstream: usize) -> CauseId {
-        let rest = self.holds_up(clock, upstream);
+    fn holds_up_queued(&self, context: &mut Context, upstream: usize) -> CauseId {
+        let rest = self.holds_up(context, upstream);
         let has_queue = self.0[upstream].service.queued() > 0;
-        if has_queue { rest } else { clock.way(Cause::UpstreamQueue(upstream), rest) }
+        if has_queue { rest } else { context.way(Cause::UpstreamQueue(upstream), rest) }
     }
 
     /// Why a service answered without any work.
-    fn turned_away(&self, clock: &mut Clock, upstream: usize, by: TurnedAway) -> CauseId {
+    fn turned_away(&self, context: &mut Context, upstream: usize, by: TurnedAway) -> CauseId {
         match by {
             TurnedAway::Error { fault, .. } | TurnedAway::Refused { fault } => {
-                self.works(clock, upstream, Activity::Struck(fault))
+                self.works(context, upstream, Activity::Struck(fault))
             }
-            TurnedAway::QueueFull => self.holds_up_queued(clock, upstream),
+            TurnedAway::QueueFull => self.holds_up_queued(context, upstream),
             TurnedAway::Token(rejection) => {
-                let (service, provider) = (Some(upstream), Some(self.0[upstream].provider));
+                let (service, provider) = (Some(upstream), self.0[upstream].provider);
                 let place = Place { service, limits: &[], provider, upstream };
                 let cause = place.cause(rejection, || 0);
-                cause.map_or(CauseId::UNKNOWN, |cause| clock.way(cause, CauseId::UNKNOWN))
+                cause.map_or(CauseId::UNKNOWN, |cause| context.way(cause, CauseId::UNKNOWN))
             }
         }
     }
 
     /// Why an answer is a failure or took long; `failure` is why the last attempt at a call failed, if it did.
-    fn why(&self, clock: &mut Clock, number: usize, answer: Answer, failure: CauseId) -> CauseId {
+    fn why(&self, context: &mut Context, number: usize, answer: Answer, failure: CauseId) -> CauseId {
         let Running { service, links, .. } = &self.0[number];
         let Some(job) = service.job(answer.job) else { return CauseId::UNKNOWN };
         let why = match (answer.calls, job.call()) {
             (Some(CallsOutcome::Failed), _) => failure,
             (Some(CallsOutcome::ShortCircuited), Some(call)) => {
                 let Link { upstream, last_failure, .. } = links[call];
-                clock.way(Cause::Breaker(BreakerId { service: Some(number), upstream }), last_failure)
+                context.way(Cause::Breaker(BreakerId { service: Some(number), upstream }), last_failure)
             }
             (None, _) if answer.status >= 400 => job.note().why,
-            _ => self.took_longest(clock, number, job),
+            _ => self.took_longest(context, number, job),
         };
         match answer.end() {
-            AttemptEnd::Cut => self.struck(clock, number, job),
+            AttemptEnd::Cut => self.struck(context, number, job),
             _ => why,
         }
     }
 
     /// Where a job that ends well spent most of its time: in the queue, at work, with its calls or with its answer.
-    fn took_longest(&self, clock: &mut Clock, number: usize, job: &Job<Note>) -> CauseId {
-        if clock.now - job.since() < clock.noticeable {
+    fn took_longest(&self, context: &mut Context, number: usize, job: &Job<Note>) -> CauseId {
+        if context.now - job.since() < context.noticeable {
             return CauseId::UNKNOWN;
         }
-        match job.spent(clock.now) {
+        match job.spent(context.now) {
             Some(Spent { waited, worked, called }) if waited >= worked && waited >= called => {
-                self.holds_up_queued(clock, number)
+                self.holds_up_queued(context, number)
             }
             Some(Spent { worked, called, .. }) if called > worked => job.note().why_longest,
-            _ => self.struck(clock, number, job),
+            _ => self.struck(context, number, job),
         }
     }
 
     /// The work on a job, and what strikes it.
-    fn struck(&self, clock: &mut Clock, number: usize, job: &Job<Note>) -> CauseId {
+    fn struck(&self, context: &mut Context, number: usize, job: &Job<Note>) -> CauseId {
         let fault = job.work().and_then(|work| work.fault);
-        self.works(clock, number, fault.map_or(Activity::Work, Activity::Struck))
+        self.works(context, number, fault.map_or(Activity::Work, Activity::Struck))
     }
 
-    fn works(&self, clock: &mut Clock, upstream: usize, activity: Activity) -> CauseId {
+    fn works(&self, context: &mut Context, upstream: usize, activity: Activity) -> CauseId {
         let cause = match activity {
             Activity::Struck(fault) => {
                 Cause::Fault { fault: self.0[upstream].faults[fault.0 as usize], upstream }
@@ -548,10 +519,10 @@ impl Services {
             Activity::Abandoned => Cause::AbandonedWork(upstream),
             Activity::Work | Activity::Calling(_) => Cause::Work(upstream),
         };
-        clock.way(cause, CauseId::UNKNOWN)
+        context.way(cause, CauseId::UNKNOWN)
     }
 
-    fn calls(&self, clock: &mut Clock, service: usize, call: usize, rest: CauseId) -> CauseId {
-        clock.way(Cause::Call { service, upstream: self.0[service].links[call].upstream }, rest)
+    fn calls(&self, context: &mut Context, service: usize, call: usize, rest: CauseId) -> CauseId {
+        context.way(Cause::Call { service, upstream: self.0[service].links[call].upstream }, rest)
     }
 }

@@ -1,9 +1,11 @@
+//! The door of a service that judges tokens, and those who wait there for keys.
+
 use std::collections::VecDeque;
 
 use gateway::auth::{AuthConfig, AuthVerdict, Authenticator, KeyWait, SimulatedKey};
 use gateway::{Rejection, Timestamp};
 
-use super::bearers::Shown;
+use crate::engine::bearers::Shown;
 
 /// Where a service judges tokens by itself, and those who wait there for keys.
 pub(super) struct Gate<J> {

@@ -1,14 +1,16 @@
+//! What every part of a run in virtual time shares.
+
 use std::time::Duration;
 
 use gateway::Timestamp;
 use reports::{Cause, CauseId, Recorder};
 
-use super::bearers::Bearers;
+use super::event::Event;
 use super::event_queue::EventQueue;
-use super::virtual_time::Event;
+use crate::engine::bearers::Bearers;
 
 /// What every part of a run shares: the time, what is to happen, and where it is written down.
-pub(super) struct Clock {
+pub(super) struct Context {
     pub(super) now: Timestamp,
     /// From the scenario's start until now: asked for several times for each event, and a division each time.
     pub(super) since_start: Duration,
@@ -24,7 +26,7 @@ pub(super) struct Clock {
     pub(super) noticeable: Duration,
 }
 
-impl Clock {
+impl Context {
     /// It is `at` now.
     pub(super) fn advance(&mut self, at: Timestamp) {
         self.now = at;

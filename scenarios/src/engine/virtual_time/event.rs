@@ -1,0 +1,97 @@
+//! What is to happen in a run in virtual time, and to whom.
+
+use simulator::{CallId, JobId, TurnedAway, User};
+
+/// Names an attempt for as long as it lasts. Slots are used again, numbers are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Ticket {
+    pub(super) slot: u32,
+    pub(super) number: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum Event {
+    /// The next open-loop request of a population.
+    Arrival { population: u32 },
+    /// A user is done thinking.
+    Sends { population: u32, user: User },
+    /// A client tries again.
+    Retry(Ticket),
+    /// The gateway tries again.
+    GatewayRetry(Ticket),
+    /// The client gives up on an attempt.
+    ClientTimeout(Ticket),
+    /// Somebody who judges tokens has to see to its keys.
+    Keys { keeper: u32 },
+    /// The wait in the gateway's queue has been too long.
+    QueueTimeout(Ticket),
+    /// The route's timeout has run out.
+    RouteTimeout(Ticket),
+    /// An upstream's work on a job is done, or the whole of the job's answer is on its way.
+    Due(ServiceJob),
+    /// An upstream answered without any work. Boxed, because it is four times as large as any other: events are what a run
+    /// moves about most.
+    AnsweredAtOnce(Box<AnswerAtOnce>),
+    /// A service has waited for another for too long.
+    CallTimeout(ServiceCall),
+    /// A service tries again.
+    CallRetry(ServiceCall),
+}
+
+/// A job of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ServiceJob {
+    /// The service, by number.
+    pub(super) service: u32,
+    pub(super) job: JobId,
+}
+
+/// A service's attempt at a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ServiceCall {
+    /// The service that asks, by number.
+    pub(super) service: u32,
+    pub(super) call: CallId,
+}
+
+/// Who asked a service.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Caller {
+    /// The gateway, for a client's request.
+    Gateway(Ticket),
+    /// Another service.
+    Service(ServiceCall),
+    /// Whoever judges tokens, for the keys to do so by.
+    Keys { holder: KeyHolder, fetch: u64 },
+}
+
+/// Who judges tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeyHolder {
+    /// The gateway.
+    Gateway,
+    /// A service, by number.
+    Service(usize),
+}
+
+/// An answer without any work.
+#[derive(Debug)]
+pub(super) struct AnswerAtOnce {
+    pub(super) caller: Caller,
+    pub(super) upstream: usize,
+    pub(super) by: TurnedAway,
+}
+
+impl ServiceJob {
+    /// The service.
+    pub(super) const fn number(self) -> usize {
+        self.service as usize
+    }
+}
+
+impl ServiceCall {
+    /// The service.
+    pub(super) const fn number(self) -> usize {
+        self.service as usize
+    }
+}
