@@ -69,8 +69,9 @@ pub use compare::sweep::result::{
 };
 pub use draw::canvas::ChartError;
 pub use measure::bound::{Bound, Comparison};
-pub use measure::catalogue::Measure;
+pub use measure::catalogue::{Arguments, MEASURES, Measure, MeasureKind, Needs, Parameter};
 pub use measure::expectation::Expectation;
+pub use measure::gauge::compared_measures;
 pub use measure::measurement::Measurement;
 pub use measure::unit::{GaugeUnit, Good, Unit};
 pub use record::breaker::{BreakerChange, FailureCounts};

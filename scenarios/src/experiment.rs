@@ -318,31 +318,23 @@ fn judge(variant: &Variant, seed: u64, mut recording: Recording) -> (Observed, G
 /// Whether a line claims that something is bad, and is no requirement: a measure at its bad end, or a limit that lets more
 /// through than it says. What is bad for hostile clients is good.
 fn asserts_harm(variant: &Variant, expectation: &Expectation) -> bool {
-    let is_hostile = |selector: &Selector| match selector {
-        Selector::Population(number) => variant.world.populations[*number].hostile,
-        Selector::Everybody | Selector::Route(_) | Selector::Upstream(_) => false,
+    let measure = &expectation.measure;
+    let is_of_hostile = match measure.served() {
+        Some(Selector::Population(number)) => variant.world.populations[number].hostile,
+        _ => false,
     };
-    match &expectation.measure {
-        Measure::Served(selector)
-        | Measure::SuccessRate(selector)
-        | Measure::Goodput(selector)
-        | Measure::Rejected(_, selector)
-        | Measure::Latency(_, selector)
-            if is_hostile(selector) =>
-        {
-            false
-        }
-        Measure::PeakAdmitted(scope, window) => {
-            let limits = Scope::ALL.into_iter().find(|known| known.name() == scope);
-            let limit = limits.and_then(|scope| variant.world.gateway.limits.get(scope));
+    let asked = Scope::ALL.into_iter().find_map(|scope| Some((scope, measure.window_of(scope.name())?)));
+    match asked {
+        _ if is_of_hostile => false,
+        Some((scope, window)) => {
             let is_more = matches!(expectation.comparison, Comparison::Greater | Comparison::AtLeast);
             let exceeds = |limit: &RateLimit| match expectation.bound {
-                Bound::Number(bound) => *window <= limit.window() && bound > f64::from(limit.limit()),
+                Bound::Number(bound) => window <= limit.window() && bound > f64::from(limit.limit()),
                 _ => false,
             };
-            is_more && limit.is_some_and(exceeds)
+            is_more && variant.world.gateway.limits.get(scope).is_some_and(exceeds)
         }
-        _ => expectation.asserts_harm(),
+        None => expectation.asserts_harm(),
     }
 }
 

@@ -3,6 +3,8 @@
 //! The rules are the same, so a difference beyond the machine's own delays is a bug in one of the engines, or an effect
 //! that only one of them has and that ought to be known.
 
+use crate::measure::catalogue::Engines;
+use crate::measure::gauge::{Gauge, everybody};
 use crate::result::agreement::AgreementKind;
 use crate::result::agreement::AgreementLine;
 use crate::result::agreement::AgreementResult;
@@ -19,9 +21,6 @@ use crate::result::validity::reservations;
 /// Shares of requests may differ by two points.
 const SHARES: f64 = 0.02;
 
-/// The blast radius may differ by three points.
-const BLAST_RADIUS: f64 = 0.03;
-
 /// Breakers may change half a second apart, in scenario time.
 const TRANSITIONS_US: f64 = 500_000.0;
 
@@ -30,12 +29,17 @@ const TRANSITIONS_US: f64 = 500_000.0;
 pub fn agreement(simulated: &ExperimentResult, live: &ExperimentResult) -> AgreementResult {
     let first = live.variants.iter().find_map(|variant| variant.runs.first());
     let speed = first.and_then(|run| run.harness.as_ref()).map_or(1.0, |harness| harness.speed);
+    let duration_s = live.scenario.duration_s;
     let pairs = live.variants.iter().filter_map(|variant| {
         let live = variant.runs.first()?;
         let twin: &VariantResult = simulated.variants.iter().find(|twin| twin.name == variant.name)?;
         let simulated = twin.runs.iter().find(|run| run.seed == live.seed)?;
         let valid = live.harness.as_ref().is_none_or(HarnessResult::is_valid);
-        Some(VariantAgreement { variant: variant.name.clone(), valid, lines: lines(simulated, live, speed) })
+        Some(VariantAgreement {
+            variant: variant.name.clone(),
+            valid,
+            lines: lines(simulated, live, [speed, duration_s]),
+        })
     });
     AgreementResult {
         seed: first.map_or(0, |run| run.seed),
@@ -54,7 +58,7 @@ impl AgreementResult {
     }
 }
 
-fn lines(simulated: &RunResult, live: &RunResult, speed: f64) -> Vec<AgreementLine> {
+fn lines(simulated: &RunResult, live: &RunResult, [speed, duration_s]: [f64; 2]) -> Vec<AgreementLine> {
     let runs = [simulated, live];
     let mut lines = Vec::new();
     for (place, population) in simulated.populations.iter().enumerate() {
@@ -76,18 +80,23 @@ fn lines(simulated: &RunResult, live: &RunResult, speed: f64) -> Vec<AgreementLi
             }
         }
     }
-    let harm = |run: &RunResult| {
-        run.harm.as_ref().map(|harm| (harm.collateral_tally().share(), harm.direct_tally().share()))
+    let gauges = everybody(duration_s);
+    let line = |gauge: &Gauge, kind, unit, tolerance| {
+        let readings = runs.map(|run| gauge.read(run));
+        let what = gauge.measure.replace(['_', '.'], " ");
+        let values = readings.map(|reading| Some(reading?.or_never()));
+        let shares =
+            readings.map(|reading| reading.and_then(|reading| reading.lower_bound_share).unwrap_or(0.0));
+        let lower_bound_shares = shares.iter().any(|share| *share > 0.0).then_some(shares);
+        AgreementLine { lower_bound_shares, ..AgreementLine::new(kind, what, unit, values, tolerance) }
     };
-    let harms = runs.map(harm);
-    if harms.iter().any(Option::is_some) {
-        let blast = harms.map(|harm| harm.and_then(|(collateral, _)| collateral));
-        let line = |what, shares| {
-            AgreementLine::new(AgreementKind::Harm, what, AgreementUnit::Share, shares, Some(BLAST_RADIUS))
-        };
-        lines.push(line("blast radius", blast));
-        let direct = harms.map(|harm| harm.and_then(|(_, direct)| direct));
-        lines.push(line("direct damage", direct));
+    if runs.iter().any(|run| run.harm.is_some()) {
+        lines.extend(gauges.iter().filter_map(|gauge| match gauge.form().engines {
+            Engines::Within(tolerance) => {
+                Some(line(gauge, AgreementKind::Harm, AgreementUnit::Share, Some(tolerance)))
+            }
+            Engines::NotCompared | Engines::Shown => None,
+        }));
     }
     let mut breakers: Vec<&str> = Vec::new();
     for breaker in runs.iter().flat_map(|run| &run.breakers) {
@@ -97,17 +106,8 @@ fn lines(simulated: &RunResult, live: &RunResult, speed: f64) -> Vec<AgreementLi
     }
     lines.extend(breakers.into_iter().flat_map(|name| transitions(runs, name)));
     if speed.total_cmp(&1.0).is_eq() {
-        for p in [50.0, 99.0] {
-            let latency = runs.map(|run| run.overall.latency.at(p).map(|us| us as f64));
-            let what = format!("latency p{p}");
-            let shares = runs.map(|run| {
-                let latency = &run.overall.latency;
-                latency.lower_bound_share().filter(|_| latency.is_lower_bound_at(p)).unwrap_or(0.0)
-            });
-            let line = AgreementLine::new(AgreementKind::Latency, what, AgreementUnit::Us, latency, None);
-            let lower_bound_shares = shares.iter().any(|share| *share > 0.0).then_some(shares);
-            lines.push(AgreementLine { lower_bound_shares, ..line });
-        }
+        let shown = gauges.iter().filter(|gauge| gauge.form().engines == Engines::Shown);
+        lines.extend(shown.map(|gauge| line(gauge, AgreementKind::Latency, AgreementUnit::Us, None)));
     }
     lines
 }

@@ -50,6 +50,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::measure::catalogue::{Arguments, MeasureKind};
+    use crate::record::outcome::Outcome;
     use crate::words::value::Value;
 
     #[test]
@@ -80,27 +82,17 @@ mod tests {
     #[test]
     fn a_line_that_claims_something_bad_is_no_requirement() {
         use Comparison::{AtLeast, AtMost, Equal, Greater, Less};
-        let everybody = crate::record::layout::Selector::Everybody;
-        for (measure, comparison, bound, asserts_harm) in [
-            (Measure::BlastRadius(everybody), Greater, Bound::Share(0.1), true),
-            (Measure::BlastRadius(everybody), AtMost, Bound::Share(0.1), false),
-            (Measure::BlastRadius(everybody), Equal, Bound::Share(0.0), false),
-            (Measure::Goodput(everybody), Less, Bound::RatePerS(50.0), true),
-            (Measure::Goodput(everybody), AtLeast, Bound::RatePerS(50.0), false),
-            (Measure::RecoveryTime(everybody), Equal, Bound::Never, true),
-            (
-                Measure::Rejected(crate::record::outcome::Outcome::RateLimited, everybody),
-                Greater,
-                Bound::Share(0.9),
-                false,
-            ),
-            (
-                Measure::Rejected(crate::record::outcome::Outcome::Shed, everybody),
-                Greater,
-                Bound::Share(0.1),
-                true,
-            ),
+        for (name, outcome, comparison, bound, asserts_harm) in [
+            ("blast_radius", Outcome::Served, Greater, Bound::Share(0.1), true),
+            ("blast_radius", Outcome::Served, AtMost, Bound::Share(0.1), false),
+            ("blast_radius", Outcome::Served, Equal, Bound::Share(0.0), false),
+            ("goodput", Outcome::Served, Less, Bound::RatePerS(50.0), true),
+            ("goodput", Outcome::Served, AtLeast, Bound::RatePerS(50.0), false),
+            ("recovery_time", Outcome::Served, Equal, Bound::Never, true),
+            ("rejected", Outcome::RateLimited, Greater, Bound::Share(0.9), false),
+            ("rejected", Outcome::Shed, Greater, Bound::Share(0.1), true),
         ] {
+            let measure = MeasureKind::named(name).unwrap().of(Arguments { outcome, ..Arguments::default() });
             let expectation = Expectation { measure, comparison, bound };
             assert_eq!(expectation.asserts_harm(), asserts_harm, "{expectation:?}");
         }

@@ -1,16 +1,14 @@
-//! The numbers of a run that comparisons and sweeps speak of, by one name each.
+//! The numbers of saved runs that comparisons and sweeps speak of, by one name each.
 //!
-//! A gauge is read from a saved result, so it needs nothing but what `result.json` holds. With its value comes the step in
-//! which it is told: a count moves by one, a percentile by the width of the histogram's buckets. What is smaller is noise
-//! of the measuring and no difference.
+//! A gauge is a measure of the catalogue in one of its forms, of everybody or of one population or route. It is read from a
+//! saved result, so it needs nothing but what `result.json` holds. With its value comes the step in which it is told: a count
+//! moves by one, a percentile by the width of the histogram's buckets. What is smaller is noise of the measuring and no
+//! difference.
 
+use crate::measure::catalogue::{Asked, COMPARED, Form, MeasureKind, Part, Saved};
 use crate::measure::reading::Reading;
 use crate::measure::unit::{GaugeUnit, Good};
-
-use crate::record::harm::HarmTally;
-use crate::record::outcome::Outcome;
-use crate::result::harm::HarmResult;
-use crate::result::run::{RunResult, Summary};
+use crate::result::run::RunResult;
 use crate::words::text;
 
 /// One number that runs have.
@@ -25,18 +23,36 @@ pub(crate) struct Gauge {
     pub(crate) unit: GaugeUnit,
     /// Which end is the good one.
     pub(crate) good: Good,
-    /// Whether a change can be called better or worse: how a request was turned away is neither, that it was is worse.
+    /// Whether a change can be called better or worse.
     pub(crate) is_judged: bool,
-    read: Box<Read>,
+    pub(crate) kind: &'static MeasureKind,
+    saved: &'static Saved,
+    asked: Asked,
 }
 
-/// How a gauge is read off a run.
-type Read = dyn Fn(&RunResult) -> Option<Reading>;
-
 impl Gauge {
+    fn new(kind: &'static MeasureKind, saved: &'static Saved, asked: Asked) -> Self {
+        let suffix = asked.form.suffix;
+        Self {
+            measure: if suffix.is_empty() { kind.name.to_owned() } else { format!("{}.{suffix}", kind.name) },
+            of: match &asked.part {
+                Part::Everybody => None,
+                Part::Population(name) => Some(format!("clients.{}", key(name))),
+                Part::Route(name) => Some(format!("routes.{}", key(name))),
+            },
+            meaning: saved.meaning.map_or_else(|| kind.meaning.to_owned(), |form| form.replace("{}", suffix)),
+            unit: kind.unit.compared_in(),
+            good: kind.good.unwrap_or(Good::Low),
+            is_judged: saved.is_judged,
+            kind,
+            saved,
+            asked,
+        }
+    }
+
     /// What it reads off a run; `None` where there was nothing to measure.
     pub(crate) fn read(&self, run: &RunResult) -> Option<Reading> {
-        (self.read)(run)
+        (self.saved.read)(run, &self.asked)
     }
 
     /// The measure, and whose it is: `goodput(clients.partner)`.
@@ -44,32 +60,23 @@ impl Gauge {
         gauge_name(&self.measure, self.of.as_deref())
     }
 
-    fn new(
-        measure: impl Into<String>,
-        meaning: impl Into<String>,
-        (unit, good): (GaugeUnit, Good),
-        read: impl Fn(&RunResult) -> Option<Reading> + 'static,
-    ) -> Self {
-        let read = Box::new(read);
-        let (measure, meaning) = (measure.into(), meaning.into());
-        Self { measure, of: None, meaning, unit, good, is_judged: true, read }
+    /// Which of the forms of its measure it is.
+    pub(crate) const fn form(&self) -> &Form {
+        &self.asked.form
     }
 
-    /// Whether it tells of what faults took away from the run without them, which says nothing of a gateway that served few
-    /// even there.
-    pub(crate) fn is_of_harm(&self) -> bool {
-        matches!(
-            &*self.measure,
-            "blast_radius" | "direct_damage" | "recovery_time" | "containment_time" | "hurt"
-        )
+    /// Whether a value says anything.
+    pub(crate) fn matters(&self, value: f64) -> bool {
+        (self.saved.matters)(value)
+    }
+
+    /// Whether a value of any of the runs says anything.
+    pub(crate) fn matters_in<'r>(&self, runs: impl IntoIterator<Item = &'r RunResult>) -> bool {
+        runs.into_iter().filter_map(|run| self.read(run)).any(|reading| self.matters(reading.value))
     }
 
     pub(crate) fn unjudged(self) -> Self {
         Self { is_judged: false, ..self }
-    }
-
-    fn of(self, of: &str) -> Self {
-        Self { of: Some(of.to_owned()), ..self }
     }
 }
 
@@ -78,193 +85,43 @@ pub(crate) fn gauge_name(measure: &str, of: Option<&str>) -> String {
     of.map_or_else(|| measure.to_owned(), |of| format!("{measure}({of})"))
 }
 
-/// The gauges of all populations together that matter in any of these runs. `duration_s` is for how long requests arrived.
+/// The names of the measures of everybody that are compared, and in what a difference of each is told.
+pub fn compared_measures() -> impl Iterator<Item = (&'static str, GaugeUnit)> {
+    everybody(0.0).into_iter().map(|gauge| (gauge.kind.name, gauge.unit))
+}
+
+/// All gauges of all populations together. `duration_s` is for how long requests arrived.
+pub(crate) fn everybody(duration_s: f64) -> Vec<Gauge> {
+    gauges(&Part::Everybody, duration_s, |form| form.of_everybody)
+}
+
+/// The gauges of all populations together that matter in any of these runs.
 pub(crate) fn headline(runs: &[&RunResult], duration_s: f64) -> Vec<Gauge> {
     let gauges = everybody(duration_s).into_iter();
-    let gauges = gauges.filter(|gauge| {
-        let mut readings = runs.iter().filter_map(|run| gauge.read(run));
-        readings.any(|reading| matters(&gauge.measure, reading.value))
-    });
-    gauges.collect()
-}
-
-/// Whether a value says anything: an outcome that did not occur does not, nor does that every request was one attempt.
-pub(crate) fn matters(measure: &str, value: f64) -> bool {
-    match measure {
-        "amplification" => value >= 1.005,
-        _ if measure.starts_with("rejected.") => value > 0.0,
-        _ => true,
-    }
-}
-
-/// All gauges of all populations together.
-pub(crate) fn everybody(duration_s: f64) -> Vec<Gauge> {
-    let success = Gauge::new(
-        "success_rate",
-        "share of the offered requests that was served at all",
-        (GaugeUnit::Share, Good::High),
-        |run| Reading::share(run.overall.count(Outcome::Served), run.overall.offered),
-    );
-    let mut gauges = vec![goodput(|run| Some(&run.overall), duration_s), success];
-    gauges.extend(PERCENTILES.map(|(name, p)| latency(name, p, |run| Some(&run.overall))));
-    gauges.extend(harm(duration_s));
-    let amplification = Gauge::new(
-        "amplification",
-        "attempts that reached an upstream ÷ requests, over all populations",
-        (GaugeUnit::Ratio, Good::Low),
-        |run| Some(Reading::new(run.amplification, 1.0 / run.overall.offered.max(1) as f64)),
-    );
-    // Whoever turns every attempt away has the lowest, which is no merit.
-    gauges.push(amplification.unjudged());
-    gauges.push(Gauge::new(
-        "unauthorized_reached",
-        "attempts without a valid identity that came to an application that asks for one",
-        (GaugeUnit::Count, Good::Low),
-        |run| run.unauthorized().map(|count| Reading::new(count as f64, 1.0)),
-    ));
-    let rejections = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Served);
-    gauges.extend(rejections.map(|outcome| {
-        let share = Gauge::new(
-            format!("rejected.{}", outcome.name()),
-            format!("share of the offered requests that ended as {}", outcome.name()),
-            (GaugeUnit::Share, Good::Low),
-            move |run| Reading::share(run.overall.count(outcome), run.overall.offered),
-        );
-        share.unjudged()
-    }));
-    gauges
+    gauges.filter(|gauge| gauge.matters_in(runs.iter().copied())).collect()
 }
 
 /// The gauges of each population and each route; none of the only one, which is everybody.
 pub(crate) fn details(runs: &[&RunResult], duration_s: f64) -> Vec<Gauge> {
-    let mut gauges = Vec::new();
     let populations = names(runs, |run| {
         run.populations.iter().filter(|population| !population.hostile).map(|population| &*population.name)
     });
-    for name in several(populations) {
-        let of = format!("clients.{}", key(&name));
-        let (for_goodput, for_latency, for_harm) = (name.clone(), name.clone(), name);
-        gauges.push(goodput(move |run| population(run, &for_goodput), duration_s).of(&of));
-        gauges.push(latency("p99", 99.0, move |run| population(run, &for_latency)).of(&of));
-        if runs.iter().any(|run| run.harm.is_some()) {
-            let hurt = hurt(move |harm| {
-                let population = harm.populations.iter().find(|population| population.name == for_harm)?;
-                let mut all = population.collateral_tally();
-                all.add(population.direct_tally());
-                Some(all)
-            });
-            gauges.push(hurt.of(&of));
-        }
-    }
     let routes = names(runs, |run| run.routes.iter().map(|route| &*route.name));
-    for name in several(routes) {
-        let of = format!("routes.{}", key(&name));
-        let (for_goodput, for_latency, for_harm) = (name.clone(), name.clone(), name);
-        gauges.push(goodput(move |run| route(run, &for_goodput), duration_s).of(&of));
-        gauges.push(latency("p99", 99.0, move |run| route(run, &for_latency)).of(&of));
-        if runs.iter().any(|run| run.harm.is_some()) {
-            let hurt =
-                hurt(move |harm| Some(harm.routes.iter().find(|route| route.name == for_harm)?.tally()));
-            gauges.push(hurt.of(&of));
+    let parts = several(populations).into_iter().map(Part::Population);
+    let parts = parts.chain(several(routes).into_iter().map(Part::Route));
+    parts.flat_map(|part| gauges(&part, duration_s, |form| form.of_parts)).collect()
+}
+
+/// The gauges of a part, in the order of the tables.
+fn gauges(part: &Part, duration_s: f64, is_meant: impl Fn(&Form) -> bool) -> Vec<Gauge> {
+    let mut gauges = Vec::new();
+    for kind in COMPARED {
+        let Some(saved) = &kind.saved else { continue };
+        for form in saved.forms.iter().filter(|form| is_meant(form)) {
+            gauges.push(Gauge::new(kind, saved, Asked { part: part.clone(), form: *form, duration_s }));
         }
     }
     gauges
-}
-
-/// The percentiles of the latency of everybody.
-const PERCENTILES: [(&str, f64); 3] = [("p50", 50.0), ("p99", 99.0), ("p99.9", 99.9)];
-
-fn goodput(whose: impl Fn(&RunResult) -> Option<&Summary> + 'static, duration_s: f64) -> Gauge {
-    Gauge::new(
-        "goodput",
-        "requests served within the SLO latency, per second",
-        (GaugeUnit::PerS, Good::High),
-        move |run| Some(Reading::new(whose(run)?.goodput_per_s, 1.0 / duration_s.max(1.0))),
-    )
-}
-
-fn latency(name: &str, p: f64, whose: impl Fn(&RunResult) -> Option<&Summary> + 'static) -> Gauge {
-    Gauge::new(
-        format!("latency.{name}"),
-        format!(
-            "{name} from the intended send to the final answer, of requests that reached an upstream or were never answered"
-        ),
-        (GaugeUnit::Us, Good::Low),
-        move |run| Reading::latency(&whose(run)?.latency, p),
-    )
-}
-
-/// How good the control was.
-pub(crate) const GOOD_WITHOUT_FAULTS: &str = "good_without_faults";
-
-/// What the faults did to everybody.
-fn harm(duration_s: f64) -> [Gauge; 5] {
-    let share = |name: &str, meaning: &str, count: fn(&HarmResult) -> HarmTally| {
-        Gauge::new(name, meaning, (GaugeUnit::Share, Good::Low), move |run| {
-            Reading::harm(count(run.harm.as_ref()?))
-        })
-    };
-    let until =
-        |name: &str, meaning: &str, since: fn(&HarmResult) -> u64, time: fn(&HarmResult) -> Option<f64>| {
-            Gauge::new(name, meaning, (GaugeUnit::Us, Good::Low), move |run| {
-                let harm = run.harm.as_ref()?;
-                let longest = (duration_s * 1e6 - since(harm) as f64).max(0.0);
-                let value = time(harm)?;
-                // Judged by whole seconds.
-                let is_never = value.is_infinite();
-                Some(Reading { is_never, ..Reading::new(value.min(longest), 1e6) })
-            })
-        };
-    [
-        Gauge::new(
-            GOOD_WITHOUT_FAULTS,
-            "share of the requests served within the SLO latency in the run without faults",
-            (GaugeUnit::Share, Good::High),
-            |run| {
-                let control = run.harm.as_ref()?.control?;
-                Reading::share(control.good, control.offered)
-            },
-        ),
-        share(
-            "blast_radius",
-            "share hurt by the faults of the requests that do not depend on what failed",
-            HarmResult::collateral_tally,
-        ),
-        share(
-            "direct_damage",
-            "share hurt by the faults of the requests that depend on what failed",
-            HarmResult::direct_tally,
-        ),
-        until(
-            "recovery_time",
-            "time from the last fault's end until goodput is back at 99% of that without faults",
-            |harm| harm.last_fault_end_us,
-            HarmResult::recovered_after_us,
-        ),
-        until(
-            "containment_time",
-            "time from the first fault until no more than 1% of what does not depend on what failed is hurt",
-            |harm| harm.first_fault_us,
-            HarmResult::contained_after_us,
-        ),
-    ]
-}
-
-fn hurt(count: impl Fn(&HarmResult) -> Option<HarmTally> + 'static) -> Gauge {
-    Gauge::new(
-        "hurt",
-        "share of the requests that the faults hurt, whether or not they depend on what failed",
-        (GaugeUnit::Share, Good::Low),
-        move |run| Reading::harm(count(run.harm.as_ref()?)?),
-    )
-}
-
-fn population<'r>(run: &'r RunResult, name: &str) -> Option<&'r Summary> {
-    Some(&run.populations.iter().find(|population| population.name == name)?.summary)
-}
-
-fn route<'r>(run: &'r RunResult, name: &str) -> Option<&'r Summary> {
-    Some(&run.routes.iter().find(|route| route.name == name)?.summary)
 }
 
 /// All names in the runs, in the order in which they first occur.

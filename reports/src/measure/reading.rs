@@ -1,6 +1,7 @@
 //! What was read off a saved run.
 
 use crate::record::distribution::Distribution;
+use crate::record::durations::Statistic;
 use crate::record::harm::HarmTally;
 use crate::words::value::Value;
 
@@ -44,10 +45,21 @@ impl Reading {
         Some(Self::new(tally.share()?, 1.0 / tally.total() as f64))
     }
 
-    /// A percentile, which the histogram tells to three significant digits and to the microsecond.
-    pub(crate) fn latency(latency: &Distribution, p: f64) -> Option<Self> {
-        let us = latency.at(p)?;
-        let lower_bound_share = latency.lower_bound_share().filter(|_| latency.is_lower_bound(us));
-        Some(Self { lower_bound_share, ..Self::new(us as f64, (us as f64 / 1_000.0).max(1.0)) })
+    /// A statistic of times; `None` where nothing was counted. The histogram tells a percentile to three significant digits and to
+    /// the microsecond.
+    pub(crate) fn statistic(times: &Distribution, statistic: Statistic) -> Option<Self> {
+        let (us, digits) = match statistic {
+            Statistic::Percentile(p) => (times.at(p)? as f64, 1_000.0),
+            _ if times.count == 0 => return None,
+            Statistic::Mean => (times.mean_us, f64::INFINITY),
+            Statistic::Max => (times.max_us as f64, f64::INFINITY),
+        };
+        let lower_bound_share = times.lower_bound_share().filter(|_| times.is_lower_bound(us as u64));
+        Some(Self { lower_bound_share, ..Self::new(us, (us / digits).max(1.0)) })
+    }
+
+    /// The value as a table shows it: infinite where it never came.
+    pub(crate) const fn or_never(self) -> f64 {
+        if self.is_never { f64::INFINITY } else { self.value }
     }
 }

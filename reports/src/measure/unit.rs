@@ -23,6 +23,24 @@ pub enum Unit {
     Rate,
 }
 
+impl Unit {
+    /// In what the values of a goal are told.
+    pub const fn told_in(self) -> GaugeUnit {
+        match self {
+            Self::Count | Self::Requests => GaugeUnit::Count,
+            Self::Number => GaugeUnit::Ratio,
+            Self::Share => GaugeUnit::Share,
+            Self::Duration | Self::DurationOrNever => GaugeUnit::Us,
+            Self::Rate => GaugeUnit::PerS,
+        }
+    }
+
+    /// In what a comparison tells them: a number of requests as a share of those offered.
+    pub(crate) const fn compared_in(self) -> GaugeUnit {
+        if matches!(self, Self::Requests) { GaugeUnit::Share } else { self.told_in() }
+    }
+}
+
 /// In what a number is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]

@@ -83,6 +83,26 @@ impl Outcome {
         matches!(self, Self::GaveUp | Self::Unfinished)
     }
 
+    /// Whether something is wrong where requests end so. To turn requests away is what a limit, a check of identity and a circuit
+    /// breaker are for.
+    pub const fn is_failure(self) -> bool {
+        match self {
+            Self::Redirected
+            | Self::UpstreamError
+            | Self::Shed
+            | Self::TimedOut
+            | Self::GaveUp
+            | Self::Unreachable
+            | Self::Unfinished => true,
+            Self::Served
+            | Self::RateLimited
+            | Self::Unauthenticated
+            | Self::Forbidden
+            | Self::NoRoute
+            | Self::ShortCircuited => false,
+        }
+    }
+
     /// Its place in [`Outcome::ALL`].
     pub const fn index(self) -> usize {
         self as usize

@@ -1,20 +1,18 @@
+//! The closed record of one run.
+
 use std::time::Duration;
 
-use crate::measure::catalogue::Measure;
-use crate::measure::measurement::Measurement;
 use crate::record::breaker::BreakerChange;
 use crate::record::durations::Durations;
-use crate::record::durations::Statistic;
 use crate::record::good_requests::GoodRequests;
-use crate::record::harm::{Awaited, GoodCount, Harm, HarmTally};
+use crate::record::harm::{GoodCount, Harm};
 use crate::record::harness::HarnessRecord;
 use crate::record::layout::{BreakerId, Selector, StationId};
 use crate::record::layout::{Layout, LimitLayout};
 use crate::record::outcome::Outcome;
 use crate::record::recorder::{Cell, LimitRecord, Recorder, StationRecord};
-use crate::words::value::Value;
 
-/// The closed record of one run: it answers measures and becomes a [`RunResult`].
+/// The closed record of one run. Measures are read from it, and it becomes a [`RunResult`](crate::RunResult).
 #[derive(Debug)]
 pub struct Recording {
     pub(crate) recorder: Recorder,
@@ -46,128 +44,6 @@ impl Recorder {
 }
 
 impl Recording {
-    /// What was measured.
-    pub fn measure(&self, measure: &Measure) -> Measurement {
-        if self.layout().external.is_some() && measure.is_of_our_gateway() {
-            return Measurement::NOT_OBSERVED;
-        }
-        match measure {
-            Measure::Latency(statistic, selector) => {
-                statistic_of(&self.select(*selector).latency, *statistic)
-            }
-            Measure::Wait(statistic, station) => statistic_of(&self.station(*station).wait, *statistic),
-            Measure::Lateness(statistic) => {
-                // In virtual time everything is sent when it is meant to be.
-                let lateness = self.harness.as_ref().map(HarnessRecord::lateness);
-                lateness.map_or(Measurement::exactly(Value::DurationUs(0)), |lateness| {
-                    statistic_of(lateness, *statistic)
-                })
-            }
-            Measure::PeakAdmitted(scope, window) => self.peak_admitted(scope, *window),
-            _ => Measurement::exactly(self.exact(measure)),
-        }
-    }
-
-    /// The measures that the record holds exactly.
-    fn exact(&self, measure: &Measure) -> Value {
-        match measure {
-            Measure::Offered(selector) => Value::Count(self.select(*selector).requests.offered),
-            Measure::Served(selector) => self.outcome(Outcome::Served, *selector),
-            Measure::Rejected(outcome, selector) => self.outcome(*outcome, *selector),
-            Measure::SuccessRate(selector) => self.share(Outcome::Served, *selector),
-            Measure::Goodput(selector) => Value::RatePerS(self.goodput(self.select(*selector).requests.good)),
-            Measure::Attempts(upstream) => Value::Count(self.attempts(*upstream)),
-            Measure::KeyFetches(upstream) => Value::Count(self.key_fetches(*upstream)),
-            Measure::Amplification(upstream) => ratio(self.attempts(*upstream), self.requests(*upstream))
-                .map_or(Value::NotObserved, Value::Number),
-            Measure::Utilization(station) => {
-                self.utilization(*station).map_or(Value::NotObserved, Value::Share)
-            }
-            Measure::PeakInFlight(station) => Value::Count(self.station(*station).in_flight.peak().into()),
-            Measure::Admitted(scope) => self.limit(scope).map_or(Value::NotObserved, |(_, limit)| {
-                Value::Count(fullest(limit).map_or(0, |(_, most)| most))
-            }),
-            Measure::BreakerOpenedAt(breaker) => self.breaker_at(*breaker, "open", |changes| changes.next()),
-            Measure::BreakerClosedAt(breaker) => {
-                self.breaker_at(*breaker, "closed", |changes| changes.last())
-            }
-            Measure::BlastRadius(selector) => self.harm_share(*selector, |harm| harm.collateral),
-            Measure::DirectDamage(selector) => self.harm_share(*selector, |harm| harm.direct),
-            Measure::ContainmentTime(selector) => self.harm_time(*selector, |harm| harm.containment),
-            Measure::RecoveryTime(selector) => self.harm_time(*selector, |harm| harm.recovery),
-            Measure::UnauthorizedReached(upstream) => {
-                self.unauthorized(*upstream).map_or(Value::NotObserved, Value::Count)
-            }
-            Measure::Latency(..) | Measure::Wait(..) | Measure::Lateness(_) | Measure::PeakAdmitted(..) => {
-                Value::NotObserved
-            }
-        }
-    }
-
-    /// A measure that counts requests as a share of those offered; others as [`Recording::measure`] has them.
-    pub fn measure_as_share(&self, measure: &Measure) -> Value {
-        match measure {
-            Measure::Served(selector) => self.share(Outcome::Served, *selector),
-            Measure::Rejected(outcome, selector) => self.share(*outcome, *selector),
-            _ => self.measure(measure).value,
-        }
-    }
-
-    /// Why a measure has no value in this run, as a clause; of one that has, it says nothing of interest.
-    pub fn why_not_observed(&self, measure: &Measure) -> &'static str {
-        let nobody_sent = |selector: &Selector| self.select(*selector).requests.offered == 0;
-        let harm = |selector: &Selector| self.harm_of(*selector);
-        match measure {
-            _ if self.layout().external.is_some() && measure.is_of_our_gateway() => {
-                "the gateway is external, and tells nothing of it"
-            }
-            Measure::SuccessRate(_)
-            | Measure::Served(_)
-            | Measure::Rejected(..)
-            | Measure::Amplification(None)
-            | Measure::Lateness(_) => "nobody sent anything",
-            Measure::Latency(_, selector) if nobody_sent(selector) => "nobody sent anything",
-            Measure::Latency(..) => "no request reached an upstream, and none went unanswered",
-            Measure::Amplification(Some(_)) => "nobody sent anything that leads there",
-            Measure::Wait(..) => "nothing came there",
-            Measure::Utilization(_) => "its workers are unbounded",
-            Measure::Admitted(_) | Measure::PeakAdmitted(..) => "there is no such limit",
-            Measure::UnauthorizedReached(_) => "no such upstream says what it requires",
-            Measure::BlastRadius(_)
-            | Measure::DirectDamage(_)
-            | Measure::ContainmentTime(_)
-            | Measure::RecoveryTime(_)
-                if self.layout().faults.is_empty() =>
-            {
-                "nothing failed"
-            }
-            Measure::BlastRadius(selector)
-            | Measure::DirectDamage(selector)
-            | Measure::ContainmentTime(selector)
-            | Measure::RecoveryTime(selector)
-                if harm(selector).is_none() =>
-            {
-                "there was no run without the faults to compare with"
-            }
-            Measure::BlastRadius(_) => "nobody sent anything that does not depend on what failed",
-            Measure::ContainmentTime(_) => {
-                "nobody sent anything that does not depend on what failed and can be compared one by one, which the requests of \
-                 closed-loop users cannot"
-            }
-            Measure::DirectDamage(_) => "nobody sent anything that depends on what failed",
-            Measure::RecoveryTime(_) => {
-                "no ten seconds were left after the last fault, or nothing was good in them without it"
-            }
-            Measure::Offered(_)
-            | Measure::Goodput(_)
-            | Measure::Attempts(_)
-            | Measure::KeyFetches(_)
-            | Measure::PeakInFlight(_)
-            | Measure::BreakerOpenedAt(_)
-            | Measure::BreakerClosedAt(_) => "",
-        }
-    }
-
     /// Whether request number `index` of an open-loop population was good; false where pairs are not kept.
     pub fn was_good(&self, population: usize, index: u64) -> bool {
         self.recorder.good[population].contains(index as usize)
@@ -249,30 +125,20 @@ impl Recording {
         self.harm.iter().find(|(compared, _)| *compared == selector).map(|(_, harm)| harm)
     }
 
-    fn harm_share(&self, selector: Selector, count: impl Fn(&Harm) -> HarmTally) -> Value {
-        let share = self.harm_of(selector).and_then(|harm| count(harm).share());
-        share.map_or(Value::NotObserved, Value::Share)
-    }
-
-    fn harm_time(&self, selector: Selector, time: impl Fn(&Harm) -> Awaited) -> Value {
-        match self.harm_of(selector).map_or(Awaited::NotObserved, time) {
-            Awaited::After(time) => Value::DurationUs(micros(time)),
-            Awaited::Never => Value::Never,
-            Awaited::NotObserved => Value::NotObserved,
-        }
-    }
-
-    fn breaker_at<'r>(
-        &'r self,
+    /// When a breaker changed to that condition, in order of time.
+    pub(crate) fn breaker_changes(
+        &self,
         breaker: BreakerId,
         to: &str,
-        pick: impl Fn(&mut dyn Iterator<Item = &'r BreakerChange>) -> Option<&'r BreakerChange>,
-    ) -> Value {
-        let of_breaker = |change: &&BreakerChange| {
+    ) -> impl DoubleEndedIterator<Item = &BreakerChange> {
+        self.recorder.breakers.iter().filter(move |change| {
             change.to == to && change.service == breaker.service && change.upstream == breaker.upstream
-        };
-        let change = pick(&mut self.recorder.breakers.iter().filter(of_breaker));
-        change.map_or(Value::Never, |change| Value::DurationUs(micros(change.at)))
+        })
+    }
+
+    /// How late requests were sent, of a live run; in virtual time everything is sent when it is meant to be.
+    pub(crate) fn lateness(&self) -> Option<&Durations> {
+        self.harness.as_ref().map(HarnessRecord::lateness)
     }
 
     /// Attempts without a valid identity at an upstream, or all, that ask for one; `None` where none does.
@@ -331,16 +197,6 @@ impl Recording {
         ran.map_or(self.layout().duration, |ran| ran.min(self.layout().duration))
     }
 
-    fn outcome(&self, outcome: Outcome, selector: Selector) -> Value {
-        Value::Count(self.select(selector).outcomes[outcome.index()])
-    }
-
-    fn share(&self, outcome: Outcome, selector: Selector) -> Value {
-        let selection = self.select(selector);
-        ratio(selection.outcomes[outcome.index()], selection.requests.offered)
-            .map_or(Value::NotObserved, Value::Share)
-    }
-
     /// Attempts that reached one upstream, or any.
     pub(crate) fn attempts(&self, upstream: Option<usize>) -> u64 {
         match upstream {
@@ -367,11 +223,11 @@ impl Recording {
             .sum()
     }
 
-    fn station(&self, station: StationId) -> &StationRecord {
+    pub(crate) fn station(&self, station: StationId) -> &StationRecord {
         &self.recorder.stations[station.index()]
     }
 
-    fn utilization(&self, station: StationId) -> Option<f64> {
+    pub(crate) fn utilization(&self, station: StationId) -> Option<f64> {
         let layout = match station {
             StationId::Gateway => &self.layout().gateway,
             StationId::Upstream(upstream) => &self.layout().upstreams[upstream],
@@ -380,23 +236,20 @@ impl Recording {
         Some(mean / f64::from(layout.workers?))
     }
 
-    fn limit(&self, scope: &str) -> Option<(&LimitLayout, &LimitRecord)> {
+    pub(crate) fn limit(&self, scope: &str) -> Option<(&LimitLayout, &LimitRecord)> {
         let mut limits = self.layout().limits.iter().zip(&self.recorder.limits);
         limits.find(|(layout, _)| layout.scope == scope)
     }
 
-    /// Between what a window holds that is shorter, and one that is longer, by how late requests were sent.
-    fn peak_admitted(&self, scope: &str, window: Duration) -> Measurement {
-        let Some((_, limit)) = self.limit(scope) else { return Measurement::NOT_OBSERVED };
-        let Some(peaks) = limit.peaks.iter().find(|peaks| peaks.counter.window() == window) else {
-            return Measurement::NOT_OBSERVED;
-        };
-        let count = |count: u32| Value::Count(u64::from(count));
-        let exactly = Measurement::exactly(count(peaks.counter.peak().map_or(0, |peak| peak.count)));
-        match peaks.within(greatest_lateness(self.harness.as_ref())) {
-            Some((_, [least, most])) => Measurement { least: count(least), most: count(most), ..exactly },
-            None => exactly,
-        }
+    /// The most that a limit let through in any window of that length, between what a shorter window holds and what a longer one
+    /// does, by how late requests were sent; `None` where there is no such limit, or the window was not looked at.
+    pub(crate) fn peak_admitted(&self, scope: &str, window: Duration) -> Option<[u32; 3]> {
+        let (_, limit) = self.limit(scope)?;
+        let peaks = limit.peaks.iter().find(|peaks| peaks.counter.window() == window)?;
+        let count = peaks.counter.peak().map_or(0, |peak| peak.count);
+        let within = peaks.within(greatest_lateness(self.harness.as_ref()));
+        let [least, most] = within.map_or([count; 2], |(_, within)| within);
+        Some([least, count, most])
     }
 }
 
@@ -408,12 +261,6 @@ pub(crate) fn greatest_lateness(harness: Option<&HarnessRecord>) -> Duration {
 
 pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
-}
-
-fn statistic_of(durations: &Durations, statistic: Statistic) -> Measurement {
-    durations.statistic(statistic).map_or(Measurement::NOT_OBSERVED, |figure| {
-        Measurement::duration(figure, durations.lower_bound_share())
-    })
 }
 
 /// The bucket that most was let through, the first of equals, and how much.
@@ -431,10 +278,18 @@ pub(crate) fn micros(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::measure::bound::{Bound, Comparison};
+    use crate::measure::catalogue::{Arguments, Measure, MeasureKind};
     use crate::measure::expectation::Expectation;
+    use crate::measure::measurement::Measurement;
+    use crate::record::durations::Statistic;
     use crate::record::layout::StationLayout;
     use crate::record::layout::{PopulationLayout, RouteLayout};
     use crate::result::run::PeakLateness;
+    use crate::words::value::Value;
+
+    fn measure(name: &str, arguments: Arguments) -> Measure {
+        MeasureKind::named(name).unwrap().of(arguments)
+    }
 
     #[test]
     fn of_an_external_gateway_nothing_but_its_answers_is_observed() {
@@ -454,10 +309,10 @@ mod tests {
             ..Layout::default()
         };
         let of_ours = [
-            Measure::Wait(Statistic::Max, StationId::Gateway),
-            Measure::Utilization(StationId::Gateway),
-            Measure::PeakInFlight(StationId::Gateway),
-            Measure::BreakerOpenedAt(BreakerId { service: None, upstream: 0 }),
+            measure("wait", Arguments { statistic: Statistic::Max, ..Arguments::default() }),
+            measure("utilization", Arguments::default()),
+            measure("peak_in_flight", Arguments::default()),
+            measure("breaker_opened_at", Arguments::default()),
         ];
         for (external, is_ours) in [(None, true), (external, false)] {
             let mut recorder = Recorder::new(layout(external.clone()));
@@ -470,7 +325,9 @@ mod tests {
                 let observed = recording.measure(measure) != Measurement::NOT_OBSERVED;
                 assert_eq!(observed, is_ours, "{measure:?}");
             }
-            let upstreams = recording.measure(&Measure::PeakInFlight(StationId::Upstream(0)));
+            let station = StationId::Upstream(0);
+            let of_upstream = measure("peak_in_flight", Arguments { station, ..Arguments::default() });
+            let upstreams = recording.measure(&of_upstream);
             assert_eq!(upstreams.value, Value::Count(1), "the upstreams are ours in any case");
             let run = recording.into_result(1, |_, _| String::new());
             let stations: Vec<&str> = run.stations.iter().map(|station| &*station.name).collect();
@@ -486,6 +343,8 @@ mod tests {
     fn a_line_on_a_window_is_judged_with_the_lateness_of_the_run() {
         use Comparison::{AtLeast, AtMost, Equal};
         let ms = Duration::from_millis;
+        let of_key = Arguments { limit: "per_key".to_owned(), window: ms(4_000), ..Arguments::default() };
+        let peak = measure("peak_admitted", of_key);
         let limit = LimitLayout {
             scope: "per_key".to_owned(),
             window: ms(60_000),
@@ -514,14 +373,11 @@ mod tests {
             recording
         };
         let holds = |recording: &Recording, comparison, bound| {
-            let measure = Measure::PeakAdmitted("per_key".to_owned(), ms(4_000));
+            let measure = peak.clone();
             Expectation { measure, comparison, bound: Bound::Number(bound) }.check(recording).1
         };
         let late = record(3);
-        assert_eq!(
-            late.measure(&Measure::PeakAdmitted("per_key".to_owned(), ms(4_000))).value,
-            Value::Count(1_999)
-        );
+        assert_eq!(late.measure(&peak).value, Value::Count(1_999));
         for (comparison, bound, held) in [
             (AtLeast, 2000.0, true),
             (AtLeast, 2001.0, false),

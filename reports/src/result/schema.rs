@@ -66,7 +66,7 @@ pub(crate) mod tests {
         }
         assert!(
             fs::read_to_string(&kept).unwrap_or_default() == schema,
-            "{kept} is not the schema of the result types any more. If the change only adds (see json.rs), run\n\
+            "{kept} is not what the code says any more. If the change of a schema only adds (see json.rs), run\n\
              UPDATE_SCHEMA=1 cargo test -p reports schema\n\
              and commit the file; if it does not, the format needs a new version."
         );

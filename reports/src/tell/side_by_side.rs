@@ -3,6 +3,10 @@
 //! One row per variant, one column per measure. Columns without a direction (how much was rate limited, how much
 //! was admitted) are not judged: to limit is what a limit is for.
 
+use crate::measure::catalogue::{GOODPUT, Needs, RECOVERY_TIME, SUCCESS_RATE};
+use crate::measure::gauge::{Gauge, everybody};
+use crate::measure::reading::Reading;
+use crate::measure::unit::{Good, Unit};
 use crate::record::harm::{AFTERMATH, HarmTally};
 use crate::record::outcome::Outcome;
 use crate::result::experiment::{ExperimentResult, VariantResult};
@@ -117,60 +121,15 @@ pub(crate) enum Mark {
     Worst,
 }
 
-/// Which end of a measure is the good one.
-#[derive(Clone, Copy)]
-enum Good {
-    High,
-    Low,
-    Neither,
-}
-
 impl SideBySide {
     pub(crate) fn of(result: &ExperimentResult) -> Self {
-        // What a limit turned away it was meant to turn away; what that did to whom, goodput and latency say.
-        let limited = runs(result).any(|run| run.overall.count(Outcome::RateLimited) > 0);
-        let mut columns = vec![
-            column(
-                result,
-                ["goodput", "/s"],
-                format!(
-                    "requests served within the SLO latency of {}, per second",
-                    format::latency_us(result.scenario.slo_latency_us)
-                ),
-                (Dimension::RatePerS, Good::High),
-                |run| Some(run.overall.goodput_per_s),
-            ),
-            column(
-                result,
-                ["success", ""],
-                "share of the offered requests that was served at all".to_owned(),
-                (Dimension::Share, if limited { Good::Neither } else { Good::High }),
-                |run| run.overall.success_rate(),
-            ),
-        ];
-        for (name, p) in [("p50", 50.0), ("p99", 99.0)] {
-            let latency = column(
-                result,
-                ["latency", name],
-                format!(
-                    "{name} from the intended send to the final answer, of requests that reached an upstream or were \
-                     never answered"
-                ),
-                (Dimension::DurationUs, Good::Low),
-                |run| run.overall.latency.at(p).map(|us| us as f64),
-            );
-            columns.push(latency.at_least(result, |run| run.overall.latency.is_lower_bound_at(p)));
-        }
-        columns.extend(harm_columns(result));
-        columns.extend(unauthorized_column(result));
+        let mut columns = measure_columns(result);
         columns.extend(outcome_columns(result));
         columns.extend(peak_columns(result));
         let variants = result.variants.iter().map(|variant| text::name(&variant.name)).collect();
         Self { variants, columns }
     }
-}
 
-impl SideBySide {
     /// Each variant's name and its cells, in the order of the columns.
     pub(crate) fn rows(&self) -> Vec<(&str, Vec<Option<&Cell>>)> {
         let cells = |row: usize| self.columns.iter().map(move |column| column.cells.get(row)?.as_ref());
@@ -184,99 +143,87 @@ impl SideBySide {
     }
 }
 
-/// What the faults did to whom, and, where retries show in it, how many attempts a request became; where any run was
-/// compared with its control.
-fn harm_columns(result: &ExperimentResult) -> Vec<Column> {
-    if !faulted(result) {
-        return Vec::new();
-    }
-    let control = |run: &RunResult| run.harm.as_ref()?.control?.share();
+/// The measures of the catalogue that have a column of their own, in its order.
+fn measure_columns(result: &ExperimentResult) -> Vec<Column> {
     let mut columns = Vec::new();
-    if runs(result).any(|run| control(run).is_some()) {
-        columns.push(column(
-            result,
-            ["good without", "faults"],
-            "share of the requests that was served within the SLO latency in the run without faults, to which that with them \
-             is compared"
-                .to_owned(),
-            (Dimension::Share, Good::High),
-            control,
-        ));
-    }
-    columns.extend([
-        column(
-            result,
-            ["blast", "radius"],
-            "share hurt by the faults of the requests that do not depend on what failed".to_owned(),
-            (Dimension::Share, Good::Low),
-            |run| run.harm.as_ref()?.collateral_tally().share(),
-        )
-        .with_estimates(result, HarmResult::collateral_tally),
-        column(
-            result,
-            ["direct", "damage"],
-            "share hurt by the faults of the requests that depend on what failed".to_owned(),
-            (Dimension::Share, Good::Low),
-            |run| run.harm.as_ref()?.direct_tally().share(),
-        )
-        .with_estimates(result, HarmResult::direct_tally),
-        column(
-            result,
-            ["recovery", ""],
-            "time from the last fault's end until goodput is back at 99% of that without faults".to_owned(),
-            (Dimension::UntilUs, Good::Low),
-            |run| run.harm.as_ref()?.recovered_after_us(),
-        ),
-    ]);
-    if let Some(best) = strict_beside(result) {
-        let best = text::name(&best);
-        let common = |tally: fn(&CommonHarm) -> HarmTally| {
-            move |run: &RunResult| tally(run.strictness.as_ref()?.harm.as_ref()?).share()
-        };
-        columns.push(column(
-            result,
-            ["blast radius", "vs best control"],
-            format!("the same against the run of {best} without faults, so that turning requests away has its price"),
-            (Dimension::Share, Good::Low),
-            common(CommonHarm::collateral_tally),
-        ));
-        columns.push(column(
-            result,
-            ["direct damage", "vs best control"],
-            format!("the same against the run of {best} without faults, so that turning requests away has its price"),
-            (Dimension::Share, Good::Low),
-            common(CommonHarm::direct_tally),
-        ));
-    }
-    if retried(result) {
-        // Whoever turns every attempt away has the lowest, which is no merit.
-        columns.push(column(
-            result,
-            ["amplification", ""],
-            "attempts that reached an upstream ÷ requests, over all populations".to_owned(),
-            (Dimension::Ratio, Good::Neither),
-            |run| Some(run.amplification),
-        ));
+    for gauge in everybody(result.scenario.duration_s) {
+        let Some(heading) = gauge.form().heading else { continue };
+        if is_shown(result, &gauge) {
+            columns.push(measure_column(result, &gauge, heading));
+        }
+        if *gauge.kind == RECOVERY_TIME && faulted(result) {
+            columns.extend(columns_beside_best(result));
+        }
     }
     columns
+}
+
+fn is_shown(result: &ExperimentResult, gauge: &Gauge) -> bool {
+    match gauge.kind.needs {
+        // What is neither good nor bad says something of an incident only.
+        _ if !gauge.is_judged => faulted(result) && gauge.matters_in(runs(result)),
+        needs if needs.faults() => faulted(result),
+        Needs::Control | Needs::Requirement => runs(result).any(|run| gauge.read(run).is_some()),
+        _ => true,
+    }
+}
+
+fn measure_column(result: &ExperimentResult, gauge: &Gauge, heading: [&str; 2]) -> Column {
+    // What a limit turned away it was meant to turn away; what that did to whom, goodput and latency say.
+    let is_neither =
+        *gauge.kind == SUCCESS_RATE && runs(result).any(|run| run.overall.count(Outcome::RateLimited) > 0);
+    let good = (gauge.is_judged && !is_neither).then_some(gauge.good);
+    let unit = match gauge.kind.unit {
+        Unit::DurationOrNever => Dimension::UntilUs,
+        _ => gauge.unit.dimension(),
+    };
+    let meaning = match gauge.kind.needs {
+        _ if *gauge.kind == GOODPUT => format!(
+            "requests served within the SLO latency of {}, per second",
+            format::latency_us(result.scenario.slo_latency_us)
+        ),
+        Needs::Control => {
+            "share of the requests that was served within the SLO latency in the run without faults, to which that with \
+             them is compared"
+                .to_owned()
+        }
+        _ => gauge.meaning.clone(),
+    };
+    let value = |run: &RunResult| gauge.read(run).map(Reading::or_never);
+    let column = column(result, heading, meaning, (unit, good), value);
+    match gauge.kind.needs {
+        Needs::Collateral => column.with_estimates(result, HarmResult::collateral_tally),
+        Needs::Direct => column.with_estimates(result, HarmResult::direct_tally),
+        _ => column.at_least(result, |run| {
+            gauge.read(run).is_some_and(|reading| reading.lower_bound_share.is_some())
+        }),
+    }
+}
+
+/// Harm against the best control, where a variant is strict beside it.
+fn columns_beside_best(result: &ExperimentResult) -> Vec<Column> {
+    let Some(best) = strict_beside(result) else { return Vec::new() };
+    let best = text::name(&best);
+    let beside = |what: &str, tally: fn(&CommonHarm) -> HarmTally| {
+        column(
+            result,
+            [what, "vs best control"],
+            format!(
+                "the same against the run of {best} without faults, so that turning requests away has its price"
+            ),
+            (Dimension::Share, Some(Good::Low)),
+            |run| tally(run.strictness.as_ref()?.harm.as_ref()?).share(),
+        )
+    };
+    vec![
+        beside("blast radius", CommonHarm::collateral_tally),
+        beside("direct damage", CommonHarm::direct_tally),
+    ]
 }
 
 /// The variant beside whose control any other is strict.
 fn strict_beside(result: &ExperimentResult) -> Option<String> {
     result.variants.iter().find_map(|variant| Some(variant.strict()?.best))
-}
-
-/// What came to applications without a valid identity, where any asks for one.
-fn unauthorized_column(result: &ExperimentResult) -> Option<Column> {
-    guarded(result).then(|| {
-        column(
-            result,
-            ["unauthorized", "reached"],
-            "attempts without a valid identity that came to an application that asks for one".to_owned(),
-            (Dimension::Count, Good::Low),
-            |run| run.unauthorized().map(|count| count as f64),
-        )
-    })
 }
 
 /// Whether any upstream asks for an identity.
@@ -306,7 +253,7 @@ fn outcome_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
             result,
             heading,
             format!("{name}: {}", outcome_meaning(outcome)),
-            (Dimension::Share, Good::Neither),
+            (Dimension::Share, None),
             move |run| {
                 let offered = run.overall.offered;
                 (offered > 0).then(|| run.overall.count(outcome) as f64 / offered as f64)
@@ -323,7 +270,7 @@ fn peak_columns(result: &ExperimentResult) -> impl Iterator<Item = Column> {
             result,
             [bucket_heading(&scope), format!("in {window}")],
             format!("the most that {} was let through in any {window}", bucket_noun(&scope)),
-            (Dimension::Count, Good::Neither),
+            (Dimension::Count, None),
             |run| peak(run, &scope, window_us).map(|count| count as f64),
         )
         .with_lateness(result, &scope, window_us)
@@ -578,7 +525,7 @@ fn column(
     result: &ExperimentResult,
     heading: [impl Into<String>; 2],
     meaning: String,
-    (unit, good): (Dimension, Good),
+    (unit, good): (Dimension, Option<Good>),
     measure: impl Fn(&RunResult) -> Option<f64>,
 ) -> Column {
     let spread = |variant: &VariantResult| Spread::over(variant, &measure);
@@ -607,7 +554,7 @@ fn mark_of(
     all: &[Option<f64>],
     praised: &[Option<f64>],
     unit: Dimension,
-    good: Good,
+    good: Option<Good>,
 ) -> Option<Mark> {
     let best = mark(value, praised, unit, good).filter(|mark| may_be_praised && *mark == Mark::Best);
     best.or_else(|| mark(value, all, unit, good).filter(|mark| *mark == Mark::Worst))
@@ -622,7 +569,7 @@ fn mark_of(
 ///
 /// Of shares it is a tenth, or a twentieth, of the share or of what it lacks to a whole, whichever is less: 99% and 95% are
 /// one failure in a hundred and five. Less than a point never counts.
-fn mark(value: f64, all: &[Option<f64>], unit: Dimension, good: Good) -> Option<Mark> {
+fn mark(value: f64, all: &[Option<f64>], unit: Dimension, good: Option<Good>) -> Option<Mark> {
     let low = all.iter().flatten().copied().min_by(f64::total_cmp)?;
     let high = all.iter().flatten().copied().max_by(f64::total_cmp)?;
     let alike = |a: f64, b: f64, part: f64| match unit {
@@ -634,10 +581,9 @@ fn mark(value: f64, all: &[Option<f64>], unit: Dimension, good: Good) -> Option<
         _ if a.is_infinite() || b.is_infinite() => a.total_cmp(&b).is_eq(),
         _ => (a - b).abs() <= part * a.abs().max(b.abs()),
     };
-    let (best, worst) = match good {
+    let (best, worst) = match good? {
         Good::High => (high, low),
         Good::Low => (low, high),
-        Good::Neither => return None,
     };
     if alike(best, worst, 0.1) {
         return None;
@@ -720,38 +666,38 @@ mod tests {
         };
         let (best, worst) = (Some(Mark::Best), Some(Mark::Worst));
         assert_eq!(
-            marks(&[4600.0, 61.0, 60.0, 900.0], Dimension::DurationUs, Good::Low),
+            marks(&[4600.0, 61.0, 60.0, 900.0], Dimension::DurationUs, Some(Good::Low)),
             [worst, best, best, None]
         );
-        assert_eq!(marks(&[0.991, 0.999], Dimension::Share, Good::High), [None, None]);
-        assert_eq!(marks(&[0.5, 0.9], Dimension::Share, Good::High), [worst, best]);
-        assert_eq!(marks(&[0.5, 0.9], Dimension::Share, Good::Neither), [None, None]);
+        assert_eq!(marks(&[0.991, 0.999], Dimension::Share, Some(Good::High)), [None, None]);
+        assert_eq!(marks(&[0.5, 0.9], Dimension::Share, Some(Good::High)), [worst, best]);
+        assert_eq!(marks(&[0.5, 0.9], Dimension::Share, None), [None, None]);
         assert_eq!(
-            marks(&[f64::INFINITY, 22e6, f64::INFINITY, 23e6], Dimension::UntilUs, Good::Low),
+            marks(&[f64::INFINITY, 22e6, f64::INFINITY, 23e6], Dimension::UntilUs, Some(Good::Low)),
             [worst, best, worst, best]
         );
-        assert_eq!(marks(&[5.0], Dimension::RatePerS, Good::High), [None]);
+        assert_eq!(marks(&[5.0], Dimension::RatePerS, Some(Good::High)), [None]);
         // Goodput of nine-oh-two: 206 is not 226, and 143 is not 158.
         assert_eq!(
-            marks(&[158.0, 143.0, 159.0, 223.0, 201.0, 226.0, 206.0], Dimension::RatePerS, Good::High),
+            marks(&[158.0, 143.0, 159.0, 223.0, 201.0, 226.0, 206.0], Dimension::RatePerS, Some(Good::High)),
             [None, worst, None, best, None, best, None]
         );
         // Where they come in an even row, none of them is the top of it.
         assert_eq!(
-            marks(&[100.0, 97.0, 93.0, 89.0, 70.0], Dimension::RatePerS, Good::High),
+            marks(&[100.0, 97.0, 93.0, 89.0, 70.0], Dimension::RatePerS, Some(Good::High)),
             [None, None, None, None, worst]
         );
-        assert_eq!(marks(&[0.0, 0.004, 0.3], Dimension::Share, Good::Low), [best, best, worst]);
+        assert_eq!(marks(&[0.0, 0.004, 0.3], Dimension::Share, Some(Good::Low)), [best, best, worst]);
         // Its blast radius: whether 52% or 54% is luck. Of its success, 90% and 86% are 10% and 14% that failed.
         assert_eq!(
-            marks(&[0.539, 0.525, 0.542, 0.0, 0.05, 0.0], Dimension::Share, Good::Low),
+            marks(&[0.539, 0.525, 0.542, 0.0, 0.05, 0.0], Dimension::Share, Some(Good::Low)),
             [worst, worst, worst, best, None, best]
         );
         assert_eq!(
-            marks(&[0.7, 0.858, 0.598, 0.902, 0.896], Dimension::Share, Good::High),
+            marks(&[0.7, 0.858, 0.598, 0.902, 0.896], Dimension::Share, Some(Good::High)),
             [None, None, worst, best, best]
         );
-        assert_eq!(marks(&[0.0, 0.0], Dimension::RatePerS, Good::High), [None, None]);
+        assert_eq!(marks(&[0.0, 0.0], Dimension::RatePerS, Some(Good::High)), [None, None]);
     }
 
     #[test]

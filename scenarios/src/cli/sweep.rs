@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use reports::{
-    AxisValue, Expectation, GaugeUnit, Goal, Good, SweepAxis, SweepResult, Unit, sweep_csv, sweep_html,
-    sweep_json, sweep_markdown, sweep_summary,
+    AxisValue, Expectation, Goal, Good, SweepAxis, SweepResult, sweep_csv, sweep_html, sweep_json,
+    sweep_markdown, sweep_summary,
 };
 
 use super::shell::shell_word;
@@ -190,13 +190,7 @@ fn aim(args: &SweepArgs, grid: &[Scenario]) -> Result<Option<SweepAim>, Failure>
         .iter()
         .map(|line| file::read_condition(world, line).map_err(told("--subject-to")))
         .collect();
-    let unit = match measure.unit() {
-        Unit::Count | Unit::Requests => GaugeUnit::Count,
-        Unit::Number => GaugeUnit::Ratio,
-        Unit::Share => GaugeUnit::Share,
-        Unit::Duration | Unit::DurationOrNever => GaugeUnit::Us,
-        Unit::Rate => GaugeUnit::PerS,
-    };
+    let unit = measure.unit().told_in();
     let goal = Goal { measure: text.clone(), wanted: asked, unit, subject_to: args.subject_to.clone() };
     Ok(Some(SweepAim { goal, measure, conditions: conditions? }))
 }

@@ -1,6 +1,6 @@
 //! How sure a comparison is to be, and how much worse something may be, as the command line has it.
 
-use reports::{Allowed, Margin, Threshold};
+use reports::{Allowed, GaugeUnit, Margin, Threshold, compared_measures};
 
 use crate::file;
 
@@ -33,29 +33,6 @@ fn parts(text: &str) -> Vec<&str> {
     parts.collect()
 }
 
-/// The measures of a comparison, and what their thresholds are told in besides a percentage.
-const MEASURES: [(&str, Told); 10] = [
-    ("goodput", Told::Rate),
-    ("success_rate", Told::Share),
-    ("latency", Told::Duration),
-    ("blast_radius", Told::Share),
-    ("direct_damage", Told::Share),
-    ("recovery_time", Told::Duration),
-    ("containment_time", Told::Duration),
-    ("amplification", Told::Number),
-    ("unauthorized_reached", Told::Number),
-    ("rejected", Told::Share),
-];
-
-/// In what a threshold is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
-    Share,
-    Duration,
-    Rate,
-    Number,
-}
-
 fn threshold(text: &str) -> Result<Threshold, String> {
     let (measure, by) = text
         .rsplit_once('=')
@@ -65,32 +42,35 @@ fn threshold(text: &str) -> Result<Threshold, String> {
     let name = measure.split(['.', '(']).next().unwrap_or_default();
     // What the faults did to a population or route, which is measured of nobody else.
     let told = if name == "hurt" {
-        Told::Share
+        GaugeUnit::Share
     } else {
-        let known = MEASURES.iter().find(|(known, _)| *known == name);
-        known.map(|(_, told)| *told).ok_or_else(|| unknown(name))?
+        let known = compared_measures().find(|(known, _)| *known == name);
+        known.map(|(_, told)| told).ok_or_else(|| unknown(name))?
     };
     if let Ok(share) = file::parse_share(by) {
         return Ok(Threshold { measure: measure.to_owned(), by: Margin::Share(share) });
     }
     let (amount, expected) = match told {
-        Told::Share => (None, "a percentage such as 2%"),
-        Told::Duration => (
+        GaugeUnit::Share => (None, "a percentage such as 2%"),
+        GaugeUnit::Us => (
             file::parse_duration(by).ok().map(|time| time.as_secs_f64() * 1e6),
             "a percentage or a duration, such as 10% or 50ms",
         ),
-        Told::Rate => (file::parse_rate(by).ok(), "a percentage or a rate, such as 2% or 5/s"),
-        Told::Number => (file::parse_number(by), "a percentage or a number, such as 10% or 0.5"),
+        GaugeUnit::PerS => (file::parse_rate(by).ok(), "a percentage or a rate, such as 2% or 5/s"),
+        GaugeUnit::Count | GaugeUnit::Ratio => {
+            (file::parse_number(by), "a percentage or a number, such as 10% or 0.5")
+        }
     };
     let amount = amount.ok_or_else(|| format!("`{text}`: expected {expected}"))?;
     Ok(Threshold { measure: measure.to_owned(), by: Margin::Absolute(amount) })
 }
 
 fn unknown(name: &str) -> String {
-    let names = || MEASURES.iter().map(|(name, _)| *name);
-    match file::nearest(name, names()) {
+    let mut names: Vec<&str> = compared_measures().map(|(name, _)| name).collect();
+    names.dedup();
+    match file::nearest(name, names.iter().copied()) {
         Some(near) => format!("there is no measure `{name}`; did you mean `{near}`?"),
-        None => format!("there is no measure `{name}`; there are {}", names().collect::<Vec<_>>().join(", ")),
+        None => format!("there is no measure `{name}`; there are {}", names.join(", ")),
     }
 }
 

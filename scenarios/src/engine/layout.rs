@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use gateway::{RateLimit, Scope};
-use reports::{
-    FaultLayout, Layout, LimitLayout, Measure, PopulationLayout, RouteLayout, StationLayout, harm_span,
-};
+use reports::{FaultLayout, Layout, LimitLayout, PopulationLayout, RouteLayout, StationLayout, harm_span};
 
 use super::directory;
 use crate::{Timeline, UpstreamFault, Variant};
@@ -83,10 +81,7 @@ fn limit_layout(scope: Scope, limit: &RateLimit, buckets: u32, peak_windows: Vec
 /// The limit's own window, the four seconds of a burst across its boundary, and what is expected of others.
 fn peak_windows(variant: &Variant, scope: Scope, limit: &RateLimit) -> Vec<Duration> {
     let mut windows = vec![limit.window(), Duration::from_secs(4)];
-    windows.extend(variant.expected.measures().filter_map(|measure| match measure {
-        Measure::PeakAdmitted(of, window) if of == scope.name() => Some(*window),
-        _ => None,
-    }));
+    windows.extend(variant.expected.measures().filter_map(|measure| measure.window_of(scope.name())));
     windows.sort_unstable();
     windows.dedup();
     windows

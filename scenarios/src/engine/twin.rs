@@ -104,14 +104,9 @@ fn run_incident(
 /// Everybody, and who else is asked for, each once.
 fn selectors(variant: &Variant) -> Vec<Selector> {
     let mut selectors = vec![Selector::Everybody];
-    for measure in variant.expected.measures() {
-        if let Measure::BlastRadius(selector)
-        | Measure::DirectDamage(selector)
-        | Measure::ContainmentTime(selector)
-        | Measure::RecoveryTime(selector) = measure
-            && !selectors.contains(selector)
-        {
-            selectors.push(*selector);
+    for selector in variant.expected.measures().filter_map(Measure::harmed) {
+        if !selectors.contains(&selector) {
+            selectors.push(selector);
         }
     }
     selectors

@@ -279,7 +279,6 @@ fn unwrapped(text: &str) -> String {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::expect::MEASURES;
     use super::super::units;
     use super::super::values::{DURATION, PARTIAL_SHARE, PERCENTAGE, RATE, SHARE, SIZE, ZERO};
     use super::*;
@@ -418,8 +417,7 @@ mod tests {
         let table: toml::Table = REFERENCE.parse().unwrap();
         let lines: Vec<_> =
             table["expect"]["hold"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
-        for signature in MEASURES {
-            let name = signature.split('(').next().unwrap();
+        for name in reports::MEASURES.map(|kind| kind.name) {
             let words = |line: &str| {
                 line.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
                     .any(|word| word == name)

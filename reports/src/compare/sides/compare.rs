@@ -5,6 +5,7 @@ use crate::compare::sides::result::{
     COMPARISON_VERSION, ComparedSide, ComparisonResult, DifferenceVerdict, MeasureComparison, MeasuredSide,
     Method, SettingDifference, VariantComparison,
 };
+use crate::measure::catalogue::GOODPUT;
 use crate::measure::gauge;
 use crate::measure::gauge::Gauge;
 use crate::measure::reading::Reading;
@@ -249,7 +250,8 @@ impl<'r> Sides<'r> {
         let gauges = gauges.chain(gauge::details(&runs, self.duration_s));
         // What faults take away from a control says nothing of one that served few even there.
         let differs = self.stricter().is_some();
-        let gauges = gauges.map(|gauge| if differs && gauge.is_of_harm() { gauge.unjudged() } else { gauge });
+        let gauges =
+            gauges.map(|gauge| if differs && gauge.kind.needs.faults() { gauge.unjudged() } else { gauge });
         gauges.filter_map(|gauge| self.measure(&gauge, requests, confidence)).collect()
     }
 
@@ -291,7 +293,7 @@ impl<'r> Sides<'r> {
             Method::Single => None,
         };
         let estimate = estimate.filter(|estimate| estimate.interval.iter().all(|end| end.is_finite()));
-        let by_requests = (estimate.is_none() && gauge.measure == "goodput")
+        let by_requests = (estimate.is_none() && *gauge.kind == GOODPUT)
             .then(|| requests?.behind(gauge.of.as_deref()))
             .flatten()
             .map(|pairs| mcnemar_mid_p(pairs.only_in_a, pairs.only_in_b));

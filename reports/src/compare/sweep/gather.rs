@@ -6,7 +6,8 @@ use crate::compare::sweep::result::{
 };
 use crate::compare::sweep::smallest::smallest_change;
 use crate::compare::sweep::tipping::tipping_points;
-use crate::measure::gauge::{GOOD_WITHOUT_FAULTS, Gauge, everybody, matters};
+use crate::measure::catalogue::GOOD_WITHOUT_FAULTS;
+use crate::measure::gauge::{Gauge, everybody};
 use crate::measure::reading::Reading;
 use crate::result::experiment::{ExperimentResult, ScenarioSummary};
 use crate::result::praise::STRICT;
@@ -87,7 +88,7 @@ pub fn sweep(
     let kept: Vec<usize> = (0..gauges.len())
         .filter(|place| {
             let values = observed.iter().filter_map(|point| point.readings[*place]);
-            values.into_iter().any(|value| matters(&gauges[*place].measure, value.most))
+            values.into_iter().any(|value| gauges[*place].matters(value.most))
         })
         .collect();
     let reached: Vec<Option<PointValue>> = observed.iter().map(|point| point.goal).collect();
@@ -129,7 +130,7 @@ pub fn sweep(
 
 /// For each point at which clearly fewer requests are served well without faults than at the best: how many fewer, as a share.
 fn strict_points(gauges: &[Gauge], observed: &[Observation]) -> Vec<Option<f64>> {
-    let place = gauges.iter().position(|gauge| gauge.measure == GOOD_WITHOUT_FAULTS);
+    let place = gauges.iter().position(|gauge| *gauge.kind == GOOD_WITHOUT_FAULTS);
     let good: Vec<Option<f64>> = observed
         .iter()
         .map(|point| place.and_then(|place| point.readings[place]).map(|value| value.median))

@@ -1,6 +1,8 @@
+//! The grammar of a line: what is measured, how it is compared, and with what.
+
 use std::ops::Range;
 
-use reports::Comparison;
+use reports::{Comparison, MeasureKind};
 use winnow::combinator::{alt, delimited, opt, peek, separated, terminated};
 use winnow::error::{ContextError, StrContext, StrContextValue};
 use winnow::prelude::*;
@@ -8,7 +10,6 @@ use winnow::stream::LocatingSlice;
 use winnow::token::{rest, take_till, take_while};
 
 use super::super::reader::{all, way_out};
-use super::measure::signature;
 
 /// A line as it is written, each part with its place in the line.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,7 +128,7 @@ fn line(input: &mut Input<'_>) -> winnow::Result<Line> {
 
 /// Whether this is something measured and no value: no value has a colon or a parenthesis, or is called as a measure is.
 fn is_term(text: &str) -> bool {
-    text.contains([':', '(']) || signature(text.trim()).is_some()
+    text.contains([':', '(']) || MeasureKind::named(text.trim()).is_some()
 }
 
 fn term(input: &mut Input<'_>) -> winnow::Result<Term> {

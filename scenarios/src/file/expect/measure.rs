@@ -1,7 +1,12 @@
+//! The measures of a line: what the names and arguments that are written stand for in a variant.
+
 use std::time::Duration;
 
 use gateway::Scope;
-use reports::{Bound, BreakerId, Measure, Outcome, Selector, StationId, Statistic, Unit};
+use reports::{
+    Arguments, Bound, BreakerId, MEASURES, Measure, MeasureKind, Outcome, Parameter, Selector, StationId,
+    Statistic, Unit,
+};
 
 use super::super::reader::{all, display_key, list, nearest, way_out};
 use super::super::units;
@@ -12,37 +17,6 @@ pub(super) struct Names<'n> {
     pub(super) populations: Vec<&'n str>,
     pub(super) routes: Vec<&'n str>,
     pub(super) upstreams: Vec<&'n str>,
-}
-
-/// Measures of this version, each as its arguments are written.
-pub(in crate::file) const MEASURES: [&str; 22] = [
-    "offered([selector])",
-    "served([selector])",
-    "success_rate([selector])",
-    "goodput([selector])",
-    "rejected(outcome[, selector])",
-    "latency(statistic[, selector])",
-    "attempts([upstream])",
-    "amplification([upstream])",
-    "key_fetches([upstream])",
-    "wait(statistic, station)",
-    "utilization(station)",
-    "peak_in_flight(station)",
-    "admitted(limit)",
-    "peak_admitted(limit, window)",
-    "breaker_opened_at(upstream)",
-    "breaker_closed_at(upstream)",
-    "blast_radius([selector])",
-    "direct_damage([selector])",
-    "containment_time([selector])",
-    "recovery_time([selector])",
-    "unauthorized_reached([upstream])",
-    "lateness(statistic)",
-];
-
-/// How a measure of that name is written.
-pub(super) fn signature(name: &str) -> Option<&'static str> {
-    MEASURES.into_iter().find(|signature| signature.split('(').next() == Some(name))
 }
 
 /// In what a measure is told, as a message says it; what can be compared is called alike.
@@ -72,44 +46,35 @@ impl Line {
 impl Term {
     /// What the term asks of a variant in which the names stand for these.
     pub(super) fn measure<'n>(&self, names: &'n Names<'n>) -> Result<Measure, LineError<'n>> {
-        let mut arguments = Arguments { term: self, next: 0, names };
-        let measure = match &*self.measure.value {
-            "offered" => Measure::Offered(arguments.selector()?),
-            "served" => Measure::Served(arguments.selector()?),
-            "success_rate" => Measure::SuccessRate(arguments.selector()?),
-            "goodput" => Measure::Goodput(arguments.selector()?),
-            "rejected" => Measure::Rejected(arguments.outcome()?, arguments.selector()?),
-            "latency" => Measure::Latency(arguments.statistic()?, arguments.selector()?),
-            "attempts" => Measure::Attempts(arguments.upstream()?),
-            "amplification" => Measure::Amplification(arguments.upstream()?),
-            "key_fetches" => Measure::KeyFetches(arguments.upstream()?),
-            "wait" => Measure::Wait(arguments.statistic()?, arguments.station()?),
-            "utilization" => Measure::Utilization(arguments.station()?),
-            "peak_in_flight" => Measure::PeakInFlight(arguments.station()?),
-            "admitted" => Measure::Admitted(arguments.scope()?),
-            "peak_admitted" => Measure::PeakAdmitted(arguments.scope()?, arguments.window()?),
-            "breaker_opened_at" => Measure::BreakerOpenedAt(arguments.breaker()?),
-            "breaker_closed_at" => Measure::BreakerClosedAt(arguments.breaker()?),
-            "blast_radius" => Measure::BlastRadius(arguments.selector()?),
-            "direct_damage" => Measure::DirectDamage(arguments.selector()?),
-            "containment_time" => Measure::ContainmentTime(arguments.selector()?),
-            "recovery_time" => Measure::RecoveryTime(arguments.selector()?),
-            "unauthorized_reached" => Measure::UnauthorizedReached(arguments.upstream()?),
-            "lateness" => Measure::Lateness(arguments.statistic()?),
-            unknown => return Err(self.unknown_measure(unknown)),
-        };
-        arguments.finish()?;
-        Ok(measure)
+        let kind = MeasureKind::named(&self.measure.value).ok_or_else(|| self.unknown_measure())?;
+        let mut written = Written { term: self, kind, next: 0, names };
+        let mut read = Arguments::default();
+        for parameter in kind.parameters {
+            match parameter {
+                Parameter::Selector => read.selector = written.selector()?,
+                Parameter::Upstream => read.upstream = written.upstream()?,
+                Parameter::Outcome => read.outcome = written.outcome()?,
+                Parameter::Statistic => read.statistic = written.statistic()?,
+                Parameter::Station => read.station = written.station()?,
+                Parameter::Breaker => read.breaker = written.breaker()?,
+                Parameter::Limit => read.limit = written.scope()?,
+                Parameter::Window => read.window = written.window()?,
+            }
+        }
+        written.finish()?;
+        Ok(kind.of(read))
     }
 
-    fn unknown_measure(&self, unknown: &str) -> LineError<'static> {
-        let span = self.measure.span.clone();
-        let names = MEASURES.iter().filter_map(|signature| signature.split('(').next());
-        let help = match nearest(unknown, names) {
-            Some(near) => format!("did you mean `{}`?", signature(near).unwrap_or(near)),
-            None => format!("the measures are {}", list(&MEASURES)),
+    fn unknown_measure(&self) -> LineError<'static> {
+        let Part { value: unknown, span } = &self.measure;
+        let signatures = MEASURES.map(MeasureKind::signature);
+        let near = nearest(unknown, MEASURES.map(|kind| kind.name)).and_then(MeasureKind::named);
+        let help = match near {
+            Some(near) => format!("did you mean `{}`?", near.signature()),
+            None => format!("the measures are {}", list(&signatures.each_ref().map(String::as_str))),
         };
-        LineError { message: format!("there is no measure `{unknown}`"), help: Help::Text(help), span }
+        let message = format!("there is no measure `{unknown}`");
+        LineError { message, help: Help::Text(help), span: span.clone() }
     }
 
     /// What `value` says as a bound of that measure, which is this term's.
@@ -155,14 +120,15 @@ impl Term {
     }
 }
 
-/// The arguments of a measure, taken one after the other.
-struct Arguments<'a, 'n> {
+/// The arguments of a measure as they are written, taken one after the other.
+struct Written<'a, 'n> {
     term: &'a Term,
+    kind: &'static MeasureKind,
     next: usize,
     names: &'n Names<'n>,
 }
 
-impl<'a, 'n> Arguments<'a, 'n> {
+impl<'a, 'n> Written<'a, 'n> {
     fn optional(&mut self) -> Option<&'a Part<String>> {
         let argument = self.term.arguments.get(self.next)?;
         self.next += 1;
@@ -192,8 +158,7 @@ impl<'a, 'n> Arguments<'a, 'n> {
     }
 
     fn signature(&self) -> String {
-        let name = &*self.term.measure.value;
-        signature(name).map(|signature| format!("it is written `{signature}`")).unwrap_or_default()
+        format!("it is written `{}`", self.kind.signature())
     }
 
     fn outcome(&mut self) -> Result<Outcome, LineError<'n>> {

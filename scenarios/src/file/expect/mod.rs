@@ -11,11 +11,10 @@ mod warnings;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use reports::{Expectation, Measure};
+use reports::{Expectation, MEASURES, Measure};
 use serde_json::json;
 
 use self::line::{Help, Line, LineError, Part, Right, Term};
-pub(super) use self::measure::MEASURES;
 use self::measure::Names;
 use super::context::Context;
 use super::diagnostic::Problem;
@@ -71,9 +70,9 @@ pub(super) fn line_shape() -> Shape {
                            `routes.\"/PATH\"` or `upstreams.NAME`. The measures:\n"
         .to_owned();
     let mut names = Vec::new();
-    for signature in MEASURES {
-        let _ = write!(about, "\n- `{signature}`");
-        names.push(signature.split('(').next().unwrap_or(signature));
+    for kind in MEASURES {
+        let _ = write!(about, "\n- `{}`", kind.signature());
+        names.push(kind.name);
     }
     let pattern = format!(r"^\s*([^:(]+:\s*)?({})\s*(\(.*\))?\s*(<=?|>=?|==)\s*\S", names.join("|"));
     Shape::Value(json!({ "type": "string", "pattern": pattern, "description": about }))
@@ -299,7 +298,9 @@ fn names_of(world: &World) -> Names<'_> {
 mod tests {
     use std::time::Duration;
 
-    use reports::{Bound, Comparison, Outcome, Selector, StationId, Statistic};
+    use reports::{
+        Arguments, Bound, BreakerId, Comparison, MeasureKind, Outcome, Selector, StationId, Statistic,
+    };
 
     use super::*;
 
@@ -332,45 +333,61 @@ mod tests {
     fn lines_say_what_they_say() {
         let ms = |ms| Bound::Duration(Duration::from_millis(ms));
         let p99 = Statistic::Percentile(99.0);
-        for (text, measure, comparison, bound) in [
-            (
-                "offered >= 10",
-                Measure::Offered(Selector::Everybody),
-                Comparison::AtLeast,
-                Bound::Number(10.0),
-            ),
-            ("served() == 100%", Measure::Served(Selector::Everybody), Comparison::Equal, Bound::Share(1.0)),
+        for (text, name, arguments, comparison, bound) in [
+            ("offered >= 10", "offered", Arguments::default(), Comparison::AtLeast, Bound::Number(10.0)),
+            ("served() == 100%", "served", Arguments::default(), Comparison::Equal, Bound::Share(1.0)),
             (
                 "v: latency( p99 , clients.everyone-else )<100ms",
-                Measure::Latency(p99, Selector::Population(1)),
+                "latency",
+                Arguments { statistic: p99, selector: Selector::Population(1), ..Arguments::default() },
                 Comparison::Less,
                 ms(100),
             ),
             (
                 "rejected(rate-limited, routes.\"/a:b(c), d\") > 0",
-                Measure::Rejected(Outcome::RateLimited, Selector::Route(1)),
+                "rejected",
+                Arguments {
+                    outcome: Outcome::RateLimited,
+                    selector: Selector::Route(1),
+                    ..Arguments::default()
+                },
                 Comparison::Greater,
                 Bound::Number(0.0),
             ),
             (
                 "token bucket : peak_admitted(per_key, 4s) <= 167",
-                Measure::PeakAdmitted("per_key".into(), Duration::from_secs(4)),
+                "peak_admitted",
+                Arguments { limit: "per_key".into(), window: Duration::from_secs(4), ..Arguments::default() },
                 Comparison::AtMost,
                 Bound::Number(167.0),
             ),
             (
                 "wait(mean, upstreams.payments) <= 1m 30s",
-                Measure::Wait(Statistic::Mean, StationId::Upstream(1)),
+                "wait",
+                Arguments {
+                    statistic: Statistic::Mean,
+                    station: StationId::Upstream(1),
+                    ..Arguments::default()
+                },
                 Comparison::AtMost,
                 ms(90_000),
             ),
             (
                 "goodput(upstreams.orders) >= 100/s",
-                Measure::Goodput(Selector::Upstream(0)),
+                "goodput",
+                Arguments { selector: Selector::Upstream(0), ..Arguments::default() },
                 Comparison::AtLeast,
                 Bound::RatePerS(100.0),
             ),
+            (
+                "breaker_opened_at(orders->payments) == never",
+                "breaker_opened_at",
+                Arguments { breaker: BreakerId { service: Some(0), upstream: 1 }, ..Arguments::default() },
+                Comparison::Equal,
+                Bound::Never,
+            ),
         ] {
+            let measure = MeasureKind::named(name).unwrap().of(arguments);
             assert_eq!(resolve(text), Ok(Expectation { measure, comparison, bound }), "{text}");
         }
         let line = line::parse("token bucket : offered > 1").unwrap();

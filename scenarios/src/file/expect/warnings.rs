@@ -1,7 +1,7 @@
 //! What is surely not meant in a line of `expect.hold`.
 
 use gateway::Scope;
-use reports::{Bound, Comparison, Expectation, Measure, Selector, StationId};
+use reports::{Arguments, Bound, Comparison, Expectation, Measure, Needs, Selector, StationId};
 use simulator::Load;
 
 use super::super::diagnostic::Problem;
@@ -41,12 +41,14 @@ pub(super) const fn never_of_itself(comparison: Comparison) -> &'static str {
 pub(super) fn of_measure(measure: &Measure, world: &World, variant: &str, place: Span) -> Option<Problem> {
     let never = |why: &str| Problem::warning(place, format!("`expect.hold`: this can never hold, {why}"));
     let name_one = "a line for one variant begins with its name: `NAME: served(…) …`";
-    match measure {
+    let Arguments { selector, upstream, station, limit, .. } = &measure.arguments;
+    let needs = measure.kind.needs;
+    match needs {
         _ if measure.is_of_our_gateway() && world.external.is_some() => {
             let why = format!("the gateway of the variant `{variant}` is external and does not tell it");
             Some(never(&why).help(name_one))
         }
-        Measure::UnauthorizedReached(upstream) => {
+        Needs::Requirement => {
             let asks =
                 |place: usize| world.upstreams.get(place).is_some_and(|named| named.requires.is_some());
             let why = match *upstream {
@@ -61,12 +63,12 @@ pub(super) fn of_measure(measure: &Measure, world: &World, variant: &str, place:
             };
             Some(never(&why).help("who may come to it is said by `upstreams.NAME.requires`"))
         }
-        Measure::Admitted(limit) | Measure::PeakAdmitted(limit, _) => {
+        Needs::Limit => {
             let is_set = |scope: &Scope| scope.name() == limit && world.gateway.limits.get(*scope).is_some();
             let why = format!("the variant `{variant}` has no `{limit}` limit");
             (!Scope::ALL.iter().any(is_set)).then(|| never(&why).help(name_one))
         }
-        Measure::Utilization(station) => {
+        Needs::BoundedWorkers => {
             let upstream = |place: usize| world.upstreams.get(place);
             let (name, workers) = match *station {
                 StationId::Gateway => ("gateway", world.gateway.pool.workers),
@@ -79,31 +81,24 @@ pub(super) fn of_measure(measure: &Measure, world: &World, variant: &str, place:
                 .is_none()
                 .then(|| never(&why).help("`workers` bounds them; `peak_in_flight` tells how many it took"))
         }
-        Measure::BlastRadius(_)
-        | Measure::DirectDamage(_)
-        | Measure::ContainmentTime(_)
-        | Measure::RecoveryTime(_)
-            if world.faults.is_empty() =>
-        {
+        _ if needs.faults() && world.faults.is_empty() => {
             let why = format!("nothing fails in the variant `{variant}`");
             Some(never(&why).help("harm is what `[[faults]]` do, against the same run without them"))
         }
-        Measure::BlastRadius(selector) | Measure::ContainmentTime(selector)
-            if !is_anybody_sent(world, *selector, false) =>
-        {
+        Needs::Collateral | Needs::PairedCollateral if !is_anybody_sent(world, *selector, false) => {
             let why = format!(
                 "all that it speaks of depends on what fails in the variant `{variant}`: nothing is collateral"
             );
             Some(never(&why).help("what the faults do to those who depend on it is `direct_damage`"))
         }
-        Measure::ContainmentTime(selector) if !is_any_paired(world, *selector) => {
+        Needs::PairedCollateral if !is_any_paired(world, *selector) => {
             let why = "all that it speaks of are users who wait for their answers, whose requests cannot be compared one by one";
             Some(
                 never(why)
                     .help("`blast_radius` tells an estimate for them, `recovery_time` when goodput is back"),
             )
         }
-        Measure::DirectDamage(selector) if !is_anybody_sent(world, *selector, true) => {
+        Needs::Direct if !is_anybody_sent(world, *selector, true) => {
             let why = format!("nothing that it speaks of depends on what fails in the variant `{variant}`");
             Some(never(&why).help("what the faults do to those who do not depend on it is `blast_radius`"))
         }
