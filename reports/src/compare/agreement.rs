@@ -3,17 +3,15 @@
 //! The rules are the same, so a difference beyond the machine's own delays is a bug in one of the engines, or an effect
 //! that only one of them has and that ought to be known.
 
-use crate::measure::catalogue::Engines;
-use crate::measure::gauge::{Gauge, everybody};
-use crate::result::agreement::AgreementKind;
-use crate::result::agreement::AgreementLine;
-use crate::result::agreement::AgreementResult;
-use crate::result::agreement::AgreementUnit;
-use crate::result::agreement::VariantAgreement;
 use std::collections::BTreeMap;
 
+use crate::measure::catalogue::Engines;
+use crate::measure::gauge::{Gauge, everybody};
 use crate::record::harness::HarnessResult;
 use crate::record::outcome::Outcome;
+use crate::result::agreement::{
+    AgreementKind, AgreementLine, AgreementResult, AgreementUnit, VariantAgreement,
+};
 use crate::result::experiment::{ExperimentResult, VariantResult};
 use crate::result::run::RunResult;
 use crate::result::validity::reservations;

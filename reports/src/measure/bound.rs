@@ -1,8 +1,9 @@
 //! What a measured value is compared with, and how.
 
-use crate::words::value::Value;
 use std::cmp::Ordering;
 use std::time::Duration;
+
+use crate::words::value::Value;
 
 /// How a measured value is compared with a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! What must hold of a run.
 
-use crate::measure::bound::Bound;
-use crate::measure::bound::Comparison;
+use crate::measure::bound::{Bound, Comparison};
 use crate::measure::catalogue::Measure;
 use crate::measure::measurement::Measurement;
 use crate::measure::unit::Good;

@@ -1,8 +1,9 @@
 //! In what a measure is told, and which end of it is the good one.
 
-use crate::words::format::Dimension;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::words::format::Dimension;
 
 /// In what a measure is told, and so in what it can be compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,7 @@ use foldhash::fast::FixedState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::record::layout::BreakerId;
-use crate::record::layout::Layout;
+use crate::record::layout::{BreakerId, Layout};
 
 /// One step of a way back. Routes, upstreams, limits and faults are told by their place in the [`Layout`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

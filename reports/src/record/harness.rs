@@ -6,8 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::record::distribution::Distribution;
-use crate::record::durations::Statistic;
-use crate::record::durations::{Durations, Figure};
+use crate::record::durations::{Durations, Figure, Statistic};
 use crate::words::format;
 
 /// A run whose lateness p99 exceeds this share of the SLO latency is invalid.

@@ -1,3 +1,5 @@
+//! How a logical request ended.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,3 +1,5 @@
+//! The most events of one bucket in any window of a length.
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -1,18 +1,16 @@
-use crate::record::breaker::BreakerChange;
-use crate::record::layout::Layout;
-use crate::record::layout::LimitLayout;
-use crate::record::layout::PopulationLayout;
+//! The recorder takes the events of one run as they happen.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fixedbitset::FixedBitSet;
 
-use crate::record::cause::{CauseCounts, Ending};
-use crate::record::cause::{CauseId, CauseTable};
+use crate::record::breaker::BreakerChange;
+use crate::record::cause::{CauseCounts, CauseId, CauseTable, Ending};
 use crate::record::durations::Durations;
 use crate::record::harm::GoodCount;
 use crate::record::heatmap::Heatmap;
-use crate::record::layout::StationId;
+use crate::record::layout::{Layout, LimitLayout, PopulationLayout, StationId};
 use crate::record::outcome::Outcome;
 use crate::record::peak::PeakRecord;
 use crate::record::saturation::Saturation;

@@ -7,8 +7,7 @@ use crate::record::durations::Durations;
 use crate::record::good_requests::GoodRequests;
 use crate::record::harm::{GoodCount, Harm};
 use crate::record::harness::HarnessRecord;
-use crate::record::layout::{BreakerId, Selector, StationId};
-use crate::record::layout::{Layout, LimitLayout};
+use crate::record::layout::{BreakerId, Layout, LimitLayout, Selector, StationId};
 use crate::record::outcome::Outcome;
 use crate::record::recorder::{Cell, LimitRecord, Recorder, StationRecord};
 
@@ -282,8 +281,7 @@ mod tests {
     use crate::measure::expectation::Expectation;
     use crate::measure::measurement::Measurement;
     use crate::record::durations::Statistic;
-    use crate::record::layout::StationLayout;
-    use crate::record::layout::{PopulationLayout, RouteLayout};
+    use crate::record::layout::{PopulationLayout, RouteLayout, StationLayout};
     use crate::result::run::PeakLateness;
     use crate::words::value::Value;
 

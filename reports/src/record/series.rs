@@ -1,3 +1,5 @@
+//! Counts and levels by second.
+
 use std::time::Duration;
 
 /// One count per second of scenario time; what falls outside the scenario's duration is left out.

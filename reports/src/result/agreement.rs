@@ -1,11 +1,10 @@
 //! How far two engines agreed on an experiment.
 
-use crate::result::expectation::ExpectationResult;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::words::format;
-use crate::words::format::Dimension;
+use crate::result::expectation::ExpectationResult;
+use crate::words::format::{self, Dimension};
 
 /// How far a live run and the virtual one agree.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

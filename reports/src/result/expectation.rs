@@ -1,8 +1,9 @@
 //! What the lines of `expect.hold` came to.
 
-use crate::words::value::Value;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::words::value::Value;
 
 /// One line of `expect.hold` and whether it held.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -7,14 +7,13 @@
 //! Times in `…_us` are microseconds, in `…_s` seconds. An instant is counted from the scenario's start.
 //! A time series has one point per second of scenario time, from the start to the scenario's duration.
 
-use crate::result::expectation::ExpectationResult;
-use crate::result::run::RunResult;
-use crate::words::format::Clock;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::result::agreement::AgreementResult;
+use crate::result::expectation::ExpectationResult;
+use crate::result::run::RunResult;
+use crate::words::format::Clock;
 
 /// The version of the format that this crate writes.
 pub const VERSION: u32 = 1;

@@ -1,11 +1,9 @@
 //! What an incident did to whom, as a result has it.
 
-use crate::record::harm::GoodCount;
-use crate::record::harm::HarmCount;
-use crate::record::harm::HarmTally;
-use crate::record::harm::UnpairedCount;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::record::harm::{GoodCount, HarmCount, HarmTally, UnpairedCount};
 
 /// What an incident did to whom, over the time from the first fault to a minute after the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

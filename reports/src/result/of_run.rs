@@ -1,41 +1,17 @@
 //! How the record of a run becomes its result.
 
-use crate::record::breaker::BreakerChange;
-use crate::record::harm::Awaited;
-use crate::record::harm::GoodCount;
-use crate::record::harm::Harm;
-use crate::record::harm::HarmTally;
-use crate::record::layout::FaultLayout;
-use crate::record::layout::Layout;
-use crate::record::layout::LimitLayout;
-use crate::record::layout::Selector;
-use crate::record::layout::StationLayout;
-use crate::record::recorder::LimitRecord;
-use crate::record::recorder::Recorder;
-use crate::record::recorder::StationRecord;
-use crate::record::recording::Recording;
-use crate::record::recording::Selection;
-use crate::result::harm::HarmResult;
-use crate::result::harm::PopulationHarm;
-use crate::result::harm::RouteHarm;
-use crate::result::harm::UnpairedHarm;
-use crate::result::run::AttemptsResult;
-use crate::result::run::BreakerChangeResult;
-use crate::result::run::BreakerResult;
-use crate::result::run::Bucket;
-use crate::result::run::FaultResult;
-use crate::result::run::LimitResult;
-use crate::result::run::NamedSummary;
-use crate::result::run::Peak;
-use crate::result::run::PeakLateness;
-use crate::result::run::PopulationResult;
-use crate::result::run::RunResult;
-use crate::result::run::StationResult;
-use crate::result::run::Summary;
 use std::time::Duration;
 
-use crate::record::recorder::outcome_counts;
-use crate::record::recording::{fullest, greatest_lateness, micros, ratio};
+use crate::record::breaker::BreakerChange;
+use crate::record::harm::{Awaited, GoodCount, Harm, HarmTally};
+use crate::record::layout::{FaultLayout, Layout, LimitLayout, Selector, StationLayout};
+use crate::record::recorder::{LimitRecord, Recorder, StationRecord, outcome_counts};
+use crate::record::recording::{Recording, Selection, fullest, greatest_lateness, micros, ratio};
+use crate::result::harm::{HarmResult, PopulationHarm, RouteHarm, UnpairedHarm};
+use crate::result::run::{
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, LimitResult, NamedSummary, Peak,
+    PeakLateness, PopulationResult, RunResult, StationResult, Summary,
+};
 
 impl Recording {
     /// The result of the run under `seed`. `bucket_name` tells the name of a bucket from the place of its limit in

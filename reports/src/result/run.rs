@@ -1,5 +1,10 @@
 //! The result of one run: everything that was counted in it.
 
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
 use crate::record::breaker::FailureCounts;
 use crate::record::cause::CauseResult;
 use crate::record::distribution::Distribution;
@@ -10,10 +15,6 @@ use crate::record::saturation::SaturationResult;
 use crate::result::expectation::NotJudged;
 use crate::result::harm::HarmResult;
 use crate::result::strictness::StrictnessResult;
-use std::collections::BTreeMap;
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize};
 
 /// What one variant did under one seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -1,3 +1,5 @@
+//! The regularised incomplete beta function.
+
 /// The regularized incomplete beta function, of `a` and `b` above 0 and `x` from 0 to 1.
 ///
 /// Its continued fraction (DLMF 8.17.22), evaluated from the front by Lentz's method (Press et al., *Numerical Recipes*,

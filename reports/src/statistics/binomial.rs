@@ -1,3 +1,5 @@
+//! The `McNemar` test for paired counts.
+
 use crate::statistics::beta::incomplete_beta;
 
 /// The probability of at most `k` heads in `n` tosses of a fair coin (Abramowitz & Stegun 26.5.24).

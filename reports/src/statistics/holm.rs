@@ -1,3 +1,5 @@
+//! Holm's correction of several tests.
+
 /// Holm's step-down correction (*A Simple Sequentially Rejective Multiple Test Procedure*, Scandinavian Journal of
 /// Statistics 6, 1979): p values, each raised so that the chance of calling even one thing different that is not stays
 /// below the level they are compared with, however the measures hang together.

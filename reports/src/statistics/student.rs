@@ -1,3 +1,5 @@
+//! Student's t distribution.
+
 use crate::statistics::beta::incomplete_beta;
 
 /// The probability that a value of Student's t distribution with so many degrees of freedom lies further from zero than

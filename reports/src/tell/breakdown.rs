@@ -10,8 +10,8 @@ use crate::result::run::{AttemptsResult, LimitResult, RunResult, StationResult, 
 use crate::result::spread::Spread;
 use crate::tell::side_by_side::{limit, peak, peaks_asked_for, runs};
 use crate::words::detail::{Detail, IN_FULL};
-use crate::words::format::Dimension;
-use crate::words::{format, text};
+use crate::words::format::{self, Dimension};
+use crate::words::text;
 
 /// One table.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use crate::result::experiment::{ExperimentResult, VariantResult};
 use crate::result::run::{BreakerChangeResult, BreakerResult};
 use crate::tell::breaker_cause::causes;
-use crate::words::format::Clock;
-use crate::words::{format, text};
+use crate::words::format::{self, Clock};
+use crate::words::text;
 
 /// A breaker that flaps changes hundreds of times; the first so many changes of each are shown.
 const SHOWN: usize = 40;

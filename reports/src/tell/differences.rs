@@ -1,3 +1,5 @@
+//! The settings in which variants differ.
+
 use std::collections::BTreeSet;
 
 use crate::result::experiment::{ExperimentResult, VariantResult};

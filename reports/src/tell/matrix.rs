@@ -8,8 +8,8 @@ use crate::result::harm::{HarmResult, PopulationHarm};
 use crate::result::run::RunResult;
 use crate::result::spread::Spread;
 use crate::tell::side_by_side::runs;
-use crate::words::format::Dimension;
-use crate::words::{format, text};
+use crate::words::format::{self, Dimension};
+use crate::words::text;
 
 /// One matrix; its columns are the variants.
 #[derive(Clone, Debug, PartialEq, Eq)]

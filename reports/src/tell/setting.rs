@@ -1,7 +1,6 @@
 //! What an experiment was run with: its seeds and its engine.
 
-use crate::result::experiment::Engine;
-use crate::result::experiment::ExperimentResult;
+use crate::result::experiment::{Engine, ExperimentResult};
 use crate::result::validity::speed;
 use crate::words::text;
 

@@ -16,8 +16,8 @@ use crate::result::spread::Spread;
 use crate::result::strictness::CommonHarm;
 use crate::result::validity::resent;
 use crate::statistics::interval::paired;
-use crate::words::format::Dimension;
-use crate::words::{format, text};
+use crate::words::format::{self, Dimension};
+use crate::words::text;
 
 /// The table.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 
 use crate::result::expectation::{ExpectationCheck, ExpectationResult, NotJudged};
 use crate::result::experiment::{Engine, ExperimentResult};
-use crate::words::format::Dimension;
+use crate::words::format::{self, Dimension};
+use crate::words::text;
 use crate::words::value::Value;
-use crate::words::{format, text};
 
 /// All expectations and the sentence that sums them up.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,7 @@ use crate::compare::sides::result::{
     Method, SettingDifference, VariantComparison,
 };
 use crate::measure::catalogue::GOODPUT;
-use crate::measure::gauge;
-use crate::measure::gauge::Gauge;
+use crate::measure::gauge::{self, Gauge};
 use crate::measure::reading::Reading;
 use crate::measure::unit::Good;
 use crate::result::experiment::{ExperimentResult, VariantResult};

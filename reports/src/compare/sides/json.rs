@@ -1,3 +1,5 @@
+//! `comparison.json` and its schema.
+
 use crate::compare::sides::result::{COMPARISON_VERSION, ComparisonResult};
 use crate::result::json::laid_out;
 use crate::result::schema::schema_of;

@@ -1,3 +1,5 @@
+//! Requests of two sides, compared one by one: how many were good on both, on one, or on neither.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,7 @@
 
 use crate::compare::sides::result::{MeasureComparison, MeasuredSide};
 use crate::measure::unit::GaugeUnit;
-use crate::words::format;
-use crate::words::format::Dimension;
+use crate::words::format::{self, Dimension};
 
 /// A side's value, marked where it is a lower bound; of a time that never came under any seed, that.
 pub(crate) fn side(measure: &MeasureComparison, side: &MeasuredSide) -> String {

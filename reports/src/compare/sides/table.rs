@@ -9,8 +9,8 @@ use crate::compare::sides::result::{
 use crate::compare::sides::show;
 use crate::tell::differences::{Difference, told_once};
 use crate::tell::setting::seeds;
-use crate::words::format::Dimension;
-use crate::words::{format, text};
+use crate::words::format::{self, Dimension};
+use crate::words::text;
 
 /// A measure as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
-use crate::compare::sweep::goal::Goal;
-use crate::compare::sweep::goal::reach;
+//! What was observed at each point of a sweep, put together to its result.
+
+use crate::compare::sweep::goal::{Goal, reach};
 use crate::compare::sweep::result::{
     AxisScale, InForce, PointExpectation, PointValue, SWEEP_VERSION, SweepAxis, SweepMeasure, SweepPoint,
     SweepResult,

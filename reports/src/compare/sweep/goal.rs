@@ -2,8 +2,7 @@
 
 use crate::compare::sweep::result::{PointValue, SweepGoal, SweepPoint, SweepResult};
 use crate::compare::sweep::smallest::change;
-use crate::measure::unit::GaugeUnit;
-use crate::measure::unit::Good;
+use crate::measure::unit::{GaugeUnit, Good};
 
 /// Values that differ by less than this share of the better one are as good as each other.
 const MARGIN: f64 = 0.01;

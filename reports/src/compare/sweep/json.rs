@@ -1,3 +1,5 @@
+//! `sweep.json` and its schema.
+
 use crate::compare::sweep::result::{SWEEP_VERSION, SweepResult};
 use crate::result::json::laid_out;
 use crate::result::schema::schema_of;

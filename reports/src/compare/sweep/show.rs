@@ -3,8 +3,8 @@
 use crate::compare::sweep::result::{InForce, PointValue, SweepPoint, SweepResult, TippingPoint};
 use crate::measure::unit::{GaugeUnit, Good};
 use crate::tell::setting::seeds;
-use crate::words::format::Dimension;
-use crate::words::{format, text};
+use crate::words::format::{self, Dimension};
+use crate::words::text;
 
 /// The measures that a table has room for, the most telling first.
 const TOLD: [&str; 7] = [

@@ -1,3 +1,5 @@
+//! The smallest change of settings under which everything holds that has to.
+
 use crate::compare::sweep::result::{SmallestChange, SweepPoint, SweepResult};
 
 /// Of the points at which all requirements are met, the one that changes the fewest settings of the file; of those, the one

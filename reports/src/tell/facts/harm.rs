@@ -8,13 +8,13 @@ use crate::result::experiment::{ExperimentResult, VariantResult};
 use crate::result::harm::{HarmResult, RouteHarm};
 use crate::result::run::{BreakerResult, RunResult};
 use crate::result::spread::Spread;
-use crate::tell::facts::told;
 use crate::tell::facts::{
-    ENOUGH_FOR_A_SHARE, Group, WORTH_TELLING, descending, per_praised_variant, plain_names, short, under_each,
+    ENOUGH_FOR_A_SHARE, Group, WORTH_TELLING, descending, per_praised_variant, plain_names, short, told,
+    under_each,
 };
 use crate::tell::side_by_side::runs;
-use crate::words::format::{Clock, Dimension};
-use crate::words::{format, text};
+use crate::words::format::{self, Clock, Dimension};
+use crate::words::text;
 
 /// How many breakers of a variant a sentence names one by one.
 const BREAKERS_TOLD: usize = 3;

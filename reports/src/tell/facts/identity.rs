@@ -2,8 +2,7 @@
 
 use crate::result::experiment::{ExperimentResult, VariantResult};
 use crate::result::run::RunResult;
-use crate::tell::facts::told;
-use crate::tell::facts::{descending, listed, per_variant, plain_names, short};
+use crate::tell::facts::{descending, listed, per_variant, plain_names, short, told};
 use crate::words::format;
 
 /// When an application asks for an identity and attempts without a valid one came to it under any variant: how many, and

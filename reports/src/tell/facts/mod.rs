@@ -20,8 +20,8 @@ use crate::result::spread::Spread;
 use crate::tell::side_by_side::{
     bucket_noun, faulted, limit, peak, peaks_asked_for, peaks_that_matter, runs,
 };
-use crate::words::format::Dimension;
-use crate::words::{format, text};
+use crate::words::format::{self, Dimension};
+use crate::words::text;
 
 /// Fewer latencies than this have no p99 worth a sentence.
 const ENOUGH_FOR_P99: u64 = 100;

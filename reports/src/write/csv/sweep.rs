@@ -1,3 +1,5 @@
+//! A sweep as CSV.
+
 use crate::compare::sweep::result::SweepResult;
 use crate::write::csv::report::{Table, plain};
 

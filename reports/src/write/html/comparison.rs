@@ -1,3 +1,5 @@
+//! The page of a comparison.
+
 use askama::Template;
 
 use crate::compare::sides::requests::{NamedPairs, PairedRequests};

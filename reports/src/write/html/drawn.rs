@@ -1,7 +1,6 @@
 //! The run that a page draws of each variant.
 
-use crate::result::experiment::ExperimentResult;
-use crate::result::experiment::VariantResult;
+use crate::result::experiment::{ExperimentResult, VariantResult};
 use crate::result::run::RunResult;
 use crate::words::text;
 

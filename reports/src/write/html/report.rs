@@ -27,8 +27,7 @@ use crate::tell::side_by_side::{Mark, SideBySide, external_gateways, marks, mean
 use crate::tell::verdict::Verdict;
 use crate::words::detail::Detail;
 use crate::words::{format, text};
-use crate::write::html::drawn::drawn;
-use crate::write::html::drawn::drawn_note;
+use crate::write::html::drawn::{drawn, drawn_note};
 use crate::write::html::timelines::{Timelines, timelines};
 
 /// What reads all timelines at one instant. The page stands without it.

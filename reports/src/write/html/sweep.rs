@@ -1,3 +1,5 @@
+//! The page of a sweep.
+
 use askama::Template;
 
 use crate::compare::sweep::result::{SweepMeasure, SweepPoint, SweepResult};

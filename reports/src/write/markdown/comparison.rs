@@ -1,3 +1,5 @@
+//! A comparison in Markdown.
+
 use crate::compare::sides::result::{ComparisonResult, VariantComparison};
 use crate::compare::sides::table::{
     Row, heading, headline, how, notes, parts, requests, settings, sides, title, verdict,

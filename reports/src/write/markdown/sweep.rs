@@ -1,3 +1,5 @@
+//! A sweep in Markdown.
+
 use crate::compare::sweep::result::SweepResult;
 use crate::compare::sweep::show;
 use crate::words::text;

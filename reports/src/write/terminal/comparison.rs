@@ -1,3 +1,5 @@
+//! A comparison in the terminal.
+
 use anstyle::{AnsiColor, Style};
 use comfy_table::{CellAlignment, Table, presets};
 use unicode_width::UnicodeWidthStr;

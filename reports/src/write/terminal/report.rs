@@ -4,7 +4,6 @@
 //! codes; a caller that writes to a pipe strips them (anstream does).
 
 use std::collections::BTreeSet;
-
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
@@ -16,8 +15,7 @@ use crate::result::experiment::ExperimentResult;
 use crate::result::validity::{resent, reservations};
 use crate::tell::facts::facts;
 use crate::tell::setting::{engine, seeds, seeds_note};
-use crate::tell::side_by_side;
-use crate::tell::side_by_side::{Column, SideBySide};
+use crate::tell::side_by_side::{self, Column, SideBySide};
 use crate::tell::verdict::{Line, Standing, Verdict};
 use crate::words::{format, text};
 

@@ -1,3 +1,5 @@
+//! A sweep in the terminal.
+
 use anstyle::Style;
 use comfy_table::{CellAlignment, Table, presets};
 use unicode_width::UnicodeWidthStr;

@@ -4,9 +4,8 @@ use crate::draw::canvas::{Axis, ChartError, Ink, Step};
 use crate::draw::lane::Mark;
 use crate::result::run::RunResult;
 use crate::words::format::Dimension;
-use crate::write::html::timelines::key;
 use crate::write::html::timelines::load::sum;
-use crate::write::html::timelines::{Group, Reading, Row, Scene, ends};
+use crate::write::html::timelines::{Group, Reading, Row, Scene, ends, key};
 
 pub(super) fn group(scene: &Scene) -> Result<Option<Group>, ChartError> {
     let told = scene.runs.iter().filter(|(_, run)| !run.upstream_attempts.is_empty());

@@ -6,8 +6,7 @@ use crate::result::run::{BreakerResult, RunResult};
 use crate::tell::breaker_cause;
 use crate::words::detail::IN_FULL;
 use crate::words::text;
-use crate::write::html::timelines::key;
-use crate::write::html::timelines::{Group, MOST_LANES, Point, Reading, Row, Scene};
+use crate::write::html::timelines::{Group, MOST_LANES, Point, Reading, Row, Scene, key};
 
 /// A breaker that flaps changes hundreds of times; so many of its changes can be asked why.
 const POINTS: usize = 40;

@@ -4,9 +4,8 @@ use crate::draw::canvas::{Axis, ChartError, Ink, downsample};
 use crate::draw::lane::Mark;
 use crate::result::run::{PopulationResult, RunResult};
 use crate::words::format;
-use crate::write::html::timelines::key;
 use crate::write::html::timelines::reading::stepped;
-use crate::write::html::timelines::{Group, Reading, Row, Scene, ends};
+use crate::write::html::timelines::{Group, Reading, Row, Scene, ends, key};
 
 /// Requests first; attempts apart from them, for with retries there may be many times as many.
 pub(super) fn groups(scene: &Scene) -> Result<[Group; 2], ChartError> {

@@ -13,18 +13,15 @@ pub(crate) mod reading;
 pub(crate) mod saturation;
 pub(crate) mod workers;
 
-use crate::write::html::timelines::reading::Reading;
-
 use crate::draw::canvas::{Axis, ChartError, Ink, seconds_per_step};
-
 use crate::draw::lane::{Lane, Mark, lane};
 use crate::draw::time::time_ticks;
 use crate::result::experiment::ExperimentResult;
 use crate::result::run::RunResult;
 use crate::words::detail::Detail;
-use crate::words::format;
-use crate::words::format::Clock;
+use crate::words::format::{self, Clock};
 use crate::write::html::drawn::{drawn, drawn_note};
+use crate::write::html::timelines::reading::Reading;
 
 /// Steps of a lane: more than a screen shows, few enough for twelve variants in a file of a megabyte.
 const COLUMNS: usize = 600;

@@ -1,3 +1,5 @@
+//! The numbers beside a lane, at rest and at every instant.
+
 use crate::words::format;
 
 /// A number of a lane, at rest and at every instant.

@@ -4,8 +4,7 @@ use crate::draw::canvas::{ChartError, Ink, Step};
 use crate::draw::lane::Mark;
 use crate::result::run::{LimitResult, RunResult};
 use crate::words::{format, text};
-use crate::write::html::timelines::key;
-use crate::write::html::timelines::{Group, Reading, Row, ScaleTick, Scene};
+use crate::write::html::timelines::{Group, Reading, Row, ScaleTick, Scene, key};
 
 /// A row for each bucket that is told by name, and one for the rest.
 pub(super) fn group(scene: &Scene) -> Result<Option<Group>, ChartError> {

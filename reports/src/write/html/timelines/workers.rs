@@ -8,9 +8,8 @@ use crate::result::run::{RunResult, StationResult};
 use crate::tell::breakdown::station_weight;
 use crate::words::detail::IN_FULL;
 use crate::words::{format, text};
-use crate::write::html::timelines::key;
 use crate::write::html::timelines::reading::stepped;
-use crate::write::html::timelines::{Group, MOST_LANES, Reading, Row, Scene, ends};
+use crate::write::html::timelines::{Group, MOST_LANES, Reading, Row, Scene, ends, key};
 
 /// A group for each station, those of the upstreams folded away.
 pub(super) fn groups(scene: &Scene) -> Result<Vec<Group>, ChartError> {
