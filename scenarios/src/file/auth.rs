@@ -13,11 +13,12 @@ use simulator::{TokenConfig, TokenDefect, TokenError};
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::read;
-use super::table::{Choice, Field, Read, Shape, table};
+use super::reader::{Field, Read};
+use super::shape::{Choice, Shape};
+use super::table::table;
 use super::tree::{Entry, Node, Table, Value};
-use super::upstreams::Known;
-use super::values::{FromNode, Name, Positive};
+use super::upstream_names::Known;
+use super::values::{FromNode, Name, Positive, read};
 
 table! {
     /// Whose tokens are accepted, and what they must claim. A token is a JWT in the field `Authorization: Bearer`, signed with

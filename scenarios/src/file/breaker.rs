@@ -5,7 +5,8 @@ use std::num::NonZeroU32;
 use gateway::{BreakerConfig, HalfOpen};
 
 use super::diagnostic::Problem;
-use super::table::{Choice, table};
+use super::shape::Choice;
+use super::table::table;
 use super::values::{AboveZero, Positive, Share, names};
 
 const RECOMMENDED: BreakerConfig = BreakerConfig::RECOMMENDED;

@@ -8,12 +8,13 @@ use simulator::Population;
 use super::breaker::Breaker;
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::display_key;
 use super::retry::Retry;
-use super::table::{Choice, Item, Switch, table};
+use super::shape::Choice;
+use super::table::{Item, Switch, table};
 use super::tree::{Span, Table, Value};
-use super::upstreams::Known;
+use super::upstream_names::Known;
 use super::values::Positive;
+use super::words::display_key;
 use crate::World;
 use crate::scenario::NamedUpstream;
 

@@ -1,22 +1,28 @@
 //! The populations of clients: the tables `clients.NAME`.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use gateway::{Routed, Routes};
 use serde_json::json;
-use simulator::{Identities, IdentitiesError, LOOPBACK_ADDRESSES, Method, Rate, Spacing, Start};
+use simulator::{
+    ClosedLoad, Identities, IdentitiesError, LOOPBACK_ADDRESSES, Load, LoadError, Method, OpenLoad, Rate,
+    Spacing, Start,
+};
 
 use super::auth::Token;
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::latency::Time;
-use super::load::{Burst, RampPoint, Users, build_load};
-use super::reader::{all, display_key, read, way_out};
+use super::load::{Burst, RampPoint, Users, UsersPoint};
+use super::reader::Read;
 use super::retry::Retry;
 use super::routes::is_sent_as_written;
-use super::table::{Choice, Items, One, Read, Shape, Switch, table};
+use super::shape::{Choice, Shape};
+use super::table::{Described, Items, One, Switch, table};
 use super::tree::{Entry, Node, Span, Value};
-use super::values::{FromNode, Name, Positive, Size, text, written};
+use super::values::{FromNode, Name, Positive, Size, read, text, written};
+use super::words::{all, display_key, list, way_out};
 
 table! {
     /// Clients of one kind. Their load is one of `rate`, `ramp` and `bursts`, which go on whatever the answers (open
@@ -168,6 +174,55 @@ impl Population<'_> {
             self.table.context().push(Problem::error(span, format!("`{}`: {error}", self.table.path())));
         };
         Identities::new(self.identities.value.0, self.keys.value, ips).map_err(refuse).ok()
+    }
+}
+
+/// The load of a population; `None` where it has none, or none that can be used, which is noted.
+pub(super) fn build_load(population: &mut Population<'_>) -> Option<Load> {
+    let table = population.table.clone();
+    let entries =
+        [population.rate.entry, population.ramp.entry, population.bursts.entry, population.users.entry];
+    let kinds = Population::table().choices();
+    let there: Vec<_> = kinds.iter().zip(entries).filter_map(|(kind, entry)| Some((kind, entry?))).collect();
+    let &[(kind, entry)] = &there[..] else {
+        let path = table.path();
+        let problem = match there.get(1) {
+            None => Problem::error(table.span(), format!("`{path}` needs a load")).of_absence(),
+            Some((_, second)) => Problem::error(
+                second.key_span.clone(),
+                format!("`{path}` has two loads, `{}` and `{}`", there[0].0, there[1].0),
+            ),
+        };
+        table.context().push(problem.help(format!("a population has one of {}", list(&kinds))));
+        return None;
+    };
+    // What is wrong with one point or burst is noted at it.
+    let refuse = |error: LoadError| {
+        let item = match error {
+            LoadError::RampOutOfOrder { point } => Some(point),
+            LoadError::BurstEndsBeforeItBegins { burst } => Some(burst),
+            LoadError::EmptyRamp | LoadError::RampTooFine | LoadError::NoUsers => None,
+        };
+        let items = if let Value::Array(items) = &entry.node.value { &**items } else { &[] };
+        let node = item.and_then(|item| items.get(item)).unwrap_or(&entry.node);
+        let message = format!("`{}`: {error}", table.path_of(kind));
+        table.context().push(Problem::error(node.span.clone(), message));
+    };
+    let spacing = population.arrivals.value;
+    let open = |load: Result<OpenLoad, LoadError>| load.map(Load::Open).map_err(refuse).ok();
+    if let Some(rate) = population.rate.value {
+        Some(Load::Open(OpenLoad::rate(rate, spacing)))
+    } else if let Some(ramp) = population.ramp.value.take() {
+        open(OpenLoad::ramp(&ramp.all(RampPoint::build)?, spacing))
+    } else if let Some(bursts) = population.bursts.value.take() {
+        open(OpenLoad::bursts(&bursts.all(Burst::build)?))
+    } else {
+        let points = match population.users.value.take()? {
+            Users::Constant(users) => vec![simulator::UsersPoint { at: Duration::ZERO, users: users.get() }],
+            Users::Ramp(points) => points.all(UsersPoint::build)?,
+        };
+        let think = population.think.value.take()?.0;
+        ClosedLoad::new(&points, think, population.start.value).map(Load::Closed).map_err(refuse).ok()
     }
 }
 

@@ -6,8 +6,9 @@ use gateway::Timestamp;
 use serde_json::json;
 
 use super::context::Context;
-use super::reader::named;
-use super::table::{Choice, Described, Read, Shape, Switch, TableShape, table};
+use super::reader::{Read, named};
+use super::shape::{Choice, Shape, TableShape};
+use super::table::{Described, Switch, table};
 use super::tree::{Entry, Node, Value};
 use super::values::{FromNode, Positive, text};
 use super::world::Variant;

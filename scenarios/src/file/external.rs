@@ -9,10 +9,11 @@ use url::Url;
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::display_key;
-use super::table::{Choice, Empty, Item, Items, Shape, table};
+use super::shape::{Choice, Shape};
+use super::table::{Empty, Item, Items, table};
 use super::tree::{Node, Table};
 use super::values::{FromNode, Positive, text};
+use super::words::display_key;
 use crate::scenario::{ExternalGateway, NamedUpstream};
 
 table! {

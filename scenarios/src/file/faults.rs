@@ -11,11 +11,13 @@ use simulator::{FaultError, FaultKind};
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::latency::Time;
-use super::reader::{list, read, warn_of_clock};
-use super::table::{Choice, Described, Empty, Field, Item, Items, Read, Shape, table};
+use super::reader::{Field, Read, warn_of_clock};
+use super::shape::{Choice, Shape};
+use super::table::{Described, Empty, Item, Items, table};
 use super::tree::{Entry, Node, Span, Value};
-use super::upstreams::Known;
-use super::values::{AboveZero, FromNode, PartialShare, Positive, Share};
+use super::upstream_names::Known;
+use super::values::{AboveZero, FromNode, PartialShare, Positive, Share, read};
+use super::words::list;
 use crate::UpstreamFault;
 
 table! {
@@ -85,7 +87,7 @@ impl<'t, T: Read<'t>> Read<'t> for Kind<T> {
     }
 
     fn shape() -> Shape {
-        super::table::or_false(T::shape())
+        super::shape::or_false(T::shape())
     }
 }
 

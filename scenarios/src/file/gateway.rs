@@ -10,8 +10,9 @@ use super::context::Context;
 use super::external::External;
 use super::limits::RateLimits;
 use super::retry::GatewayRetry;
-use super::table::{Choice, Named, One, Switch, table};
-use super::upstreams::Known;
+use super::shape::Choice;
+use super::table::{Named, One, Switch, table};
+use super::upstream_names::Known;
 use super::values::{Positive, names};
 use crate::scenario::ExternalGateway;
 

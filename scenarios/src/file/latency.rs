@@ -8,11 +8,13 @@ use simulator::LatencyError;
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{Fields, all, read, way_out};
-use super::table::{Choice, Described, Empty, Item, Items, Read, Shape, table};
+use super::reader::{Fields, Read};
+use super::shape::{Choice, Shape};
+use super::table::{Described, Empty, Item, Items, table};
 use super::tree::{Node, Value};
 use super::units;
-use super::values::{AboveZero, DURATION, Share};
+use super::values::{AboveZero, DURATION, Share, read};
+use super::words::{all, way_out};
 
 /// A duration, or a time drawn from a distribution.
 pub(super) struct Time(pub(super) simulator::Latency);

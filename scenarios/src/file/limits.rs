@@ -7,10 +7,11 @@ use gateway::{Algorithm, KeyedBy, RateLimitError};
 use serde_json::{Value as Json, json};
 
 use super::diagnostic::Problem;
-use super::reader::{all, list, way_out};
-use super::table::{Choice, Shape, Switch, table};
+use super::shape::{Choice, Shape};
+use super::table::{Switch, table};
 use super::tree::{Entry, Node};
 use super::values::{FromNode, Name, Positive, Written};
+use super::words::{all, list, way_out};
 
 table! {
     /// Rate limits, asked in the order `per_ip`, `per_key`, `per_route`, `global`; what one of them rejects is answered

@@ -1,17 +1,17 @@
-//! The load of a population: exactly one of `rate`, `ramp`, `bursts` and `users`, with what belongs to it.
+//! What the load of a population is made of: points of ramps, bursts, users, and how arrivals are spaced.
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use simulator::{ClosedLoad, Load, LoadError, OpenLoad, Rate, Spacing, Start};
+use simulator::{Rate, Spacing, Start};
 
-use super::clients::Population;
 use super::context::Context;
-use super::diagnostic::Problem;
-use super::reader::{list, read, warn_of_clock, way_out};
-use super::table::{Choice, Described, Empty, Item, Items, Read, Shape, table};
+use super::reader::{Read, warn_of_clock};
+use super::shape::{Choice, Shape};
+use super::table::{Empty, Item, Items, table};
 use super::tree::{Node, Value};
-use super::values::{FromNode, names};
+use super::values::{FromNode, names, read};
+use super::words::{list, way_out};
 
 table! {
     /// The rate at one time.
@@ -76,64 +76,15 @@ impl<'t> Read<'t> for Users<'t> {
     }
 }
 
-/// The load of a population; `None` where it has none, or none that can be used, which is noted.
-pub(super) fn build_load(population: &mut Population<'_>) -> Option<Load> {
-    let table = population.table.clone();
-    let entries =
-        [population.rate.entry, population.ramp.entry, population.bursts.entry, population.users.entry];
-    let kinds = Population::table().choices();
-    let there: Vec<_> = kinds.iter().zip(entries).filter_map(|(kind, entry)| Some((kind, entry?))).collect();
-    let &[(kind, entry)] = &there[..] else {
-        let path = table.path();
-        let problem = match there.get(1) {
-            None => Problem::error(table.span(), format!("`{path}` needs a load")).of_absence(),
-            Some((_, second)) => Problem::error(
-                second.key_span.clone(),
-                format!("`{path}` has two loads, `{}` and `{}`", there[0].0, there[1].0),
-            ),
-        };
-        table.context().push(problem.help(format!("a population has one of {}", list(&kinds))));
-        return None;
-    };
-    // What is wrong with one point or burst is noted at it.
-    let refuse = |error: LoadError| {
-        let item = match error {
-            LoadError::RampOutOfOrder { point } => Some(point),
-            LoadError::BurstEndsBeforeItBegins { burst } => Some(burst),
-            LoadError::EmptyRamp | LoadError::RampTooFine | LoadError::NoUsers => None,
-        };
-        let items = if let Value::Array(items) = &entry.node.value { &**items } else { &[] };
-        let node = item.and_then(|item| items.get(item)).unwrap_or(&entry.node);
-        let message = format!("`{}`: {error}", table.path_of(kind));
-        table.context().push(Problem::error(node.span.clone(), message));
-    };
-    let spacing = population.arrivals.value;
-    let open = |load: Result<OpenLoad, LoadError>| load.map(Load::Open).map_err(refuse).ok();
-    if let Some(rate) = population.rate.value {
-        Some(Load::Open(OpenLoad::rate(rate, spacing)))
-    } else if let Some(ramp) = population.ramp.value.take() {
-        open(OpenLoad::ramp(&ramp.all(RampPoint::build)?, spacing))
-    } else if let Some(bursts) = population.bursts.value.take() {
-        open(OpenLoad::bursts(&bursts.all(Burst::build)?))
-    } else {
-        let points = match population.users.value.take()? {
-            Users::Constant(users) => vec![simulator::UsersPoint { at: Duration::ZERO, users: users.get() }],
-            Users::Ramp(points) => points.all(UsersPoint::build)?,
-        };
-        let think = population.think.value.take()?.0;
-        ClosedLoad::new(&points, think, population.start.value).map(Load::Closed).map_err(refuse).ok()
-    }
-}
-
 impl RampPoint<'_> {
-    fn build(self) -> Option<simulator::RampPoint> {
+    pub(super) fn build(self) -> Option<simulator::RampPoint> {
         warn_of_clock(&self.at, &self.table);
         Some(simulator::RampPoint { at: self.at.value?, rate: self.rate.value? })
     }
 }
 
 impl Burst<'_> {
-    fn build(self) -> Option<simulator::Burst> {
+    pub(super) fn build(self) -> Option<simulator::Burst> {
         warn_of_clock(&self.from, &self.table);
         warn_of_clock(&self.to, &self.table);
         Some(simulator::Burst { from: self.from.value?, to: self.to.value?, count: self.count.value? })
@@ -141,7 +92,7 @@ impl Burst<'_> {
 }
 
 impl UsersPoint<'_> {
-    fn build(self) -> Option<simulator::UsersPoint> {
+    pub(super) fn build(self) -> Option<simulator::UsersPoint> {
         Some(simulator::UsersPoint { at: self.at.value?, users: self.users.value? })
     }
 }

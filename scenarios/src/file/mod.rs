@@ -25,16 +25,19 @@ mod retry;
 mod routes;
 mod schema;
 mod settings;
+mod shape;
 mod syntax;
 mod table;
 #[cfg(test)]
 mod testing;
 mod tree;
 mod units;
+mod upstream_names;
 mod upstreams;
 mod values;
 mod vary;
 mod warnings;
+mod words;
 mod world;
 mod worlds;
 
@@ -53,7 +56,6 @@ pub use self::diagnostic::{Problem, Severity, render};
 use self::expect::{ExpectLine, expect_lines};
 pub(crate) use self::expect::{read_condition, read_measure};
 use self::reader::Fields;
-pub(crate) use self::reader::{display_key, nearest};
 pub(crate) use self::routes::is_route;
 pub use self::schema::json_schema;
 use self::table::Described;
@@ -64,6 +66,7 @@ pub(crate) use self::units::{
 };
 use self::values::Positive;
 pub(crate) use self::vary::{LaidOver, Varied, Vary, parse_vary, read_laid_over};
+pub(crate) use self::words::{display_key, nearest};
 pub(crate) use self::worlds::differing_worlds;
 
 use crate::{Incident, Scenario, Timeline, Variant, World};
@@ -281,8 +284,9 @@ fn read_variants(
         *tree = patch::merge(tree, patch);
     }
     let names: Vec<&str> = merged.iter().map(|(name, _)| &**name).collect();
+    let common = Common::table();
     let read = |tree: &Table, context: &Context<'_>| {
-        world::read_world(tree, duration.unwrap_or(Duration::MAX), context)
+        world::read_world(tree, &common, duration.unwrap_or(Duration::MAX), context)
     };
     let worlds: Vec<_> = merged.iter().map(|(_, tree)| read(tree, context)).collect();
     if !patches.is_empty() {

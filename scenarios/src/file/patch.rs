@@ -7,7 +7,8 @@
 
 use std::rc::Rc;
 
-use super::table::{Read, Shape};
+use super::reader::Read;
+use super::shape::Shape;
 use super::tree::{Table, Value};
 use super::world::Variant;
 

@@ -8,10 +8,12 @@ use serde_json::json;
 use simulator::Rate;
 
 use super::diagnostic::Problem;
-use super::reader::list;
-use super::table::{Choice, Field, Item, Items, Shape, Switch, table};
+use super::reader::Field;
+use super::shape::{Choice, Shape};
+use super::table::{Item, Items, Switch, table};
 use super::tree::Node;
 use super::values::{FromNode, Name, Percentage, Positive, names, names_of};
+use super::words::list;
 
 table! {
     /// Whether, when and how often a failed attempt is made again.

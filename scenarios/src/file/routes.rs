@@ -7,11 +7,12 @@ use url::Url;
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::checked_name;
 use super::retry::GatewayRetry;
-use super::table::{Choice, One, Switch, table};
-use super::upstreams::Known;
+use super::shape::Choice;
+use super::table::{One, Switch, table};
+use super::upstream_names::Known;
 use super::values::{Positive, Statuses};
+use super::words::checked_name;
 
 table! {
     /// Where requests for a path go.

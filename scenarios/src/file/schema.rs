@@ -14,7 +14,8 @@ use std::mem;
 use serde_json::{Map, Value, json};
 
 use super::common::scenario;
-use super::table::{Choice, Described, Shape, TableShape, WHOLE};
+use super::shape::{Choice, Shape, TableShape, WHOLE};
+use super::table::Described;
 use super::world::Variant;
 
 /// The JSON Schema of the scenario file, as text with a line break at its end.

@@ -13,9 +13,9 @@ use gateway::auth::AuthConfig;
 use gateway::{BreakerConfig, HalfOpen, KeyedBy, Paths, RateLimit, Scope, UpstreamPolicy};
 use reports::Setting;
 
-use super::reader::display_key;
 use super::tree::{Entry, Node, Table, Value};
 use super::units::write_duration;
+use super::words::display_key;
 use crate::World;
 
 /// For each variant the gateway's settings, with what is off or unbounded, and then each value of the file that is not the
@@ -422,7 +422,7 @@ mod tests {
     /// The world of a file; `None` if it cannot be run.
     fn world_of(tree: &Table) -> Option<World> {
         let context = Context::new(LATENCIES);
-        let world = world::read_world(tree, Duration::MAX, &context);
+        let world = world::read_world(tree, &Common::table(), Duration::MAX, &context);
         world.filter(|_| !context.is_fatal())
     }
 

@@ -3,34 +3,19 @@
 //! The reader fills that struct. The JSON Schema, the merge of variants and the values in force of a sweep come from its
 //! [`TableShape`]. A new key is a new field, and whatever uses its value.
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{Fields, MOST_NAMES, named};
-use super::tree::{Entry, Node, Span, Table, Value};
-
-/// What can stand behind a key.
-pub(super) trait Read<'t>: Sized {
-    /// The value of a node; what is wrong with the node is noted under the name `path`.
-    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self>;
-
-    /// The same without a file.
-    fn shape() -> Shape;
-}
+use super::reader::{Field, Fields, MOST_NAMES, Read, named};
+use super::shape::{Shape, TableShape, or_false};
+use super::tree::{Entry, Node, Value};
 
 /// A table that [`table!`] declares.
 pub(super) trait Described<'t>: Sized {
     fn of(fields: &mut Fields<'t>) -> Self;
 
     fn table() -> TableShape;
-}
-
-/// A key of a table with its value: an `Option`, or the plain value where there is a default.
-pub(super) struct Field<'t, V> {
-    pub(super) key: &'static str,
-    pub(super) entry: Option<&'t Entry>,
-    pub(super) value: V,
 }
 
 /// A table, or `false` for none.
@@ -70,74 +55,6 @@ pub(super) enum Empty {
     RefusedLater,
 }
 
-/// A part of the format.
-pub(super) enum Shape {
-    /// A value in which no key has a meaning, as keywords of JSON Schema.
-    Value(Json),
-    /// One of these names, each with what it means.
-    Name(Vec<(&'static str, &'static str)>),
-    Table(TableShape),
-    /// Things by name.
-    Named(fn() -> Shape),
-    Array(fn() -> Shape),
-    /// One of these, each with what it is; a variant replaces the whole.
-    Either(Vec<(Shape, &'static str)>),
-    /// A shape with further keywords of JSON Schema.
-    With(Box<Shape>, Json),
-}
-
-/// A table of keys.
-pub(super) struct TableShape {
-    /// As the schema calls it.
-    pub(super) name: &'static str,
-    /// As it stands in the source.
-    pub(super) about: &'static str,
-    pub(super) choice: Choice,
-    pub(super) fields: Vec<FieldShape>,
-}
-
-/// What decides which keys of a table have a meaning.
-#[derive(Clone, Copy)]
-pub(super) enum Choice {
-    /// Each has one.
-    Free,
-    /// The value of a key. The text stands before that value in the message on a key that has no meaning with the value;
-    /// without a text, whoever uses the table judges that.
-    ByName(&'static str, Option<&'static str>),
-    /// Which one of the keys that are a kind is there.
-    ByKind,
-    /// As [`ByKind`](Self::ByKind), where `false` is as good as absent. Stands in arrays, which are never merged.
-    OneKind,
-    /// One key is all there is, and a variant replaces the table whole.
-    Whole,
-}
-
-/// A key of a table.
-pub(super) struct FieldShape {
-    pub(super) key: &'static str,
-    /// As it stands in the source; empty where the type says it.
-    pub(super) about: &'static str,
-    pub(super) shape: fn() -> Shape,
-    pub(super) default: Option<fn() -> Json>,
-    /// How it is written, where it may not be absent.
-    pub(super) needed: Option<&'static str>,
-    /// With which choices it has a meaning; `None` with any.
-    pub(super) belongs: Option<fn(&str) -> bool>,
-    /// Whether absent is without a bound.
-    pub(super) is_unbounded: bool,
-    /// Whether it is one of the keys of which the table has one.
-    pub(super) is_kind: bool,
-    /// Whether it is how the gateway or its clients are configured, and not what befalls them.
-    pub(super) is_policy: bool,
-}
-
-impl<V> Field<'_, V> {
-    /// The place of the value, or of the table where the key is absent.
-    pub(super) fn span_in(&self, table: &Fields<'_>) -> Span {
-        self.entry.map_or_else(|| table.span(), |entry| entry.node.span.clone())
-    }
-}
-
 impl<T> Field<'_, Option<Switch<T>>> {
     /// The table; `None` where it is absent or switched off.
     pub(super) fn on(self) -> Option<T> {
@@ -161,118 +78,6 @@ impl<'t, T> Field<'t, Option<Named<'t, T>>> {
     }
 }
 
-/// The keyword for what a table needs beyond its required fields, which [`json_schema`](super::json_schema) puts where the
-/// table is whole.
-pub(super) const WHOLE: &str = "x-whole";
-
-impl Shape {
-    /// What stands behind a key of a table.
-    pub(super) fn below(&self, key: &str) -> Option<Self> {
-        match self {
-            Self::With(shape, _) => shape.below(key),
-            Self::Table(table) => table.field(key).map(|field| (field.shape)()),
-            Self::Named(each) => Some(each()),
-            Self::Value(_) | Self::Name(_) | Self::Array(_) | Self::Either(_) => None,
-        }
-    }
-
-    pub(super) fn as_table(&self) -> Option<&TableShape> {
-        match self {
-            Self::With(shape, _) => shape.as_table(),
-            Self::Table(table) => Some(table),
-            _ => None,
-        }
-    }
-
-    /// The keys of a table; none of anything else.
-    pub(super) fn into_fields(self) -> Vec<FieldShape> {
-        match self {
-            Self::With(shape, _) => shape.into_fields(),
-            Self::Table(table) => table.fields,
-            _ => Vec::new(),
-        }
-    }
-
-    /// Whether a table of a variant takes the place of that of the file, and is not merged with it.
-    pub(super) fn is_replaced_whole(&self) -> bool {
-        match self {
-            Self::Either(_) => true,
-            _ => self.as_table().is_some_and(|table| matches!(table.choice, Choice::Whole)),
-        }
-    }
-}
-
-impl TableShape {
-    pub(super) fn field(&self, key: &str) -> Option<&FieldShape> {
-        self.fields.iter().find(|field| field.key == key)
-    }
-
-    /// The same with the keys of another table before its own, which that table's choice decides about.
-    pub(super) fn above(mut self, base: Self) -> Self {
-        self.choice = base.choice;
-        self.fields.splice(0..0, base.fields);
-        self
-    }
-
-    /// What can be chosen.
-    pub(super) fn choices(&self) -> Vec<&'static str> {
-        match self.choice {
-            Choice::ByName(key, _) => match self.field(key).map(|field| (field.shape)()) {
-                Some(Shape::Name(names)) => names.into_iter().map(|(name, _)| name).collect(),
-                _ => Vec::new(),
-            },
-            Choice::ByKind | Choice::OneKind | Choice::Whole => {
-                self.fields.iter().filter(|field| field.is_kind).map(|field| field.key).collect()
-            }
-            Choice::Free => Vec::new(),
-        }
-    }
-
-    /// What a table says that decides which of its keys have a meaning. `None` if the table says nothing of it, or nothing
-    /// that is known.
-    pub(super) fn chosen(&self, table: &Table) -> Option<&'static str> {
-        let says = |choice: &&str| match self.choice {
-            Choice::ByName(key, _) => table
-                .get(key)
-                .is_some_and(|entry| matches!(&entry.node.value, Value::Text(text) if **text == **choice)),
-            _ => table.get(choice).is_some(),
-        };
-        self.choices().into_iter().find(says)
-    }
-
-    /// What holds where a table does not choose.
-    pub(super) fn chosen_by_default(&self) -> Option<&'static str> {
-        let Choice::ByName(key, _) = self.choice else { return None };
-        let default = self.field(key)?.default?();
-        self.choices().into_iter().find(|name| default == **name)
-    }
-
-    /// Whether a key has a meaning with that choice.
-    pub(super) fn has(&self, chosen: &str, key: &str) -> bool {
-        self.field(key).is_none_or(|field| field.belongs_to(chosen))
-    }
-}
-
-impl FieldShape {
-    pub(super) fn of<'t, T: Read<'t>>(key: &'static str, about: &'static str) -> Self {
-        Self {
-            key,
-            about,
-            shape: T::shape,
-            default: None,
-            needed: None,
-            belongs: None,
-            is_unbounded: false,
-            is_kind: false,
-            is_policy: false,
-        }
-    }
-
-    pub(super) fn belongs_to(&self, chosen: &str) -> bool {
-        if self.is_kind { self.key == chosen } else { self.belongs.is_none_or(|belongs| belongs(chosen)) }
-    }
-}
-
 impl<'t, T: Read<'t>> Read<'t> for Switch<T> {
     fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
         match node.value {
@@ -289,12 +94,6 @@ impl<'t, T: Read<'t>> Read<'t> for Switch<T> {
     fn shape() -> Shape {
         or_false(T::shape())
     }
-}
-
-/// A table or `false`, said so that what is wrong in the table is still told by its place.
-pub(super) fn or_false(table: Shape) -> Shape {
-    let keywords = json!({ "type": ["object", "boolean"], "not": { "const": true } });
-    Shape::With(Box::new(table), keywords)
 }
 
 impl<'t, T: Read<'t>> Read<'t> for Named<'t, T> {
@@ -367,13 +166,14 @@ macro_rules! table {
             $(
                 $(#[doc = $about])*
                 pub(in crate::file) $field:
-                    $crate::file::table::Field<$t, $crate::file::table::table!(@value $T; $($default)?)>,
+                    $crate::file::reader::Field<$t, $crate::file::table::table!(@value $T; $($default)?)>,
             )*
         }
 
         const _: () = {
-            use $crate::file::table::{Described, Read, Shape, TableShape};
-            use $crate::file::{context::Context, reader::Fields, tree::Node};
+            use $crate::file::reader::{Fields, Read};
+            use $crate::file::shape::{Shape, TableShape};
+            use $crate::file::{context::Context, table::Described, tree::Node};
 
             impl<$t> Described<$t> for $Name<$t> {
                 fn of(fields: &mut Fields<$t>) -> Self {
@@ -389,7 +189,7 @@ macro_rules! table {
                         name: stringify!($Name),
                         about: concat!($($doc, "\n"),*),
                         choice: $choice,
-                        fields: vec![$($crate::file::table::FieldShape {
+                        fields: vec![$($crate::file::shape::FieldShape {
                             $(default: Some(|| {
                                 let default: $T = $default;
                                 $crate::file::values::Written::written(&default)
@@ -398,9 +198,10 @@ macro_rules! table {
                             $(belongs: Some($belongs),)?
                             $(is_unbounded: stringify!($unbounded) == "unbounded",)?
                             $(is_kind: stringify!($mark) == "kind", is_policy: stringify!($mark) == "policy",)?
-                            ..$crate::file::table::FieldShape::of::<$T>(
+                            ..$crate::file::shape::FieldShape::new(
                                 $crate::file::table::table!(@key $field $($key)?),
                                 concat!($($about, "\n"),*),
+                                <$T as Read<'_>>::shape,
                             )
                         }),*],
                     };

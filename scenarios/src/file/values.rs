@@ -8,10 +8,12 @@ use serde_json::{Value as Json, json};
 use simulator::Rate;
 
 use super::context::Context;
-use super::reader::{list, read, way_out};
-use super::table::{Read, Shape};
+use super::diagnostic::Problem;
+use super::reader::Read;
+use super::shape::Shape;
 use super::tree::{Node, Value};
 use super::units;
+use super::words::{list, way_out};
 
 /// What a single value of the file can be read as.
 pub(super) trait FromNode: Sized {
@@ -36,6 +38,18 @@ impl<'t, T: FromNode> Read<'t> for T {
 
     fn shape() -> Shape {
         T::format()
+    }
+}
+
+/// The value of a node; what is wrong with it is noted under the name `path`.
+pub(super) fn read<T: FromNode>(node: &Node, path: &str, context: &Context<'_>) -> Option<T> {
+    match T::from_node(node) {
+        Ok(value) => Some(value),
+        Err(reason) => {
+            let problem = Problem::error(node.span.clone(), format!("`{path}`: {reason}"));
+            context.push_with_help(problem, || T::help(node));
+            None
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use simulator::FaultKind;
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader::{display_key, list};
 use super::tree::{Entry, Table, Value};
 use super::units::write_duration;
+use super::words::{display_key, list};
 use crate::{UpstreamFault, World};
 
 /// Warns of what stands in the tables that a variant can patch; `tree` is the file as the variant makes it, `ours` the file

@@ -7,17 +7,18 @@ use serde_json::json;
 
 use super::calls::refuse_avalanches;
 use super::clients::{Population, build_clients};
-use super::common::Common;
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::external;
 use super::faults::{Fault, build_faults};
 use super::gateway::Gateway;
-use super::reader::Fields;
+use super::reader::{Fields, Read};
 use super::routes::{Route, build_routes};
-use super::table::{Choice, Described, Items, Named, Read, Shape, Switch, WHOLE, table};
+use super::shape::{Choice, Shape, TableShape, WHOLE};
+use super::table::{Described, Items, Named, Switch, table};
 use super::tree::{Node, Table};
-use super::upstreams::{Known, Upstream, build_upstreams};
+use super::upstream_names::Known;
+use super::upstreams::{Upstream, build_upstreams};
 
 table! {
     /// What a variant changes. Tables are merged key by key; arrays and distributions are replaced whole; `false`
@@ -67,10 +68,15 @@ impl<'t> Read<'t> for Paths<'t> {
 }
 
 /// Reads the tables that a variant can patch. `None` if they hold nothing that could be run; then, and otherwise
-/// where something is wrong, that is noted.
-pub(super) fn read_world(tree: &Table, duration: Duration, context: &Context<'_>) -> Option<crate::World> {
+/// where something is wrong, that is noted. `common` are the keys that stand beside them.
+pub(super) fn read_world(
+    tree: &Table,
+    common: &TableShape,
+    duration: Duration,
+    context: &Context<'_>,
+) -> Option<crate::World> {
     let mut top = Fields::new(tree, 0..0, "", context);
-    for field in Common::table().fields {
+    for field in &common.fields {
         top.entry(field.key);
     }
     let tables = Variant::of(&mut top);

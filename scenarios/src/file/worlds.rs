@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use super::context::Context;
-use super::table::{Described, Read, Shape};
+use super::reader::Read;
+use super::shape::Shape;
+use super::table::Described;
 use super::tree::{Entry, Table, Value};
 use super::world::Variant;
 use super::{parse, patch};

@@ -9,7 +9,7 @@ use winnow::prelude::*;
 use winnow::stream::LocatingSlice;
 use winnow::token::{rest, take_till, take_while};
 
-use super::super::reader::{all, way_out};
+use super::super::words::{all, way_out};
 
 /// A line as it is written, each part with its place in the line.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,8 +8,8 @@ use reports::{
     Statistic, Unit,
 };
 
-use super::super::reader::{all, display_key, list, nearest, way_out};
 use super::super::units;
+use super::super::words::{all, display_key, list, nearest, way_out};
 use super::line::{Help, Line, LineError, Part, Right, Term};
 
 /// What the names in a line may stand for.

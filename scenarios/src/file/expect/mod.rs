@@ -18,9 +18,9 @@ use self::line::{Help, Line, LineError, Part, Right, Term};
 use self::measure::Names;
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::reader;
-use super::table::Shape;
+use super::shape::Shape;
 use super::tree::{Node, Span, Value};
+use super::values::read;
 use crate::{Contrast, Expected, World};
 
 /// More lines of `expect.hold` are refused: each is held against every variant.
@@ -48,7 +48,7 @@ pub(super) fn expect_lines(text: &str, hold: &Node, context: &Context<'_>) -> Ve
         return lines;
     }
     for item in &**items {
-        let Some(line) = reader::read::<Rc<str>>(item, "expect.hold", context) else { continue };
+        let Some(line) = read::<Rc<str>>(item, "expect.hold", context) else { continue };
         let parsed = line::parse(&line);
         let mut read = ExpectLine { text: line, span: item.span.clone(), line: None };
         match parsed {

@@ -5,8 +5,8 @@ use reports::{Arguments, Bound, Comparison, Expectation, Measure, Needs, Selecto
 use simulator::Load;
 
 use super::super::diagnostic::Problem;
-use super::super::reader::display_key;
 use super::super::tree::Span;
+use super::super::words::display_key;
 use crate::World;
 
 /// What an expectation can never do, `fail` or `hold`, whatever is measured: no measure is below zero and no share
