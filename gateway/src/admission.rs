@@ -1,6 +1,13 @@
+//! The rate limits in front of a gateway, and what they said of a request.
+
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::{Client, KeyedBy, KeyedLimiter, Peer, RateLimit, Rejection, RouteId, Timestamp, Verdict};
+use crate::entrance::Limits;
+use crate::identity::{Client, KeyedBy, Peer};
+use crate::rate_limit::{KeyedLimiter, RateLimit, Verdict};
+use crate::rejection::Rejection;
+use crate::route::RouteId;
+use crate::timestamp::Timestamp;
 
 /// What a rate limit counts by, in the order in which a request meets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,7 +95,7 @@ impl Checks {
         Scope::ALL.into_iter().filter_map(|scope| Some((scope, self.get(scope)?)))
     }
 
-    fn note(&mut self, scope: Scope, verdict: Verdict) -> Result<(), Rejection> {
+    pub(crate) fn note(&mut self, scope: Scope, verdict: Verdict) -> Result<(), Rejection> {
         self.0[scope as usize] = Some(verdict);
         match verdict {
             Verdict::Rejected { retry_after } => Err(Rejection::RateLimited { scope, retry_after }),
@@ -121,46 +128,12 @@ impl Admission {
     pub fn new(limits: &RateLimits) -> Self {
         Self { limiters: Scope::ALL.map(|scope| limits.get(scope).copied().map(KeyedLimiter::new)) }
     }
+}
 
-    /// Decides over a request whoever sends it: all that is asked before its token is judged.
-    ///
-    /// # Errors
-    ///
-    /// The rejection, if its address has sent too much.
+impl Limits for Admission {
     #[inline]
-    pub fn on_arrival(
-        &mut self,
-        now: Timestamp,
-        request: &Request,
-        checks: &mut Checks,
-    ) -> Result<(), Rejection> {
-        judge_peer(request, &mut self.ask(now, checks))
-    }
-
-    /// Decides over a request that is known to be its client's: the route that is to serve it.
-    ///
-    /// # Errors
-    ///
-    /// The rejection, if a limit is used up or no route serves it.
-    #[inline]
-    pub fn on_client(
-        &mut self,
-        now: Timestamp,
-        request: &Request,
-        checks: &mut Checks,
-    ) -> Result<RouteId, Rejection> {
-        judge_client(request, &mut self.ask(now, checks))
-    }
-
-    fn ask(
-        &mut self,
-        now: Timestamp,
-        checks: &mut Checks,
-    ) -> impl FnMut(Scope, u64) -> Result<(), Rejection> {
-        move |scope, bucket| {
-            let Some(limiter) = &mut self.limiters[scope as usize] else { return Ok(()) };
-            checks.note(scope, limiter.check(now, bucket))
-        }
+    fn check(&mut self, now: Timestamp, scope: Scope, bucket: u64) -> Option<Verdict> {
+        Some(self.limiters[scope as usize].as_mut()?.check(now, bucket))
     }
 }
 
@@ -218,68 +191,17 @@ impl SharedAdmission {
             |shard: &Mutex<KeyedLimiter>| shard.lock().unwrap_or_else(PoisonError::into_inner).in_use(now);
         Scope::ALL.map(|scope| Some(self.limiters[scope as usize].as_ref()?.shards.iter().map(in_use).sum()))
     }
-
-    /// As [`Admission::on_arrival`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn on_arrival(
-        &self,
-        now: Timestamp,
-        request: &Request,
-        checks: &mut Checks,
-    ) -> Result<(), Rejection> {
-        judge_peer(request, &mut self.ask(now, checks))
-    }
-
-    /// As [`Admission::on_client`].
-    ///
-    /// # Errors
-    ///
-    /// As there.
-    pub fn on_client(
-        &self,
-        now: Timestamp,
-        request: &Request,
-        checks: &mut Checks,
-    ) -> Result<RouteId, Rejection> {
-        judge_client(request, &mut self.ask(now, checks))
-    }
-
-    fn ask(&self, now: Timestamp, checks: &mut Checks) -> impl FnMut(Scope, u64) -> Result<(), Rejection> {
-        move |scope, bucket| {
-            let Some(SharedLimiter { shards, .. }) = &self.limiters[scope as usize] else { return Ok(()) };
-            // Addresses and routes are numbers in a row, keys are digests: a multiplication spreads them all (Knuth's
-            // multiplicative hashing; the highest bits are the mixed ones).
-            let shard = bucket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SHARDS.ilog2());
-            let mut limiter = shards[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
-            let verdict = limiter.check(now, bucket);
-            drop(limiter);
-            checks.note(scope, verdict)
-        }
-    }
 }
 
-/// Asks what comes before the token. `ask` asks the limit of a scope, if there is one.
-fn judge_peer(
-    request: &Request,
-    ask: &mut impl FnMut(Scope, u64) -> Result<(), Rejection>,
-) -> Result<(), Rejection> {
-    ask(Scope::PerIp, request.peer.bucket())
-}
-
-/// Asks what comes after it, limit after limit; the first to refuse is the last to be asked, so that later ones lose nothing
-/// to a request that never reaches them.
-fn judge_client(
-    request: &Request,
-    ask: &mut impl FnMut(Scope, u64) -> Result<(), Rejection>,
-) -> Result<RouteId, Rejection> {
-    ask(Scope::PerKey, request.client.bucket())?;
-    let route = request.route.ok_or(Rejection::NoRoute)?;
-    ask(Scope::PerRoute, u64::from(route.0))?;
-    ask(Scope::Global, 0)?;
-    Ok(route)
+impl Limits for &SharedAdmission {
+    fn check(&mut self, now: Timestamp, scope: Scope, bucket: u64) -> Option<Verdict> {
+        let SharedLimiter { shards, .. } = self.limiters[scope as usize].as_ref()?;
+        // Addresses and routes are numbers in a row, keys are digests: a multiplication spreads them all (Knuth's
+        // multiplicative hashing; the highest bits are the mixed ones).
+        let shard = bucket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SHARDS.ilog2());
+        let mut limiter = shards[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        Some(limiter.check(now, bucket))
+    }
 }
 
 #[cfg(test)]
@@ -288,7 +210,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{Algorithm, KeySecret};
+    use crate::entrance::{Entrance, NO_KEYS};
+    use crate::{Algorithm, GatewayConfig, KeySecret, Route, Routes, UpstreamId};
 
     #[test]
     fn shards_and_threads_change_no_verdict() {
@@ -308,16 +231,22 @@ mod tests {
             idempotent: true,
         };
 
+        let route = |path: &str| Route {
+            path: path.to_owned(),
+            upstream: UpstreamId(0),
+            timeout: None,
+            retry: None,
+            auth: true,
+        };
+        let routes = Routes::new(["/0", "/1", "/2"].map(route).into()).unwrap();
+        let config = GatewayConfig { routes, ..GatewayConfig::default() };
+        let entrance = Entrance::new(&config, KeySecret([3; 16]));
         let (mut alone, shared) = (Admission::new(&limits), SharedAdmission::new(&limits));
         for number in 0..8_000 {
             let request = request(number);
             let (mut one, mut other) = (Checks::default(), Checks::default());
-            let alone = alone
-                .on_arrival(now, &request, &mut one)
-                .and_then(|()| alone.on_client(now, &request, &mut one));
-            let shared = shared
-                .on_arrival(now, &request, &mut other)
-                .and_then(|()| shared.on_client(now, &request, &mut other));
+            let alone = entrance.on_request(now, &request, &mut alone, NO_KEYS, &mut one);
+            let shared = entrance.on_request(now, &request, &mut &shared, NO_KEYS, &mut other);
             assert_eq!((one, alone), (other, shared), "request {number}");
         }
 
@@ -325,7 +254,8 @@ mod tests {
         let admitted = |from: u32| {
             (from..from + 2_000).filter(|n| {
                 let request = Request { route: Some(RouteId(0)), ..request(*n) };
-                shared.on_client(now, &request, &mut Checks::default()).is_ok()
+                let checks = &mut Checks::default();
+                entrance.on_request(now, &request, &mut &shared, NO_KEYS, checks).is_ok()
             })
         };
         let admitted: usize = std::thread::scope(|scope| {

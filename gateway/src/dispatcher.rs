@@ -1,11 +1,16 @@
+//! What stands behind the limits: breaker, bulkhead, worker, upstream.
+
 use std::hash::Hash;
 use std::time::Duration;
 
-use crate::{
-    AttemptEnd, Breaker, Condition, GatewayConfig, GatewayRetry, Permit, Place, Pool, Rejection, Retrier,
-    RetryState, Route, RouteId, Routes, Scope, Settlement, ShortCircuit, Timestamp, Transition, UpstreamId,
-    UpstreamPolicy,
-};
+use crate::attempt::AttemptEnd;
+use crate::breaker::{Breaker, Condition, Permit, Settlement, ShortCircuit, Transition};
+use crate::pipeline::{GatewayConfig, UpstreamPolicy};
+use crate::pool::{Place, Pool};
+use crate::rejection::Rejection;
+use crate::retry::{Retrier, RetryState};
+use crate::route::{GatewayRetry, Route, RouteId, Routes, UpstreamId};
+use crate::timestamp::Timestamp;
 
 /// The path of a request behind the limits: breaker, bulkhead, worker, upstream.
 ///
@@ -13,12 +18,12 @@ use crate::{
 ///
 /// The calling contract, for a ticket unique among the requests present:
 ///
-/// - [`Dispatcher::on_admitted`] decides. A [`Decision::Forward`] holds a worker and makes an attempt, until
+/// - [`Dispatcher::on_admitted`] decides. A [`Dispatch::Forward`] holds a worker and makes an attempt, until
 ///   [`Dispatcher::on_finished`]: when the answer is whole or the attempt failed otherwise, when the deadline passes (the
 ///   client is answered 504) or when the client leaves, whichever comes first.
 /// - Before that, a failed attempt may be made again: [`Dispatcher::on_attempt_ended`] says whether and when, and
 ///   [`Dispatcher::on_retry`] begins the next one. The worker and the place in the bulkhead stay held all the while.
-/// - A [`Decision::Queue`] waits until an `on_finished` starts it, or until [`Dispatcher::on_left_queue`]: when its
+/// - A [`Dispatch::Queue`] waits until an `on_finished` starts it, or until [`Dispatcher::on_left_queue`]: when its
 ///   deadline passes (the client is answered by [`Rejection::QueueTimeout`]) or when the client leaves.
 #[derive(Debug)]
 pub struct Dispatcher<T> {
@@ -68,6 +73,11 @@ impl RouteRetry {
         let GatewayRetry { policy, non_idempotent } = route.retry.or(config.retry)?;
         Some(Self { retrier: Retrier::new(policy), non_idempotent })
     }
+
+    /// Whether a failed attempt of this request may be made again at all.
+    const fn may_retry(&self, pass: &Pass) -> bool {
+        self.retrier.policy().retries > 0 && (pass.idempotent || self.non_idempotent)
+    }
 }
 
 /// What a request was given on its way: handed back when it ends.
@@ -109,46 +119,16 @@ struct Waiting {
     since: Timestamp,
 }
 
-/// What becomes of a request on arrival.
+/// Where the dispatcher puts a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// It has a worker: send it to the upstream.
+pub enum Dispatch {
+    /// The request has a worker: it is to be sent to the upstream.
     Forward(Forward),
-    /// It waits for a worker.
+    /// The request waits for a worker.
     Queue {
         /// When it must be taken out if it has not started.
         deadline: Option<Timestamp>,
     },
-    /// It waits for the keys that its token is judged by, and holds nothing the while.
-    AwaitKeys {
-        /// When that is over at the latest, one way or the other.
-        deadline: Timestamp,
-    },
-    /// It is answered by the gateway.
-    Reject(Rejection),
-}
-
-/// The stages of a request come in one order, and where it was stopped says what it has behind it.
-impl Decision {
-    /// Whether its token, if its route asks for one, was judged and accepted.
-    pub const fn passed_auth(&self) -> bool {
-        !matches!(
-            self,
-            Self::AwaitKeys { .. }
-                | Self::Reject(
-                    Rejection::RateLimited { scope: Scope::PerIp, .. }
-                        | Rejection::Unauthenticated { .. }
-                        | Rejection::Forbidden { .. }
-                        | Rejection::KeysUnavailable { .. }
-                )
-        )
-    }
-
-    /// Whether no rate limit stopped it. One that no route serves counts as past them, though the limits of a route and of
-    /// everything were not asked.
-    pub const fn passed_limits(&self) -> bool {
-        self.passed_auth() && !matches!(self, Self::Reject(Rejection::RateLimited { .. }))
-    }
 }
 
 /// Where a request that holds a worker goes, and until when.
@@ -160,6 +140,8 @@ pub struct Forward {
     pub upstream: UpstreamId,
     /// When the client is answered 504 instead, as long as it does not keep the gateway waiting; `None` for never.
     pub deadline: Option<Timestamp>,
+    /// Whether a failed attempt may be made again, so that the request is to be kept.
+    pub may_retry: bool,
     /// To be handed back to [`Dispatcher::on_finished`].
     pub pass: Pass,
 }
@@ -204,6 +186,10 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     }
 
     /// Decides over a request that the limits let through to a route.
+    ///
+    /// # Errors
+    ///
+    /// The rejection, if the breaker, the bulkhead or the pool turns the request away.
     pub fn on_admitted(
         &mut self,
         now: Timestamp,
@@ -211,8 +197,28 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         route: RouteId,
         idempotent: bool,
         upload: Upload,
-    ) -> Decision {
-        self.enter(now, ticket, route, idempotent, upload).unwrap_or_else(Decision::Reject)
+    ) -> Result<Dispatch, Rejection> {
+        let upstream = self.routes.get(route).upstream;
+        let permit = self.permit(now, upstream, upload)?;
+        let retries = RetryState::default();
+        let pass = Pass { route, upstream, permit, idempotent, retries, client_time: Duration::ZERO };
+        let guard = &mut self.upstreams[upstream.0 as usize];
+        let full = guard.policy.max_in_flight.is_some_and(|most| guard.in_flight >= most.get());
+        guard.in_flight += 1;
+        if full {
+            self.give_back(pass);
+            return Err(Rejection::BulkheadFull);
+        }
+        match self.pool.on_arrival(now, ticket, Waiting { pass, since: now }) {
+            Place::Worker => Ok(Dispatch::Forward(self.forward(now, pass))),
+            Place::Queue { deadline } => Ok(Dispatch::Queue { deadline }),
+            Place::Full => {
+                self.give_back(pass);
+                // The head has come through the whole queue in the time that it has waited; a newcomer would need as long.
+                let head = self.pool.first_queued().map(|head| now.saturating_since(head.since));
+                Err(Rejection::QueueFull { retry_after: head.unwrap_or_default() })
+            }
+        }
     }
 
     /// Whether a request to this route would be a probe now, so that its body is to be whole before
@@ -264,7 +270,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         // The client has the beginning of an answer that breaks off: the attempt cannot be taken back.
         let failure = end.failure().filter(|_| end != AttemptEnd::Cut)?;
         let retry = self.retries[pass.route.0 as usize].as_mut()?;
-        if !pass.idempotent && !retry.non_idempotent {
+        if !retry.may_retry(pass) {
             return None;
         }
         let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, None, unit)?;
@@ -293,11 +299,6 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         if let Some(waiting) = self.pool.on_left_queue(ticket) {
             self.give_back(waiting.pass);
         }
-    }
-
-    /// The routing table.
-    pub(crate) fn routes(&self) -> &Routes {
-        &self.routes
     }
 
     /// The next change of a breaker's condition that nobody has taken note of.
@@ -342,37 +343,6 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         self.pool.queued()
     }
 
-    fn enter(
-        &mut self,
-        now: Timestamp,
-        ticket: T,
-        route: RouteId,
-        idempotent: bool,
-        upload: Upload,
-    ) -> Result<Decision, Rejection> {
-        let upstream = self.routes.get(route).upstream;
-        let permit = self.permit(now, upstream, upload)?;
-        let retries = RetryState::default();
-        let pass = Pass { route, upstream, permit, idempotent, retries, client_time: Duration::ZERO };
-        let guard = &mut self.upstreams[upstream.0 as usize];
-        let full = guard.policy.max_in_flight.is_some_and(|most| guard.in_flight >= most.get());
-        guard.in_flight += 1;
-        if full {
-            self.give_back(pass);
-            return Err(Rejection::BulkheadFull);
-        }
-        match self.pool.on_arrival(now, ticket, Waiting { pass, since: now }) {
-            Place::Worker => Ok(Decision::Forward(self.forward(now, pass))),
-            Place::Queue { deadline } => Ok(Decision::Queue { deadline }),
-            Place::Full => {
-                self.give_back(pass);
-                // The head has come through the whole queue in the time that it has waited; a newcomer would need as long.
-                let head = self.pool.first_queued().map(|head| now.saturating_since(head.since));
-                Err(Rejection::QueueFull { retry_after: head.unwrap_or_default() })
-            }
-        }
-    }
-
     /// Asks an upstream's breaker, if it has one.
     fn permit(
         &mut self,
@@ -411,8 +381,10 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     }
 
     fn forward(&mut self, now: Timestamp, mut pass: Pass) -> Forward {
+        let mut may_retry = false;
         if let Some(retry) = &mut self.retries[pass.route.0 as usize] {
             retry.retrier.on_request(now);
+            may_retry = retry.may_retry(&pass);
         }
         let guard = &mut self.upstreams[pass.upstream.0 as usize];
         if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
@@ -421,7 +393,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         let timeout = self.routes.get(pass.route).timeout.or(guard.policy.timeout).or(self.timeout);
         let deadline = timeout.map(|timeout| now + timeout);
         pass.retries = RetryState::until(deadline);
-        Forward { route: pass.route, upstream: pass.upstream, deadline, pass }
+        Forward { route: pass.route, upstream: pass.upstream, deadline, may_retry, pass }
     }
 }
 
@@ -458,7 +430,7 @@ mod tests {
 
     fn enter(dispatcher: &mut Dispatcher<u32>, now: Timestamp, ticket: u32) -> Option<Pass> {
         match dispatcher.on_admitted(now, ticket, RouteId(0), true, Upload::Whole) {
-            Decision::Forward(forward) => Some(forward.pass),
+            Ok(Dispatch::Forward(forward)) => Some(forward.pass),
             _ => None,
         }
     }

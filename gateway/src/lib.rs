@@ -35,6 +35,7 @@ mod attempt;
 pub mod auth;
 mod breaker;
 mod dispatcher;
+mod entrance;
 mod identity;
 mod path;
 mod pipeline;
@@ -56,10 +57,11 @@ pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, FailureKinds, HalfOpen, Permit,
     Settlement, ShortCircuit, Transition,
 };
-pub use dispatcher::{Decision, Dispatcher, Forward, Pass, Upload};
+pub use dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
+pub use entrance::{Admitted, Entrance, Limits, NO_KEYS, Stop};
 pub use identity::{Client, KeySecret, KeyedBy, Peer};
 pub use path::{PathFault, Paths};
-pub use pipeline::{GatewayConfig, Pipeline, UpstreamPolicy};
+pub use pipeline::{Decision, GatewayConfig, Pipeline, UpstreamPolicy};
 pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
 pub use rejection::Rejection;

@@ -1,19 +1,21 @@
+//! The whole path of a request through the gateway.
+
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use foldhash::fast::FixedState;
-use hashlink::LinkedHashMap;
-
-use crate::auth::{
-    AuthConfig, AuthVerdict, Authenticator, Claims, Fetch, FetchFailure, KeySet, KeyWait, Presented,
-    SimulatedKey,
-};
-use crate::{
-    Admission, AttemptEnd, BreakerConfig, Checks, ClientTimeouts, Condition, Decision, Dispatcher, Forward,
-    GatewayRetry, KeySecret, KeyedBy, Pass, PoolConfig, RateLimits, Rejection, Request, Routes, Settlement,
-    Timestamp, Transition, Upload, UpstreamId,
-};
+use crate::admission::{Admission, Checks, RateLimits, Request, Scope};
+use crate::attempt::AttemptEnd;
+use crate::auth::{AuthConfig, Fetch, FetchFailure, KeyQueue, KeySet, Presented, SimulatedKey};
+use crate::breaker::{BreakerConfig, Condition, Settlement, Transition};
+use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
+use crate::entrance::{Entrance, Stop};
+use crate::identity::KeySecret;
+use crate::pool::PoolConfig;
+use crate::rejection::Rejection;
+use crate::route::{GatewayRetry, RouteId, Routes, UpstreamId};
+use crate::timestamp::Timestamp;
+use crate::waits::ClientTimeouts;
 
 /// What a gateway is told to do.
 ///
@@ -57,12 +59,65 @@ pub struct UpstreamPolicy {
     pub breaker: Option<BreakerConfig>,
 }
 
+/// What becomes of a request on arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It has a worker: send it to the upstream.
+    Forward(Forward),
+    /// It waits for a worker.
+    Queue {
+        /// When it must be taken out if it has not started.
+        deadline: Option<Timestamp>,
+    },
+    /// It waits for the keys that its token is judged by, and holds nothing meanwhile.
+    AwaitKeys {
+        /// When that is over at the latest, one way or the other.
+        deadline: Timestamp,
+    },
+    /// It is answered by the gateway.
+    Reject(Rejection),
+}
+
+impl From<Result<Dispatch, Rejection>> for Decision {
+    fn from(dispatched: Result<Dispatch, Rejection>) -> Self {
+        match dispatched {
+            Ok(Dispatch::Forward(forward)) => Self::Forward(forward),
+            Ok(Dispatch::Queue { deadline }) => Self::Queue { deadline },
+            Err(rejection) => Self::Reject(rejection),
+        }
+    }
+}
+
+/// The stages of a request come in one order, and where it was stopped says what it has behind it.
+impl Decision {
+    /// Whether its token, if its route asks for one, was judged and accepted.
+    pub const fn passed_auth(&self) -> bool {
+        !matches!(
+            self,
+            Self::AwaitKeys { .. }
+                | Self::Reject(
+                    Rejection::RateLimited { scope: Scope::PerIp, .. }
+                        | Rejection::Unauthenticated { .. }
+                        | Rejection::Forbidden { .. }
+                        | Rejection::KeysUnavailable { .. }
+                )
+        )
+    }
+
+    /// Whether no rate limit stopped it. One that no route serves counts as past them, though the limits of a route and of
+    /// everything were not asked.
+    pub const fn passed_limits(&self) -> bool {
+        self.passed_auth() && !matches!(self, Self::Reject(Rejection::RateLimited { .. }))
+    }
+}
+
 /// The path of a request through the gateway: address limit, token, client limit, route, route limit, global limit, breaker,
 /// bulkhead, worker, upstream.
 ///
-/// A request rejected at one stage takes nothing at later ones, and one that had to queue is not judged again. It is the
-/// virtual engine's: its keys are [`SimulatedKey`]s, claims are digested under a secret that everybody knows, and what is sent
-/// comes whole.
+/// A request rejected at one stage takes nothing at later ones, and one that had to queue is not judged again. The stages are those
+/// of [`Entrance`] and [`Dispatcher`], which a server drives with shared limits, real keys and a lock around the dispatcher. Here
+/// one caller owns them all: keys are [`SimulatedKey`]s, claims are digested under a secret that everybody knows, and what is
+/// sent comes whole.
 ///
 /// The calling contract, for a ticket unique among the requests present:
 ///
@@ -81,18 +136,11 @@ pub struct UpstreamPolicy {
 ///   [`Pipeline::next_wakeup`]. After those two, `poll_resumed` until it gives nothing.
 #[derive(Debug)]
 pub struct Pipeline<T> {
-    admission: Admission,
-    per_key_by: KeyedBy,
-    gate: Option<Gate<T>>,
+    entrance: Entrance,
+    limits: Admission,
+    /// `None` for a gateway that judges no tokens.
+    keys: Option<KeyQueue<SimulatedKey, T>>,
     dispatcher: Dispatcher<T>,
-}
-
-/// Where tokens are judged.
-#[derive(Debug)]
-struct Gate<T> {
-    authenticator: Authenticator<SimulatedKey>,
-    /// Those who wait for keys, in order of their arrival; hashed as the queue's are.
-    waiting: LinkedHashMap<T, KeyWait, FixedState>,
 }
 
 /// Nobody outside chooses the claims of a simulation.
@@ -101,14 +149,10 @@ const SECRET: KeySecret = KeySecret([0; 16]);
 impl<T: Copy + Eq + Hash> Pipeline<T> {
     /// A gateway that nobody has called yet.
     pub fn new(config: GatewayConfig) -> Self {
-        let gate = config.auth.as_ref().map(|auth| Gate {
-            authenticator: Authenticator::new(auth.clone()),
-            waiting: LinkedHashMap::default(),
-        });
         Self {
-            admission: Admission::new(&config.limits),
-            per_key_by: config.limits.per_key_by.clone(),
-            gate,
+            entrance: Entrance::new(&config, SECRET),
+            limits: Admission::new(&config.limits),
+            keys: config.auth.clone().map(KeyQueue::new),
             dispatcher: Dispatcher::new(config),
         }
     }
@@ -122,11 +166,10 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         presented: &Presented<'_, SimulatedKey>,
     ) -> (Checks, Decision) {
         let mut checks = Checks::default();
-        let decision = match self.admission.on_arrival(now, request, &mut checks) {
-            Ok(()) => self.authenticate(now, ticket, request, presented, false, &mut checks),
-            Err(rejection) => Decision::Reject(rejection),
-        };
-        (checks, decision)
+        let Self { entrance, limits, keys, dispatcher } = self;
+        let judge = keys.as_mut().map(|keys| |has_waited| keys.judge(now, ticket, presented, has_waited));
+        let entered = entrance.on_request(now, request, limits, judge, &mut checks);
+        (checks, dispatch(dispatcher, now, ticket, request, entered.map(|admitted| admitted.route)))
     }
 
     /// Decides over a request that waited for keys. It is counted for its address no second time, and does not wait again.
@@ -138,32 +181,27 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         presented: &Presented<'_, SimulatedKey>,
     ) -> (Checks, Decision) {
         let mut checks = Checks::default();
-        let decision = self.authenticate(now, ticket, request, presented, true, &mut checks);
-        (checks, decision)
+        let Self { entrance, limits, keys, dispatcher } = self;
+        let judge = keys.as_mut().map(|keys| |has_waited| keys.judge(now, ticket, presented, has_waited));
+        let entered = entrance.on_resumed(now, request, limits, judge, &mut checks);
+        (checks, dispatch(dispatcher, now, ticket, request, entered.map(|admitted| admitted.route)))
     }
 
     /// The next request that waited for keys and need not any longer, in order of their arrival.
     pub fn poll_resumed(&mut self) -> Option<T> {
-        let gate = self.gate.as_mut()?;
-        let (_, wait) = gate.waiting.front()?;
-        if wait.round >= gate.authenticator.rounds() {
-            return None;
-        }
-        gate.waiting.pop_front().map(|(ticket, _)| ticket)
+        self.keys.as_mut()?.poll_resumed()
     }
 
     /// Takes a request out that waits for keys.
     pub fn on_left_keys(&mut self, ticket: T) {
-        if let Some(gate) = &mut self.gate
-            && let Some(wait) = gate.waiting.remove(&ticket)
-        {
-            gate.authenticator.on_left(wait);
+        if let Some(keys) = &mut self.keys {
+            keys.on_left(ticket);
         }
     }
 
     /// The fetch of keys that is to begin now, if one is: the upstream [`AuthConfig::jwks`] is to be asked.
     pub fn poll_fetch(&mut self, now: Timestamp) -> Option<Fetch> {
-        self.gate.as_mut()?.authenticator.poll_fetch(now)
+        self.keys.as_mut()?.poll_fetch(now)
     }
 
     /// A fetch of keys is over. One that ended after its deadline, which is a wakeup, is ignored.
@@ -173,20 +211,20 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         number: u64,
         result: Result<KeySet<SimulatedKey>, FetchFailure>,
     ) {
-        if let Some(gate) = &mut self.gate {
-            gate.authenticator.on_fetched(now, number, result);
+        if let Some(keys) = &mut self.keys {
+            keys.on_fetched(now, number, result);
         }
     }
 
     /// When to be back; `None` for a gateway that judges no tokens.
     pub fn next_wakeup(&self) -> Option<Timestamp> {
-        Some(self.gate.as_ref()?.authenticator.next_wakeup())
+        Some(self.keys.as_ref()?.next_wakeup())
     }
 
     /// The time to be back has come.
     pub fn on_wakeup(&mut self, now: Timestamp) {
-        if let Some(gate) = &mut self.gate {
-            gate.authenticator.on_wakeup(now);
+        if let Some(keys) = &mut self.keys {
+            keys.on_wakeup(now);
         }
     }
 
@@ -237,7 +275,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
 
     /// Requests that wait for keys.
     pub fn awaiting_keys(&self) -> u32 {
-        self.gate.as_ref().map_or(0, |gate| u32::try_from(gate.waiting.len()).unwrap_or(u32::MAX))
+        self.keys.as_ref().map_or(0, |keys| u32::try_from(keys.waiting()).unwrap_or(u32::MAX))
     }
 
     /// What an upstream's breaker is now; `None` where it has none.
@@ -254,45 +292,19 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     pub fn queued(&self) -> u32 {
         self.dispatcher.queued()
     }
+}
 
-    fn authenticate(
-        &mut self,
-        now: Timestamp,
-        ticket: T,
-        request: &Request,
-        presented: &Presented<'_, SimulatedKey>,
-        has_waited: bool,
-        checks: &mut Checks,
-    ) -> Decision {
-        let claims = match &mut self.gate {
-            Some(gate) if self.dispatcher.routes().requires_auth(request.route) => {
-                match gate.authenticator.on_token(now, presented, has_waited) {
-                    AuthVerdict::Verified(claims) => Some(claims),
-                    AuthVerdict::Rejected(rejection) => return Decision::Reject(rejection),
-                    AuthVerdict::AwaitKeys(wait) => {
-                        gate.waiting.insert(ticket, wait);
-                        return Decision::AwaitKeys { deadline: wait.deadline };
-                    }
-                }
-            }
-            _ => None,
-        };
-        self.admit(now, ticket, request, claims.as_ref(), checks)
-    }
-
-    fn admit(
-        &mut self,
-        now: Timestamp,
-        ticket: T,
-        request: &Request,
-        claims: Option<&Claims>,
-        checks: &mut Checks,
-    ) -> Decision {
-        let client = self.per_key_by.client(SECRET, claims, request.client);
-        match self.admission.on_client(now, &Request { client, ..*request }, checks) {
-            Ok(route) => self.dispatcher.on_admitted(now, ticket, route, request.idempotent, Upload::Whole),
-            Err(rejection) => Decision::Reject(rejection),
-        }
+fn dispatch<T: Copy + Eq + Hash>(
+    dispatcher: &mut Dispatcher<T>,
+    now: Timestamp,
+    ticket: T,
+    request: &Request,
+    entered: Result<RouteId, Stop>,
+) -> Decision {
+    match entered {
+        Ok(route) => dispatcher.on_admitted(now, ticket, route, request.idempotent, Upload::Whole).into(),
+        Err(Stop::Rejected(rejection)) => Decision::Reject(rejection),
+        Err(Stop::AwaitKeys(wait)) => Decision::AwaitKeys { deadline: wait.deadline },
     }
 }
 
@@ -302,8 +314,8 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::auth::{JwtAlgorithm, Payload, Token, TokenFault};
-    use crate::{Algorithm, Client, Peer, RateLimit, Route, RouteId, Scope};
+    use crate::auth::{Claims, JwtAlgorithm, Payload, Token, TokenFault};
+    use crate::{Algorithm, Client, KeyedBy, Peer, RateLimit, Route};
 
     const OK: Option<Settlement> = AttemptEnd::Answered(200).settlement(Duration::ZERO);
 

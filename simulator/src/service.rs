@@ -113,7 +113,7 @@ pub enum Activity {
 }
 
 /// Names a job for as long as the job lasts. Slots are used again, numbers are not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId {
     slot: u32,
     number: u32,

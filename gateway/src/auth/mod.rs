@@ -34,6 +34,7 @@ mod jwks;
 #[cfg(feature = "jwt")]
 pub mod jwt;
 mod key;
+mod key_queue;
 mod policy;
 mod strict_json;
 mod verified;
@@ -45,5 +46,6 @@ pub use config::{AuthConfig, AuthConfigError, InjectedClaim, JwksCacheConfig, Re
 pub use fault::{ClaimFault, TokenFault};
 pub use jwks::{Fetch, FetchFailure, JwksCache, KeyWait, Lookup};
 pub use key::{HeldKey, KeySet, SimulatedKey, VerifyingKey};
+pub use key_queue::KeyQueue;
 pub use policy::judge as judge_claims;
 pub use verified::{TokenDigest, VerifiedTokens};

@@ -17,14 +17,20 @@ use super::monitor::{State, UpstreamState};
 use super::observer::{Mark, Observer};
 use super::policies::Policies;
 use super::{ReloadError, ScenarioClock, Seen};
+use crate::admission::{Checks, Request};
+use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::jwt::Bearer;
-use crate::auth::{AuthConfig, AuthVerdict, Claims, KeyWait};
+use crate::auth::{AuthConfig, Claims};
+use crate::breaker::Settlement;
+use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
+use crate::entrance::{Admitted, Stop};
+use crate::identity::KeySecret;
+use crate::pipeline::{Decision, GatewayConfig};
+use crate::rejection::Rejection;
+use crate::route::{RouteId, Routes};
 use crate::split_mix::split_mix_64;
 use crate::telemetry::{Ended, Facts, ShownClaims, Span};
-use crate::{
-    AttemptEnd, Checks, Decision, Dispatcher, Forward, GatewayConfig, KeySecret, Pass, Rejection, Request,
-    RequestEnd, RouteId, Routes, Settlement, Timestamp, Upload,
-};
+use crate::timestamp::Timestamp;
 
 /// The rules of a gateway, between the threads that serve it.
 pub(super) struct Rules {
@@ -70,7 +76,7 @@ impl Rules {
         Self {
             clock,
             observer,
-            policies: ArcSwap::from_pointee(Policies::new(&config)),
+            policies: ArcSwap::from_pointee(Policies::new(&config, key_secret)),
             keys,
             auth: config.auth.clone(),
             key_secret,
@@ -97,7 +103,7 @@ impl Rules {
             let all = routes.iter().map(|route| (route.path.clone(), route.upstream));
             (routes.paths(), all.collect::<Vec<_>>())
         };
-        if leads(&policies.routes) != leads(&config.routes) {
+        if leads(policies.entrance.routes()) != leads(&config.routes) {
             return Err(ReloadError::Routes);
         }
         if self.auth != config.auth {
@@ -108,7 +114,7 @@ impl Rules {
 
     /// Goes by this configuration from now on, which has the routes, upstreams and tokens of the one before.
     pub(super) fn reconfigure(&self, config: GatewayConfig) {
-        self.policies.store(Arc::new(self.policies().reconfigured(&config)));
+        self.policies.store(Arc::new(self.policies().reconfigured(&config, self.key_secret)));
         let mut behind = self.behind();
         let at = self.clock.now();
         let started: Vec<_> = behind
@@ -143,42 +149,31 @@ impl Rules {
     ) -> Decided {
         let arrived = self.clock.now();
         let mut checks = Checks::default();
-        let authenticated = match policies.admission.on_arrival(arrived, request, &mut checks) {
-            Ok(()) => self.authenticate(policies, arrived, request, seen, &checks, bearer).await,
-            Err(rejection) => Err(rejection),
-        };
+        let entered = self.enter(policies, arrived, request, seen, &mut checks, bearer).await;
         // Nothing passes in between but what a token takes.
-        let judged = if self.keys.is_some() { self.clock.now() } else { arrived };
-        let (claims, client, admitted) = match authenticated {
-            Ok(claims) => {
-                let client = policies.per_key_by.client(self.key_secret, claims.as_ref(), request.client);
-                let request = Request { client, ..*request };
-                (claims, client, policies.admission.on_client(judged, &request, &mut checks))
-            }
-            Err(rejection) => (None, request.client, Err(rejection)),
-        };
+        let entered_at = if self.keys.is_some() { self.clock.now() } else { arrived };
         let mut breaker = None;
-        let (at, decision, waiting) = match admitted {
-            Ok(route) => {
+        let (at, client, claims, dispatched, waiting) = match entered {
+            Ok(Admitted { route, client, claims }) => {
                 let upload = self.upload(policies, arrived, route, seen, &checks, source).await;
                 let mut behind = self.behind();
                 let at = self.clock.now();
                 behind.issued += 1;
                 let ticket = behind.issued;
-                let decision = behind.dispatcher.on_admitted(at, ticket, route, request.idempotent, upload);
+                let dispatched = behind.dispatcher.on_admitted(at, ticket, route, request.idempotent, upload);
                 breaker = behind.dispatcher.condition(behind.dispatcher.upstream_of(route));
-                let waiting = matches!(decision, Decision::Queue { .. }).then(|| {
+                let waiting = matches!(dispatched, Ok(Dispatch::Queue { .. })).then(|| {
                     let (sender, receiver) = oneshot::channel();
                     behind.waiting.insert(ticket, sender);
                     Stage::Waiting { ticket, since: at, receiver }
                 });
                 self.report(&mut behind, at);
-                (at, decision, waiting)
+                (at, client, claims, dispatched, waiting)
             }
-            Err(rejection) => (judged, Decision::Reject(rejection), None),
+            Err(rejection) => (entered_at, request.client, None, Err(rejection), None),
         };
         let seen = Seen { claims: claims.as_ref(), client, ..*seen };
-        let mark = self.observer.on_decided(at, &seen, &checks, &decision);
+        let mark = self.observer.on_decided(at, &seen, &checks, &dispatched.into());
         let facts = Arc::new(Facts {
             peer: seen.peer,
             client,
@@ -204,15 +199,14 @@ impl Rules {
             sent: None,
             stage: waiting.unwrap_or(Stage::Over),
         };
-        let next = match decision {
-            Decision::Forward(forward) => {
+        let next = match dispatched {
+            Ok(Dispatch::Forward(forward)) => {
                 course.stage = Stage::Working(forward.pass);
                 self.observer.on_worker(at, mark, Duration::ZERO);
                 Next::Forward(course, forward)
             }
-            Decision::Queue { deadline } => Next::Wait(course, deadline),
-            Decision::AwaitKeys { .. } => unreachable!("nothing behind the limits asks for keys"),
-            Decision::Reject(rejection) => {
+            Ok(Dispatch::Queue { deadline }) => Next::Wait(course, deadline),
+            Err(rejection) => {
                 course.tell(at, RequestEnd::Rejected(rejection), None);
                 Next::Reject(rejection)
             }
@@ -220,35 +214,34 @@ impl Rules {
         Decided { checks, claims, next }
     }
 
-    /// Judges what a request bears, and waits for keys once, if there are none to judge it by. The claims of its token, if it
-    /// has to have one.
-    async fn authenticate(
+    /// Takes a request to the dispatcher, and has it wait for keys meanwhile where there are none to judge its token by.
+    async fn enter(
         &self,
         policies: &Policies,
         arrived: Timestamp,
         request: &Request,
         seen: &Seen<'_>,
-        checks: &Checks,
+        checks: &mut Checks,
         bearer: Bearer<'_>,
-    ) -> Result<Option<Claims>, Rejection> {
-        let Some(keys) = self.keys.as_ref().filter(|_| policies.routes.requires_auth(request.route)) else {
-            return Ok(None);
-        };
-        let mut has_waited = false;
+    ) -> Result<Admitted, Rejection> {
+        let (entrance, mut limits) = (&policies.entrance, &policies.limits);
+        let keys = self.keys.as_ref();
+        let judge = || keys.map(|keys| |has_waited| keys.on_bearer(self.clock.now(), bearer, has_waited));
+        let mut entered = entrance.on_request(arrived, request, &mut limits, judge(), checks);
         loop {
-            match keys.on_bearer(self.clock.now(), bearer, has_waited) {
-                AuthVerdict::Verified(claims) => return Ok(Some(claims)),
-                AuthVerdict::Rejected(rejection) => return Err(rejection),
-                AuthVerdict::AwaitKeys(wait) => {
-                    let decision = Decision::AwaitKeys { deadline: wait.deadline };
-                    let told = Undecided { rules: self, policies, decision, arrived, seen, checks };
-                    let waiting = AwaitingKeys { keys, wait, told };
-                    keys.wait(wait).await;
-                    // It is still here.
-                    std::mem::forget(waiting);
-                    has_waited = true;
-                }
+            let wait = match entered {
+                Ok(admitted) => return Ok(admitted),
+                Err(Stop::Rejected(rejection)) => return Err(rejection),
+                Err(Stop::AwaitKeys(wait)) => wait,
+            };
+            let decision = Decision::AwaitKeys { deadline: wait.deadline };
+            let waiting = Undecided { rules: self, policies, decision, arrived, seen, checks };
+            if let Some(keys) = keys {
+                keys.wait(wait).await;
             }
+            // It is still here.
+            std::mem::forget(waiting);
+            entered = entrance.on_resumed(self.clock.now(), request, &mut limits, judge(), checks);
         }
     }
 
@@ -286,7 +279,7 @@ impl Rules {
     /// What the rules hold now.
     pub(super) fn state(&self) -> State {
         let at = self.clock.now();
-        let buckets = self.policies.load().admission.buckets(at);
+        let buckets = self.policies.load().limits.buckets(at);
         let behind = self.behind();
         let dispatcher = &behind.dispatcher;
         let upstreams = dispatcher.upstreams().map(|upstream| UpstreamState {
@@ -382,20 +375,6 @@ impl Drop for Undecided<'_> {
             auth: None,
         };
         observer.on_finished(at, mark, &Arc::new(facts), &ended);
-    }
-}
-
-/// A request that waits for keys. Dropped, its client has left.
-struct AwaitingKeys<'a> {
-    keys: &'a KeyKeeper,
-    wait: KeyWait,
-    #[expect(dead_code, reason = "it tells when it is dropped")]
-    told: Undecided<'a>,
-}
-
-impl Drop for AwaitingKeys<'_> {
-    fn drop(&mut self) {
-        self.keys.on_left(self.wait);
     }
 }
 

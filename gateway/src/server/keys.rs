@@ -47,9 +47,7 @@ impl KeyKeeper {
     pub async fn judge<'a>(&self, clock: &ScenarioClock, bearer: impl Fn() -> Bearer<'a>) -> AuthVerdict {
         match self.on_bearer(clock.now(), bearer(), false) {
             AuthVerdict::AwaitKeys(wait) => {
-                let waiting = Waiting { keeper: self, wait };
                 self.wait(wait).await;
-                drop(waiting);
                 self.on_bearer(clock.now(), bearer(), true)
             }
             verdict => verdict,
@@ -65,15 +63,11 @@ impl KeyKeeper {
         verdict
     }
 
-    /// Waits until what a request waits for has ended.
+    /// Waits until what a request waits for has ended. Dropped before that, the request has left.
     pub(super) async fn wait(&self, wait: KeyWait) {
+        let _waiting = Waiting { keeper: self, wait };
         // The sender is ours: it is not gone.
         let _ = self.rounds.subscribe().wait_for(|rounds| *rounds > wait.round).await;
-    }
-
-    /// A request left that waited.
-    pub(super) fn on_left(&self, wait: KeyWait) {
-        self.authenticator.on_left(wait);
     }
 
     /// Has keys fetched whenever they are due, for ever.
@@ -107,7 +101,7 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         // Of no effect where the wait is over.
-        self.keeper.on_left(self.wait);
+        self.keeper.authenticator.on_left(self.wait);
     }
 }
 

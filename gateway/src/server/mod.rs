@@ -3,9 +3,9 @@
 //!
 //! Each thread has a runtime, a listener and upstream connections of its own, and a request stays where it came in. What
 //! threads share is the gateway: limits in shards, and the pool, the breakers and the queue behind one lock that is never
-//! held while anything is waited for. No rule stands here; the server asks
-//! [`SharedAdmission`](crate::SharedAdmission), [`SharedAuthenticator`](crate::auth::SharedAuthenticator) and
-//! [`Dispatcher`](crate::Dispatcher) and carries out what they say.
+//! held while anything is waited for. No rule stands here; the server asks [`Entrance`](crate::Entrance), with
+//! [`SharedAdmission`](crate::SharedAdmission) and [`SharedAuthenticator`](crate::auth::SharedAuthenticator) for its state, and
+//! [`Dispatcher`](crate::Dispatcher), and carries out what they say.
 //!
 //! A message is read and written anew between its two connections, never copied through, so that exactly one framing
 //! reaches the upstream. Bodies are streamed both ways; a body that cannot be completed cuts its connection.

@@ -1,49 +1,39 @@
 //! What a running server may be told anew.
 
 use super::problem::RateLimitFields;
-use crate::{Allowances, ClientTimeouts, GatewayConfig, KeyedBy, RouteId, Routes, SharedAdmission};
+use crate::admission::{Allowances, SharedAdmission};
+use crate::entrance::Entrance;
+use crate::identity::KeySecret;
+use crate::pipeline::GatewayConfig;
+use crate::waits::ClientTimeouts;
 
 /// What requests are judged by in front of the dispatcher. Each goes by what was in force when it came.
 pub(super) struct Policies {
-    pub(super) routes: Routes,
-    /// By route: whether it is tried again, and whether requests that are not idempotent are too.
-    retries: Vec<Option<bool>>,
+    pub(super) entrance: Entrance,
     pub(super) client: ClientTimeouts,
     pub(super) fields: RateLimitFields,
-    pub(super) admission: SharedAdmission,
+    pub(super) limits: SharedAdmission,
     pub(super) allowances: Allowances,
-    pub(super) per_key_by: KeyedBy,
 }
 
 impl Policies {
-    pub(super) fn new(config: &GatewayConfig) -> Self {
-        Self::with(config, SharedAdmission::new(&config.limits))
+    /// Those of a configuration, with counts of their own.
+    pub(super) fn new(config: &GatewayConfig, secret: KeySecret) -> Self {
+        Self::with(config, secret, SharedAdmission::new(&config.limits))
     }
 
     /// Those of another configuration, with the counts of every limit that is the same.
-    pub(super) fn reconfigured(&self, config: &GatewayConfig) -> Self {
-        Self::with(config, self.admission.reconfigured(&config.limits))
+    pub(super) fn reconfigured(&self, config: &GatewayConfig, secret: KeySecret) -> Self {
+        Self::with(config, secret, self.limits.reconfigured(&config.limits))
     }
 
-    fn with(config: &GatewayConfig, admission: SharedAdmission) -> Self {
-        let retries = config.routes.iter().map(|route| {
-            let retry = route.retry.or(config.retry)?;
-            (retry.policy.retries > 0).then_some(retry.non_idempotent)
-        });
+    fn with(config: &GatewayConfig, secret: KeySecret, limits: SharedAdmission) -> Self {
         Self {
-            retries: retries.collect(),
-            routes: config.routes.clone(),
+            entrance: Entrance::new(config, secret),
             client: config.client,
             fields: RateLimitFields::new(&config.limits),
-            admission,
+            limits,
             allowances: config.limits.allowances(),
-            per_key_by: config.limits.per_key_by.clone(),
         }
-    }
-
-    /// Whether a request may be tried again, so that it pays to keep it.
-    pub(super) fn retries(&self, route: RouteId, idempotent: bool) -> bool {
-        let retries = self.retries.get(route.0 as usize).copied().flatten();
-        retries.is_some_and(|non_idempotent| idempotent || non_idempotent)
     }
 }

@@ -138,7 +138,7 @@ impl Caller {
             return Err(Problem::AMBIGUOUS);
         }
         let host = check(&settings.http, &parts, &incoming)?;
-        let (target, route) = target(&policies.routes, &parts.uri)?;
+        let (target, route) = target(policies.entrance.routes(), &parts.uri)?;
         // From here on there is only what was judged.
         if let Some(target) = target {
             parts.uri = target;
@@ -197,10 +197,9 @@ impl Caller {
 
         let exchange = exchange.unwrap_or_else(|| Exchange::new(rules.clock, policies.client));
         course.on_worker(&exchange, &forward);
-        let retries = policies.retries(forward.route, idempotent);
         self.set_fields(&mut parts, host, claims.as_ref(), &course, upgrade.as_ref());
         if let Some(source) = &source {
-            if retries {
+            if forward.may_retry {
                 source.keep();
             }
             if !parts.headers.contains_key(CONTENT_LENGTH) {
@@ -209,7 +208,7 @@ impl Caller {
         }
         let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers, interim };
 
-        let attempts = self.attempts(&mut course, &forward, &mut head, source.as_ref(), retries);
+        let attempts = self.attempts(&mut course, &forward, &mut head, source.as_ref());
         let attempted = if forward.deadline.is_none() {
             attempts.await
         } else {
@@ -262,9 +261,8 @@ impl Caller {
         forward: &Forward,
         head: &mut Head,
         source: Option<&Source>,
-        retries: bool,
     ) -> Result<(Response<Incoming>, Lease), Problem> {
-        let upstream = forward.upstream.0 as usize;
+        let (upstream, retries) = (forward.upstream.0 as usize, forward.may_retry);
         loop {
             course.on_sent();
             let attempt = self.attempt(upstream, head, source, retries).await;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::{Ended, Facts};
 use crate::{
-    Admission, Algorithm, BreakerConfig, Checks, Client, Condition, GatewayConfig, KeySecret, Peer,
-    RateLimit, RateLimits, Rejection, Request, RequestEnd, Route, RouteId, Routes, Scope, Timestamp,
-    UpstreamId, UpstreamPolicy,
+    Admission, Algorithm, BreakerConfig, Checks, Client, Condition, Entrance, GatewayConfig, KeySecret,
+    NO_KEYS, Peer, RateLimit, RateLimits, Rejection, Request, RequestEnd, Route, RouteId, Routes, Scope,
+    Timestamp, UpstreamId, UpstreamPolicy,
 };
 
 /// Two minutes past nine on a Tuesday.
@@ -35,11 +35,11 @@ pub(super) fn facts(config: &GatewayConfig, key: &str, requests: u32) -> Facts {
     let client = Client::from_key(KeySecret([0; 16]), key.as_bytes());
     let route = Some(RouteId(0));
     let request = Request { peer: Peer::from(peer), client, route, idempotent: true };
+    let entrance = Entrance::new(config, KeySecret([0; 16]));
     let mut limits = Admission::new(&config.limits);
     let mut check = || {
         let mut checks = Checks::default();
-        let arrived = limits.on_arrival(START, &request, &mut checks);
-        let _ = arrived.and_then(|()| limits.on_client(START, &request, &mut checks));
+        let _ = entrance.on_request(START, &request, &mut limits, NO_KEYS, &mut checks);
         checks
     };
     let checks = (0..requests).map(|_| check()).last().unwrap();

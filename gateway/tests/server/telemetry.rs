@@ -11,9 +11,9 @@ use std::time::Duration;
 use ::gateway::server::{Ended, Observer, ScenarioClock, Seen, Server, ServerConfig, TraceConfig};
 use ::gateway::telemetry::{Admin, Facts, JsonLines, Metrics, Names, Page, RequestLog, Site, Telemetry};
 use ::gateway::{
-    Algorithm, AttemptEnd, BreakerConfig, Checks, Client as Caller, Decision, GatewayConfig, KeySecret, Peer,
-    PoolConfig, RateLimit, RateLimits, Request as Asked, RequestEnd, RouteId, SharedAdmission,
-    UpstreamPolicy,
+    Algorithm, AttemptEnd, BreakerConfig, Checks, Client as Caller, Decision, Entrance, GatewayConfig,
+    KeySecret, NO_KEYS, Peer, PoolConfig, RateLimit, RateLimits, Request as Asked, RequestEnd, RouteId,
+    SharedAdmission, Stop, UpstreamPolicy,
 };
 use http::{HeaderMap, Method, Uri};
 use serde_json::Value;
@@ -209,6 +209,7 @@ fn a_hundred_thousand_keys_are_not_one_series_more() {
     let names = Names::new(&config, ["orders", "payments"]);
     let metrics = Arc::new(Metrics::new(&config, &names, START));
     let observer = Telemetry::new((), Arc::clone(&metrics), None);
+    let entrance = Entrance::new(&config, KeySecret([0; 16]));
     let limits = SharedAdmission::new(&config.limits);
     let send = |number: u32| {
         let peer = IpAddr::from(std::net::Ipv4Addr::from_bits(0x7f01_0000 + number % 60_000));
@@ -216,10 +217,10 @@ fn a_hundred_thousand_keys_are_not_one_series_more() {
         let route = Some(RouteId(0));
         let request = Asked { peer: Peer::from(peer), client, route, idempotent: true };
         let mut checks = Checks::default();
-        let arrived = limits.on_arrival(START, &request, &mut checks);
-        let admitted = arrived.and_then(|()| limits.on_client(START, &request, &mut checks));
-        let end =
-            admitted.map_or_else(RequestEnd::Rejected, |_| RequestEnd::Attempt(AttemptEnd::Answered(200)));
+        let end = match entrance.on_request(START, &request, &mut &limits, NO_KEYS, &mut checks) {
+            Err(Stop::Rejected(rejection)) => RequestEnd::Rejected(rejection),
+            _ => RequestEnd::Attempt(AttemptEnd::Answered(200)),
+        };
         let decision = Decision::Queue { deadline: None };
         let seen = Seen {
             claims: None,

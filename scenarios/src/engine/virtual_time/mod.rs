@@ -8,7 +8,6 @@ mod causes;
 mod context;
 mod event;
 mod event_queue;
-mod gate;
 mod keys;
 mod record;
 mod services;
@@ -525,7 +524,7 @@ impl<'w> Run<'w> {
 
     /// Sends an attempt that has a worker on to its upstream.
     fn forward(&mut self, ticket: Ticket, forward: Forward) {
-        let Forward { route, upstream: UpstreamId(upstream), deadline, pass } = forward;
+        let Forward { route, upstream: UpstreamId(upstream), deadline, pass, .. } = forward;
         let now = self.context.now;
         if let Stage::Waiting { since } = self.requests[ticket.slot as usize].stage {
             let waited = now - since;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::auth::{Fetch, FetchFailure, KeySet, SimulatedKey};
+use gateway::auth::{AuthVerdict, Fetch, FetchFailure, KeyQueue, KeySet, Presented, SimulatedKey};
 use gateway::{AttemptEnd, Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
@@ -13,9 +13,8 @@ use simulator::{
 use super::context::Context;
 use super::event::{AnswerAtOnce, Caller, Event, KeyHolder, ServiceCall, ServiceJob, Ticket};
 use super::event_queue::LaneId;
-use super::gate::{Admittance, Gate};
 use crate::World;
-use crate::engine::bearers::Bearer;
+use crate::engine::bearers::{Bearer, Shown};
 use crate::engine::causes::Place;
 
 /// The simulated services.
@@ -29,7 +28,7 @@ struct Running {
     /// By number in its own timeline: the fault's number in the scenario.
     faults: Vec<usize>,
     /// Where it judges tokens, if it does.
-    gate: Option<Gate<JobId>>,
+    keys: Option<KeyQueue<SimulatedKey, JobId>>,
     /// Whose keys it judges them by, if it does.
     provider: Option<usize>,
 }
@@ -117,7 +116,7 @@ impl Services {
                 links: links.collect(),
                 service: Service::new(&named.name, named.config.clone(), context.starts, timeline, seed),
                 faults: faults.iter().map(|(number, _)| *number).collect(),
-                gate: named.config.auth.clone().map(Gate::new),
+                keys: named.config.auth.clone().map(KeyQueue::new),
                 provider: named.config.auth.as_ref().map(|auth| auth.jwks.0 as usize),
             }
         });
@@ -158,14 +157,15 @@ impl Services {
 
     /// Judges the token of a request at the door.
     fn judge(&mut self, context: &mut Context, job: ServiceJob, has_waited: bool) {
-        let Running { service, gate: Some(gate), .. } = &mut self.0[job.number()] else { return };
+        let Running { service, keys: Some(keys), .. } = &mut self.0[job.number()] else { return };
         let Some(Note { bears, .. }) = service.job(job.job).map(Job::note) else { return };
         let bearer = bears.bearer.filter(|_| bears.shows_token);
         let shown = bearer.and_then(|bearer| context.bearers.token(bearer));
-        let verdict = match gate.judge(context.now, job.job, shown.as_ref(), has_waited) {
-            Admittance::Through => Ok(()),
-            Admittance::Turned(rejection) => Err(rejection),
-            Admittance::Waits => return,
+        let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
+        let verdict = match keys.judge(context.now, job.job, &presented, has_waited) {
+            AuthVerdict::Verified(_) => Ok(()),
+            AuthVerdict::Rejected(rejection) => Err(rejection),
+            AuthVerdict::AwaitKeys(_) => return,
         };
         let arrival = service.on_judged(context.now, job.job, verdict, &mut witness(context, job.number()));
         if let Some(arrival) = arrival {
@@ -175,13 +175,13 @@ impl Services {
 
     /// The services that judge tokens by themselves.
     pub(super) fn key_holders(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().filter_map(|(number, running)| running.gate.is_some().then_some(number))
+        self.0.iter().enumerate().filter_map(|(number, running)| running.keys.is_some().then_some(number))
     }
 
     /// The fetch of keys that a service is to begin now, if one is, and whom it asks.
     pub(super) fn poll_fetch(&mut self, now: Timestamp, service: usize) -> Option<(Fetch, usize)> {
-        let Running { gate, provider, .. } = &mut self.0[service];
-        Some((gate.as_mut()?.authenticator.poll_fetch(now)?, (*provider)?))
+        let Running { keys, provider, .. } = &mut self.0[service];
+        Some((keys.as_mut()?.poll_fetch(now)?, (*provider)?))
     }
 
     /// A service's fetch of keys is over.
@@ -192,26 +192,26 @@ impl Services {
         fetch: u64,
         result: Result<KeySet<SimulatedKey>, FetchFailure>,
     ) {
-        if let Some(gate) = &mut self.0[service].gate {
-            gate.authenticator.on_fetched(now, fetch, result);
+        if let Some(keys) = &mut self.0[service].keys {
+            keys.on_fetched(now, fetch, result);
         }
     }
 
     /// When a service has to be woken for its keys.
     pub(super) fn next_key_wakeup(&self, service: usize) -> Option<Timestamp> {
-        Some(self.0[service].gate.as_ref()?.authenticator.next_wakeup())
+        Some(self.0[service].keys.as_ref()?.next_wakeup())
     }
 
     /// That time has come.
     pub(super) fn on_key_wakeup(&mut self, now: Timestamp, service: usize) {
-        if let Some(gate) = &mut self.0[service].gate {
-            gate.authenticator.on_wakeup(now);
+        if let Some(keys) = &mut self.0[service].keys {
+            keys.on_wakeup(now);
         }
     }
 
     /// Judges the jobs of a service again that waited for keys and need not any longer.
     pub(super) fn resume(&mut self, context: &mut Context, number: usize) {
-        while let Some(job) = self.0[number].gate.as_mut().and_then(Gate::poll_resumed) {
+        while let Some(job) = self.0[number].keys.as_mut().and_then(KeyQueue::poll_resumed) {
             let arrival = self.0[number].service.on_keys(context.now, job, &mut witness(context, number));
             if let Some(arrival) = arrival {
                 self.obey(context, ServiceJob { service: number as u32, job }, arrival, true);
@@ -252,11 +252,11 @@ impl Services {
         // As deep as calls are nested.
         let mut next = Some(left);
         while let Some(left) = next.take() {
-            let Running { service, gate, .. } = &mut self.0[left.number()];
-            if let Some(gate) = gate
+            let Running { service, keys, .. } = &mut self.0[left.number()];
+            if let Some(keys) = keys
                 && service.job(left.job).is_some_and(Job::is_at_door)
             {
-                gate.on_left(left.job);
+                keys.on_left(left.job);
             }
             let gone = service.on_caller_left(context.now, left.job, &mut witness(context, left.number()));
             if let Some((note, due)) = gone {
