@@ -35,6 +35,7 @@ mod attempt;
 pub mod auth;
 mod breaker;
 mod dispatcher;
+mod ended;
 mod entrance;
 mod identity;
 mod path;
@@ -49,6 +50,7 @@ pub mod server;
 mod split_mix;
 pub mod telemetry;
 mod timestamp;
+mod trace;
 mod waits;
 
 pub use admission::{Admission, Allowances, Checks, RateLimits, Request, Scope, SharedAdmission};

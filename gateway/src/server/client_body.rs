@@ -11,9 +11,9 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::body::BodyError;
+use super::body_error::BodyError;
 use super::fields;
-use super::http2::StreamState;
+use super::stream_state::StreamState;
 
 pub(super) enum ClientBody {
     Http1(Incoming),

@@ -17,9 +17,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::HttpLimits;
 use super::client_body::ClientBody;
 use super::client_io::ClientIo;
+use super::config::HttpLimits;
 use super::connection_state::{Active, ConnectionState, Order};
 use super::fields::Provenance;
 use super::http2;
@@ -42,7 +42,7 @@ pub(super) async fn run(registered: &Registered, stream: TcpStream, peer: IpAddr
     let opened = tokio::select! {
         biased;
         opened = ClientIo::open(stream, Arc::clone(&state)) => opened,
-        () = closing(&state) => return,
+        () = state.closing() => return,
     };
     let Ok((io, http2)) = opened else { return };
     let provenance = Provenance::new(peer);
@@ -56,21 +56,6 @@ pub(super) async fn run(registered: &Registered, stream: TcpStream, peer: IpAddr
         http2::run(caller, io).await;
     } else {
         run_http1(caller, io).await;
-    }
-}
-
-/// The time to close has come, for a connection that has not sent anything yet.
-pub(super) async fn closing(state: &ConnectionState) {
-    told(state, &[Order::Close, Order::HeaderTimeout, Order::Cut, Order::MakeRoom]).await;
-}
-
-/// One of these orders has come.
-async fn told(state: &ConnectionState, orders: &[Order]) {
-    loop {
-        state.wake.notified().await;
-        if orders.contains(&state.order()) {
-            return;
-        }
     }
 }
 
@@ -183,7 +168,7 @@ async fn linger(mut stream: TcpStream, state: &ConnectionState) {
     };
     tokio::select! {
         _ = timeout(LINGER, drain) => {}
-        () = told(state, &[Order::MakeRoom]) => {}
+        () = state.told(&[Order::MakeRoom]) => {}
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::Notify;
 
-use super::HttpLimits;
+use super::config::HttpLimits;
 
 /// Coarse real time of a thread, in milliseconds since its start: a request need not read a clock for its housekeeping.
 #[derive(Debug, Default)]
@@ -313,6 +313,21 @@ impl ConnectionState {
     pub(super) fn give(&self, order: Order) {
         self.order.store(order as u8, Relaxed);
         self.wake.notify_one();
+    }
+
+    /// Waits until one of these orders is given.
+    pub(super) async fn told(&self, orders: &[Order]) {
+        loop {
+            self.wake.notified().await;
+            if orders.contains(&self.order()) {
+                return;
+            }
+        }
+    }
+
+    /// Waits until the time to close has come, for a connection that has not sent anything yet.
+    pub(super) async fn closing(&self) {
+        self.told(&[Order::Close, Order::HeaderTimeout, Order::Cut, Order::MakeRoom]).await;
     }
 
     pub(super) fn order(&self) -> Order {

@@ -9,28 +9,30 @@ use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
-use super::body::Source;
+use super::clock::ScenarioClock;
+use super::config::ReloadError;
 use super::exchange::Exchange;
 use super::exhaustion::is_exhaustion;
 use super::keys::KeyKeeper;
-use super::monitor::{State, UpstreamState};
-use super::observer::{Mark, Observer};
+use super::observer::{Mark, Observer, Seen};
 use super::policies::Policies;
-use super::{ReloadError, ScenarioClock, Seen};
+use super::request_body::Source;
+use super::state::{State, UpstreamState};
 use crate::admission::{Checks, Request};
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::jwt::Bearer;
 use crate::auth::{AuthConfig, Claims};
 use crate::breaker::Settlement;
 use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
+use crate::ended::{Ended, Facts, ShownClaims};
 use crate::entrance::{Admitted, Stop};
 use crate::identity::KeySecret;
 use crate::pipeline::{Decision, GatewayConfig};
 use crate::rejection::Rejection;
 use crate::route::{RouteId, Routes};
 use crate::split_mix::split_mix_64;
-use crate::telemetry::{Ended, Facts, ShownClaims, Span};
 use crate::timestamp::Timestamp;
+use crate::trace::Span;
 
 /// The rules of a gateway, between the threads that serve it.
 pub(super) struct Rules {

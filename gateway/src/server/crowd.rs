@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-use super::HttpLimits;
+use super::config::HttpLimits;
 use super::connection_state::{ConnectionState, Idleness};
 use super::thread::Thread;
 

@@ -3,30 +3,28 @@
 //! hyper's server has no way to send an answer before the answer (RFC 9110, 15.2), such as the `100 Continue` that a client
 //! waits for. h2, the library under it, has one.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONTENT_LENGTH, DATE};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
-use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use super::body::{AnswerBody, BodyError};
+use super::answer_body::AnswerBody;
+use super::body_error::BodyError;
 use super::client_body::{ClientBody, StreamBody};
 use super::client_io::ClientIo;
-use super::connection::closing;
 use super::connection_state::Order;
 use super::fields;
 use super::interim::InterimSink;
 use super::proxy::{Caller, serve};
+use super::stream_state::StreamState;
 
 /// What a client may have on its way to us, of one stream and of all, in bytes: as hyper's server has it, as all that follows.
 const WINDOW: u32 = 1024 * 1024;
@@ -55,7 +53,7 @@ pub(super) async fn run(caller: Arc<Caller>, io: ClientIo) {
     let opened = tokio::select! {
         biased;
         opened = handshake => opened,
-        () = closing(&state) => return,
+        () = state.closing() => return,
     };
     let Ok(mut connection) = opened else { return };
     let mut closing = false;
@@ -90,41 +88,6 @@ pub(super) async fn run(caller: Arc<Caller>, io: ClientIo) {
     }
 }
 
-/// What a stream's body, its upstream and its answer tell one another.
-#[derive(Debug, Default)]
-pub(super) struct StreamState {
-    /// Answers before the answer that are yet to be sent.
-    interim: Mutex<VecDeque<Response<()>>>,
-    given: Notify,
-    malformed: AtomicBool,
-}
-
-impl StreamState {
-    /// Has an interim answer sent, unless the answer has begun.
-    pub(super) fn give_interim(&self, status: StatusCode, headers: HeaderMap) {
-        let mut answer = Response::new(());
-        (*answer.status_mut(), *answer.headers_mut()) = (status, headers);
-        self.interim().push_back(answer);
-        self.given.notify_one();
-    }
-
-    /// The request turns out to be none.
-    pub(super) fn set_malformed(&self) {
-        self.malformed.store(true, Relaxed);
-    }
-
-    fn interim(&self) -> MutexGuard<'_, VecDeque<Response<()>>> {
-        self.interim.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn send_interim(&self, respond: &mut SendResponse<Bytes>) {
-        for answer in self.interim().drain(..) {
-            // A stream that takes none any more is over, which is told elsewhere.
-            _ = respond.send_informational(answer);
-        }
-    }
-}
-
 /// Answers the request of a stream. Dropped by a reset, it has the client leave.
 async fn answer(caller: Arc<Caller>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     // Values of HTTP/1.1 have no white space at their ends, so that another server would read others (RFC 9113, 8.2.1).
@@ -142,12 +105,12 @@ async fn answer(caller: Arc<Caller>, request: Request<RecvStream>, mut respond: 
             tokio::select! {
                 biased;
                 response = &mut served => break response,
-                () = stream.given.notified() => stream.send_interim(&mut respond),
+                () = stream.given() => stream.send_interim(&mut respond),
                 _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
             }
         }
     };
-    if stream.malformed.load(Relaxed) {
+    if stream.is_malformed() {
         return respond.send_reset(Reason::PROTOCOL_ERROR);
     }
     stream.send_interim(&mut respond);

@@ -8,10 +8,10 @@ use http::{HeaderMap, Request, StatusCode};
 use hyper::ext::on_informational;
 use tokio::sync::Notify;
 
-use super::body::RequestBody;
 use super::connection_state::ConnectionState;
 use super::fields;
-use super::http2::StreamState;
+use super::request_body::RequestBody;
+use super::stream_state::StreamState;
 
 /// Of one request. Servers send one or two; one that sends them for ever would be waited for as long.
 const MOST: u32 = 32;

@@ -10,7 +10,8 @@
 //! A message is read and written anew between its two connections, never copied through, so that exactly one framing
 //! reaches the upstream. Bodies are streamed both ways; a body that cannot be completed cuts its connection.
 
-mod body;
+mod answer_body;
+mod body_error;
 mod client_body;
 mod client_io;
 mod clock;
@@ -34,6 +35,10 @@ mod pieces;
 mod policies;
 mod problem;
 mod proxy;
+mod request_body;
+mod serving;
+mod state;
+mod stream_state;
 mod thread;
 mod traces;
 mod upstream;
@@ -52,11 +57,12 @@ use self::crowd::Crowd;
 pub use self::exhaustion::is_exhaustion;
 pub use self::keys::{KeyKeeper, KeySource};
 use self::listener::listen;
-pub use self::monitor::{Monitor, State, UpstreamState};
+pub use self::monitor::Monitor;
 pub use self::observer::{Mark, Observer, Seen};
+pub use self::state::{State, UpstreamState};
 use self::thread::{Settings, Thread};
 use crate::GatewayConfig;
-pub use crate::telemetry::Ended;
+pub use crate::ended::Ended;
 
 /// A gateway that serves. Dropped, it closes at once; [`Server::shutdown`] lets it finish.
 #[derive(Debug)]

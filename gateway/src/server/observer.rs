@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::{HeaderMap, Method, Uri};
 
 use crate::auth::Claims;
-use crate::telemetry::{Ended, Facts, Traced};
+use crate::ended::{Ended, Facts};
+use crate::trace::Traced;
 use crate::{Checks, Client, Decision, RouteId, Timestamp, Transition, UpstreamId};
 
 /// Is told what happens in a server, in scenario time.

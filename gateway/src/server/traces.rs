@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::config::TraceConfig;
-use crate::telemetry::{RequestName, Span, TraceContext, TraceIds, Traced, is_trace_state};
+use crate::trace::{RequestName, Span, TraceContext, TraceIds, Traced, is_trace_state};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");

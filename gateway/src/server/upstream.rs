@@ -17,11 +17,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::HttpLimits;
-use super::body::RequestBody;
+use super::config::HttpLimits;
 use super::connection_state::CoarseClock;
 use super::interim::{Interim, InterimSink};
 use super::pieces::poll_write_pieces;
+use super::request_body::RequestBody;
 
 /// The connections of one thread to all upstreams.
 pub(super) struct Upstreams {

@@ -7,8 +7,6 @@
 
 #[cfg(feature = "server")]
 mod admin;
-mod ended;
-mod ids;
 #[cfg(feature = "server")]
 mod lines;
 #[cfg(feature = "server")]
@@ -22,12 +20,9 @@ mod otlp;
 mod record;
 #[cfg(test)]
 mod testing;
-mod trace_context;
 
 #[cfg(feature = "server")]
 pub use self::admin::{Admin, Page, Site};
-pub use self::ended::{Ended, Facts, ShownClaims};
-pub use self::ids::{RequestName, Span, TraceIds, Traced};
 #[cfg(feature = "server")]
 pub use self::lines::{BREAKER, JsonLines, LOG, REQUEST, emit_transition, with_lines};
 #[cfg(feature = "server")]
@@ -39,4 +34,8 @@ pub use self::observer::Telemetry;
 #[cfg(feature = "otlp")]
 pub use self::otlp::{OtlpConfig, OtlpError, OtlpExport, OtlpSender};
 pub use self::record::{BucketRecord, BucketRecords, Names, RequestRecord, RunName};
-pub use self::trace_context::{SpanId, TraceContext, TraceContextError, TraceFlags, TraceId, is_trace_state};
+pub use crate::ended::{Ended, Facts, ShownClaims};
+pub use crate::trace::{
+    RequestName, Span, SpanId, TraceContext, TraceContextError, TraceFlags, TraceId, TraceIds, Traced,
+    is_trace_state,
+};

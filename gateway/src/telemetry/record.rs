@@ -6,8 +6,8 @@ use arrayvec::ArrayString;
 use jiff::Timestamp as CivilTime;
 use serde::{Serialize, Serializer};
 
-use super::trace_context::hex_digits;
 use super::{Ended, Facts, RequestName, ShownClaims, SpanId, TraceId};
+use crate::trace::hex_digits;
 use crate::{Client, Condition, GatewayConfig, Scope, Timestamp, UpstreamId, Verdict};
 
 /// One request in the log: the same fields whether it was served over a socket or in virtual time. Where the gateway is not this

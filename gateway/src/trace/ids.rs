@@ -2,8 +2,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::trace_context::hex_digits;
-use super::{SpanId, TraceContext, TraceFlags, TraceId};
+use super::context::{SpanId, TraceContext, TraceFlags, TraceId, hex_digits};
 use crate::split_mix::split_mix_64;
 
 /// Hands out ids: a counter, mixed under a seed, so that a run under one seed names its requests as the run before it did.

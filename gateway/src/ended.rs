@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::Traced;
 use crate::auth::{AuthConfig, Claims};
+use crate::trace::Traced;
 use crate::{Allowances, Checks, Client, Condition, RequestEnd, RouteId};
 
 /// What is known of a request once it has been decided over. It stays with the request, so that nobody who is told of its

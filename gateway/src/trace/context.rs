@@ -60,7 +60,7 @@ impl SpanId {
         hex_digits(&self.to_bytes())
     }
 
-    pub(super) const fn get(self) -> u64 {
+    pub(crate) const fn get(self) -> u64 {
         self.0
     }
 }
@@ -203,7 +203,7 @@ fn hex(digits: &[u8]) -> Result<u128, TraceContextError> {
 }
 
 /// Bytes in so many hexadecimal digits, without the machinery of `{:x}`: a line of the log has four of these.
-pub(super) fn hex_digits<const DIGITS: usize>(bytes: &[u8]) -> ArrayString<DIGITS> {
+pub(crate) fn hex_digits<const DIGITS: usize>(bytes: &[u8]) -> ArrayString<DIGITS> {
     let mut digits = [b'0'; DIGITS];
     write_hex(&mut digits, bytes);
     // Digits are text.

@@ -1,0 +1,29 @@
+//! What a running server holds.
+
+use crate::admission::Scope;
+use crate::breaker::Condition;
+use crate::timestamp::Timestamp;
+
+/// What a server holds at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The instant.
+    pub at: Timestamp,
+    /// Workers in use.
+    pub in_flight: u32,
+    /// Requests that wait for one.
+    pub queued: u32,
+    /// By upstream.
+    pub upstreams: Vec<UpstreamState>,
+    /// Buckets that are not fresh, by scope; `None` where it is not limited.
+    pub buckets: [Option<usize>; Scope::ALL.len()],
+}
+
+/// What a server holds against one upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpstreamState {
+    /// Requests that hold or wait for a worker.
+    pub in_flight: u32,
+    /// Its breaker; `None` where it has none.
+    pub breaker: Option<Condition>,
+}
