@@ -2,10 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::entrance::Limits;
 use crate::identity::{Client, KeyedBy, Peer};
 use crate::rate_limit::{KeyedLimiter, RateLimit, Verdict};
-use crate::rejection::Rejection;
 use crate::route::RouteId;
 use crate::timestamp::Timestamp;
 
@@ -95,12 +93,8 @@ impl Checks {
         Scope::ALL.into_iter().filter_map(|scope| Some((scope, self.get(scope)?)))
     }
 
-    pub(crate) fn note(&mut self, scope: Scope, verdict: Verdict) -> Result<(), Rejection> {
+    pub(crate) fn note(&mut self, scope: Scope, verdict: Verdict) {
         self.0[scope as usize] = Some(verdict);
-        match verdict {
-            Verdict::Rejected { retry_after } => Err(Rejection::RateLimited { scope, retry_after }),
-            Verdict::Admitted { .. } => Ok(()),
-        }
     }
 }
 
@@ -115,6 +109,12 @@ pub struct Request {
     pub route: Option<RouteId>,
     /// Whether it may be sent twice without harm (RFC 9110, 9.2.2).
     pub idempotent: bool,
+}
+
+/// The state of the rate limits of a gateway.
+pub trait Limits {
+    /// Asks the limit of a scope about one request for a bucket; `None` where the scope is not limited.
+    fn check(&mut self, now: Timestamp, scope: Scope, bucket: u64) -> Option<Verdict>;
 }
 
 /// The limits in front of a gateway and their state, for one caller at a time.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::attempt::AttemptEnd;
 use crate::breaker::{Breaker, Condition, Permit, Settlement, ShortCircuit, Transition};
-use crate::pipeline::{GatewayConfig, UpstreamPolicy};
+use crate::config::{GatewayConfig, UpstreamPolicy};
 use crate::pool::{Place, Pool};
 use crate::rejection::Rejection;
 use crate::retry::{Retrier, RetryState};

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use crate::admission::{Checks, Request, Scope};
+use crate::admission::{Checks, Limits, Request, Scope};
 use crate::auth::{AuthVerdict, Claims, KeyWait};
+use crate::config::GatewayConfig;
 use crate::identity::{Client, KeySecret, KeyedBy};
-use crate::pipeline::GatewayConfig;
 use crate::rate_limit::Verdict;
 use crate::rejection::Rejection;
 use crate::route::{RouteId, Routes};
@@ -31,12 +31,6 @@ impl fmt::Debug for Entrance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Entrance").finish_non_exhaustive()
     }
-}
-
-/// The state of the rate limits of a gateway.
-pub trait Limits {
-    /// Asks the limit of a scope about one request for a bucket; `None` where the scope is not limited.
-    fn check(&mut self, now: Timestamp, scope: Scope, bucket: u64) -> Option<Verdict>;
 }
 
 /// A request that goes on to the dispatcher.
@@ -156,5 +150,10 @@ fn ask(
     bucket: u64,
     checks: &mut Checks,
 ) -> Result<(), Rejection> {
-    limits.check(now, scope, bucket).map_or(Ok(()), |verdict| checks.note(scope, verdict))
+    let Some(verdict) = limits.check(now, scope, bucket) else { return Ok(()) };
+    checks.note(scope, verdict);
+    match verdict {
+        Verdict::Rejected { retry_after } => Err(Rejection::RateLimited { scope, retry_after }),
+        Verdict::Admitted { .. } => Ok(()),
+    }
 }

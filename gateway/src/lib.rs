@@ -34,10 +34,12 @@ mod admission;
 mod attempt;
 pub mod auth;
 mod breaker;
+mod config;
 mod dispatcher;
 mod ended;
 mod entrance;
 mod identity;
+mod outcome;
 mod path;
 mod pipeline;
 mod pool;
@@ -53,17 +55,19 @@ mod timestamp;
 mod trace;
 mod waits;
 
-pub use admission::{Admission, Allowances, Checks, RateLimits, Request, Scope, SharedAdmission};
-pub use attempt::{AttemptEnd, AttemptFailure, Outcome, RequestEnd};
+pub use admission::{Admission, Allowances, Checks, Limits, RateLimits, Request, Scope, SharedAdmission};
+pub use attempt::{AttemptEnd, AttemptFailure, RequestEnd};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, FailureKinds, HalfOpen, Permit,
     Settlement, ShortCircuit, Transition,
 };
+pub use config::{GatewayConfig, UpstreamPolicy};
 pub use dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
-pub use entrance::{Admitted, Entrance, Limits, NO_KEYS, Stop};
+pub use entrance::{Admitted, Entrance, NO_KEYS, Stop};
 pub use identity::{Client, KeySecret, KeyedBy, Peer};
+pub use outcome::Outcome;
 pub use path::{PathFault, Paths};
-pub use pipeline::{Decision, GatewayConfig, Pipeline, UpstreamPolicy};
+pub use pipeline::{Decision, Pipeline};
 pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
 pub use rejection::Rejection;

@@ -1,63 +1,19 @@
 //! The whole path of a request through the gateway.
 
 use std::hash::Hash;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::admission::{Admission, Checks, RateLimits, Request, Scope};
+use crate::admission::{Admission, Checks, Request, Scope};
 use crate::attempt::AttemptEnd;
-use crate::auth::{AuthConfig, Fetch, FetchFailure, KeyQueue, KeySet, Presented, SimulatedKey};
-use crate::breaker::{BreakerConfig, Condition, Settlement, Transition};
+use crate::auth::{Fetch, FetchFailure, KeyQueue, KeySet, Presented, SimulatedKey};
+use crate::breaker::{Condition, Settlement, Transition};
+use crate::config::GatewayConfig;
 use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
 use crate::entrance::{Entrance, Stop};
 use crate::identity::KeySecret;
-use crate::pool::PoolConfig;
 use crate::rejection::Rejection;
-use crate::route::{GatewayRetry, RouteId, Routes, UpstreamId};
+use crate::route::{RouteId, UpstreamId};
 use crate::timestamp::Timestamp;
-use crate::waits::ClientTimeouts;
-
-/// What a gateway is told to do.
-///
-/// The default limits nothing, waits for ever and serves no route.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct GatewayConfig {
-    /// The shared workers, their queue and how long a request may wait there.
-    pub pool: PoolConfig,
-    /// From the moment a worker is taken until the answer is whole, over all attempts, less the time that the gateway waits
-    /// for its client; an upstream's own goes before it, and a route's before that.
-    pub timeout: Option<Duration>,
-    /// How long a client may keep the gateway waiting.
-    pub client: ClientTimeouts,
-    /// Whose tokens are accepted; `None` asks for none.
-    pub auth: Option<AuthConfig>,
-    /// The rate limits.
-    pub limits: RateLimits,
-    /// Who answers for which path.
-    pub routes: Routes,
-    /// When the gateway tries again by itself; a route's own goes before it.
-    pub retry: Option<GatewayRetry>,
-    /// What holds for one upstream, by its number; upstreams beyond the end have no policy.
-    pub upstreams: Vec<UpstreamPolicy>,
-}
-
-impl GatewayConfig {
-    /// What holds for an upstream.
-    pub(crate) fn policy(&self, upstream: usize) -> UpstreamPolicy {
-        self.upstreams.get(upstream).copied().unwrap_or_default()
-    }
-}
-
-/// What a gateway holds against one upstream.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct UpstreamPolicy {
-    /// The bulkhead: requests for this upstream that may hold or wait for a worker at once; `None` for any number.
-    pub max_in_flight: Option<NonZeroU32>,
-    /// Goes before the gateway's timeout.
-    pub timeout: Option<Duration>,
-    /// The circuit breaker.
-    pub breaker: Option<BreakerConfig>,
-}
 
 /// What becomes of a request on arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,7 +155,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         }
     }
 
-    /// The fetch of keys that is to begin now, if one is: the upstream [`AuthConfig::jwks`] is to be asked.
+    /// The fetch of keys that is to begin now, if one is: the upstream [`AuthConfig::jwks`](crate::auth::AuthConfig::jwks) is to be asked.
     pub fn poll_fetch(&mut self, now: Timestamp) -> Option<Fetch> {
         self.keys.as_mut()?.poll_fetch(now)
     }
@@ -314,8 +270,11 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::auth::{Claims, JwtAlgorithm, Payload, Token, TokenFault};
-    use crate::{Algorithm, Client, KeyedBy, Peer, RateLimit, Route};
+    use crate::auth::{AuthConfig, Claims, JwtAlgorithm, Payload, Token, TokenFault};
+    use crate::{
+        Algorithm, BreakerConfig, Client, GatewayRetry, KeyedBy, Peer, PoolConfig, RateLimit, RateLimits,
+        Route, Routes, UpstreamPolicy,
+    };
 
     const OK: Option<Settlement> = AttemptEnd::Answered(200).settlement(Duration::ZERO);
 

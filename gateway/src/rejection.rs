@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::admission::Scope;
-use crate::attempt::Outcome;
 use crate::auth::{ClaimFault, TokenFault};
+use crate::outcome::Outcome;
 
 /// Why the gateway answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

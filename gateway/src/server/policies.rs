@@ -2,9 +2,9 @@
 
 use super::problem::RateLimitFields;
 use crate::admission::{Allowances, SharedAdmission};
+use crate::config::GatewayConfig;
 use crate::entrance::Entrance;
 use crate::identity::KeySecret;
-use crate::pipeline::GatewayConfig;
 use crate::waits::ClientTimeouts;
 
 /// What requests are judged by in front of the dispatcher. Each goes by what was in force when it came.
