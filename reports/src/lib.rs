@@ -95,7 +95,9 @@ pub use record::recording::Recording;
 pub use record::saturation::{BucketSaturation, OtherBuckets, SaturationResult};
 pub use result::agreement::{AgreementKind, AgreementLine, AgreementResult, AgreementUnit, VariantAgreement};
 pub use result::expectation::{ExpectationCheck, ExpectationResult, NotJudged};
-pub use result::experiment::{Engine, ExperimentResult, ScenarioSummary, Setting, VERSION, VariantResult};
+pub use result::experiment::{
+    Engine, ExperimentResult, RouteWeight, ScenarioSummary, Setting, VERSION, VariantResult,
+};
 pub use result::harm::{HarmResult, PopulationHarm, RouteHarm, UnpairedHarm};
 pub use result::json::{JsonError, from_json, to_json};
 pub use result::run::{
@@ -105,6 +107,7 @@ pub use result::run::{
 pub use result::schema::result_schema;
 pub use result::strictness::{CommonHarm, StrictnessResult};
 pub use tell::facts::facts;
+pub use tell::recommendation::objectives;
 pub use tell::verdict::Standing;
 pub use words::detail::Detail;
 pub use words::text::acts_when_shown;
@@ -123,4 +126,5 @@ pub use write::markdown::sweep::sweep_markdown;
 pub use write::terminal::agreement::agreement_table;
 pub use write::terminal::comparison::comparison_summary;
 pub use write::terminal::report::{Legend, TERMINAL_WIDTH, terminal_summary};
+pub use write::terminal::screen::terminal_screen;
 pub use write::terminal::sweep::sweep_summary;

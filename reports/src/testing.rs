@@ -41,6 +41,8 @@ pub(crate) fn window_boundary() -> ExperimentResult {
             seeds: vec![902],
             slo_latency_us: 500_000,
             source: "name     = \"Window-boundary burst\"\nduration = \"2m\"\nseed     = 902\n".to_owned(),
+            objective: Vec::new(),
+            weights: Vec::new(),
         },
         variants,
         expectations: vec![
@@ -593,4 +595,18 @@ fn expectation(variant: &str, claim: &str, measured: Value) -> ExpectationResult
 /// About a hundred, different for each second.
 fn noise(second: u32) -> u32 {
     82 + second.wrapping_mul(2_654_435_761) % 37
+}
+
+/// The text without its style codes.
+pub(crate) fn without_styles(text: &str) -> String {
+    let mut plain = String::new();
+    let mut in_code = false;
+    for character in text.chars() {
+        match (in_code, character) {
+            (false, '\u{1b}') => in_code = true,
+            (false, shown) => plain.push(shown),
+            (true, end) => in_code = end != 'm',
+        }
+    }
+    plain
 }

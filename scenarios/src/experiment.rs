@@ -361,6 +361,8 @@ pub(crate) fn summary(scenario: &Scenario, seeds: &[u64]) -> ScenarioSummary {
         seeds: seeds.to_vec(),
         slo_latency_us: scenario.timeline.slo_latency.as_micros() as u64,
         source: scenario.source.to_string(),
+        objective: Vec::new(),
+        weights: Vec::new(),
     }
 }
 

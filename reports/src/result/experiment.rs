@@ -67,6 +67,21 @@ pub struct ScenarioSummary {
     pub slo_latency_us: u64,
     /// The whole scenario file.
     pub source: String,
+    /// The names of the measures that variants are ranked by, most important first; empty for the usual ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub objective: Vec<String>,
+    /// How much requests count in the objective, by route; routes that are missing count 1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<RouteWeight>,
+}
+
+/// How much each request on a route counts in the objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteWeight {
+    /// The route's name.
+    pub route: String,
+    /// At least 0.
+    pub weight: f64,
 }
 
 impl ScenarioSummary {

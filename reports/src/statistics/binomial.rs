@@ -38,6 +38,26 @@ pub(crate) fn mcnemar_mid_p(one: u64, other: u64) -> f64 {
     }
 }
 
+/// The least success rate that `k` successes in `n` tries agree with at this confidence: the lower end of the one-sided
+/// interval of Clopper and Pearson (*Biometrika* 26, 1934), the quantile of the beta distribution with parameters `k` and
+/// `n - k + 1`, to 2⁻⁵³. 0 of no success.
+pub(crate) fn success_rate_at_least(k: u64, n: u64, confidence: f64) -> f64 {
+    if k == 0 || k > n {
+        return 0.0;
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    // The distribution function grows with x, so bisection finds the quantile.
+    for _ in 0..f64::MANTISSA_DIGITS {
+        let middle = f64::midpoint(low, high);
+        if incomplete_beta(middle, k as f64, (n - k) as f64 + 1.0) < 1.0 - confidence {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,5 +88,16 @@ mod tests {
         assert!((mcnemar_mid_p(4_900, 5_100) - 0.0455).abs() < 0.0005);
         assert!(mcnemar_mid_p(0, 100_000) < 1e-300);
         assert!(mcnemar_mid_p(1_000_000, 1_000_000) > 0.99);
+    }
+
+    #[test]
+    fn a_success_rate_is_at_least_what_closed_forms_say() {
+        // All of n: the n-th root of 5%.
+        assert!((success_rate_at_least(20, 20, 0.95) - libm::pow(0.05, 0.05)).abs() < 1e-12);
+        // One of n: 1 − the n-th root of 95%.
+        assert!((success_rate_at_least(1, 20, 0.95) - (1.0 - libm::pow(0.95, 0.05))).abs() < 1e-12);
+        // The p of which 18 or more of 20 have a probability of 5%, by a sum of exact binomial terms.
+        assert!((success_rate_at_least(18, 20, 0.95) - 0.717_381_5).abs() < 1e-6);
+        assert!(success_rate_at_least(0, 20, 0.95).abs() < f64::EPSILON);
     }
 }

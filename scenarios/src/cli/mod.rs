@@ -217,11 +217,11 @@ struct RunArgs {
     #[arg(long)]
     full: bool,
 
-    /// Say below the table what each of its columns means
+    /// Print all of it, and say below the table what each of its columns means
     #[arg(long)]
     explain: bool,
 
-    /// Say what a column means below the table in which it first appears
+    /// Print all of it: every column, what happened in sentences, and each expectation
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
 
@@ -304,9 +304,13 @@ struct ReportArgs {
     #[arg(long)]
     full: bool,
 
-    /// Say below the table what each of its columns means
+    /// Print all of it, and say below the table what each of its columns means
     #[arg(long)]
     explain: bool,
+
+    /// Print all of it: every column, what happened in sentences, and each expectation
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
 
     /// Print nothing but problems
     #[arg(short, long)]

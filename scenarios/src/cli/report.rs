@@ -3,7 +3,7 @@ use std::fmt::Write as _;
 use reports::{Engine, ExperimentResult, Legend};
 
 use super::formats::StepSummary;
-use super::run::summary;
+use super::run::{Told, summary};
 use super::saved::{self, Saved};
 use super::shell::shell_word;
 use super::{ExitCode, Failure, ReportArgs, detail, formats, print};
@@ -19,8 +19,12 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let written = formats::write(&folder, &args.format, &result, &reproduce(&result), detail(args.full))?;
     step_summary.append(&result)?;
     if !args.quiet {
-        let legend = if args.explain { Legend::All } else { Legend::None };
-        print(&summary(&result, &written, legend))?;
+        let told = match () {
+            () if args.explain => Told::Whole(Legend::All),
+            () if args.verbose => Told::Whole(Legend::None),
+            () => Told::Screen,
+        };
+        print(&summary(&result, &written, told))?;
     }
     Ok(ExitCode::Held)
 }

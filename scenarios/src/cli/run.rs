@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use anstyle::AnsiColor;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use reports::{ExperimentResult, Legend, Standing, agreement, agreement_table, terminal_summary, to_json};
+use reports::{
+    ExperimentResult, Legend, Standing, agreement, agreement_table, terminal_screen, terminal_summary,
+    to_json,
+};
 
 use super::error::{sentence, visible_lines};
 use super::formats::StepSummary;
@@ -81,7 +84,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         } else if args.json {
             documents.push(to_json(&result));
         } else if !(args.quiet && held && !disagrees) {
-            print(&summary(&result, &written, legend(args, &mut explained)))?;
+            print(&summary(&result, &written, told(args, &mut explained)))?;
         }
         if stop.is_asked() {
             break;
@@ -177,13 +180,21 @@ pub(super) fn thread_pool(threads: Option<NonZeroU32>) -> Result<ThreadPool, Fai
     pool.map_err(|error| Failure::run(format!("cannot start threads: {error}")))
 }
 
-/// Which columns are explained; those that were are kept.
-const fn legend<'l>(args: &RunArgs, explained: &'l mut BTreeSet<String>) -> Legend<'l> {
+/// How much of a result the terminal is told; columns that were explained are kept.
+const fn told<'l>(args: &RunArgs, explained: &'l mut BTreeSet<String>) -> Told<'l> {
     match () {
-        () if args.explain => Legend::All,
-        () if args.verbose => Legend::New(explained),
-        () => Legend::None,
+        () if args.explain => Told::Whole(Legend::All),
+        () if args.verbose => Told::Whole(Legend::New(explained)),
+        () => Told::Screen,
     }
+}
+
+/// How much of a result the terminal is told.
+pub(super) enum Told<'l> {
+    /// One screen.
+    Screen,
+    /// All of it, with these columns explained.
+    Whole(Legend<'l>),
 }
 
 /// A path as a message has it.
@@ -192,8 +203,11 @@ pub(super) fn shown_path(path: &Path) -> String {
 }
 
 /// A result for the terminal, and which files it was written to.
-pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf], legend: Legend<'_>) -> String {
-    let mut text = terminal_summary(result, terminal_width(), legend);
+pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf], told: Told<'_>) -> String {
+    let mut text = match told {
+        Told::Screen => terminal_screen(result, terminal_width()),
+        Told::Whole(legend) => terminal_summary(result, terminal_width(), legend),
+    };
     text += "\n";
     for path in written {
         let is_report = path.extension().is_some_and(|ending| ending == "html");

@@ -138,8 +138,8 @@ fn a_run_says_what_each_limit_let_through_and_where_the_report_is() {
         ExitCode::Held,
         &[
             "Window-boundary burst",
-            "Within 4 s, fixed-window let up to 2,000 requests of one key through",
-            "token-bucket 166",
+            "Take token-bucket: 100/s were served within the SLO of 500 ms",
+            "One morning (seed 902)",
             "5 of 5 expectations held.",
             "report: tuesday-results/window-boundary/report.html",
             "result: tuesday-results/window-boundary/result.json",
@@ -156,6 +156,27 @@ fn a_run_says_what_each_limit_let_through_and_where_the_report_is() {
         ["tuesday-results/window-boundary/report.html", "tuesday-results/window-boundary/result.json"]
     );
     assert!(desk.read("tuesday-results/window-boundary/report.html").contains("Window-boundary burst"));
+}
+
+#[test]
+fn a_run_fits_on_one_screen_unless_all_of_it_is_asked_for() {
+    let desk = Desk::new();
+    let said = desk.run(["run", "nine-oh-two"]).exits(
+        ExitCode::Held,
+        &[
+            "Take timeout+retry-budget: nobody else was hurt, and 20.6% of the requests that",
+            "With the gateway alone: bulkhead, direct damage 22.8%.",
+            "26 of 26 expectations held.",
+        ],
+    );
+    assert!(said.out.lines().count() <= 24, "{}", said.out);
+    for asked in ["-v", "--explain"] {
+        let told = ["✓ held", "• Under breaker the faults hurt 54.2% of the requests"];
+        let said = desk.run(["run", "nine-oh-two", asked]).exits(ExitCode::Held, &told);
+        assert!(said.out.lines().count() > 60, "{}", said.out);
+    }
+    let whole = desk.run(["report", "tuesday-results/nine-oh-two", "-v"]).exits(ExitCode::Held, &["✓ held"]);
+    assert!(whole.out.lines().count() > 60, "{}", whole.out);
 }
 
 #[test]

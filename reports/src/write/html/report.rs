@@ -16,14 +16,17 @@ use crate::result::agreement::AgreementLine;
 use crate::result::experiment::ExperimentResult;
 use crate::result::run::RunResult;
 use crate::result::validity::{resent, reservations};
+use crate::tell::advice::Advice;
 use crate::tell::breakdown::{Breakdown, breakdowns};
 use crate::tell::breaker_changes::{BreakerGroup, breaker_changes};
 use crate::tell::cause_ranking::{CauseGroup, cause_ranking};
 use crate::tell::differences::{Difference, differences};
 use crate::tell::facts::facts;
 use crate::tell::matrix::{Matrix, matrices};
+use crate::tell::recommendation::Recommendation;
 use crate::tell::setting::{engine, seeds, seeds_note};
 use crate::tell::side_by_side::{Mark, SideBySide, external_gateways, marks, meanings, unanswered};
+use crate::tell::strip::{RowStanding, Strip};
 use crate::tell::verdict::Verdict;
 use crate::words::detail::Detail;
 use crate::words::{format, text};
@@ -67,7 +70,10 @@ pub fn html_report(result: &ExperimentResult, command: &str) -> Result<String, H
 /// As of [`html_report`].
 pub fn html_report_of(result: &ExperimentResult, command: &str, detail: Detail) -> Result<String, HtmlError> {
     let scenario = &result.scenario;
+    let recommendation = Recommendation::of(result);
     let page = Page {
+        advice: Advice::of(result, &recommendation),
+        strip: Strip::of(result, &recommendation),
         title: text::line(&scenario.name),
         when: format!("{} from {}", format::span(scenario.duration_s * 1e6), scenario.clock().start()),
         seeds: seeds(&scenario.seeds),
@@ -106,6 +112,8 @@ pub fn html_report_of(result: &ExperimentResult, command: &str, detail: Detail) 
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page {
+    advice: Advice,
+    strip: Strip,
     title: String,
     when: String,
     seeds: String,
@@ -335,9 +343,9 @@ mod tests {
         assert!(page.contains("5 of 5 expectations held."));
         assert!(page.contains("tuesday run window-boundary"));
         assert!(page.contains("duration = &#34;2m&#34;"));
-        // Load, admitted, latency, saturation of three, workers of gateway and upstream and who waited for the latter,
-        // amplification; and percentiles.
-        assert_eq!(page.matches("<svg").count(), 4 + 4 + 4 + 3 + 8 + 4 + 4 + 3);
+        // The strip's picture and two bars of each variant; load, admitted, latency, saturation of three, workers of gateway and
+        // upstream and who waited for the latter, amplification; and percentiles.
+        assert_eq!(page.matches("<svg").count(), 4 * 3 + 4 + 4 + 4 + 3 + 8 + 4 + 4 + 3);
     }
 
     #[test]

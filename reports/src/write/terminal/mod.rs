@@ -3,4 +3,5 @@
 pub(crate) mod agreement;
 pub(crate) mod comparison;
 pub(crate) mod report;
+pub(crate) mod screen;
 pub(crate) mod sweep;

@@ -97,7 +97,7 @@ pub fn terminal_summary(result: &ExperimentResult, width: usize, legend: Legend<
     page.text
 }
 
-fn title(page: &mut Page, result: &ExperimentResult) {
+pub(crate) fn title(page: &mut Page, result: &ExperimentResult) {
     let scenario = &result.scenario;
     page.line(&text::cut(&text::line(&scenario.name), page.width), BOLD);
     let run = format!(
@@ -127,25 +127,7 @@ fn side_by_side(page: &mut Page, result: &ExperimentResult, mut legend: Legend<'
     let name_width = names.map(UnicodeWidthStr::width).max().unwrap_or(0).max("variant".len());
     for columns in fitting(&comparison.columns, page.width - name_width) {
         page.blank();
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        let heading = |column: &Column| column.heading.join("\n");
-        table.set_header(std::iter::once("variant".to_owned()).chain(columns.iter().map(heading)));
-        for (row, name) in &rows {
-            table.add_row(
-                std::iter::once(name.clone())
-                    .chain(columns.iter().map(|column| cell(column, *row).to_owned())),
-            );
-        }
-        for (place, column) in table.column_iter_mut().enumerate() {
-            column.set_padding((if place == 0 { 0 } else { GAP as u16 }, 0));
-            if place > 0 {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-        for (number, row) in table.lines().enumerate() {
-            page.line(row.trim_end(), if number < 2 { BOLD } else { Style::new() });
-        }
+        table(page, &rows, &columns.iter().collect::<Vec<_>>());
     }
     let explained = legend.select(side_by_side::meanings(result));
     let notes: Vec<String> = seeds_note(result)
@@ -163,8 +145,29 @@ fn side_by_side(page: &mut Page, result: &ExperimentResult, mut legend: Legend<'
     }
 }
 
+/// These rows, by their number in the columns and their name.
+pub(crate) fn table(page: &mut Page, rows: &[(usize, String)], columns: &[&Column]) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let heading = |column: &&Column| column.heading.join("\n");
+    table.set_header(std::iter::once("variant".to_owned()).chain(columns.iter().map(heading)));
+    for (row, name) in rows {
+        let cells = columns.iter().map(|column| cell(column, *row).to_owned());
+        table.add_row(std::iter::once(name.clone()).chain(cells));
+    }
+    for (place, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if place == 0 { 0 } else { GAP as u16 }, 0));
+        if place > 0 {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    for (number, row) in table.lines().enumerate() {
+        page.line(row.trim_end(), if number < 2 { BOLD } else { Style::new() });
+    }
+}
+
 /// `quickstart = limits`; below one another where that takes too much of a row.
-fn joined<'n>(names: impl Iterator<Item = &'n str>) -> String {
+pub(crate) fn joined<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<_> = names.map(|name| text::cut(name, NAME_WIDTH).into_owned()).collect();
     let line = names.join(" = ");
     if line.width() <= NAME_WIDTH { line } else { names.join(" =\n") }
@@ -187,7 +190,7 @@ fn fitting(columns: &[Column], width: usize) -> Vec<&[Column]> {
     runs
 }
 
-fn cell(column: &Column, row: usize) -> &str {
+pub(crate) fn cell(column: &Column, row: usize) -> &str {
     column.cells.get(row).and_then(Option::as_ref).map_or("–", |cell| &cell.text)
 }
 
@@ -234,16 +237,16 @@ fn verdict(page: &mut Page, verdict: &Verdict) {
     let words = verdict.lines.iter().map(|line| line.standing.word().width()).max().unwrap_or(0);
     for line in &verdict.lines {
         // No word is shorter than the longest of the common ones, so that results look alike.
-        expectation(page, line, words.max(Standing::Failed.word().width()));
+        expectation_line(page, line, words.max(Standing::Failed.word().width()));
     }
     if !verdict.lines.is_empty() {
         page.blank();
     }
-    let style = if verdict.lines.is_empty() { DIM } else { style(verdict.standing) };
+    let style = if verdict.lines.is_empty() { DIM } else { expectation_style(verdict.standing) };
     page.line(&verdict.sentence, style);
 }
 
-const fn style(standing: Standing) -> Style {
+pub(crate) const fn expectation_style(standing: Standing) -> Style {
     match standing {
         Standing::Held => HELD,
         Standing::NotJudged => UNJUDGED,
@@ -253,8 +256,8 @@ const fn style(standing: Standing) -> Style {
 
 /// The line as written, with what was measured at the right edge; under it where there is no room or more than one
 /// variant was measured.
-fn expectation(page: &mut Page, line: &Line, words: usize) {
-    let (word, style) = (line.standing.word(), style(line.standing));
+pub(crate) fn expectation_line(page: &mut Page, line: &Line, words: usize) {
+    let (word, style) = (line.standing.word(), expectation_style(line.standing));
     let indent = " ".repeat(words + 2);
     let mark = format!("{style}{word}{style:#}{}", " ".repeat(words + 2 - word.width()));
     let room = page.text_width() - indent.len();
@@ -361,16 +364,7 @@ mod tests {
 
     /// The text without its style codes.
     fn plain_as(result: &ExperimentResult, width: usize, legend: Legend<'_>) -> String {
-        let mut plain = String::new();
-        let mut in_code = false;
-        for character in terminal_summary(result, width, legend).chars() {
-            match (in_code, character) {
-                (false, '\u{1b}') => in_code = true,
-                (false, shown) => plain.push(shown),
-                (true, end) => in_code = end != 'm',
-            }
-        }
-        plain
+        testing::without_styles(&terminal_summary(result, width, legend))
     }
 
     #[test]

@@ -1,0 +1,294 @@
+//! The recommendation in sentences: what to take, what it costs, how sure that is.
+
+use std::fmt::Write as _;
+
+use crate::measure::gauge::Gauge;
+use crate::result::expectation::NotJudged;
+use crate::result::experiment::{ExperimentResult, Setting};
+use crate::result::spread::Spread;
+use crate::tell::recommendation;
+use crate::tell::recommendation::{
+    Ranking, Recommendation, SetAside, Sureness, Weights, changes, is_level, setting_of_clients,
+};
+use crate::words::format::Dimension;
+use crate::words::{format, text};
+
+/// What the terminal, the page and the summary of a CI job say first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Advice {
+    /// Which configuration to take and what it costs.
+    pub(crate) headline: String,
+    /// How sure that is; `None` where nothing is named.
+    pub(crate) sureness: Option<String>,
+    /// What else bears on the choice: ties, trade-offs, what was set aside, other worlds.
+    pub(crate) notes: Vec<String>,
+}
+
+impl Advice {
+    /// What there is to say of a result.
+    pub(crate) fn of(result: &ExperimentResult, recommendation: &Recommendation) -> Self {
+        let teller = Teller { result, objective: &recommendation.objective };
+        let Some((first, others)) = recommendation.groups.split_first() else {
+            return Self {
+                headline: "The scenario has no variant.".to_owned(),
+                sureness: None,
+                notes: Vec::new(),
+            };
+        };
+        let mut notes = teller.notes(first);
+        notes.extend(others.iter().filter_map(|ranking| teller.of_another_world(ranking)));
+        Self {
+            headline: teller.headline(first, others.is_empty()),
+            sureness: first.pick().filter(|_| first.ranked.len() > 1).map(|_| teller.sureness(first)),
+            notes,
+        }
+    }
+}
+
+struct Teller<'a> {
+    result: &'a ExperimentResult,
+    objective: &'a [Gauge],
+}
+
+impl Teller<'_> {
+    fn headline(&self, ranking: &Ranking, is_only_world: bool) -> String {
+        let Some(pick) = ranking.pick() else { return self.nobody(ranking) };
+        let (name, came_to) = (self.name(pick), self.came_to(pick));
+        if ranking.ranked.len() == 1 {
+            let why = match (ranking.set_aside.is_empty(), is_only_world) {
+                (true, true) => "There is only one configuration".to_owned(),
+                (true, false) => "No other variant has the same upstreams, faults and load".to_owned(),
+                (false, _) => "Every other configuration was set aside".to_owned(),
+            };
+            return sentence(&format!("{why}: {name}"), &came_to);
+        }
+        let changes = self.changes(pick);
+        let verb = if changes.is_none() { "Keep" } else { "Take" };
+        let mut headline = sentence(&format!("{verb} {name}"), &came_to);
+        if let Some(changes) = changes {
+            headline.truncate(headline.len() - 1);
+            let _ = write!(headline, "; it needs {changes}.");
+        }
+        if let Some(other) = ranking.without_clients {
+            let _ = write!(
+                headline,
+                " With the gateway alone: {}{}.",
+                self.name(other),
+                self.beside(other, pick)
+            );
+        }
+        headline
+    }
+
+    fn nobody(&self, ranking: &Ranking) -> String {
+        let reasons: Vec<String> = ranking
+            .set_aside
+            .iter()
+            .map(|(place, why)| format!("{} ({})", self.name(*place), reason(*why)))
+            .collect();
+        format!("No configuration can be named: {} set aside.", was(&reasons))
+    }
+
+    /// What the variant came to, in the measures of the objective.
+    fn came_to(&self, variant: usize) -> Vec<String> {
+        let mut parts: Vec<String> = Vec::new();
+        let mut said_hurt = false;
+        for objective in self.objective {
+            let Some(value) = self.value(variant, objective) else { continue };
+            let part = match objective.measure.as_str() {
+                "blast_radius" if value <= 0.0 => "nobody else was hurt".to_owned(),
+                "blast_radius" => {
+                    format!(
+                        "{} of the requests that needed nothing failed were hurt",
+                        Dimension::Share.show(value)
+                    )
+                }
+                "direct_damage" => {
+                    let verb = if said_hurt { "were" } else { "were hurt" };
+                    format!(
+                        "{} of the requests that needed the failed services {verb}",
+                        Dimension::Share.show(value)
+                    )
+                }
+                "recovery_time" if value.is_infinite() => "goodput never came back".to_owned(),
+                "containment_time" if value.is_infinite() => "the harm was never contained".to_owned(),
+                "goodput" if parts.is_empty() => {
+                    let slo = format::latency_us(self.result.scenario.slo_latency_us);
+                    format!("{} were served within the SLO of {slo}", per_s(value))
+                }
+                // A time and a rate that are no problem are in the table.
+                "recovery_time" | "containment_time" | "goodput" => continue,
+                _ => format!("the {} was {}", words(objective), show(objective, value)),
+            };
+            said_hurt |= objective.measure == "blast_radius";
+            parts.push(part);
+        }
+        parts
+    }
+
+    /// `, 22.8%`: the first measure of the objective in which two variants differ by more than its margin.
+    fn beside(&self, variant: usize, pick: usize) -> String {
+        let differs = self.objective.iter().find_map(|objective| {
+            let (one, other) = (self.value(variant, objective)?, self.value(pick, objective)?);
+            (!is_level(objective, one, other))
+                .then(|| format!(", {} {}", words(objective), show(objective, one)))
+        });
+        differs.unwrap_or_else(|| ", which does the same".to_owned())
+    }
+
+    fn notes(&self, ranking: &Ranking) -> Vec<String> {
+        let mut notes = Vec::new();
+        if let [first, second, ..] = ranking.tied.as_slice() {
+            let names: Vec<String> = ranking.tied.iter().map(|place| self.name(*place)).collect();
+            let [one, other] = [first, second].map(|place| changes(self.result, *place).count());
+            let why = if one < other { "changes the fewest settings" } else { "stands first in the file" };
+            notes.push(format!(
+                "{} do the same within the margins; {} {why}.",
+                text::list(&names),
+                self.name(*first)
+            ));
+        }
+        for trade_off in ranking.trade_offs.iter().take(MOST_NOTES) {
+            let objective = &self.objective[trade_off.measure];
+            notes.push(format!(
+                "{} is better in {}: {} in the place of {}.",
+                self.name(trade_off.variant),
+                words(objective),
+                show(objective, trade_off.value),
+                show(objective, trade_off.of_pick)
+            ));
+        }
+        let aside: Vec<String> = ranking
+            .set_aside
+            .iter()
+            .map(|(place, why)| format!("{} ({})", self.name(*place), reason(*why)))
+            .collect();
+        if !aside.is_empty() && ranking.pick().is_some() {
+            notes.push(format!("{} set aside.", was(&aside)));
+        }
+        notes
+    }
+
+    /// What to take in a world that is not the first variant's.
+    fn of_another_world(&self, ranking: &Ranking) -> Option<String> {
+        let pick = ranking.pick()?;
+        let others: Vec<String> = ranking.ranked.iter().skip(1).map(|place| self.name(*place)).collect();
+        if others.is_empty() {
+            return None;
+        }
+        let instead =
+            if others.len() > MOST_NAMES { format!("{} others", others.len()) } else { text::list(&others) };
+        let subject = format!("With other upstreams, faults or load, {} before {instead}", self.name(pick));
+        Some(sentence(&subject, &self.came_to(pick)))
+    }
+
+    fn sureness(&self, ranking: &Ranking) -> String {
+        match ranking.sureness {
+            Some(Sureness { agree, seeds, at_least }) => {
+                format!("Picked on {agree} of {seeds} mornings (at least {}).", whole_percent(at_least))
+            }
+            None => {
+                let seed = self.result.scenario.seeds.first().copied().unwrap_or_default();
+                format!("One morning (seed {seed}): `--seeds 20` tells how sure this is.")
+            }
+        }
+    }
+
+    /// What the variant changes of the first, in a phrase; `None` where it changes nothing.
+    fn changes(&self, variant: usize) -> Option<String> {
+        let mut parts: Vec<String> = Vec::new();
+        for change in changes(self.result, variant) {
+            let part = phrase(change);
+            if !parts.contains(&part) {
+                parts.push(part);
+            }
+        }
+        let more = parts.len().saturating_sub(MOST_CHANGES);
+        if more > 1 {
+            parts.truncate(MOST_CHANGES);
+            parts.push(format!("{more} more changes"));
+        }
+        (!parts.is_empty()).then(|| text::list(&parts))
+    }
+
+    fn value(&self, variant: usize, objective: &Gauge) -> Option<f64> {
+        let weights = Weights::of(self.result);
+        Spread::over(&self.result.variants[variant], |run| recommendation::value(objective, run, &weights))
+            .map(|spread| spread.median)
+    }
+
+    fn name(&self, variant: usize) -> String {
+        text::name(&self.result.variants[variant].name)
+    }
+}
+
+/// A measure of the objective in words: `latency p99`.
+pub(crate) fn words(objective: &Gauge) -> String {
+    objective.measure.replace(['_', '.'], " ")
+}
+
+/// A value of a measure of the objective, with its unit.
+pub(crate) fn show(objective: &Gauge, value: f64) -> String {
+    if value.is_infinite() { "never".to_owned() } else { objective.unit.show(value) }
+}
+
+/// More are told by their number.
+const MOST_NAMES: usize = 3;
+const MOST_CHANGES: usize = 3;
+/// So many trade-offs are told.
+const MOST_NOTES: usize = 3;
+
+/// `SUBJECT: one, two and three.`
+fn sentence(subject: &str, parts: &[String]) -> String {
+    match parts {
+        [] => format!("{subject}."),
+        [init @ .., last] if !init.is_empty() => format!("{subject}: {}, and {last}.", init.join(", ")),
+        [only, ..] => format!("{subject}: {only}."),
+    }
+}
+
+/// `a (why) and b (why) were`.
+fn was(names: &[String]) -> String {
+    format!("{} {}", text::list(names), if names.len() == 1 { "was" } else { "were" })
+}
+
+fn reason(why: SetAside) -> String {
+    match why {
+        SetAside::NotJudged(NotJudged::Invalid) => "the harness could not keep up".to_owned(),
+        SetAside::NotJudged(NotJudged::Interrupted) => "the run was interrupted".to_owned(),
+        SetAside::NotJudged(NotJudged::NotRun) => "it was not run".to_owned(),
+        SetAside::Strict(share) => {
+            format!("it turns {} of the good requests away without any fault", Dimension::Share.show(share))
+        }
+    }
+}
+
+/// `the clients' retries changed` or `gateway.timeout = 5s`.
+fn phrase(change: &Setting) -> String {
+    match setting_of_clients(&change.key) {
+        Some(setting) if setting.starts_with("retry") => "the clients' retries changed".to_owned(),
+        Some(setting) if setting.starts_with("timeout") => "the clients' timeout changed".to_owned(),
+        // A value is not torn from its setting.
+        _ => format!(
+            "{}\u{a0}=\u{a0}{}",
+            text::line(&change.key),
+            text::cut(&text::line(&change.value), WIDEST_VALUE)
+        ),
+    }
+}
+
+/// A longer value is cut.
+const WIDEST_VALUE: usize = 40;
+
+fn per_s(value: f64) -> String {
+    if value >= 10.0 {
+        format!("{}/s", format::count(value.round() as u64))
+    } else {
+        format!("{}/s", format::rate(value))
+    }
+}
+
+/// Rounded down: what is certain to 86.09% is at least 86%.
+fn whole_percent(share: f64) -> String {
+    format!("{}%", (share * 100.0).floor() as u64)
+}
