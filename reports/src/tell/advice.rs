@@ -183,15 +183,11 @@ impl Teller<'_> {
     }
 
     fn sureness(&self, ranking: &Ranking) -> String {
-        match ranking.sureness {
-            Some(Sureness { agree, seeds, at_least }) => {
-                format!("Picked on {agree} of {seeds} mornings (at least {}).", whole_percent(at_least))
-            }
-            None => {
-                let seed = self.result.scenario.seeds.first().copied().unwrap_or_default();
-                format!("One morning (seed {seed}): `--seeds 20` tells how sure this is.")
-            }
+        if let Some(Sureness { agree, seeds, at_least }) = ranking.sureness {
+            return format!("Picked on {agree} of {seeds} mornings (at least {}).", whole_percent(at_least));
         }
+        let seed = self.result.scenario.seeds.first().copied().unwrap_or_default();
+        format!("One morning (seed {seed}): `--seeds 20` tells how sure this is.")
     }
 
     /// What the variant changes of the first, in a phrase; `None` where it changes nothing.

@@ -36,9 +36,11 @@ const WITHOUT_FAULTS: &[&str] = &["goodput", "latency.p99"];
 
 /// What a run came to; infinite for a time that never came, `None` where there is nothing to measure.
 pub(crate) fn value(objective: &Gauge, run: &RunResult, weights: &Weights) -> Option<f64> {
-    match weights.value(objective, run) {
-        Some(weighted) => weighted,
-        None => objective.read(run).map(Reading::or_never),
+    match objective.measure.as_str() {
+        "blast_radius" if weights.are_given() => weights.harm(run.harm.as_ref()?, false),
+        "direct_damage" if weights.are_given() => weights.harm(run.harm.as_ref()?, true),
+        "goodput" if weights.are_given() => Some(weights.goodput(run)),
+        _ => objective.read(run).map(Reading::or_never),
     }
 }
 
@@ -89,38 +91,29 @@ impl Weights {
         Self(result.scenario.weights.iter().map(|weight| (weight.route.clone(), weight.weight)).collect())
     }
 
-    /// The weighted value of a measure that can be weighted; `None` without weights, and for other measures.
-    fn value(&self, objective: &Gauge, run: &RunResult) -> Option<Option<f64>> {
-        match objective.measure.as_str() {
-            "blast_radius" => self.harm(run.harm.as_ref()?, false),
-            "direct_damage" => self.harm(run.harm.as_ref()?, true),
-            "goodput" => self.goodput(run).map(Some),
-            _ => None,
-        }
+    const fn are_given(&self) -> bool {
+        !self.0.is_empty()
     }
 
     fn get(&self, route: &str) -> f64 {
         self.0.iter().find(|(name, _)| name == route).map_or(1.0, |(_, weight)| *weight)
     }
 
-    /// The weighted share of hurt requests on routes that depend on what failed, or on the others; `None` without weights.
-    fn harm(&self, harm: &HarmResult, direct: bool) -> Option<Option<f64>> {
-        if self.0.is_empty() {
-            return None;
-        }
+    /// The weighted share of hurt requests on routes that depend on what failed, or on the others; `None` where there are none.
+    fn harm(&self, harm: &HarmResult, direct: bool) -> Option<f64> {
         let (mut hurt, mut total) = (0.0, 0.0);
         for route in harm.routes.iter().filter(|route| route.direct == direct) {
             let (weight, tally) = (self.get(&route.name), route.tally());
             hurt += weight * tally.hurt();
             total += weight * tally.total() as f64;
         }
-        Some((total > 0.0).then(|| hurt / total))
+        (total > 0.0).then(|| hurt / total)
     }
 
-    /// The weighted sum of the routes' goodput; `None` without weights.
-    fn goodput(&self, run: &RunResult) -> Option<f64> {
+    /// The weighted sum of the routes' goodput.
+    fn goodput(&self, run: &RunResult) -> f64 {
         let of_route = |route: &NamedSummary| self.get(&route.name) * route.summary.goodput_per_s;
-        (!self.0.is_empty()).then(|| run.routes.iter().map(of_route).sum())
+        run.routes.iter().map(of_route).sum()
     }
 }
 
@@ -370,11 +363,13 @@ const CONFIDENCE: f64 = 0.95;
 
 /// The variants by the world that they live in, each world in the order of its first variant.
 fn worlds(variants: &[VariantResult]) -> Vec<Vec<usize>> {
-    let world = |variant: &VariantResult| -> Vec<(String, String)> {
+    /// Settings with their values.
+    type World = Vec<(String, String)>;
+    let world = |variant: &VariantResult| -> World {
         let settings = variant.settings.iter().filter(|setting| is_of_the_world(&setting.key));
         settings.map(|setting| (setting.key.clone(), setting.value.clone())).collect()
     };
-    let mut worlds: Vec<(Vec<(String, String)>, Vec<usize>)> = Vec::new();
+    let mut worlds: Vec<(World, Vec<usize>)> = Vec::new();
     for (place, variant) in variants.iter().enumerate() {
         let world = world(variant);
         match worlds.iter_mut().find(|(known, _)| *known == world) {

@@ -9,7 +9,7 @@ use crate::result::run::RunResult;
 use crate::result::spread::Spread;
 use crate::tell::advice::{show, words};
 use crate::tell::recommendation;
-use crate::tell::recommendation::{Recommendation, Weights};
+use crate::tell::recommendation::{Ranking, Recommendation, Weights};
 use crate::tell::side_by_side;
 use crate::tell::side_by_side::{SideBySide, runs};
 use crate::words::text;
@@ -72,8 +72,7 @@ impl Strip {
         let row = |(place, alike): (usize, &Vec<usize>)| {
             let names: Vec<String> =
                 alike.iter().map(|variant| text::name(&result.variants[*variant].name)).collect();
-            let is_pick =
-                ranking.and_then(|ranking| ranking.pick()).is_some_and(|pick| alike.contains(&pick));
+            let is_pick = ranking.and_then(Ranking::pick).is_some_and(|pick| alike.contains(&pick));
             let is_ranked = recommendation
                 .groups
                 .iter()

@@ -217,13 +217,8 @@ struct RunArgs {
     #[arg(long)]
     full: bool,
 
-    /// Print all of it, and say below the table what each of its columns means
-    #[arg(long)]
-    explain: bool,
-
-    /// Print all of it: every column, what happened in sentences, and each expectation
-    #[arg(short, long, conflicts_with = "quiet")]
-    verbose: bool,
+    #[command(flatten)]
+    length: SummaryLength,
 
     /// Print nothing of scenarios whose expectations all held, and no progress
     #[arg(short, long)]
@@ -282,6 +277,18 @@ fn times(text: &str) -> Result<f64, String> {
     speed.ok_or_else(|| "a number from 0.01 to 1000".to_owned())
 }
 
+/// How much of a result is printed: one screen, if neither is set.
+#[derive(Debug, Args)]
+struct SummaryLength {
+    /// Print all of it, and say below the table what each of its columns means
+    #[arg(long)]
+    explain: bool,
+
+    /// Print all of it: every column, what happened in sentences, and each expectation
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+}
+
 #[derive(Debug, Args)]
 struct ReportArgs {
     /// A result.json, or the folder that holds it
@@ -304,13 +311,8 @@ struct ReportArgs {
     #[arg(long)]
     full: bool,
 
-    /// Print all of it, and say below the table what each of its columns means
-    #[arg(long)]
-    explain: bool,
-
-    /// Print all of it: every column, what happened in sentences, and each expectation
-    #[arg(short, long, conflicts_with = "quiet")]
-    verbose: bool,
+    #[command(flatten)]
+    length: SummaryLength,
 
     /// Print nothing but problems
     #[arg(short, long)]

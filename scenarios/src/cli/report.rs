@@ -20,8 +20,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
     step_summary.append(&result)?;
     if !args.quiet {
         let told = match () {
-            () if args.explain => Told::Whole(Legend::All),
-            () if args.verbose => Told::Whole(Legend::None),
+            () if args.length.explain => Told::Whole(Legend::All),
+            () if args.length.verbose => Told::Whole(Legend::None),
             () => Told::Screen,
         };
         print(&summary(&result, &written, told))?;

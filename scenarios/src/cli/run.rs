@@ -183,8 +183,8 @@ pub(super) fn thread_pool(threads: Option<NonZeroU32>) -> Result<ThreadPool, Fai
 /// How much of a result the terminal is told; columns that were explained are kept.
 const fn told<'l>(args: &RunArgs, explained: &'l mut BTreeSet<String>) -> Told<'l> {
     match () {
-        () if args.explain => Told::Whole(Legend::All),
-        () if args.verbose => Told::Whole(Legend::New(explained)),
+        () if args.length.explain => Told::Whole(Legend::All),
+        () if args.length.verbose => Told::Whole(Legend::New(explained)),
         () => Told::Screen,
     }
 }

@@ -96,7 +96,7 @@ fn engines(page: &mut Page, agreement: &AgreementResult) {
             FAILED,
         ),
         (off, _) => {
-            page.line(&format!("The engines do not agree in {off} measures: `-v` lists them."), FAILED)
+            page.line(&format!("The engines do not agree in {off} measures: `-v` lists them."), FAILED);
         }
     }
 }
