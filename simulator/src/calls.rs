@@ -145,6 +145,7 @@ impl Calls {
     }
 
     /// The next change of the condition of a breaker: the upstream that is asked, and the change.
+    #[inline]
     pub fn poll_transition(&mut self) -> Option<(usize, Transition)> {
         let mut links = self.links.iter_mut();
         links.find_map(|link| Some((link.upstream, link.breaker.as_mut()?.poll_transition()?)))

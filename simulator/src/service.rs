@@ -278,10 +278,17 @@ pub enum ServiceEvent<'n, N> {
     Gone(&'n N),
 }
 
-/// Hears what happens at a service: any closure that takes a [`ServiceEvent`].
-pub trait Witness<N>: FnMut(ServiceEvent<'_, N>) {}
+/// Hears what happens at a service.
+pub trait Witness<N> {
+    /// This happened, now.
+    fn hear(&mut self, event: ServiceEvent<'_, N>);
+}
 
-impl<N, F: FnMut(ServiceEvent<'_, N>)> Witness<N> for F {}
+impl<N, F: FnMut(ServiceEvent<'_, N>)> Witness<N> for F {
+    fn hear(&mut self, event: ServiceEvent<'_, N>) {
+        self(event);
+    }
+}
 
 impl<N> Service<N> {
     /// An idle service of this name in a scenario that starts at `starts`. Waits before retries are drawn under `seed`.
@@ -312,7 +319,7 @@ impl<N> Service<N> {
         note: N,
         witness: &mut impl Witness<N>,
     ) -> (JobId, Arrival<N>) {
-        witness(ServiceEvent::Attempt(&note));
+        witness.hear(ServiceEvent::Attempt(&note));
         let number = self.next_number();
         let job =
             Job { number, key: key.at(self.path), since: now, stage: Stage::Door, caller_left: false, note };
@@ -423,28 +430,29 @@ impl<N> Service<N> {
         self.job(job)?;
         let JobId { slot, .. } = job;
         let Job { stage, since, caller_left, .. } = &mut self.jobs[slot as usize];
-        let (stage, since) = (*stage, *since);
         *caller_left = true;
-        if let Stage::Door = stage {
+        let (since, is_at_door) = (*since, matches!(stage, Stage::Door));
+        let at_own_work = matches!(stage, Stage::Worker(AtWork { activity: Activity::Work, .. }));
+        if is_at_door {
             return Some((self.remove(slot, witness).note, None));
         }
         let gone = match self.upstream.on_caller_left(now, slot) {
             Left::Unnoticed => {
-                if let Stage::Worker(AtWork { activity: Activity::Work, .. }) = stage {
+                if at_own_work {
                     self.turn(slot, Activity::Abandoned);
                 }
                 None
             }
             Left::Unqueued => {
-                witness(ServiceEvent::LeftQueue(now - since));
+                witness.hear(ServiceEvent::LeftQueue(now - since));
                 Some((self.remove(slot, witness).note, None))
             }
             Left::Freed(next) => {
-                let at_work = self.leave(slot);
-                if let Some(calling) = at_work.calling {
+                self.leave(slot);
+                let Job { stage, note, .. } = self.remove(slot, witness);
+                if let Stage::Worker(AtWork { calling: Some(calling), .. }) = stage {
                     self.calls.on_given_up(calling.state);
                 }
-                let note = self.remove(slot, witness).note;
                 Some((note, self.start_next(now, next, witness)))
             }
         };
@@ -456,13 +464,14 @@ impl<N> Service<N> {
     pub fn on_run_ended(&self, now: Timestamp, witness: &mut impl Witness<N>) {
         for (_, job) in &self.jobs {
             if let Stage::Queue = job.stage {
-                witness(ServiceEvent::LeftQueue(now - job.since));
+                witness.hear(ServiceEvent::LeftQueue(now - job.since));
             }
         }
     }
 
     /// The next change of the condition of a breaker of this service: the number of the upstream behind the breaker, and the
     /// change.
+    #[inline]
     pub fn poll_transition(&mut self) -> Option<(usize, Transition)> {
         self.calls.poll_transition()
     }
@@ -521,18 +530,18 @@ impl<N> Service<N> {
         job.since = now;
         let arrival = match self.upstream.on_request(now, slot, job.key) {
             Reaction::Started(work) => {
-                witness(ServiceEvent::Accepted(&job.note));
+                witness.hear(ServiceEvent::Accepted(&job.note));
                 Arrival::Started(self.start(now, slot, work, witness))
             }
             Reaction::Queued => {
                 job.stage = Stage::Queue;
-                witness(ServiceEvent::Accepted(&job.note));
+                witness.hear(ServiceEvent::Accepted(&job.note));
                 Arrival::Queued
             }
             Reaction::Answered { status, fault } => {
                 let by = fault.map_or(TurnedAway::QueueFull, |fault| TurnedAway::Error { status, fault });
                 if by == TurnedAway::QueueFull {
-                    witness(ServiceEvent::Rejected);
+                    witness.hear(ServiceEvent::Rejected);
                 }
                 Arrival::TurnedAway { note: self.remove(slot, witness).note, by }
             }
@@ -554,7 +563,7 @@ impl<N> Service<N> {
     ) -> Option<Due> {
         while let Some(slot) = self.upstream.poll_given_up() {
             let job = self.remove(slot, witness);
-            witness(ServiceEvent::Waited(now - job.since));
+            witness.hear(ServiceEvent::Waited(now - job.since));
         }
         let (slot, work) = next?;
         self.start(now, slot, work, witness)
@@ -566,7 +575,7 @@ impl<N> Service<N> {
         let own = if job.caller_left { Activity::Abandoned } else { Activity::Work };
         let activity = work.fault.map_or(own, Activity::Struck);
         job.stage = Stage::Worker(AtWork { activity, work, since: now, calling: None, trickling: None });
-        witness(ServiceEvent::Waited(now - job.since));
+        witness.hear(ServiceEvent::Waited(now - job.since));
         let id = JobId { slot, number: job.number };
         let place = self.place(activity);
         self.busy[place] += 1;
@@ -616,26 +625,25 @@ impl<N> Service<N> {
     }
 
     /// The worker of a job turns away from what it was busy with.
-    fn leave(&mut self, slot: u32) -> AtWork {
-        let Stage::Worker(at_work) = self.jobs[slot as usize].stage else {
+    fn leave(&mut self, slot: u32) {
+        let Stage::Worker(AtWork { activity, .. }) = self.jobs[slot as usize].stage else {
             panic!("a worker is let go by a job that has none");
         };
-        let place = self.place(at_work.activity);
+        let place = self.place(activity);
         let busy = &mut self.busy[place];
         *busy = busy.checked_sub(1).expect("a worker is busy with what it turns away from");
-        at_work
     }
 
     fn remove(&mut self, slot: u32, witness: &mut impl Witness<N>) -> Job<N> {
         let job = self.jobs.remove(slot as usize);
-        witness(ServiceEvent::Gone(&job.note));
+        witness.hear(ServiceEvent::Gone(&job.note));
         job
     }
 
     fn tell_load(&self, witness: &mut impl Witness<N>) {
         let (in_flight, queued) = (self.upstream.in_flight(), self.upstream.queued());
         debug_assert_eq!(self.busy.iter().sum::<u32>(), in_flight, "every worker is busy with one thing");
-        witness(ServiceEvent::Load { in_flight, queued });
+        witness.hear(ServiceEvent::Load { in_flight, queued });
     }
 
     fn next_number(&mut self) -> u32 {

@@ -73,11 +73,13 @@ impl Clients {
     }
 
     /// When a user sends next who has had nothing under way since `free`. `None` for a user who sends no more.
+    #[inline]
     pub fn next_send(&self, user: User, free: Timestamp) -> Option<Timestamp> {
         self.users.as_ref()?.next_send(user.number, user.sent, free)
     }
 
     /// The request of that number: where to, and whose.
+    #[inline]
     pub fn draw(&self, index: u64) -> ClientRequest {
         let Self { population, streams, .. } = self;
         let target = population.targets.draw(streams.route.at(index));
@@ -92,12 +94,14 @@ impl Clients {
     }
 
     /// A request is sent, for the first time.
+    #[inline]
     pub fn on_send(&mut self, now: Timestamp) {
         self.retrier.on_request(now);
     }
 
     /// An attempt at a request failed. `retry_after` is how long the answer asks the client to wait, if it does. When the next
     /// attempt is made; `None` where the client leaves it at that.
+    #[inline]
     pub fn on_failed(
         &mut self,
         now: Timestamp,

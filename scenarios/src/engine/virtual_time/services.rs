@@ -7,7 +7,7 @@ use gateway::{AttemptEnd, Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
     Activity, Answer, Answered, Arrival, Asking, CallsOutcome, Due, FaultTimeline, Job, JobId, Service,
-    ServiceEvent, Spent, Step, Stream, TurnedAway, UnderWay,
+    ServiceEvent, Spent, Step, Stream, TurnedAway, UnderWay, Witness,
 };
 
 use super::context::Context;
@@ -76,27 +76,35 @@ pub(super) enum Heard {
 }
 
 /// Writes down what happens at a service.
-fn witness(context: &mut Context, upstream: usize) -> impl FnMut(ServiceEvent<'_, Note>) {
-    let station = StationId::Upstream(upstream);
-    move |event| match event {
-        ServiceEvent::Attempt(Note { bears: Bears { for_keys: true, .. }, .. }) => {
-            context.recorder.on_key_fetch(upstream);
-        }
-        ServiceEvent::Attempt(_) => {
-            context.recorder.on_attempt(upstream, context.since_start);
-            context.jobs_of_clients += 1;
-        }
-        ServiceEvent::Gone(note) => context.jobs_of_clients -= usize::from(!note.bears.for_keys),
-        ServiceEvent::Accepted(note) => {
-            if !context.bearers.may_reach(upstream, note.bears.bearer, context.now) {
-                context.recorder.on_unauthorized(upstream);
+struct Scribe<'c> {
+    context: &'c mut Context,
+    upstream: usize,
+}
+
+impl Witness<Note> for Scribe<'_> {
+    // The machine names the event at each place: there is nothing left to tell apart.
+    #[inline(always)]
+    fn hear(&mut self, event: ServiceEvent<'_, Note>) {
+        let (context, upstream, station) =
+            (&mut *self.context, self.upstream, StationId::Upstream(self.upstream));
+        match event {
+            ServiceEvent::Attempt(note) if note.bears.for_keys => context.recorder.on_key_fetch(upstream),
+            ServiceEvent::Attempt(_) => {
+                context.recorder.on_attempt(upstream, context.since_start);
+                context.jobs_of_clients += 1;
             }
-        }
-        ServiceEvent::Rejected => context.recorder.on_rejected(station),
-        ServiceEvent::Waited(waited) => context.recorder.on_wait(station, waited),
-        ServiceEvent::LeftQueue(waited) => context.recorder.on_wait_without_end(station, waited),
-        ServiceEvent::Load { in_flight, queued } => {
-            context.recorder.on_load(station, context.since_start, in_flight, queued);
+            ServiceEvent::Gone(note) => context.jobs_of_clients -= usize::from(!note.bears.for_keys),
+            ServiceEvent::Accepted(note) => {
+                if !context.bearers.may_reach(upstream, note.bears.bearer, context.now) {
+                    context.recorder.on_unauthorized(upstream);
+                }
+            }
+            ServiceEvent::Rejected => context.recorder.on_rejected(station),
+            ServiceEvent::Waited(waited) => context.recorder.on_wait(station, waited),
+            ServiceEvent::LeftQueue(waited) => context.recorder.on_wait_without_end(station, waited),
+            ServiceEvent::Load { in_flight, queued } => {
+                context.recorder.on_load(station, context.since_start, in_flight, queued);
+            }
         }
     }
 }
@@ -136,7 +144,8 @@ impl Services {
         let (longest, unknown) = (Duration::ZERO, CauseId::UNKNOWN);
         let note = Note { caller, bears, awaits: None, longest, why_longest: unknown, why: unknown };
         let service = &mut self.0[upstream].service;
-        let (job, arrival) = service.on_request(context.now, key, note, &mut witness(context, upstream));
+        let (job, arrival) =
+            service.on_request(context.now, key, note, &mut Scribe { context, upstream: upstream });
         let job = ServiceJob { service: upstream as u32, job };
         self.obey(context, job, arrival, false);
         job
@@ -167,7 +176,8 @@ impl Services {
             AuthVerdict::Rejected(rejection) => Err(rejection),
             AuthVerdict::AwaitKeys(_) => return,
         };
-        let arrival = service.on_judged(context.now, job.job, verdict, &mut witness(context, job.number()));
+        let arrival =
+            service.on_judged(context.now, job.job, verdict, &mut Scribe { context, upstream: job.number() });
         if let Some(arrival) = arrival {
             self.obey(context, job, arrival, has_waited);
         }
@@ -212,7 +222,8 @@ impl Services {
     /// Judges the jobs of a service again that waited for keys and need not any longer.
     pub(super) fn resume(&mut self, context: &mut Context, number: usize) {
         while let Some(job) = self.0[number].keys.as_mut().and_then(KeyQueue::poll_resumed) {
-            let arrival = self.0[number].service.on_keys(context.now, job, &mut witness(context, number));
+            let arrival =
+                self.0[number].service.on_keys(context.now, job, &mut Scribe { context, upstream: number });
             if let Some(arrival) = arrival {
                 self.obey(context, ServiceJob { service: number as u32, job }, arrival, true);
             }
@@ -258,7 +269,11 @@ impl Services {
             {
                 keys.on_left(left.job);
             }
-            let gone = service.on_caller_left(context.now, left.job, &mut witness(context, left.number()));
+            let gone = service.on_caller_left(
+                context.now,
+                left.job,
+                &mut Scribe { context, upstream: left.number() },
+            );
             if let Some((note, due)) = gone {
                 left.schedule(context, due);
                 next = note.awaits;
@@ -269,7 +284,7 @@ impl Services {
     /// The run is over: what still waits in a queue has waited until now.
     pub(super) fn on_run_ended(&self, context: &mut Context) {
         for (number, Running { service, .. }) in self.0.iter().enumerate() {
-            service.on_run_ended(context.now, &mut witness(context, number));
+            service.on_run_ended(context.now, &mut Scribe { context, upstream: number });
         }
     }
 
@@ -329,7 +344,7 @@ impl Services {
     ) -> Option<Heard> {
         let service = &mut self.0[number].service;
         let job = ServiceJob { service: number as u32, job: answer.job };
-        let answered = service.on_answered(context.now, answer, &mut witness(context, number));
+        let answered = service.on_answered(context.now, answer, &mut Scribe { context, upstream: number });
         match answered {
             Answered::Trickles(due) => {
                 service.note_mut(due.job)?.why = why;
