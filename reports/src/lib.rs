@@ -35,7 +35,7 @@
 //! | `result` | the types of `result.json`, how a record becomes them, how the file is written and read, its schema |
 //! | `measure` | what a run can be asked for, by name |
 //! | `tell` | what a result says, as tables and sentences that every kind of output shares |
-//! | `compare` | results set against one another: two sides, the points of a sweep, two engines |
+//! | `compare` | results set against one another: two sides, the points of a sweep, two engines, a history |
 //! | `draw` | charts; it needs no measures, tables or comparisons |
 //! | `write` | a result as a file or a page |
 
@@ -52,6 +52,11 @@ mod words;
 mod write;
 
 pub use compare::agreement::agreement;
+pub use compare::history::gather::{Stored, history, history_measures};
+pub use compare::history::json::{history_json, history_schema};
+pub use compare::history::result::{
+    HISTORY_MOST, HISTORY_VERSION, HistoryChange, HistoryEntry, HistoryResult, LeftOut, VariantHistory,
+};
 pub use compare::sides::compare::{Compared, Side, compare};
 pub use compare::sides::json::{comparison_json, comparison_schema};
 pub use compare::sides::regression::{Allowed, Margin, Regression, RegressionError, Threshold};
@@ -110,6 +115,7 @@ pub use tell::facts::facts;
 pub use tell::recommendation::objectives;
 pub use tell::verdict::Standing;
 pub use words::detail::Detail;
+pub use words::digest::sha256;
 pub use words::text::acts_when_shown;
 pub use words::value::Value;
 pub use write::csv::report::{
@@ -117,6 +123,7 @@ pub use write::csv::report::{
 };
 pub use write::csv::sweep::sweep_csv;
 pub use write::html::comparison::comparison_html;
+pub use write::html::history::history_html;
 pub use write::html::report::{HtmlError, html_report, html_report_of};
 pub use write::html::sweep::sweep_html;
 pub use write::junit::junit_xml;
@@ -125,6 +132,7 @@ pub use write::markdown::report::markdown_summary;
 pub use write::markdown::sweep::sweep_markdown;
 pub use write::terminal::agreement::agreement_table;
 pub use write::terminal::comparison::comparison_summary;
+pub use write::terminal::history::history_summary;
 pub use write::terminal::report::{Legend, TERMINAL_WIDTH, terminal_summary};
 pub use write::terminal::screen::terminal_screen;
 pub use write::terminal::sweep::sweep_summary;

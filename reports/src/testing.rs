@@ -204,6 +204,20 @@ fn breaker(name: &str, changes: &[(u64, &str, u64, u64)]) -> BreakerResult {
     BreakerResult { name: name.to_owned(), changes: changes.iter().map(change).collect() }
 }
 
+/// The text without its style codes.
+pub(crate) fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    let mut in_code = false;
+    for character in text.chars() {
+        match (in_code, character) {
+            (false, '\u{1b}') => in_code = true,
+            (false, shown) => plain.push(shown),
+            (true, end) => in_code = end != 'm',
+        }
+    }
+    plain
+}
+
 /// The same as [`window_boundary`] under three seeds, for one of which the first expectation failed.
 pub(crate) fn three_seeds() -> ExperimentResult {
     let mut result = window_boundary();

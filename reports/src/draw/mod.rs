@@ -2,6 +2,7 @@
 
 pub(crate) mod canvas;
 pub(crate) mod forest;
+pub(crate) mod history;
 pub(crate) mod lane;
 pub(crate) mod latency;
 pub(crate) mod sweep;

@@ -19,7 +19,7 @@ pub(crate) fn mean(values: &[f64]) -> Option<f64> {
 }
 
 /// The sum of squared distances from the mean.
-fn squares(values: &[f64], mean: f64) -> f64 {
+pub(super) fn squares(values: &[f64], mean: f64) -> f64 {
     values.iter().map(|value| (value - mean) * (value - mean)).sum()
 }
 

@@ -9,6 +9,7 @@
 
 pub(crate) mod beta;
 pub(crate) mod binomial;
+pub(crate) mod change_points;
 pub(crate) mod holm;
 pub(crate) mod interval;
 pub(crate) mod student;

@@ -8,7 +8,6 @@ use crate::compare::sides::result::{
 use crate::measure::catalogue::GOODPUT;
 use crate::measure::gauge::{self, Gauge};
 use crate::measure::reading::Reading;
-use crate::measure::unit::Good;
 use crate::result::experiment::{ExperimentResult, VariantResult};
 use crate::result::praise::STRICT;
 use crate::result::run::RunResult;
@@ -353,19 +352,9 @@ fn judge(pairs: &mut [VariantComparison], level: f64) {
             measure.p_adjusted = Some(p);
             let is_told = measure.difference.abs() > measure.step * (1.0 + 1e-9);
             if measure.verdict == DifferenceVerdict::Undecided && p <= level && is_told {
-                measure.verdict = direction(measure);
+                measure.verdict =
+                    DifferenceVerdict::of_change(measure.difference > 0.0, measure.is_judged, measure.good);
             }
         }
-    }
-}
-
-/// How B stands to A where they differ.
-fn direction(measure: &MeasureComparison) -> DifferenceVerdict {
-    let rises = measure.difference > 0.0;
-    match (measure.is_judged, rises) {
-        (false, true) => DifferenceVerdict::Higher,
-        (false, false) => DifferenceVerdict::Lower,
-        (true, rises) if rises == (measure.good == Good::High) => DifferenceVerdict::Better,
-        (true, _) => DifferenceVerdict::Worse,
     }
 }

@@ -170,6 +170,16 @@ pub enum DifferenceVerdict {
 }
 
 impl DifferenceVerdict {
+    /// Of a measure that rises or falls, and of which one end may be the good one.
+    pub(in crate::compare) fn of_change(rises: bool, is_judged: bool, good: Good) -> Self {
+        match (is_judged, rises) {
+            (false, true) => Self::Higher,
+            (false, false) => Self::Lower,
+            (true, rises) if rises == (good == Good::High) => Self::Better,
+            (true, _) => Self::Worse,
+        }
+    }
+
     /// As it is written.
     pub const fn word(self) -> &'static str {
         match self {

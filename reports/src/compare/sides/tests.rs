@@ -10,6 +10,7 @@ use super::result::{ComparisonResult, DifferenceVerdict, MeasureComparison, Meth
 use crate::result::experiment::ExperimentResult;
 use crate::result::schema::tests as schema;
 use crate::testing;
+use crate::testing::plain;
 use crate::write::html::comparison::comparison_html;
 use crate::write::markdown::comparison::comparison_markdown;
 use crate::write::terminal::comparison::comparison_summary;
@@ -251,18 +252,6 @@ fn the_kept_schema_is_that_of_the_types_and_holds() {
 }
 
 /// Text without style codes.
-fn plain(text: &str) -> String {
-    let mut plain = String::new();
-    let mut in_code = false;
-    for character in text.chars() {
-        match (in_code, character) {
-            (false, '\u{1b}') => in_code = true,
-            (false, shown) => plain.push(shown),
-            (true, end) => in_code = end != 'm',
-        }
-    }
-    plain
-}
 
 #[test]
 fn the_terminal_says_it_on_eighty_columns() {

@@ -54,7 +54,7 @@ impl Observation {
 }
 
 /// The readings of all seeds; `None` where there is none.
-fn point_value(readings: &[Reading]) -> Option<PointValue> {
+pub(in crate::compare) fn point_value(readings: &[Reading]) -> Option<PointValue> {
     let Spread { least, median, most } = Spread::of(readings.iter().map(|reading| reading.value).collect())?;
     // A result may hold any number; what is none cannot be written.
     if ![least, median, most].iter().all(|value| value.is_finite()) {

@@ -27,7 +27,8 @@ pub(crate) fn value(result: &SweepResult, point: &SweepPoint, measure: usize) ->
     point.measured[measure].map_or_else(|| "–".to_owned(), |value| one(result.measures[measure].unit, value))
 }
 
-fn one(unit: GaugeUnit, value: PointValue) -> String {
+/// A value with its unit.
+pub(crate) fn one(unit: GaugeUnit, value: PointValue) -> String {
     if value.never {
         return "never".to_owned();
     }

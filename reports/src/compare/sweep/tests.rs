@@ -9,6 +9,7 @@ use crate::record::harm::HarmCount;
 use crate::result::experiment::ExperimentResult;
 use crate::result::schema::tests as schema;
 use crate::testing;
+use crate::testing::plain;
 use crate::words::value::Value;
 use crate::write::csv::sweep::sweep_csv;
 use crate::write::html::sweep::sweep_html;
@@ -150,19 +151,6 @@ fn the_kept_schema_is_that_of_the_types_and_holds() {
         assert_eq!(schema::errors(&sweep_schema(), &json), [""; 0]);
         assert_eq!(serde_json::from_str::<SweepResult>(&json).unwrap(), result);
     }
-}
-
-fn plain(text: &str) -> String {
-    let mut plain = String::new();
-    let mut in_code = false;
-    for character in text.chars() {
-        match (in_code, character) {
-            (false, '\u{1b}') => in_code = true,
-            (false, shown) => plain.push(shown),
-            (true, end) => in_code = end != 'm',
-        }
-    }
-    plain
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 pub(crate) mod comparison;
 pub(crate) mod drawn;
+pub(crate) mod history;
 #[cfg(test)]
 pub(crate) mod palette;
 pub(crate) mod report;
