@@ -359,7 +359,7 @@ hold = [
     assert_eq!(run["limits"], Value::Array(Vec::new()));
     assert_eq!(run["populations"][0]["admitted_per_s"], Value::Array(Vec::new()));
     assert!(!lives(&fs::read_to_string(desk.path("pid")).unwrap()), "the gateway has ended");
-    let page = fs::read_to_string(desk.path("tuesday-results/outer/report.html")).unwrap();
+    let page = fs::read_to_string(desk.path("tuesday-results/outer/latest/report.html")).unwrap();
     assert!(page.contains(&format!("The gateway is external (http://{url})")));
 }
 
@@ -761,8 +761,9 @@ fn a_load_that_nobody_can_send_is_an_invalid_run() {
         let told = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(i32::from(ExitCode::RunFailed.number())), "{told}");
         assert!(told.contains("INVALID under base"), "{told}");
-        let result =
-            fs::read_to_string(desk.path("tuesday-results").join(name.replace(".toml", "/result.json")));
+        let result = fs::read_to_string(
+            desk.path("tuesday-results").join(name.replace(".toml", "/latest/result.json")),
+        );
         let result: Value = serde_json::from_str(&result.unwrap()).unwrap();
         let harness = &result["variants"][0]["runs"][0]["harness"];
         assert!(!harness["invalid"].as_array().unwrap().is_empty(), "{harness}");
@@ -841,7 +842,7 @@ hold = [
         expectations.as_array().unwrap().iter().map(|line| line["held"].as_bool().unwrap()).collect()
     };
     assert_eq!(held(&agreement["expectations"]), [true, true, true, false], "{}", agreement["expectations"]);
-    let live = fs::read_to_string(desk.path("tuesday-results/both/live/result.json")).unwrap();
+    let live = fs::read_to_string(desk.path("tuesday-results/both/latest/live/result.json")).unwrap();
     let live: Value = serde_json::from_str(&live).unwrap();
     assert_eq!(live["engine"], "live");
     assert_eq!(live["expectations"], agreement["expectations"]);

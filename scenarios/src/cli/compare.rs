@@ -68,7 +68,7 @@ pub(super) struct CompareArgs {
     fail_on_regression: Option<Ask>,
 
     /// Write the comparison here, in a folder for each scenario
-    #[arg(long, value_name = "DIR", default_value = "tuesday-results")]
+    #[arg(long, value_name = "DIR", default_value = super::stored::RESULTS)]
     out: PathBuf,
 
     /// Write it in these formats

@@ -45,7 +45,7 @@ fn refuse_shared(earlier: &[PathBuf], place: &PathBuf, folder: &Path) -> Result<
 }
 
 /// The folder of that name, which is a name and leads nowhere else: the stem of a file called `...toml` is `..`.
-fn below(out: &Path, name: &str, argument: &str) -> Result<PathBuf, Failure> {
+pub(super) fn below(out: &Path, name: &str, argument: &str) -> Result<PathBuf, Failure> {
     let mut parts = Path::new(name).components();
     match (parts.next(), parts.next()) {
         (Some(Component::Normal(only)), None) if only == name => Ok(out.join(only)),

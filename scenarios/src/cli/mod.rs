@@ -8,6 +8,7 @@ mod error;
 mod folders;
 mod formats;
 mod gateway;
+mod history;
 mod init;
 mod library;
 mod progress;
@@ -21,6 +22,7 @@ mod selftest;
 mod setup;
 mod shell;
 mod sources;
+mod stored;
 mod sweep;
 mod telling;
 mod terminal;
@@ -81,6 +83,12 @@ enum Command {
     /// always one of the points.
     #[command(after_help = sweep::EXAMPLES)]
     Sweep(sweep::SweepArgs),
+    /// Draw a measure over the results that are kept of a scenario, and where its level changed
+    ///
+    /// `tuesday run` without `--out` keeps each result below tuesday-results. Those of the newest one's scenario file and engine
+    /// are joined; invalid and interrupted runs are left out. A change point is found by E-divisive with a t-test.
+    #[command(after_help = history::EXAMPLES)]
+    History(history::HistoryArgs),
     /// Draw a saved result again
     ///
     /// Reads the result.json that `tuesday run` wrote, of this version or an earlier one, and writes its reports anew. Nothing is
@@ -192,9 +200,9 @@ struct RunArgs {
     #[arg(long)]
     allow_remote: bool,
 
-    /// Write the reports here, in a folder for each scenario
-    #[arg(long, value_name = "DIR", default_value = "tuesday-results")]
-    out: PathBuf,
+    /// Write the reports here, in a folder for each scenario [default: keep each run's below tuesday-results]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
 
     /// Write the reports in these formats
     #[arg(long, value_enum, value_name = "FORMAT", value_delimiter = ',', default_value = "html,json")]
@@ -545,6 +553,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Compare(args) => compare::compare(&args),
         Command::Sweep(args) => sweep::sweep(&args),
+        Command::History(args) => history::history(&args),
         Command::Report(args) => report::report(&args),
         Command::Check(args) => check::check(&args),
         Command::List(args) => library::list(&args),

@@ -19,7 +19,7 @@ use super::shell::shell_word;
 use super::sources::{self, Source};
 use super::{
     EngineChoice, ExitCode, Failure, RunArgs, Speed, folders, formats, print, print_json_text, progress,
-    remote, say, terminal_width, visible,
+    remote, say, stored, terminal_width, visible,
 };
 use crate::watch::Watch;
 use crate::{
@@ -37,7 +37,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     keep_variants(&mut sources, &args.variant)?;
     remote::refuse(remote::of_runs(&sources), args.allow_remote)?;
     refuse_external(&sources, args)?;
-    let folders = result_folders(&sources, &args.out)?;
+    let folders = result_folders(&sources, args.out.as_deref().unwrap_or(stored::RESULTS.as_ref()))?;
     let pool = thread_pool(args.threads)?;
     if args.engine == EngineChoice::Virtual && args.speed != Speed::Times(1.0) {
         warn("--speed has no effect: virtual time takes as long as it takes; it is for `--engine live`");
@@ -64,13 +64,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         if let Some(log) = &log {
             log.finish().map_err(|error| not_logged(&error))?;
         }
-        if let Some(live) = beside {
-            let folder = folder.join("live");
-            formats::prepare(&folder)
-                .map_err(|error| Failure::run(format!("cannot write to {}: {error}", folder.display())))?;
-            formats::write(&folder, &args.format, &live, &command, args.detail())?;
-        }
-        let written = formats::write(folder, &args.format, &result, &command, args.detail())?;
+        let written = write(args, folder, &result, beside.as_ref(), &command)?;
         step_summary.append(&result)?;
         standings.push((&*source.stem, result.worst()));
         let held = result.all_held();
@@ -106,6 +100,48 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         () if have_all_held(standings.len(), &standings) => ExitCode::Held,
         () => ExitCode::ExpectationFailed,
     })
+}
+
+/// Writes a result to the folder that was asked for, or to one of its own below the scenario's, to which `latest` then leads.
+/// That of the live engine goes beside it. Returns the files of the result, by the paths at which a reader looks.
+fn write(
+    args: &RunArgs,
+    folder: &Path,
+    result: &ExperimentResult,
+    live: Option<&ExperimentResult>,
+    command: &str,
+) -> Result<Vec<PathBuf>, Failure> {
+    let kept = args.out.is_none().then(|| stored::name(wall_clock(), &to_json(result)));
+    let place = kept.as_ref().map_or_else(|| folder.to_owned(), |name| folder.join(name));
+    let put = |place: &Path, result: &ExperimentResult| {
+        formats::prepare(place)
+            .map_err(|error| Failure::run(format!("cannot write to {}: {error}", place.display())))?;
+        formats::write(place, &args.format, result, command, args.detail())
+    };
+    if let Some(live) = live {
+        put(&place.join("live"), live)?;
+    }
+    let written = put(&place, result)?;
+    let Some(name) = kept else { return Ok(written) };
+    match stored::lead_to(folder, &name) {
+        Ok(latest) => {
+            Ok(written.iter().map(|path| latest.join(path.file_name().unwrap_or_default())).collect())
+        }
+        Err(error) => {
+            warn(&format!(
+                "{} cannot be made a link to {name}, in which the results are: {error}",
+                folder.join(stored::LATEST).display()
+            ));
+            Ok(written)
+        }
+    }
+}
+
+/// When a result is kept.
+fn wall_clock() -> jiff::Timestamp {
+    #[expect(clippy::disallowed_methods, reason = "the name of a folder, of no influence on what is in it")]
+    let now = std::time::SystemTime::now();
+    jiff::Timestamp::try_from(now).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
 /// What runs scenarios, as the command line asks for.

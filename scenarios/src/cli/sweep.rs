@@ -75,7 +75,7 @@ pub(super) struct SweepArgs {
     threads: Option<NonZeroU32>,
 
     /// Write the sweep here, in a folder named after the scenario
-    #[arg(long, value_name = "DIR", default_value = "tuesday-results")]
+    #[arg(long, value_name = "DIR", default_value = super::stored::RESULTS)]
     out: PathBuf,
 
     /// Write it in these formats

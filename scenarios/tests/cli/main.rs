@@ -9,6 +9,7 @@ mod check;
 #[cfg(unix)]
 mod ci;
 mod folders;
+mod history;
 mod init;
 mod odd_names;
 mod report;
@@ -59,6 +60,15 @@ impl Desk {
 
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    /// The folder that keeps the only result of a scenario.
+    fn kept(&self, scenario: &str) -> String {
+        let entries = fs::read_dir(self.path("tuesday-results").join(scenario)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let kept: Vec<String> = names.filter(|name| name != "latest").collect();
+        assert_eq!(kept.len(), 1, "{kept:?}");
+        kept[0].clone()
     }
 
     /// Names of everything below the folder, sorted.
@@ -141,8 +151,8 @@ fn a_run_says_what_each_limit_let_through_and_where_the_report_is() {
             "Take token-bucket: 100/s were served within the SLO of 500 ms",
             "One morning (seed 902)",
             "5 of 5 expectations held.",
-            "report: tuesday-results/window-boundary/report.html",
-            "result: tuesday-results/window-boundary/result.json",
+            "report: tuesday-results/window-boundary/latest/report.html",
+            "result: tuesday-results/window-boundary/latest/result.json",
         ],
     );
     // Piped: neither colours nor a progress bar, and it fits a terminal of any width.
@@ -151,11 +161,18 @@ fn a_run_says_what_each_limit_let_through_and_where_the_report_is() {
     for line in said.out.lines() {
         assert!(line.chars().count() <= 80, "wider than 80 columns: {line}");
     }
-    assert_eq!(
-        desk.files(),
-        ["tuesday-results/window-boundary/report.html", "tuesday-results/window-boundary/result.json"]
+    let kept = desk.kept("window-boundary");
+    let written = ["latest", &kept].map(|folder| {
+        ["report.html", "result.json"].map(|file| format!("tuesday-results/window-boundary/{folder}/{file}"))
+    });
+    assert_eq!(desk.files(), {
+        let mut files = written.concat();
+        files.sort();
+        files
+    });
+    assert!(
+        desk.read("tuesday-results/window-boundary/latest/report.html").contains("Window-boundary burst")
     );
-    assert!(desk.read("tuesday-results/window-boundary/report.html").contains("Window-boundary burst"));
 }
 
 #[test]
@@ -189,7 +206,7 @@ fn an_expectation_that_fails_is_exit_code_1() {
     );
     assert_eq!(said.err, "");
     // The report of what failed is what one wants to read.
-    assert!(desk.path("tuesday-results/a/report.html").exists());
+    assert!(desk.path("tuesday-results/a/latest/report.html").exists());
 }
 
 #[test]
@@ -214,13 +231,13 @@ fn quiet_is_silent_about_what_holds() {
         let said = desk.run(args).exits(ExitCode::Held, &[]);
         assert_eq!((&*said.out, &*said.err), ("", ""));
     }
-    assert!(desk.path("tuesday-results/good/report.html").exists());
+    assert!(desk.path("tuesday-results/good/latest/report.html").exists());
     let said = desk.run(["run", "--quiet", "good.toml", "bad.toml"]).exits(
         ExitCode::ExpectationFailed,
         &[
             "✗ FAILED  served == 11",
             "1 of 2 scenarios FAILED:\n  bad\n",
-            "report: tuesday-results/bad/report.html",
+            "report: tuesday-results/bad/latest/report.html",
         ],
     );
     assert!(!said.out.contains("Good"), "{}", said.out);
@@ -302,10 +319,10 @@ fn what_cannot_be_written_is_known_before_anything_runs() {
 fn what_cannot_be_written_after_all_is_exit_code_3_and_nothing_half_written() {
     // A folder in the place of the file, which shows only when the file is to be put there.
     let desk = Desk::new();
-    desk.write("a.toml", &scenario("A", "")).write("tuesday-results/a/result.json/in-the-way", "");
-    desk.run(["run", "a.toml", "--format", "json"])
-        .exits(ExitCode::RunFailed, &["cannot write tuesday-results/a/result.json: "]);
-    assert_eq!(desk.files(), ["a.toml", "tuesday-results/a/result.json/in-the-way"]);
+    desk.write("a.toml", &scenario("A", "")).write("out/a/result.json/in-the-way", "");
+    desk.run(["run", "a.toml", "--format", "json", "--out", "out"])
+        .exits(ExitCode::RunFailed, &["cannot write out/a/result.json: "]);
+    assert_eq!(desk.files(), ["a.toml", "out/a/result.json/in-the-way"]);
 }
 
 #[cfg(target_os = "linux")]
@@ -392,13 +409,13 @@ fn ctrl_c_ends_a_live_run_and_what_was_seen_is_reported() {
     let output = child.wait_with_output().unwrap();
     let said = Said::of(&output).exits(ExitCode::Interrupted, &["The run was interrupted"]);
     assert_eq!(said.err, "");
-    let result: Value = serde_json::from_str(&desk.read("tuesday-results/long/result.json")).unwrap();
+    let result: Value = serde_json::from_str(&desk.read("tuesday-results/long/latest/result.json")).unwrap();
     let run = &result["variants"][0]["runs"][0];
     assert_eq!(
         (&result["engine"], &run["harness"]["interrupted"]),
         (&Value::from("live"), &Value::from(true))
     );
-    assert!(desk.read("tuesday-results/long/report.html").contains("The run was interrupted"));
+    assert!(desk.read("tuesday-results/long/latest/report.html").contains("The run was interrupted"));
 }
 
 #[test]
@@ -421,9 +438,9 @@ fn what_is_misspelt_or_has_no_effect_is_told() {
     let said = desk.run(["run", "a.toml", "--speed", "10"]).exits(ExitCode::Held, &[]);
     assert!(said.err.contains("--speed has no effect"), "{}", said.err);
     // Of a small world, there is no more to be written.
-    let page = desk.read("tuesday-results/a/report.html");
+    let page = desk.read("tuesday-results/a/latest/report.html");
     desk.run(["run", "a.toml", "--full"]).exits(ExitCode::Held, &[]);
-    assert_eq!(desk.read("tuesday-results/a/report.html"), page);
+    assert_eq!(desk.read("tuesday-results/a/latest/report.html"), page);
     assert_eq!(desk.run(["run", "a.toml"]).exits(ExitCode::Held, &[]).err, "");
 }
 
@@ -471,7 +488,7 @@ fn several_seeds_count_up_from_the_first() {
     desk.run(["run", "window-boundary", "--seeds", "3", "--variant", "token-bucket"])
         .exits(ExitCode::Held, &["seeds 902, 903 and 904", "Numbers are medians over 3 seeds."]);
     let result: Value =
-        serde_json::from_str(&desk.read("tuesday-results/window-boundary/result.json")).unwrap();
+        serde_json::from_str(&desk.read("tuesday-results/window-boundary/latest/result.json")).unwrap();
     assert_eq!(result["scenario"]["seeds"], serde_json::json!([902, 903, 904]));
     assert_eq!(result["variants"].as_array().unwrap().len(), 1);
 }
@@ -489,7 +506,7 @@ fn json_is_one_array_of_the_results() {
     assert_eq!(names, ["A", "B"]);
     assert_eq!(results[1]["expectations"][0]["held"], false);
     // Each as its own file has it.
-    let file: Value = serde_json::from_str(&desk.read("tuesday-results/b/result.json")).unwrap();
+    let file: Value = serde_json::from_str(&desk.read("tuesday-results/b/latest/result.json")).unwrap();
     assert_eq!(results[1], file);
     let one = desk.run(["run", "--json", "a.toml"]).exits(ExitCode::Held, &[]).json();
     assert_eq!(one.as_array().map(Vec::len), Some(1), "one scenario is an array too");
@@ -501,7 +518,9 @@ fn only_the_formats_that_are_asked_for_are_written() {
     desk.write("a.toml", &scenario("A", ""));
     let said = desk.run(["run", "a.toml", "--format", "json,json"]).exits(ExitCode::Held, &["result: "]);
     assert!(!said.out.contains("report:"));
-    assert_eq!(desk.files(), ["a.toml", "tuesday-results/a/result.json"]);
+    let kept = desk.kept("a");
+    let results = [&*kept, "latest"].map(|folder| format!("tuesday-results/a/{folder}/result.json"));
+    assert_eq!(desk.files()[1..], results);
     desk.run(["run", "a.toml", "--format", "html", "--out", "other"])
         .exits(ExitCode::Held, &["other/a/report.html"]);
     assert!(!desk.path("other/a/result.json").exists());

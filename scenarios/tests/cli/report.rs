@@ -21,7 +21,7 @@ fn a_saved_result_gives_the_report_that_its_run_gave() {
         "html,json,md,junit,csv",
     ])
     .exits(ExitCode::Held, &[]);
-    let folder = "tuesday-results/window-boundary";
+    let folder = "tuesday-results/window-boundary/latest";
     let said = desk
         .run(["report", folder, "--format", "html,json,md,junit,csv", "--out", "again"])
         .exits(ExitCode::Held, &["expectations held", "report: again/report.html"]);
@@ -43,7 +43,7 @@ fn a_scenario_that_does_not_ship_is_run_again_from_its_text() {
     desk.run(["run", "mine.toml", "--seeds", "2"]).exits(ExitCode::ExpectationFailed, &[]);
     // Nothing is run, so nothing fails.
     desk.run(["report", "tuesday-results/mine"]).exits(ExitCode::Held, &["FAILED"]);
-    let page = desk.read("tuesday-results/mine/report.html");
+    let page = desk.read("tuesday-results/mine/latest/report.html");
     assert!(page.contains("tuesday run scenario.toml --seed 1 --seeds 2\n# scenario.toml is"), "{page}");
 }
 
