@@ -200,7 +200,7 @@ impl Recommendation {
                 Some(known.swap_remove(place))
             })
             .collect();
-        let rule = Rule { result, objective: &objective, weights: Weights::of(result) };
+        let rule = Rule { result, objective: &objective, weights: Weights::of(result), faulted };
         let groups = worlds(&result.variants).iter().map(|members| rule.rank(members)).collect();
         Self { objective, groups }
     }
@@ -211,6 +211,8 @@ struct Rule<'a> {
     result: &'a ExperimentResult,
     objective: &'a [Gauge],
     weights: Weights,
+    /// Whether anything fails. Without faults, goodput itself tells who turns good requests away.
+    faulted: bool,
 }
 
 /// The values of the objective's measures, by place of the variant.
@@ -260,7 +262,7 @@ impl Rule<'_> {
         let variant = &self.result.variants[place];
         let not_judged = variant.runs.iter().find_map(RunResult::not_judged);
         let strict = || variant.strict().map(|strict| SetAside::Strict(strict.lost));
-        not_judged.map(SetAside::NotJudged).or_else(strict)
+        not_judged.map(SetAside::NotJudged).or_else(|| if self.faulted { strict() } else { None })
     }
 
     /// The candidates within every margin of the best, the one to be named first: of those left after a measure, the next
@@ -335,7 +337,7 @@ impl Rule<'_> {
             let run = |place: usize| self.result.variants[place].runs.iter().find(|run| run.seed == **seed);
             let is_strict = |place: &usize| {
                 let share = run(*place).and_then(|run| run.strictness.as_ref()?.share());
-                share.is_some_and(|share| share > STRICT)
+                self.faulted && share.is_some_and(|share| share > STRICT)
             };
             let here: Vec<usize> = candidates.iter().copied().filter(|place| !is_strict(place)).collect();
             let values = self.values(|variant, objective| {
@@ -560,6 +562,23 @@ mod tests {
             advice.notes,
             ["deny (it turns 98% of the good requests away without any fault) was set aside."]
         );
+    }
+
+    #[test]
+    fn without_faults_goodput_tells_who_turns_requests_away_and_nobody_is_set_aside_for_it() {
+        let mut result = result(&[
+            Case { harm: None, goodput: 92.0, ..case("a", NONE, [0, 0]) },
+            Case { harm: None, ..case("b", TIMEOUT, [0, 0]) },
+        ]);
+        result.variants[0].runs[0].strictness = Some(StrictnessResult {
+            best: "b".to_owned(),
+            control: HarmCount { hurt: 875, total: 10_000 },
+            unpaired: None,
+            harm: None,
+        });
+        let (ranking, ranked, advice) = judged(&result);
+        assert_eq!((ranked.as_slice(), ranking.set_aside.as_slice()), (&["b", "a"][..], &[][..]));
+        assert!(advice.headline.starts_with("Take b: 100/s "), "{}", advice.headline);
     }
 
     #[test]
