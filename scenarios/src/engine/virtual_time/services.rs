@@ -82,7 +82,10 @@ struct Scribe<'c> {
 }
 
 impl Witness<Note> for Scribe<'_> {
-    // The machine names the event at each place: there is nothing left to tell apart.
+    #[expect(
+        clippy::inline_always,
+        reason = "the machine names the event where it happens, so that nothing is told apart"
+    )]
     #[inline(always)]
     fn hear(&mut self, event: ServiceEvent<'_, Note>) {
         let (context, upstream, station) =
@@ -144,8 +147,7 @@ impl Services {
         let (longest, unknown) = (Duration::ZERO, CauseId::UNKNOWN);
         let note = Note { caller, bears, awaits: None, longest, why_longest: unknown, why: unknown };
         let service = &mut self.0[upstream].service;
-        let (job, arrival) =
-            service.on_request(context.now, key, note, &mut Scribe { context, upstream: upstream });
+        let (job, arrival) = service.on_request(context.now, key, note, &mut Scribe { context, upstream });
         let job = ServiceJob { service: upstream as u32, job };
         self.obey(context, job, arrival, false);
         job
