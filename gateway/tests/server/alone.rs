@@ -275,7 +275,7 @@ fn a_machine_without_descriptors_is_told_from_an_upstream_that_is_down() {
     let mut client = Client::connect(gateway.address());
     assert_eq!(client.get("/").status, 502);
     let told = gateway.log.settled(1);
-    assert_eq!(told.ends(), [RequestEnd::Attempt(AttemptEnd::Broken)]);
+    assert_eq!(told.ends(), [RequestEnd::Attempt(AttemptEnd::NeverSent)]);
     assert!(told.exhausted > 0);
     // Where there are none, the idlest connection makes room.
     assert!(client.is_closed());
