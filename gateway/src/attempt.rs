@@ -23,7 +23,7 @@ pub enum AttemptEnd {
     TimedOut,
 }
 
-/// How an attempt failed, as retry policies see it.
+/// How an attempt failed, as retry policies see it. Breakers judge [`AttemptEnd::settlement`] instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptFailure {
     /// The answer had this HTTP status.

@@ -1,4 +1,5 @@
-//! What is told of a request when it ends.
+//! What observers are told of a request when it ends: what is known of it, how it ended, and how long it took. The kinds of ends
+//! themselves are in `attempt`.
 
 use std::net::IpAddr;
 use std::time::Duration;

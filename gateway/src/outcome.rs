@@ -1,4 +1,4 @@
-//! Kinds of ends of a request, as logs, metrics and dashboards tell them apart.
+//! Kinds of ends of a request, as logs, metrics and dashboards tell them apart. Each is made of a `RequestEnd`, in `attempt`.
 
 /// Kinds of ends of a request, as logs, metrics and dashboards tell them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -29,7 +29,7 @@ pub enum Purpose {
     Service = 4,
     /// Whether a fault strikes it.
     Fault = 5,
-    /// How long a client waits before it tries again.
+    /// How long a client, a service or the gateway of the virtual engine waits before it tries again.
     Jitter = 6,
 }
 

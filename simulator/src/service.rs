@@ -419,8 +419,13 @@ impl<N> Service<N> {
         Answered::Whole { note: (!caller_left).then_some(note), next }
     }
 
-    /// Nobody waits for the answer to a job any more. Most services do not notice. If this one does, the job is gone: its note,
-    /// and when the own work is done on the job that takes over the worker, if one does.
+    /// Nobody waits for the answer to a job any more.
+    ///
+    /// A job at the door is gone. In the queue or on a worker, it stays unless the service notices
+    /// ([`UpstreamConfig::cancel_on_disconnect`]) or the job hangs: a queued job gets its worker when its turn comes, and the work is
+    /// done for nobody. A job that would hang then is given up at its start.
+    ///
+    /// Of a job that is gone: its note, and when the own work is done on the job that takes over the worker, if one does.
     pub fn on_caller_left(
         &mut self,
         now: Timestamp,

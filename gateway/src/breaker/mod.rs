@@ -74,7 +74,8 @@ pub struct ShortCircuit {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// The upstream answered.
+    /// The upstream answered. A failure from status 500 on; below that, only if the answer took [`BreakerConfig::slow_call`] or
+    /// longer.
     Answered {
         /// With this HTTP status.
         status: u16,
@@ -269,7 +270,7 @@ impl Breaker {
     }
 
     /// What makes it a failure, if it is one. The one classification in all conditions: closed it decides what opens the
-    /// breaker, half-open which probes failed.
+    /// breaker, half-open which probes failed. An answer below 500, a 404 among them, is a failure only if it is slow.
     fn failure(&self, settlement: Settlement) -> Option<Failure> {
         match settlement {
             Settlement::Answered { status: 500.., .. } => Some(Failure::ServerError),

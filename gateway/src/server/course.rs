@@ -334,7 +334,8 @@ impl Rules {
         finished
     }
 
-    /// A uniform draw from [0, 1).
+    /// A uniform draw from [0, 1), for the jitter before a retry of the gateway's own. Draws are taken in turn, because the gateway
+    /// does not know which client's request it serves.
     fn unit(&self) -> f64 {
         let draw = self.draws.fetch_add(1, Ordering::Relaxed);
         (split_mix_64(self.seed, draw) >> 11) as f64 / (1_u64 << 53) as f64

@@ -1,4 +1,4 @@
-//! What a running server may be told anew.
+//! What a reload gives a running server in front of the dispatcher. A limit that is the same before and after keeps its counts.
 
 use super::problem::RateLimitFields;
 use crate::admission::{Allowances, SharedAdmission};

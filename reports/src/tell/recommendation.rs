@@ -1,4 +1,4 @@
-//! Which variant to take, by a rule that is written down.
+//! Which variant to take, by a rule that is written down. `advice` puts the choice into sentences.
 //!
 //! A table of measures leaves the choice to its reader, and two readers choose differently. So the choice is made by a rule:
 //! the measures of the objective are asked one after the other, and those variants stay that are within a margin of the best.

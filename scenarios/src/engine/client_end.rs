@@ -1,4 +1,4 @@
-//! How an attempt of a client ended, in either engine.
+//! How an attempt of a client ended, in either engine, and which outcome of the record the gateway's outcome is.
 
 use std::time::Duration;
 

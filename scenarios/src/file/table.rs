@@ -146,7 +146,8 @@ impl<'t, T: Read<'t> + Item> Read<'t> for Items<T> {
 /// ```
 ///
 /// `is kind` marks the keys that exclude one another, `is policy` configuration. The base, another table whose keys this one has too, and everything after the type may be left out. Without a default
-/// the value is an `Option`. A key that is needed and belongs to some choices is needed with those.
+/// the value is an `Option`: what holds where the key is absent is decided where the table is built, and a default that stands
+/// there is named in the key's doc comment. A key that is needed and belongs to some choices is needed with those.
 macro_rules! table {
     ($(
         $(#[doc = $doc:literal])*

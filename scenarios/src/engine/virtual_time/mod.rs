@@ -3,6 +3,7 @@
 //! It decides nothing. Whether a request is admitted, waits, or is answered is for the gateway to say; how long a
 //! service works on it, for the upstream; when clients send and whether they try again, for their load and their
 //! policy. The engine carries decisions from one machine to the next, wakes each at its time, and tells the recorder.
+//! The machines are [`Clients`], [`Pipeline`] and, in `services`, `simulator::Service`; the live engine drives the same rules.
 
 mod causes;
 mod context;
@@ -594,6 +595,7 @@ impl<'w> Run<'w> {
         let ended = ClientEnd::of_request(end, &self.expect_status[route.0 as usize]);
         if ended.failure().is_some() {
             self.last_failure[self.upstream_of[route.0 as usize]] = why;
+            // The gateway's jitter is drawn below the client's attempt that it serves.
             let jitter = self.populations[population].streams.jitter;
             let unit = jitter.at(sent.index).at(u64::from(sent.attempt())).at(u64::from(attempt)).unit();
             let wait = self.gateway.on_attempt_ended(now, &mut pass, reply, took, unit);
