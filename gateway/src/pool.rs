@@ -1,3 +1,5 @@
+//! Workers and their queue, of a gateway or of a service.
+
 use std::hash::Hash;
 use std::num::NonZeroU32;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The routing table: which route and which upstream serve a path.
+
 use std::borrow::Cow;
 use std::time::Duration;
 

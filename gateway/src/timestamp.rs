@@ -1,3 +1,5 @@
+//! Points in scenario time.
+
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;

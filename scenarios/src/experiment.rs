@@ -1,3 +1,5 @@
+//! An experiment: every variant under every seed, each with its control, and the expectations held against the runs.
+
 use std::collections::HashMap;
 use std::io;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! A scenario as engines take it: the timeline that all variants share, and the variants.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! The signature algorithms that tokens are accepted with.
+
 use std::fmt;
 
 /// A signature algorithm that tokens are accepted with (RFC 7518, 3.1; RFC 8037, 3.1).

@@ -1,3 +1,5 @@
+//! The judging of tokens: by one caller in virtual time, or by many threads with a memory of tokens found genuine.
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::verified::Verified;

@@ -1,3 +1,5 @@
+//! The claims of a token: their shape, not their truth.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The settings of authentication.
+
 use std::time::Duration;
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! The reasons for 401 and 403.
+
 /// Why a token does not say who asks: 401.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TokenFault {

@@ -1,3 +1,5 @@
+//! The cache of an identity provider's keys: when keys are fetched, and for how long they hold.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Public keys as the rules see them, real or simulated, and sets of keys.
+
 use std::fmt;
 
 use super::JwtAlgorithm;

@@ -1,3 +1,5 @@
+//! A bounded memory of tokens whose signature was found genuine.
+
 use std::hash::BuildHasherDefault;
 use std::hash::Hasher;
 

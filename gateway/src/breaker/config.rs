@@ -1,3 +1,5 @@
+//! The settings of a circuit breaker.
+
 use std::num::NonZeroU32;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The sliding window of outcomes that a closed breaker decides by.
+
 use std::collections::VecDeque;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The algorithms by name, and which settings each has.
+
 use std::fmt;
 
 /// How a rate limit counts.

@@ -1,3 +1,5 @@
+//! The store of buckets that all algorithms share.
+
 use hashbrown::HashTable;
 
 use super::limiter::{Limiter, Verdict};

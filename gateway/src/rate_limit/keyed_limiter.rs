@@ -1,3 +1,5 @@
+//! A rate limit over many buckets, by whichever algorithm the settings choose.
+
 use std::fmt;
 
 use super::fixed_window::FixedWindow;

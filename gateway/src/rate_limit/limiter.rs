@@ -1,3 +1,5 @@
+//! The trait that each algorithm implements, and the verdict on a request.
+
 use std::time::Duration;
 
 use crate::Timestamp;

@@ -1,3 +1,5 @@
+//! The settings of a rate limit.
+
 use std::time::Duration;
 
 use thiserror::Error;

@@ -1,3 +1,5 @@
+//! A compact queue of instants, for the sliding window log.
+
 use std::collections::VecDeque;
 
 use crate::Timestamp;

@@ -1,3 +1,5 @@
+//! The wait before a retry: back-off and jitter.
+
 use std::time::Duration;
 
 use thiserror::Error;

@@ -1,3 +1,5 @@
+//! The retry budget: a bound on the share of the traffic that is retries.
+
 use std::collections::VecDeque;
 
 use thiserror::Error;

@@ -1,3 +1,5 @@
+//! A client's connection as hyper sees it, with the bytes that come and go noted.
+
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;

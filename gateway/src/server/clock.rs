@@ -1,3 +1,5 @@
+//! Scenario time on the machine's clock.
+
 use std::time::{Duration, Instant};
 
 use crate::Timestamp;

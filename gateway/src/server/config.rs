@@ -1,3 +1,5 @@
+//! The settings of a server, and why a server does not start or reload.
+
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Errors that say that this machine has no descriptors, ports or buffers left.
+
 use std::io;
 
 use nix::errno::Errno;

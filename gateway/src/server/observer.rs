@@ -1,3 +1,5 @@
+//! The interface through which a server tells what happens in it.
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;

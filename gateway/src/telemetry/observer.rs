@@ -1,3 +1,5 @@
+//! The observer that feeds metrics, the log and the export.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! One request as the log has it.
+
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::net::IpAddr;

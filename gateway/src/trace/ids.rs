@@ -1,3 +1,5 @@
+//! The ids of traces, spans and requests.
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

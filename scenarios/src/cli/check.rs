@@ -1,3 +1,5 @@
+//! `tuesday check`: reads scenarios without running them.
+
 use std::fmt::Write as _;
 use std::time::Duration;
 

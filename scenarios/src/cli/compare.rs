@@ -1,3 +1,5 @@
+//! `tuesday compare`: two sides, run or saved, against each other.
+
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! `tuesday dashboards`: the dashboards as files to import.
+
 use super::{DashboardsArgs, ExitCode, Failure, ProductChoice, print};
 use crate::watch::grafana_dashboards;
 

@@ -1,3 +1,5 @@
+//! The exit codes of the command, and its one type of failure.
+
 use std::fmt;
 use std::fmt::Write as _;
 use std::process::{ExitCode as ProcessExitCode, Termination};

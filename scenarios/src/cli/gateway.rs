@@ -1,3 +1,5 @@
+//! `tuesday gateway`: the gateway of a scenario as a server.
+
 use std::fmt::Write as _;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,3 +1,5 @@
+//! `tuesday list` and `tuesday show`: the scenarios that ship.
+
 use std::fmt::Write as _;
 
 use serde::Serialize;

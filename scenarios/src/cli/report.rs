@@ -1,3 +1,5 @@
+//! `tuesday report`: a saved result, drawn again.
+
 use std::fmt::Write as _;
 
 use reports::{Engine, ExperimentResult, Legend};

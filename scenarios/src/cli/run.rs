@@ -1,3 +1,5 @@
+//! `tuesday run`: runs scenarios, writes their results and says what came of them.
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;

@@ -1,3 +1,5 @@
+//! `tuesday schema`: the format of the file as a JSON Schema.
+
 use super::{ExitCode, Failure, print};
 use crate::file;
 

@@ -1,3 +1,5 @@
+//! `tuesday selftest`: the simulator against known results.
+
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};

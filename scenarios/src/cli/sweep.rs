@@ -1,3 +1,5 @@
+//! `tuesday sweep`: one variant over a grid of settings.
+
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::path::PathBuf;

@@ -1,3 +1,5 @@
+//! `tuesday upstreams`: the services of a scenario as servers.
+
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! The bearer token among the header fields of a request.
+
 /// What the `Authorization` fields of a request bear (RFC 6750, 2.1).
 ///
 /// A token in the query or in the body is not looked for: targets end up in logs and in `Referer` fields.

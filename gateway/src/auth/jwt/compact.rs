@@ -1,3 +1,5 @@
+//! The three parts of a token in the compact serialisation.
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 

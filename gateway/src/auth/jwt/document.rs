@@ -1,3 +1,5 @@
+//! The key set of an identity provider, read from its JSON document.
+
 use serde_json::{Map, Value};
 
 use super::JwtKey;

@@ -1,3 +1,5 @@
+//! Real public keys, and the signatures that they check.
+
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 
 use crate::auth::{JwtAlgorithm, VerifyingKey};

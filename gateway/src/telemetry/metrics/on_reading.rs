@@ -1,3 +1,5 @@
+//! Metrics that are brought up to date when somebody reads them.
+
 use std::sync::OnceLock;
 
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec};

@@ -1,3 +1,5 @@
+//! The series as they stand, for readers within this process.
+
 use prometheus::proto::{LabelPair, MetricFamily, MetricType};
 
 /// One series as it stands.

@@ -1,3 +1,5 @@
+//! How full the fullest bucket of each rate limit was over the last seconds.
+
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use crate::{Timestamp, Verdict};
