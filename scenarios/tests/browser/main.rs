@@ -118,6 +118,38 @@ fn the_report_opens_without_an_error_asks_for_nothing_and_fits_every_screen() {
 }
 
 #[test]
+fn the_first_screen_says_which_variant_to_take_and_shows_why() {
+    if !devtools::is_there() {
+        return;
+    }
+    let mut browser = Browser::start();
+    let report = Report::of("nine-oh-two");
+    for (width, height) in [(1280, 800.0), (390, 844.0)] {
+        browser.look(width, "light");
+        browser.open(&report.url());
+        let mut bottom = |selector: &str| {
+            let script = format!("document.querySelector('{selector}').getBoundingClientRect().bottom");
+            browser.value(&script).as_f64().unwrap()
+        };
+        assert!(bottom(".headline") < bottom(".ranking thead"), "{width}");
+        // All rows of the picture on a desk, and on a phone as well.
+        let last = bottom(".ranking tbody tr:last-child");
+        assert!(last <= height, "{width}: the last variant ends at {last}");
+        let said = browser.value("document.querySelector('.headline').textContent");
+        let said = said.as_str().unwrap().to_owned();
+        assert!(said.starts_with("Take timeout+retry-budget: nobody else was hurt, "), "{said}");
+        let first = browser.value("document.querySelector('.ranking tbody th').textContent");
+        assert_eq!(first, "timeout+retry-budget");
+    }
+    // On a desk the head of the whole table too.
+    browser.look(1280, "light");
+    let head = browser.value(
+        "document.querySelector('section[aria-labelledby=comparison] thead').getBoundingClientRect().bottom",
+    );
+    assert!(head.as_f64().unwrap() <= 800.0, "{head}");
+}
+
+#[test]
 fn one_instant_is_read_in_all_timelines_by_mouse_and_by_keys() {
     if !devtools::is_there() {
         return;
