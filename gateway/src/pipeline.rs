@@ -1,5 +1,5 @@
 //! The whole path of a request through the gateway, for one caller in virtual time: the stages of `entrance`, then those of
-//! `dispatcher`. A server takes requests through the same two in `server/course.rs`.
+//! `dispatcher`. A server takes requests through the same two in `server/rules.rs`.
 
 use std::hash::Hash;
 use std::time::Duration;

@@ -50,8 +50,8 @@ pub struct Waits {
     since: Timestamp,
     upstream: Duration,
     client: Duration,
-    upload: Patience,
-    download: Patience,
+    upload: ClientTimer,
+    download: ClientTimer,
     /// Waited for the reader in all.
     reader: Duration,
     slow_reader: bool,
@@ -61,7 +61,7 @@ pub struct Waits {
 
 /// How much longer one side of a client may keep the gateway waiting.
 #[derive(Clone, Copy, Debug)]
-struct Patience {
+struct ClientTimer {
     limit: Duration,
     left: Duration,
     waits: bool,
@@ -86,8 +86,8 @@ impl Waits {
             since: now,
             upstream: Duration::ZERO,
             client: Duration::ZERO,
-            upload: Patience::new(client.upload),
-            download: Patience::new(client.download),
+            upload: ClientTimer::new(client.upload),
+            download: ClientTimer::new(client.download),
             reader: Duration::ZERO,
             slow_reader: false,
             alarm: None,
@@ -206,7 +206,7 @@ impl Waits {
     }
 }
 
-impl Patience {
+impl ClientTimer {
     const fn new(limit: Duration) -> Self {
         Self { limit, left: limit, waits: false }
     }

@@ -54,8 +54,8 @@ pub use latency::{Latency, LatencyError};
 pub use network::{client_is_back_after, service_is_back_after};
 pub use rate::{Rate, RateError};
 pub use service::{
-    Activity, Answer, Answered, Arrival, Asking, CallId, Due, Job, JobId, Service, ServiceEvent, Spent, Step,
-    TurnedAway, UnderWay, Witness,
+    Activity, Answered, Arrival, Asking, CallId, Due, Job, JobId, Service, ServiceAnswer, ServiceEvent,
+    Spent, Step, TurnedAway, UnderWay, Witness,
 };
 pub use tag::{RequestTag, RequestTagError, headers, upstream_number};
 pub use upstream::{Call, Left, Reaction, Upstream, UpstreamConfig, Work};

@@ -55,14 +55,14 @@ pub struct Job<N> {
     key: Stream,
     /// When the service took the request on.
     since: Timestamp,
-    stage: Stage,
+    stage: JobStage,
     caller_left: bool,
     note: N,
 }
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug)]
-enum Stage {
+enum JobStage {
     /// Nobody has judged the token yet.
     Door,
     /// Waits for a worker.
@@ -187,7 +187,7 @@ pub enum Step {
         call: CallId,
     },
     /// The service answers: [`Service::on_answered`] follows.
-    Answer(Answer),
+    Answer(ServiceAnswer),
 }
 
 /// An attempt of a job at a call.
@@ -207,7 +207,7 @@ pub struct Asking {
 
 /// A service's answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ServiceAnswer {
     /// Whose answer.
     pub job: JobId,
     /// HTTP status.
@@ -321,8 +321,14 @@ impl<N> Service<N> {
     ) -> (JobId, Arrival<N>) {
         witness.hear(ServiceEvent::Attempt(&note));
         let number = self.next_number();
-        let job =
-            Job { number, key: key.at(self.path), since: now, stage: Stage::Door, caller_left: false, note };
+        let job = Job {
+            number,
+            key: key.at(self.path),
+            since: now,
+            stage: JobStage::Door,
+            caller_left: false,
+            note,
+        };
         let slot = self.jobs.insert(job) as u32;
         (JobId { slot, number }, self.admit(now, slot, witness))
     }
@@ -361,7 +367,7 @@ impl<N> Service<N> {
     pub fn on_due(&mut self, now: Timestamp, job: JobId) -> Option<Step> {
         let at_work = self.at_work(job)?;
         if let Some(Trickling { status, .. }) = at_work.trickling {
-            return Some(Step::Answer(Answer { job, status, breaks_off: false, calls: None }));
+            return Some(Step::Answer(ServiceAnswer { job, status, breaks_off: false, calls: None }));
         }
         let (state, step) = self.calls.on_begun(now);
         if !matches!(step, CallStep::Answer { outcome: CallsOutcome::Done, .. }) {
@@ -375,7 +381,7 @@ impl<N> Service<N> {
     pub fn on_call_ended(&mut self, now: Timestamp, call: CallId, end: AttemptEnd) -> Option<Step> {
         let UnderWay { job, .. } = self.under_way(call)?;
         let number = self.next_number();
-        let Job { key, stage: Stage::Worker(at_work), .. } = self.jobs.get_mut(job.slot as usize)? else {
+        let Job { key, stage: JobStage::Worker(at_work), .. } = self.jobs.get_mut(job.slot as usize)? else {
             return None;
         };
         let calling = at_work.calling.as_mut()?;
@@ -387,7 +393,7 @@ impl<N> Service<N> {
     /// The wait before a further attempt at a call is over.
     pub fn on_waited(&mut self, now: Timestamp, call: CallId) -> Option<Step> {
         let UnderWay { job, .. } = self.under_way(call)?;
-        let Stage::Worker(at_work) = &mut self.jobs.get_mut(job.slot as usize)?.stage else { return None };
+        let JobStage::Worker(at_work) = &mut self.jobs.get_mut(job.slot as usize)?.stage else { return None };
         let step = self.calls.on_waited(now, &mut at_work.calling.as_mut()?.state);
         self.follow(now, job, step)
     }
@@ -400,10 +406,10 @@ impl<N> Service<N> {
     pub fn on_answered(
         &mut self,
         now: Timestamp,
-        answer: Answer,
+        answer: ServiceAnswer,
         witness: &mut impl Witness<N>,
     ) -> Answered<N> {
-        let Answer { job, status, .. } = answer;
+        let ServiceAnswer { job, status, .. } = answer;
         let at_work = self.at_work(job).expect("a job that is answered holds a worker");
         let Work { body, fault, .. } = at_work.work;
         if at_work.trickling.is_none() && !body.is_zero() {
@@ -436,8 +442,8 @@ impl<N> Service<N> {
         let JobId { slot, .. } = job;
         let Job { stage, since, caller_left, .. } = &mut self.jobs[slot as usize];
         *caller_left = true;
-        let (since, is_at_door) = (*since, matches!(stage, Stage::Door));
-        let at_own_work = matches!(stage, Stage::Worker(AtWork { activity: Activity::Work, .. }));
+        let (since, is_at_door) = (*since, matches!(stage, JobStage::Door));
+        let at_own_work = matches!(stage, JobStage::Worker(AtWork { activity: Activity::Work, .. }));
         if is_at_door {
             return Some((self.remove(slot, witness).note, None));
         }
@@ -455,7 +461,7 @@ impl<N> Service<N> {
             Left::Freed(next) => {
                 self.leave(slot);
                 let Job { stage, note, .. } = self.remove(slot, witness);
-                if let Stage::Worker(AtWork { calling: Some(calling), .. }) = stage {
+                if let JobStage::Worker(AtWork { calling: Some(calling), .. }) = stage {
                     self.calls.on_given_up(calling.state);
                 }
                 Some((note, self.start_next(now, next, witness)))
@@ -468,7 +474,7 @@ impl<N> Service<N> {
     /// The run ends: what still waits in the queue has waited until now.
     pub fn on_run_ended(&self, now: Timestamp, witness: &mut impl Witness<N>) {
         for (_, job) in &self.jobs {
-            if let Stage::Queue = job.stage {
+            if let JobStage::Queue = job.stage {
                 witness.hear(ServiceEvent::LeftQueue(now - job.since));
             }
         }
@@ -495,7 +501,7 @@ impl<N> Service<N> {
     /// An attempt at a call, unless it has ended.
     pub fn under_way(&self, call: CallId) -> Option<UnderWay> {
         let job = self.jobs.get(call.slot as usize)?;
-        let Stage::Worker(AtWork { calling: Some(calling), .. }) = &job.stage else { return None };
+        let JobStage::Worker(AtWork { calling: Some(calling), .. }) = &job.stage else { return None };
         (calling.number == call.number).then_some(UnderWay {
             job: JobId { slot: call.slot, number: job.number },
             call: calling.state.call(),
@@ -539,7 +545,7 @@ impl<N> Service<N> {
                 Arrival::Started(self.start(now, slot, work, witness))
             }
             Reaction::Queued => {
-                job.stage = Stage::Queue;
+                job.stage = JobStage::Queue;
                 witness.hear(ServiceEvent::Accepted(&job.note));
                 Arrival::Queued
             }
@@ -579,7 +585,7 @@ impl<N> Service<N> {
         let job = &mut self.jobs[slot as usize];
         let own = if job.caller_left { Activity::Abandoned } else { Activity::Work };
         let activity = work.fault.map_or(own, Activity::Struck);
-        job.stage = Stage::Worker(AtWork { activity, work, since: now, calling: None, trickling: None });
+        job.stage = JobStage::Worker(AtWork { activity, work, since: now, calling: None, trickling: None });
         witness.hear(ServiceEvent::Waited(now - job.since));
         let id = JobId { slot, number: job.number };
         let place = self.place(activity);
@@ -602,7 +608,7 @@ impl<N> Service<N> {
             }
             CallStep::Answer { status, outcome } => {
                 let breaks_off = self.at_work(job)?.work.reset;
-                Some(Step::Answer(Answer { job, status, breaks_off, calls: Some(outcome) }))
+                Some(Step::Answer(ServiceAnswer { job, status, breaks_off, calls: Some(outcome) }))
             }
         }
     }
@@ -614,7 +620,7 @@ impl<N> Service<N> {
 
     fn at_work(&mut self, job: JobId) -> Option<&mut AtWork> {
         match self.jobs.get_mut(job.slot as usize)? {
-            Job { number, stage: Stage::Worker(at_work), .. } if *number == job.number => Some(at_work),
+            Job { number, stage: JobStage::Worker(at_work), .. } if *number == job.number => Some(at_work),
             _ => None,
         }
     }
@@ -622,7 +628,7 @@ impl<N> Service<N> {
     /// The worker of a job turns to something else.
     fn turn(&mut self, slot: u32, to: Activity) {
         self.leave(slot);
-        if let Stage::Worker(at_work) = &mut self.jobs[slot as usize].stage {
+        if let JobStage::Worker(at_work) = &mut self.jobs[slot as usize].stage {
             at_work.activity = to;
         }
         let place = self.place(to);
@@ -631,7 +637,7 @@ impl<N> Service<N> {
 
     /// The worker of a job turns away from what it was busy with.
     fn leave(&mut self, slot: u32) {
-        let Stage::Worker(AtWork { activity, .. }) = self.jobs[slot as usize].stage else {
+        let JobStage::Worker(AtWork { activity, .. }) = self.jobs[slot as usize].stage else {
             panic!("a worker is let go by a job that has none");
         };
         let place = self.place(activity);
@@ -692,36 +698,36 @@ impl<N> Job<N> {
 
     /// Whether the token has not been judged yet.
     pub const fn is_at_door(&self) -> bool {
-        matches!(self.stage, Stage::Door)
+        matches!(self.stage, JobStage::Door)
     }
 
     /// What the job's worker is busy with; `None` for a job without one.
     pub const fn activity(&self) -> Option<Activity> {
         match self.stage {
-            Stage::Worker(AtWork { activity, .. }) => Some(activity),
-            Stage::Door | Stage::Queue => None,
+            JobStage::Worker(AtWork { activity, .. }) => Some(activity),
+            JobStage::Door | JobStage::Queue => None,
         }
     }
 
     /// What was drawn for the job when a worker took it.
     pub const fn work(&self) -> Option<Work> {
         match self.stage {
-            Stage::Worker(AtWork { work, .. }) => Some(work),
-            Stage::Door | Stage::Queue => None,
+            JobStage::Worker(AtWork { work, .. }) => Some(work),
+            JobStage::Door | JobStage::Queue => None,
         }
     }
 
     /// Number of the call that the job is at, or was at last; `None` where it has made none.
     pub const fn call(&self) -> Option<usize> {
         match self.stage {
-            Stage::Worker(AtWork { calling: Some(calling), .. }) => Some(calling.state.call()),
-            Stage::Worker(_) | Stage::Door | Stage::Queue => None,
+            JobStage::Worker(AtWork { calling: Some(calling), .. }) => Some(calling.state.call()),
+            JobStage::Worker(_) | JobStage::Door | JobStage::Queue => None,
         }
     }
 
     /// Where the job's time went until now; `None` for a job without a worker.
     pub fn spent(&self, now: Timestamp) -> Option<Spent> {
-        let Stage::Worker(AtWork { since, calling, trickling, .. }) = self.stage else { return None };
+        let JobStage::Worker(AtWork { since, calling, trickling, .. }) = self.stage else { return None };
         let answered = trickling.map_or(now, |trickling| trickling.since);
         let worked_until = calling.map_or(answered, |calling| calling.since);
         Some(Spent {
@@ -739,7 +745,7 @@ impl Asking {
     }
 }
 
-impl Answer {
+impl ServiceAnswer {
     /// How the answer ends for whoever asked.
     pub fn end(self) -> AttemptEnd {
         end_of_answer(self.status, self.breaks_off)
@@ -810,7 +816,7 @@ mod tests {
         service.on_request(at(millis), Stream::new(1, Purpose::Service, "buyers"), "note", &mut quiet)
     }
 
-    fn answer(step: Option<Step>) -> Answer {
+    fn answer(step: Option<Step>) -> ServiceAnswer {
         match step {
             Some(Step::Answer(answer)) => answer,
             other => panic!("{other:?} is no answer"),

@@ -15,7 +15,7 @@ use gateway::server::ScenarioClock;
 use gateway::{
     BreakerConfig, Condition, PoolConfig, RetryOn, RetryPolicy, Timestamp, Transition, UpstreamId,
 };
-use simulator::server::{Observer, Service, StartError, Upstreams, UpstreamsConfig};
+use simulator::server::{Observer, ServiceConfig, StartError, Upstreams, UpstreamsConfig};
 use simulator::{
     Call, Fault, FaultKind, FaultTimeline, Latency, PopulationStreams, RequestTag, UpstreamConfig, headers,
     upstream_number,
@@ -81,7 +81,7 @@ struct World {
 }
 
 impl World {
-    fn new(services: Vec<Service>) -> Self {
+    fn new(services: Vec<ServiceConfig>) -> Self {
         Self::with(UpstreamsConfig::new(services, SEED))
     }
 
@@ -178,7 +178,7 @@ impl Answer {
 }
 
 /// A service that answers after `latency`.
-fn service(name: &str, latency: Duration) -> Service {
+fn service(name: &str, latency: Duration) -> ServiceConfig {
     let latency = Latency::constant(latency).unwrap();
     let config = UpstreamConfig {
         pool: PoolConfig::default(),
@@ -189,30 +189,35 @@ fn service(name: &str, latency: Duration) -> Service {
         auth: None,
     };
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    Service { name: name.to_owned(), config, faults: FaultTimeline::default(), listen, keys: None }
+    ServiceConfig { name: name.to_owned(), config, faults: FaultTimeline::default(), listen, keys: None }
 }
 
-fn quick() -> Service {
+fn quick() -> ServiceConfig {
     service("payments", Duration::ZERO)
 }
 
-fn faulty(kind: FaultKind, fraction: f64) -> Service {
+fn faulty(kind: FaultKind, fraction: f64) -> ServiceConfig {
     let fault = Fault::new(Duration::ZERO, LONG, fraction, kind, "fault".to_owned()).unwrap();
-    Service { faults: FaultTimeline::new(SEED, &[fault]), ..quick() }
+    ServiceConfig { faults: FaultTimeline::new(SEED, &[fault]), ..quick() }
 }
 
-fn calling(upstream: usize, retry: RetryPolicy, timeout: Option<Duration>, service: Service) -> Service {
+fn calling(
+    upstream: usize,
+    retry: RetryPolicy,
+    timeout: Option<Duration>,
+    service: ServiceConfig,
+) -> ServiceConfig {
     let calls = vec![Call { upstream, timeout, retry, breaker: None }];
-    Service { config: UpstreamConfig { calls, ..service.config }, ..service }
+    ServiceConfig { config: UpstreamConfig { calls, ..service.config }, ..service }
 }
 
-fn cancelling(service: Service) -> Service {
-    Service { config: UpstreamConfig { cancel_on_disconnect: true, ..service.config }, ..service }
+fn cancelling(service: ServiceConfig) -> ServiceConfig {
+    ServiceConfig { config: UpstreamConfig { cancel_on_disconnect: true, ..service.config }, ..service }
 }
 
-fn workers(workers: u32, queue: u32, service: Service) -> Service {
+fn workers(workers: u32, queue: u32, service: ServiceConfig) -> ServiceConfig {
     let pool = PoolConfig { workers: NonZeroU32::new(workers), queue: Some(queue), queue_timeout: None };
-    Service { config: UpstreamConfig { pool, ..service.config }, ..service }
+    ServiceConfig { config: UpstreamConfig { pool, ..service.config }, ..service }
 }
 
 #[test]
@@ -245,7 +250,7 @@ fn the_same_tag_takes_the_time_that_the_virtual_engine_draws() {
     let latency = Latency::exponential(Duration::from_micros(100)).unwrap();
     let service = quick();
     let config = UpstreamConfig { latency: latency.clone(), ..service.config };
-    let world = World::new(vec![Service { config, ..service }]);
+    let world = World::new(vec![ServiceConfig { config, ..service }]);
     let mut client = world.connect();
     let streams = PopulationStreams::new(SEED, "buyers");
     for (request, client_attempt, gateway_attempt) in [(0, 0, 0), (17, 0, 0), (17, 2, 0), (17, 2, 3)] {
@@ -263,7 +268,7 @@ fn requests_without_a_tag_take_the_same_times_in_each_run() {
         let service = quick();
         let latency = Latency::exponential(Duration::from_micros(100)).unwrap();
         let config = UpstreamConfig { latency, ..service.config };
-        let world = World::new(vec![Service { config, ..service }]);
+        let world = World::new(vec![ServiceConfig { config, ..service }]);
         let mut client = world.connect();
         [(); 3].map(|()| client.get().unwrap().json()["service_time_ns"].as_u64().unwrap())
     };
@@ -379,7 +384,7 @@ fn refused_by_some_means_a_reset_before_the_answer() {
 /// Refuses after `lead` for as long again. `None` if the test itself was too slow to see it.
 fn refuse_and_come_back(lead: Duration) -> Option<()> {
     let refusal = Fault::new(lead, lead, 1.0, FaultKind::Refuse, "refusal".to_owned()).unwrap();
-    let world = World::new(vec![Service { faults: FaultTimeline::new(SEED, &[refusal]), ..quick() }]);
+    let world = World::new(vec![ServiceConfig { faults: FaultTimeline::new(SEED, &[refusal]), ..quick() }]);
     let address = world.upstreams.addresses()[0];
     let mut idle = Client::connect(address).ok()?;
     idle.get().ok()?;
@@ -529,7 +534,7 @@ fn errors_come_at_once_and_other_faults_take_their_time() {
     assert!(!world.end().contains(&Seen::Wait(0)));
 
     let slow = FaultKind::Slow { latency: Latency::constant(millis(7)).unwrap() };
-    let capacity = Service {
+    let capacity = ServiceConfig {
         config: service("", millis(2)).config,
         ..faulty(FaultKind::Capacity { factor: 0.25 }, 1.0)
     };
@@ -677,7 +682,7 @@ fn who_waits_for_keys_has_come() {
     let minute = Duration::from_secs(60);
     let mut auth = AuthConfig::new(UpstreamId(1));
     auth.cache = auth.cache.with_fetch_timeout(minute).unwrap();
-    let judges = Service { config: UpstreamConfig { auth: Some(auth), ..quick().config }, ..quick() };
+    let judges = ServiceConfig { config: UpstreamConfig { auth: Some(auth), ..quick().config }, ..quick() };
     // Without keys, nothing is said of a token.
     let world = World::new(vec![judges, faulty(FaultKind::Hang, 1.0)]);
     let mut client = world.connect();
@@ -730,6 +735,6 @@ fn what_cannot_be_served_is_refused_at_the_start() {
     let call = calling(1, RetryPolicy::default(), None, quick());
     assert!(matches!(start(vec![call]), StartError::Call { called: 1, .. }));
     let world = World::new(vec![quick()]);
-    let taken = Service { listen: world.upstreams.addresses()[0], ..quick() };
+    let taken = ServiceConfig { listen: world.upstreams.addresses()[0], ..quick() };
     assert!(matches!(start(vec![taken]), StartError::Listen { .. }));
 }

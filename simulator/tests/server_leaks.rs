@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use gateway::server::ScenarioClock;
 use gateway::{BreakerConfig, PoolConfig, RetryPolicy, Timestamp, Transition};
-use simulator::server::{Observer, Service, Upstreams, UpstreamsConfig};
+use simulator::server::{Observer, ServiceConfig, Upstreams, UpstreamsConfig};
 use simulator::{Call, Fault, FaultKind, FaultTimeline, Latency, RequestTag, UpstreamConfig};
 
 use crate::limited::Limited;
@@ -67,7 +67,7 @@ impl Seen {
     }
 }
 
-fn start(services: Vec<Service>) -> (Upstreams, Arc<Seen>) {
+fn start(services: Vec<ServiceConfig>) -> (Upstreams, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let clock = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0);
     let mut config = UpstreamsConfig::new(services, 1);
@@ -96,7 +96,7 @@ fn count(directory: &str) -> usize {
     fs::read_dir(directory).unwrap().count()
 }
 
-fn service(name: &str, latency: Duration, calls: Vec<Call>, fault: Option<FaultKind>) -> Service {
+fn service(name: &str, latency: Duration, calls: Vec<Call>, fault: Option<FaultKind>) -> ServiceConfig {
     let pool = PoolConfig { workers: NonZeroU32::new(1), queue: None, queue_timeout: None };
     let config = UpstreamConfig {
         pool,
@@ -108,12 +108,12 @@ fn service(name: &str, latency: Duration, calls: Vec<Call>, fault: Option<FaultK
     };
     let fault = fault.map(|kind| Fault::new(Duration::ZERO, LONG, 1.0, kind, String::new()).unwrap());
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    Service { name: name.to_owned(), config, faults: FaultTimeline::new(1, &fault), listen, keys: None }
+    ServiceConfig { name: name.to_owned(), config, faults: FaultTimeline::new(1, &fault), listen, keys: None }
 }
 
 /// One that answers; one that works for a day; one that hangs; one that waits for the answer of that one; one that
 /// refuses.
-fn services() -> Vec<Service> {
+fn services() -> Vec<ServiceConfig> {
     let call = Call { upstream: 2, timeout: Some(LONG), retry: RetryPolicy::default(), breaker: None };
     vec![
         service("answers", Duration::ZERO, Vec::new(), None),

@@ -11,9 +11,9 @@ use tokio::task::AbortHandle;
 
 use super::body_error::BodyError;
 use super::connection_state::{Active, ConnectionState, Order};
-use super::course::Course;
 use super::exchange::Exchange;
 use super::request_body::Source;
+use super::rules::RequestGuard;
 use super::upstream::Lease;
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::waits::Due;
@@ -40,7 +40,7 @@ enum Kind {
 /// An upstream's body under way, with what its request holds.
 pub(super) struct Streaming {
     pub(super) incoming: Incoming,
-    pub(super) course: Course,
+    pub(super) guard: RequestGuard,
     pub(super) exchange: Arc<Exchange>,
     /// The request's body, which may still be on its way.
     pub(super) source: Option<Source>,
@@ -95,7 +95,7 @@ impl AnswerBody {
                         let Some(watched) = weak.upgrade() else { return };
                         let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
                         let Some(streaming) = &mut watched.streaming else { return };
-                        streaming.course.on_slow_reader(streaming.status);
+                        streaming.guard.on_slow_reader(streaming.status);
                     }
                 }
             };
@@ -105,7 +105,7 @@ impl AnswerBody {
             let waker = watched.waker.take();
             let active = watched.active.take();
             drop(watched);
-            streaming.course.end(end);
+            streaming.guard.end(end);
             if let Some(source) = &streaming.source {
                 source.abandon();
             }
@@ -147,7 +147,7 @@ impl Streaming {
             Some(Err(_)) => {
                 // A body that goes wrong takes the connection to the upstream with it.
                 let is_clients = self.source.as_ref().is_some_and(|source| source.error().is_some());
-                self.course.end(if is_clients {
+                self.guard.end(if is_clients {
                     RequestEnd::ClientLeft
                 } else {
                     RequestEnd::Attempt(AttemptEnd::Cut)
@@ -160,7 +160,7 @@ impl Streaming {
 
     /// The answer is whole.
     fn complete(&mut self) {
-        self.course.end(RequestEnd::Attempt(AttemptEnd::Answered(self.status)));
+        self.guard.end(RequestEnd::Attempt(AttemptEnd::Answered(self.status)));
         if let Some(lease) = self.lease.take() {
             lease.give_back();
         }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::connection_state::ConnectionState;
 use super::framing::Framing;
-use super::pieces::poll_write_pieces;
+use super::vectored_write::poll_write_pieces;
 
 /// What opens a connection of HTTP/2 with prior knowledge (RFC 9113, 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

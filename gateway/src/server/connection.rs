@@ -24,7 +24,7 @@ use super::connection_state::{Active, ConnectionState, Order};
 use super::fields::Provenance;
 use super::http2;
 use super::interim::InterimSink;
-use super::proxy::{Caller, serve};
+use super::proxy::{ClientConnection, serve};
 use super::thread::Registered;
 
 /// How long, and for how many bytes, a client that was told that this is the end may still send. Closed at once, the kernel
@@ -46,7 +46,7 @@ pub(super) async fn run(registered: &Registered, stream: TcpStream, peer: IpAddr
     };
     let Ok((io, http2)) = opened else { return };
     let provenance = Provenance::new(peer);
-    let caller = Arc::new(Caller { thread, state: Arc::clone(&state), peer, provenance });
+    let caller = Arc::new(ClientConnection { thread, state: Arc::clone(&state), peer, provenance });
     if http2 {
         state.set_http2();
         // A shutdown has told those to finish that it knew for such.
@@ -59,7 +59,7 @@ pub(super) async fn run(registered: &Registered, stream: TcpStream, peer: IpAddr
     }
 }
 
-async fn run_http1(caller: Arc<Caller>, io: ClientIo) {
+async fn run_http1(caller: Arc<ClientConnection>, io: ClientIo) {
     let state = Arc::clone(&caller.state);
     let limits = caller.thread.settings().http;
     let mut builder = hyper::server::conn::http1::Builder::new();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::clock::ScenarioClock;
+use super::scenario_clock::ScenarioClock;
 use crate::{ClientTimeouts, Due, Timestamp, Waits};
 
 /// The time of one request: shared by its body, its attempts and its answer.

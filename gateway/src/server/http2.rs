@@ -23,7 +23,7 @@ use super::client_io::ClientIo;
 use super::connection_state::Order;
 use super::fields;
 use super::interim::InterimSink;
-use super::proxy::{Caller, serve};
+use super::proxy::{ClientConnection, serve};
 use super::stream_state::StreamState;
 
 /// What a client may have on its way to us, of one stream and of all, in bytes: as hyper's server has it, as all that follows.
@@ -38,7 +38,7 @@ const LOCAL_RESETS: usize = 1024;
 const FAREWELL: Duration = Duration::from_millis(50);
 
 /// Serves a connection.
-pub(super) async fn run(caller: Arc<Caller>, io: ClientIo) {
+pub(super) async fn run(caller: Arc<ClientConnection>, io: ClientIo) {
     let state = Arc::clone(&caller.state);
     let limits = caller.thread.settings().http;
     let handshake = h2::server::Builder::new()
@@ -89,7 +89,11 @@ pub(super) async fn run(caller: Arc<Caller>, io: ClientIo) {
 }
 
 /// Answers the request of a stream. Dropped by a reset, it has the client leave.
-async fn answer(caller: Arc<Caller>, request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
+async fn answer(
+    caller: Arc<ClientConnection>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
     // Values of HTTP/1.1 have no white space at their ends, so that another server would read others (RFC 9113, 8.2.1).
     if fields::is_padded(request.headers()) {
         return respond.send_reset(Reason::PROTOCOL_ERROR);

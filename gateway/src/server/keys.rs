@@ -12,8 +12,8 @@ use hyper::body::Incoming;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::clock::ScenarioClock;
 use super::request_body::RequestBody;
+use super::scenario_clock::ScenarioClock;
 use super::upstream::{Lease, Upstreams};
 use crate::Timestamp;
 use crate::auth::jwt::{Bearer, JwtKey, MAX_DOCUMENT, parse_jwks};

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Weak;
 
-use super::course::Rules;
-use super::state::State;
+use super::rules::Rules;
+use super::state::ServerState;
 
 /// A look at a running server, for whoever draws or scrapes it. It keeps nothing alive.
 #[derive(Clone)]
@@ -18,7 +18,7 @@ impl fmt::Debug for Monitor {
 
 impl Monitor {
     /// What the server holds now; `None` once it is gone. Takes each of its locks for a moment.
-    pub fn state(&self) -> Option<State> {
+    pub fn state(&self) -> Option<ServerState> {
         Some(self.0.upgrade()?.state())
     }
 }

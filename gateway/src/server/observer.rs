@@ -21,20 +21,26 @@ use crate::{Checks, Client, Decision, RouteId, Timestamp, Transition, UpstreamId
 pub trait Observer: Send + Sync + 'static {
     /// The gateway decided over a request; [`Decision::AwaitKeys`] is told of those only whose client left before there was
     /// another decision. What is returned is handed back with whatever else is told of the request.
-    fn on_decided(&self, at: Timestamp, request: &Seen<'_>, checks: &Checks, decision: &Decision) -> Mark;
+    fn on_decided(
+        &self,
+        at: Timestamp,
+        request: &Seen<'_>,
+        checks: &Checks,
+        decision: &Decision,
+    ) -> ObserverTag;
 
     /// A request took a worker, after this wait in the queue (zero for one that had not to wait).
-    fn on_worker(&self, at: Timestamp, mark: Mark, waited: Duration);
+    fn on_worker(&self, at: Timestamp, mark: ObserverTag, waited: Duration);
 
     /// The pool changed: requests that hold a worker, and that wait for one.
     fn on_load(&self, at: Timestamp, in_flight: u32, queued: u32);
 
     /// A request waited longer than the queue's timeout.
-    fn on_queue_timeout(&self, at: Timestamp, mark: Mark);
+    fn on_queue_timeout(&self, at: Timestamp, mark: ObserverTag);
 
     /// A request left the queue without a worker, after this wait: its client left, or the queue's timeout ran out, which is
     /// told too.
-    fn on_left_queue(&self, at: Timestamp, mark: Mark, waited: Duration);
+    fn on_left_queue(&self, at: Timestamp, mark: ObserverTag, waited: Duration);
 
     /// A breaker changed its condition.
     fn on_transition(&self, upstream: UpstreamId, transition: Transition);
@@ -44,33 +50,33 @@ pub trait Observer: Send + Sync + 'static {
     fn on_exhausted(&self, at: Timestamp);
 
     /// A request that was decided over has ended; exactly once for each.
-    fn on_finished(&self, at: Timestamp, mark: Mark, facts: &Arc<Facts>, ended: &Ended);
+    fn on_finished(&self, at: Timestamp, mark: ObserverTag, facts: &Arc<Facts>, ended: &Ended);
 }
 
 /// Observes nothing.
 impl Observer for () {
-    fn on_decided(&self, _: Timestamp, _: &Seen<'_>, _: &Checks, _: &Decision) -> Mark {
-        Mark::default()
+    fn on_decided(&self, _: Timestamp, _: &Seen<'_>, _: &Checks, _: &Decision) -> ObserverTag {
+        ObserverTag::default()
     }
 
-    fn on_worker(&self, _: Timestamp, _: Mark, _: Duration) {}
+    fn on_worker(&self, _: Timestamp, _: ObserverTag, _: Duration) {}
 
     fn on_load(&self, _: Timestamp, _: u32, _: u32) {}
 
-    fn on_queue_timeout(&self, _: Timestamp, _: Mark) {}
+    fn on_queue_timeout(&self, _: Timestamp, _: ObserverTag) {}
 
-    fn on_left_queue(&self, _: Timestamp, _: Mark, _: Duration) {}
+    fn on_left_queue(&self, _: Timestamp, _: ObserverTag, _: Duration) {}
 
     fn on_transition(&self, _: UpstreamId, _: Transition) {}
 
     fn on_exhausted(&self, _: Timestamp) {}
 
-    fn on_finished(&self, _: Timestamp, _: Mark, _: &Arc<Facts>, _: &Ended) {}
+    fn on_finished(&self, _: Timestamp, _: ObserverTag, _: &Arc<Facts>, _: &Ended) {}
 }
 
 /// What an observer wants to be reminded of: a number of its own for each request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Mark(pub u64);
+pub struct ObserverTag(pub u64);
 
 /// A request as it came in.
 #[derive(Clone, Copy, Debug)]

@@ -18,7 +18,6 @@ use super::body_error::BodyError;
 use super::client_body::ClientBody;
 use super::config::HttpLimits;
 use super::connection_state::{Active, ConnectionState};
-use super::course::{Course, Decided, Next};
 use super::exchange::Exchange;
 use super::fields::{self, Coding, Provenance};
 use super::interim::InterimSink;
@@ -26,6 +25,7 @@ use super::observer::Seen;
 use super::policies::Policies;
 use super::problem::{Problem, close_after};
 use super::request_body::{RequestBody, Source};
+use super::rules::{Decided, Next, RequestGuard};
 use super::thread::Thread;
 use super::traces::Traces;
 use super::upstream::Lease;
@@ -37,7 +37,7 @@ use crate::{
 };
 
 /// A client's connection, as its requests see it.
-pub(super) struct Caller {
+pub(super) struct ClientConnection {
     pub(super) thread: Arc<Thread>,
     pub(super) state: Arc<ConnectionState>,
     pub(super) peer: IpAddr,
@@ -46,7 +46,7 @@ pub(super) struct Caller {
 
 /// Answers a request, which is known to its connection from now on.
 pub(super) fn serve(
-    caller: Arc<Caller>,
+    caller: Arc<ClientConnection>,
     request: Request<ClientBody>,
     interim: InterimSink,
 ) -> impl Future<Output = Response<AnswerBody>> {
@@ -56,7 +56,7 @@ pub(super) fn serve(
 }
 
 async fn answer(
-    caller: Arc<Caller>,
+    caller: Arc<ClientConnection>,
     request: Request<ClientBody>,
     interim: InterimSink,
     active: Active,
@@ -68,7 +68,7 @@ async fn answer(
     let Begun { checks, source } = begun;
     let is_own = answered.is_err();
     let (mut response, mut closes) = match answered {
-        Ok(Answer { response, streaming }) => {
+        Ok(UpstreamAnswer { response, streaming }) => {
             // Whoever is refused need not send the rest (RFC 9112, 9.6).
             let is_early = source.as_ref().is_some_and(|source| source.upload() == Upload::Coming);
             let closes = is_early && response.status().as_u16() >= 400;
@@ -104,7 +104,7 @@ struct Begun {
 }
 
 /// An answer that is passed on.
-struct Answer {
+struct UpstreamAnswer {
     response: Response<()>,
     streaming: Option<Streaming>,
 }
@@ -120,20 +120,20 @@ struct Head {
 
 /// What belongs to a request whose answer is passed on.
 struct Passed {
-    course: Course,
+    guard: RequestGuard,
     exchange: Arc<Exchange>,
     source: Option<Source>,
     lease: Lease,
 }
 
-impl Caller {
+impl ClientConnection {
     async fn proxy(
         &self,
         policies: &Policies,
         request: Request<ClientBody>,
         interim: InterimSink,
         begun: &mut Begun,
-    ) -> Result<Answer, Problem> {
+    ) -> Result<UpstreamAnswer, Problem> {
         let settings = self.thread.settings();
         let (mut parts, incoming) = request.into_parts();
         if self.state.is_ambiguous() {
@@ -187,19 +187,19 @@ impl Caller {
         let Decided { checks: said, claims, next } =
             rules.on_request(policies, &asked, &seen, bearer, source.as_ref()).await;
         begun.checks = said;
-        let (mut course, forward) = match next {
-            Next::Forward(course, forward) => (course, forward),
+        let (mut guard, forward) = match next {
+            Next::Forward(guard, forward) => (guard, forward),
             Next::Reject(rejection) => return Err(Problem::Rejected(rejection)),
-            Next::Wait(mut course, deadline) => {
+            Next::Wait(mut guard, deadline) => {
                 let deadline = deadline.map(|at| Instant::from_std(self.thread.rules().clock.moment(at)));
-                let forward = wait(&mut course, deadline).await.map_err(Problem::Rejected)?;
-                (course, forward)
+                let forward = wait(&mut guard, deadline).await.map_err(Problem::Rejected)?;
+                (guard, forward)
             }
         };
 
         let exchange = exchange.unwrap_or_else(|| Exchange::new(rules.clock, policies.client));
-        course.on_worker(&exchange, &forward);
-        self.set_fields(&mut parts, host, claims.as_ref(), &course, upgrade.as_ref());
+        guard.on_worker(&exchange, &forward);
+        self.set_fields(&mut parts, host, claims.as_ref(), &guard, upgrade.as_ref());
         if let Some(source) = &source {
             if forward.may_retry {
                 source.keep();
@@ -210,7 +210,7 @@ impl Caller {
         }
         let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers, interim };
 
-        let attempts = self.attempts(&mut course, &forward, &mut head, source.as_ref());
+        let attempts = self.attempts(&mut guard, &forward, &mut head, source.as_ref());
         let attempted = if forward.deadline.is_none() {
             attempts.await
         } else {
@@ -224,9 +224,9 @@ impl Caller {
             if let Some(source) = &source {
                 source.abandon();
             }
-            course.end(problem.end());
+            guard.end(problem.end());
         })?;
-        self.pass_on(Passed { course, exchange, source, lease }, response, upgrade.is_some())
+        self.pass_on(Passed { guard, exchange, source, lease }, response, upgrade.is_some())
     }
 
     /// Sets what an upstream is told by the gateway and by nobody else: who asks, and for how long the connection lasts.
@@ -235,7 +235,7 @@ impl Caller {
         parts: &mut Parts,
         host: HeaderValue,
         claims: Option<&Claims>,
-        course: &Course,
+        guard: &RequestGuard,
         upgrade: Option<&HeaderValue>,
     ) {
         let trailers = fields::strip_hop_by_hop(&mut parts.headers);
@@ -244,7 +244,7 @@ impl Caller {
         if let Some(identity) = &self.thread.settings().identity {
             identity.apply(&mut parts.headers, claims);
         }
-        if let Some(span) = course.span() {
+        if let Some(span) = guard.span() {
             Traces::apply(span, &mut parts.headers);
         }
         if let Some(protocol) = upgrade {
@@ -259,14 +259,14 @@ impl Caller {
     /// Sends the request until there is an answer to pass on.
     async fn attempts(
         &self,
-        course: &mut Course,
+        guard: &mut RequestGuard,
         forward: &Forward,
         head: &mut Head,
         source: Option<&Source>,
     ) -> Result<(Response<Incoming>, Lease), Problem> {
         let (upstream, retries) = (forward.upstream.0 as usize, forward.may_retry);
         loop {
-            course.on_sent();
+            guard.on_sent();
             let attempt = self.attempt(upstream, head, source, retries).await;
             let end = match &attempt {
                 Ok((response, _)) => Some(AttemptEnd::Answered(response.status().as_u16())),
@@ -276,7 +276,7 @@ impl Caller {
             if let Some(end) = end.filter(|end| end.failure().is_some())
                 && retries
                 && source.is_none_or(Source::is_replayable)
-                && let Some(wait) = course.on_attempt_ended(end)
+                && let Some(wait) = guard.on_attempt_ended(end)
             {
                 // With its connection, if the answer is not whole.
                 drop(attempt);
@@ -284,10 +284,10 @@ impl Caller {
                     sleep(self.thread.rules().clock.real(wait)).await;
                 }
                 let upload = source.map_or(Upload::Whole, Source::upload);
-                course.on_retry(upload).map_err(Problem::Rejected)?;
-                head.headers.insert(fields::ATTEMPT, HeaderValue::from(course.attempts()));
-                if let Some(span) = course.span() {
-                    Traces::apply_attempt(span, course.attempts() + 1, &mut head.headers);
+                guard.on_retry(upload).map_err(Problem::Rejected)?;
+                head.headers.insert(fields::ATTEMPT, HeaderValue::from(guard.attempts()));
+                if let Some(span) = guard.span() {
+                    Traces::apply_attempt(span, guard.attempts() + 1, &mut head.headers);
                 }
                 continue;
             }
@@ -338,15 +338,15 @@ impl Caller {
         passed: Passed,
         mut response: Response<Incoming>,
         upgrade: bool,
-    ) -> Result<Answer, Problem> {
-        let Passed { mut course, exchange, source, lease } = passed;
+    ) -> Result<UpstreamAnswer, Problem> {
+        let Passed { mut guard, exchange, source, lease } = passed;
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
             if !upgrade {
-                return Err(refuse(&mut course));
+                return Err(refuse(&mut guard));
             }
             self.state.set_tunnel(hyper::upgrade::on(&mut response));
-            course.end(RequestEnd::Attempt(AttemptEnd::Answered(status.as_u16())));
+            guard.end(RequestEnd::Attempt(AttemptEnd::Answered(status.as_u16())));
             let protocol = response.headers().get(UPGRADE).cloned();
             let (mut parts, _) = response.into_parts();
             fields::strip_hop_by_hop(&mut parts.headers);
@@ -354,7 +354,7 @@ impl Caller {
             if let Some(protocol) = protocol {
                 parts.headers.insert(UPGRADE, protocol);
             }
-            return Ok(Answer { response: Response::from_parts(parts, ()), streaming: None });
+            return Ok(UpstreamAnswer { response: Response::from_parts(parts, ()), streaming: None });
         }
         let (mut parts, incoming) = response.into_parts();
         let is_framed = match fields::transfer_coding(&parts.headers) {
@@ -367,13 +367,13 @@ impl Caller {
             Coding::Other => false,
         };
         if !is_framed {
-            return Err(refuse(&mut course));
+            return Err(refuse(&mut guard));
         }
         fields::strip_hop_by_hop(&mut parts.headers);
         parts.version = Version::HTTP_11;
         let (lease, status) = (Some(lease), status.as_u16());
-        let streaming = Streaming { incoming, course, exchange, source, lease, status };
-        Ok(Answer { response: Response::from_parts(parts, ()), streaming: Some(streaming) })
+        let streaming = Streaming { incoming, guard, exchange, source, lease, status };
+        Ok(UpstreamAnswer { response: Response::from_parts(parts, ()), streaming: Some(streaming) })
     }
 }
 
@@ -406,14 +406,14 @@ async fn upstream_overdue(exchange: &Exchange) {
 }
 
 /// Waits in the queue.
-async fn wait(course: &mut Course, deadline: Option<Instant>) -> Result<Forward, Rejection> {
+async fn wait(guard: &mut RequestGuard, deadline: Option<Instant>) -> Result<Forward, Rejection> {
     let started = match deadline {
-        Some(deadline) => timeout_at(deadline, course.wait()).await.unwrap_or_default(),
-        None => course.wait().await,
+        Some(deadline) => timeout_at(deadline, guard.wait()).await.unwrap_or_default(),
+        None => guard.wait().await,
     };
     match started {
         Some(forward) => Ok(forward),
-        None => course.on_queue_timeout().map_or_else(Ok, Err),
+        None => guard.on_queue_timeout().map_or_else(Ok, Err),
     }
 }
 
@@ -429,9 +429,9 @@ fn unanswered(source: Option<&Source>) -> Problem {
 }
 
 /// Ends a request whose answer has a head that cannot be passed on.
-fn refuse(course: &mut Course) -> Problem {
+fn refuse(guard: &mut RequestGuard) -> Problem {
     let problem = Problem::Attempt(AttemptEnd::Broken);
-    course.end(problem.end());
+    guard.end(problem.end());
     problem
 }
 

@@ -188,14 +188,14 @@ mod tests {
 
     use tokio::sync::Semaphore;
 
-    use super::super::clock::ScenarioClock;
     use super::super::config::ServerConfig;
     use super::super::connection_state::Order;
-    use super::super::course::Rules;
     use super::super::listener::listen;
     #[cfg(target_os = "linux")]
     use super::super::listener::make_none;
     use super::super::observer::Observer;
+    use super::super::rules::Rules;
+    use super::super::scenario_clock::ScenarioClock;
     use super::super::thread::Settings;
     use super::*;
     use crate::{GatewayConfig, Route, Routes, Timestamp, UpstreamId};

@@ -6,7 +6,7 @@ use crate::timestamp::Timestamp;
 
 /// What a server holds at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
+pub struct ServerState {
     /// The instant.
     pub at: Timestamp,
     /// Workers in use.

@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::config::{HttpLimits, ServerConfig};
 use super::connection_state::{CoarseClock, ConnectionState, Order};
-use super::course::Rules;
 use super::identity_fields::IdentityFields;
+use super::rules::Rules;
 use super::traces::Traces;
 use super::upstream::Upstreams;
 use crate::identity::KeySecret;

@@ -20,8 +20,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::config::HttpLimits;
 use super::connection_state::CoarseClock;
 use super::interim::{Interim, InterimSink};
-use super::pieces::poll_write_pieces;
 use super::request_body::RequestBody;
+use super::vectored_write::poll_write_pieces;
 
 /// The connections of one thread to all upstreams.
 pub(super) struct Upstreams {

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[cfg(feature = "otlp")]
 use super::OtlpSender;
 use super::{Ended, Facts, LogSender, Metrics};
-use crate::server::{Mark, Observer, Seen};
+use crate::server::{Observer, ObserverTag, Seen};
 use crate::{Checks, Decision, Timestamp, Transition, UpstreamId};
 
 /// Counts what a server does and hands its requests to the log, beside whoever else observes it.
@@ -46,12 +46,18 @@ impl<O> Telemetry<O> {
 }
 
 impl<O: Observer> Observer for Telemetry<O> {
-    fn on_decided(&self, at: Timestamp, request: &Seen<'_>, checks: &Checks, decision: &Decision) -> Mark {
+    fn on_decided(
+        &self,
+        at: Timestamp,
+        request: &Seen<'_>,
+        checks: &Checks,
+        decision: &Decision,
+    ) -> ObserverTag {
         self.metrics.on_decided(at, checks);
         self.inner.on_decided(at, request, checks, decision)
     }
 
-    fn on_worker(&self, at: Timestamp, mark: Mark, waited: Duration) {
+    fn on_worker(&self, at: Timestamp, mark: ObserverTag, waited: Duration) {
         self.metrics.on_worker(waited);
         self.inner.on_worker(at, mark, waited);
     }
@@ -60,11 +66,11 @@ impl<O: Observer> Observer for Telemetry<O> {
         self.inner.on_load(at, in_flight, queued);
     }
 
-    fn on_queue_timeout(&self, at: Timestamp, mark: Mark) {
+    fn on_queue_timeout(&self, at: Timestamp, mark: ObserverTag) {
         self.inner.on_queue_timeout(at, mark);
     }
 
-    fn on_left_queue(&self, at: Timestamp, mark: Mark, waited: Duration) {
+    fn on_left_queue(&self, at: Timestamp, mark: ObserverTag, waited: Duration) {
         self.inner.on_left_queue(at, mark, waited);
     }
 
@@ -80,7 +86,7 @@ impl<O: Observer> Observer for Telemetry<O> {
         self.inner.on_exhausted(at);
     }
 
-    fn on_finished(&self, at: Timestamp, mark: Mark, facts: &Arc<Facts>, ended: &Ended) {
+    fn on_finished(&self, at: Timestamp, mark: ObserverTag, facts: &Arc<Facts>, ended: &Ended) {
         self.metrics.on_finished(facts, ended);
         if let Some(log) = &self.log {
             log.request(at, facts, ended);
@@ -116,12 +122,12 @@ mod tests {
     }
 
     impl Observer for Told {
-        fn on_decided(&self, _: Timestamp, _: &Seen<'_>, _: &Checks, _: &Decision) -> Mark {
+        fn on_decided(&self, _: Timestamp, _: &Seen<'_>, _: &Checks, _: &Decision) -> ObserverTag {
             self.of("decided");
-            Mark(7)
+            ObserverTag(7)
         }
 
-        fn on_worker(&self, _: Timestamp, _: Mark, _: Duration) {
+        fn on_worker(&self, _: Timestamp, _: ObserverTag, _: Duration) {
             self.of("worker");
         }
 
@@ -129,11 +135,11 @@ mod tests {
             self.of("load");
         }
 
-        fn on_queue_timeout(&self, _: Timestamp, _: Mark) {
+        fn on_queue_timeout(&self, _: Timestamp, _: ObserverTag) {
             self.of("queue timeout");
         }
 
-        fn on_left_queue(&self, _: Timestamp, _: Mark, _: Duration) {
+        fn on_left_queue(&self, _: Timestamp, _: ObserverTag, _: Duration) {
             self.of("left queue");
         }
 
@@ -145,7 +151,7 @@ mod tests {
             self.of("exhausted");
         }
 
-        fn on_finished(&self, _: Timestamp, _: Mark, _: &Arc<Facts>, _: &Ended) {
+        fn on_finished(&self, _: Timestamp, _: ObserverTag, _: &Arc<Facts>, _: &Ended) {
             self.of("finished");
         }
     }
@@ -170,15 +176,15 @@ mod tests {
             traced: None,
         };
         let decision = Decision::Reject(Rejection::QueueFull { retry_after: Duration::ZERO });
-        assert_eq!(telemetry.on_decided(START, &seen, &facts.checks, &decision), Mark(7));
-        telemetry.on_worker(START, Mark(7), Duration::ZERO);
+        assert_eq!(telemetry.on_decided(START, &seen, &facts.checks, &decision), ObserverTag(7));
+        telemetry.on_worker(START, ObserverTag(7), Duration::ZERO);
         telemetry.on_load(START, 1, 0);
-        telemetry.on_queue_timeout(START, Mark(7));
-        telemetry.on_left_queue(START, Mark(7), Duration::ZERO);
+        telemetry.on_queue_timeout(START, ObserverTag(7));
+        telemetry.on_left_queue(START, ObserverTag(7), Duration::ZERO);
         let (from, to) = (Condition::Closed, Condition::Open);
         telemetry.on_transition(UpstreamId(0), Transition { at: START, from, to, counts: Counts::default() });
         telemetry.on_exhausted(START);
-        telemetry.on_finished(START, Mark(7), &facts, &rejected());
+        telemetry.on_finished(START, ObserverTag(7), &facts, &rejected());
         let told = told.0.lock().unwrap();
         let all = [
             "decided",

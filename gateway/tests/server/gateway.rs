@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use gateway::server::{Ended, Mark, Observer, ScenarioClock, Seen, Server, ServerConfig};
+use gateway::server::{Ended, Observer, ObserverTag, ScenarioClock, Seen, Server, ServerConfig};
 use gateway::telemetry::Facts;
 use gateway::{
     AttemptEnd, Checks, Decision, GatewayConfig, GatewayRetry, Rejection, RequestEnd, Route, Routes,
@@ -83,7 +83,7 @@ pub(crate) struct Told {
     /// How long those waited that left the queue without a worker.
     pub(crate) left_queue: Vec<Duration>,
     pub(crate) transitions: Vec<Transition>,
-    pub(crate) finished: Vec<(Mark, Ended)>,
+    pub(crate) finished: Vec<(ObserverTag, Ended)>,
     pub(crate) exhausted: usize,
 }
 
@@ -133,16 +133,16 @@ impl Log {
 }
 
 impl Observer for Log {
-    fn on_decided(&self, _: Timestamp, request: &Seen<'_>, _: &Checks, decision: &Decision) -> Mark {
-        let mut mark = Mark::default();
+    fn on_decided(&self, _: Timestamp, request: &Seen<'_>, _: &Checks, decision: &Decision) -> ObserverTag {
+        let mut mark = ObserverTag::default();
         self.tell(|told| {
-            mark = Mark(told.decided.len() as u64);
+            mark = ObserverTag(told.decided.len() as u64);
             told.decided.push((request.key.map(<[u8]>::to_vec), *decision));
         });
         mark
     }
 
-    fn on_worker(&self, _: Timestamp, _: Mark, waited: Duration) {
+    fn on_worker(&self, _: Timestamp, _: ObserverTag, waited: Duration) {
         self.tell(|told| told.workers.push(waited));
     }
 
@@ -153,11 +153,11 @@ impl Observer for Log {
         });
     }
 
-    fn on_queue_timeout(&self, _: Timestamp, _: Mark) {
+    fn on_queue_timeout(&self, _: Timestamp, _: ObserverTag) {
         self.tell(|told| told.queue_timeouts += 1);
     }
 
-    fn on_left_queue(&self, _: Timestamp, _: Mark, waited: Duration) {
+    fn on_left_queue(&self, _: Timestamp, _: ObserverTag, waited: Duration) {
         self.tell(|told| told.left_queue.push(waited));
     }
 
@@ -169,7 +169,7 @@ impl Observer for Log {
         self.tell(|told| told.exhausted += 1);
     }
 
-    fn on_finished(&self, _: Timestamp, mark: Mark, _: &Arc<Facts>, ended: &Ended) {
+    fn on_finished(&self, _: Timestamp, mark: ObserverTag, _: &Arc<Facts>, ended: &Ended) {
         self.tell(|told| told.finished.push((mark, *ended)));
     }
 }

@@ -366,12 +366,12 @@ const CONFIDENCE: f64 = 0.95;
 /// The variants by the world that they live in, each world in the order of its first variant.
 fn worlds(variants: &[VariantResult]) -> Vec<Vec<usize>> {
     /// Settings with their values.
-    type World = Vec<(String, String)>;
-    let world = |variant: &VariantResult| -> World {
+    type WorldSettings = Vec<(String, String)>;
+    let world = |variant: &VariantResult| -> WorldSettings {
         let settings = variant.settings.iter().filter(|setting| is_of_the_world(&setting.key));
         settings.map(|setting| (setting.key.clone(), setting.value.clone())).collect()
     };
-    let mut worlds: Vec<(World, Vec<usize>)> = Vec::new();
+    let mut worlds: Vec<(WorldSettings, Vec<usize>)> = Vec::new();
     for (place, variant) in variants.iter().enumerate() {
         let world = world(variant);
         match worlds.iter_mut().find(|(known, _)| *known == world) {

@@ -111,12 +111,12 @@ pub(crate) struct Cell {
     /// The least and the most over the seeds, where they read differently.
     pub(crate) range: Option<String>,
     /// How it compares.
-    pub(crate) mark: Option<Mark>,
+    pub(crate) mark: Option<Extreme>,
 }
 
 /// How a variant compares with the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub(crate) enum Extreme {
     Best,
     Worst,
 }
@@ -555,9 +555,9 @@ fn mark_of(
     praised: &[Option<f64>],
     unit: Dimension,
     good: Option<Good>,
-) -> Option<Mark> {
-    let best = mark(value, praised, unit, good).filter(|mark| may_be_praised && *mark == Mark::Best);
-    best.or_else(|| mark(value, all, unit, good).filter(|mark| *mark == Mark::Worst))
+) -> Option<Extreme> {
+    let best = mark(value, praised, unit, good).filter(|mark| may_be_praised && *mark == Extreme::Best);
+    best.or_else(|| mark(value, all, unit, good).filter(|mark| *mark == Extreme::Worst))
 }
 
 /// Best or worst, where that is plain to see:
@@ -569,7 +569,7 @@ fn mark_of(
 ///
 /// Of shares it is a tenth, or a twentieth, of the share or of what it lacks to a whole, whichever is less: 99% and 95% are
 /// one failure in a hundred and five. Less than a point never counts.
-fn mark(value: f64, all: &[Option<f64>], unit: Dimension, good: Option<Good>) -> Option<Mark> {
+fn mark(value: f64, all: &[Option<f64>], unit: Dimension, good: Option<Good>) -> Option<Extreme> {
     let low = all.iter().flatten().copied().min_by(f64::total_cmp)?;
     let high = all.iter().flatten().copied().max_by(f64::total_cmp)?;
     let alike = |a: f64, b: f64, part: f64| match unit {
@@ -599,9 +599,9 @@ fn mark(value: f64, all: &[Option<f64>], unit: Dimension, good: Option<Good>) ->
         alike(value, end, 0.05) && !last.zip(next).is_some_and(|(last, next)| alike(last, next, 0.05))
     };
     if is_at(best) {
-        Some(Mark::Best)
+        Some(Extreme::Best)
     } else if is_at(worst) {
-        Some(Mark::Worst)
+        Some(Extreme::Worst)
     } else {
         None
     }
@@ -660,11 +660,11 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_called_best_or_worst() {
-        let marks = |values: &[f64], unit, good| -> Vec<Option<Mark>> {
+        let marks = |values: &[f64], unit, good| -> Vec<Option<Extreme>> {
             let all: Vec<Option<f64>> = values.iter().copied().map(Some).collect();
             values.iter().map(|value| mark(*value, &all, unit, good)).collect()
         };
-        let (best, worst) = (Some(Mark::Best), Some(Mark::Worst));
+        let (best, worst) = (Some(Extreme::Best), Some(Extreme::Worst));
         assert_eq!(
             marks(&[4600.0, 61.0, 60.0, 900.0], Dimension::DurationUs, Some(Good::Low)),
             [worst, best, best, None]

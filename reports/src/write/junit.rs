@@ -96,7 +96,8 @@ fn suite(result: &ExperimentResult, scenario: &str, variant: &str, beside: bool)
         let checks = expectation.checks.iter().filter(|check| check.variant == variant);
         suite.add_test_cases(checks.map(|check| {
             let why = if beside { result.why_not_judged_beside(check) } else { result.why_not_judged(check) };
-            let told = Told { class: &class, seeds: seeds_told, details: details(result, check, beside) };
+            let told =
+                SuiteContext { class: &class, seeds: seeds_told, details: details(result, check, beside) };
             checked(expectation, check, why, told)
         }));
     }
@@ -116,7 +117,7 @@ fn suite(result: &ExperimentResult, scenario: &str, variant: &str, beside: bool)
 }
 
 /// What is the same for the cases of a suite, and what is known of the run of one.
-struct Told<'c> {
+struct SuiteContext<'c> {
     class: &'c str,
     /// Whether names have seeds in them.
     seeds: bool,
@@ -127,7 +128,7 @@ fn checked(
     expectation: &ExpectationResult,
     check: &ExpectationCheck,
     why_not: Option<NotJudged>,
-    Told { class, seeds, details }: Told<'_>,
+    SuiteContext { class, seeds, details }: SuiteContext<'_>,
 ) -> TestCase {
     let line = text::line(&expectation.text);
     let name = if seeds { format!("{line} (seed {})", check.seed) } else { line.clone() };

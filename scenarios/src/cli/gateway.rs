@@ -11,11 +11,11 @@ use std::time::Duration;
 use gateway::server::{HttpLimits, Observer, ScenarioClock, Server, ServerConfig, StartError};
 use gateway::{GatewayConfig, KeySecret};
 
-use super::alone::{Chosen, Signals, Told, wall_clock};
 use super::reload::Serving;
 use super::remote::Reach;
 use super::run::with_causes;
-use super::telling::Telling;
+use super::serving::{Chosen, Signaled, Signals, wall_clock};
+use super::telemetry::Telling;
 use super::{ExitCode, Failure, GatewayArgs, UpstreamAddress, print, remote, say};
 use crate::{Variant, file};
 
@@ -92,13 +92,13 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     }
     loop {
         match signals.next() {
-            Told::End => break,
-            Told::Reopen => {
+            Signaled::End => break,
+            Signaled::Reopen => {
                 if let Some(telling) = &telling {
                     telling.reopen_log(args);
                 }
             }
-            Told::Reload => {
+            Signaled::Reload => {
                 let serving =
                     Serving { args, server: &server, upstreams: &upstreams, telling: telling.as_ref() };
                 serving.reload(&mut chosen);

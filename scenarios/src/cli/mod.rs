@@ -1,6 +1,5 @@
 //! The `tuesday` command: it finds scenarios, has them run, and says what came of it. No rule stands here.
 
-mod alone;
 mod check;
 mod compare;
 mod dashboards;
@@ -19,12 +18,13 @@ mod run;
 mod saved;
 mod schema;
 mod selftest;
+mod serving;
 mod setup;
 mod shell;
 mod sources;
 mod stored;
 mod sweep;
-mod telling;
+mod telemetry;
 mod terminal;
 mod thresholds;
 mod upstreams;
@@ -373,7 +373,7 @@ struct GatewayArgs {
     variant: Option<String>,
 
     /// Listen here; port 0 is any free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = alone::address)]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = serving::address)]
     listen: SocketAddr,
 
     /// Where an upstream is [default: its `listen` in the file]
@@ -393,7 +393,7 @@ struct GatewayArgs {
     log: Option<String>,
 
     /// Serve metrics for Prometheus at this address, below /metrics
-    #[arg(long, value_name = "ADDRESS", value_parser = alone::address)]
+    #[arg(long, value_name = "ADDRESS", value_parser = serving::address)]
     admin: Option<SocketAddr>,
 
     /// Answer at the address of `--admin` to this DNS name too, beside addresses and `localhost`; may be repeated
@@ -424,7 +424,7 @@ struct UpstreamAddress {
 fn upstream_address(text: &str) -> Result<UpstreamAddress, String> {
     let parts = text.rsplit_once('=').filter(|(name, _)| !name.is_empty());
     let (name, address) = parts.ok_or_else(|| "such as orders=127.0.0.1:9101".to_owned())?;
-    let address = alone::address(address)?;
+    let address = serving::address(address)?;
     if address.port() == 0 {
         return Err("a port is from 1 to 65535".to_owned());
     }

@@ -5,10 +5,10 @@ use std::path::Path;
 
 use gateway::server::{ReloadError, Server};
 
-use super::alone::Chosen;
 use super::error::sentence;
 use super::gateway::{addresses, reaches, required};
-use super::telling::Telling;
+use super::serving::Chosen;
+use super::telemetry::Telling;
 use super::{GatewayArgs, remote, say};
 use crate::Variant;
 

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use reports::{Engine, ExperimentResult, Legend};
 
 use super::formats::StepSummary;
-use super::run::{Told, summary};
+use super::run::{SummaryLength, summary};
 use super::saved::{self, Saved};
 use super::shell::shell_word;
 use super::{ExitCode, Failure, ReportArgs, detail, formats, print};
@@ -22,9 +22,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
     step_summary.append(&result)?;
     if !args.quiet {
         let told = match () {
-            () if args.length.explain => Told::Whole(Legend::All),
-            () if args.length.verbose => Told::Whole(Legend::None),
-            () => Told::Screen,
+            () if args.length.explain => SummaryLength::Whole(Legend::All),
+            () if args.length.verbose => SummaryLength::Whole(Legend::None),
+            () => SummaryLength::Screen,
         };
         print(&summary(&result, &written, told))?;
     }

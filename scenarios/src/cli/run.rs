@@ -219,16 +219,16 @@ pub(super) fn thread_pool(threads: Option<NonZeroU32>) -> Result<ThreadPool, Fai
 }
 
 /// How much of a result the terminal is told; columns that were explained are kept.
-const fn told<'l>(args: &RunArgs, explained: &'l mut BTreeSet<String>) -> Told<'l> {
+const fn told<'l>(args: &RunArgs, explained: &'l mut BTreeSet<String>) -> SummaryLength<'l> {
     match () {
-        () if args.length.explain => Told::Whole(Legend::All),
-        () if args.length.verbose => Told::Whole(Legend::New(explained)),
-        () => Told::Screen,
+        () if args.length.explain => SummaryLength::Whole(Legend::All),
+        () if args.length.verbose => SummaryLength::Whole(Legend::New(explained)),
+        () => SummaryLength::Screen,
     }
 }
 
 /// How much of a result the terminal is told.
-pub(super) enum Told<'l> {
+pub(super) enum SummaryLength<'l> {
     /// One screen.
     Screen,
     /// All of it, with these columns explained.
@@ -241,10 +241,10 @@ pub(super) fn shown_path(path: &Path) -> String {
 }
 
 /// A result for the terminal, and which files it was written to.
-pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf], told: Told<'_>) -> String {
+pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf], told: SummaryLength<'_>) -> String {
     let mut text = match told {
-        Told::Screen => terminal_screen(result, terminal_width()),
-        Told::Whole(legend) => terminal_summary(result, terminal_width(), legend),
+        SummaryLength::Screen => terminal_screen(result, terminal_width()),
+        SummaryLength::Whole(legend) => terminal_summary(result, terminal_width(), legend),
     };
     text += "\n";
     for path in written {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::server::ScenarioClock;
-use simulator::server::{Service, StartError, Upstreams, UpstreamsConfig};
+use simulator::server::{ServiceConfig, StartError, Upstreams, UpstreamsConfig};
 use simulator::{Fault, FaultTimeline};
 
-use super::alone::{Chosen, Signals, wall_clock};
 use super::run::with_causes;
+use super::serving::{Chosen, Signals, wall_clock};
 use super::{ExitCode, Failure, UpstreamsArgs, print, remote};
 use crate::UpstreamFault;
 use crate::engine::key_document;
@@ -41,7 +41,7 @@ pub(super) fn upstreams(args: &UpstreamsArgs) -> Result<ExitCode, Failure> {
     let mint = key_document(world, starts).map_err(|error| Failure::run(with_causes(&error)))?;
     let services = world.upstreams.iter().enumerate().map(|(number, upstream)| {
         let own = faults.iter().filter(|(struck, _)| struck.contains(&number)).map(|(_, fault)| fault);
-        Service {
+        ServiceConfig {
             name: upstream.name.clone(),
             config: upstream.config.clone(),
             faults: FaultTimeline::new(seed, own),

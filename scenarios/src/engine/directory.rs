@@ -31,7 +31,7 @@ struct Claimants {
 
 /// A caller as the gateway sees it, with its numbers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
+pub(super) struct NumberedClient {
     pub(super) client: Client,
     pub(super) peer: Peer,
     key: u32,
@@ -69,17 +69,17 @@ impl Directory {
     }
 
     /// The caller behind an identity of a population.
-    pub(super) fn caller(&self, population: usize, identity: Identity) -> Caller {
+    pub(super) fn caller(&self, population: usize, identity: Identity) -> NumberedClient {
         let (first_key, first_address) = self.first[population];
         // Who has no key is whoever sends from that address.
         let key = first_key + identity.key.unwrap_or(identity.address);
         let address = first_address + identity.address;
         let claimant = self.claimants.bucket(population, identity);
-        Caller { client: self.clients[key as usize], peer: peer(address), key, address, claimant }
+        NumberedClient { client: self.clients[key as usize], peer: peer(address), key, address, claimant }
     }
 }
 
-impl Caller {
+impl NumberedClient {
     /// The address it sends from.
     pub(super) fn ip(&self) -> Ipv4Addr {
         address(self.address)

@@ -5,15 +5,16 @@ mod bearers;
 mod breakers;
 mod causes;
 mod client_end;
+mod control;
 mod directory;
 mod layout;
 mod live;
 mod pairs;
 mod strictness;
-mod twin;
 mod virtual_log;
 mod virtual_time;
 
+pub(crate) use control::{run_live_with_control, run_with_control};
 pub(crate) use directory::bucket_name;
 pub(crate) use live::LEAD;
 pub(crate) use live::key_document;
@@ -22,6 +23,5 @@ pub use live::{
 };
 pub(crate) use pairs::{SharedLoad, run_both};
 pub(crate) use strictness::{GoodOfRun, strictness};
-pub(crate) use twin::{run_live_with_control, run_with_control};
 pub(crate) use virtual_log::names;
 pub use virtual_time::{DRAIN, run};

@@ -4,7 +4,7 @@ use rayon::join;
 use reports::{PairCount, Recording};
 use simulator::{Load, OpenLoad, Population, PopulationStreams};
 
-use super::twin::run_with_control_paired;
+use super::control::run_with_control_paired;
 use crate::{Timeline, Variant};
 
 /// The populations whose requests are the same in two variants.

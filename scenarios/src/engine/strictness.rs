@@ -8,7 +8,7 @@ use reports::{
 };
 use simulator::{Load, PopulationStreams};
 
-use super::twin::depends;
+use super::control::depends;
 use crate::{Timeline, Variant, World};
 
 /// Which requests of a variant's run were good.

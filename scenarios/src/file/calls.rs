@@ -55,27 +55,27 @@ pub(super) fn refuse_circles(
 ) -> bool {
     /// Neither seen, on the way from where the search began, nor done with.
     #[derive(Clone, Copy, PartialEq)]
-    enum Mark {
+    enum Visit {
         New,
         OnTheWay,
         Done,
     }
-    let mut marks = vec![Mark::New; calls.len()];
+    let mut marks = vec![Visit::New; calls.len()];
     let mut circles = false;
     for first in 0..calls.len() {
         // Upstream and how many of its calls have been followed.
-        let mut way = if marks[first] == Mark::New { vec![(first, 0)] } else { Vec::new() };
+        let mut way = if marks[first] == Visit::New { vec![(first, 0)] } else { Vec::new() };
         while let Some((upstream, followed)) = way.last_mut() {
-            marks[*upstream] = Mark::OnTheWay;
+            marks[*upstream] = Visit::OnTheWay;
             let Some((call, span)) = calls[*upstream].get(*followed) else {
-                marks[*upstream] = Mark::Done;
+                marks[*upstream] = Visit::Done;
                 way.pop();
                 continue;
             };
             *followed += 1;
             match marks[call.upstream] {
-                Mark::New => way.push((call.upstream, 0)),
-                Mark::OnTheWay => {
+                Visit::New => way.push((call.upstream, 0)),
+                Visit::OnTheWay => {
                     let from = way.iter().position(|(upstream, _)| *upstream == call.upstream).unwrap_or(0);
                     let circle: Vec<_> = way[from..].iter().map(|(upstream, _)| names[*upstream]).collect();
                     let (circle, first) = (circle.join(" → "), names[call.upstream]);
@@ -83,7 +83,7 @@ pub(super) fn refuse_circles(
                     context.push(Problem::error(span.clone(), message));
                     circles = true;
                 }
-                Mark::Done => {}
+                Visit::Done => {}
             }
         }
     }

@@ -11,7 +11,7 @@ use super::shape::{Choice, Shape, TableShape};
 use super::table::{Described, Switch, table};
 use super::tree::{Entry, Node, Value};
 use super::values::{FromNode, Positive, text};
-use super::world::Variant;
+use super::variant::Variant;
 
 table! {
     /// A scenario of Tuesday: clients, a gateway and upstreams, the configurations to compare, and what must hold of them.

@@ -23,6 +23,7 @@ mod quantity;
 mod reader;
 mod retry;
 mod routes;
+mod same_world;
 mod schema;
 mod settings;
 mod shape;
@@ -35,11 +36,10 @@ mod units;
 mod upstream_names;
 mod upstreams;
 mod values;
+mod variant;
 mod vary;
 mod warnings;
 mod words;
-mod world;
-mod worlds;
 
 use std::path::Path;
 use std::rc::Rc;
@@ -57,6 +57,7 @@ use self::expect::{ExpectLine, expect_lines};
 pub(crate) use self::expect::{read_condition, read_measure};
 use self::reader::Fields;
 pub(crate) use self::routes::is_route;
+pub(crate) use self::same_world::differing_worlds;
 pub use self::schema::json_schema;
 use self::table::Described;
 use self::tree::{Entry, Table};
@@ -67,7 +68,6 @@ pub(crate) use self::units::{
 use self::values::Positive;
 pub(crate) use self::vary::{LaidOver, Varied, Vary, parse_vary, read_laid_over};
 pub(crate) use self::words::{display_key, nearest};
-pub(crate) use self::worlds::differing_worlds;
 
 use crate::{Incident, Scenario, Timeline, Variant, World};
 
@@ -286,7 +286,7 @@ fn read_variants(
     let names: Vec<&str> = merged.iter().map(|(name, _)| &**name).collect();
     let common = Common::table();
     let read = |tree: &Table, context: &Context<'_>| {
-        world::read_world(tree, &common, duration.unwrap_or(Duration::MAX), context)
+        variant::read_world(tree, &common, duration.unwrap_or(Duration::MAX), context)
     };
     let worlds: Vec<_> = merged.iter().map(|(_, tree)| read(tree, context)).collect();
     if !patches.is_empty() {

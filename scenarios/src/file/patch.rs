@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::reader::Read;
 use super::shape::Shape;
 use super::tree::{Table, Value};
-use super::world::Variant;
+use super::variant::Variant;
 
 /// The tables of the file with those of the patch laid over them. A patched value has its place in
 /// the patch.

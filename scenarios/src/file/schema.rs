@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 use super::common::scenario;
 use super::shape::{Choice, Shape, TableShape, WHOLE};
 use super::table::Described;
-use super::world::Variant;
+use super::variant::Variant;
 
 /// The JSON Schema of the scenario file, as text with a line break at its end.
 pub fn json_schema() -> String {

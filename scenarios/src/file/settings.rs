@@ -409,7 +409,7 @@ mod tests {
     use super::super::context::Context;
     use super::super::patch::merge;
     use super::super::table::Described;
-    use super::super::{Companion, read, world};
+    use super::super::{Companion, read, variant};
     use super::*;
 
     fn parsed(text: &str) -> Table {
@@ -422,7 +422,7 @@ mod tests {
     /// The world of a file; `None` if it cannot be run.
     fn world_of(tree: &Table) -> Option<World> {
         let context = Context::new(LATENCIES);
-        let world = world::read_world(tree, &Common::table(), Duration::MAX, &context);
+        let world = variant::read_world(tree, &Common::table(), Duration::MAX, &context);
         world.filter(|_| !context.is_fatal())
     }
 

@@ -17,8 +17,8 @@ use super::reader::Read;
 use super::shape::FieldShape;
 use super::table::Described;
 use super::tree::{Node, Table, Value};
+use super::variant::Variant;
 use super::words::display_key;
-use super::world::Variant;
 use super::{Companion, Laid, parse, patch, read_scenario};
 use crate::Scenario;
 

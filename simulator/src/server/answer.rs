@@ -10,20 +10,20 @@ use gateway::Timestamp;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::connection::Fate;
-use super::service::Caller;
+use super::service::WaitingCaller;
 use super::timers::{Sleep, Timer};
 
 /// In how many pieces a body trickles.
 const PIECES: u32 = 10;
 
 /// The body of an answer.
-pub(super) struct Answer {
+pub(super) struct AnswerBody {
     /// What is not written yet.
     rest: Bytes,
-    course: Course,
+    delivery: Delivery,
 }
 
-enum Course {
+enum Delivery {
     /// At once.
     Whole,
     /// Its beginning was all.
@@ -43,16 +43,16 @@ struct Drips {
     /// Pieces written.
     written: u32,
     sleep: Sleep,
-    _caller: Caller,
+    _caller: WaitingCaller,
 }
 
-impl Answer {
+impl AnswerBody {
     pub(super) fn whole(body: Bytes) -> Self {
-        Self { rest: body, course: Course::Whole }
+        Self { rest: body, delivery: Delivery::Whole }
     }
 
     pub(super) fn breaking(body: Bytes, fate: Arc<Fate>) -> Self {
-        Self { rest: body, course: Course::Breaks(fate) }
+        Self { rest: body, delivery: Delivery::Breaks(fate) }
     }
 
     /// The first piece at `from`, the last one at `to`.
@@ -60,15 +60,15 @@ impl Answer {
         body: Bytes,
         timer: Timer,
         (from, to): (Timestamp, Timestamp),
-        caller: Caller,
+        caller: WaitingCaller,
     ) -> Self {
         let (length, sleep) = (body.len(), timer.until(from));
         let drips = Drips { timer, from, to, length, written: 0, sleep, _caller: caller };
-        Self { rest: body, course: Course::Drips(Box::new(drips)) }
+        Self { rest: body, delivery: Delivery::Drips(Box::new(drips)) }
     }
 }
 
-impl Body for Answer {
+impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -76,20 +76,20 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        let Self { rest, course } = &mut *self;
+        let Self { rest, delivery } = &mut *self;
         if rest.is_empty() {
             return Poll::Ready(None);
         }
-        let bytes = match course {
-            Course::Whole => rest.split_off(0),
-            Course::Breaks(fate) => {
+        let bytes = match delivery {
+            Delivery::Whole => rest.split_off(0),
+            Delivery::Breaks(fate) => {
                 let part = rest.len().div_ceil(2);
                 let (part, fate) = (rest.split_to(part), Arc::clone(fate));
                 fate.reset_once_written();
-                *course = Course::Never;
+                *delivery = Delivery::Never;
                 part
             }
-            Course::Drips(drips) => {
+            Delivery::Drips(drips) => {
                 ready!(Pin::new(&mut drips.sleep).poll(context));
                 drips.written += 1;
                 let share = (drips.to - drips.from) * drips.written / (PIECES - 1);
@@ -98,7 +98,7 @@ impl Body for Answer {
                 let left = drips.length * PIECES.saturating_sub(drips.written) as usize / PIECES as usize;
                 rest.split_to(rest.len().saturating_sub(left))
             }
-            Course::Never => return Poll::Pending,
+            Delivery::Never => return Poll::Pending,
         };
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }

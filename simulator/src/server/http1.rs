@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::answer::Answer;
+use super::answer::AnswerBody;
 use super::connection::{Connection, Fate};
 use super::service::{Reception, ServedService, Word};
 use crate::{RequestTag, Work, headers};
@@ -69,7 +69,7 @@ impl Door {
         self: Arc<Self>,
         request: Request<Incoming>,
         fate: Arc<Fate>,
-    ) -> Result<Response<Answer>, Unanswered> {
+    ) -> Result<Response<AnswerBody>, Unanswered> {
         self.respond(request, &fate).await.inspect_err(|Unanswered| fate.reset())
     }
 
@@ -77,7 +77,7 @@ impl Door {
         &self,
         request: Request<Incoming>,
         fate: &Arc<Fate>,
-    ) -> Result<Response<Answer>, Unanswered> {
+    ) -> Result<Response<AnswerBody>, Unanswered> {
         let (head, body) = request.into_parts();
         if head.method == Method::CONNECT {
             return Ok(self.no_tunnel());
@@ -98,25 +98,25 @@ impl Door {
         };
         match reception {
             Reception::Refused => Err(Unanswered),
-            Reception::Answered(status) => self.response(status, Answer::whole, page(None)),
+            Reception::Answered(status) => self.response(status, AnswerBody::whole, page(None)),
             Reception::Accepted(caller, told) => match told.await.map_err(|_| Unanswered)? {
                 Word::Answered { status, work } => {
                     caller.heard();
                     let (status, page) = content(status, work);
-                    self.response(status, Answer::whole, page)
+                    self.response(status, AnswerBody::whole, page)
                 }
                 Word::Reset { status, work } => {
                     caller.heard();
                     if head.method == Method::HEAD {
                         fate.reset_once_written();
                     }
-                    let breaking = |body| Answer::breaking(body, Arc::clone(fate));
+                    let breaking = |body| AnswerBody::breaking(body, Arc::clone(fate));
                     let (status, page) = content(status, work);
                     self.response(status, breaking, page)
                 }
                 Word::Drips { status, from, to, work } => {
                     let timer = self.service.timer.clone();
-                    let drips = |body| Answer::dripping(body, timer, (from, to), caller);
+                    let drips = |body| AnswerBody::dripping(body, timer, (from, to), caller);
                     let (status, page) = content(status, work);
                     self.response(status, drips, page)
                 }
@@ -127,9 +127,9 @@ impl Door {
     fn response(
         &self,
         status: u16,
-        answer: impl FnOnce(Bytes) -> Answer,
+        answer: impl FnOnce(Bytes) -> AnswerBody,
         page: Bytes,
-    ) -> Result<Response<Answer>, Unanswered> {
+    ) -> Result<Response<AnswerBody>, Unanswered> {
         let response = Response::builder()
             .status(status)
             .header(headers::UPSTREAM, &self.name)
@@ -150,8 +150,8 @@ impl Door {
         Bytes::from(page.to_string())
     }
 
-    fn no_tunnel(&self) -> Response<Answer> {
-        let mut response = Response::new(Answer::whole(Bytes::new()));
+    fn no_tunnel(&self) -> Response<AnswerBody> {
+        let mut response = Response::new(AnswerBody::whole(Bytes::new()));
         *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
         let allowed = HeaderValue::from_static("GET, HEAD, OPTIONS, PUT, DELETE, POST, PATCH");
         response.headers_mut().insert(ALLOW, allowed);

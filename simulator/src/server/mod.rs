@@ -6,12 +6,12 @@
 mod answer;
 mod client;
 mod connection;
-mod door_keeper;
 mod http1;
 mod listener;
 mod port;
 mod service;
 mod timers;
+mod token_check;
 
 use std::io;
 use std::net::SocketAddr;
@@ -28,20 +28,20 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::watch;
 
 use self::client::Client;
-use self::door_keeper::DoorKeeper;
-pub use self::door_keeper::KeyDocument;
 use self::http1::Limits;
 use self::listener::Listener;
 use self::port::Port;
 use self::service::{Common, Parts, ServedService};
 use self::timers::Timers;
+pub use self::token_check::KeyDocument;
+use self::token_check::TokenCheck;
 use crate::{FaultTimeline, RequestTag, UpstreamConfig};
 
 /// What [`Upstreams`] serve, and how.
 #[derive(Clone)]
 pub struct UpstreamsConfig {
     /// Each service; others call it by its place here.
-    pub upstreams: Vec<Service>,
+    pub upstreams: Vec<ServiceConfig>,
     /// Of the waits before services' retries, and of the service times of requests without a tag.
     pub seed: u64,
     /// Threads that serve; each service has one of them. One is right unless the machine has cores to spare.
@@ -54,7 +54,7 @@ pub struct UpstreamsConfig {
 
 impl UpstreamsConfig {
     /// With one thread, 16,384 connections for each service, and 16 MiB for a body.
-    pub fn new(upstreams: Vec<Service>, seed: u64) -> Self {
+    pub fn new(upstreams: Vec<ServiceConfig>, seed: u64) -> Self {
         let threads = NonZeroUsize::MIN;
         Self { upstreams, seed, threads, connections: 16_384, body_limit: 16 << 20 }
     }
@@ -62,7 +62,7 @@ impl UpstreamsConfig {
 
 /// One service.
 #[derive(Clone)]
-pub struct Service {
+pub struct ServiceConfig {
     /// Its name: part of the keys of its service times, and in its answers.
     pub name: String,
     /// What it is made of.
@@ -75,7 +75,7 @@ pub struct Service {
     pub keys: Option<Arc<dyn KeyDocument>>,
 }
 
-impl Service {
+impl ServiceConfig {
     /// Its name as the value of a header, if it can be served among `all` services.
     fn header(&self, all: usize) -> Result<HeaderValue, StartError> {
         let name = || self.name.clone();
@@ -195,7 +195,7 @@ impl Upstreams {
         let UpstreamsConfig { upstreams, seed, threads, connections, body_limit } = config;
         let headers = upstreams.iter().map(|service| service.header(upstreams.len()));
         let headers = headers.collect::<Result<Vec<_>, _>>()?;
-        let take = |service: &Service| {
+        let take = |service: &ServiceConfig| {
             Port::take(service.listen).map_err(|source| StartError::Listen {
                 name: service.name.clone(),
                 address: service.listen,
@@ -212,21 +212,21 @@ impl Upstreams {
         let (stop, stopping) = watch::channel(None);
         let mut listeners: Vec<Vec<Listener>> = runtimes.iter().map(|_| Vec::new()).collect();
         for (number, ((service, port), header)) in upstreams.into_iter().zip(ports).zip(headers).enumerate() {
-            let Service { name, config, faults, listen, keys } = service;
+            let ServiceConfig { name, config, faults, listen, keys } = service;
             let thread = number % runtimes.len();
             let spans = faults.refusals();
             let refusals =
                 spans.into_iter().map(|span| clock.starts() + span.start..clock.starts() + span.end);
             let client = Arc::new(Client::new(&addresses));
             let auth = config.auth.clone();
-            let door_keeper = auth.map(|auth| DoorKeeper::new(auth, Arc::clone(&client), clock));
+            let token_check = auth.map(|auth| TokenCheck::new(auth, Arc::clone(&client), clock));
             let parts = Parts {
                 number,
                 asks: !config.calls.is_empty(),
                 service: crate::Service::new(&name, config, clock.starts(), faults, seed),
                 name,
                 client,
-                door_keeper,
+                token_check,
                 keys,
             };
             let tasks = runtimes[thread].handle().clone();

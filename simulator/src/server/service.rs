@@ -15,11 +15,11 @@ use tokio::sync::{Notify, oneshot};
 
 use super::Observer;
 use super::client::Client;
-use super::door_keeper::{DoorKeeper, KeyDocument};
 use super::timers::Timer;
+use super::token_check::{KeyDocument, TokenCheck};
 use crate::{
-    Answer, Answered, Arrival, Asking, CallId, Due, Job, JobId, Purpose, RequestTag, Service, ServiceEvent,
-    Step, Stream, Work,
+    Answered, Arrival, Asking, CallId, Due, Job, JobId, Purpose, RequestTag, Service, ServiceAnswer,
+    ServiceEvent, Step, Stream, Work,
 };
 
 /// A service at work: its machine, and what drives it.
@@ -39,14 +39,14 @@ pub(super) struct ServedService {
     tasks: Handle,
     client: Arc<Client>,
     /// Judges tokens, if the service does.
-    door_keeper: Option<DoorKeeper>,
+    token_check: Option<TokenCheck>,
     keys: Option<Arc<dyn KeyDocument>>,
-    state: Mutex<State>,
+    state: Mutex<LiveService>,
     /// Something is due before the alarm that is set.
     earlier: Notify,
 }
 
-struct State {
+struct LiveService {
     number: usize,
     observer: Arc<dyn Observer>,
     service: Service<Request>,
@@ -93,7 +93,7 @@ pub(super) enum Word {
 /// What becomes of a request on arrival.
 pub(super) enum Reception {
     /// The service has a job of it.
-    Accepted(Caller, oneshot::Receiver<Word>),
+    Accepted(WaitingCaller, oneshot::Receiver<Word>),
     /// It is answered with this status at once.
     Answered(u16),
     /// Its connection is reset.
@@ -101,7 +101,7 @@ pub(super) enum Reception {
 }
 
 /// Stands for who waits for a job: dropped before it has heard of it, it has left.
-pub(super) struct Caller {
+pub(super) struct WaitingCaller {
     service: Arc<ServedService>,
     /// `None` once it has heard.
     job: Option<JobId>,
@@ -138,15 +138,15 @@ pub(super) struct Parts {
     pub(super) service: Service<Request>,
     pub(super) asks: bool,
     pub(super) client: Arc<Client>,
-    pub(super) door_keeper: Option<DoorKeeper>,
+    pub(super) token_check: Option<TokenCheck>,
     pub(super) keys: Option<Arc<dyn KeyDocument>>,
 }
 
 impl ServedService {
     pub(super) fn new(parts: Parts, common: &Common, tasks: Handle) -> Self {
         let Common { seed, clock, timer, observer } = common;
-        let Parts { number, name, service, asks, client, door_keeper, keys } = parts;
-        let state = State {
+        let Parts { number, name, service, asks, client, token_check, keys } = parts;
+        let state = LiveService {
             number,
             observer: Arc::clone(observer),
             service,
@@ -164,7 +164,7 @@ impl ServedService {
             clock: *clock,
             tasks,
             client,
-            door_keeper,
+            token_check,
             keys,
             state: Mutex::new(state),
             earlier: Notify::new(),
@@ -183,11 +183,11 @@ impl ServedService {
         let bearer = head.get(AUTHORIZATION).cloned();
         let (job, mut arrival) =
             self.enter(|state, now| state.on_request(now, tag, gateway_attempt, bearer, tell));
-        let caller = Caller { service: Arc::clone(self), job: Some(job) };
-        if let (Some(Arrival::AtDoor), Some(door_keeper)) = (&arrival, &self.door_keeper) {
-            let verdict = door_keeper.judge(head).await;
+        let caller = WaitingCaller { service: Arc::clone(self), job: Some(job) };
+        if let (Some(Arrival::AtDoor), Some(token_check)) = (&arrival, &self.token_check) {
+            let verdict = token_check.judge(head).await;
             arrival = self.enter(|state, now| {
-                let State { service, observer, number, .. } = state;
+                let LiveService { service, observer, number, .. } = state;
                 let arrival = service.on_judged(now, job, verdict, &mut witness(&**observer, *number, now));
                 state.arrived(arrival)
             });
@@ -207,8 +207,8 @@ impl ServedService {
 
     /// Has the keys fetched that tokens are judged by, if they are; does not end then.
     pub(super) async fn keep_keys(self: Arc<Self>) {
-        if let Some(door_keeper) = &self.door_keeper {
-            door_keeper.keep().await;
+        if let Some(token_check) = &self.token_check {
+            token_check.keep().await;
         }
     }
 
@@ -253,12 +253,12 @@ impl ServedService {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LiveService> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something to the machines, now, after all that was due before.
-    fn enter<R>(self: &Arc<Self>, act: impl FnOnce(&mut State, Timestamp) -> R) -> R {
+    fn enter<R>(self: &Arc<Self>, act: impl FnOnce(&mut LiveService, Timestamp) -> R) -> R {
         let mut state = self.state();
         // Read under the lock, so that the machines' time does not go back.
         let now = self.clock.now();
@@ -334,7 +334,7 @@ fn witness(observer: &dyn Observer, number: usize, now: Timestamp) -> impl FnMut
     }
 }
 
-impl State {
+impl LiveService {
     fn on_request(
         &mut self,
         now: Timestamp,
@@ -412,8 +412,8 @@ impl State {
     }
 
     /// The service has an answer for a job, and the caller, if there still is one, hears of it.
-    fn answer(&mut self, now: Timestamp, answer: Answer) {
-        let Answer { job, status, breaks_off, .. } = answer;
+    fn answer(&mut self, now: Timestamp, answer: ServiceAnswer) {
+        let ServiceAnswer { job, status, breaks_off, .. } = answer;
         let Some(work) = self.service.job(job).and_then(Job::work) else { return };
         let tell = self.service.note_mut(job).and_then(|request| request.tell.take());
         let Self { service, observer, number, .. } = self;
@@ -441,14 +441,14 @@ impl State {
     }
 }
 
-impl Caller {
+impl WaitingCaller {
     /// It knows how its job ended.
     pub(super) fn heard(mut self) {
         self.job = None;
     }
 }
 
-impl Drop for Caller {
+impl Drop for WaitingCaller {
     fn drop(&mut self) {
         if let Some(job) = self.job {
             self.service.enter(|state, now| state.on_caller_left(now, job));

@@ -6,7 +6,7 @@ use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec};
 
 use super::maker::Maker;
 use super::{CONDITIONS, LimitCounters};
-use crate::server::{Monitor, State};
+use crate::server::{Monitor, ServerState};
 use crate::telemetry::Names;
 use crate::{Condition, GatewayConfig, Scope};
 
@@ -111,7 +111,7 @@ impl OnReading {
         }
     }
 
-    fn set(&self, state: &State) {
+    fn set(&self, state: &ServerState) {
         self.in_use.set(state.in_flight.into());
         self.queued.set(state.queued.into());
         for (number, upstream) in state.upstreams.iter().enumerate() {

@@ -93,7 +93,7 @@ mod tests {
         let table = SideBySide::of(&result);
         for column in &table.columns {
             let mark = column.cells[3].as_ref().and_then(|cell| cell.mark);
-            assert_ne!(mark, Some(crate::tell::side_by_side::Mark::Best), "{}", column.title());
+            assert_ne!(mark, Some(crate::tell::side_by_side::Extreme::Best), "{}", column.title());
         }
         let titles: Vec<String> =
             table.columns.iter().map(crate::tell::side_by_side::Column::title).collect();

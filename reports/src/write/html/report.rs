@@ -25,7 +25,7 @@ use crate::tell::facts::facts;
 use crate::tell::matrix::{Matrix, matrices};
 use crate::tell::recommendation::Recommendation;
 use crate::tell::setting::{engine, seeds, seeds_note};
-use crate::tell::side_by_side::{Mark, SideBySide, external_gateways, marks, meanings, unanswered};
+use crate::tell::side_by_side::{Extreme, SideBySide, external_gateways, marks, meanings, unanswered};
 use crate::tell::strip::{RowStanding, Strip};
 use crate::tell::verdict::Verdict;
 use crate::words::detail::Detail;

@@ -17,7 +17,7 @@ use crate::tell::differences::differences;
 use crate::tell::facts::facts;
 use crate::tell::matrix::{self, Matrix, matrices};
 use crate::tell::setting::{engine, seeds, seeds_note};
-use crate::tell::side_by_side::{Cell, Mark, SideBySide, notes};
+use crate::tell::side_by_side::{Cell, Extreme, SideBySide, notes};
 use crate::tell::verdict::{Line, Measured, Standing, Verdict};
 use crate::words::detail::Detail;
 use crate::words::{format, text};
@@ -124,8 +124,8 @@ fn compared(cell: Option<&Cell>) -> String {
     let Some(cell) = cell else { return "–".to_owned() };
     let mut shown = number(&cell.text);
     match cell.mark {
-        Some(Mark::Best) => shown = format!("**{shown}** ▲"),
-        Some(Mark::Worst) => shown.push_str(" ▼"),
+        Some(Extreme::Best) => shown = format!("**{shown}** ▲"),
+        Some(Extreme::Worst) => shown.push_str(" ▼"),
         None => {}
     }
     if let Some(range) = &cell.range {

@@ -11,11 +11,11 @@ mod http_clients;
 mod journal;
 mod machine;
 mod observers;
+mod own_gateway;
 mod schedule;
 mod speed;
 mod stop;
 mod tokens;
-mod told;
 mod users;
 
 use std::io;
@@ -32,7 +32,7 @@ use gateway::telemetry::with_lines;
 use gateway::{Scope, Timestamp};
 use http::Uri;
 use reports::{HarnessRecord, Recorder, Recording};
-use simulator::server::{KeyDocument, Service, Upstreams, UpstreamsConfig};
+use simulator::server::{KeyDocument, ServiceConfig, Upstreams, UpstreamsConfig};
 use simulator::{FaultTimeline, Load, Population, PopulationStreams};
 use slab::Slab;
 use thiserror::Error;
@@ -43,14 +43,14 @@ use self::client_log::ClientLog;
 pub use self::external::{ExternalError, kill_external_gateway};
 use self::journal::{Entry, Journal, Scribe};
 use self::observers::{Exhaustion, GatewayObserver, UpstreamObserver};
+pub(super) use self::own_gateway::Part;
+use self::own_gateway::RunTelemetry;
 use self::schedule::Schedule;
 pub use self::speed::{HighestSpeed, highest_speed};
 pub use self::stop::Stop;
 use self::tokens::Mint;
 pub use self::tokens::MintError;
 pub(crate) use self::tokens::key_document;
-pub(super) use self::told::Part;
-use self::told::Told;
 use self::users::{Surroundings, UserPool, UsersError};
 use super::bearers::Bearers;
 use super::directory::{Directory, addresses};
@@ -200,7 +200,7 @@ fn run_and_see(
     };
     let server = match &variant.world.external {
         Some(_) => None,
-        None => Some(Told::new(timeline, variant, seed, drive, part)?.start(
+        None => Some(RunTelemetry::new(timeline, variant, seed, drive, part)?.start(
             variant,
             seed,
             clock,
@@ -393,7 +393,7 @@ fn start_upstreams(
 ) -> Result<Upstreams, LiveError> {
     let services = variant.world.upstreams.iter().enumerate().map(|(number, named)| {
         let faults = variant.world.faults.iter().filter(|fault| fault.upstreams.contains(&number));
-        Service {
+        ServiceConfig {
             name: named.name.clone(),
             config: named.config.clone(),
             faults: FaultTimeline::new(seed, faults.map(|fault| &fault.fault)),

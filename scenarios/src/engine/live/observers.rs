@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gateway::server::{Ended, Mark, Seen};
+use gateway::server::{Ended, ObserverTag, Seen};
 use gateway::telemetry::Facts;
 use gateway::{
     AttemptEnd, Checks, Decision, Rejection, RequestEnd, RouteId, Scope, Timestamp, Transition, UpstreamId,
@@ -53,7 +53,7 @@ impl GatewayObserver {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn marked(&self, Mark(mark): Mark) -> Option<(RequestId, RouteId)> {
+    fn marked(&self, ObserverTag(mark): ObserverTag) -> Option<(RequestId, RouteId)> {
         self.present().get((mark as usize).checked_sub(1)?).copied()
     }
 
@@ -65,8 +65,14 @@ impl GatewayObserver {
 }
 
 impl gateway::server::Observer for GatewayObserver {
-    fn on_decided(&self, at: Timestamp, seen: &Seen<'_>, checks: &Checks, decision: &Decision) -> Mark {
-        let Some(request) = self.request(seen) else { return Mark::default() };
+    fn on_decided(
+        &self,
+        at: Timestamp,
+        seen: &Seen<'_>,
+        checks: &Checks,
+        decision: &Decision,
+    ) -> ObserverTag {
+        let Some(request) = self.request(seen) else { return ObserverTag::default() };
         let (population, streams) = &self.populations[request.population as usize];
         let identity = population.identities.draw(streams.identity.at(request.index));
         let caller = self.directory.caller(request.population as usize, identity);
@@ -91,10 +97,10 @@ impl gateway::server::Observer for GatewayObserver {
                 self.journal.note(at, What::Full { station: StationId::Gateway });
             }
         }
-        Mark(self.present().insert((request, route)) as u64 + 1)
+        ObserverTag(self.present().insert((request, route)) as u64 + 1)
     }
 
-    fn on_worker(&self, at: Timestamp, mark: Mark, waited: Duration) {
+    fn on_worker(&self, at: Timestamp, mark: ObserverTag, waited: Duration) {
         self.journal.note(at, What::Waited { station: StationId::Gateway, waited });
         if let Some((_, route)) = self.marked(mark) {
             self.journal.note(at, What::Worker { route: route.0 });
@@ -105,7 +111,7 @@ impl gateway::server::Observer for GatewayObserver {
         self.journal.note(at, What::Load { station: StationId::Gateway, in_flight, queued });
     }
 
-    fn on_queue_timeout(&self, at: Timestamp, mark: Mark) {
+    fn on_queue_timeout(&self, at: Timestamp, mark: ObserverTag) {
         self.journal.note(at, What::QueueTimeout);
         if let Some((request, route)) = self.marked(mark) {
             let rejection = Rejection::QueueTimeout;
@@ -113,7 +119,7 @@ impl gateway::server::Observer for GatewayObserver {
         }
     }
 
-    fn on_left_queue(&self, at: Timestamp, _: Mark, waited: Duration) {
+    fn on_left_queue(&self, at: Timestamp, _: ObserverTag, waited: Duration) {
         self.journal.note(at, What::WaitedInVain { station: StationId::Gateway, waited });
     }
 
@@ -126,7 +132,7 @@ impl gateway::server::Observer for GatewayObserver {
         self.exhaustion.note();
     }
 
-    fn on_finished(&self, at: Timestamp, mark: Mark, _: &Arc<Facts>, ended: &Ended) {
+    fn on_finished(&self, at: Timestamp, mark: ObserverTag, _: &Arc<Facts>, ended: &Ended) {
         let Some((request, route)) =
             (mark.0 as usize).checked_sub(1).and_then(|place| self.present().try_remove(place))
         else {

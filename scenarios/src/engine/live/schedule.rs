@@ -44,11 +44,11 @@ const LONGEST_BREATH: u32 = 4;
 #[derive(Debug)]
 pub(super) struct Schedule {
     clock: ScenarioClock,
-    state: Mutex<State>,
+    state: Mutex<ScheduleState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ScheduleState {
     /// Until it is at its end, or the run was stopped.
     ahead: Option<Ahead>,
     /// Due, and nobody has it yet. At most what is offered while all users are busy.
@@ -84,7 +84,7 @@ impl Schedule {
         let ahead = Some(Ahead { populations, next });
         Self {
             clock,
-            state: Mutex::new(State { ahead, due: VecDeque::new(), idle: Vec::new(), helped: false }),
+            state: Mutex::new(ScheduleState { ahead, due: VecDeque::new(), idle: Vec::new(), helped: false }),
         }
     }
 
@@ -139,8 +139,8 @@ impl Schedule {
     }
 
     /// Hands over what is due, and returns how long it is until there is more.
-    fn hand_over(&self, state: &mut State) -> Option<Duration> {
-        let State { ahead, due, idle, .. } = state;
+    fn hand_over(&self, state: &mut ScheduleState) -> Option<Duration> {
+        let ScheduleState { ahead, due, idle, .. } = state;
         let Ahead { populations, next } = ahead.as_mut()?;
         while let Some(mut first) = next.peek_mut() {
             let Reverse((offset, place)) = *first;
@@ -170,7 +170,7 @@ impl Schedule {
     }
 
     /// Whether something should have been handed over a [`BREATH`] ago.
-    fn is_overdue(&self, state: &State) -> bool {
+    fn is_overdue(&self, state: &ScheduleState) -> bool {
         let first = state.ahead.as_ref().and_then(|ahead| ahead.next.peek());
         first.is_some_and(|Reverse((offset, _))| self.until(*offset, BREATH).is_zero())
     }
@@ -180,12 +180,12 @@ impl Schedule {
         self.clock.until(self.clock.starts().plus_nanos(offset) + after)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ScheduleState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl ScheduleState {
     /// Nothing more becomes due, and who waits for it is told.
     fn end(&mut self) {
         self.ahead = None;

@@ -66,7 +66,7 @@ pub(super) struct UserPool {
     schedule: Arc<Schedule>,
     mint: Option<Arc<Mint>>,
     expect_status: Vec<Vec<u16>>,
-    populations: Vec<Senders>,
+    populations: Vec<ActivePopulation>,
     directory: Directory,
     /// By population and target, and what all of them say in `Host`.
     uris: Vec<Vec<Uri>>,
@@ -87,7 +87,7 @@ pub(super) struct UserPool {
 }
 
 /// A population at work.
-struct Senders {
+struct ActivePopulation {
     population: Population,
     streams: PopulationStreams,
     clients: Mutex<Clients>,
@@ -136,7 +136,7 @@ impl UserPool {
             expect_status,
         } = surroundings;
         let all: Vec<Population> = populations.iter().map(|(population, _)| population.clone()).collect();
-        let senders = populations.iter().map(|(population, streams)| Senders {
+        let senders = populations.iter().map(|(population, streams)| ActivePopulation {
             method: method_of(population),
             body: Bytes::from(vec![b'.'; population.body as usize]),
             clients: Mutex::new(Clients::new(population, *streams, clock.starts(), duration)),
@@ -311,7 +311,7 @@ impl UserPool {
 
     async fn attempts(
         &self,
-        senders: &Senders,
+        senders: &ActivePopulation,
         id: RequestId,
         mut request: ClientRequest,
         mut stopped: Pin<&mut impl Future<Output = ()>>,
@@ -343,7 +343,7 @@ impl UserPool {
         }
     }
 
-    async fn attempt(&self, senders: &Senders, id: RequestId, asked: &ClientRequest) -> ClientEnd {
+    async fn attempt(&self, senders: &ActivePopulation, id: RequestId, asked: &ClientRequest) -> ClientEnd {
         let population = &senders.population;
         let address = self.directory.address(id.population as usize, asked.identity);
         let request = || self.request(senders, id, asked);
@@ -367,9 +367,14 @@ impl UserPool {
     }
 
     /// What is written for an attempt.
-    fn request(&self, senders: &Senders, id: RequestId, asked: &ClientRequest) -> http::Request<Full<Bytes>> {
+    fn request(
+        &self,
+        senders: &ActivePopulation,
+        id: RequestId,
+        asked: &ClientRequest,
+    ) -> http::Request<Full<Bytes>> {
         let (identity, attempt) = (asked.identity, asked.attempt());
-        let Senders { population, streams, method, body, .. } = senders;
+        let ActivePopulation { population, streams, method, body, .. } = senders;
         let mut request = http::Request::new(Full::new(body.clone()));
         *request.method_mut() = method.clone();
         *request.uri_mut() = self.uris[id.population as usize][asked.target as usize].clone();

@@ -4,7 +4,7 @@ use gateway::{Rejection, RouteId, Timestamp};
 use reports::{Cause, CauseId};
 
 use super::event::{KeyHolder, Ticket};
-use super::{Logical, Run, Stage};
+use super::{AttemptStage, Logical, Run};
 use crate::engine::causes::{Place, behind};
 
 impl Run<'_> {
@@ -32,10 +32,10 @@ impl Run<'_> {
     /// What holds up a request.
     pub(super) fn holds(&mut self, request: &Logical) -> CauseId {
         match request.stage {
-            Stage::AwaitsKeys => self.no_keys(),
-            Stage::Waiting { .. } => self.pool_is_taken(),
-            Stage::Forwarded { job: Some(job), .. } => self.services.holds(&mut self.context, job),
-            Stage::Forwarded { job: None, .. } | Stage::Resting => {
+            AttemptStage::AwaitsKeys => self.no_keys(),
+            AttemptStage::Waiting { .. } => self.pool_is_taken(),
+            AttemptStage::Forwarded { job: Some(job), .. } => self.services.holds(&mut self.context, job),
+            AttemptStage::Forwarded { job: None, .. } | AttemptStage::Resting => {
                 self.context.way(Cause::Backoff, CauseId::UNKNOWN)
             }
         }

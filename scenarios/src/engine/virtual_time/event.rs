@@ -56,7 +56,7 @@ pub(super) struct ServiceCall {
 
 /// Who asked a service.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Caller {
+pub(super) enum CallOrigin {
     /// The gateway, for a client's request.
     Gateway(Ticket),
     /// Another service.
@@ -77,7 +77,7 @@ pub(super) enum KeyHolder {
 /// An answer without any work.
 #[derive(Debug)]
 pub(super) struct AnswerAtOnce {
-    pub(super) caller: Caller,
+    pub(super) caller: CallOrigin,
     pub(super) upstream: usize,
     pub(super) by: TurnedAway,
 }

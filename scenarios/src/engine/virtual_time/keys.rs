@@ -6,7 +6,7 @@ use reports::CauseId;
 use simulator::Stream;
 
 use super::Run;
-use super::event::{Caller, Event, KeyHolder, ServiceJob};
+use super::event::{CallOrigin, Event, KeyHolder, ServiceJob};
 use super::services::Bears;
 
 /// Whoever judges tokens, and needs keys to do so by.
@@ -61,7 +61,7 @@ impl Run<'_> {
         let keeper = &mut self.keepers[place];
         let key = keeper.stream.at(keeper.fetches);
         keeper.fetches += 1;
-        let caller = Caller::Keys { holder: keeper.holder, fetch: fetch.number };
+        let caller = CallOrigin::Keys { holder: keeper.holder, fetch: fetch.number };
         let bears = Bears { bearer: None, shows_token: false, for_keys: true };
         let job = self.services.dispatch(&mut self.context, provider, caller, key, bears);
         self.keepers[place].fetching = Some(job);

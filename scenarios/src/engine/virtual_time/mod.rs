@@ -28,7 +28,7 @@ use simulator::{
 use slab::Slab;
 
 use self::context::Context;
-use self::event::{Caller, Event, KeyHolder, ServiceJob, Ticket};
+use self::event::{CallOrigin, Event, KeyHolder, ServiceJob, Ticket};
 use self::event_queue::{EventQueue, LaneId};
 use self::keys::Keeper;
 use self::services::{Bears, Heard, Services};
@@ -122,7 +122,7 @@ struct Run<'w> {
     context: Context,
     ends: Timestamp,
     directory: Directory,
-    populations: Vec<Senders<'w>>,
+    populations: Vec<ActivePopulation<'w>>,
     gateway: Pipeline<Ticket>,
     /// The enabled limits, each with its place in the record.
     limits: Vec<(Scope, usize)>,
@@ -160,7 +160,7 @@ struct Run<'w> {
 }
 
 /// A population at work.
-struct Senders<'w> {
+struct ActivePopulation<'w> {
     population: &'w Population,
     streams: PopulationStreams,
     clients: Clients,
@@ -178,13 +178,13 @@ struct Logical {
     ticket: Ticket,
     population: usize,
     route: RouteId,
-    client: directory::Caller,
+    client: directory::NumberedClient,
     /// As its client knows it.
     sent: ClientRequest,
     user: Option<User>,
     intended: Timestamp,
     reached_upstream: bool,
-    stage: Stage,
+    stage: AttemptStage,
     /// When the present attempt was made.
     since: Timestamp,
     /// Why the attempt before it failed.
@@ -195,7 +195,7 @@ struct Logical {
 
 /// Where the present attempt of a request is.
 #[derive(Clone, Copy)]
-enum Stage {
+enum AttemptStage {
     /// Not made yet: its client waits before it tries again.
     Resting,
     /// At the gateway, until that has the keys to judge its token by.
@@ -240,7 +240,14 @@ impl<'w> Run<'w> {
                 Load::Closed(_) => None,
             };
             let clients = Clients::new(population, streams, starts, duration);
-            Senders { population, streams, clients, arrivals, arrived: 0, timeouts: context.events.lane() }
+            ActivePopulation {
+                population,
+                streams,
+                clients,
+                arrivals,
+                arrived: 0,
+                timeouts: context.events.lane(),
+            }
         });
         let senders = senders.collect();
         let services = Services::new(&variant.world, &mut context, seed);
@@ -323,7 +330,7 @@ impl<'w> Run<'w> {
         self.context.advance(last);
         self.services.on_run_ended(&mut self.context);
         for (_, request) in std::mem::take(&mut self.requests) {
-            if let Stage::Waiting { since } = request.stage {
+            if let AttemptStage::Waiting { since } = request.stage {
                 self.context.recorder.on_wait_without_end(StationId::Gateway, last - since);
             }
             self.log_ended(&request, RequestEnd::ClientLeft);
@@ -429,7 +436,7 @@ impl<'w> Run<'w> {
             user,
             intended: self.context.now,
             reached_upstream: false,
-            stage: Stage::Resting,
+            stage: AttemptStage::Resting,
             since: self.context.now,
             failure: CauseId::UNKNOWN,
             waited: CauseId::UNKNOWN,
@@ -458,7 +465,7 @@ impl<'w> Run<'w> {
         self.record_checks(population, &client, route, &checks, &decision);
         self.log_decided(slot, &checks, &decision);
         if !matches!(decision, Decision::Reject(_)) {
-            let &Senders { population: settings, timeouts, .. } = &self.populations[population];
+            let &ActivePopulation { population: settings, timeouts, .. } = &self.populations[population];
             if let Some(timeout) = settings.timeout {
                 self.context.events.schedule_in(timeouts, now + timeout, Event::ClientTimeout(ticket));
             }
@@ -491,11 +498,11 @@ impl<'w> Run<'w> {
             }
             // The fetch that it waits for has a deadline of its own.
             Decision::AwaitKeys { .. } => {
-                request.stage = Stage::AwaitsKeys;
+                request.stage = AttemptStage::AwaitsKeys;
                 return;
             }
             Decision::Queue { deadline } => {
-                request.stage = Stage::Waiting { since: self.context.now };
+                request.stage = AttemptStage::Waiting { since: self.context.now };
                 if let Some(deadline) = deadline {
                     self.context.events.schedule_in(
                         self.queue_timeouts,
@@ -505,7 +512,7 @@ impl<'w> Run<'w> {
                 }
             }
             Decision::Forward(forward) => {
-                request.stage = Stage::Waiting { since: self.context.now };
+                request.stage = AttemptStage::Waiting { since: self.context.now };
                 self.forward(ticket, forward);
             }
         }
@@ -527,7 +534,7 @@ impl<'w> Run<'w> {
     fn forward(&mut self, ticket: Ticket, forward: Forward) {
         let Forward { route, upstream: UpstreamId(upstream), deadline, pass, .. } = forward;
         let now = self.context.now;
-        if let Stage::Waiting { since } = self.requests[ticket.slot as usize].stage {
+        if let AttemptStage::Waiting { since } = self.requests[ticket.slot as usize].stage {
             let waited = now - since;
             self.context.recorder.on_wait(StationId::Gateway, waited);
             if waited >= self.context.noticeable {
@@ -551,14 +558,16 @@ impl<'w> Run<'w> {
         let key = streams.attempt(request.sent.index, request.sent.attempt(), attempt);
         let (bearer, shows_token) = (self.bearer(ticket.slot), self.shows_tokens);
         let bears = Bears { bearer, shows_token, for_keys: false };
-        let job = self.services.dispatch(&mut self.context, upstream, Caller::Gateway(ticket), key, bears);
+        let job =
+            self.services.dispatch(&mut self.context, upstream, CallOrigin::Gateway(ticket), key, bears);
         let request = &mut self.requests[ticket.slot as usize];
-        request.stage = Stage::Forwarded { pass, from, since: self.context.now, attempt, job: Some(job) };
+        request.stage =
+            AttemptStage::Forwarded { pass, from, since: self.context.now, attempt, job: Some(job) };
     }
 
     /// The gateway's wait before its next attempt is over.
     fn gateway_retry(&mut self, ticket: Ticket) {
-        let Some(&Logical { route, stage: Stage::Forwarded { mut pass, from, attempt, .. }, .. }) =
+        let Some(&Logical { route, stage: AttemptStage::Forwarded { mut pass, from, attempt, .. }, .. }) =
             find(&self.requests, ticket)
         else {
             return;
@@ -589,7 +598,7 @@ impl<'w> Run<'w> {
         else {
             return;
         };
-        let Stage::Forwarded { mut pass, from, since, attempt, .. } = *stage else { return };
+        let AttemptStage::Forwarded { mut pass, from, since, attempt, .. } = *stage else { return };
         let now = self.context.now;
         let (end, took) = (RequestEnd::Attempt(reply), now - since);
         let ended = ClientEnd::of_request(end, &self.expect_status[route.0 as usize]);
@@ -600,7 +609,7 @@ impl<'w> Run<'w> {
             let unit = jitter.at(sent.index).at(u64::from(sent.attempt())).at(u64::from(attempt)).unit();
             let wait = self.gateway.on_attempt_ended(now, &mut pass, reply, took, unit);
             if let Some(wait) = wait {
-                let stage = Stage::Forwarded { pass, from, since, attempt, job: None };
+                let stage = AttemptStage::Forwarded { pass, from, since, attempt, job: None };
                 self.requests[ticket.slot as usize].stage = stage;
                 self.context.events.schedule(now + service_is_back_after(wait), Event::GatewayRetry(ticket));
                 return;
@@ -616,15 +625,15 @@ impl<'w> Run<'w> {
     fn abandon(&mut self, ticket: Ticket, settlement: Option<Settlement>) {
         let Logical { route, stage, .. } = self.requests[ticket.slot as usize];
         match stage {
-            Stage::Resting => {}
-            Stage::AwaitsKeys => self.gateway.on_left_keys(ticket),
-            Stage::Waiting { since } => {
+            AttemptStage::Resting => {}
+            AttemptStage::AwaitsKeys => self.gateway.on_left_keys(ticket),
+            AttemptStage::Waiting { since } => {
                 let waited = self.context.now - since;
                 self.context.recorder.on_wait_without_end(StationId::Gateway, waited);
                 self.gateway.on_left_queue(ticket);
                 self.record_gateway();
             }
-            Stage::Forwarded { pass, job, .. } => {
+            AttemptStage::Forwarded { pass, job, .. } => {
                 if let Some(job) = job {
                     self.services.on_caller_left(&mut self.context, job);
                 }
@@ -661,7 +670,7 @@ impl<'w> Run<'w> {
         if let Some(failure) = end.failure()
             && let Some(again) = clients.on_failed(now, &mut request.sent, failure, end.retry_after)
         {
-            request.stage = Stage::Resting;
+            request.stage = AttemptStage::Resting;
             (request.failure, request.waited) = (why, CauseId::UNKNOWN);
             let ticket = self.next_ticket(ticket.slot);
             self.requests[ticket.slot as usize].ticket = ticket;
@@ -686,9 +695,8 @@ fn find(requests: &Slab<Logical>, ticket: Ticket) -> Option<&Logical> {
 fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool {
     match event {
         Event::ClientTimeout(ticket) | Event::RouteTimeout(ticket) => find(requests, *ticket).is_some(),
-        Event::QueueTimeout(ticket) => {
-            find(requests, *ticket).is_some_and(|request| matches!(request.stage, Stage::Waiting { .. }))
-        }
+        Event::QueueTimeout(ticket) => find(requests, *ticket)
+            .is_some_and(|request| matches!(request.stage, AttemptStage::Waiting { .. })),
         Event::CallTimeout(call) => services.is_under_way(*call),
         Event::Arrival { .. }
         | Event::Sends { .. }

@@ -6,7 +6,7 @@ use reports::{CauseId, Finished, Outcome, StationId};
 
 use super::context::Context;
 use super::event::Ticket;
-use super::{Logical, Run, Stage};
+use super::{AttemptStage, Logical, Run};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory;
 use crate::engine::virtual_log::Sent;
@@ -73,8 +73,8 @@ impl Run<'_> {
     pub(super) fn log_ended(&mut self, request: &Logical, end: RequestEnd) {
         let Some(log) = &mut self.log else { return };
         let upstream = match request.stage {
-            Stage::Forwarded { since, attempt, .. } => Some((attempt + 1, since)),
-            Stage::Resting | Stage::AwaitsKeys | Stage::Waiting { .. } => None,
+            AttemptStage::Forwarded { since, attempt, .. } => Some((attempt + 1, since)),
+            AttemptStage::Resting | AttemptStage::AwaitsKeys | AttemptStage::Waiting { .. } => None,
         };
         log.on_ended(request.ticket.slot, self.context.now, end, upstream);
     }
@@ -82,7 +82,7 @@ impl Run<'_> {
     pub(super) fn record_checks(
         &mut self,
         population: usize,
-        client: &directory::Caller,
+        client: &directory::NumberedClient,
         route: RouteId,
         checks: &Checks,
         decision: &Decision,

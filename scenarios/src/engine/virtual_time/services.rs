@@ -6,12 +6,12 @@ use gateway::auth::{AuthVerdict, Fetch, FetchFailure, KeyQueue, KeySet, Presente
 use gateway::{AttemptEnd, Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
-    Activity, Answer, Answered, Arrival, Asking, CallsOutcome, Due, FaultTimeline, Job, JobId, Service,
-    ServiceEvent, Spent, Step, Stream, TurnedAway, UnderWay, Witness,
+    Activity, Answered, Arrival, Asking, CallsOutcome, Due, FaultTimeline, Job, JobId, Service,
+    ServiceAnswer, ServiceEvent, Spent, Step, Stream, TurnedAway, UnderWay, Witness,
 };
 
 use super::context::Context;
-use super::event::{AnswerAtOnce, Caller, Event, KeyHolder, ServiceCall, ServiceJob, Ticket};
+use super::event::{AnswerAtOnce, CallOrigin, Event, KeyHolder, ServiceCall, ServiceJob, Ticket};
 use super::event_queue::LaneId;
 use crate::World;
 use crate::engine::bearers::{Bearer, Shown};
@@ -43,7 +43,7 @@ struct Link {
 
 /// What the engine keeps beside a job.
 pub(super) struct Note {
-    caller: Caller,
+    caller: CallOrigin,
     /// What its request bears.
     bears: Bears,
     /// The other service's job that it waits for.
@@ -140,7 +140,7 @@ impl Services {
         &mut self,
         context: &mut Context,
         upstream: usize,
-        caller: Caller,
+        caller: CallOrigin,
         key: Stream,
         bears: Bears,
     ) -> ServiceJob {
@@ -319,7 +319,7 @@ impl Services {
                     context.events.schedule_in(links[ask.call].timeouts, at, Event::CallTimeout(call));
                 }
                 let bears = service.note_mut(job)?.bears;
-                let caller = Caller::Service(call);
+                let caller = CallOrigin::Service(call);
                 let awaits = self.dispatch(context, ask.upstream, caller, asking.stream(), bears);
                 self.0[number].service.note_mut(job)?.awaits = Some(awaits);
                 None
@@ -341,7 +341,7 @@ impl Services {
         &mut self,
         context: &mut Context,
         number: usize,
-        answer: Answer,
+        answer: ServiceAnswer,
         why: CauseId,
     ) -> Option<Heard> {
         let service = &mut self.0[number].service;
@@ -364,14 +364,14 @@ impl Services {
     fn tell(
         &mut self,
         context: &mut Context,
-        caller: Caller,
+        caller: CallOrigin,
         end: AttemptEnd,
         why: CauseId,
     ) -> Option<Heard> {
         match caller {
-            Caller::Gateway(ticket) => Some(Heard::Answer { ticket, end, why }),
-            Caller::Service(call) => self.settle(context, call, end, why),
-            Caller::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, end, why }),
+            CallOrigin::Gateway(ticket) => Some(Heard::Answer { ticket, end, why }),
+            CallOrigin::Service(call) => self.settle(context, call, end, why),
+            CallOrigin::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, end, why }),
         }
     }
 
@@ -490,7 +490,7 @@ impl Services {
     }
 
     /// Why an answer is a failure or took long; `failure` is why the last attempt at a call failed, if it did.
-    fn why(&self, context: &mut Context, number: usize, answer: Answer, failure: CauseId) -> CauseId {
+    fn why(&self, context: &mut Context, number: usize, answer: ServiceAnswer, failure: CauseId) -> CauseId {
         let Running { service, links, .. } = &self.0[number];
         let Some(job) = service.job(answer.job) else { return CauseId::UNKNOWN };
         let why = match (answer.calls, job.call()) {

@@ -77,11 +77,11 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Ctrl-C and SIGTERM: the first is for the command, the second ends the process at once.
-pub(super) struct Signals(Receiver<Told>);
+pub(super) struct Signals(Receiver<Signaled>);
 
 /// What a signal tells a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
+pub(super) enum Signaled {
     /// To end: Ctrl-C, SIGTERM or, for a command that reads nothing again, SIGHUP.
     End,
     /// To read its scenario again: SIGHUP.
@@ -106,9 +106,10 @@ impl Signals {
         let asking = sender.clone();
         let watch = move || {
             while let Ok(signal) = asks.wait()
-                && asking.send(if signal == Signal::SIGHUP { Told::Reload } else { Told::Reopen }).is_ok()
-            {
-            }
+                && asking
+                    .send(if signal == Signal::SIGHUP { Signaled::Reload } else { Signaled::Reopen })
+                    .is_ok()
+            {}
         };
         let watched = thread::Builder::new().name("signals".to_owned()).spawn(watch);
         watched.map_err(|error| failed(&error))?;
@@ -116,13 +117,13 @@ impl Signals {
         Ok(Self(signals))
     }
 
-    fn end_by(sender: Sender<Told>) -> Result<(), Failure> {
+    fn end_by(sender: Sender<Signaled>) -> Result<(), Failure> {
         let mut asked = false;
         let handler = move || {
             if std::mem::replace(&mut asked, true) {
                 process::exit(ExitCode::Interrupted.number().into());
             }
-            let _ = sender.send(Told::End);
+            let _ = sender.send(Signaled::End);
         };
         let set = ctrlc::set_handler(handler);
         set.map_err(|error| Failure::run(format!("cannot watch for Ctrl-C: {error}")))
@@ -130,12 +131,12 @@ impl Signals {
 
     /// Waits for the first.
     pub(super) fn wait(&self) {
-        while self.next() != Told::End {}
+        while self.next() != Signaled::End {}
     }
 
     /// Waits for the next.
-    pub(super) fn next(&self) -> Told {
-        self.0.recv().unwrap_or(Told::End)
+    pub(super) fn next(&self) -> Signaled {
+        self.0.recv().unwrap_or(Signaled::End)
     }
 }
 

@@ -14,8 +14,8 @@ use gateway::telemetry::{
     Admin, JsonLines, LogEnd, Metrics, Names, OtlpConfig, OtlpExport, RequestLog, Site, Telemetry,
 };
 
-use super::alone::wall_clock;
 use super::run::with_causes;
+use super::serving::wall_clock;
 use super::{Failure, GatewayArgs};
 use crate::Variant;
 use crate::engine::names;

@@ -1,4 +1,4 @@
-//! The one gateway that all threads share, and the course of one request through it.
+//! The rules that all threads of a gateway share, and the guard of each request that goes through them.
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,15 +9,15 @@ use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
 
-use super::clock::ScenarioClock;
 use super::config::ReloadError;
 use super::exchange::Exchange;
 use super::exhaustion::is_exhaustion;
 use super::keys::KeyKeeper;
-use super::observer::{Mark, Observer, Seen};
+use super::observer::{Observer, ObserverTag, Seen};
 use super::policies::Policies;
 use super::request_body::Source;
-use super::state::{State, UpstreamState};
+use super::scenario_clock::ScenarioClock;
+use super::state::{ServerState, UpstreamState};
 use crate::admission::{Checks, Request};
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::jwt::Bearer;
@@ -168,7 +168,7 @@ impl Rules {
                 let waiting = matches!(dispatched, Ok(Dispatch::Queue { .. })).then(|| {
                     let (sender, receiver) = oneshot::channel();
                     behind.waiting.insert(ticket, sender);
-                    Stage::Waiting { ticket, since: at, receiver }
+                    GuardState::Waiting { ticket, since: at, receiver }
                 });
                 self.report(&mut behind, at);
                 (at, client, claims, dispatched, waiting)
@@ -192,7 +192,7 @@ impl Rules {
                 .and_then(|(auth, claims)| ShownClaims::of(auth, claims))
                 .map(Box::new),
         });
-        let mut course = Course {
+        let mut guard = RequestGuard {
             rules: Arc::clone(self),
             mark,
             facts,
@@ -200,17 +200,17 @@ impl Rules {
             attempts: 0,
             exchange: None,
             sent: None,
-            stage: waiting.unwrap_or(Stage::Over),
+            stage: waiting.unwrap_or(GuardState::Over),
         };
         let next = match dispatched {
             Ok(Dispatch::Forward(forward)) => {
-                course.stage = Stage::Working(forward.pass);
+                guard.stage = GuardState::Working(forward.pass);
                 self.observer.on_worker(at, mark, Duration::ZERO);
-                Next::Forward(course, forward)
+                Next::Forward(guard, forward)
             }
-            Ok(Dispatch::Queue { deadline }) => Next::Wait(course, deadline),
+            Ok(Dispatch::Queue { deadline }) => Next::Wait(guard, deadline),
             Err(rejection) => {
-                course.tell(at, RequestEnd::Rejected(rejection), None);
+                guard.tell(at, RequestEnd::Rejected(rejection), None);
                 Next::Reject(rejection)
             }
         };
@@ -280,7 +280,7 @@ impl Rules {
     }
 
     /// What the rules hold now.
-    pub(super) fn state(&self) -> State {
+    pub(super) fn state(&self) -> ServerState {
         let at = self.clock.now();
         let buckets = self.policies.load().limits.buckets(at);
         let behind = self.behind();
@@ -289,7 +289,7 @@ impl Rules {
             in_flight: dispatcher.in_flight_for(upstream),
             breaker: dispatcher.condition(upstream),
         });
-        State {
+        ServerState {
             at,
             in_flight: dispatcher.in_flight(),
             queued: dispatcher.queued(),
@@ -390,19 +390,19 @@ pub(super) struct Decided {
 }
 
 pub(super) enum Next {
-    Forward(Course, Forward),
+    Forward(RequestGuard, Forward),
     /// Until this time at most.
-    Wait(Course, Option<Timestamp>),
+    Wait(RequestGuard, Option<Timestamp>),
     Reject(Rejection),
 }
 
-/// The course of one request through the gateway.
+/// What one request holds in the gateway.
 ///
-/// It holds the request's place in the queue or its worker, and gives it back exactly once: by [`Course::end`], or when it
+/// It holds the request's place in the queue or its worker, and gives it back exactly once: by [`RequestGuard::end`], or when it
 /// is dropped, which means that the client left.
-pub(super) struct Course {
+pub(super) struct RequestGuard {
     rules: Arc<Rules>,
-    mark: Mark,
+    mark: ObserverTag,
     facts: Arc<Facts>,
     arrived: Timestamp,
     attempts: u32,
@@ -410,19 +410,19 @@ pub(super) struct Course {
     exchange: Option<Arc<Exchange>>,
     /// Of the upstream's time, how much had passed when the last attempt was sent.
     sent: Option<Duration>,
-    stage: Stage,
+    stage: GuardState,
 }
 
-enum Stage {
+enum GuardState {
     Waiting { ticket: u64, since: Timestamp, receiver: oneshot::Receiver<Started> },
     Working(Pass),
     Over,
 }
 
-impl Course {
+impl RequestGuard {
     /// Waits for a worker; `None` never comes. Dropped before that, the request is where it was.
     pub(super) async fn wait(&mut self) -> Option<Forward> {
-        let Stage::Waiting { receiver, .. } = &mut self.stage else { return None };
+        let GuardState::Waiting { receiver, .. } = &mut self.stage else { return None };
         // A sender is dropped only after it was used.
         let started = receiver.await.ok()?;
         Some(self.start(started))
@@ -437,7 +437,7 @@ impl Course {
         if let Some(started) = self.leave_queue() {
             return Err(self.start(started));
         }
-        self.stage = Stage::Over;
+        self.stage = GuardState::Over;
         let at = self.rules.clock.now();
         self.rules.observer.on_queue_timeout(at, self.mark);
         self.tell(at, RequestEnd::Rejected(Rejection::QueueTimeout), None);
@@ -446,17 +446,17 @@ impl Course {
 
     fn start(&mut self, Started { at, forward }: Started) -> Forward {
         let since = match self.stage {
-            Stage::Waiting { since, .. } => since,
-            Stage::Working(_) | Stage::Over => at,
+            GuardState::Waiting { since, .. } => since,
+            GuardState::Working(_) | GuardState::Over => at,
         };
-        self.stage = Stage::Working(forward.pass);
+        self.stage = GuardState::Working(forward.pass);
         self.rules.observer.on_worker(at, self.mark, at - since);
         forward
     }
 
     /// Takes the request out of the queue, unless it was started meanwhile.
     fn leave_queue(&mut self) -> Option<Started> {
-        let Stage::Waiting { ticket, since, receiver } = &mut self.stage else { return None };
+        let GuardState::Waiting { ticket, since, receiver } = &mut self.stage else { return None };
         let mut behind = self.rules.behind();
         if behind.waiting.remove(ticket).is_some() {
             let at = self.rules.clock.now();
@@ -500,10 +500,10 @@ impl Course {
     }
 
     /// An attempt ended before an answer was passed on. The wait before the next one in scenario time, or `None` to leave
-    /// it at that; then [`Course::end`] is due.
+    /// it at that; then [`RequestGuard::end`] is due.
     pub(super) fn on_attempt_ended(&mut self, end: AttemptEnd) -> Option<Duration> {
         let took = self.took(self.rules.clock.now()).unwrap_or_default();
-        let Stage::Working(pass) = &mut self.stage else { return None };
+        let GuardState::Working(pass) = &mut self.stage else { return None };
         let unit = self.rules.unit();
         let mut behind = self.rules.behind();
         let now = self.rules.clock.now();
@@ -519,9 +519,9 @@ impl Course {
     ///
     /// # Errors
     ///
-    /// If the breaker does not let the next attempt through; then the course has ended.
+    /// If the breaker does not let the next attempt through; then the request has ended.
     pub(super) fn on_retry(&mut self, upload: Upload) -> Result<(), Rejection> {
-        let Stage::Working(pass) = &mut self.stage else { return Ok(()) };
+        let GuardState::Working(pass) = &mut self.stage else { return Ok(()) };
         let mut behind = self.rules.behind();
         let now = self.rules.clock.now();
         let permitted = behind.dispatcher.on_retry(now, pass, upload);
@@ -534,21 +534,21 @@ impl Course {
     pub(super) fn on_slow_reader(&mut self, status: u16) {
         let now = self.rules.clock.now();
         let took = self.took(now).unwrap_or_default();
-        let Stage::Working(pass) = &mut self.stage else { return };
+        let GuardState::Working(pass) = &mut self.stage else { return };
         let mut behind = self.rules.behind();
         behind.dispatcher.on_judged(now, pass, Settlement::Answered { status, took });
         self.rules.report(&mut behind, now);
     }
 
-    /// The request has ended; what it held is free. Of no effect on a course that has ended.
+    /// The request has ended; what it held is free. Of no effect on a request that has ended.
     pub(super) fn end(&mut self, end: RequestEnd) {
         if let Some(started) = self.leave_queue() {
-            self.stage = Stage::Working(started.forward.pass);
+            self.stage = GuardState::Working(started.forward.pass);
         }
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Over => {}
-            Stage::Waiting { .. } => self.tell(self.rules.clock.now(), end, None),
-            Stage::Working(pass) => {
+        match std::mem::replace(&mut self.stage, GuardState::Over) {
+            GuardState::Over => {}
+            GuardState::Waiting { .. } => self.tell(self.rules.clock.now(), end, None),
+            GuardState::Working(pass) => {
                 let mut took = None;
                 let at = self.rules.on_finished(pass, |now| {
                     took = self.took(now);
@@ -566,7 +566,7 @@ impl Course {
     }
 }
 
-impl Drop for Course {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.end(RequestEnd::ClientLeft);
     }

@@ -7,7 +7,7 @@ use super::reader::Read;
 use super::shape::Shape;
 use super::table::Described;
 use super::tree::{Entry, Table, Value};
-use super::world::Variant;
+use super::variant::Variant;
 use super::{parse, patch};
 
 /// The parts in which the worlds of two variants differ, each the text of its file and its name; none where they are alike. `None`

@@ -27,14 +27,14 @@ pub(crate) enum Part {
 }
 
 /// Log and metrics of a run, where anybody asked for them.
-pub(super) struct Told<'d> {
+pub(super) struct RunTelemetry<'d> {
     metrics: Option<Arc<Metrics>>,
     log: Option<RequestLog>,
     watch: Option<&'d Watch>,
     title: String,
 }
 
-impl<'d> Told<'d> {
+impl<'d> RunTelemetry<'d> {
     pub(super) fn new(
         timeline: &Timeline,
         variant: &Variant,

@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue};
 use super::client::Client;
 
 /// Where a service judges tokens by itself, before it takes a request on.
-pub(super) struct DoorKeeper {
+pub(super) struct TokenCheck {
     keys: KeyKeeper,
     source: Provider,
     clock: ScenarioClock,
@@ -26,7 +26,7 @@ struct Provider {
     upstream: usize,
 }
 
-impl DoorKeeper {
+impl TokenCheck {
     pub(super) fn new(config: AuthConfig, client: Arc<Client>, clock: ScenarioClock) -> Self {
         let source = Provider { client, upstream: config.jwks.0 as usize };
         Self { keys: KeyKeeper::new(config), source, clock }
