@@ -63,18 +63,18 @@ impl RateLimits {
 
     /// The sizes of the buckets.
     pub fn allowances(&self) -> Allowances {
-        Allowances(Scope::ALL.map(|scope| self.get(scope).map_or(0, RateLimit::allowance)))
+        Allowances(Scope::ALL.map(|scope| self.get(scope).map(RateLimit::allowance)))
     }
 }
 
 /// How many requests a bucket of each scope has room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Allowances([u32; 4]);
+pub struct Allowances([Option<u32>; 4]);
 
 impl Allowances {
     /// That of a scope; `None` where it is not limited.
-    pub fn get(&self, scope: Scope) -> Option<u32> {
-        Some(self.0[scope as usize]).filter(|allowance| *allowance > 0)
+    pub const fn get(&self, scope: Scope) -> Option<u32> {
+        self.0[scope as usize]
     }
 }
 

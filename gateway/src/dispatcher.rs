@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::attempt::AttemptEnd;
 use crate::breaker::{Breaker, Condition, Permit, Settlement, ShortCircuit, Transition};
 use crate::config::{GatewayConfig, UpstreamPolicy};
+use crate::invariant::Invariants;
 use crate::pool::{Place, Pool};
 use crate::rejection::Rejection;
 use crate::retry::{Retrier, RetryState};
@@ -33,6 +34,7 @@ pub struct Dispatcher<T> {
     /// By route.
     retries: Vec<Option<RouteRetry>>,
     upstreams: Vec<UpstreamGuard>,
+    invariants: Invariants,
 }
 
 /// The state of a [`GatewayRetry`].
@@ -54,24 +56,34 @@ struct UpstreamGuard {
 }
 
 impl UpstreamGuard {
-    fn new(policy: UpstreamPolicy) -> Self {
-        Self { policy, in_flight: 0, breaker: policy.breaker.map(Breaker::new), retired: None }
+    fn new(policy: UpstreamPolicy, invariants: &Invariants) -> Self {
+        let breaker = policy.breaker.map(|config| Breaker::new(config).with_invariants(invariants.clone()));
+        Self { policy, in_flight: 0, breaker, retired: None }
     }
 
-    fn reconfigure(&mut self, now: Timestamp, policy: UpstreamPolicy) {
+    fn reconfigure(&mut self, now: Timestamp, policy: UpstreamPolicy, invariants: &Invariants) {
         self.policy = policy;
         match (&mut self.breaker, policy.breaker) {
             (Some(breaker), Some(config)) => breaker.reconfigure(now, config),
-            (None, Some(config)) => self.breaker = Some(Breaker::after(self.retired.as_ref(), config)),
+            (None, Some(config)) => {
+                let breaker = Breaker::after(self.retired.as_ref(), config);
+                self.breaker = Some(breaker.with_invariants(invariants.clone()));
+            }
             (breaker, None) => self.retired = breaker.take().or(self.retired.take()),
         }
+    }
+
+    /// A request leaves its place.
+    fn leave(&mut self, invariants: &Invariants) {
+        invariants.decrement(&mut self.in_flight, "a place at an upstream is given back that nobody holds");
     }
 }
 
 impl RouteRetry {
-    fn of(config: &GatewayConfig, route: &Route) -> Option<Self> {
+    fn of(config: &GatewayConfig, route: &Route, invariants: &Invariants) -> Option<Self> {
         let GatewayRetry { policy, non_idempotent } = route.retry.or(config.retry)?;
-        Some(Self { retrier: Retrier::new(policy), non_idempotent })
+        let retrier = Retrier::new(policy).with_invariants(invariants.clone());
+        Some(Self { retrier, non_idempotent })
     }
 
     /// Whether a failed attempt of this request may be made again at all.
@@ -147,15 +159,24 @@ pub struct Forward {
 }
 
 impl<T: Copy + Eq + Hash> Dispatcher<T> {
-    /// Idle, with closed breakers.
+    /// Idle, with closed breakers. Panics where its counters are wrong.
     pub fn new(config: GatewayConfig) -> Self {
+        Self::with_invariants(config, Invariants::Panic)
+    }
+
+    /// As [`Dispatcher::new`], and does this where the counters are wrong: the dispatcher's, and those of its pool, breakers and
+    /// retry budgets.
+    pub fn with_invariants(config: GatewayConfig, invariants: Invariants) -> Self {
         let upstreams = config.routes.iter().map(|route| route.upstream.0 as usize + 1).max().unwrap_or(0);
         Self {
-            retries: config.routes.iter().map(|route| RouteRetry::of(&config, route)).collect(),
-            pool: Pool::new(config.pool),
+            retries: config.routes.iter().map(|route| RouteRetry::of(&config, route, &invariants)).collect(),
+            pool: Pool::new(config.pool).with_invariants(invariants.clone()),
             timeout: config.timeout,
-            upstreams: (0..upstreams).map(|upstream| UpstreamGuard::new(config.policy(upstream))).collect(),
+            upstreams: (0..upstreams)
+                .map(|upstream| UpstreamGuard::new(config.policy(upstream), &invariants))
+                .collect(),
             routes: config.routes,
+            invariants,
         }
     }
 
@@ -164,7 +185,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// accounts of retries. Those who start because there are more workers now.
     pub fn reconfigure(&mut self, now: Timestamp, config: GatewayConfig) -> Vec<(T, Forward)> {
         for (retry, route) in self.retries.iter_mut().zip(config.routes.iter()) {
-            match (retry, RouteRetry::of(&config, route)) {
+            match (retry, RouteRetry::of(&config, route, &self.invariants)) {
                 (Some(retry), Some(RouteRetry { retrier, non_idempotent })) => {
                     retry.retrier.reconfigure(*retrier.policy());
                     retry.non_idempotent = non_idempotent;
@@ -173,7 +194,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             }
         }
         for (upstream, guard) in self.upstreams.iter_mut().enumerate() {
-            guard.reconfigure(now, config.policy(upstream));
+            guard.reconfigure(now, config.policy(upstream), &self.invariants);
         }
         self.pool.reconfigure(config.pool);
         self.timeout = config.timeout;
@@ -209,9 +230,16 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             self.give_back(pass);
             return Err(Rejection::BulkheadFull);
         }
-        match self.pool.on_arrival(now, ticket, Waiting { pass, since: now }) {
-            Place::Worker => Ok(Dispatch::Forward(self.forward(now, pass))),
-            Place::Queue { deadline } => Ok(Dispatch::Queue { deadline }),
+        let place = self.pool.on_arrival(now, ticket, Waiting { pass, since: now });
+        match place {
+            Place::Worker => {
+                self.check_places(upstream);
+                Ok(Dispatch::Forward(self.forward(now, pass)))
+            }
+            Place::Queue { deadline } => {
+                self.check_places(upstream);
+                Ok(Dispatch::Queue { deadline })
+            }
             Place::Full => {
                 self.give_back(pass);
                 // The head has come through the whole queue in the time that it has waited; a newcomer would need as long.
@@ -237,11 +265,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     }
 
     /// A request that held a worker ended; the longest waiting takes the worker over, if any waits. `settlement` is what the
-    /// upstream's breaker learns of the last attempt, if anything.
-    ///
-    /// # Panics
-    ///
-    /// If no request holds a worker.
+    /// upstream's breaker learns of the last attempt, if anything. That the request holds a worker is an invariant.
     pub fn on_finished(
         &mut self,
         now: Timestamp,
@@ -249,9 +273,10 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         settlement: Option<Settlement>,
     ) -> Option<(T, Forward)> {
         self.settle(now, pass, settlement);
-        let guard = &mut self.upstreams[pass.upstream.0 as usize];
-        guard.in_flight = guard.in_flight.saturating_sub(1);
-        let (ticket, waiting) = self.pool.on_release()?;
+        self.upstreams[pass.upstream.0 as usize].leave(&self.invariants);
+        let next = self.pool.on_release();
+        self.check_places(pass.upstream);
+        let (ticket, waiting) = next?;
         Some((ticket, self.forward(now, waiting.pass)))
     }
 
@@ -323,14 +348,10 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         self.routes.get(route).upstream
     }
 
-    /// Every upstream that a route leads to, and those numbered before them.
-    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamId> {
-        (0..self.upstreams.len()).map(|upstream| UpstreamId(upstream as u32))
-    }
-
-    /// Requests for an upstream that hold or wait for a worker.
-    pub fn in_flight_for(&self, upstream: UpstreamId) -> u32 {
-        self.upstreams.get(upstream.0 as usize).map_or(0, |guard| guard.in_flight)
+    /// Of every upstream that a route leads to, and of those numbered before them: requests that hold or wait for a worker, and
+    /// what the breaker is now, where there is one.
+    pub fn upstreams(&self) -> impl Iterator<Item = (u32, Option<Condition>)> {
+        self.upstreams.iter().map(|guard| (guard.in_flight, guard.breaker.as_ref().map(Breaker::condition)))
     }
 
     /// Workers in use.
@@ -371,10 +392,20 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         }
     }
 
+    /// No upstream has more requests than there are: a place that nobody gives back would close the bulkhead for ever.
+    fn check_places(&self, upstream: UpstreamId) {
+        let in_flight = self.upstreams[upstream.0 as usize].in_flight;
+        let present = u64::from(self.pool.in_flight()) + u64::from(self.pool.queued());
+        self.invariants.hold(
+            u64::from(in_flight) <= present,
+            "an upstream has more requests than hold or wait for a worker",
+        );
+    }
+
     /// A request that never got a worker leaves its place in the bulkhead, and its permit.
     fn give_back(&mut self, pass: Pass) {
         let guard = &mut self.upstreams[pass.upstream.0 as usize];
-        guard.in_flight = guard.in_flight.saturating_sub(1);
+        guard.leave(&self.invariants);
         if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
             breaker.on_released(permit);
         }
@@ -402,7 +433,8 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::{BreakerConfig, PoolConfig};
+    use crate::breaker::{BreakerConfig, HalfOpen};
+    use crate::pool::PoolConfig;
 
     const NOW: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
     const FAILED: Option<Settlement> = AttemptEnd::Broken.settlement(Duration::ZERO);
@@ -433,6 +465,69 @@ mod tests {
             Ok(Dispatch::Forward(forward)) => Some(forward.pass),
             _ => None,
         }
+    }
+
+    #[test]
+    #[should_panic(expected = "a place at an upstream is given back that nobody holds")]
+    fn a_request_that_ends_twice_panics() {
+        let mut dispatcher = Dispatcher::new(config(9, None));
+        let pass = enter(&mut dispatcher, NOW, 1).unwrap();
+        dispatcher.on_finished(NOW, pass, OK);
+        dispatcher.on_finished(NOW, pass, OK);
+    }
+
+    #[test]
+    #[should_panic(expected = "an upstream has more requests than hold or wait for a worker")]
+    fn a_place_that_nobody_gives_back_panics() {
+        let mut dispatcher = Dispatcher::new(config(9, None));
+        dispatcher.upstreams[0].in_flight = 1;
+        enter(&mut dispatcher, NOW, 1);
+    }
+
+    #[test]
+    fn a_dispatcher_that_counts_goes_on_after_a_request_that_ends_twice() {
+        let invariants = Invariants::counting();
+        let mut dispatcher = Dispatcher::with_invariants(config(1, Some(breaker())), invariants.clone());
+        let pass = enter(&mut dispatcher, NOW, 1).unwrap();
+        dispatcher.on_finished(NOW, pass, OK);
+        assert_eq!(invariants.broken(), 0);
+        dispatcher.on_finished(NOW, pass, OK);
+        // The place at the upstream, and the worker.
+        assert_eq!((invariants.broken(), dispatcher.in_flight()), (2, 0));
+        let again = enter(&mut dispatcher, NOW, 2).unwrap();
+        assert_eq!(enter(&mut dispatcher, NOW, 3), None);
+        assert!(dispatcher.upstreams().eq([(2, Some(Condition::Closed))]));
+        assert!(dispatcher.on_finished(NOW, again, OK).is_some_and(|(ticket, _)| ticket == 3));
+        assert_eq!(invariants.broken(), 2);
+    }
+
+    #[test]
+    fn what_a_reload_brings_counts_too() {
+        let invariants = Invariants::counting();
+        let mut dispatcher = Dispatcher::with_invariants(config(9, None), invariants.clone());
+        let single = breaker().with_half_open(
+            Duration::from_secs(10),
+            HalfOpen::SingleProbe { successes_to_close: NonZeroU32::new(9).unwrap() },
+        );
+        dispatcher.reconfigure(NOW, config(9, single.ok()));
+        let failing = [1, 2].map(|ticket| enter(&mut dispatcher, NOW, ticket).unwrap());
+        for pass in failing {
+            dispatcher.on_finished(NOW, pass, FAILED);
+        }
+        let probe = enter(&mut dispatcher, NOW + Duration::from_secs(10), 3).unwrap();
+        assert_eq!(dispatcher.condition(UpstreamId(0)), Some(Condition::HalfOpen));
+        let mut again = probe;
+        dispatcher.on_judged(
+            NOW + Duration::from_secs(11),
+            &mut again,
+            AttemptEnd::Answered(200).settlement(Duration::ZERO).unwrap(),
+        );
+        assert_eq!((again.permit, invariants.broken()), (None, 0));
+        dispatcher.on_finished(NOW + Duration::from_secs(11), probe, OK);
+        assert_eq!(
+            invariants.poll().map(|told| told.what),
+            Some("a breaker's probe ends that was never let through")
+        );
     }
 
     #[test]

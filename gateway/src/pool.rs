@@ -7,7 +7,8 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashlink::LinkedHashMap;
 
-use crate::Timestamp;
+use crate::invariant::Invariants;
+use crate::timestamp::Timestamp;
 
 /// How many are served at once, how many may wait, and for how long.
 ///
@@ -40,6 +41,7 @@ pub struct Pool<T, P> {
     /// Tickets are numbers of ours, so nobody outside can make them collide; hashed the same way each time, the map
     /// grows at the same moment each time, and a run in virtual time needs the same memory each time.
     waiting: LinkedHashMap<T, P, FixedState>,
+    invariants: Invariants,
 }
 
 /// Where an arrival is put.
@@ -57,9 +59,15 @@ pub enum Place {
 }
 
 impl<T: Copy + Eq + Hash, P> Pool<T, P> {
-    /// An idle pool.
+    /// An idle pool, which panics where its counters are wrong.
     pub fn new(config: PoolConfig) -> Self {
-        Self { config, busy: 0, waiting: LinkedHashMap::default() }
+        Self { config, busy: 0, waiting: LinkedHashMap::default(), invariants: Invariants::Panic }
+    }
+
+    /// Does this instead where the counters are wrong.
+    #[must_use]
+    pub fn with_invariants(self, invariants: Invariants) -> Self {
+        Self { invariants, ..self }
     }
 
     /// Gives the arrival a worker, a place in the queue, or neither.
@@ -72,18 +80,14 @@ impl<T: Copy + Eq + Hash, P> Pool<T, P> {
         if self.config.queue.is_some_and(|places| self.waiting.len() >= places as usize) {
             return Place::Full;
         }
-        self.waiting.insert(ticket, payload);
+        let earlier = self.waiting.insert(ticket, payload);
+        self.invariants.hold(earlier.is_none(), "a ticket enters the queue that waits there already");
         Place::Queue { deadline: self.config.queue_timeout.map(|timeout| now + timeout) }
     }
 
-    /// Frees a worker, which the head of the queue takes over at once if there is one.
-    ///
-    /// # Panics
-    ///
-    /// If no worker was taken.
+    /// Frees a worker, which the head of the queue takes over at once if there is one. That a worker was taken is an invariant.
     pub fn on_release(&mut self) -> Option<(T, P)> {
-        assert!(self.busy > 0, "a worker is released that was never taken");
-        self.busy -= 1;
+        self.invariants.decrement(&mut self.busy, "a worker is released that was never taken");
         self.start_next()
     }
 
@@ -170,6 +174,33 @@ mod tests {
         assert_eq!(pool.on_release(), Some((4, ())));
         assert_eq!(pool.on_release(), None);
         assert_eq!((pool.in_flight(), pool.queued()), (0, 0));
+    }
+
+    #[test]
+    #[should_panic(expected = "a worker is released that was never taken")]
+    fn a_release_too_many_panics() {
+        pool(1, 1).on_release();
+    }
+
+    #[test]
+    #[should_panic(expected = "a ticket enters the queue that waits there already")]
+    fn a_ticket_that_waits_twice_panics() {
+        let mut pool = pool(1, 9);
+        for ticket in [1, 2, 2] {
+            pool.on_arrival(NOW, ticket, ());
+        }
+    }
+
+    #[test]
+    fn a_pool_that_counts_goes_on_after_a_release_too_many() {
+        let invariants = Invariants::counting();
+        let mut pool = pool(1, 9).with_invariants(invariants.clone());
+        assert_eq!(pool.on_release(), None);
+        assert_eq!((invariants.broken(), pool.in_flight()), (1, 0));
+        assert_eq!(pool.on_arrival(NOW, 1, ()), Place::Worker);
+        pool.on_arrival(NOW, 2, ());
+        assert_eq!((pool.on_release(), pool.in_flight()), (Some((2, ())), 1));
+        assert_eq!(invariants.broken(), 1);
     }
 
     #[test]

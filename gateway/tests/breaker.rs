@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gateway::{Breaker, BreakerConfig, Condition, HalfOpen, Permit, Settlement, Timestamp};
+use gateway::{Breaker, BreakerConfig, Condition, HalfOpen, Invariants, Permit, Settlement, Timestamp};
 use proptest::prelude::*;
 
 const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
@@ -193,6 +193,30 @@ fn a_probe_of_which_nothing_is_heard_keeps_its_place_until_it_is_given_back() {
     for probe in 0..3 {
         assert!(send(&mut breaker, at(3_600_000 + probe * 10_000), OK));
     }
+    assert_eq!(breaker.condition(), Condition::Closed);
+}
+
+#[test]
+#[should_panic(expected = "a breaker's probe ends that was never let through")]
+fn a_probe_that_is_given_back_twice_panics() {
+    let mut breaker = Breaker::new(BreakerConfig::new(Duration::from_secs(30), 0.5, 1).unwrap());
+    send(&mut breaker, at(0), ERROR);
+    let probe = breaker.on_request(at(10_000)).unwrap();
+    breaker.on_released(probe);
+    breaker.on_released(probe);
+}
+
+#[test]
+fn a_breaker_that_counts_goes_on_after_a_probe_that_is_given_back_twice() {
+    let invariants = Invariants::counting();
+    let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 1).unwrap();
+    let mut breaker = Breaker::new(config).with_invariants(invariants.clone());
+    send(&mut breaker, at(0), ERROR);
+    let probe = breaker.on_request(at(10_000)).unwrap();
+    breaker.on_released(probe);
+    breaker.on_released(probe);
+    assert_eq!(invariants.broken(), 1);
+    assert!((1..=3).all(|probe| send(&mut breaker, at(10_000 * (1 + probe)), OK)));
     assert_eq!(breaker.condition(), Condition::Closed);
 }
 

@@ -19,6 +19,7 @@
 
 pub mod cli;
 mod comparison;
+mod defect;
 mod draft;
 mod engine;
 mod experiment;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use gateway::{AttemptEnd, Breaker, Permit, Retrier, RetryState, ShortCircuit, Timestamp, Transition};
+use gateway::{
+    AttemptEnd, Breaker, Invariants, Permit, Retrier, RetryState, ShortCircuit, Timestamp, Transition,
+};
 
 use crate::{Call, Purpose, Stream};
 
@@ -78,13 +80,13 @@ pub struct Ask {
 }
 
 impl Calls {
-    /// Closed breakers and untouched budgets under `seed`.
-    pub fn new(calls: &[Call], seed: u64) -> Self {
+    /// Closed breakers and untouched budgets under `seed`; `invariants` is what they do where their counters are wrong.
+    pub fn new(calls: &[Call], seed: u64, invariants: &Invariants) -> Self {
         let link = |call: &Call| Link {
             upstream: call.upstream,
             timeout: call.timeout,
-            retrier: Retrier::new(call.retry),
-            breaker: call.breaker.map(Breaker::new),
+            retrier: Retrier::new(call.retry).with_invariants(invariants.clone()),
+            breaker: call.breaker.map(|config| Breaker::new(config).with_invariants(invariants.clone())),
         };
         let jitter = Stream::new(seed, Purpose::Jitter, "services");
         Self { links: calls.iter().map(link).collect(), jitter }
@@ -239,12 +241,12 @@ mod tests {
 
     #[test]
     fn a_service_without_calls_answers() {
-        assert_eq!(Calls::new(&[], 902).on_begun(NOW).1, CallStep::DONE);
+        assert_eq!(Calls::new(&[], 902, &Invariants::Panic).on_begun(NOW).1, CallStep::DONE);
     }
 
     #[test]
     fn calls_are_made_in_order_each_with_its_retries() {
-        let mut calls = Calls::new(&[call(4, 1, None), call(2, 1, None)], 902);
+        let mut calls = Calls::new(&[call(4, 1, None), call(2, 1, None)], 902, &Invariants::Panic);
         let (mut state, step) = calls.on_begun(NOW);
         assert_eq!(step, ask(0, 4, 0));
         assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::Answered(503)), CallStep::Wait(WAIT));
@@ -259,7 +261,7 @@ mod tests {
     fn what_is_not_tried_again_is_a_bad_gateway() {
         for end in [AttemptEnd::Answered(404), AttemptEnd::Answered(503), AttemptEnd::Broken, AttemptEnd::Cut]
         {
-            let mut calls = Calls::new(&[call(0, 0, None)], 902);
+            let mut calls = Calls::new(&[call(0, 0, None)], 902, &Invariants::Panic);
             let (mut state, _) = calls.on_begun(NOW);
             assert_eq!(calls.on_ended(NOW, &mut state, key(), end), failed(502));
         }
@@ -278,7 +280,7 @@ mod tests {
         ] {
             let mut call = call(0, 1, None);
             call.retry.on = on;
-            let mut calls = Calls::new(&[call], 902);
+            let mut calls = Calls::new(&[call], 902, &Invariants::Panic);
             let (mut state, _) = calls.on_begun(NOW);
             let step = calls.on_ended(NOW, &mut state, key(), end);
             assert_eq!(step, if again { CallStep::Wait(WAIT) } else { failed(502) }, "{end:?} on {on:?}");
@@ -289,7 +291,7 @@ mod tests {
     fn an_open_breaker_answers_and_a_dropped_probe_gives_its_place_back() {
         let interval = Duration::from_secs(10);
         let breaker = BreakerConfig::new(interval, 0.5, 1).unwrap();
-        let mut calls = Calls::new(&[call(7, 0, Some(breaker))], 902);
+        let mut calls = Calls::new(&[call(7, 0, Some(breaker))], 902, &Invariants::Panic);
         // What the service's own machine lacked says nothing of the other.
         let (mut state, _) = calls.on_begun(NOW);
         assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::NeverSent), failed(502));

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use gateway::{AttemptEnd, Rejection, Timestamp, Transition};
+use gateway::{AttemptEnd, Invariants, Rejection, Timestamp, Transition, Violation};
 use slab::Slab;
 
 use crate::{
@@ -43,8 +43,11 @@ pub struct Service<N> {
     busy: Vec<u32>,
     /// Faults of the timeline.
     faults: usize,
+    /// Jobs that hold a worker: what `busy` comes to.
+    at_work: u32,
     /// Jobs and calls so far.
     issued: u32,
+    invariants: Invariants,
 }
 
 /// A request at a service.
@@ -291,7 +294,8 @@ impl<N, F: FnMut(ServiceEvent<'_, N>)> Witness<N> for F {
 }
 
 impl<N> Service<N> {
-    /// An idle service of this name in a scenario that starts at `starts`. Waits before retries are drawn under `seed`.
+    /// An idle service of this name in a scenario that starts at `starts`. Waits before retries are drawn under `seed`. Panics
+    /// where its counters are wrong.
     pub fn new(
         name: &str,
         config: UpstreamConfig,
@@ -299,15 +303,29 @@ impl<N> Service<N> {
         faults: FaultTimeline,
         seed: u64,
     ) -> Self {
+        Self::with_invariants(name, config, starts, faults, seed, Invariants::Panic)
+    }
+
+    /// As [`Service::new`], and does this where its counters are wrong.
+    pub fn with_invariants(
+        name: &str,
+        config: UpstreamConfig,
+        starts: Timestamp,
+        faults: FaultTimeline,
+        seed: u64,
+        invariants: Invariants,
+    ) -> Self {
         Self {
-            calls: Calls::new(&config.calls, seed),
+            calls: Calls::new(&config.calls, seed, &invariants),
             judges_tokens: config.auth.is_some(),
             path: upstream_number(name),
             jobs: Slab::new(),
             busy: vec![0; 2 + faults.len() + config.calls.len()],
             faults: faults.len(),
+            at_work: 0,
             issued: 0,
-            upstream: Upstream::new(config, starts, faults),
+            upstream: Upstream::new(config, starts, faults).with_invariants(invariants.clone()),
+            invariants,
         }
     }
 
@@ -398,31 +416,30 @@ impl<N> Service<N> {
         self.follow(now, job, step)
     }
 
-    /// The answer to a job leaves the service, or begins to.
-    ///
-    /// # Panics
-    ///
-    /// If the job holds no worker.
+    /// The answer to a job leaves the service, or begins to. That the job holds a worker is an invariant; `None` where that is
+    /// broken.
     pub fn on_answered(
         &mut self,
         now: Timestamp,
         answer: ServiceAnswer,
         witness: &mut impl Witness<N>,
-    ) -> Answered<N> {
+    ) -> Option<Answered<N>> {
         let ServiceAnswer { job, status, .. } = answer;
-        let at_work = self.at_work(job).expect("a job that is answered holds a worker");
+        let holds_worker = self.at_work(job).is_some();
+        self.invariants.hold(holds_worker, "a job is answered that holds no worker");
+        let at_work = self.at_work(job)?;
         let Work { body, fault, .. } = at_work.work;
         if at_work.trickling.is_none() && !body.is_zero() {
             at_work.trickling = Some(Trickling { status, since: now });
             self.turn(job.slot, fault.map_or(Activity::Work, Activity::Struck));
-            return Answered::Trickles(Due { at: now + body, job });
+            return Some(Answered::Trickles(Due { at: now + body, job }));
         }
         self.leave(job.slot);
         let Job { note, caller_left, .. } = self.remove(job.slot, witness);
         let next = self.upstream.on_completed(now);
         let next = self.start_next(now, next, witness);
         self.tell_load(witness);
-        Answered::Whole { note: (!caller_left).then_some(note), next }
+        Some(Answered::Whole { note: (!caller_left).then_some(note), next })
     }
 
     /// Nobody waits for the answer to a job any more.
@@ -485,6 +502,12 @@ impl<N> Service<N> {
     #[inline]
     pub fn poll_transition(&mut self) -> Option<(usize, Transition)> {
         self.calls.poll_transition()
+    }
+
+    /// The next broken invariant to tell of, as [`Invariants::poll`] has it.
+    #[inline]
+    pub fn poll_violation(&self) -> Option<Violation> {
+        self.invariants.poll()
     }
 
     /// A job that is not gone.
@@ -572,12 +595,29 @@ impl<N> Service<N> {
         next: Option<(u32, Work)>,
         witness: &mut impl Witness<N>,
     ) -> Option<Due> {
-        while let Some(slot) = self.upstream.poll_given_up() {
-            let job = self.remove(slot, witness);
-            witness.hear(ServiceEvent::Waited(now - job.since));
+        let mut next = next;
+        // As long as the queue is, at most.
+        loop {
+            while let Some(slot) = self.upstream.poll_given_up() {
+                if self.waits(slot) {
+                    let job = self.remove(slot, witness);
+                    witness.hear(ServiceEvent::Waited(now - job.since));
+                }
+            }
+            let (slot, work) = next?;
+            if self.waits(slot) {
+                return self.start(now, slot, work, witness);
+            }
+            // Nobody else would let that worker go.
+            next = self.upstream.on_completed(now);
         }
-        let (slot, work) = next?;
-        self.start(now, slot, work, witness)
+    }
+
+    /// Whether a job waits that the queue has named.
+    fn waits(&self, slot: u32) -> bool {
+        let stage = self.jobs.get(slot as usize).map(|job| &job.stage);
+        self.invariants
+            .hold(matches!(stage, Some(JobStage::Queue)), "the queue names a job that does not wait")
     }
 
     /// A worker takes a job.
@@ -590,6 +630,7 @@ impl<N> Service<N> {
         let id = JobId { slot, number: job.number };
         let place = self.place(activity);
         self.busy[place] += 1;
+        self.at_work += 1;
         work.time.map(|time| Due { at: now + time, job: id })
     }
 
@@ -633,16 +674,19 @@ impl<N> Service<N> {
         }
         let place = self.place(to);
         self.busy[place] += 1;
+        self.at_work += 1;
     }
 
     /// The worker of a job turns away from what it was busy with.
     fn leave(&mut self, slot: u32) {
         let JobStage::Worker(AtWork { activity, .. }) = self.jobs[slot as usize].stage else {
-            panic!("a worker is let go by a job that has none");
+            self.invariants.hold(false, "a worker is let go by a job that holds none");
+            return;
         };
         let place = self.place(activity);
-        let busy = &mut self.busy[place];
-        *busy = busy.checked_sub(1).expect("a worker is busy with what it turns away from");
+        self.invariants
+            .decrement(&mut self.busy[place], "a worker turns away from what it was not busy with");
+        self.invariants.decrement(&mut self.at_work, "a worker turns away that was not at work");
     }
 
     fn remove(&mut self, slot: u32, witness: &mut impl Witness<N>) -> Job<N> {
@@ -653,7 +697,7 @@ impl<N> Service<N> {
 
     fn tell_load(&self, witness: &mut impl Witness<N>) {
         let (in_flight, queued) = (self.upstream.in_flight(), self.upstream.queued());
-        debug_assert_eq!(self.busy.iter().sum::<u32>(), in_flight, "every worker is busy with one thing");
+        self.invariants.hold(self.at_work == in_flight, "as many jobs hold a worker as workers are in use");
         witness.hear(ServiceEvent::Load { in_flight, queued });
     }
 
@@ -848,9 +892,59 @@ mod tests {
                 seen.push(waited);
             }
         });
-        assert_eq!(answered, Answered::Whole { note: Some("note"), next: Some(due(second, 10)) });
+        assert_eq!(answered, Some(Answered::Whole { note: Some("note"), next: Some(due(second, 10)) }));
         assert_eq!(seen, [Duration::from_millis(4)]);
         assert_eq!(service.on_due(at(6), first), None, "of a job that is gone");
+    }
+
+    /// The job that is done, answered twice: what the second answer came to.
+    fn answer_twice(service: &mut Service<&'static str>) -> Option<Answered<&'static str>> {
+        let (job, _) = ask(service, 0);
+        let done = answer(service.on_due(at(5), job));
+        service.on_answered(at(5), done, &mut quiet);
+        service.on_answered(at(5), done, &mut quiet)
+    }
+
+    #[test]
+    #[should_panic(expected = "a job is answered that holds no worker")]
+    fn an_answer_too_many_panics() {
+        answer_twice(&mut service(config(), None));
+    }
+
+    #[test]
+    #[should_panic(expected = "as many jobs hold a worker as workers are in use")]
+    fn a_worker_that_is_busy_with_nothing_panics() {
+        let mut service = service(config(), None);
+        service.at_work = 1;
+        ask(&mut service, 0);
+    }
+
+    #[test]
+    fn a_service_that_counts_goes_on_when_its_counters_are_wrong() {
+        let mut service = Service::with_invariants(
+            "orders",
+            config(),
+            Timestamp::EPOCH,
+            FaultTimeline::default(),
+            1,
+            Invariants::counting(),
+        );
+        assert_eq!(answer_twice(&mut service), None);
+        let violation = service.poll_violation().unwrap();
+        assert_eq!((violation.what, violation.times), ("a job is answered that holds no worker", 1));
+
+        // A job that vanishes from the queue takes no worker with it.
+        let (first, _) = ask(&mut service, 10);
+        let (second, arrival) = ask(&mut service, 10);
+        assert_eq!(arrival, Arrival::Queued);
+        service.jobs.remove(second.slot as usize);
+        let done = answer(service.on_due(at(15), first));
+        let answered = service.on_answered(at(15), done, &mut quiet);
+        assert_eq!(answered, Some(Answered::Whole { note: Some("note"), next: None }));
+        let violation = service.poll_violation().unwrap();
+        assert_eq!(violation.what, "the queue names a job that does not wait");
+        assert_eq!((service.poll_violation(), service.in_flight()), (None, 0));
+        assert!(matches!(ask(&mut service, 20).1, Arrival::Started(Some(_))));
     }
 
     #[test]
@@ -864,7 +958,8 @@ mod tests {
         assert_eq!(service.on_caller_left(at(1), second, &mut quiet), None);
         let done = answer(service.on_due(at(5), first));
         let answered = service.on_answered(at(5), done, &mut quiet);
-        assert_eq!(answered, Answered::Whole { note: None, next: Some(Due { at: at(10), job: second }) });
+        let next = Some(Due { at: at(10), job: second });
+        assert_eq!(answered, Some(Answered::Whole { note: None, next }));
         assert_eq!(service.main_activity(), Activity::Abandoned, "nobody waits for it from its start on");
     }
 
@@ -931,11 +1026,11 @@ mod tests {
         let asking = asking(service.on_due(at(1_005), job));
         let begun = answer(service.on_call_ended(at(1_006), asking.call, AttemptEnd::Answered(200)));
         let due = Due { at: at(8_006), job };
-        assert_eq!(service.on_answered(at(1_006), begun, &mut quiet), Answered::Trickles(due));
+        assert_eq!(service.on_answered(at(1_006), begun, &mut quiet), Some(Answered::Trickles(due)));
         assert_eq!(service.main_activity(), Activity::Struck(FaultId(0)));
         let ended = answer(service.on_due(due.at, job));
         assert_eq!((ended.end(), ended.calls), (AttemptEnd::Answered(200), None));
         let whole = Answered::Whole { note: Some("note"), next: None };
-        assert_eq!(service.on_answered(due.at, ended, &mut quiet), whole);
+        assert_eq!(service.on_answered(due.at, ended, &mut quiet), Some(whole));
     }
 }

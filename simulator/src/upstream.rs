@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::time::Duration;
 
 use gateway::auth::AuthConfig;
-use gateway::{BreakerConfig, Place, Pool, PoolConfig, RetryPolicy, Timestamp};
+use gateway::{BreakerConfig, Invariants, Place, Pool, PoolConfig, RetryPolicy, Timestamp};
 
 use crate::fault::{FaultId, FaultKind, FaultTimeline};
 use crate::{Latency, Stream};
@@ -63,6 +63,7 @@ pub struct Upstream<J> {
     abandoned: BTreeSet<J>,
     /// Given up at their start, and not told yet.
     given_up: VecDeque<J>,
+    invariants: Invariants,
 }
 
 /// What a service does with a request on arrival.
@@ -111,7 +112,7 @@ pub enum Left<J> {
 }
 
 impl<J: Copy + Ord + Hash> Upstream<J> {
-    /// An idle service in a scenario that starts at `starts`.
+    /// An idle service in a scenario that starts at `starts`. Panics where its counters are wrong.
     pub fn new(config: UpstreamConfig, starts: Timestamp, faults: FaultTimeline) -> Self {
         Self {
             pool: Pool::new(config.pool),
@@ -121,7 +122,14 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
             hanging: BTreeSet::new(),
             abandoned: BTreeSet::new(),
             given_up: VecDeque::new(),
+            invariants: Invariants::Panic,
         }
+    }
+
+    /// Does this instead where the counters are wrong.
+    #[must_use]
+    pub fn with_invariants(self, invariants: Invariants) -> Self {
+        Self { pool: self.pool.with_invariants(invariants.clone()), invariants, ..self }
     }
 
     /// Whether a fault answers a request for it before any of its own code runs; `service` as for
@@ -148,11 +156,8 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
 
     /// The work on a request is done; the next in the queue starts, if there is one.
     ///
-    /// What would hang and whose caller has left already is passed over: it is given up at once.
-    ///
-    /// # Panics
-    ///
-    /// If no job was started.
+    /// What would hang and whose caller has left already is passed over: it is given up at once. That a job was started is an
+    /// invariant.
     pub fn on_completed(&mut self, now: Timestamp) -> Option<(J, Work)> {
         // As long as the queue is, at most: each turn takes one out of it.
         loop {
@@ -201,7 +206,9 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
 
     fn start(&mut self, now: Timestamp, job: J, service: Stream) -> Work {
         let (fault, kind) = self.faults.on_start(now - self.starts, service).unzip();
-        let others = self.pool.in_flight().saturating_sub(1);
+        // Beside the worker of the job itself.
+        let mut others = self.pool.in_flight();
+        self.invariants.decrement(&mut others, "a job starts without a worker");
         let work =
             |latency: &Latency| latency.sample(service) + self.config.load_latency.saturating_mul(others);
         let own = &self.config.latency;

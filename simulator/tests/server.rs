@@ -13,7 +13,7 @@ use std::time::Duration;
 use gateway::auth::AuthConfig;
 use gateway::server::ScenarioClock;
 use gateway::{
-    BreakerConfig, Condition, PoolConfig, RetryOn, RetryPolicy, Timestamp, Transition, UpstreamId,
+    BreakerConfig, Condition, PoolConfig, RetryOn, RetryPolicy, Timestamp, Transition, UpstreamId, Violation,
 };
 use simulator::server::{Observer, ServiceConfig, StartError, Upstreams, UpstreamsConfig};
 use simulator::{
@@ -36,6 +36,7 @@ enum Seen {
     Load(usize, u32, u32),
     Rejected(usize),
     Transition(usize, usize, Transition),
+    Broken(usize, Violation),
 }
 
 struct Channel(Mutex<Sender<Seen>>);
@@ -68,6 +69,10 @@ impl Observer for Channel {
     }
 
     fn on_exhausted(&self, _: Timestamp, _: usize) {}
+
+    fn on_broken(&self, _: Timestamp, upstream: usize, violation: Violation) {
+        self.send(Seen::Broken(upstream, violation));
+    }
 
     fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {
         self.send(Seen::Transition(service, upstream, transition));
@@ -105,7 +110,9 @@ impl World {
     /// Ends it after the requests under way, and says what was seen up to then.
     fn end(self) -> Vec<Seen> {
         self.upstreams.shutdown(GUARD);
-        self.seen.try_iter().collect()
+        let seen: Vec<_> = self.seen.try_iter().collect();
+        assert!(!seen.iter().any(|seen| matches!(seen, Seen::Broken(..))), "{seen:?}");
+        seen
     }
 }
 
@@ -309,6 +316,8 @@ impl Observer for Starts {
     fn on_rejected(&self, _: Timestamp, _: usize) {}
 
     fn on_exhausted(&self, _: Timestamp, _: usize) {}
+
+    fn on_broken(&self, _: Timestamp, _: usize, _: Violation) {}
 
     fn on_transition(&self, _: usize, _: usize, _: Transition) {}
 }

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway::server::ScenarioClock;
-use gateway::{BreakerConfig, PoolConfig, RetryPolicy, Timestamp, Transition};
+use gateway::{BreakerConfig, PoolConfig, RetryPolicy, Timestamp, Transition, Violation};
 use simulator::server::{Observer, ServiceConfig, Upstreams, UpstreamsConfig};
 use simulator::{Call, Fault, FaultKind, FaultTimeline, Latency, RequestTag, UpstreamConfig};
 
@@ -34,6 +34,7 @@ fn alone() -> MutexGuard<'static, ()> {
 struct Seen {
     attempts: AtomicUsize,
     transitions: AtomicUsize,
+    broken: AtomicUsize,
     /// By service, of the first two.
     exhausted: [AtomicUsize; 2],
 }
@@ -54,6 +55,10 @@ impl Observer for Seen {
 
     fn on_exhausted(&self, _: Timestamp, upstream: usize) {
         self.exhausted[upstream].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn on_broken(&self, _: Timestamp, _: usize, _: Violation) {
+        self.broken.fetch_add(1, Ordering::Relaxed);
     }
 
     fn on_transition(&self, _: usize, _: usize, _: Transition) {
@@ -234,5 +239,5 @@ fn a_machine_without_descriptors_is_told_from_a_service_that_is_down() {
     assert_eq!(seen.exhausted(), [true, true]);
     drop(limited);
     assert_eq!(ask(addresses[0]), "HTTP/1.1 200 OK");
-    assert_eq!(seen.transitions.load(Ordering::Relaxed), 0);
+    assert_eq!([&seen.transitions, &seen.broken].map(|count| count.load(Ordering::Relaxed)), [0; 2]);
 }

@@ -7,7 +7,7 @@ use super::{
     AuthConfig, Claims, Fetch, FetchFailure, JwksCache, JwtAlgorithm, KeySet, KeyWait, Lookup, TokenDigest,
     TokenFault, VerifiedTokens, VerifyingKey, policy,
 };
-use crate::{Rejection, Timestamp};
+use crate::{Invariants, Rejection, Timestamp};
 
 /// What a request bears to say who sends it.
 #[derive(Clone, Copy, Debug)]
@@ -139,6 +139,13 @@ impl<K: VerifyingKey> SharedAuthenticator<K> {
             verified: (0..shards).map(|_| Mutex::new(VerifiedTokens::new(each))).collect(),
             config,
         }
+    }
+
+    /// Does this instead of panicking where the counters of the keys are wrong.
+    #[must_use]
+    pub fn with_invariants(self, invariants: Invariants) -> Self {
+        let keys = self.keys.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Self { keys: Mutex::new(keys.with_invariants(invariants)), ..self }
     }
 
     /// What it goes by.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{HeldKey, JwksCacheConfig, JwtAlgorithm, KeySet, TokenFault, VerifyingKey};
-use crate::Timestamp;
+use crate::invariant::Invariants;
+use crate::timestamp::Timestamp;
 
 /// The keys of an identity provider: asked for before anybody needs them, and kept while it is down.
 ///
@@ -47,6 +48,7 @@ pub struct JwksCache<K> {
     rounds: u64,
     waiting: u32,
     keys_numbered: u64,
+    invariants: Invariants,
 }
 
 #[derive(Debug)]
@@ -112,7 +114,7 @@ pub enum Lookup<K> {
 }
 
 impl<K: VerifyingKey> JwksCache<K> {
-    /// Without keys, and with a fetch due at once.
+    /// Without keys, and with a fetch due at once. Panics where its counters are wrong.
     pub fn new(config: JwksCacheConfig) -> Self {
         Self {
             config,
@@ -126,7 +128,14 @@ impl<K: VerifyingKey> JwksCache<K> {
             rounds: 0,
             waiting: 0,
             keys_numbered: 0,
+            invariants: Invariants::Panic,
         }
+    }
+
+    /// Does this instead where the counters are wrong.
+    #[must_use]
+    pub fn with_invariants(self, invariants: Invariants) -> Self {
+        Self { invariants, ..self }
     }
 
     /// The keys for a token of this header: commonly one, and several where the provider gave several the same `kid`.
@@ -220,7 +229,8 @@ impl<K: VerifyingKey> JwksCache<K> {
     /// Somebody who waited has left.
     pub fn on_left(&mut self, wait: KeyWait) {
         if wait.round == self.rounds {
-            self.waiting = self.waiting.saturating_sub(1);
+            self.invariants
+                .decrement(&mut self.waiting, "a request stops waiting for keys that did not wait");
         }
     }
 
@@ -319,6 +329,32 @@ mod tests {
             Lookup::Await(_) => "await".to_owned(),
             Lookup::Unavailable { .. } => "unavailable".to_owned(),
         }
+    }
+
+    /// Leaves twice, which is broken with the second.
+    fn leave_twice(cache: &mut JwksCache<SimulatedKey>) {
+        let Lookup::Await(wait) = cache.find(START, Some("1"), JwtAlgorithm::Es256, false) else {
+            panic!("there are no keys yet")
+        };
+        cache.on_left(wait);
+        cache.on_left(wait);
+    }
+
+    #[test]
+    #[should_panic(expected = "a request stops waiting for keys that did not wait")]
+    fn whoever_leaves_twice_panics() {
+        leave_twice(&mut cache());
+    }
+
+    #[test]
+    fn a_cache_that_counts_goes_on_after_somebody_left_twice() {
+        let invariants = Invariants::counting();
+        let mut cache = cache().with_invariants(invariants.clone());
+        leave_twice(&mut cache);
+        assert_eq!(invariants.broken(), 1);
+        cache.poll_fetch(START);
+        cache.on_fetched(START, 1, Ok(keys(&[1])));
+        assert_eq!(find(&mut cache, START, 1, false), "1");
     }
 
     #[test]

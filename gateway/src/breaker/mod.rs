@@ -16,7 +16,8 @@ use std::time::Duration;
 pub use self::config::{BreakerConfig, BreakerConfigError, HalfOpen};
 pub use self::window::{Counts, FailureKinds};
 use self::window::{Failure, OutcomeWindow};
-use crate::Timestamp;
+use crate::invariant::Invariants;
+use crate::timestamp::Timestamp;
 
 /// A circuit breaker in front of one upstream.
 ///
@@ -37,6 +38,7 @@ pub struct Breaker {
     epoch: u64,
     window: OutcomeWindow,
     transitions: VecDeque<Transition>,
+    invariants: Invariants,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -113,10 +115,22 @@ pub struct Transition {
 }
 
 impl Breaker {
-    /// Closed, with an empty window.
+    /// Closed, with an empty window. Panics where its counters are wrong.
     pub fn new(config: BreakerConfig) -> Self {
-        let window = OutcomeWindow::new(config.window);
-        Self { config, state: State::Closed, epoch: 0, window, transitions: VecDeque::new() }
+        Self {
+            config,
+            state: State::Closed,
+            epoch: 0,
+            window: OutcomeWindow::new(config.window),
+            transitions: VecDeque::new(),
+            invariants: Invariants::Panic,
+        }
+    }
+
+    /// Does this instead where the counters are wrong.
+    #[must_use]
+    pub fn with_invariants(self, invariants: Invariants) -> Self {
+        Self { invariants, ..self }
     }
 
     /// Goes by this configuration from now on. An equal one changes nothing. Under another, permits given before are of no
@@ -208,16 +222,17 @@ impl Breaker {
         let failure = self.failure(settlement);
         match &mut self.state {
             State::Closed => {
-                self.window.record(now, failure);
+                self.window.record(now, failure, &self.invariants);
                 let counts = self.window.counts();
                 if counts.settled >= u64::from(self.config.min_requests) && self.is_broken(counts) {
                     self.change(now, State::Open { since: now });
                 }
             }
-            // An open breaker gives no permits of its epoch.
-            State::Open { .. } => {}
+            State::Open { .. } => {
+                self.invariants.hold(false, "an attempt is settled that an open breaker let through");
+            }
             State::HalfOpen { in_flight, successes, probes, .. } => {
-                *in_flight = in_flight.saturating_sub(1);
+                self.invariants.decrement(in_flight, PROBE_TOO_MANY);
                 probes.add(failure);
                 let failed = failure.is_some();
                 *successes = if failed { 0 } else { *successes + 1 };
@@ -232,7 +247,7 @@ impl Breaker {
         if let State::HalfOpen { in_flight, .. } = &mut self.state
             && permit.epoch == self.epoch
         {
-            *in_flight = in_flight.saturating_sub(1);
+            self.invariants.decrement(in_flight, PROBE_TOO_MANY);
         }
     }
 
@@ -300,6 +315,9 @@ impl Breaker {
         self.transitions.push_back(Transition { at, from, to, counts });
     }
 }
+
+/// Broken where a permit is settled or released twice.
+const PROBE_TOO_MANY: &str = "a breaker's probe ends that was never let through";
 
 /// Just become half-open.
 const HALF_OPEN: State =

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::Timestamp;
+use crate::invariant::Invariants;
+use crate::timestamp::Timestamp;
 
 /// Settled requests and failures among them over the last `window`, in slots of time.
 ///
@@ -82,13 +83,18 @@ impl Counts {
     }
 
     /// Without what was counted in a part of it.
-    const fn take(&mut self, part: &Self) {
-        self.settled -= part.settled;
-        self.failures -= part.failures;
-        self.kinds.timed_out -= part.kinds.timed_out;
-        self.kinds.server_errors -= part.kinds.server_errors;
-        self.kinds.slow -= part.kinds.slow;
-        self.kinds.connection_failed -= part.kinds.connection_failed;
+    fn take(&mut self, part: &Self, invariants: &Invariants) {
+        let (kinds, of) = (&mut self.kinds, &part.kinds);
+        for (sum, part) in [
+            (&mut self.settled, part.settled),
+            (&mut self.failures, part.failures),
+            (&mut kinds.timed_out, of.timed_out),
+            (&mut kinds.server_errors, of.server_errors),
+            (&mut kinds.slow, of.slow),
+            (&mut kinds.connection_failed, of.connection_failed),
+        ] {
+            invariants.subtract(sum, part, "a slot of a breaker's window has more than the window");
+        }
     }
 }
 
@@ -102,11 +108,11 @@ impl OutcomeWindow {
         Self { slot_nanos, slots_in_window, slots: VecDeque::new(), counts: Counts::NONE }
     }
 
-    pub(super) fn record(&mut self, now: Timestamp, failure: Option<Failure>) {
+    pub(super) fn record(&mut self, now: Timestamp, failure: Option<Failure>, invariants: &Invariants) {
         // A clock that went back counts into the latest slot.
         let latest = self.slots.back().map_or(0, |slot| slot.number);
         let number = (now.as_nanos() / self.slot_nanos).max(latest);
-        self.forget(number);
+        self.forget(number, invariants);
         self.counts.add(failure);
         match self.slots.back_mut() {
             Some(slot) if slot.number == number => slot.counts.add(failure),
@@ -127,10 +133,10 @@ impl OutcomeWindow {
         self.counts = Counts::NONE;
     }
 
-    fn forget(&mut self, number: u64) {
+    fn forget(&mut self, number: u64, invariants: &Invariants) {
         while let Some(slot) = self.slots.front().filter(|slot| slot.number + self.slots_in_window <= number)
         {
-            self.counts.take(&slot.counts);
+            self.counts.take(&slot.counts, invariants);
             self.slots.pop_front();
         }
     }
@@ -161,7 +167,7 @@ mod tests {
             for (gap, failure) in steps {
                 now += gap;
                 all.push((now, failure));
-                counted.record(Timestamp::from_nanos(now * 1_000_000), failure);
+                counted.record(Timestamp::from_nanos(now * 1_000_000), failure, &Invariants::Panic);
                 // Slots of a millisecond: whole milliseconds are counted exactly.
                 let recent: Vec<_> = all.iter().filter(|(at, _)| at + 1_000 > now).collect();
                 let of = |kind| recent.iter().filter(|(_, failure)| *failure == Some(kind)).count() as u64;

@@ -39,7 +39,7 @@ impl SlidingLog {
 
     fn expire(&self, log: &mut Timestamps, now: Timestamp) {
         while log.oldest().is_some_and(|oldest| !self.counts(oldest, now)) {
-            log.drop_oldest();
+            log.pop_oldest();
         }
     }
 }
@@ -62,7 +62,7 @@ impl Limiter for SlidingLog {
         }
         if self.count_rejected {
             // Only the last `limit` requests can ever decide, so the log is bounded here too.
-            log.drop_oldest();
+            log.pop_oldest();
             log.push(now);
         }
         // The log is full, and not empty since the limit is not zero.

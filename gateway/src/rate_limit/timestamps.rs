@@ -66,15 +66,17 @@ impl Timestamps {
         }
     }
 
-    pub(super) fn drop_oldest(&mut self) {
+    /// Takes the oldest out; `None` where there is none.
+    pub(super) fn pop_oldest(&mut self) -> Option<Timestamp> {
         match self {
             Self::Few { len, at } => {
+                let left = len.checked_sub(1)?;
                 at.rotate_left(1);
-                *len = len.saturating_sub(1);
+                *len = left;
+                // The rotation brought it to the end.
+                at.last().copied()
             }
-            Self::Many(queue) => {
-                queue.pop_front();
-            }
+            Self::Many(queue) => queue.pop_front(),
         }
     }
 
@@ -109,23 +111,29 @@ mod tests {
             assert_eq!((queue.oldest(), queue.newest()), (Some(nanos(1)), Some(nanos(pushed))));
         }
         for dropped in 1..=4 {
-            queue.drop_oldest();
+            assert_eq!(queue.pop_oldest(), Some(nanos(dropped)));
             assert_eq!((queue.oldest(), queue.newest()), (Some(nanos(dropped + 1)), Some(nanos(5))));
         }
-        queue.drop_oldest();
-        assert_eq!((queue.len(), queue.oldest(), queue.newest()), (0, None, None));
+        assert_eq!(queue.pop_oldest(), Some(nanos(5)));
+        assert_eq!((queue.len(), queue.pop_oldest(), queue.newest()), (0, None, None));
+        queue.compact();
+        assert_eq!(queue.pop_oldest(), None);
+        queue.push(nanos(6));
+        queue.push(nanos(7));
+        assert_eq!((queue.pop_oldest(), queue.pop_oldest()), (Some(nanos(6)), Some(nanos(7))));
+        assert_eq!((queue.len(), queue.pop_oldest()), (0, None));
     }
 
     #[test]
     fn a_queue_that_has_become_short_comes_back_inline() {
         let mut queue = Timestamps::new();
         (0..1000).for_each(|at| queue.push(nanos(at)));
-        (0..990).for_each(|_| queue.drop_oldest());
+        assert!((0..990).all(|at| queue.pop_oldest() == Some(nanos(at))));
         queue.compact();
         let Timestamps::Many(inner) = &queue else { panic!("ten do not fit inline") };
         assert!(inner.capacity() < 100);
 
-        (990..998).for_each(|_| queue.drop_oldest());
+        assert!((990..998).all(|at| queue.pop_oldest() == Some(nanos(at))));
         queue.compact();
         assert!(matches!(queue, Timestamps::Few { len: 2, .. }));
         assert_eq!((queue.oldest(), queue.newest()), (Some(nanos(998)), Some(nanos(999))));

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use thiserror::Error;
 
-use crate::Timestamp;
+use crate::invariant::Invariants;
+use crate::timestamp::Timestamp;
 
 /// How many retries a caller may add to its requests.
 ///
@@ -59,6 +60,7 @@ pub struct RetryBudget {
     seconds: VecDeque<Second>,
     requests: u64,
     retries: u64,
+    invariants: Invariants,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -72,9 +74,15 @@ impl RetryBudget {
     /// Over how many seconds requests and retries are set against each other.
     pub const WINDOW_SECONDS: u64 = 10;
 
-    /// An account without requests.
+    /// An account without requests, which panics where its sums are wrong.
     pub const fn new(config: RetryBudgetConfig) -> Self {
-        Self { config, seconds: VecDeque::new(), requests: 0, retries: 0 }
+        Self { config, seconds: VecDeque::new(), requests: 0, retries: 0, invariants: Invariants::Panic }
+    }
+
+    /// Does this instead where the sums are wrong.
+    #[must_use]
+    pub fn with_invariants(self, invariants: Invariants) -> Self {
+        Self { invariants, ..self }
     }
 
     /// A request (not a retry) is made.
@@ -102,8 +110,9 @@ impl RetryBudget {
         let latest = self.seconds.back().map_or(0, |second| second.number);
         let number = (now.as_nanos() / 1_000_000_000).max(latest);
         while let Some(old) = self.seconds.front().filter(|old| old.number + Self::WINDOW_SECONDS <= number) {
-            self.requests -= old.requests;
-            self.retries -= old.retries;
+            for (sum, part) in [(&mut self.requests, old.requests), (&mut self.retries, old.retries)] {
+                self.invariants.subtract(sum, part, "a second of a retry budget has more than the budget");
+            }
             self.seconds.pop_front();
         }
         if self.seconds.back().is_none_or(|second| second.number != number) {

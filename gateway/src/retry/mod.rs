@@ -11,6 +11,7 @@ use std::time::Duration;
 pub use self::backoff::{Backoff, BackoffError, Jitter};
 pub use self::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetError};
 use crate::attempt::AttemptFailure;
+use crate::invariant::Invariants;
 use crate::timestamp::Timestamp;
 
 /// Whether, when and how often a failed attempt is made again.
@@ -91,12 +92,20 @@ impl RetryPolicy {
 pub struct Retrier {
     policy: RetryPolicy,
     budget: Option<RetryBudget>,
+    invariants: Invariants,
 }
 
 impl Retrier {
-    /// With nothing on the account yet.
+    /// With nothing on the account yet. Panics where the sums of the account are wrong.
     pub fn new(policy: RetryPolicy) -> Self {
-        Self { policy, budget: policy.budget.map(RetryBudget::new) }
+        Self { policy, budget: policy.budget.map(RetryBudget::new), invariants: Invariants::Panic }
+    }
+
+    /// Does this instead where the sums of the account are wrong.
+    #[must_use]
+    pub fn with_invariants(self, invariants: Invariants) -> Self {
+        let budget = self.budget.map(|budget| budget.with_invariants(invariants.clone()));
+        Self { budget, invariants, ..self }
     }
 
     /// The policy.
@@ -107,7 +116,7 @@ impl Retrier {
     /// Goes by this policy from now on. An equal one leaves the account as it is; another begins with nothing on it.
     pub fn reconfigure(&mut self, policy: RetryPolicy) {
         if policy != self.policy {
-            *self = Self::new(policy);
+            *self = Self::new(policy).with_invariants(self.invariants.clone());
         }
     }
 

@@ -18,6 +18,7 @@ use super::upstream::{Lease, Upstreams};
 use crate::Timestamp;
 use crate::auth::jwt::{Bearer, JwtKey, MAX_DOCUMENT, parse_jwks};
 use crate::auth::{AuthConfig, AuthVerdict, FetchFailure, KeySet, KeyWait, SharedAuthenticator};
+use crate::invariant::Invariants;
 
 /// An authenticator, and what goes between those who wait for keys and the one who fetches them: a gateway's, or that of a
 /// service that judges tokens for itself.
@@ -37,10 +38,11 @@ pub trait KeySource {
 }
 
 impl KeyKeeper {
-    /// Without keys yet.
-    pub fn new(config: AuthConfig) -> Self {
+    /// Without keys yet. `invariants` is what happens where the counters of the keys are wrong.
+    pub fn new(config: AuthConfig, invariants: Invariants) -> Self {
         let (wanted, rounds) = (Notify::new(), watch::channel(0).0);
-        Self { authenticator: SharedAuthenticator::new(config), wanted, rounds }
+        let authenticator = SharedAuthenticator::new(config).with_invariants(invariants);
+        Self { authenticator, wanted, rounds }
     }
 
     /// Judges what a request bears, as `bearer` reads it, and waits for keys once, if there are none to judge it by.

@@ -103,8 +103,7 @@ impl Server {
         if let Some(homeless) = homeless {
             return Err(StartError::NoAddress { upstream: homeless.0 });
         }
-        let keys = gateway.auth.clone().map(KeyKeeper::new);
-        let rules = Arc::new(Rules::new(gateway, keys, key_secret, clock, observer, seed));
+        let rules = Arc::new(Rules::new(gateway, key_secret, clock, observer, seed));
         let threads = threads.max(1);
         let failed = |source| StartError::Listen { address: asked, source };
         let listeners = listen(asked, threads).map_err(failed)?;

@@ -9,11 +9,11 @@ use http::{HeaderMap, Method, Uri};
 use crate::auth::Claims;
 use crate::ended::{Ended, Facts};
 use crate::trace::Traced;
-use crate::{Checks, Client, Decision, RouteId, Timestamp, Transition, UpstreamId};
+use crate::{Checks, Client, Decision, RouteId, Timestamp, Transition, UpstreamId, Violation};
 
 /// Is told what happens in a server, in scenario time.
 ///
-/// Calls come from the server's threads and must not block: `on_load` and `on_transition` under the gateway's lock, so
+/// Calls come from the server's threads and must not block: `on_load`, `on_transition` and `on_broken` under the gateway's lock, so
 /// that they come in the order of their times; the others come without one, and calls from different threads may come a
 /// little out of order. A request that is malformed (400, 408, 413, 431, 501) is judged by no rule and not told.
 ///
@@ -49,6 +49,10 @@ pub trait Observer: Send + Sync + 'static {
     /// it says nothing of an upstream, though it looks like one that cannot be reached.
     fn on_exhausted(&self, at: Timestamp);
 
+    /// A counter of the gateway is wrong, which is a defect of the gateway. The gateway goes on serving. Not each time is told:
+    /// [`Invariants::poll`](crate::Invariants::poll) says which. Comes under the gateway's lock.
+    fn on_broken(&self, at: Timestamp, violation: Violation);
+
     /// A request that was decided over has ended; exactly once for each.
     fn on_finished(&self, at: Timestamp, mark: ObserverTag, facts: &Arc<Facts>, ended: &Ended);
 }
@@ -70,6 +74,8 @@ impl Observer for () {
     fn on_transition(&self, _: UpstreamId, _: Transition) {}
 
     fn on_exhausted(&self, _: Timestamp) {}
+
+    fn on_broken(&self, _: Timestamp, _: Violation) {}
 
     fn on_finished(&self, _: Timestamp, _: ObserverTag, _: &Arc<Facts>, _: &Ended) {}
 }

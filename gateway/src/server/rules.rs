@@ -28,6 +28,7 @@ use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
 use crate::ended::{Ended, Facts, ShownClaims};
 use crate::entrance::{Admitted, Stop};
 use crate::identity::KeySecret;
+use crate::invariant::Invariants;
 use crate::pipeline::Decision;
 use crate::rejection::Rejection;
 use crate::route::{RouteId, Routes};
@@ -45,6 +46,8 @@ pub(super) struct Rules {
     auth: Option<AuthConfig>,
     key_secret: KeySecret,
     behind: Mutex<Behind>,
+    /// Of the dispatcher and of the keys.
+    invariants: Invariants,
     seed: u64,
     draws: AtomicU64,
 }
@@ -70,25 +73,27 @@ struct Started {
 impl Rules {
     pub(super) fn new(
         config: GatewayConfig,
-        keys: Option<KeyKeeper>,
         key_secret: KeySecret,
         clock: ScenarioClock,
         observer: Arc<dyn Observer>,
         seed: u64,
     ) -> Self {
+        // Requests that have nothing to do with a mistake of ours are served all the same.
+        let invariants = Invariants::counting();
         Self {
             clock,
             observer,
             policies: ArcSwap::from_pointee(Policies::new(&config, key_secret)),
-            keys,
+            keys: config.auth.clone().map(|auth| KeyKeeper::new(auth, invariants.clone())),
             auth: config.auth.clone(),
             key_secret,
             behind: Mutex::new(Behind {
-                dispatcher: Dispatcher::new(config),
+                dispatcher: Dispatcher::with_invariants(config, invariants.clone()),
                 waiting: HashMap::new(),
                 issued: 0,
                 load: (0, 0),
             }),
+            invariants,
             seed,
             draws: AtomicU64::new(0),
         }
@@ -285,16 +290,15 @@ impl Rules {
         let buckets = self.policies.load().limits.buckets(at);
         let behind = self.behind();
         let dispatcher = &behind.dispatcher;
-        let upstreams = dispatcher.upstreams().map(|upstream| UpstreamState {
-            in_flight: dispatcher.in_flight_for(upstream),
-            breaker: dispatcher.condition(upstream),
-        });
+        let upstreams =
+            dispatcher.upstreams().map(|(in_flight, breaker)| UpstreamState { in_flight, breaker });
         ServerState {
             at,
             in_flight: dispatcher.in_flight(),
             queued: dispatcher.queued(),
             upstreams: upstreams.collect(),
             buckets,
+            broken_invariants: self.invariants.broken(),
         }
     }
 
@@ -311,6 +315,9 @@ impl Rules {
         }
         while let Some((upstream, transition)) = behind.dispatcher.poll_transition() {
             self.observer.on_transition(upstream, transition);
+        }
+        while let Some(violation) = self.invariants.poll() {
+            self.observer.on_broken(at, violation);
         }
     }
 
@@ -569,5 +576,89 @@ impl RequestGuard {
 impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.end(RequestEnd::ClientLeft);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+    use crate::server::{Server, ServerConfig};
+    use crate::telemetry::testing::config;
+    use crate::telemetry::{JsonLines, Metrics, Names, RequestLog, Telemetry};
+
+    /// What can be looked at while it is written.
+    #[derive(Clone, Default)]
+    struct Paper(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Paper {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Answers one request with 200.
+    fn upstream() -> (std::net::SocketAddr, thread::JoinHandle<()>) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let serve = move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+        };
+        (address, thread::spawn(serve))
+    }
+
+    #[test]
+    fn a_gateway_whose_counter_is_wrong_tells_and_counts_it_and_goes_on_serving() {
+        let (config, paper, (upstream, serving)) = (config(), Paper::default(), upstream());
+        let names = Names::new(&config, ["orders"]);
+        let metrics = Arc::new(Metrics::new(&config, &names, Timestamp::EPOCH));
+        let log = RequestLog::start(JsonLines::new(paper.clone()), names, None).unwrap();
+        let observer = Arc::new(Telemetry::new((), Arc::clone(&metrics), Some(log.sender())));
+        let clock = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0);
+        let config = ServerConfig::new((Ipv4Addr::LOCALHOST, 0).into(), config, vec![upstream]);
+        let server = Server::start(config, clock, observer).unwrap();
+        metrics.observe(server.monitor());
+
+        let rules = server.rules.upgrade().unwrap();
+        let dispatched =
+            rules.behind().dispatcher.on_admitted(clock.now(), u64::MAX, RouteId(0), true, Upload::Whole);
+        let Ok(Dispatch::Forward(Forward { pass, .. })) = dispatched else { panic!("{dispatched:?}") };
+        rules.on_finished(pass, |_| None);
+        assert!(metrics.render().contains("gateway_broken_invariants_total 0\n"));
+        rules.on_finished(pass, |_| None);
+        // The place at the upstream, and the worker.
+        assert!(metrics.render().contains("gateway_broken_invariants_total 2\n"));
+
+        let mut client = TcpStream::connect(server.address()).unwrap();
+        client.write_all(b"GET /orders HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        serving.join().unwrap();
+        assert!(metrics.render().contains("gateway_broken_invariants_total 2\n"));
+
+        drop(rules);
+        server.shutdown(Duration::from_secs(5));
+        drop(log);
+        let text = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        let told = |what: &str| text.lines().filter(|line| line.contains(what)).count();
+        assert_eq!(told("\"gateway::invariant\""), 2, "{text}");
+        assert_eq!(told("a worker is released that was never taken"), 1, "{text}");
+        assert_eq!(told("\"status\":200"), 1, "{text}");
     }
 }

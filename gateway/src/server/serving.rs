@@ -239,7 +239,7 @@ mod tests {
         let settings = Arc::new(Settings::new(&config));
         let clock = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0);
         let observer: Arc<dyn Observer> = Arc::new(());
-        let rules = Arc::new(Rules::new(config.gateway, None, config.key_secret, clock, observer, 0));
+        let rules = Arc::new(Rules::new(config.gateway, config.key_secret, clock, observer, 0));
         let places = Arc::new(Semaphore::new(1_000));
         Thread::new(rules, settings, config.upstreams, places)
     }

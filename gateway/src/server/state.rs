@@ -17,6 +17,8 @@ pub struct ServerState {
     pub upstreams: Vec<UpstreamState>,
     /// Buckets that are not fresh, by scope; `None` where it is not limited.
     pub buckets: [Option<usize>; Scope::ALL.len()],
+    /// How often a counter of the server was found wrong since the start: 0, unless the gateway has a defect.
+    pub broken_invariants: u64,
 }
 
 /// What a server holds against one upstream.

@@ -18,7 +18,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::record::{BucketRecord, BucketRecords, civil, digest};
 use super::{RequestName, RequestRecord, RunName, SpanId, TraceId};
-use crate::{Timestamp, Transition};
+use crate::{Timestamp, Transition, Violation};
 
 /// The target of the event of each request, at the level `INFO`: the fields of a [`RequestRecord`].
 pub const REQUEST: &str = "gateway::request";
@@ -28,6 +28,9 @@ pub const BREAKER: &str = "gateway::breaker";
 
 /// The target of events about the log itself, at the level `WARN`: how many lines were dropped.
 pub const LOG: &str = "gateway::log";
+
+/// The target of events about a counter of the gateway that is wrong, at the level `ERROR`.
+pub const INVARIANT: &str = "gateway::invariant";
 
 /// Fields of a request whose text is JSON already.
 const NESTED: [&str; 2] = ["rate_limits", "auth"];
@@ -188,7 +191,7 @@ impl fmt::Debug for JsonLines {
 }
 
 fn is_ours(metadata: &Metadata<'_>) -> bool {
-    [REQUEST, BREAKER, LOG].contains(&metadata.target())
+    [REQUEST, BREAKER, LOG, INVARIANT].contains(&metadata.target())
 }
 
 impl<S: Subscriber> Layer<S> for JsonLines {
@@ -438,6 +441,18 @@ pub fn emit_transition(run: Option<&RunName>, upstream: &str, transition: &Trans
     );
 }
 
+/// Says that a counter of the gateway is wrong.
+pub(super) fn emit_broken(at: Timestamp, violation: Violation) {
+    event!(
+        target: INVARIANT,
+        Level::ERROR,
+        timestamp = civil(at).as_str(),
+        message = "a counter of the gateway is wrong, which is a defect of the gateway",
+        invariant = violation.what,
+        times = violation.times,
+    );
+}
+
 /// Says that lines are missing.
 pub(super) fn emit_dropped(at: Timestamp, dropped: u64, total: u64) {
     event!(
@@ -555,13 +570,14 @@ mod tests {
     }
 
     #[test]
-    fn transitions_and_gaps_are_told_too() {
+    fn transitions_gaps_and_broken_invariants_are_told_too() {
         let paper = Paper::default();
         tracing::dispatcher::with_default(&JsonLines::new(paper.clone()).dispatch(), || {
             let counts = Counts { settled: 20, failures: 11, ..Counts::default() };
             let transition = Transition { at: START, from: Condition::Closed, to: Condition::Open, counts };
             emit_transition(None, "payments", &transition);
             emit_dropped(START, 3, 10);
+            emit_broken(START, Violation { what: "one too many", times: 4 });
         });
         let lines = paper.lines();
         assert_eq!(
@@ -569,6 +585,10 @@ mod tests {
             (&"open".into(), &11.into(), &"2026-06-02T09:02:00.000000Z".into())
         );
         assert_eq!((&lines[1]["level"], &lines[1]["dropped"]), (&"WARN".into(), &3.into()));
+        assert_eq!(
+            (&lines[2]["level"], &lines[2]["invariant"], &lines[2]["times"]),
+            (&"ERROR".into(), &"one too many".into(), &4.into())
+        );
     }
 
     #[test]

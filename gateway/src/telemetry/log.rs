@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::lines::emit_dropped;
+use super::lines::{emit_broken, emit_dropped};
 use super::{Ended, Facts, JsonLines, Names, RequestRecord, RunName, emit_transition};
-use crate::{Timestamp, Transition, UpstreamId};
+use crate::{Timestamp, Transition, UpstreamId, Violation};
 
 /// Entries that may wait to be written: a second of a busy gateway.
 const CAPACITY: usize = 1 << 16;
@@ -71,6 +71,7 @@ pub struct LogSender {
 enum Entry {
     Request { at: Timestamp, facts: Arc<Facts>, ended: Ended },
     Transition { upstream: UpstreamId, transition: Transition },
+    Broken { at: Timestamp, violation: Violation },
 }
 
 /// What the writer calls things, and when it last heard of any.
@@ -176,6 +177,10 @@ impl LogSender {
         self.send(Entry::Transition { upstream, transition });
     }
 
+    pub(super) fn broken(&self, at: Timestamp, violation: Violation) {
+        self.send(Entry::Broken { at, violation });
+    }
+
     fn send(&self, entry: Entry) {
         match self.queue.try_send(entry) {
             Ok(()) => self.queued.fetch_add(1, Relaxed),
@@ -222,6 +227,10 @@ impl Writer {
             }
             Entry::Transition { upstream, transition } => {
                 emit_transition(self.run.as_ref(), self.names.upstream(*upstream), transition);
+            }
+            Entry::Broken { at, violation } => {
+                self.last = *at;
+                emit_broken(*at, *violation);
             }
         }
     }

@@ -19,12 +19,12 @@ mod observer;
 mod otlp;
 mod record;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 #[cfg(feature = "server")]
 pub use self::admin::{Admin, Page, Site};
 #[cfg(feature = "server")]
-pub use self::lines::{BREAKER, JsonLines, LOG, REQUEST, emit_transition, with_lines};
+pub use self::lines::{BREAKER, INVARIANT, JsonLines, LOG, REQUEST, emit_transition, with_lines};
 #[cfg(feature = "server")]
 pub use self::log::{LogEnd, LogSender, RequestLog};
 #[cfg(feature = "server")]

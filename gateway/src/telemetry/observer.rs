@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::OtlpSender;
 use super::{Ended, Facts, LogSender, Metrics};
 use crate::server::{Observer, ObserverTag, Seen};
-use crate::{Checks, Decision, Timestamp, Transition, UpstreamId};
+use crate::{Checks, Decision, Timestamp, Transition, UpstreamId, Violation};
 
 /// Counts what a server does and hands its requests to the log, beside whoever else observes it.
 #[derive(Debug)]
@@ -86,6 +86,13 @@ impl<O: Observer> Observer for Telemetry<O> {
         self.inner.on_exhausted(at);
     }
 
+    fn on_broken(&self, at: Timestamp, violation: Violation) {
+        if let Some(log) = &self.log {
+            log.broken(at, violation);
+        }
+        self.inner.on_broken(at, violation);
+    }
+
     fn on_finished(&self, at: Timestamp, mark: ObserverTag, facts: &Arc<Facts>, ended: &Ended) {
         self.metrics.on_finished(facts, ended);
         if let Some(log) = &self.log {
@@ -151,6 +158,10 @@ mod tests {
             self.of("exhausted");
         }
 
+        fn on_broken(&self, _: Timestamp, _: Violation) {
+            self.of("broken");
+        }
+
         fn on_finished(&self, _: Timestamp, _: ObserverTag, _: &Arc<Facts>, _: &Ended) {
             self.of("finished");
         }
@@ -184,6 +195,7 @@ mod tests {
         let (from, to) = (Condition::Closed, Condition::Open);
         telemetry.on_transition(UpstreamId(0), Transition { at: START, from, to, counts: Counts::default() });
         telemetry.on_exhausted(START);
+        telemetry.on_broken(START, Violation { what: "one too many", times: 1 });
         telemetry.on_finished(START, ObserverTag(7), &facts, &rejected());
         let told = told.0.lock().unwrap();
         let all = [
@@ -194,6 +206,7 @@ mod tests {
             "left queue",
             "transition",
             "exhausted",
+            "broken",
             "finished",
         ];
         assert_eq!(*told, all);

@@ -14,7 +14,7 @@ use crate::{
 pub(super) const START: Timestamp = Timestamp::from_nanos(1_780_390_920_000_000_000);
 
 /// One route, to one upstream with a breaker; ten requests a key at once.
-pub(super) fn config() -> GatewayConfig {
+pub(crate) fn config() -> GatewayConfig {
     let route =
         Route { path: "/orders".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
     let per_key = RateLimit::new(Algorithm::TokenBucket, 60, Duration::from_secs(60))

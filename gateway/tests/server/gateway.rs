@@ -8,7 +8,7 @@ use gateway::server::{Ended, Observer, ObserverTag, ScenarioClock, Seen, Server,
 use gateway::telemetry::Facts;
 use gateway::{
     AttemptEnd, Checks, Decision, GatewayConfig, GatewayRetry, Rejection, RequestEnd, Route, Routes,
-    Timestamp, Transition, UpstreamId,
+    Timestamp, Transition, UpstreamId, Violation,
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
@@ -83,6 +83,7 @@ pub(crate) struct Told {
     /// How long those waited that left the queue without a worker.
     pub(crate) left_queue: Vec<Duration>,
     pub(crate) transitions: Vec<Transition>,
+    broken: Vec<Violation>,
     pub(crate) finished: Vec<(ObserverTag, Ended)>,
     pub(crate) exhausted: usize,
 }
@@ -124,6 +125,7 @@ impl Log {
         let told = self.until("the end", |told| {
             told.decided.len() == decided && told.finished.len() == decided && told.load == (0, 0)
         });
+        assert_eq!(told.broken, []);
         let mut marks: Vec<_> = told.finished.iter().map(|(mark, _)| mark.0).collect();
         marks.sort_unstable();
         assert!(marks.into_iter().eq(0..decided as u64), "each ends once");
@@ -163,6 +165,10 @@ impl Observer for Log {
 
     fn on_transition(&self, _: UpstreamId, transition: Transition) {
         self.tell(|told| told.transitions.push(transition));
+    }
+
+    fn on_broken(&self, _: Timestamp, violation: Violation) {
+        self.tell(|told| told.broken.push(violation));
     }
 
     fn on_exhausted(&self, _: Timestamp) {

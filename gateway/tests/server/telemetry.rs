@@ -144,6 +144,7 @@ fn what_happens_is_counted_and_logged_and_no_key_is_told() {
         ("gateway_pool_workers_in_use", &[], 0.0),
         ("gateway_upstream_in_flight_limit", &[("upstream", "orders")], 6.0),
         ("gateway_telemetry_dropped_total", &[("sink", "log")], 0.0),
+        ("gateway_broken_invariants_total", &[], 0.0),
     ] {
         assert_eq!(told.value(name, labels), Some(value), "{name} {labels:?}");
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use gateway::server::{HttpLimits, Observer, ScenarioClock, Server, ServerConfig, StartError};
 use gateway::{GatewayConfig, KeySecret};
 
+use super::defects::Defects;
 use super::reload::Serving;
 use super::remote::Reach;
 use super::run::with_causes;
@@ -52,7 +53,7 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     let observer: Arc<dyn Observer> = match &telling {
         // Of its own, lest two gateways give two traces one id.
         Some(telling) => telling.observe(&mut config, random()),
-        None => Arc::new(()),
+        None => Arc::new(Defects::default()),
     };
     let server = Server::start(config, ScenarioClock::starting_now(now, 1.0), observer);
     let server = server.map_err(|error| {

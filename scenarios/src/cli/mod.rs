@@ -3,6 +3,7 @@
 mod check;
 mod compare;
 mod dashboards;
+mod defects;
 mod error;
 mod folders;
 mod formats;

@@ -14,6 +14,7 @@ use gateway::telemetry::{
     Admin, JsonLines, LogEnd, Metrics, Names, OtlpConfig, OtlpExport, RequestLog, Site, Telemetry,
 };
 
+use super::defects::Defects;
 use super::run::with_causes;
 use super::serving::wall_clock;
 use super::{Failure, GatewayArgs};
@@ -106,7 +107,7 @@ impl Telling {
     pub(super) fn observe(&self, config: &mut ServerConfig, seed: u64) -> Arc<dyn Observer> {
         config.traces = Some(TraceConfig::new(seed));
         let log = self.log.as_ref().map(RequestLog::sender);
-        let telemetry = Telemetry::new((), Arc::clone(&self.metrics), log);
+        let telemetry = Telemetry::new(Defects::default(), Arc::clone(&self.metrics), log);
         match &self.otlp {
             Some(otlp) => Arc::new(telemetry.with_otlp(otlp.sender())),
             None => Arc::new(telemetry),

@@ -9,6 +9,7 @@ use gateway::server::ScenarioClock;
 use simulator::server::{ServiceConfig, StartError, Upstreams, UpstreamsConfig};
 use simulator::{Fault, FaultTimeline};
 
+use super::defects::Defects;
 use super::run::with_causes;
 use super::serving::{Chosen, Signals, wall_clock};
 use super::{ExitCode, Failure, UpstreamsArgs, print, remote};
@@ -51,7 +52,8 @@ pub(super) fn upstreams(args: &UpstreamsArgs) -> Result<ExitCode, Failure> {
     });
     let config = UpstreamsConfig::new(services.collect(), seed);
     let clock = ScenarioClock::starting_now(starts, args.speed);
-    let running = Upstreams::start(config, clock, Arc::new(())).map_err(|error| {
+    let services = world.upstreams.iter().map(|upstream| upstream.name.clone()).collect();
+    let running = Upstreams::start(config, clock, Arc::new(Defects { services })).map_err(|error| {
         let way_out = match error {
             StartError::Listen { .. } => "; `listen` of the upstream in the file says where",
             _ => "",

@@ -21,7 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use gateway::server::ScenarioClock;
-use gateway::{Timestamp, Transition};
+use gateway::{Invariants, Timestamp, Transition, Violation};
 use http::HeaderValue;
 use thiserror::Error;
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -35,7 +35,7 @@ use self::service::{Common, Parts, ServedService};
 use self::timers::Timers;
 pub use self::token_check::KeyDocument;
 use self::token_check::TokenCheck;
-use crate::{FaultTimeline, RequestTag, UpstreamConfig};
+use crate::{FaultTimeline, RequestTag, Service, UpstreamConfig};
 
 /// What [`Upstreams`] serve, and how.
 #[derive(Clone)]
@@ -146,6 +146,10 @@ pub trait Observer: Send + Sync + 'static {
     /// no descriptor, port or buffer left.
     fn on_exhausted(&self, at: Timestamp, upstream: usize);
 
+    /// A counter of the service `upstream` is wrong, which is a defect of the simulator. The service goes on. Not each time is
+    /// told: [`Invariants::poll`] says which.
+    fn on_broken(&self, at: Timestamp, upstream: usize, violation: Violation);
+
     /// The breaker of `service` in front of `upstream` changed.
     fn on_transition(&self, service: usize, upstream: usize, transition: Transition);
 }
@@ -164,6 +168,8 @@ impl Observer for () {
     fn on_rejected(&self, _: Timestamp, _: usize) {}
 
     fn on_exhausted(&self, _: Timestamp, _: usize) {}
+
+    fn on_broken(&self, _: Timestamp, _: usize, _: Violation) {}
 
     fn on_transition(&self, _: usize, _: usize, _: Transition) {}
 }
@@ -219,11 +225,14 @@ impl Upstreams {
                 spans.into_iter().map(|span| clock.starts() + span.start..clock.starts() + span.end);
             let client = Arc::new(Client::new(&addresses));
             let auth = config.auth.clone();
-            let token_check = auth.map(|auth| TokenCheck::new(auth, Arc::clone(&client), clock));
+            // A mistake of ours in one service ends no other.
+            let invariants = Invariants::counting();
+            let token_check =
+                auth.map(|auth| TokenCheck::new(auth, Arc::clone(&client), clock, invariants.clone()));
             let parts = Parts {
                 number,
                 asks: !config.calls.is_empty(),
-                service: crate::Service::new(&name, config, clock.starts(), faults, seed),
+                service: Service::with_invariants(&name, config, clock.starts(), faults, seed, invariants),
                 name,
                 client,
                 token_check,

@@ -265,6 +265,7 @@ impl ServedService {
         state.advance(now);
         let result = act(&mut state, now);
         state.tell_transitions();
+        state.tell_violations(now);
         let earlier = match (state.next_due(), state.alarm) {
             (Some(due), Some(alarm)) => due < alarm,
             (due, None) => due.is_some(),
@@ -418,6 +419,8 @@ impl LiveService {
         let tell = self.service.note_mut(job).and_then(|request| request.tell.take());
         let Self { service, observer, number, .. } = self;
         let answered = service.on_answered(now, answer, &mut witness(&**observer, *number, now));
+        // Without a worker, which is told as a broken invariant, the caller hears that the connection is gone.
+        let Some(answered) = answered else { return };
         let (due, word) = match answered {
             Answered::Trickles(due) => (Some(due), Word::Drips { status, from: now, to: due.at, work }),
             Answered::Whole { next, .. } if breaks_off => (next, Word::Reset { status, work }),
@@ -439,6 +442,12 @@ impl LiveService {
             self.observer.on_transition(self.number, upstream, transition);
         }
     }
+
+    fn tell_violations(&self, now: Timestamp) {
+        while let Some(violation) = self.service.poll_violation() {
+            self.observer.on_broken(now, self.number, violation);
+        }
+    }
 }
 
 impl WaitingCaller {
@@ -453,5 +462,93 @@ impl Drop for WaitingCaller {
         if let Some(job) = self.job {
             self.service.enter(|state, now| state.on_caller_left(now, job));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gateway::{Invariants, PoolConfig, Transition, Violation};
+    use tokio::runtime::Builder;
+
+    use super::super::timers::Timers;
+    use super::*;
+    use crate::{FaultTimeline, Latency, UpstreamConfig};
+
+    /// The violations that were told.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<Violation>>);
+
+    impl Observer for Told {
+        fn on_attempt(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
+
+        fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
+
+        fn on_wait(&self, _: Timestamp, _: usize, _: Duration) {}
+
+        fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
+
+        fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
+
+        fn on_rejected(&self, _: Timestamp, _: usize) {}
+
+        fn on_exhausted(&self, _: Timestamp, _: usize) {}
+
+        fn on_broken(&self, _: Timestamp, upstream: usize, violation: Violation) {
+            assert_eq!(upstream, 3);
+            self.0.lock().unwrap().push(violation);
+        }
+
+        fn on_transition(&self, _: usize, _: usize, _: Transition) {}
+    }
+
+    #[test]
+    fn a_service_whose_counter_is_wrong_tells_and_goes_on_serving() {
+        let clock = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0);
+        let timers = Timers::start(clock).unwrap();
+        let told = Arc::new(Told::default());
+        let config = UpstreamConfig {
+            pool: PoolConfig::default(),
+            latency: Latency::constant(Duration::from_millis(1)).unwrap(),
+            load_latency: Duration::ZERO,
+            cancel_on_disconnect: false,
+            calls: Vec::new(),
+            auth: None,
+        };
+        let (faults, invariants) = (FaultTimeline::default(), Invariants::counting());
+        let parts = Parts {
+            number: 3,
+            name: "orders".to_owned(),
+            service: Service::with_invariants("orders", config, Timestamp::EPOCH, faults, 1, invariants),
+            asks: false,
+            client: Arc::new(Client::new(&[])),
+            token_check: None,
+            keys: None,
+        };
+        let observer = Arc::clone(&told) as Arc<dyn Observer>;
+        let common = Common { seed: 1, clock, timer: timers.timer(), observer };
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let service = Arc::new(ServedService::new(parts, &common, Handle::current()));
+            service.enter(|state, now| {
+                let (job, _) = state.on_request(now, None, 0, None, oneshot::channel().0);
+                let answer = ServiceAnswer { job, status: 200, breaks_off: false, calls: None };
+                let mut quiet = |_: ServiceEvent<'_, Request>| {};
+                assert!(state.service.on_answered(now, answer, &mut quiet).is_some());
+                assert!(state.service.on_answered(now, answer, &mut quiet).is_none());
+            });
+            let violation = Violation { what: "a job is answered that holds no worker", times: 1 };
+            assert_eq!(*told.0.lock().unwrap(), [violation]);
+
+            tokio::spawn(Arc::clone(&service).drive());
+            let Reception::Accepted(caller, answered) = service.receive(None, 0, &HeaderMap::new()).await
+            else {
+                panic!("there are workers")
+            };
+            assert!(matches!(answered.await.unwrap(), Word::Answered { status: 200, .. }));
+            caller.heard();
+            assert_eq!(told.0.lock().unwrap().len(), 1);
+        });
     }
 }

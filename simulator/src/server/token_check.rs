@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway::Rejection;
 use gateway::auth::jwt::{Bearer, JwtKey, MAX_DOCUMENT, parse_jwks};
 use gateway::auth::{AuthConfig, AuthVerdict, FetchFailure, KeySet};
 use gateway::server::{KeyKeeper, KeySource, ScenarioClock};
+use gateway::{Invariants, Rejection};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 
@@ -27,9 +27,14 @@ struct Provider {
 }
 
 impl TokenCheck {
-    pub(super) fn new(config: AuthConfig, client: Arc<Client>, clock: ScenarioClock) -> Self {
+    pub(super) fn new(
+        config: AuthConfig,
+        client: Arc<Client>,
+        clock: ScenarioClock,
+        invariants: Invariants,
+    ) -> Self {
         let source = Provider { client, upstream: config.jwks.0 as usize };
-        Self { keys: KeyKeeper::new(config), source, clock }
+        Self { keys: KeyKeeper::new(config, invariants), source, clock }
     }
 
     /// Judges what a request bears.

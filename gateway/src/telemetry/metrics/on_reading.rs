@@ -16,6 +16,7 @@ pub(super) struct OnReading {
     /// Who can tell how much was dropped, each with its counter.
     drops: Vec<(Drops, IntCounter)>,
     dropped: IntCounterVec,
+    broken_invariants: IntCounter,
     in_use: Gauge,
     queued: Gauge,
     /// By upstream.
@@ -61,6 +62,10 @@ impl OnReading {
             monitor: None,
             drops: Vec::new(),
             dropped,
+            broken_invariants: make.counter(
+                "gateway_broken_invariants_total",
+                "Counters of the gateway that were found wrong: 0, unless the gateway has a defect.",
+            ),
             in_use: make.gauge("gateway_pool_workers_in_use", "Workers of the pool in use."),
             queued: make.gauge("gateway_pool_queue_length", "Requests that wait for a worker."),
             in_flight: names.upstreams.iter().map(|name| in_flight.with_label_values(&[&**name])).collect(),
@@ -112,6 +117,9 @@ impl OnReading {
     }
 
     fn set(&self, state: &ServerState) {
+        let known = self.broken_invariants.get();
+        // Another reader may have seen more.
+        self.broken_invariants.inc_by(state.broken_invariants.saturating_sub(known));
         self.in_use.set(state.in_flight.into());
         self.queued.set(state.queued.into());
         for (number, upstream) in state.upstreams.iter().enumerate() {

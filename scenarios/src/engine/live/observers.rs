@@ -8,13 +8,14 @@ use gateway::server::{Ended, ObserverTag, Seen};
 use gateway::telemetry::Facts;
 use gateway::{
     AttemptEnd, Checks, Decision, Rejection, RequestEnd, RouteId, Scope, Timestamp, Transition, UpstreamId,
-    Verdict,
+    Verdict, Violation,
 };
 use reports::StationId;
 use simulator::{Population, PopulationStreams, RequestTag, headers};
 use slab::Slab;
 
 use super::journal::{Journal, RequestId, What};
+use crate::defect::say_defect;
 use crate::engine::bearers::{Bearer, Bearers};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory::Directory;
@@ -132,6 +133,10 @@ impl gateway::server::Observer for GatewayObserver {
         self.exhaustion.note();
     }
 
+    fn on_broken(&self, _: Timestamp, violation: Violation) {
+        say_defect("gateway", violation);
+    }
+
     fn on_finished(&self, at: Timestamp, mark: ObserverTag, _: &Arc<Facts>, ended: &Ended) {
         let Some((request, route)) =
             (mark.0 as usize).checked_sub(1).and_then(|place| self.present().try_remove(place))
@@ -206,6 +211,10 @@ impl simulator::server::Observer for UpstreamObserver {
 
     fn on_exhausted(&self, _: Timestamp, _: usize) {
         self.exhaustion.note();
+    }
+
+    fn on_broken(&self, _: Timestamp, upstream: usize, violation: Violation) {
+        say_defect(&format!("upstream {upstream}"), violation);
     }
 
     fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {

@@ -346,7 +346,7 @@ impl Services {
     ) -> Option<Heard> {
         let service = &mut self.0[number].service;
         let job = ServiceJob { service: number as u32, job: answer.job };
-        let answered = service.on_answered(context.now, answer, &mut Scribe { context, upstream: number });
+        let answered = service.on_answered(context.now, answer, &mut Scribe { context, upstream: number })?;
         match answered {
             Answered::Trickles(due) => {
                 service.note_mut(due.job)?.why = why;
