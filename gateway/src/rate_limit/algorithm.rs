@@ -1,56 +1,102 @@
-//! The algorithms by name, and which settings each has.
+//! The table of algorithms: what each is called, which settings it has, and what it does in a sentence.
 
 use std::fmt;
 
-/// How a rate limit counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// One count per window, the windows aligned to the clock: each whole minute starts at zero.
-    FixedWindow,
-    /// Tokens that refill continuously; a request takes one. Starts full.
-    TokenBucket,
-    /// The token bucket's admissions from a single instant of state (generic cell rate algorithm).
-    Gcra,
-    /// The instant of every request of the last window: exact, at the price of memory.
-    SlidingWindowLog,
-    /// This window's count plus the share of the last one's that is still in view.
-    SlidingWindowCounter,
+/// Hands the table of all algorithms to the macro `$make`, in the order in which they are documented and shown.
+///
+/// All that differs between algorithms stands here or in the algorithm's own file. A row: the name in Rust; the name in files;
+/// the file and the type in there that implements [`Limiter`](super::limiter::Limiter); the setting that only some have,
+/// `none`, `burst` or `count_rejected`; the sentence that editors and this documentation show.
+macro_rules! with_algorithms {
+    ($make:ident) => {
+        $make! {
+            FixedWindow = "fixed-window", fixed_window::FixedWindow, none,
+                "Counts per window aligned to the clock. Around a boundary it lets twice the limit through.";
+            TokenBucket = "token-bucket", token_bucket::TokenBucket, burst,
+                "A bucket of `burst` tokens, refilled at `limit` per `window`.";
+            Gcra = "gcra", gcra::Gcra, burst,
+                "Admits what the token bucket admits, from one timestamp of state.";
+            SlidingWindowLog = "sliding-window-log", sliding_log::SlidingLog, count_rejected,
+                "Exact: no interval as long as the window admits more than the limit.";
+            SlidingWindowCounter = "sliding-window-counter", sliding_counter::SlidingCounter, count_rejected,
+                "This window's count, and as much of the previous one's as is still in view.";
+        }
+    };
+}
+pub(super) use with_algorithms;
+
+/// Makes [`Algorithm`] of the table.
+macro_rules! make_algorithm {
+    ($($algorithm:ident = $name:literal, $file:ident::$limiter:ident, $setting:ident, $about:literal;)*) => {
+        /// How a rate limit counts.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Algorithm {
+            $(#[doc = $about] $algorithm,)*
+        }
+
+        impl Algorithm {
+            /// Every algorithm, in the order in which they are documented and shown.
+            pub const ALL: [Self; [$(Self::$algorithm),*].len()] = [$(Self::$algorithm),*];
+
+            /// The algorithm's name in a scenario file, such as `token-bucket`.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$algorithm => $name,)*
+                }
+            }
+
+            /// What the algorithm does, in a sentence or two.
+            pub const fn about(self) -> &'static str {
+                match self {
+                    $(Self::$algorithm => $about,)*
+                }
+            }
+
+            /// Whether a `burst` can be set beside the limit.
+            pub const fn has_burst(self) -> bool {
+                matches!(self.setting(), Setting::Burst)
+            }
+
+            /// Whether `count_rejected` can be set: the algorithm looks back over a sliding window.
+            pub const fn is_sliding(self) -> bool {
+                matches!(self.setting(), Setting::CountRejected)
+            }
+
+            const fn setting(self) -> Setting {
+                match self {
+                    $(Self::$algorithm => setting!($setting),)*
+                }
+            }
+        }
+    };
 }
 
+/// The setting of a row.
+macro_rules! setting {
+    (none) => {
+        Setting::None
+    };
+    (burst) => {
+        Setting::Burst
+    };
+    (count_rejected) => {
+        Setting::CountRejected
+    };
+}
+
+/// What can be set beside the limit and the window.
+enum Setting {
+    None,
+    Burst,
+    CountRejected,
+}
+
+with_algorithms!(make_algorithm);
+
 impl Algorithm {
-    /// Every algorithm, in the order in which they are documented and shown.
-    pub const ALL: [Self; 5] = [
-        Self::FixedWindow,
-        Self::TokenBucket,
-        Self::Gcra,
-        Self::SlidingWindowLog,
-        Self::SlidingWindowCounter,
-    ];
-
-    /// The algorithm's name in a scenario file, such as `token-bucket`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::FixedWindow => "fixed-window",
-            Self::TokenBucket => "token-bucket",
-            Self::Gcra => "gcra",
-            Self::SlidingWindowLog => "sliding-window-log",
-            Self::SlidingWindowCounter => "sliding-window-counter",
-        }
-    }
-
     /// The algorithm of that [name](Self::name).
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
-    }
-
-    /// Whether a `burst` can be set beside the limit.
-    pub const fn has_burst(self) -> bool {
-        matches!(self, Self::TokenBucket | Self::Gcra)
-    }
-
-    /// Whether it looks back over a sliding window, and so whether `count_rejected` can be set.
-    pub const fn is_sliding(self) -> bool {
-        matches!(self, Self::SlidingWindowLog | Self::SlidingWindowCounter)
     }
 }
 

@@ -2,13 +2,10 @@
 
 use std::fmt;
 
-use super::fixed_window::FixedWindow;
-use super::gcra::Gcra;
+use super::algorithm::{Algorithm, with_algorithms};
 use super::keyed::Keyed;
-use super::sliding_counter::SlidingCounter;
-use super::sliding_log::SlidingLog;
-use super::token_bucket::TokenBucket;
-use super::{Algorithm, RateLimit, Verdict};
+use super::limiter::Verdict;
+use super::settings::RateLimit;
 use crate::Timestamp;
 
 /// One rate limit over many buckets: a bucket per API key, per address, per route, or just one.
@@ -45,63 +42,68 @@ pub struct KeyedLimiter {
     buckets: Buckets,
 }
 
-/// The algorithm is chosen once per limit and not per bucket, so that a state is no larger than its own
-/// algorithm needs.
-enum Buckets {
-    FixedWindow(Keyed<FixedWindow>),
-    TokenBucket(Keyed<TokenBucket>),
-    Gcra(Keyed<Gcra>),
-    SlidingLog(Keyed<SlidingLog>),
-    SlidingCounter(Keyed<SlidingCounter>),
+/// Makes [`Buckets`] of the table of algorithms.
+macro_rules! make_buckets {
+    ($($algorithm:ident = $name:literal, $file:ident::$limiter:ident, $setting:ident, $about:literal;)*) => {
+        /// The algorithm is chosen once per limit and not per bucket, so that a state is no larger than its own
+        /// algorithm needs.
+        enum Buckets {
+            $($algorithm(Keyed<super::$file::$limiter>),)*
+        }
+
+        impl Buckets {
+            fn new(settings: &RateLimit) -> Self {
+                match settings.algorithm() {
+                    $(Algorithm::$algorithm => {
+                        Self::$algorithm(Keyed::new(super::$file::$limiter::new(settings)))
+                    })*
+                }
+            }
+
+            #[inline]
+            fn check(&mut self, now: Timestamp, bucket: u64) -> Verdict {
+                match self {
+                    $(Self::$algorithm(keyed) => keyed.check(now, bucket),)*
+                }
+            }
+
+            fn len(&self) -> usize {
+                match self {
+                    $(Self::$algorithm(keyed) => keyed.len(),)*
+                }
+            }
+
+            fn in_use(&self, now: Timestamp) -> usize {
+                match self {
+                    $(Self::$algorithm(keyed) => keyed.in_use(now),)*
+                }
+            }
+        }
+    };
 }
+
+with_algorithms!(make_buckets);
 
 impl KeyedLimiter {
     /// A limit under which no bucket has sent anything yet.
     pub fn new(settings: RateLimit) -> Self {
-        let buckets = match settings.algorithm() {
-            Algorithm::FixedWindow => Buckets::FixedWindow(Keyed::new(FixedWindow::new(&settings))),
-            Algorithm::TokenBucket => Buckets::TokenBucket(Keyed::new(TokenBucket::new(&settings))),
-            Algorithm::Gcra => Buckets::Gcra(Keyed::new(Gcra::new(&settings))),
-            Algorithm::SlidingWindowLog => Buckets::SlidingLog(Keyed::new(SlidingLog::new(&settings))),
-            Algorithm::SlidingWindowCounter => {
-                Buckets::SlidingCounter(Keyed::new(SlidingCounter::new(&settings)))
-            }
-        };
-        Self { settings, buckets }
+        Self { buckets: Buckets::new(&settings), settings }
     }
 
     /// Judges a request of `bucket` that arrives at `now`, and counts it.
     #[inline]
     pub fn check(&mut self, now: Timestamp, bucket: u64) -> Verdict {
-        match &mut self.buckets {
-            Buckets::FixedWindow(keyed) => keyed.check(now, bucket),
-            Buckets::TokenBucket(keyed) => keyed.check(now, bucket),
-            Buckets::Gcra(keyed) => keyed.check(now, bucket),
-            Buckets::SlidingLog(keyed) => keyed.check(now, bucket),
-            Buckets::SlidingCounter(keyed) => keyed.check(now, bucket),
-        }
+        self.buckets.check(now, bucket)
     }
 
     /// How many buckets are remembered; others are fresh.
     pub fn len(&self) -> usize {
-        match &self.buckets {
-            Buckets::FixedWindow(keyed) => keyed.len(),
-            Buckets::TokenBucket(keyed) => keyed.len(),
-            Buckets::Gcra(keyed) => keyed.len(),
-            Buckets::SlidingLog(keyed) => keyed.len(),
-            Buckets::SlidingCounter(keyed) => keyed.len(),
-        }
+        self.buckets.len()
     }
 
     /// How many buckets are not fresh at `now`: those that are remembered for a reason. Looks at each of them.
     pub fn in_use(&self, now: Timestamp) -> usize {
-        match &self.buckets {
-            Buckets::FixedWindow(keyed) => keyed.in_use(now),
-            Buckets::TokenBucket(keyed) => keyed.in_use(now),
-            Buckets::Gcra(keyed) => keyed.in_use(now),
-            Buckets::SlidingLog(keyed) => keyed.in_use(now),
-            Buckets::SlidingCounter(keyed) => keyed.in_use(now),
-        }
+        self.buckets.in_use(now)
     }
 
     /// Whether no bucket is remembered.

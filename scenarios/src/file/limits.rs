@@ -104,18 +104,7 @@ fn algorithms(wanted: impl Fn(Algorithm) -> bool) -> String {
 
 impl Name for Algorithm {
     fn all() -> Vec<(&'static str, Self, &'static str)> {
-        let about = |algorithm| match algorithm {
-            Self::FixedWindow => {
-                "Counts per window aligned to the clock. Around a boundary it lets twice the limit through."
-            }
-            Self::TokenBucket => "A bucket of `burst` tokens, refilled at `limit` per `window`.",
-            Self::Gcra => "Admits what the token bucket admits, from one timestamp of state.",
-            Self::SlidingWindowLog => "Exact: no interval as long as the window admits more than the limit.",
-            Self::SlidingWindowCounter => {
-                "This window's count, and as much of the previous one's as is still in view."
-            }
-        };
-        Self::ALL.into_iter().map(|algorithm| (algorithm.name(), algorithm, about(algorithm))).collect()
+        Self::ALL.into_iter().map(|algorithm| (algorithm.name(), algorithm, algorithm.about())).collect()
     }
 
     fn unknown(name: &str) -> String {
