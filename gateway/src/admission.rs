@@ -210,8 +210,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::config::GatewayConfig;
     use crate::entrance::{Entrance, NO_KEYS};
-    use crate::{Algorithm, GatewayConfig, KeySecret, Route, Routes, UpstreamId};
+    use crate::identity::KeySecret;
+    use crate::rate_limit::Algorithm;
+    use crate::route::{Route, Routes, UpstreamId};
 
     #[test]
     fn shards_and_threads_change_no_verdict() {

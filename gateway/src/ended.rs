@@ -4,9 +4,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::admission::{Allowances, Checks};
+use crate::attempt::RequestEnd;
 use crate::auth::{AuthConfig, Claims};
+use crate::breaker::Condition;
+use crate::identity::Client;
+use crate::route::RouteId;
 use crate::trace::Traced;
-use crate::{Allowances, Checks, Client, Condition, RequestEnd, RouteId};
 
 /// What is known of a request once it has been decided over. It stays with the request, so that nobody who is told of its
 /// end has to have kept it.

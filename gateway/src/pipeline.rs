@@ -271,11 +271,14 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
+    use crate::admission::RateLimits;
     use crate::auth::{AuthConfig, Claims, JwtAlgorithm, Payload, Token, TokenFault};
-    use crate::{
-        Algorithm, BreakerConfig, Client, GatewayRetry, KeyedBy, Peer, PoolConfig, RateLimit, RateLimits,
-        Route, Routes, UpstreamPolicy,
-    };
+    use crate::breaker::BreakerConfig;
+    use crate::config::UpstreamPolicy;
+    use crate::identity::{Client, KeyedBy, Peer};
+    use crate::pool::PoolConfig;
+    use crate::rate_limit::{Algorithm, RateLimit};
+    use crate::route::{GatewayRetry, Route, Routes};
 
     const OK: Option<Settlement> = AttemptEnd::Answered(200).settlement(Duration::ZERO);
 
@@ -507,10 +510,10 @@ mod tests {
 
     #[test]
     fn the_gateway_tries_again_and_keeps_its_worker_the_while() {
-        let on = crate::RetryOn { server_errors: true, ..crate::RetryOn::default() };
+        let on = crate::retry::RetryOn { server_errors: true, ..crate::retry::RetryOn::default() };
         let second = Duration::from_secs(1);
-        let backoff = crate::Backoff::fixed(second, crate::Jitter::None).unwrap();
-        let policy = crate::RetryPolicy { retries: 3, on, backoff, ..Default::default() };
+        let backoff = crate::retry::Backoff::fixed(second, crate::retry::Jitter::None).unwrap();
+        let policy = crate::retry::RetryPolicy { retries: 3, on, backoff, ..Default::default() };
         let retry = Some(GatewayRetry { policy, non_idempotent: false });
         let breaker = BreakerConfig::new(MINUTE, 1.0, 2).ok();
         let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
@@ -541,8 +544,8 @@ mod tests {
 
     #[test]
     fn what_the_gateways_machine_lacked_is_not_held_against_an_upstream() {
-        let on = crate::RetryOn { connect: true, ..crate::RetryOn::default() };
-        let policy = crate::RetryPolicy { retries: 1, on, ..Default::default() };
+        let on = crate::retry::RetryOn { connect: true, ..crate::retry::RetryOn::default() };
+        let policy = crate::retry::RetryPolicy { retries: 1, on, ..Default::default() };
         let retry = Some(GatewayRetry { policy, non_idempotent: false });
         let breaker = BreakerConfig::new(MINUTE, 1.0, 1).ok();
         let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
@@ -569,9 +572,10 @@ mod tests {
 
     #[test]
     fn no_retry_is_begun_that_would_outlast_the_deadline() {
-        let on = crate::RetryOn { server_errors: true, ..crate::RetryOn::default() };
-        let backoff = crate::Backoff::fixed(Duration::from_secs(2), crate::Jitter::None).unwrap();
-        let policy = crate::RetryPolicy { retries: 9, on, backoff, ..Default::default() };
+        let on = crate::retry::RetryOn { server_errors: true, ..crate::retry::RetryOn::default() };
+        let backoff =
+            crate::retry::Backoff::fixed(Duration::from_secs(2), crate::retry::Jitter::None).unwrap();
+        let policy = crate::retry::RetryPolicy { retries: 9, on, backoff, ..Default::default() };
         let retry = Some(GatewayRetry { policy, non_idempotent: false });
         let mut gateway: Pipeline<u32> =
             Pipeline::new(GatewayConfig { retry, ..config(RateLimits::default()) });

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::path::without_parameters;
-use crate::{PathFault, Paths, RetryPolicy};
+use crate::path::{PathFault, Paths, without_parameters};
+use crate::retry::RetryPolicy;
 
 /// A route by its place in [`Routes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// How long a client may keep the gateway waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

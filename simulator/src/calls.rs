@@ -6,7 +6,8 @@ use gateway::{
     AttemptEnd, Breaker, Invariants, Permit, Retrier, RetryState, ShortCircuit, Timestamp, Transition,
 };
 
-use crate::{Call, Purpose, Stream};
+use crate::chance::{Purpose, Stream};
+use crate::upstream::Call;
 
 /// What a service asks of others, one after the other, for each job: when it tries again, and when it gives up.
 ///

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::{Latency, Purpose, Stream};
+use crate::chance::{Purpose, Stream};
+use crate::latency::Latency;
 
 /// Something that goes wrong with an upstream for a while.
 ///

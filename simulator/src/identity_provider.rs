@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::auth::JwtAlgorithm;
 
-use crate::{Fault, FaultKind};
+use crate::fault::{Fault, FaultKind};
 
 /// A signing key of the identity provider: the first is 0, each rotation brings the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

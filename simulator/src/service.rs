@@ -12,10 +12,12 @@ use std::time::Duration;
 use gateway::{AttemptEnd, Invariants, Rejection, Timestamp, Transition, Violation};
 use slab::Slab;
 
-use crate::{
-    Ask, CallState, CallStep, Calls, CallsOutcome, FaultId, FaultTimeline, Left, Reaction, Stream, Upstream,
-    UpstreamConfig, Work, service_is_back_after, upstream_number,
-};
+use crate::calls::{Ask, CallState, CallStep, Calls, CallsOutcome};
+use crate::chance::Stream;
+use crate::fault::{FaultId, FaultTimeline};
+use crate::network::service_is_back_after;
+use crate::tag::upstream_number;
+use crate::upstream::{Left, Reaction, Upstream, UpstreamConfig, Work};
 
 /// A simulated service: its workers and queue, what it asks of others, and every request that it has not answered.
 ///
@@ -821,7 +823,10 @@ mod tests {
     use gateway::{PoolConfig, RetryOn, RetryPolicy, UpstreamId};
 
     use super::*;
-    use crate::{Call, Fault, FaultKind, Latency, Purpose};
+    use crate::chance::Purpose;
+    use crate::fault::{Fault, FaultKind};
+    use crate::latency::Latency;
+    use crate::upstream::Call;
 
     const WORK: Duration = Duration::from_millis(5);
 

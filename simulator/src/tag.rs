@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-use crate::{Purpose, Stream};
+use crate::chance::{Purpose, Stream};
 
 /// Names of the headers by which the parts of a live run know one another's requests. Lower case, as HTTP/2 wants them.
 pub mod headers {
@@ -105,7 +105,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::PopulationStreams;
+    use crate::client::PopulationStreams;
 
     #[test]
     fn the_text_never_changes() {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use gateway::auth::AuthConfig;
 use gateway::{BreakerConfig, Invariants, Place, Pool, PoolConfig, RetryPolicy, Timestamp};
 
+use crate::chance::Stream;
 use crate::fault::{FaultId, FaultKind, FaultTimeline};
-use crate::{Latency, Stream};
+use crate::latency::Latency;
 
 /// What a simulated service is made of.
 #[derive(Clone, Debug)]
@@ -238,7 +239,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Fault, Purpose};
+    use crate::chance::Purpose;
+    use crate::fault::Fault;
 
     const SERVICE: Duration = Duration::from_millis(5);
     const DONE: Work = Work { time: Some(SERVICE), body: Duration::ZERO, reset: false, fault: None };

@@ -7,7 +7,9 @@ use super::{
     AuthConfig, Claims, Fetch, FetchFailure, JwksCache, JwtAlgorithm, KeySet, KeyWait, Lookup, TokenDigest,
     TokenFault, VerifiedTokens, VerifyingKey, policy,
 };
-use crate::{Invariants, Rejection, Timestamp};
+use crate::invariant::Invariants;
+use crate::rejection::Rejection;
+use crate::timestamp::Timestamp;
 
 /// What a request bears to say who sends it.
 #[derive(Clone, Copy, Debug)]
@@ -260,8 +262,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::UpstreamId;
     use crate::auth::{JwksCacheConfig, SimulatedKey};
+    use crate::route::UpstreamId;
 
     const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
     const SECONDS: u64 = 1_780_390_800;

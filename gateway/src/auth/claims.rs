@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 use thiserror::Error;
 
 use super::strict_json;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// What a token says, in the shape it must have; whether it is true is another question.
 ///

@@ -6,7 +6,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::Claims;
-use crate::UpstreamId;
+use crate::route::UpstreamId;
 
 /// Whose tokens are accepted, what they must claim, and what is passed on of them.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,7 +1,8 @@
 //! What is asked of claims once it is known whose they are.
 
 use super::{AuthConfig, ClaimFault, Claims, TokenFault};
-use crate::{Rejection, Timestamp};
+use crate::rejection::Rejection;
+use crate::timestamp::Timestamp;
 
 /// Asks everything of the claims that can be asked, once it is known whose they are.
 ///
@@ -49,8 +50,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::UpstreamId;
     use crate::auth::RequiredClaim;
+    use crate::route::UpstreamId;
 
     const NOW: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
     const SECONDS: u64 = 1_780_390_800;

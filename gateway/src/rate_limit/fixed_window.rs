@@ -7,7 +7,7 @@
 
 use super::limiter::{Limiter, Verdict};
 use super::settings::RateLimit;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Admits `limit` requests in each window `[k · window, (k + 1) · window)` since the Unix epoch.
 ///

@@ -10,7 +10,7 @@
 
 use super::limiter::{Limiter, Verdict};
 use super::settings::RateLimit;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Admits a request that comes no more than τ before it is due. The admissions, `remaining` and `retry_after`
 /// are those of the [`TokenBucket`](super::token_bucket::TokenBucket) with the same settings, bit for bit.

@@ -6,7 +6,7 @@ use super::algorithm::{Algorithm, with_algorithms};
 use super::keyed::Keyed;
 use super::limiter::Verdict;
 use super::settings::RateLimit;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// One rate limit over many buckets: a bucket per API key, per address, per route, or just one.
 ///

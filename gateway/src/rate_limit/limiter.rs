@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// A limiter's answer to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

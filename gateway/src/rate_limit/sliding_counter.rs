@@ -11,7 +11,7 @@
 
 use super::limiter::{Limiter, Verdict};
 use super::settings::RateLimit;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Admits a request if *current count* + *previous count* × *share of the previous window still in view* is
 /// less than `limit`, the windows aligned to the Unix epoch. In whole numbers:

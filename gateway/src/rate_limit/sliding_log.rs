@@ -11,7 +11,7 @@
 use super::limiter::{Limiter, Verdict};
 use super::settings::RateLimit;
 use super::timestamps::Timestamps;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Admits a request at t if fewer than `limit` count in `(t − window, t]`: one at s no longer counts at s +
 /// `window`.

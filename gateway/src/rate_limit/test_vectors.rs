@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::limiter::Limiter;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// How many instants fit in without an allocation.
 const INLINE: usize = 2;

@@ -8,7 +8,7 @@
 
 use super::limiter::{Limiter, Verdict};
 use super::settings::RateLimit;
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Admits a request that finds a whole token. The bucket holds `burst`, starts full and refills by `limit`
 /// per window, continuously.

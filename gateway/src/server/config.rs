@@ -8,7 +8,8 @@ use http::HeaderName;
 use http::uri::PathAndQuery;
 use thiserror::Error;
 
-use crate::{GatewayConfig, KeySecret};
+use crate::config::GatewayConfig;
+use crate::identity::KeySecret;
 
 /// What a [`Server`](super::Server) is told to do.
 #[derive(Clone)]

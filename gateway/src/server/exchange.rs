@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::scenario_clock::ScenarioClock;
-use crate::{ClientTimeouts, Due, Timestamp, Waits};
+use crate::timestamp::Timestamp;
+use crate::waits::{ClientTimeouts, Due, Waits};
 
 /// The time of one request: shared by its body, its attempts and its answer.
 pub(super) struct Exchange {

@@ -55,7 +55,7 @@ impl IdentityFields {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::UpstreamId;
+    use crate::route::UpstreamId;
 
     fn fields(names: &[&'static str]) -> HeaderMap {
         names.iter().map(|name| (HeaderName::from_static(name), HeaderValue::from_static("mine"))).collect()

@@ -15,10 +15,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::request_body::RequestBody;
 use super::scenario_clock::ScenarioClock;
 use super::upstream::{Lease, Upstreams};
-use crate::Timestamp;
 use crate::auth::jwt::{Bearer, JwtKey, MAX_DOCUMENT, parse_jwks};
 use crate::auth::{AuthConfig, AuthVerdict, FetchFailure, KeySet, KeyWait, SharedAuthenticator};
 use crate::invariant::Invariants;
+use crate::timestamp::Timestamp;
 
 /// An authenticator, and what goes between those who wait for keys and the one who fetches them: a gateway's, or that of a
 /// service that judges tokens for itself.

@@ -61,7 +61,7 @@ use self::rules::Rules;
 pub use self::scenario_clock::ScenarioClock;
 pub use self::state::{ServerState, UpstreamState};
 use self::thread::{Settings, Thread};
-use crate::GatewayConfig;
+use crate::config::GatewayConfig;
 pub use crate::ended::Ended;
 
 /// A gateway that serves. Dropped, it closes at once; [`Server::shutdown`] lets it finish.

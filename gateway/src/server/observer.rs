@@ -6,10 +6,16 @@ use std::time::Duration;
 
 use http::{HeaderMap, Method, Uri};
 
+use crate::admission::Checks;
 use crate::auth::Claims;
+use crate::breaker::Transition;
 use crate::ended::{Ended, Facts};
+use crate::identity::Client;
+use crate::invariant::Violation;
+use crate::pipeline::Decision;
+use crate::route::{RouteId, UpstreamId};
+use crate::timestamp::Timestamp;
 use crate::trace::Traced;
-use crate::{Checks, Client, Decision, RouteId, Timestamp, Transition, UpstreamId, Violation};
 
 /// Is told what happens in a server, in scenario time.
 ///

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
+use crate::admission::{Checks, RateLimits, Scope};
+use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::TokenFault;
-use crate::rejection::whole_seconds;
-use crate::{AttemptEnd, Checks, RateLimits, Rejection, RequestEnd, Scope, Verdict};
+use crate::rate_limit::Verdict;
+use crate::rejection::{Rejection, whole_seconds};
 
 /// A type that the draft of the rate limit fields registers (draft-ietf-httpapi-ratelimit-headers-10, 6).
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";

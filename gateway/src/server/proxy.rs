@@ -29,12 +29,15 @@ use super::rules::{Decided, Next, RequestGuard};
 use super::thread::Thread;
 use super::traces::Traces;
 use super::upstream::Lease;
+use crate::admission::{Checks, Request as Asked};
+use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::Claims;
 use crate::auth::jwt::Bearer;
-use crate::{
-    AttemptEnd, Checks, Client, Due, Forward, Peer, Rejection, Request as Asked, RequestEnd, RouteId, Routed,
-    Routes, Upload,
-};
+use crate::dispatcher::{Forward, Upload};
+use crate::identity::{Client, Peer};
+use crate::rejection::Rejection;
+use crate::route::{RouteId, Routed, Routes};
+use crate::waits::Due;
 
 /// A client's connection, as its requests see it.
 pub(super) struct ClientConnection {

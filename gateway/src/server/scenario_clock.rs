@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Scenario time, told from the machine's clock.
 ///

@@ -198,7 +198,9 @@ mod tests {
     use super::super::scenario_clock::ScenarioClock;
     use super::super::thread::Settings;
     use super::*;
-    use crate::{GatewayConfig, Route, Routes, Timestamp, UpstreamId};
+    use crate::config::GatewayConfig;
+    use crate::route::{Route, Routes, UpstreamId};
+    use crate::timestamp::Timestamp;
 
     /// An upstream that answers each connection's requests, hangs or breaks off, as their paths say.
     fn upstream() -> SocketAddr {

@@ -18,7 +18,9 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::record::{BucketRecord, BucketRecords, civil, digest};
 use super::{RequestName, RequestRecord, RunName, SpanId, TraceId};
-use crate::{Timestamp, Transition, Violation};
+use crate::breaker::Transition;
+use crate::invariant::Violation;
+use crate::timestamp::Timestamp;
 
 /// The target of the event of each request, at the level `INFO`: the fields of a [`RequestRecord`].
 pub const REQUEST: &str = "gateway::request";
@@ -472,9 +474,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::attempt::{AttemptEnd, RequestEnd};
+    use crate::breaker::{Condition, Counts};
     use crate::telemetry::testing::{START, config, facts, rejected};
     use crate::telemetry::{Ended, Names, ShownClaims, TraceIds};
-    use crate::{AttemptEnd, Condition, Counts, RequestEnd};
 
     /// What can be looked at while it is written.
     #[derive(Clone, Default)]

@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use super::lines::{emit_broken, emit_dropped};
 use super::{Ended, Facts, JsonLines, Names, RequestRecord, RunName, emit_transition};
-use crate::{Timestamp, Transition, UpstreamId, Violation};
+use crate::breaker::Transition;
+use crate::invariant::Violation;
+use crate::route::UpstreamId;
+use crate::timestamp::Timestamp;
 
 /// Entries that may wait to be written: a second of a busy gateway.
 const CAPACITY: usize = 1 << 16;
@@ -255,8 +258,8 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::breaker::{Condition, Counts};
     use crate::telemetry::testing::{START, config, facts, rejected};
-    use crate::{Condition, Counts};
 
     /// A place to write to that is closed at first.
     #[derive(Clone, Default)]

@@ -6,8 +6,13 @@ use std::time::Duration;
 #[cfg(feature = "otlp")]
 use super::OtlpSender;
 use super::{Ended, Facts, LogSender, Metrics};
+use crate::admission::Checks;
+use crate::breaker::Transition;
+use crate::invariant::Violation;
+use crate::pipeline::Decision;
+use crate::route::UpstreamId;
 use crate::server::{Observer, ObserverTag, Seen};
-use crate::{Checks, Decision, Timestamp, Transition, UpstreamId, Violation};
+use crate::timestamp::Timestamp;
 
 /// Counts what a server does and hands its requests to the log, beside whoever else observes it.
 #[derive(Debug)]
@@ -114,9 +119,10 @@ mod tests {
     use http::{HeaderMap, Method, Uri};
 
     use super::*;
+    use crate::breaker::{Condition, Counts};
+    use crate::rejection::Rejection;
     use crate::telemetry::Names;
     use crate::telemetry::testing::{START, config, facts, rejected};
-    use crate::{Condition, Counts, Rejection};
 
     /// Writes down what it is told.
     #[derive(Clone, Default)]

@@ -23,7 +23,7 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLink
 use thiserror::Error;
 
 use super::{Ended, Facts, Metrics, Names, RequestRecord, RunName, Span};
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 /// Requests that may wait to be sent.
 const CAPACITY: usize = 1 << 14;

@@ -9,8 +9,14 @@ use jiff::Timestamp as CivilTime;
 use serde::{Serialize, Serializer};
 
 use super::{Ended, Facts, RequestName, ShownClaims, SpanId, TraceId};
+use crate::admission::Scope;
+use crate::breaker::Condition;
+use crate::config::GatewayConfig;
+use crate::identity::Client;
+use crate::rate_limit::Verdict;
+use crate::route::UpstreamId;
+use crate::timestamp::Timestamp;
 use crate::trace::hex_digits;
-use crate::{Client, Condition, GatewayConfig, Scope, Timestamp, UpstreamId, Verdict};
 
 /// One request in the log: the same fields whether it was served over a socket or in virtual time. Where the gateway is not this
 /// one, its client writes the record, and leaves out what only the gateway knows.
@@ -278,9 +284,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::attempt::{AttemptEnd, RequestEnd};
     use crate::telemetry::testing::{START, config, facts, rejected};
     use crate::telemetry::{TraceContext, TraceIds};
-    use crate::{AttemptEnd, RequestEnd};
 
     #[test]
     fn a_request_with_everything_is_told_in_full() {

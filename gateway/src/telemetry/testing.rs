@@ -4,11 +4,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Ended, Facts};
-use crate::{
-    Admission, Algorithm, BreakerConfig, Checks, Client, Condition, Entrance, GatewayConfig, KeySecret,
-    NO_KEYS, Peer, RateLimit, RateLimits, Rejection, Request, RequestEnd, Route, RouteId, Routes, Scope,
-    Timestamp, UpstreamId, UpstreamPolicy,
-};
+use crate::admission::{Admission, Checks, RateLimits, Request, Scope};
+use crate::attempt::RequestEnd;
+use crate::breaker::{BreakerConfig, Condition};
+use crate::config::{GatewayConfig, UpstreamPolicy};
+use crate::entrance::{Entrance, NO_KEYS};
+use crate::identity::{Client, KeySecret, Peer};
+use crate::rate_limit::{Algorithm, RateLimit};
+use crate::rejection::Rejection;
+use crate::route::{Route, RouteId, Routes, UpstreamId};
+use crate::timestamp::Timestamp;
 
 /// Two minutes past nine on a Tuesday.
 pub(super) const START: Timestamp = Timestamp::from_nanos(1_780_390_920_000_000_000);

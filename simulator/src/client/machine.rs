@@ -10,7 +10,7 @@ use gateway::{AttemptFailure, Retrier, RetryState, Timestamp};
 use super::identity::Identity;
 use super::population::{Load, Population, PopulationStreams};
 use super::users::Users;
-use crate::client_is_back_after;
+use crate::network::client_is_back_after;
 
 /// The clients of a population.
 ///
@@ -142,7 +142,8 @@ mod tests {
     use gateway::{RetryOn, RetryPolicy};
 
     use super::*;
-    use crate::{ClosedLoad, Identities, Latency, Method, Start, Targets, UsersPoint};
+    use crate::client::{ClosedLoad, Identities, Method, Start, Targets, UsersPoint};
+    use crate::latency::Latency;
 
     const STARTS: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
 

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use gateway::RetryPolicy;
 
-use crate::{ClosedLoad, Identities, OpenLoad, Purpose, RequestTag, Stream, TokenConfig};
+use crate::chance::{Purpose, Stream};
+use crate::client::{ClosedLoad, Identities, OpenLoad, TokenConfig};
+use crate::tag::RequestTag;
 
 /// A group of clients that behave alike.
 #[derive(Clone, Debug)]

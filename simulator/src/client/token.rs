@@ -171,7 +171,7 @@ pub fn subject(population: &str, identity: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Fault, FaultKind};
+    use crate::fault::{Fault, FaultKind};
 
     const STARTS: Timestamp = Timestamp::from_nanos(1_780_390_800 * NANOS);
 

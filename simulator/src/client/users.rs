@@ -10,7 +10,8 @@ use std::time::Duration;
 use gateway::Timestamp;
 
 use super::LoadError;
-use crate::{Latency, Stream};
+use crate::chance::Stream;
+use crate::latency::Latency;
 
 /// Users who wait for their answers: each thinks, sends, waits for the end of the request, and thinks again.
 #[derive(Clone, Debug, PartialEq)]
@@ -208,7 +209,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Purpose;
+    use crate::chance::Purpose;
 
     const STARTS: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
     const SECOND: u64 = 1_000_000_000;

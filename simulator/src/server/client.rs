@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::service::end_of_answer;
-use crate::{RequestTag, headers};
+use crate::tag::{RequestTag, headers};
 
 /// Idle connections that a service keeps to another, at most.
 const IDLE: usize = 1_024;

@@ -17,7 +17,8 @@ use tokio::sync::watch;
 use super::answer::AnswerBody;
 use super::connection::{Connection, Fate};
 use super::service::{Reception, ServedService, Word};
-use crate::{RequestTag, Work, headers};
+use crate::tag::{RequestTag, headers};
+use crate::upstream::Work;
 
 /// Bytes of a request's head, at most.
 const HEAD: usize = 64 << 10;

@@ -35,7 +35,10 @@ use self::service::{Common, Parts, ServedService};
 use self::timers::Timers;
 pub use self::token_check::KeyDocument;
 use self::token_check::TokenCheck;
-use crate::{FaultTimeline, RequestTag, Service, UpstreamConfig};
+use crate::fault::FaultTimeline;
+use crate::service::Service;
+use crate::tag::RequestTag;
+use crate::upstream::UpstreamConfig;
 
 /// What [`Upstreams`] serve, and how.
 #[derive(Clone)]

@@ -17,10 +17,12 @@ use super::Observer;
 use super::client::Client;
 use super::timers::Timer;
 use super::token_check::{KeyDocument, TokenCheck};
-use crate::{
-    Answered, Arrival, Asking, CallId, Due, Job, JobId, Purpose, RequestTag, Service, ServiceAnswer,
-    ServiceEvent, Step, Stream, Work,
+use crate::chance::{Purpose, Stream};
+use crate::service::{
+    Answered, Arrival, Asking, CallId, Due, Job, JobId, Service, ServiceAnswer, ServiceEvent, Step,
 };
+use crate::tag::RequestTag;
+use crate::upstream::Work;
 
 /// A service at work: its machine, and what drives it.
 ///
@@ -474,7 +476,9 @@ mod tests {
 
     use super::super::timers::Timers;
     use super::*;
-    use crate::{FaultTimeline, Latency, UpstreamConfig};
+    use crate::fault::FaultTimeline;
+    use crate::latency::Latency;
+    use crate::upstream::UpstreamConfig;
 
     /// The violations that were told.
     #[derive(Default)]

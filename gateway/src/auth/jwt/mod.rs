@@ -16,7 +16,7 @@ pub use document::{MAX_DOCUMENT, parse_jwks};
 pub use key::{JwtKey, SignedParts};
 
 use super::{AuthVerdict, Presented, SharedAuthenticator, TokenDigest};
-use crate::Timestamp;
+use crate::timestamp::Timestamp;
 
 impl SharedAuthenticator<JwtKey> {
     /// Judges what a request bears: a token that was verified before by its digest, any other by its signature.

@@ -21,10 +21,13 @@ use self::on_reading::OnReading;
 pub use self::sample::Sample;
 use self::saturation::Saturation;
 use super::{Ended, Facts, Names};
+use crate::admission::{Allowances, Checks, Scope};
+use crate::breaker::{Condition, Transition};
+use crate::config::GatewayConfig;
+use crate::outcome::Outcome;
+use crate::route::UpstreamId;
 use crate::server::Monitor;
-use crate::{
-    Allowances, Checks, Condition, GatewayConfig, Outcome, Scope, Timestamp, Transition, UpstreamId,
-};
+use crate::timestamp::Timestamp;
 
 /// Classes of status by their first digit; the first is for a client that left without an answer.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];

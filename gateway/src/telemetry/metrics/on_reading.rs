@@ -6,9 +6,11 @@ use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec};
 
 use super::maker::Maker;
 use super::{CONDITIONS, LimitCounters};
+use crate::admission::Scope;
+use crate::breaker::Condition;
+use crate::config::GatewayConfig;
 use crate::server::{Monitor, ServerState};
 use crate::telemetry::Names;
-use crate::{Condition, GatewayConfig, Scope};
 
 /// What is brought up to date when somebody reads: the server knows it anyway, so that no request has to count it.
 pub(super) struct OnReading {

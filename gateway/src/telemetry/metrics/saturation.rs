@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
-use crate::{Timestamp, Verdict};
+use crate::rate_limit::Verdict;
+use crate::timestamp::Timestamp;
 
 /// How full the fullest bucket of a rate limit was lately.
 ///
