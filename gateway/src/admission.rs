@@ -5,35 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::identity::{Client, KeyedBy, Peer};
 use crate::rate_limit::{KeyedLimiter, RateLimit, Verdict};
 use crate::route::RouteId;
+use crate::scope::Scope;
 use crate::timestamp::Timestamp;
-
-/// What a rate limit counts by, in the order in which a request meets them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// Each source address on its own.
-    PerIp,
-    /// Each client on its own: its API key or a claim of its token, or its address where it sends neither.
-    PerKey,
-    /// Each route on its own.
-    PerRoute,
-    /// All requests together.
-    Global,
-}
-
-impl Scope {
-    /// Every scope, in the order in which a request meets them.
-    pub const ALL: [Self; 4] = [Self::PerIp, Self::PerKey, Self::PerRoute, Self::Global];
-
-    /// The name in files and results.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::PerIp => "per_ip",
-            Self::PerKey => "per_key",
-            Self::PerRoute => "per_route",
-            Self::Global => "global",
-        }
-    }
-}
 
 /// The rate limits of a gateway; `None` where a scope is not limited.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
-use crate::admission::{Checks, Limits, Request, Scope};
+use crate::admission::{Checks, Limits, Request};
 use crate::auth::{AuthVerdict, Claims, KeyWait};
 use crate::config::GatewayConfig;
 use crate::identity::{Client, KeySecret, KeyedBy};
 use crate::rate_limit::Verdict;
 use crate::rejection::Rejection;
 use crate::route::{RouteId, Routes};
+use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
 /// What requests are judged by in front of the dispatcher: the order of the stages, and which routes ask for a token.

@@ -48,6 +48,7 @@ mod rate_limit;
 mod rejection;
 mod retry;
 mod route;
+mod scope;
 #[cfg(feature = "server")]
 pub mod server;
 mod split_mix;
@@ -56,7 +57,7 @@ mod timestamp;
 mod trace;
 mod waits;
 
-pub use admission::{Admission, Allowances, Checks, Limits, RateLimits, Request, Scope, SharedAdmission};
+pub use admission::{Admission, Allowances, Checks, Limits, RateLimits, Request, SharedAdmission};
 pub use attempt::{AttemptEnd, AttemptFailure, RequestEnd};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, FailureKinds, HalfOpen, Permit,
@@ -78,6 +79,7 @@ pub use retry::{
     RetryPolicy, RetryState,
 };
 pub use route::{GatewayRetry, Route, RouteError, RouteId, Routed, Routes, UpstreamId};
+pub use scope::Scope;
 pub use split_mix::split_mix_64;
 pub use timestamp::Timestamp;
 pub use waits::{ClientTimeouts, Due, Waits};

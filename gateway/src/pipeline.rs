@@ -4,7 +4,7 @@
 use std::hash::Hash;
 use std::time::Duration;
 
-use crate::admission::{Admission, Checks, Request, Scope};
+use crate::admission::{Admission, Checks, Request};
 use crate::attempt::AttemptEnd;
 use crate::auth::{Fetch, FetchFailure, KeyQueue, KeySet, Presented, SimulatedKey};
 use crate::breaker::{Condition, Settlement, Transition};
@@ -14,6 +14,7 @@ use crate::entrance::{Entrance, Stop};
 use crate::identity::KeySecret;
 use crate::rejection::Rejection;
 use crate::route::{RouteId, UpstreamId};
+use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
 /// What becomes of a request on arrival.
@@ -278,6 +279,7 @@ mod tests {
     use crate::identity::{Client, KeyedBy, Peer};
     use crate::pool::PoolConfig;
     use crate::rate_limit::{Algorithm, RateLimit};
+    use crate::retry::{Backoff, Jitter, RetryOn, RetryPolicy};
     use crate::route::{GatewayRetry, Route, Routes};
 
     const OK: Option<Settlement> = AttemptEnd::Answered(200).settlement(Duration::ZERO);
@@ -510,10 +512,10 @@ mod tests {
 
     #[test]
     fn the_gateway_tries_again_and_keeps_its_worker_the_while() {
-        let on = crate::retry::RetryOn { server_errors: true, ..crate::retry::RetryOn::default() };
+        let on = RetryOn { server_errors: true, ..RetryOn::default() };
         let second = Duration::from_secs(1);
-        let backoff = crate::retry::Backoff::fixed(second, crate::retry::Jitter::None).unwrap();
-        let policy = crate::retry::RetryPolicy { retries: 3, on, backoff, ..Default::default() };
+        let backoff = Backoff::fixed(second, Jitter::None).unwrap();
+        let policy = RetryPolicy { retries: 3, on, backoff, ..Default::default() };
         let retry = Some(GatewayRetry { policy, non_idempotent: false });
         let breaker = BreakerConfig::new(MINUTE, 1.0, 2).ok();
         let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
@@ -544,8 +546,8 @@ mod tests {
 
     #[test]
     fn what_the_gateways_machine_lacked_is_not_held_against_an_upstream() {
-        let on = crate::retry::RetryOn { connect: true, ..crate::retry::RetryOn::default() };
-        let policy = crate::retry::RetryPolicy { retries: 1, on, ..Default::default() };
+        let on = RetryOn { connect: true, ..RetryOn::default() };
+        let policy = RetryPolicy { retries: 1, on, ..Default::default() };
         let retry = Some(GatewayRetry { policy, non_idempotent: false });
         let breaker = BreakerConfig::new(MINUTE, 1.0, 1).ok();
         let upstreams = vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }];
@@ -572,10 +574,9 @@ mod tests {
 
     #[test]
     fn no_retry_is_begun_that_would_outlast_the_deadline() {
-        let on = crate::retry::RetryOn { server_errors: true, ..crate::retry::RetryOn::default() };
-        let backoff =
-            crate::retry::Backoff::fixed(Duration::from_secs(2), crate::retry::Jitter::None).unwrap();
-        let policy = crate::retry::RetryPolicy { retries: 9, on, backoff, ..Default::default() };
+        let on = RetryOn { server_errors: true, ..RetryOn::default() };
+        let backoff = Backoff::fixed(Duration::from_secs(2), Jitter::None).unwrap();
+        let policy = RetryPolicy { retries: 9, on, backoff, ..Default::default() };
         let retry = Some(GatewayRetry { policy, non_idempotent: false });
         let mut gateway: Pipeline<u32> =
             Pipeline::new(GatewayConfig { retry, ..config(RateLimits::default()) });

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::admission::Scope;
 use crate::auth::{ClaimFault, TokenFault};
 use crate::outcome::Outcome;
+use crate::scope::Scope;
 
 /// Why the gateway answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

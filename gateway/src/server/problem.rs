@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::admission::{Checks, RateLimits, Scope};
+use crate::admission::{Checks, RateLimits};
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::TokenFault;
 use crate::rate_limit::Verdict;
 use crate::rejection::{Rejection, whole_seconds};
+use crate::scope::Scope;
 
 /// A type that the draft of the rate limit fields registers (draft-ietf-httpapi-ratelimit-headers-10, 6).
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";

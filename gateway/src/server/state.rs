@@ -1,7 +1,7 @@
 //! What a running server holds.
 
-use crate::admission::Scope;
 use crate::breaker::Condition;
+use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
 /// What a server holds at one instant.

@@ -9,12 +9,12 @@ use jiff::Timestamp as CivilTime;
 use serde::{Serialize, Serializer};
 
 use super::{Ended, Facts, RequestName, ShownClaims, SpanId, TraceId};
-use crate::admission::Scope;
 use crate::breaker::Condition;
 use crate::config::GatewayConfig;
 use crate::identity::Client;
 use crate::rate_limit::Verdict;
 use crate::route::UpstreamId;
+use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 use crate::trace::hex_digits;
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Ended, Facts};
-use crate::admission::{Admission, Checks, RateLimits, Request, Scope};
+use crate::admission::{Admission, Checks, RateLimits, Request};
 use crate::attempt::RequestEnd;
 use crate::breaker::{BreakerConfig, Condition};
 use crate::config::{GatewayConfig, UpstreamPolicy};
@@ -13,6 +13,7 @@ use crate::identity::{Client, KeySecret, Peer};
 use crate::rate_limit::{Algorithm, RateLimit};
 use crate::rejection::Rejection;
 use crate::route::{Route, RouteId, Routes, UpstreamId};
+use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
 /// Two minutes past nine on a Tuesday.

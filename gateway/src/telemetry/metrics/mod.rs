@@ -21,11 +21,12 @@ use self::on_reading::OnReading;
 pub use self::sample::Sample;
 use self::saturation::Saturation;
 use super::{Ended, Facts, Names};
-use crate::admission::{Allowances, Checks, Scope};
+use crate::admission::{Allowances, Checks};
 use crate::breaker::{Condition, Transition};
 use crate::config::GatewayConfig;
 use crate::outcome::Outcome;
 use crate::route::UpstreamId;
+use crate::scope::Scope;
 use crate::server::Monitor;
 use crate::timestamp::Timestamp;
 

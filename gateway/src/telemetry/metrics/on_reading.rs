@@ -6,9 +6,9 @@ use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec};
 
 use super::maker::Maker;
 use super::{CONDITIONS, LimitCounters};
-use crate::admission::Scope;
 use crate::breaker::Condition;
 use crate::config::GatewayConfig;
+use crate::scope::Scope;
 use crate::server::{Monitor, ServerState};
 use crate::telemetry::Names;
 
