@@ -121,6 +121,18 @@ struct Head {
     interim: InterimSink,
 }
 
+/// A request that has a worker.
+struct Working {
+    guard: RequestGuard,
+    forward: Forward,
+    /// What its token says, where it was verified.
+    claims: Option<Claims>,
+    exchange: Arc<Exchange>,
+    source: Option<Source>,
+    /// The protocol that it asks for instead of HTTP.
+    upgrade: Option<HeaderValue>,
+}
+
 /// What belongs to a request whose answer is passed on.
 struct Passed {
     guard: RequestGuard,
@@ -130,6 +142,7 @@ struct Passed {
 }
 
 impl ClientConnection {
+    /// Has a request judged, and answered by the upstream if the rules let the request through.
     async fn proxy(
         &self,
         policies: &Policies,
@@ -177,20 +190,12 @@ impl ClientConnection {
             None
         };
         let rules = self.thread.rules();
-        let source = (!incoming.is_end_stream()).then(|| {
-            let exchange = Exchange::new(rules.clock, policies.client);
-            let identity = settings.identity.clone();
-            let to_be_asked = parts.headers.contains_key(EXPECT);
-            let limit = settings.http.body_bytes;
-            let clock = Arc::clone(&exchange);
-            (Source::new(incoming, to_be_asked, limit, identity, clock, &self.state), exchange)
-        });
-        let (source, exchange) = source.unzip();
+        let (source, exchange) = self.source(policies, &parts, incoming).unzip();
         begun.source.clone_from(&source);
         let Decided { checks: said, claims, next } =
             rules.on_request(policies, &asked, &seen, bearer, source.as_ref()).await;
         begun.checks = said;
-        let (mut guard, forward) = match next {
+        let (guard, forward) = match next {
             Next::Forward(guard, forward) => (guard, forward),
             Next::Reject(rejection) => return Err(Problem::Rejected(rejection)),
             Next::Wait(mut guard, deadline) => {
@@ -201,6 +206,39 @@ impl ClientConnection {
         };
 
         let exchange = exchange.unwrap_or_else(|| Exchange::new(rules.clock, policies.client));
+        let working = Working { guard, forward, claims, exchange, source, upgrade };
+        self.forward(parts, host, interim, working).await
+    }
+
+    /// The body of a request, and whose time it takes; `None` for a request without a body.
+    fn source(
+        &self,
+        policies: &Policies,
+        parts: &Parts,
+        incoming: ClientBody,
+    ) -> Option<(Source, Arc<Exchange>)> {
+        if incoming.is_end_stream() {
+            return None;
+        }
+        let settings = self.thread.settings();
+        let exchange = Exchange::new(self.thread.rules().clock, policies.client);
+        let identity = settings.identity.clone();
+        let to_be_asked = parts.headers.contains_key(EXPECT);
+        let clock = Arc::clone(&exchange);
+        let source =
+            Source::new(incoming, to_be_asked, settings.http.body_bytes, identity, clock, &self.state);
+        Some((source, exchange))
+    }
+
+    /// Has the upstream answer a request that has a worker.
+    async fn forward(
+        &self,
+        mut parts: Parts,
+        host: HeaderValue,
+        interim: InterimSink,
+        working: Working,
+    ) -> Result<UpstreamAnswer, Problem> {
+        let Working { mut guard, forward, claims, exchange, source, upgrade } = working;
         guard.on_worker(&exchange, &forward);
         self.set_fields(&mut parts, host, claims.as_ref(), &guard, upgrade.as_ref());
         if let Some(source) = &source {

@@ -22,7 +22,7 @@ use crate::admission::{Checks, Request};
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::jwt::Bearer;
 use crate::auth::{AuthConfig, Claims};
-use crate::breaker::Settlement;
+use crate::breaker::{Condition, Settlement};
 use crate::config::GatewayConfig;
 use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
 use crate::ended::{Ended, Facts, ShownClaims};
@@ -182,21 +182,7 @@ impl Rules {
         };
         let seen = Seen { claims: claims.as_ref(), client, ..*seen };
         let mark = self.observer.on_decided(at, &seen, &checks, &dispatched.into());
-        let facts = Arc::new(Facts {
-            peer: seen.peer,
-            client,
-            route: seen.route,
-            checks,
-            allowances: policies.allowances,
-            breaker,
-            traced: seen.traced.cloned(),
-            auth: self
-                .auth
-                .as_ref()
-                .zip(claims.as_ref())
-                .and_then(|(auth, claims)| ShownClaims::of(auth, claims))
-                .map(Box::new),
-        });
+        let facts = Arc::new(self.facts(policies, &seen, checks, breaker));
         let mut guard = RequestGuard {
             rules: Arc::clone(self),
             mark,
@@ -220,6 +206,27 @@ impl Rules {
             }
         };
         Decided { checks, claims, next }
+    }
+
+    /// What is kept of a request for whoever is told of its end. `breaker` is what that of its upstream was after the decision.
+    fn facts(
+        &self,
+        policies: &Policies,
+        seen: &Seen<'_>,
+        checks: Checks,
+        breaker: Option<Condition>,
+    ) -> Facts {
+        let auth = self.auth.as_ref().zip(seen.claims);
+        Facts {
+            peer: seen.peer,
+            client: seen.client,
+            route: seen.route,
+            checks,
+            allowances: policies.allowances,
+            breaker,
+            traced: seen.traced.cloned(),
+            auth: auth.and_then(|(auth, claims)| ShownClaims::of(auth, claims)).map(Box::new),
+        }
     }
 
     /// Takes a request to the dispatcher, and has it wait for keys meanwhile where there are none to judge its token by.
@@ -375,16 +382,7 @@ impl Drop for Undecided<'_> {
         let mark = observer.on_decided(at, self.seen, self.checks, &self.decision);
         let total_time = at - self.arrived;
         let ended = Ended { end: RequestEnd::ClientLeft, attempts: 0, upstream_time: None, total_time };
-        let facts = Facts {
-            peer: self.seen.peer,
-            client: self.seen.client,
-            route: self.seen.route,
-            checks: *self.checks,
-            allowances: self.policies.allowances,
-            breaker: None,
-            traced: self.seen.traced.cloned(),
-            auth: None,
-        };
+        let facts = self.rules.facts(self.policies, self.seen, *self.checks, None);
         observer.on_finished(at, mark, &Arc::new(facts), &ended);
     }
 }

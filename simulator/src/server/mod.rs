@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use gateway::auth::AuthConfig;
 use gateway::server::ScenarioClock;
 use gateway::{Invariants, Timestamp, Transition, Violation};
 use http::HeaderValue;
@@ -221,34 +222,19 @@ impl Upstreams {
         let (stop, stopping) = watch::channel(None);
         let mut listeners: Vec<Vec<Listener>> = runtimes.iter().map(|_| Vec::new()).collect();
         for (number, ((service, port), header)) in upstreams.into_iter().zip(ports).zip(headers).enumerate() {
-            let ServiceConfig { name, config, faults, listen, keys } = service;
             let thread = number % runtimes.len();
-            let spans = faults.refusals();
-            let refusals =
-                spans.into_iter().map(|span| clock.starts() + span.start..clock.starts() + span.end);
-            let client = Arc::new(Client::new(&addresses));
-            let auth = config.auth.clone();
-            // A mistake of ours in one service ends no other.
-            let invariants = Invariants::counting();
-            let token_check =
-                auth.map(|auth| TokenCheck::new(auth, Arc::clone(&client), clock, invariants.clone()));
-            let parts = Parts {
-                number,
-                asks: !config.calls.is_empty(),
-                service: Service::with_invariants(&name, config, clock.starts(), faults, seed, invariants),
-                name,
-                client,
-                token_check,
-                keys,
-            };
             let tasks = runtimes[thread].handle().clone();
-            let running = ServedService::new(parts, &common, tasks);
-            let name = running.name.clone();
             let limits = Limits { connections, body: body_limit };
-            let listener =
-                Listener::new(Arc::new(running), header, port, refusals.collect(), clock.now(), limits);
-            let listener = listener.map_err(|source| StartError::Listen { name, address: listen, source })?;
-            listeners[thread].push(listener);
+            let (name, address) = (service.name.clone(), service.listen);
+            let served = Arc::new(served(number, &service, &addresses, &common, tasks));
+            let refusals = service.faults.refusals().into_iter();
+            let refusals = refusals.map(|span| clock.starts() + span.start..clock.starts() + span.end);
+            let listener = Listener::new(served, header, port, refusals.collect(), clock.now(), limits);
+            listeners[thread].push(listener.map_err(|source| StartError::Listen {
+                name,
+                address,
+                source,
+            })?);
         }
         let handles = runtimes.iter().map(|runtime| runtime.handle().clone()).collect();
         let mut this = Self { addresses, stop, threads: Vec::new(), runtimes: handles, _timers: timers };
@@ -289,6 +275,40 @@ impl Drop for Upstreams {
     fn drop(&mut self) {
         self.end(Duration::ZERO);
     }
+}
+
+/// The service of that number, whose tasks run there.
+fn served(
+    number: usize,
+    service: &ServiceConfig,
+    addresses: &[SocketAddr],
+    common: &Common,
+    tasks: Handle,
+) -> ServedService {
+    let ServiceConfig { name, config, faults, keys, .. } = service;
+    let (clock, seed) = (common.clock, common.seed);
+    let client = Arc::new(Client::new(addresses));
+    // A mistake of ours in one service ends no other.
+    let invariants = Invariants::counting();
+    let token_check =
+        |auth: &AuthConfig| TokenCheck::new(auth.clone(), Arc::clone(&client), clock, invariants.clone());
+    let parts = Parts {
+        number,
+        asks: !config.calls.is_empty(),
+        token_check: config.auth.as_ref().map(token_check),
+        service: Service::with_invariants(
+            name,
+            config.clone(),
+            clock.starts(),
+            faults.clone(),
+            seed,
+            invariants,
+        ),
+        name: name.clone(),
+        client,
+        keys: keys.clone(),
+    };
+    ServedService::new(parts, common, tasks)
 }
 
 /// Serves on one thread until it is stopped.
