@@ -167,12 +167,12 @@ fn compare(
         };
         let arrivals = load.arrivals(timeline.starts, timeline.duration, streams.arrival);
         for (index, offset) in (0..).zip(arrivals) {
-            let route = population.targets.draw(streams.route.at(index)).route as usize;
+            let route = population.target_of(&streams, index).route as usize;
             if on_route(route) {
                 harm.on_pair(Pair {
                     population: number,
                     route,
-                    identity: population.identities.draw(streams.identity.at(index)).index,
+                    identity: population.identity_of(&streams, index).index,
                     intended: Duration::from_nanos(offset),
                     good_in_control: control.was_good(number, index),
                     good_in_incident: incident.was_good(number, index),

@@ -70,7 +70,7 @@ impl<'v> SharedLoad<'v> {
             let streams = PopulationStreams::new(seed, &shared.population.name);
             let arrivals = shared.load.arrivals(timeline.starts, timeline.duration, streams.arrival);
             for (index, _) in (0..).zip(arrivals) {
-                let route = shared.population.targets.draw(streams.route.at(index)).route as usize;
+                let route = shared.population.target_of(&streams, index).route as usize;
                 cells[route].add(a.was_good(in_a, index), b.was_good(in_b, index));
             }
             cells

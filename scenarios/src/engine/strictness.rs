@@ -161,7 +161,7 @@ fn common_harm(
             if !within(Duration::from_nanos(offset)) {
                 continue;
             }
-            let route = population.targets.draw(streams.route.at(index)).route as usize;
+            let route = population.target_of(&streams, index).route as usize;
             let was_good = control.was_good(number, index);
             for (tallies, ((_, good), depends)) in tallies.iter_mut().zip(members.iter().zip(&depends)) {
                 let hurt = was_good && !good.incident.was_good(number, index);

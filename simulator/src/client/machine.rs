@@ -82,12 +82,12 @@ impl Clients {
     #[inline]
     pub fn draw(&self, index: u64) -> ClientRequest {
         let Self { population, streams, .. } = self;
-        let target = population.targets.draw(streams.route.at(index));
+        let target = population.target_of(streams, index);
         ClientRequest {
             index,
             target: target.number as u32,
             route: target.route,
-            identity: population.identities.draw(streams.identity.at(index)),
+            identity: population.identity_of(streams, index),
             attempt: 0,
             retries: RetryState::default(),
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway::RetryPolicy;
 
 use crate::chance::{Purpose, Stream};
-use crate::client::{ClosedLoad, Identities, OpenLoad, TokenConfig};
+use crate::client::{ClosedLoad, Identities, Identity, OpenLoad, TokenConfig};
 use crate::tag::RequestTag;
 
 /// A group of clients that behave alike.
@@ -135,6 +135,20 @@ impl Targets {
     fn target(&self, number: usize) -> Target<'_> {
         let Weighted { path, route, .. } = &self.weighted[number];
         Target { number, path, route: *route }
+    }
+}
+
+impl Population {
+    /// Where the request number `index` of this population goes, with the population's `streams`.
+    #[inline]
+    pub fn target_of(&self, streams: &PopulationStreams, index: u64) -> Target<'_> {
+        self.targets.draw(streams.route.at(index))
+    }
+
+    /// Who sends the request number `index` of this population, with the population's `streams`.
+    #[inline]
+    pub fn identity_of(&self, streams: &PopulationStreams, index: u64) -> Identity {
+        self.identities.draw(streams.identity.at(index))
     }
 }
 

@@ -75,7 +75,7 @@ impl gateway::server::Observer for GatewayObserver {
     ) -> ObserverTag {
         let Some(request) = self.request(seen) else { return ObserverTag::default() };
         let (population, streams) = &self.populations[request.population as usize];
-        let identity = population.identities.draw(streams.identity.at(request.index));
+        let identity = population.identity_of(streams, request.index);
         let caller = self.directory.caller(request.population as usize, identity);
         let route = seen.route.unwrap_or(RouteId(0));
         for (scope, limit) in &self.limits {
@@ -184,7 +184,7 @@ impl simulator::server::Observer for UpstreamObserver {
     fn on_accepted(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
         let bearer = self.request(tag).map(|request| {
             let (population, streams) = &self.populations[request.population as usize];
-            let identity = population.identities.draw(streams.identity.at(request.index)).index;
+            let identity = population.identity_of(streams, request.index).index;
             Bearer { population: request.population, identity, at }
         });
         let mut bearers = self.bearers.lock().unwrap_or_else(PoisonError::into_inner);
