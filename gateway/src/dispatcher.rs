@@ -283,14 +283,15 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// An attempt ended. The wait before the next one, or `None` to answer the client with this end: then
     /// [`Dispatcher::on_finished`] is due. A wait that would outlast the deadline is not begun.
     ///
-    /// `took` is the upstream's time since the attempt was sent, and `unit` a uniform draw from [0, 1) of this attempt's own.
+    /// `took` is the upstream's time since the attempt was sent. `unit` draws from [0, 1), for this attempt alone, and is asked
+    /// only where there may be a wait.
     pub fn on_attempt_ended(
         &mut self,
         now: Timestamp,
         pass: &mut Pass,
         end: AttemptEnd,
         took: Duration,
-        unit: f64,
+        unit: impl FnOnce() -> f64,
     ) -> Option<Duration> {
         // The client has the beginning of an answer that breaks off: the attempt cannot be taken back.
         let failure = end.failure().filter(|_| end != AttemptEnd::Cut)?;
@@ -298,7 +299,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         if !retry.may_retry(pass) {
             return None;
         }
-        let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, None, unit)?;
+        let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, None, unit())?;
         self.settle(now, *pass, end.settlement(took));
         pass.permit = None;
         Some(wait)

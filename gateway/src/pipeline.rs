@@ -207,7 +207,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         pass: &mut Pass,
         end: AttemptEnd,
         took: Duration,
-        unit: f64,
+        unit: impl FnOnce() -> f64,
     ) -> Option<Duration> {
         self.dispatcher.on_attempt_ended(now, pass, end, took, unit)
     }
@@ -529,15 +529,15 @@ mod tests {
             }
         };
         let mut post = start(&mut gateway, 0, false);
-        assert_eq!(gateway.on_attempt_ended(at(0), &mut post, failed, took, 0.0), None);
+        assert_eq!(gateway.on_attempt_ended(at(0), &mut post, failed, took, || 0.0), None);
         gateway.on_finished(at(0), post, None);
 
         let mut pass = start(&mut gateway, 1, true);
-        assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, failed, took, 0.0), Some(second));
+        assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, failed, took, || 0.0), Some(second));
         assert_eq!(gateway.in_flight(), 1);
         assert_eq!(gateway.on_retry(at(1_000), &mut pass), Ok(()));
         // The second failure opens the breaker, which is asked again for the third attempt.
-        assert_eq!(gateway.on_attempt_ended(at(1_000), &mut pass, failed, took, 0.0), Some(second));
+        assert_eq!(gateway.on_attempt_ended(at(1_000), &mut pass, failed, took, || 0.0), Some(second));
         let retry_after = Duration::from_secs(9);
         assert_eq!(gateway.on_retry(at(2_000), &mut pass), Err(Rejection::ShortCircuited { retry_after }));
         gateway.on_finished(at(2_000), pass, None);
@@ -556,9 +556,9 @@ mod tests {
         let decision = gateway.on_request(at(0), 0, &request(1, "a", Some(0)), &NOTHING).1;
         let Decision::Forward(Forward { mut pass, .. }) = decision else { panic!("{decision:?}") };
         let (unsent, took) = (AttemptEnd::NeverSent, Duration::ZERO);
-        assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, unsent, took, 0.0), Some(Duration::ZERO));
+        assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, unsent, took, || 0.0), Some(Duration::ZERO));
         assert_eq!(gateway.on_retry(at(0), &mut pass), Ok(()));
-        assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, unsent, took, 0.0), None);
+        assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, unsent, took, || 0.0), None);
         gateway.on_finished(at(0), pass, unsent.settlement(took));
         assert_eq!(gateway.poll_transition(), None);
         let refused = Some(Settlement::ConnectionFailed);
@@ -583,7 +583,7 @@ mod tests {
         let (_, decision) = gateway.on_request(at(0), 0, &request(1, "a", Some(0)), &NOTHING);
         let Decision::Forward(Forward { mut pass, .. }) = decision else { panic!("{decision:?}") };
         let mut fail = |millis| {
-            gateway.on_attempt_ended(at(millis), &mut pass, AttemptEnd::Answered(500), Duration::ZERO, 0.0)
+            gateway.on_attempt_ended(at(millis), &mut pass, AttemptEnd::Answered(500), Duration::ZERO, || 0.0)
         };
         // The timeout is 5 s.
         assert_eq!(fail(2_999), Some(Duration::from_secs(2)));

@@ -144,6 +144,30 @@ fn clients_without_a_key_send_none() {
 }
 
 #[test]
+fn the_gateway_retries_an_answer_that_only_its_clients_expect() {
+    let _alone = alone();
+    let text = r#"
+        name = "Down by design"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1s"
+        slo.latency = "1s"
+        upstreams.api.latency = "1ms"
+        faults = [{ at = "0s", for = "10s", upstreams = ["api"], error = { status = 503 } }]
+        routes."/" = { upstream = "api", expect_status = [503] }
+        clients.monitors = { send = "/", rate = "40/s", identities = 20, retry = { retries = 1, on = ["5xx"] } }
+        gateway.retry = { retries = 2, on = ["5xx"], backoff = "none" }
+    "#;
+    let scenario = scenario(text);
+    let simulated = run_experiment(&scenario, &[scenario.seed], || {});
+    // Three attempts of the gateway for each request, whose client is content with the last.
+    for result in [simulated, live(&scenario, 1.0, &Stop::default())] {
+        let run = run(&result, "base");
+        assert_eq!(run.overall.count(Outcome::Served), 40, "{:?}: {:?}", result.engine, run.overall.outcomes);
+        assert_eq!(run.attempts, 120, "{:?}", result.engine);
+    }
+}
+
+#[test]
 fn a_burst_across_the_boundary_through_real_sockets() {
     let _alone = alone();
     let limit = |variant: &str, algorithm: &str| {

@@ -509,13 +509,12 @@ impl RequestGuard {
     pub(super) fn on_attempt_ended(&mut self, end: AttemptEnd) -> Option<Duration> {
         let took = self.took(self.rules.clock.now()).unwrap_or_default();
         let GuardState::Working(pass) = &mut self.stage else { return None };
-        let unit = self.rules.unit();
         let mut behind = self.rules.behind();
         let now = self.rules.clock.now();
         if let Some(exchange) = &self.exchange {
             pass.on_client_time(exchange.client_time(now));
         }
-        let wait = behind.dispatcher.on_attempt_ended(now, pass, end, took, unit);
+        let wait = behind.dispatcher.on_attempt_ended(now, pass, end, took, || self.rules.unit());
         self.rules.report(&mut behind, now);
         wait
     }

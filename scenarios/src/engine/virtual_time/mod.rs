@@ -367,7 +367,7 @@ impl<'w> Run<'w> {
             Event::ClientTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::ClientTimeout);
                 self.abandon(ticket, None);
-                self.conclude(ticket, RequestEnd::ClientLeft, why);
+                self.answer(ticket, RequestEnd::ClientLeft, why);
             }
             Event::Keys { keeper } => self.wake_keeper(keeper as usize),
             Event::QueueTimeout(ticket) => {
@@ -381,7 +381,7 @@ impl<'w> Run<'w> {
                 let route = self.requests[ticket.slot as usize].route;
                 self.last_failure[self.upstream_of[route.0 as usize]] = why;
                 self.abandon(ticket, Some(Settlement::TimedOut));
-                self.conclude(ticket, RequestEnd::Attempt(AttemptEnd::TimedOut), why);
+                self.answer(ticket, RequestEnd::Attempt(AttemptEnd::TimedOut), why);
             }
             Event::Due(job) => {
                 let answer = self.services.on_due(&mut self.context, job);
@@ -600,25 +600,26 @@ impl<'w> Run<'w> {
         };
         let AttemptStage::Forwarded { mut pass, from, since, attempt, .. } = *stage else { return };
         let now = self.context.now;
-        let (end, took) = (RequestEnd::Attempt(reply), now - since);
-        let ended = ClientEnd::of_request(end, &self.expect_status[route.0 as usize]);
-        if ended.failure().is_some() {
+        let took = now - since;
+        if reply.failure().is_some() {
             self.last_failure[self.upstream_of[route.0 as usize]] = why;
-            // The gateway's jitter is drawn below the client's attempt that it serves.
-            let jitter = self.populations[population].streams.jitter;
-            let unit = jitter.at(sent.index).at(u64::from(sent.attempt())).at(u64::from(attempt)).unit();
-            let wait = self.gateway.on_attempt_ended(now, &mut pass, reply, took, unit);
-            if let Some(wait) = wait {
-                let stage = AttemptStage::Forwarded { pass, from, since, attempt, job: None };
-                self.requests[ticket.slot as usize].stage = stage;
-                self.context.events.schedule(now + service_is_back_after(wait), Event::GatewayRetry(ticket));
-                return;
-            }
         }
-        let is_served = ended.outcome == Outcome::Served;
+        // The gateway's jitter is drawn below the client's attempt that it serves.
+        let jitter = self.populations[population].streams.jitter;
+        let unit = || jitter.at(sent.index).at(u64::from(sent.attempt())).at(u64::from(attempt)).unit();
+        if let Some(wait) = self.gateway.on_attempt_ended(now, &mut pass, reply, took, unit) {
+            let stage = AttemptStage::Forwarded { pass, from, since, attempt, job: None };
+            self.requests[ticket.slot as usize].stage = stage;
+            self.context.events.schedule(now + service_is_back_after(wait), Event::GatewayRetry(ticket));
+            return;
+        }
+        let end = RequestEnd::Attempt(reply);
+        let seen = ClientEnd::of_request(end, &self.expect_status[route.0 as usize]);
+        let is_served = seen.outcome == Outcome::Served;
         let why = if is_served { self.took_longest(ticket, from, why) } else { why };
         self.free_worker(route, pass, end.settlement(took));
-        self.conclude(ticket, end, why);
+        self.log_ended_of(ticket, end);
+        self.conclude(ticket, seen, why);
     }
 
     /// An attempt leaves the gateway without an answer of an upstream, whose breaker learns of the `settlement`, if anything.
@@ -657,15 +658,19 @@ impl<'w> Run<'w> {
         if matches!(rejection, Rejection::QueueFull { .. }) {
             self.context.recorder.on_rejected(StationId::Gateway);
         }
-        self.conclude(ticket, RequestEnd::Rejected(rejection), why);
+        self.answer(ticket, RequestEnd::Rejected(rejection), why);
+    }
+
+    /// An attempt ended at the gateway without an answer of its upstream, of which alone a status is expected.
+    fn answer(&mut self, ticket: Ticket, end: RequestEnd, why: CauseId) {
+        self.log_ended_of(ticket, end);
+        self.conclude(ticket, ClientEnd::of_request(end, &[]), why);
     }
 
     /// An attempt ended for its client, which tries again or leaves it at that; then a user goes back to thinking.
-    fn conclude(&mut self, ticket: Ticket, end: RequestEnd, why: CauseId) {
-        self.log_ended_of(ticket, end);
+    fn conclude(&mut self, ticket: Ticket, end: ClientEnd, why: CauseId) {
         let now = self.context.now;
         let request = &mut self.requests[ticket.slot as usize];
-        let end = ClientEnd::of_request(end, &self.expect_status[request.route.0 as usize]);
         let clients = &mut self.populations[request.population].clients;
         if let Some(failure) = end.failure()
             && let Some(again) = clients.on_failed(now, &mut request.sent, failure, end.retry_after)
