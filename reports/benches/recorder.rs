@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use reports::{
-    CauseId, Finished, Layout, LimitLayout, Outcome, PopulationLayout, Recorder, RouteLayout, StationId,
-    StationLayout,
+    CauseId, Finished, Layout, LimitLayout, Outcome, PopulationLayout, Recorder, RouteLayout, RunEvent,
+    StationId, StationLayout, Witness as _,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -46,26 +46,29 @@ fn layout() -> Layout {
 
 fn record(recorder: &mut Recorder, number: u64, at: Duration) {
     let ended = at + Duration::from_micros(10_000 + number % 5_000);
-    recorder.on_offered(0, 0, at);
-    recorder.on_limit_admitted(0, number as u32 % BUCKETS, at, 500);
-    recorder.on_admitted(0, at);
-    recorder.on_wait(StationId::Gateway, Duration::ZERO);
-    recorder.on_load(StationId::Gateway, at, 1, 0);
-    recorder.on_attempt(0, at);
-    recorder.on_wait(StationId::Upstream(0), Duration::from_micros(number % 1_000));
-    recorder.on_load(StationId::Upstream(0), at, 1, 0);
-    recorder.on_load(StationId::Upstream(0), at, 0, 0);
-    recorder.on_load(StationId::Gateway, at, 0, 0);
-    recorder.on_finished(Finished {
+    let (gateway, orders) = (StationId::Gateway, StationId::Upstream(0));
+    recorder.hear(at, RunEvent::Offered { population: 0, route: 0, intended: at });
+    let bucket = number as u32 % BUCKETS;
+    recorder.hear(at, RunEvent::LimitAdmitted { limit: 0, bucket, remaining: 500 });
+    recorder.hear(at, RunEvent::Admitted { population: 0 });
+    recorder.hear(at, RunEvent::Waited { station: gateway, waited: Duration::ZERO });
+    recorder.hear(at, RunEvent::Load { station: gateway, in_flight: 1, queued: 0 });
+    recorder.hear(at, RunEvent::Attempt { upstream: 0 });
+    let waited = Duration::from_micros(number % 1_000);
+    recorder.hear(at, RunEvent::Waited { station: orders, waited });
+    for (station, in_flight) in [(orders, 1), (orders, 0), (gateway, 0)] {
+        recorder.hear(at, RunEvent::Load { station, in_flight, queued: 0 });
+    }
+    let finished = Finished {
         population: 0,
         route: 0,
         intended: at,
-        at: ended,
         outcome: Outcome::Served,
         reached_upstream: true,
         index: Some(number),
         cause: CauseId::UNKNOWN,
-    });
+    };
+    recorder.hear(ended, RunEvent::Finished(finished));
 }
 
 fn recorder(criterion: &mut Criterion) {

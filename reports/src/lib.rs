@@ -15,7 +15,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`Recorder`] takes the events of one run as they happen and closes into a [`RunResult`]; the runs of an
+//! A [`Recorder`] hears the events of one run as they happen ([`Witness`]) and closes into a [`RunResult`]; the runs of an
 //! experiment stand together in an [`ExperimentResult`], from which everything else is drawn: for people the
 //! [terminal's summary](terminal_summary), the [HTML report](html_report) and the [summary of a CI
 //! job](markdown_summary); for programs [`result.json`](to_json) with its [schema](result_schema), [`JUnit`
@@ -95,9 +95,10 @@ pub use record::layout::{
     StationLayout,
 };
 pub use record::outcome::Outcome;
-pub use record::recorder::{Finished, Recorder};
+pub use record::recorder::Recorder;
 pub use record::recording::Recording;
 pub use record::saturation::{BucketSaturation, OtherBuckets, SaturationResult};
+pub use record::witness::{Finished, RunEvent, Witness};
 pub use result::agreement::{AgreementKind, AgreementLine, AgreementResult, AgreementUnit, VariantAgreement};
 pub use result::expectation::{ExpectationCheck, ExpectationResult, NotJudged};
 pub use result::experiment::{

@@ -283,6 +283,22 @@ pub enum ServiceEvent<'n, N> {
     Gone(&'n N),
 }
 
+impl<'n, N> ServiceEvent<'n, N> {
+    /// The same event, with a part of the note in the note's place.
+    #[inline]
+    pub fn map<M>(self, part: impl FnOnce(&'n N) -> &'n M) -> ServiceEvent<'n, M> {
+        match self {
+            Self::Attempt(note) => ServiceEvent::Attempt(part(note)),
+            Self::Accepted(note) => ServiceEvent::Accepted(part(note)),
+            Self::Rejected => ServiceEvent::Rejected,
+            Self::Waited(waited) => ServiceEvent::Waited(waited),
+            Self::LeftQueue(waited) => ServiceEvent::LeftQueue(waited),
+            Self::Load { in_flight, queued } => ServiceEvent::Load { in_flight, queued },
+            Self::Gone(note) => ServiceEvent::Gone(part(note)),
+        }
+    }
+}
+
 /// Hears what happens at a service.
 pub trait Witness<N> {
     /// This happened, now.

@@ -17,8 +17,8 @@ use gateway::{
 };
 use simulator::server::{Observer, ServiceConfig, StartError, Upstreams, UpstreamsConfig};
 use simulator::{
-    Call, Fault, FaultKind, FaultTimeline, Latency, PopulationStreams, RequestTag, UpstreamConfig, headers,
-    upstream_number,
+    Call, Fault, FaultKind, FaultTimeline, Latency, PopulationStreams, RequestTag, ServiceEvent,
+    UpstreamConfig, headers, upstream_number,
 };
 
 /// Longer than anything here takes: what runs into it hangs.
@@ -49,23 +49,14 @@ impl Channel {
 }
 
 impl Observer for Channel {
-    fn on_attempt(&self, _: Timestamp, upstream: usize, tag: Option<RequestTag>) {
-        self.send(Seen::Attempt(upstream, tag));
-    }
-
-    fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
-
-    fn on_wait(&self, _: Timestamp, upstream: usize, _: Duration) {
-        self.send(Seen::Wait(upstream));
-    }
-    fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
-
-    fn on_load(&self, _: Timestamp, upstream: usize, in_flight: u32, queued: u32) {
-        self.send(Seen::Load(upstream, in_flight, queued));
-    }
-
-    fn on_rejected(&self, _: Timestamp, upstream: usize) {
-        self.send(Seen::Rejected(upstream));
+    fn on_event(&self, _: Timestamp, upstream: usize, event: ServiceEvent<'_, Option<RequestTag>>) {
+        match event {
+            ServiceEvent::Attempt(tag) => self.send(Seen::Attempt(upstream, *tag)),
+            ServiceEvent::Waited(_) => self.send(Seen::Wait(upstream)),
+            ServiceEvent::Load { in_flight, queued } => self.send(Seen::Load(upstream, in_flight, queued)),
+            ServiceEvent::Rejected => self.send(Seen::Rejected(upstream)),
+            ServiceEvent::Accepted(_) | ServiceEvent::LeftQueue(_) | ServiceEvent::Gone(_) => {}
+        }
     }
 
     fn on_exhausted(&self, _: Timestamp, _: usize) {}
@@ -302,18 +293,11 @@ fn a_full_queue_is_a_503_of_the_upstream() {
 struct Starts(Mutex<Vec<(Timestamp, Duration)>>);
 
 impl Observer for Starts {
-    fn on_attempt(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
-
-    fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
-
-    fn on_wait(&self, at: Timestamp, _: usize, waited: Duration) {
-        self.0.lock().unwrap().push((at, waited));
+    fn on_event(&self, at: Timestamp, _: usize, event: ServiceEvent<'_, Option<RequestTag>>) {
+        if let ServiceEvent::Waited(waited) = event {
+            self.0.lock().unwrap().push((at, waited));
+        }
     }
-    fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
-
-    fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
-
-    fn on_rejected(&self, _: Timestamp, _: usize) {}
 
     fn on_exhausted(&self, _: Timestamp, _: usize) {}
 

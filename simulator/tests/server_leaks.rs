@@ -18,7 +18,7 @@ use std::time::Duration;
 use gateway::server::ScenarioClock;
 use gateway::{BreakerConfig, PoolConfig, RetryPolicy, Timestamp, Transition, Violation};
 use simulator::server::{Observer, ServiceConfig, Upstreams, UpstreamsConfig};
-use simulator::{Call, Fault, FaultKind, FaultTimeline, Latency, RequestTag, UpstreamConfig};
+use simulator::{Call, Fault, FaultKind, FaultTimeline, Latency, RequestTag, ServiceEvent, UpstreamConfig};
 
 use crate::limited::Limited;
 
@@ -40,18 +40,11 @@ struct Seen {
 }
 
 impl Observer for Seen {
-    fn on_attempt(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {
-        self.attempts.fetch_add(1, Ordering::Relaxed);
+    fn on_event(&self, _: Timestamp, _: usize, event: ServiceEvent<'_, Option<RequestTag>>) {
+        if let ServiceEvent::Attempt(_) = event {
+            self.attempts.fetch_add(1, Ordering::Relaxed);
+        }
     }
-
-    fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
-
-    fn on_wait(&self, _: Timestamp, _: usize, _: Duration) {}
-    fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
-
-    fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
-
-    fn on_rejected(&self, _: Timestamp, _: usize) {}
 
     fn on_exhausted(&self, _: Timestamp, upstream: usize) {
         self.exhausted[upstream].fetch_add(1, Ordering::Relaxed);

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A circuit breaker changed its condition.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerChange {
     /// The service that it belongs to, by number; `None` for the gateway.
     pub service: Option<usize>,

@@ -15,3 +15,4 @@ pub(crate) mod recorder;
 pub(crate) mod recording;
 pub(crate) mod saturation;
 pub(crate) mod series;
+pub(crate) mod witness;

@@ -1,4 +1,4 @@
-//! The recorder takes the events of one run as they happen.
+//! The recorder: what is counted of the events of one run.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use fixedbitset::FixedBitSet;
 
 use crate::record::breaker::BreakerChange;
-use crate::record::cause::{CauseCounts, CauseId, CauseTable, Ending};
+use crate::record::cause::{CauseCounts, CauseTable, Ending};
 use crate::record::durations::Durations;
 use crate::record::harm::GoodCount;
 use crate::record::heatmap::Heatmap;
@@ -15,8 +15,9 @@ use crate::record::outcome::Outcome;
 use crate::record::peak::PeakRecord;
 use crate::record::saturation::Saturation;
 use crate::record::series::{CountSeries, Level};
+use crate::record::witness::{Finished, RunEvent, Witness};
 
-/// Takes the events of one run as they happen.
+/// Hears the events of one run as they happen, as its [`Witness`].
 ///
 /// Times are counted from the scenario's start and do not decrease from call to call. Memory is bounded by the
 /// layout, the scenario's seconds, the number of rate-limit buckets and the requests of the longest peak window;
@@ -42,29 +43,6 @@ pub struct Recorder {
     pub(crate) cause_counts: CauseCounts,
     /// Of non-hostile populations.
     pub(crate) heatmap: Heatmap,
-}
-
-/// The end of a logical request.
-#[derive(Clone, Copy, Debug)]
-pub struct Finished {
-    /// Who sent it.
-    pub population: usize,
-    /// Where to.
-    pub route: usize,
-    /// When it was meant to be sent.
-    pub intended: Duration,
-    /// When it ended for its client.
-    pub at: Duration,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Whether any attempt of it reached an upstream. What the gateway turned away has no latency; who was never answered has
-    /// the time that was waited, wherever that was.
-    pub reached_upstream: bool,
-    /// Its place among the requests of an open-loop population, which is the same in control and incident; `None` for
-    /// closed-loop users, whose requests depend on the answers before them.
-    pub index: Option<u64>,
-    /// Why, if it was not served well; looked at only then.
-    pub cause: CauseId,
 }
 
 /// Population × route: the smallest group that anything is asked of.
@@ -167,9 +145,46 @@ impl Recorder {
         }
     }
 
-    /// A client means to send a request now.
+    /// What the run is made of.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+impl Witness for Recorder {
+    #[expect(
+        clippy::inline_always,
+        reason = "an engine names the event where it happens, so that nothing is told apart"
+    )]
+    #[inline(always)]
+    fn hear(&mut self, at: Duration, event: RunEvent) {
+        match event {
+            RunEvent::Offered { population, route, intended } => self.on_offered(population, route, intended),
+            RunEvent::LimitAdmitted { limit, bucket, remaining } => {
+                self.on_limit_admitted(limit, bucket, at, remaining);
+            }
+            RunEvent::LimitRejected { limit, bucket } => self.on_limit_rejected(limit, bucket, at),
+            RunEvent::Admitted { population } => self.populations[population].admitted.add(at),
+            RunEvent::Attempt { upstream } => self.on_attempt(upstream, at),
+            RunEvent::KeyFetch { upstream } => self.attempts[upstream].key_fetches += 1,
+            RunEvent::Unauthorized { upstream } => self.attempts[upstream].unauthorized += 1,
+            RunEvent::Waited { station, waited } => self.on_waited(station, waited),
+            RunEvent::LeftQueue { station, waited } => {
+                self.stations[station.index()].wait.record_lower_bound(waited);
+            }
+            RunEvent::Load { station, in_flight, queued } => self.on_load(station, at, in_flight, queued),
+            RunEvent::Rejected { station } => self.stations[station.index()].rejected += 1,
+            RunEvent::QueueTimeout => self.queue_timeouts += 1,
+            RunEvent::Breaker(change) => self.on_breaker(change),
+            RunEvent::Finished(finished) => self.on_finished(at, &finished),
+        }
+    }
+}
+
+/// What each event counts.
+impl Recorder {
     #[inline]
-    pub fn on_offered(&mut self, population: usize, route: usize, intended: Duration) {
+    fn on_offered(&mut self, population: usize, route: usize, intended: Duration) {
         let in_harm_span = self.is_in_harm_span(intended);
         let cell = self.cell(population, route);
         cell.requests.offered += 1;
@@ -177,10 +192,8 @@ impl Recorder {
         self.populations[population].offered.add(intended);
     }
 
-    /// A rate limit, by its place in [`Layout::limits`], let an attempt through, after which the bucket would admit
-    /// `remaining` more at the same instant.
     #[inline]
-    pub fn on_limit_admitted(&mut self, limit: usize, bucket: u32, at: Duration, remaining: u32) {
+    fn on_limit_admitted(&mut self, limit: usize, bucket: u32, at: Duration, remaining: u32) {
         let record = &mut self.limits[limit];
         if record.admitted.len() <= bucket as usize {
             record.admitted.resize(bucket as usize + 1, 0);
@@ -194,42 +207,23 @@ impl Recorder {
         }
     }
 
-    /// A rate limit, by its place in [`Layout::limits`], rejected an attempt.
     #[inline]
-    pub fn on_limit_rejected(&mut self, limit: usize, bucket: u32, at: Duration) {
+    fn on_limit_rejected(&mut self, limit: usize, bucket: u32, at: Duration) {
         let record = &mut self.limits[limit];
         record.rejected += 1;
         record.rejected_per_s.add(at);
         record.saturation.on_rejected(bucket, at);
     }
 
-    /// An attempt passed every rate limit.
     #[inline]
-    pub fn on_admitted(&mut self, population: usize, at: Duration) {
-        self.populations[population].admitted.add(at);
-    }
-
-    /// An attempt was sent to an upstream, for a client's request.
-    #[inline]
-    pub fn on_attempt(&mut self, upstream: usize, at: Duration) {
+    fn on_attempt(&mut self, upstream: usize, at: Duration) {
         let attempts = &mut self.attempts[upstream];
         attempts.total += 1;
         attempts.per_s.add(at);
     }
 
-    /// An attempt was sent to an upstream by somebody who judges tokens, for keys to do so by. No client asked for it.
-    pub fn on_key_fetch(&mut self, upstream: usize) {
-        self.attempts[upstream].key_fetches += 1;
-    }
-
-    /// An attempt without a valid identity came to the application behind an upstream that asks for one.
-    pub fn on_unauthorized(&mut self, upstream: usize) {
-        self.attempts[upstream].unauthorized += 1;
-    }
-
-    /// A request got a worker of a station after waiting this long for it.
     #[inline]
-    pub fn on_wait(&mut self, station: StationId, waited: Duration) {
+    fn on_waited(&mut self, station: StationId, waited: Duration) {
         let station = &mut self.stations[station.index()];
         if waited.is_zero() {
             station.at_once += 1;
@@ -238,34 +232,16 @@ impl Recorder {
         }
     }
 
-    /// A request left the queue of a station without a worker after waiting this long: its client left, the queue's timeout
-    /// ran out, or the run ended.
-    pub fn on_wait_without_end(&mut self, station: StationId, waited: Duration) {
-        self.stations[station.index()].wait.record_lower_bound(waited);
-    }
-
-    /// The number of a station's busy workers and of those who wait for one is now this.
     #[inline]
-    pub fn on_load(&mut self, station: StationId, at: Duration, in_flight: u32, queued: u32) {
+    fn on_load(&mut self, station: StationId, at: Duration, in_flight: u32, queued: u32) {
         let record = &mut self.stations[station.index()];
         record.in_flight.set(at, in_flight);
         record.queued.set(at, queued);
     }
 
-    /// A station turned an attempt away at once: every worker was busy and every place in its queue taken.
-    pub fn on_rejected(&mut self, station: StationId) {
-        self.stations[station.index()].rejected += 1;
-    }
-
-    /// The gateway turned an attempt away that had waited in its queue for as long as it lets anybody wait.
-    pub fn on_queue_timeout(&mut self) {
-        self.queue_timeouts += 1;
-    }
-
-    /// A logical request ended.
     #[inline]
-    pub fn on_finished(&mut self, finished: Finished) {
-        let Finished { population, route, intended, at, outcome, reached_upstream, index, cause } = finished;
+    fn on_finished(&mut self, at: Duration, finished: &Finished) {
+        let Finished { population, route, intended, outcome, reached_upstream, index, cause } = *finished;
         let latency = at.saturating_sub(intended);
         let served = outcome == Outcome::Served;
         let good = served && latency <= self.layout.slo_latency;
@@ -299,16 +275,11 @@ impl Recorder {
         }
     }
 
-    /// A circuit breaker changed its condition. The first ten thousand changes are kept.
-    pub fn on_breaker(&mut self, change: BreakerChange) {
+    /// The first ten thousand changes are kept.
+    fn on_breaker(&mut self, change: BreakerChange) {
         if self.breakers.len() < MOST_CHANGES {
             self.breakers.push(change);
         }
-    }
-
-    /// What the run is made of.
-    pub const fn layout(&self) -> &Layout {
-        &self.layout
     }
 
     #[inline]

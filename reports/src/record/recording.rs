@@ -282,6 +282,7 @@ mod tests {
     use crate::measure::measurement::Measurement;
     use crate::record::durations::Statistic;
     use crate::record::layout::{PopulationLayout, RouteLayout, StationLayout};
+    use crate::record::witness::{RunEvent, Witness as _};
     use crate::result::run::PeakLateness;
     use crate::words::value::Value;
 
@@ -315,8 +316,9 @@ mod tests {
         for (external, is_ours) in [(None, true), (external, false)] {
             let mut recorder = Recorder::new(layout(external.clone()));
             for station in [StationId::Gateway, StationId::Upstream(0)] {
-                recorder.on_wait(station, Duration::from_millis(1));
-                recorder.on_load(station, Duration::from_millis(1), 1, 0);
+                let at = Duration::from_millis(1);
+                recorder.hear(at, RunEvent::Waited { station, waited: at });
+                recorder.hear(at, RunEvent::Load { station, in_flight: 1, queued: 0 });
             }
             let recording = recorder.finish();
             for measure in &of_ours {
@@ -360,7 +362,8 @@ mod tests {
             let mut recorder = Recorder::new(layout.clone());
             for number in 0..2_000_u64 {
                 let late = if number == 1_999 { late } else { 0 };
-                recorder.on_limit_admitted(0, 0, ms(2 * number + late), 1);
+                let admitted = RunEvent::LimitAdmitted { limit: 0, bucket: 0, remaining: 1 };
+                recorder.hear(ms(2 * number + late), admitted);
             }
             let mut recording = recorder.finish();
             let mut harness = HarnessRecord::new(1.0, 10, 1_000);

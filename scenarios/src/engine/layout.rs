@@ -2,11 +2,16 @@
 
 use std::time::Duration;
 
-use gateway::{RateLimit, Scope};
+use gateway::{RateLimit, RateLimits, Scope};
 use reports::{FaultLayout, Layout, LimitLayout, PopulationLayout, RouteLayout, StationLayout, harm_span};
 
 use super::directory;
 use crate::{Timeline, UpstreamFault, Variant};
+
+/// The gateway's limits that are on, each with its place in the record.
+pub(super) fn enabled_limits(limits: &RateLimits) -> Vec<(Scope, usize)> {
+    Scope::ALL.into_iter().filter(|scope| limits.get(*scope).is_some()).zip(0..).collect()
+}
 
 /// What the recorder has to know of a variant.
 pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
@@ -24,7 +29,7 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         asks_for_identity: upstream.requires.is_some(),
         ..station(upstream.name.clone(), upstream.config.pool)
     });
-    let limits = Scope::ALL.into_iter().filter_map(|scope| {
+    let limits = enabled_limits(&world.gateway.limits).into_iter().filter_map(|(scope, _)| {
         let limit = world.gateway.limits.get(scope)?;
         let buckets = directory::buckets(world, scope);
         Some(limit_layout(scope, limit, buckets, peak_windows(variant, scope, limit)))

@@ -11,6 +11,7 @@ mod layout;
 mod live;
 mod pairs;
 mod strictness;
+mod told;
 mod virtual_log;
 mod virtual_time;
 

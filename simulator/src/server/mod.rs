@@ -37,7 +37,7 @@ use self::timers::Timers;
 pub use self::token_check::KeyDocument;
 use self::token_check::TokenCheck;
 use crate::fault::FaultTimeline;
-use crate::service::Service;
+use crate::service::{Service, ServiceEvent};
 use crate::tag::RequestTag;
 use crate::upstream::UpstreamConfig;
 
@@ -128,23 +128,8 @@ pub enum StartError {
 /// never go back; among those of several they may, by as much as an alarm is late. No call has a default, so that an
 /// observer which hands on to another swallows none.
 pub trait Observer: Send + Sync + 'static {
-    /// An attempt came to the service `upstream`, with its tag if it had one. What the kernel refuses comes to nobody.
-    fn on_attempt(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>);
-
-    /// The service `upstream` took an attempt on, at a worker or in its queue: it has come to the application.
-    fn on_accepted(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>);
-
-    /// A worker took a job that had `waited` for it.
-    fn on_wait(&self, at: Timestamp, upstream: usize, waited: Duration);
-
-    /// A job that had `waited` in the queue left it without a worker: its caller left and was noticed, or the service stopped.
-    fn on_left_queue(&self, at: Timestamp, upstream: usize, waited: Duration);
-
-    /// So many jobs are worked on from now on, and so many wait.
-    fn on_load(&self, at: Timestamp, upstream: usize, in_flight: u32, queued: u32);
-
-    /// An attempt found every worker busy and the queue full.
-    fn on_rejected(&self, at: Timestamp, upstream: usize);
+    /// This happened at the service `upstream`, to a request with its tag if it had one. What the kernel refuses comes to nobody.
+    fn on_event(&self, at: Timestamp, upstream: usize, event: ServiceEvent<'_, Option<RequestTag>>);
 
     /// A connection of the service `upstream`, from a client or to another service, could not be had because the machine has
     /// no descriptor, port or buffer left.
@@ -160,16 +145,7 @@ pub trait Observer: Send + Sync + 'static {
 
 /// Hears nothing.
 impl Observer for () {
-    fn on_attempt(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
-
-    fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
-
-    fn on_wait(&self, _: Timestamp, _: usize, _: Duration) {}
-    fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
-
-    fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
-
-    fn on_rejected(&self, _: Timestamp, _: usize) {}
+    fn on_event(&self, _: Timestamp, _: usize, _: ServiceEvent<'_, Option<RequestTag>>) {}
 
     fn on_exhausted(&self, _: Timestamp, _: usize) {}
 

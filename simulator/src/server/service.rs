@@ -326,15 +326,7 @@ impl ServedService {
 
 /// Hands on to an observer what happens at a service now.
 fn witness(observer: &dyn Observer, number: usize, now: Timestamp) -> impl FnMut(ServiceEvent<'_, Request>) {
-    move |event| match event {
-        ServiceEvent::Attempt(request) => observer.on_attempt(now, number, request.tag),
-        ServiceEvent::Accepted(request) => observer.on_accepted(now, number, request.tag),
-        ServiceEvent::Rejected => observer.on_rejected(now, number),
-        ServiceEvent::Waited(waited) => observer.on_wait(now, number, waited),
-        ServiceEvent::LeftQueue(waited) => observer.on_left_queue(now, number, waited),
-        ServiceEvent::Load { in_flight, queued } => observer.on_load(now, number, in_flight, queued),
-        ServiceEvent::Gone(_) => {}
-    }
+    move |event| observer.on_event(now, number, event.map(|request: &Request| &request.tag))
 }
 
 impl LiveService {

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use gateway::telemetry::JsonLines;
 use gateway::{Rejection, Scope, Timestamp};
-use reports::{BreakerChange, Cause, CauseId, Finished, Outcome, Recorder, StationId};
+use reports::{Cause, CauseId, Finished, Outcome, Recorder, RunEvent, Witness};
 
 use super::client_log::{ClientLog, Tried};
 use crate::engine::causes::{Place, behind};
 
-/// Something that happened.
+/// Something that happened, so long after the scenario's start.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
-    pub(super) at: Timestamp,
-    pub(super) what: What,
+    at: Duration,
+    note: Note,
 }
 
 /// A logical request: its population and its number there.
@@ -26,52 +26,40 @@ pub(super) struct RequestId {
     pub(super) index: u64,
 }
 
+/// What is written down.
 #[derive(Clone, Debug)]
-pub(super) enum What {
-    /// A client meant to send a request.
-    Offered { population: u32, route: u32 },
-    /// A rate limit of the gateway judged an attempt; what it left the bucket, of an attempt that it let through.
-    Judged { limit: usize, bucket: u32, remaining: Option<u32> },
-    /// An attempt passed every limit.
-    Admitted { population: u32 },
-    /// The gateway answered an attempt by itself.
-    Rejected { request: RequestId, route: u32, rejection: Rejection },
+pub(super) enum Note {
+    /// What the recorder hears as it is.
+    Told(RunEvent),
+    /// What one party to a request knows of it. The recorder hears of the request when all of that is put together.
+    Of(RequestId, Part),
     /// A request took a worker of the gateway.
     Worker { route: u32 },
     /// It gave it back.
     WorkerFree { route: u32 },
-    /// The gateway's timeout ended an attempt.
-    CutOff { request: RequestId },
-    /// An attempt came to an upstream.
-    Attempt { upstream: usize, request: Option<RequestId> },
-    /// An upstream was asked for keys, or by one that was.
-    KeyFetch { upstream: usize },
-    /// An attempt without a valid identity came to an application that asks for one.
-    Unauthorized { upstream: usize },
-    /// A station's worker took up what had waited this long.
-    Waited { station: StationId, waited: Duration },
-    /// What had waited this long left a station's queue without a worker.
-    WaitedInVain { station: StationId, waited: Duration },
-    /// A station's workers in use, and its queue.
-    Load { station: StationId, in_flight: u32, queued: u32 },
-    /// A station had neither worker nor place.
-    Full { station: StationId },
-    /// A wait in the gateway's queue was too long.
-    QueueTimeout,
-    /// A breaker changed.
-    Breaker(BreakerChange),
     /// A client's attempt ended; told only where its client's side is logged.
     Tried(Box<Tried>),
-    /// A logical request ended for its client.
+}
+
+/// What a party to a request knows of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Part {
+    /// An upstream: an attempt came there.
+    Reached,
+    /// The gateway: it answered an attempt by itself.
+    Rejected { route: u32, rejection: Rejection },
+    /// The gateway: its timeout ended an attempt.
+    CutOff,
+    /// The client: that was the end.
     Ended(Ended),
 }
 
 /// How a logical request ended, as its client saw it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Ended {
-    pub(super) request: RequestId,
     pub(super) route: u32,
-    pub(super) intended: Timestamp,
+    /// When it was meant to be sent, from the scenario's start.
+    pub(super) intended: Duration,
     pub(super) outcome: Outcome,
     /// The answer's connection broke in the midst of it: the gateway knows whether that was its own timeout.
     pub(super) cut: bool,
@@ -88,9 +76,16 @@ impl Journal {
         Self(sender)
     }
 
-    pub(super) fn note(&self, at: Timestamp, what: What) {
+    pub(super) fn note(&self, at: Duration, note: Note) {
         // Nobody reads any more only once the run is over.
-        let _ = self.0.send(Entry { at, what });
+        let _ = self.0.send(Entry { at, note });
+    }
+}
+
+/// Keeps what it hears, for the recorder to hear later.
+impl Witness for &Journal {
+    fn hear(&mut self, at: Duration, event: RunEvent) {
+        self.note(at, Note::Told(event));
     }
 }
 
@@ -102,18 +97,18 @@ const DISORDER: Duration = Duration::from_millis(200);
 pub(super) fn keep(entries: &Receiver<Entry>, mut scribe: Scribe, speed: f64) -> Recorder {
     let disorder = DISORDER.mul_f64(speed.max(1.0));
     // By time, and where that is the same, in the order in which they came.
-    let mut waiting: BTreeMap<(Timestamp, u64), What> = BTreeMap::new();
-    let mut newest = Timestamp::EPOCH;
-    for (number, Entry { at, what }) in (0..).zip(rested(entries)) {
+    let mut waiting: BTreeMap<(Duration, u64), Note> = BTreeMap::new();
+    let mut newest = Duration::ZERO;
+    for (number, Entry { at, note }) in (0..).zip(rested(entries)) {
         newest = newest.max(at);
-        waiting.insert((at, number), what);
+        waiting.insert((at, number), note);
         while let Some(first) = waiting.first_entry().filter(|first| newest - first.key().0 >= disorder) {
-            let ((at, _), what) = first.remove_entry();
-            scribe.write(at, what);
+            let ((at, _), note) = first.remove_entry();
+            scribe.write(at, note);
         }
     }
-    for ((at, _), what) in waiting {
-        scribe.write(at, what);
+    for ((at, _), note) in waiting {
+        scribe.write(at, note);
     }
     scribe.recorder
 }
@@ -135,7 +130,7 @@ fn rested(entries: &Receiver<Entry>) -> impl Iterator<Item = Entry> {
     })
 }
 
-/// Tells a recorder what happened, in order of time.
+/// Has a recorder hear what happened, in order of time, and puts the ends of requests together from what each party knows.
 pub(super) struct Scribe {
     recorder: Recorder,
     starts: Timestamp,
@@ -155,7 +150,7 @@ pub(super) struct Scribe {
     rejected: HashMap<RequestId, CauseId>,
     /// Of a gateway that is not ours.
     log: Option<ClientLog>,
-    last: Timestamp,
+    last: Duration,
 }
 
 impl Scribe {
@@ -178,7 +173,7 @@ impl Scribe {
             cut_off: HashSet::new(),
             rejected: HashMap::new(),
             log,
-            last: starts,
+            last: Duration::ZERO,
         }
     }
 
@@ -187,47 +182,27 @@ impl Scribe {
         self.log.as_ref().map(ClientLog::lines)
     }
 
-    fn write(&mut self, at: Timestamp, what: What) {
-        let (intended, ended) = (at - self.starts, at);
+    fn write(&mut self, at: Duration, note: Note) {
+        let came = at;
         // What comes later than the disorder allows for is written down as of now.
         self.last = self.last.max(at);
-        let at = self.last - self.starts;
-        let recorder = &mut self.recorder;
-        match what {
-            What::Offered { population, route } => {
-                // However late it was sent.
-                recorder.on_offered(population as usize, route as usize, intended);
-            }
-            What::Judged { limit, bucket, remaining: Some(remaining) } => {
-                recorder.on_limit_admitted(limit, bucket, at, remaining);
-            }
-            What::Judged { limit, bucket, remaining: None } => recorder.on_limit_rejected(limit, bucket, at),
-            What::Admitted { population } => recorder.on_admitted(population as usize, at),
-            What::Rejected { request, route, rejection } => self.reject(request, route, rejection),
-            What::Worker { route } => self.held[route as usize] += 1,
-            What::WorkerFree { route } => {
+        let at = self.last;
+        match note {
+            Note::Told(event) => self.recorder.hear(at, event),
+            Note::Of(request, Part::Reached) => _ = self.reached.insert(request),
+            Note::Of(request, Part::Rejected { route, rejection }) => self.reject(request, route, rejection),
+            Note::Of(request, Part::CutOff) => _ = self.cut_off.insert(request),
+            Note::Of(request, Part::Ended(ended)) => self.end(at, request, &ended),
+            Note::Worker { route } => self.held[route as usize] += 1,
+            Note::WorkerFree { route } => {
                 let held = &mut self.held[route as usize];
                 *held = held.saturating_sub(1);
             }
-            What::CutOff { request } => _ = self.cut_off.insert(request),
-            What::Attempt { upstream, request } => {
-                recorder.on_attempt(upstream, at);
-                self.reached.extend(request);
-            }
-            What::KeyFetch { upstream } => recorder.on_key_fetch(upstream),
-            What::Unauthorized { upstream } => recorder.on_unauthorized(upstream),
-            What::Waited { station, waited } => recorder.on_wait(station, waited),
-            What::WaitedInVain { station, waited } => recorder.on_wait_without_end(station, waited),
-            What::Load { station, in_flight, queued } => recorder.on_load(station, at, in_flight, queued),
-            What::Full { station } => recorder.on_rejected(station),
-            What::QueueTimeout => recorder.on_queue_timeout(),
-            What::Breaker(change) => recorder.on_breaker(change),
-            What::Tried(tried) => {
+            Note::Tried(tried) => {
                 if let Some(log) = &self.log {
-                    log.write(ended, &tried);
+                    log.write(self.starts + came, &tried);
                 }
             }
-            What::Ended(ended) => self.end(at, ended),
         }
     }
 
@@ -246,8 +221,8 @@ impl Scribe {
         self.rejected.insert(request, cause.map_or(CauseId::UNKNOWN, |cause| causes.way(cause, rest)));
     }
 
-    fn end(&mut self, at: Duration, ended: Ended) {
-        let Ended { request, route, intended, outcome, cut, paired } = ended;
+    fn end(&mut self, at: Duration, request: RequestId, ended: &Ended) {
+        let Ended { route, intended, outcome, cut, paired } = *ended;
         let cut_off = self.cut_off.remove(&request);
         let outcome = if cut && cut_off { Outcome::TimedOut } else { outcome };
         let rejected = self.rejected.remove(&request);
@@ -268,15 +243,15 @@ impl Scribe {
             | Outcome::Unreachable
             | Outcome::Unfinished => CauseId::UNKNOWN,
         };
-        self.recorder.on_finished(Finished {
+        let finished = Finished {
             population: request.population as usize,
             route: route as usize,
-            intended: intended - self.starts,
-            at,
+            intended,
             outcome,
             reached_upstream: self.reached.remove(&request),
             index: paired.then_some(request.index),
             cause,
-        });
+        };
+        self.recorder.hear(at, RunEvent::Finished(finished));
     }
 }

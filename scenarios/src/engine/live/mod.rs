@@ -54,7 +54,7 @@ pub(crate) use self::tokens::key_document;
 use self::users::{Surroundings, UserPool, UsersError};
 use super::bearers::Bearers;
 use super::directory::{Directory, addresses};
-use super::layout::layout;
+use super::layout::{enabled_limits, layout};
 use super::virtual_time::{DRAIN, Rehearsal, rehearse};
 use crate::watch::Watch;
 use crate::{LogBook, Timeline, Variant};
@@ -173,7 +173,7 @@ fn run_and_see(
 
     let (sender, entries) = mpsc::channel();
     let journal = Journal::new(sender);
-    let limits = enabled_limits(variant);
+    let limits = enabled_limits(&variant.world.gateway.limits);
     let log = client_log(variant, seed, drive, part)?;
     let logs_attempts = log.is_some();
     let keeper = keep_record(scribe(timeline, variant, limits.clone(), log), entries, drive.speed)?;
@@ -275,12 +275,6 @@ fn keep_record(scribe: Scribe, entries: Receiver<Entry>, speed: f64) -> io::Resu
 /// Has a thread of its own see how busy the machine is, until the run is over.
 fn watch_machine(over: Arc<AtomicBool>) -> io::Result<JoinHandle<machine::Seen>> {
     thread::Builder::new().name("machine".to_owned()).spawn(move || machine::watch(&over))
-}
-
-/// The gateway's limits that are on, each with its place in the record.
-fn enabled_limits(variant: &Variant) -> Vec<(Scope, usize)> {
-    let enabled = Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some());
-    enabled.zip(0..).collect()
 }
 
 fn populations(variant: &Variant, seed: u64) -> Vec<(Population, PopulationStreams)> {

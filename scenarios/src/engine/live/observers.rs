@@ -8,17 +8,18 @@ use gateway::server::{Ended, ObserverTag, Seen};
 use gateway::telemetry::Facts;
 use gateway::{
     AttemptEnd, Checks, Decision, Rejection, RequestEnd, RouteId, Scope, Timestamp, Transition, UpstreamId,
-    Verdict, Violation,
+    Violation,
 };
-use reports::StationId;
-use simulator::{Population, PopulationStreams, RequestTag, headers};
+use reports::{RunEvent, StationId, Witness as _};
+use simulator::{Population, PopulationStreams, RequestTag, ServiceEvent, headers};
 use slab::Slab;
 
-use super::journal::{Journal, RequestId, What};
+use super::journal::{Journal, Note, Part, RequestId};
 use crate::defect::say_defect;
 use crate::engine::bearers::{Bearer, Bearers};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory::Directory;
+use crate::engine::told::{of_service, tell_decision};
 
 /// Notes down what the gateway decides. Requests that bear no tag of this run are nobody's.
 pub(super) struct GatewayObserver {
@@ -30,9 +31,17 @@ pub(super) struct GatewayObserver {
     pub(super) populations: Vec<(Population, PopulationStreams)>,
     /// The enabled limits, each with its place in the record.
     pub(super) limits: Vec<(Scope, usize)>,
-    /// Requests of this run that the gateway has not ended, each with its route; a mark is a place here, from 1.
-    pub(super) present: Mutex<Slab<(RequestId, RouteId)>>,
+    /// Requests of this run that the gateway has not ended; a mark is a place here, from 1.
+    pub(super) present: Mutex<Slab<Present>>,
     pub(super) exhaustion: Exhaustion,
+}
+
+/// A request that the gateway has not ended.
+pub(super) struct Present {
+    request: RequestId,
+    route: RouteId,
+    /// Whether it took a worker.
+    has_worker: bool,
 }
 
 /// How often the servers could not make a connection or take one in, for want of what the machine has. All copies are one.
@@ -50,12 +59,16 @@ impl Exhaustion {
 }
 
 impl GatewayObserver {
-    fn present(&self) -> MutexGuard<'_, Slab<(RequestId, RouteId)>> {
+    fn tell(&self, at: Timestamp, event: RunEvent) {
+        (&mut &self.journal).hear(at - self.starts, event);
+    }
+
+    fn present(&self) -> MutexGuard<'_, Slab<Present>> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn marked(&self, ObserverTag(mark): ObserverTag) -> Option<(RequestId, RouteId)> {
-        self.present().get((mark as usize).checked_sub(1)?).copied()
+    fn marked<R>(&self, ObserverTag(mark): ObserverTag, act: impl FnOnce(&mut Present) -> R) -> Option<R> {
+        self.present().get_mut((mark as usize).checked_sub(1)?).map(act)
     }
 
     fn request(&self, seen: &Seen<'_>) -> Option<RequestId> {
@@ -78,55 +91,47 @@ impl gateway::server::Observer for GatewayObserver {
         let identity = population.identity_of(streams, request.index);
         let caller = self.directory.caller(request.population as usize, identity);
         let route = seen.route.unwrap_or(RouteId(0));
-        for (scope, limit) in &self.limits {
-            if let Some(verdict) = checks.get(*scope) {
-                let remaining = match verdict {
-                    Verdict::Admitted { remaining } => Some(remaining),
-                    Verdict::Rejected { .. } => None,
-                };
-                let verified = self.judges_tokens.get(route.0 as usize).copied().unwrap_or(false);
-                let bucket = caller.bucket(*scope, route.0, verified);
-                self.journal.note(at, What::Judged { limit: *limit, bucket, remaining });
-            }
+        let verified = self.judges_tokens.get(route.0 as usize).copied().unwrap_or(false);
+        let bucket = |scope| caller.bucket(scope, route.0, verified);
+        let (at, place) = (at - self.starts, request.population as usize);
+        tell_decision(&mut &self.journal, at, place, &self.limits, bucket, (checks, decision));
+        if let Decision::Reject(rejection) = *decision {
+            self.journal.note(at, Note::Of(request, Part::Rejected { route: route.0, rejection }));
         }
-        if decision.passed_limits() {
-            self.journal.note(at, What::Admitted { population: request.population });
-        }
-        if let Decision::Reject(rejection) = decision {
-            self.journal.note(at, What::Rejected { request, route: route.0, rejection: *rejection });
-            if matches!(rejection, Rejection::QueueFull { .. }) {
-                self.journal.note(at, What::Full { station: StationId::Gateway });
-            }
-        }
-        ObserverTag(self.present().insert((request, route)) as u64 + 1)
+        let present = Present { request, route, has_worker: false };
+        ObserverTag(self.present().insert(present) as u64 + 1)
     }
 
     fn on_worker(&self, at: Timestamp, mark: ObserverTag, waited: Duration) {
-        self.journal.note(at, What::Waited { station: StationId::Gateway, waited });
-        if let Some((_, route)) = self.marked(mark) {
-            self.journal.note(at, What::Worker { route: route.0 });
+        self.tell(at, RunEvent::Waited { station: StationId::Gateway, waited });
+        let taken = self.marked(mark, |present| {
+            present.has_worker = true;
+            present.route.0
+        });
+        if let Some(route) = taken {
+            self.journal.note(at - self.starts, Note::Worker { route });
         }
     }
 
     fn on_load(&self, at: Timestamp, in_flight: u32, queued: u32) {
-        self.journal.note(at, What::Load { station: StationId::Gateway, in_flight, queued });
+        self.tell(at, RunEvent::Load { station: StationId::Gateway, in_flight, queued });
     }
 
     fn on_queue_timeout(&self, at: Timestamp, mark: ObserverTag) {
-        self.journal.note(at, What::QueueTimeout);
-        if let Some((request, route)) = self.marked(mark) {
+        self.tell(at, RunEvent::QueueTimeout);
+        if let Some((request, route)) = self.marked(mark, |present| (present.request, present.route.0)) {
             let rejection = Rejection::QueueTimeout;
-            self.journal.note(at, What::Rejected { request, route: route.0, rejection });
+            self.journal.note(at - self.starts, Note::Of(request, Part::Rejected { route, rejection }));
         }
     }
 
     fn on_left_queue(&self, at: Timestamp, _: ObserverTag, waited: Duration) {
-        self.journal.note(at, What::WaitedInVain { station: StationId::Gateway, waited });
+        self.tell(at, RunEvent::LeftQueue { station: StationId::Gateway, waited });
     }
 
     fn on_transition(&self, upstream: UpstreamId, transition: Transition) {
         let change = breaker_change(None, upstream.0 as usize, &transition, self.starts);
-        self.journal.note(transition.at, What::Breaker(change));
+        self.tell(transition.at, RunEvent::Breaker(change));
     }
 
     fn on_exhausted(&self, _: Timestamp) {
@@ -138,16 +143,15 @@ impl gateway::server::Observer for GatewayObserver {
     }
 
     fn on_finished(&self, at: Timestamp, mark: ObserverTag, _: &Arc<Facts>, ended: &Ended) {
-        let Some((request, route)) =
-            (mark.0 as usize).checked_sub(1).and_then(|place| self.present().try_remove(place))
-        else {
-            return;
-        };
+        let place = (mark.0 as usize).checked_sub(1);
+        let Some(present) = place.and_then(|place| self.present().try_remove(place)) else { return };
+        let Present { request, route, has_worker } = present;
+        let at = at - self.starts;
         if ended.end == RequestEnd::Attempt(AttemptEnd::TimedOut) {
-            self.journal.note(at, What::CutOff { request });
+            self.journal.note(at, Note::Of(request, Part::CutOff));
         }
-        if ended.attempts > 0 {
-            self.journal.note(at, What::WorkerFree { route: route.0 });
+        if has_worker {
+            self.journal.note(at, Note::WorkerFree { route: route.0 });
         }
     }
 }
@@ -169,44 +173,31 @@ impl UpstreamObserver {
         let tag = tag.filter(|tag| (tag.population as usize) < self.populations.len())?;
         Some(RequestId { population: tag.population, index: tag.request })
     }
-}
 
-impl simulator::server::Observer for UpstreamObserver {
-    fn on_attempt(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
-        // Whoever asks for keys names no request.
-        let what = match self.request(tag) {
-            None if self.serves_keys[upstream] => What::KeyFetch { upstream },
-            request => What::Attempt { upstream, request },
-        };
-        self.journal.note(at, what);
-    }
-
-    fn on_accepted(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) {
+    /// Whether a request with that tag bears what the application behind an upstream asks for.
+    fn may_reach(&self, at: Timestamp, upstream: usize, tag: Option<RequestTag>) -> bool {
         let bearer = self.request(tag).map(|request| {
             let (population, streams) = &self.populations[request.population as usize];
             let identity = population.identity_of(streams, request.index).index;
             Bearer { population: request.population, identity, at }
         });
-        let mut bearers = self.bearers.lock().unwrap_or_else(PoisonError::into_inner);
-        if !bearers.may_reach(upstream, bearer, at) {
-            self.journal.note(at, What::Unauthorized { upstream });
+        self.bearers.lock().unwrap_or_else(PoisonError::into_inner).may_reach(upstream, bearer, at)
+    }
+}
+
+impl simulator::server::Observer for UpstreamObserver {
+    fn on_event(&self, at: Timestamp, upstream: usize, event: ServiceEvent<'_, Option<RequestTag>>) {
+        if let ServiceEvent::Attempt(tag) = event
+            && let Some(request) = self.request(*tag)
+        {
+            self.journal.note(at - self.starts, Note::Of(request, Part::Reached));
         }
-    }
-
-    fn on_wait(&self, at: Timestamp, upstream: usize, waited: Duration) {
-        self.journal.note(at, What::Waited { station: StationId::Upstream(upstream), waited });
-    }
-
-    fn on_left_queue(&self, at: Timestamp, upstream: usize, waited: Duration) {
-        self.journal.note(at, What::WaitedInVain { station: StationId::Upstream(upstream), waited });
-    }
-
-    fn on_load(&self, at: Timestamp, upstream: usize, in_flight: u32, queued: u32) {
-        self.journal.note(at, What::Load { station: StationId::Upstream(upstream), in_flight, queued });
-    }
-
-    fn on_rejected(&self, at: Timestamp, upstream: usize) {
-        self.journal.note(at, What::Full { station: StationId::Upstream(upstream) });
+        // Whoever asks for keys names no request.
+        let for_keys = |tag: &Option<RequestTag>| self.serves_keys[upstream] && self.request(*tag).is_none();
+        let may_reach = |tag: &Option<RequestTag>| self.may_reach(at, upstream, *tag);
+        if let Some(event) = of_service(upstream, event, for_keys, may_reach) {
+            (&mut &self.journal).hear(at - self.starts, event);
+        }
     }
 
     fn on_exhausted(&self, _: Timestamp, _: usize) {
@@ -219,6 +210,6 @@ impl simulator::server::Observer for UpstreamObserver {
 
     fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {
         let change = breaker_change(Some(service), upstream, &transition, self.starts);
-        self.journal.note(transition.at, What::Breaker(change));
+        (&mut &self.journal).hear(transition.at - self.starts, RunEvent::Breaker(change));
     }
 }

@@ -24,14 +24,14 @@ use goose::{GooseAttack, GooseError};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use http_body_util::Full;
-use reports::HarnessRecord;
+use reports::{HarnessRecord, RunEvent, Witness as _};
 use simulator::{ClientRequest, Clients, Population, PopulationStreams, User, api_key, headers};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::{read_answer, unreachable};
 use super::client_log::Tried;
 use super::http_clients::{HttpClients, Sent};
-use super::journal::{Ended, Journal, RequestId, What};
+use super::journal::{Ended, Journal, Note, Part, RequestId};
 use super::schedule::{Arrival, Schedule};
 use super::stop::Stop;
 use super::tokens::Mint;
@@ -290,7 +290,10 @@ impl UserPool {
         let senders = &self.populations[population];
         let ClientRequest { index, route, .. } = request;
         let id = RequestId { population: population as u32, index };
-        self.journal.note(intended, What::Offered { population: id.population, route });
+        let starts = self.clock.starts();
+        let intended = intended - starts;
+        let offered = RunEvent::Offered { population, route: route as usize, intended };
+        (&mut &self.journal).hear(intended, offered);
         let busy = self.busy.fetch_add(1, Ordering::Relaxed) + 1;
         self.peak_busy.fetch_max(busy, Ordering::Relaxed);
         let ended = if self.stop.is_asked() {
@@ -305,8 +308,8 @@ impl UserPool {
         };
         self.busy.fetch_sub(1, Ordering::Relaxed);
         let (outcome, cut) = (ended.outcome, ended.end == Some(AttemptEnd::Cut));
-        let ended = Ended { request: id, route, intended, outcome, cut, paired };
-        self.journal.note(self.clock.now(), What::Ended(ended));
+        let ended = Ended { route, intended, outcome, cut, paired };
+        self.journal.note(self.clock.now() - starts, Note::Of(id, Part::Ended(ended)));
     }
 
     async fn attempts(
@@ -327,7 +330,7 @@ impl UserPool {
                 let (request, ClientEnd { status, outcome, .. }) = (id, end);
                 let took = self.clock.now().saturating_since(sent);
                 let tried = Tried { request, attempt, identity, route, status, outcome, took };
-                self.journal.note(sent + took, What::Tried(Box::new(tried)));
+                self.journal.note(sent + took - self.clock.starts(), Note::Tried(Box::new(tried)));
             }
             if end.end == Some(AttemptEnd::NeverSent) {
                 self.exhausted.fetch_add(1, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateway::Timestamp;
-use reports::{Cause, CauseId, Recorder};
+use reports::{Cause, CauseId, Recorder, RunEvent, Witness as _};
 
 use super::event::Event;
 use super::event_queue::EventQueue;
@@ -31,6 +31,13 @@ impl Context {
     pub(super) fn advance(&mut self, at: Timestamp) {
         self.now = at;
         self.since_start = at - self.starts;
+    }
+
+    /// This happened, now.
+    #[expect(clippy::inline_always, reason = "as the recorder's own: nothing is told apart at run time")]
+    #[inline(always)]
+    pub(super) fn tell(&mut self, event: RunEvent) {
+        self.recorder.hear(self.since_start, event);
     }
 
     /// The way back that begins with `first` and goes on with `rest`.

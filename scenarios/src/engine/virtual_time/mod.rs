@@ -20,7 +20,7 @@ use gateway::{
     AttemptEnd, Decision, Forward, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId, Scope,
     Settlement, Timestamp, UpstreamId,
 };
-use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, StationId};
+use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, RunEvent, StationId};
 use simulator::{
     Arrivals, ClientRequest, Clients, Load, Population, PopulationStreams, Purpose, Stream, User,
     service_is_back_after,
@@ -35,7 +35,7 @@ use self::services::{Bears, Heard, Services};
 use super::bearers::{Bearer, Bearers, Shown};
 use super::client_end::ClientEnd;
 use super::directory::{self, Directory};
-use super::layout::layout;
+use super::layout::{enabled_limits, layout};
 use super::virtual_log::VirtualLog;
 use crate::{Timeline, Variant, World};
 
@@ -265,13 +265,12 @@ impl<'w> Run<'w> {
             keeper(KeyHolder::Service(service), &name)
         });
         let keepers = of_gateway.into_iter().chain(of_services).collect();
-        let enabled = Scope::ALL.into_iter().filter(|scope| gateway.limits.get(*scope).is_some());
         Self {
             ends: timeline.starts + timeline.duration,
             directory: Directory::new(populations, &gateway.limits.per_key_by),
             populations: senders,
             gateway: Pipeline::new(gateway.clone()),
-            limits: enabled.zip(0..).collect(),
+            limits: enabled_limits(&gateway.limits),
             queue_timeouts: context.events.lane(),
             upstream_of: gateway.routes.iter().map(|route| route.upstream.0 as usize).collect(),
             expect_status: &variant.world.expect_status,
@@ -331,12 +330,12 @@ impl<'w> Run<'w> {
         self.services.on_run_ended(&mut self.context);
         for (_, request) in std::mem::take(&mut self.requests) {
             if let AttemptStage::Waiting { since } = request.stage {
-                self.context.recorder.on_wait_without_end(StationId::Gateway, last - since);
+                let (station, waited) = (StationId::Gateway, last - since);
+                self.context.tell(RunEvent::LeftQueue { station, waited });
             }
             self.log_ended(&request, RequestEnd::ClientLeft);
             let why = self.holds(&request);
-            let finished = self.context.finished(&request, Outcome::Unfinished, why);
-            self.context.recorder.on_finished(finished);
+            self.context.tell_finished(&request, Outcome::Unfinished, why);
         }
     }
 
@@ -373,7 +372,7 @@ impl<'w> Run<'w> {
             Event::QueueTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::QueueTimeout);
                 self.abandon(ticket, None);
-                self.context.recorder.on_queue_timeout();
+                self.context.tell(RunEvent::QueueTimeout);
                 self.reject(ticket, Rejection::QueueTimeout, why);
             }
             Event::RouteTimeout(ticket) => {
@@ -426,7 +425,8 @@ impl<'w> Run<'w> {
         let route = RouteId(sent.route);
         let client = self.directory.caller(population, sent.identity);
         let ticket = self.next_ticket(self.requests.vacant_key() as u32);
-        self.context.recorder.on_offered(population, route.0 as usize, self.context.since_start);
+        let intended = self.context.since_start;
+        self.context.tell(RunEvent::Offered { population, route: route.0 as usize, intended });
         self.requests.insert(Logical {
             ticket,
             population,
@@ -462,7 +462,7 @@ impl<'w> Run<'w> {
         let shown = self.bearer(slot).and_then(|bearer| self.context.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
         let (checks, decision) = self.gateway.on_request(now, ticket, &request, &presented);
-        self.record_checks(population, &client, route, &checks, &decision);
+        self.record_decision(population, &client, route, &checks, &decision);
         self.log_decided(slot, &checks, &decision);
         if !matches!(decision, Decision::Reject(_)) {
             let &ActivePopulation { population: settings, timeouts, .. } = &self.populations[population];
@@ -482,7 +482,7 @@ impl<'w> Run<'w> {
         let shown = self.bearer(ticket.slot).and_then(|bearer| self.context.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
         let (checks, decision) = self.gateway.on_resumed(now, ticket, &request, &presented);
-        self.record_checks(population, &client, route, &checks, &decision);
+        self.record_decision(population, &client, route, &checks, &decision);
         self.log_decided(ticket.slot, &checks, &decision);
         self.obey(ticket, decision);
     }
@@ -536,7 +536,7 @@ impl<'w> Run<'w> {
         let now = self.context.now;
         if let AttemptStage::Waiting { since } = self.requests[ticket.slot as usize].stage {
             let waited = now - since;
-            self.context.recorder.on_wait(StationId::Gateway, waited);
+            self.context.tell(RunEvent::Waited { station: StationId::Gateway, waited });
             if waited >= self.context.noticeable {
                 self.requests[ticket.slot as usize].waited = self.pool_is_taken();
             }
@@ -630,7 +630,7 @@ impl<'w> Run<'w> {
             AttemptStage::AwaitsKeys => self.gateway.on_left_keys(ticket),
             AttemptStage::Waiting { since } => {
                 let waited = self.context.now - since;
-                self.context.recorder.on_wait_without_end(StationId::Gateway, waited);
+                self.context.tell(RunEvent::LeftQueue { station: StationId::Gateway, waited });
                 self.gateway.on_left_queue(ticket);
                 self.record_gateway();
             }
@@ -655,9 +655,6 @@ impl<'w> Run<'w> {
 
     /// The gateway answers an attempt by itself.
     fn reject(&mut self, ticket: Ticket, rejection: Rejection, why: CauseId) {
-        if matches!(rejection, Rejection::QueueFull { .. }) {
-            self.context.recorder.on_rejected(StationId::Gateway);
-        }
         self.answer(ticket, RequestEnd::Rejected(rejection), why);
     }
 
@@ -683,9 +680,8 @@ impl<'w> Run<'w> {
             return;
         }
         let (population, user) = (request.population, request.user);
-        let finished = self.context.finished(request, end.outcome, why);
+        self.context.tell_finished(request, end.outcome, why);
         self.requests.remove(ticket.slot as usize);
-        self.context.recorder.on_finished(finished);
         if let Some(user) = user {
             self.think(population, user);
         }

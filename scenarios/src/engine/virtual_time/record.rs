@@ -1,29 +1,29 @@
 //! What is told of requests, limits and breakers: to the record, and to the log where there is one.
 
 use gateway::auth::Claims;
-use gateway::{Checks, Decision, Rejection, RequestEnd, RouteId, UpstreamId, Verdict};
-use reports::{CauseId, Finished, Outcome, StationId};
+use gateway::{Checks, Decision, Rejection, RequestEnd, RouteId, UpstreamId};
+use reports::{CauseId, Finished, Outcome, RunEvent, StationId};
 
 use super::context::Context;
 use super::event::Ticket;
 use super::{AttemptStage, Logical, Run};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory;
+use crate::engine::told::tell_decision;
 use crate::engine::virtual_log::Sent;
 
 impl Context {
-    /// The end of a request, now.
-    pub(super) fn finished(&self, request: &Logical, outcome: Outcome, cause: CauseId) -> Finished {
-        Finished {
+    /// A request has ended for its client, now.
+    pub(super) fn tell_finished(&mut self, request: &Logical, outcome: Outcome, cause: CauseId) {
+        self.tell(RunEvent::Finished(Finished {
             population: request.population,
             route: request.route.0 as usize,
             intended: request.intended - self.starts,
-            at: self.since_start,
             outcome,
             reached_upstream: request.reached_upstream,
             index: request.user.is_none().then_some(request.sent.index),
             cause,
-        }
+        }));
     }
 }
 
@@ -79,7 +79,7 @@ impl Run<'_> {
         log.on_ended(request.ticket.slot, self.context.now, end, upstream);
     }
 
-    pub(super) fn record_checks(
+    pub(super) fn record_decision(
         &mut self,
         population: usize,
         client: &directory::NumberedClient,
@@ -88,19 +88,10 @@ impl Run<'_> {
         decision: &Decision,
     ) {
         let at = self.context.since_start;
-        for (scope, place) in &self.limits {
-            let Some(verdict) = checks.get(*scope) else { continue };
-            let bucket = client.bucket(*scope, route.0, self.judges_tokens[route.0 as usize]);
-            match verdict {
-                Verdict::Admitted { remaining } => {
-                    self.context.recorder.on_limit_admitted(*place, bucket, at, remaining);
-                }
-                Verdict::Rejected { .. } => self.context.recorder.on_limit_rejected(*place, bucket, at),
-            }
-        }
-        if decision.passed_limits() {
-            self.context.recorder.on_admitted(population, at);
-        }
+        let verified = self.judges_tokens[route.0 as usize];
+        let bucket = |scope| client.bucket(scope, route.0, verified);
+        let recorder = &mut self.context.recorder;
+        tell_decision(recorder, at, population, &self.limits, bucket, (checks, decision));
     }
 
     pub(super) fn record_breakers(&mut self) {
@@ -117,17 +108,12 @@ impl Run<'_> {
             services.poll_transition().map(|(service, upstream, change)| (Some(service), upstream, change))
         });
         for (service, upstream, change) in gateways.chain(of_services) {
-            context.recorder.on_breaker(breaker_change(service, upstream, &change, context.starts));
+            context.tell(RunEvent::Breaker(breaker_change(service, upstream, &change, context.starts)));
         }
     }
 
     pub(super) fn record_gateway(&mut self) {
-        let at = self.context.since_start;
-        self.context.recorder.on_load(
-            StationId::Gateway,
-            at,
-            self.gateway.in_flight(),
-            self.gateway.queued(),
-        );
+        let (in_flight, queued) = (self.gateway.in_flight(), self.gateway.queued());
+        self.context.tell(RunEvent::Load { station: StationId::Gateway, in_flight, queued });
     }
 }

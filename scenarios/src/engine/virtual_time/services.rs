@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::auth::{AuthVerdict, Fetch, FetchFailure, KeyQueue, KeySet, Presented, SimulatedKey};
 use gateway::{AttemptEnd, Timestamp, Transition};
-use reports::{BreakerId, Cause, CauseId, StationId};
+use reports::{BreakerId, Cause, CauseId};
 use simulator::{
     Activity, Answered, Arrival, Asking, CallsOutcome, Due, FaultTimeline, Job, JobId, Service,
     ServiceAnswer, ServiceEvent, Spent, Step, Stream, TurnedAway, UnderWay, Witness,
@@ -16,6 +16,7 @@ use super::event_queue::LaneId;
 use crate::World;
 use crate::engine::bearers::{Bearer, Shown};
 use crate::engine::causes::Place;
+use crate::engine::told::of_service;
 
 /// The simulated services.
 pub(super) struct Services(Vec<Running>);
@@ -75,7 +76,7 @@ pub(super) enum Heard {
     Keys { holder: KeyHolder, fetch: u64, end: AttemptEnd, why: CauseId },
 }
 
-/// Writes down what happens at a service.
+/// Tells the record what happens at a service.
 struct Scribe<'c> {
     context: &'c mut Context,
     upstream: usize,
@@ -88,26 +89,16 @@ impl Witness<Note> for Scribe<'_> {
     )]
     #[inline(always)]
     fn hear(&mut self, event: ServiceEvent<'_, Note>) {
-        let (context, upstream, station) =
-            (&mut *self.context, self.upstream, StationId::Upstream(self.upstream));
-        match event {
-            ServiceEvent::Attempt(note) if note.bears.for_keys => context.recorder.on_key_fetch(upstream),
-            ServiceEvent::Attempt(_) => {
-                context.recorder.on_attempt(upstream, context.since_start);
-                context.jobs_of_clients += 1;
-            }
+        let context = &mut *self.context;
+        match &event {
+            ServiceEvent::Attempt(note) => context.jobs_of_clients += usize::from(!note.bears.for_keys),
             ServiceEvent::Gone(note) => context.jobs_of_clients -= usize::from(!note.bears.for_keys),
-            ServiceEvent::Accepted(note) => {
-                if !context.bearers.may_reach(upstream, note.bears.bearer, context.now) {
-                    context.recorder.on_unauthorized(upstream);
-                }
-            }
-            ServiceEvent::Rejected => context.recorder.on_rejected(station),
-            ServiceEvent::Waited(waited) => context.recorder.on_wait(station, waited),
-            ServiceEvent::LeftQueue(waited) => context.recorder.on_wait_without_end(station, waited),
-            ServiceEvent::Load { in_flight, queued } => {
-                context.recorder.on_load(station, context.since_start, in_flight, queued);
-            }
+            _ => {}
+        }
+        let (bearers, now) = (&mut context.bearers, context.now);
+        let may_reach = |note: &Note| bearers.may_reach(self.upstream, note.bears.bearer, now);
+        if let Some(event) = of_service(self.upstream, event, |note| note.bears.for_keys, may_reach) {
+            context.tell(event);
         }
     }
 }
