@@ -80,6 +80,7 @@ pub use measure::gauge::compared_measures;
 pub use measure::measurement::Measurement;
 pub use measure::unit::{GaugeUnit, Good, Unit};
 pub use record::breaker::{BreakerChange, FailureCounts};
+pub use record::broken::Broken;
 pub use record::cause::{Cause, CauseId, CauseKind, CauseResult, CauseStep, CauseTable, Ending};
 pub use record::distribution::{Distribution, LowerBounds, Percentile};
 pub use record::durations::Statistic;

@@ -341,7 +341,7 @@ fn containment(first_fault: Duration, total: &[u32], hurt: &[u32]) -> Awaited {
     let calm_from = Duration::from_secs(calm_from as u64).max(first_fault);
     let seconds = total.len() as u64;
     if calm_from.as_secs() + JUDGED_OVER as u64 <= seconds {
-        Awaited::After(calm_from.saturating_sub(first_fault))
+        Awaited::After(calm_from - first_fault)
     } else {
         Awaited::Never
     }
@@ -356,9 +356,8 @@ fn recovery(last_fault_end: Duration, duration: Duration, control: &[u32], incid
     let mut windows = (0..).zip(sums(control).zip(sums(incident)));
     let recovered =
         windows.find(|(second, (control, incident))| *second >= first && incident * 100 >= control * 99);
-    recovered.map_or(Awaited::Never, |(second, _)| {
-        Awaited::After(Duration::from_secs(second).saturating_sub(last_fault_end))
-    })
+    recovered
+        .map_or(Awaited::Never, |(second, _)| Awaited::After(Duration::from_secs(second) - last_fault_end))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::record::broken::Breaks;
 use crate::record::distribution::Distribution;
 use crate::record::durations::{Durations, Figure, Statistic};
 use crate::words::format;
@@ -52,6 +53,8 @@ pub struct HarnessRecord {
     /// When clients were told to stop, from the scenario's start, if that was before its arrivals were over.
     pub ran: Option<Duration>,
     lateness: Durations,
+    /// What was found broken of the run's record.
+    breaks: Breaks,
 }
 
 impl HarnessRecord {
@@ -72,6 +75,7 @@ impl HarnessRecord {
             interrupted: false,
             ran: None,
             lateness: Durations::new(),
+            breaks: Breaks::default(),
         }
     }
 
@@ -85,9 +89,15 @@ impl HarnessRecord {
         self.lateness.record_lower_bound(late);
     }
 
+    /// The record of the run was found broken so often.
+    pub(crate) fn on_broken(&mut self, breaks: &Breaks) {
+        self.breaks.add(breaks);
+    }
+
     /// Takes in what was noted of another run that belongs to this one.
     pub(crate) fn add(&mut self, other: &Self) {
         self.lateness.add(&other.lateness);
+        self.breaks.add(&other.breaks);
         self.peak_users = self.peak_users.max(other.peak_users);
         self.users = self.users.max(other.users);
         self.peak_descriptors = self.peak_descriptors.max(other.peak_descriptors);
@@ -100,14 +110,14 @@ impl HarnessRecord {
         self.interrupted |= other.interrupted;
     }
 
-    /// How late the latest 1% of the requests were, microseconds; 0 where none was sent.
-    pub(crate) fn lateness_p99_us(&self) -> u64 {
-        self.lateness.statistic(Statistic::Percentile(99.0)).map_or(0, |Figure { us, .. }| us)
+    /// How late the latest 1% of the requests were, microseconds; `None` where none was sent.
+    pub(crate) fn lateness_p99_us(&self) -> Option<u64> {
+        self.lateness.statistic(Statistic::Percentile(99.0)).map(|Figure { us, .. }| us)
     }
 
-    /// How late the latest request was, microseconds; 0 where none was sent.
-    pub(crate) fn greatest_lateness_us(&self) -> u64 {
-        self.lateness.statistic(Statistic::Max).map_or(0, |Figure { us, .. }| us)
+    /// How late the latest request was; `None` where none was sent.
+    pub(crate) fn greatest_lateness(&self) -> Option<Duration> {
+        self.lateness.statistic(Statistic::Max).map(|Figure { us, .. }| Duration::from_micros(us))
     }
 
     pub(crate) const fn lateness(&self) -> &Durations {
@@ -133,6 +143,7 @@ impl HarnessRecord {
             interrupted: self.interrupted,
             ran_us: self.ran.map(|ran| ran.as_micros() as u64),
             invalid,
+            broken: self.breaks.count(),
         }
     }
 
@@ -140,15 +151,17 @@ impl HarnessRecord {
     fn spoiled(&self, slo_latency: Duration) -> Vec<String> {
         let mut reasons = Vec::new();
         let allowed = slo_latency.mul_f64(LATENESS_OF_SLO).as_micros() as u64;
-        let late = self.lateness_p99_us();
-        if late > allowed {
+        let lateness = self.lateness_p99_us();
+        let is_late_by = |bound: u64| lateness.filter(|late| *late > bound);
+        reasons.extend(self.breaks.told());
+        if let Some(late) = is_late_by(allowed) {
             reasons.push(format!(
                 "requests were sent late: 1% by more than {}, where a tenth of the SLO is {}",
                 format::latency_us(late),
                 format::latency_us(allowed)
             ));
         }
-        if self.has_pool && self.peak_users >= self.users && self.users > 0 && late > allowed {
+        if self.has_pool && self.peak_users >= self.users && self.users > 0 && is_late_by(allowed).is_some() {
             reasons.push(format!("all {} clients were waiting for answers at once", self.users));
         }
         if self.exhausted > 0 {
@@ -166,7 +179,7 @@ impl HarnessRecord {
             // Sends may be on time all the while: it is the answers that wait for a core.
             reasons
                 .push(format!("the harness used all the cores that it could in {own} of {seconds} seconds"));
-        } else if many(all) && late > allowed / 2 {
+        } else if many(all) && is_late_by(allowed / 2).is_some() {
             reasons.push(format!("the machine's cores were all busy in {all} of {seconds} seconds"));
         }
         reasons
@@ -225,6 +238,15 @@ pub struct HarnessResult {
     pub ran_us: Option<u64>,
     /// Why the run says more of the harness than of the gateway; empty for a valid one.
     pub invalid: Vec<String>,
+    /// In how many places the record of the run was found broken, which only a bug of Tuesday can do: then `invalid` says how,
+    /// and no figure of the run can be trusted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub broken: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl HarnessResult {

@@ -1,6 +1,7 @@
 //! What happens in a run, as it is counted: the events, the recorder that takes them, and what it keeps.
 
 pub(crate) mod breaker;
+pub(crate) mod broken;
 pub(crate) mod cause;
 pub(crate) mod distribution;
 pub(crate) mod durations;

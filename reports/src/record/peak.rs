@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::record::broken::Broken;
+
 /// The most events of any one bucket within any `[t, t + window)`, exactly, in one pass.
 ///
 /// Keeps a count for each bucket and the events of the last window: memory grows with the rate and the number of buckets,
@@ -82,23 +84,27 @@ impl PeakRecord {
         Self { counter: PeakCounter::new(window, buckets, last), margins }
     }
 
-    /// Counts an event; times do not decrease from call to call.
+    /// Counts an event.
+    ///
+    /// # Errors
+    ///
+    /// As [`PeakCounter::on_event`].
     #[inline]
-    pub(crate) fn on_event(&mut self, at: Duration, bucket: u32) {
-        self.counter.on_event(at, bucket);
+    pub(crate) fn on_event(&mut self, at: Duration, bucket: u32) -> Result<(), Broken> {
+        let mut counted = self.counter.on_event(at, bucket);
         for margin in &mut self.margins {
-            margin.shorter.on_event(at, bucket);
-            margin.longer.on_event(at, bucket);
+            counted = counted.and(margin.shorter.on_event(at, bucket));
+            counted = counted.and(margin.longer.on_event(at, bucket));
         }
+        counted
     }
 
     /// The most events of a bucket in a window that is shorter, and in one that is longer, by the least margin that is no less
-    /// than the lateness, or the greatest there is; `None` where there is no lateness or no margin was counted.
-    pub(crate) fn within(&self, lateness: Duration) -> Option<(Duration, [u32; 2])> {
-        let margins = (!lateness.is_zero()).then_some(&self.margins)?;
-        let margin = margins.iter().find(|margin| margin.by >= lateness).or(margins.last())?;
-        let count = |counter: &PeakCounter| counter.peak().map_or(0, |peak| peak.count);
-        Some((margin.by, [count(&margin.shorter), count(&margin.longer)]))
+    /// than the lateness, or the greatest there is; `None` where there is no lateness, no event or no margin was counted.
+    pub(crate) fn within(&self, lateness: Option<Duration>) -> Option<(Duration, [u32; 2])> {
+        let lateness = lateness.filter(|lateness| !lateness.is_zero())?;
+        let margin = self.margins.iter().find(|margin| margin.by >= lateness).or(self.margins.last())?;
+        Some((margin.by, [margin.shorter.peak?.count, margin.longer.peak?.count]))
     }
 }
 
@@ -131,24 +137,33 @@ impl PeakCounter {
             }
             Past::Firsts(firsts) => firsts.get(bucket as usize).copied(),
         };
-        Some(BucketPeak { count, from: Duration::from_nanos(from_nanos.unwrap_or_default()), bucket })
+        let from_nanos = from_nanos.expect("the fullest window has a first event, which is recent or kept");
+        Some(BucketPeak { count, from: Duration::from_nanos(from_nanos), bucket })
     }
 
-    /// Counts an event; times do not decrease from call to call.
-    pub(crate) fn on_event(&mut self, at: Duration, bucket: u32) {
-        let at_nanos = at.as_nanos() as u64;
+    /// Counts an event.
+    ///
+    /// # Errors
+    ///
+    /// If the event is earlier than one before it, and the window not as long as the run. Then the event counts as of that one.
+    pub(crate) fn on_event(&mut self, at: Duration, bucket: u32) -> Result<(), Broken> {
+        let (mut at_nanos, mut counted) = (at.as_nanos() as u64, Ok(()));
         let place = bucket as usize;
         if self.counts.len() <= place {
             self.counts.resize(place + 1, 0);
         }
         match &mut self.past {
             Past::Recent(recent) => {
+                if let Some(newest) = recent.back().filter(|newest| at_nanos < newest.at_nanos) {
+                    (at_nanos, counted) = (newest.at_nanos, Err(Broken::TimeWentBack));
+                }
                 while let Some(&oldest) = recent.front() {
                     if at_nanos - oldest.at_nanos < self.window_nanos {
                         break;
                     }
                     recent.pop_front();
-                    self.counts[oldest.bucket as usize] -= 1;
+                    let count = &mut self.counts[oldest.bucket as usize];
+                    *count = count.checked_sub(1).expect("an event within the window is counted");
                     // The bucket's first to leave since its peak was the first of that.
                     if let Some(peak) = &mut self.peak
                         && peak.bucket == oldest.bucket
@@ -172,6 +187,7 @@ impl PeakCounter {
         if self.peak.is_none_or(|peak| *count > peak.count) {
             self.peak = Some(Peak { count: *count, bucket, from_nanos: None });
         }
+        counted
     }
 }
 
@@ -185,12 +201,25 @@ mod tests {
     fn the_end_of_a_window_is_outside_it() {
         let mut peak = PeakCounter::new(Duration::from_secs(4), 0, None);
         for second in [0, 1, 3, 4] {
-            peak.on_event(Duration::from_secs(second), 0);
+            peak.on_event(Duration::from_secs(second), 0).unwrap();
         }
         assert_eq!(peak.peak(), Some(BucketPeak { count: 3, from: Duration::ZERO, bucket: 0 }));
-        peak.on_event(Duration::from_millis(4_500), 0);
+        peak.on_event(Duration::from_millis(4_500), 0).unwrap();
         let later = BucketPeak { count: 4, from: Duration::from_secs(1), bucket: 0 };
         assert_eq!(peak.peak(), Some(later));
+    }
+
+    #[test]
+    fn an_event_that_comes_before_its_forerunner_says_so_and_counts_as_of_that_one() {
+        let mut peak = PeakCounter::new(Duration::from_secs(4), 0, None);
+        for second in [0, 3] {
+            peak.on_event(Duration::from_secs(second), 0).unwrap();
+        }
+        assert_eq!(peak.on_event(Duration::from_secs(2), 0), Err(Broken::TimeWentBack));
+        assert_eq!(peak.peak().map(|peak| peak.count), Some(3));
+        // Of the three, two are of the third second.
+        peak.on_event(Duration::from_millis(6_500), 0).unwrap();
+        assert_eq!(peak.peak().map(|peak| peak.count), Some(3));
     }
 
     /// Two bursts of 1,000 requests each, 2 ms apart, fill four seconds to the last: with the last request 3 ms late, a window
@@ -200,16 +229,16 @@ mod tests {
         let ms = Duration::from_millis;
         let mut peaks = PeakRecord::new(ms(4_000), &[ms(50), ms(5), ms(1)], 1, None);
         for number in 0..1_999 {
-            peaks.on_event(ms(2 * number), 0);
+            peaks.on_event(ms(2 * number), 0).unwrap();
         }
-        peaks.on_event(ms(2 * 1_999 + 3), 0);
+        peaks.on_event(ms(2 * 1_999 + 3), 0).unwrap();
         assert_eq!(peaks.counter.peak().map(|peak| peak.count), Some(1_999));
         // Without the first or the last three.
-        assert_eq!(peaks.within(ms(3)), Some((ms(5), [1_998, 2_000])));
-        assert_eq!(peaks.within(Duration::from_micros(700)), Some((ms(1), [1_999, 1_999])));
+        assert_eq!(peaks.within(Some(ms(3))), Some((ms(5), [1_998, 2_000])));
+        assert_eq!(peaks.within(Some(Duration::from_micros(700))), Some((ms(1), [1_999, 1_999])));
         // A lateness beyond all margins is that of a harness that spoilt the run.
-        assert_eq!(peaks.within(ms(400)).map(|(by, _)| by), Some(ms(50)));
-        assert_eq!(peaks.within(Duration::ZERO), None);
+        assert_eq!(peaks.within(Some(ms(400))).map(|(by, _)| by), Some(ms(50)));
+        assert_eq!((peaks.within(Some(Duration::ZERO)), peaks.within(None)), (None, None));
     }
 
     proptest! {
@@ -227,7 +256,7 @@ mod tests {
             let mut now = 0;
             for (gap, bucket) in steps {
                 now += gap;
-                peak.on_event(Duration::from_nanos(now), bucket);
+                peak.on_event(Duration::from_nanos(now), bucket).unwrap();
                 events.push((now, bucket));
             }
             let within = |&(from, bucket): &(u64, u32)| {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use fixedbitset::FixedBitSet;
 
 use crate::record::breaker::BreakerChange;
+use crate::record::broken::{Broken, Checker};
 use crate::record::cause::{CauseCounts, CauseTable, Ending};
 use crate::record::durations::Durations;
 use crate::record::harm::GoodCount;
@@ -43,12 +44,15 @@ pub struct Recorder {
     pub(crate) cause_counts: CauseCounts,
     /// Of non-hostile populations.
     pub(crate) heatmap: Heatmap,
+    pub(crate) checker: Checker,
 }
 
 /// Population × route: the smallest group that anything is asked of.
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) requests: GoodCount,
+    /// Offered and not ended.
+    pub(crate) under_way: u64,
     /// Those that were meant to be sent within [`Layout::harm_span`].
     pub(crate) within_harm_span: GoodCount,
     pub(crate) outcomes: [u64; Outcome::ALL.len()],
@@ -77,7 +81,7 @@ pub(crate) struct AttemptSeries {
 #[derive(Debug)]
 pub(crate) struct LimitRecord {
     pub(crate) rejected: u64,
-    /// Admitted by bucket, at most what fits: there may be a million buckets.
+    /// Admitted by bucket: there may be a million.
     pub(crate) admitted: Vec<u32>,
     pub(crate) peaks: Vec<PeakRecord>,
     pub(crate) admitted_per_s: CountSeries,
@@ -96,8 +100,17 @@ pub(crate) struct StationRecord {
 }
 
 impl Recorder {
-    /// Nothing recorded yet.
+    /// Nothing recorded yet. What breaks the record panics, as in a test or in virtual time, where only a bug can.
     pub fn new(layout: Layout) -> Self {
+        Self::with(layout, Checker::strict())
+    }
+
+    /// As [`Recorder::new`] for a run on real sockets: what breaks the record is counted, and makes the run an invalid one.
+    pub fn counting(layout: Layout) -> Self {
+        Self::with(layout, Checker::counting())
+    }
+
+    fn with(layout: Layout, checker: Checker) -> Self {
         let duration = layout.duration;
         let series = || CountSeries::new(duration);
         let population = |_: &PopulationLayout| PopulationSeries {
@@ -141,8 +154,18 @@ impl Recorder {
             causes: CauseTable::default(),
             cause_counts: CauseCounts::default(),
             heatmap: Heatmap::new(duration),
+            checker,
             layout,
         }
+    }
+
+    /// The engine found its own account of the run broken.
+    ///
+    /// # Panics
+    ///
+    /// If the record is not a [`Recorder::counting`] one.
+    pub fn on_broken(&mut self, broken: Broken) {
+        self.checker.note(broken, 1);
     }
 
     /// What the run is made of.
@@ -188,6 +211,7 @@ impl Recorder {
         let in_harm_span = self.is_in_harm_span(intended);
         let cell = self.cell(population, route);
         cell.requests.offered += 1;
+        cell.under_way += 1;
         cell.within_harm_span.offered += u64::from(in_harm_span);
         self.populations[population].offered.add(intended);
     }
@@ -199,11 +223,14 @@ impl Recorder {
             record.admitted.resize(bucket as usize + 1, 0);
         }
         let admitted = &mut record.admitted[bucket as usize];
-        *admitted = admitted.saturating_add(1);
+        match admitted.checked_add(1) {
+            Some(more) => *admitted = more,
+            None => self.checker.note(Broken::Overflow, 1),
+        }
         record.admitted_per_s.add(at);
         record.saturation.on_admitted(bucket, at, remaining);
         for peak in &mut record.peaks {
-            peak.on_event(at, bucket);
+            self.checker.check(peak.on_event(at, bucket));
         }
     }
 
@@ -235,29 +262,38 @@ impl Recorder {
     #[inline]
     fn on_load(&mut self, station: StationId, at: Duration, in_flight: u32, queued: u32) {
         let record = &mut self.stations[station.index()];
-        record.in_flight.set(at, in_flight);
-        record.queued.set(at, queued);
+        self.checker.check(record.in_flight.set(at, in_flight));
+        self.checker.check(record.queued.set(at, queued));
     }
 
     #[inline]
     fn on_finished(&mut self, at: Duration, finished: &Finished) {
         let Finished { population, route, intended, outcome, reached_upstream, index, cause } = *finished;
-        let latency = at.saturating_sub(intended);
+        let latency = at.checked_sub(intended);
+        if latency.is_none() {
+            self.checker.note(Broken::EndedTooEarly, 1);
+        }
         let served = outcome == Outcome::Served;
-        let good = served && latency <= self.layout.slo_latency;
+        let good = served && latency.is_some_and(|latency| latency <= self.layout.slo_latency);
         let good_in_harm_span = good && self.is_in_harm_span(intended);
         let cell = self.cell(population, route);
+        let Some(under_way) = cell.under_way.checked_sub(1) else {
+            return self.checker.note(Broken::EndedUnoffered, 1);
+        };
+        cell.under_way = under_way;
         cell.outcomes[outcome.index()] += 1;
         cell.requests.good += u64::from(good);
         cell.within_harm_span.good += u64::from(good_in_harm_span);
         let is_lower_bound = outcome.is_unanswered();
-        if is_lower_bound {
-            cell.latency.record_lower_bound(latency);
-        } else if reached_upstream {
-            cell.latency.record(latency);
-        }
-        if (is_lower_bound || reached_upstream) && !self.layout.populations[population].hostile {
-            self.heatmap.add(intended, latency);
+        if let Some(latency) = latency.filter(|_| is_lower_bound || reached_upstream) {
+            if is_lower_bound {
+                cell.latency.record_lower_bound(latency);
+            } else {
+                cell.latency.record(latency);
+            }
+            if !self.layout.populations[population].hostile {
+                self.heatmap.add(intended, latency);
+            }
         }
         if !good && !self.layout.populations[population].hostile {
             let ending = if served { Ending::Late } else { Ending::Failed };
@@ -299,7 +335,8 @@ impl Cell {
     fn empty() -> Box<Self> {
         let latency = Durations::new();
         let (requests, within_harm_span) = Default::default();
-        Box::new(Self { requests, within_harm_span, outcomes: [0; Outcome::ALL.len()], latency })
+        let outcomes = [0; Outcome::ALL.len()];
+        Box::new(Self { requests, under_way: 0, within_harm_span, outcomes, latency })
     }
 }
 
@@ -308,4 +345,120 @@ const MOST_CHANGES: usize = 10_000;
 /// Outcomes that occurred, by name.
 pub(crate) fn outcome_counts(outcomes: &[u64; Outcome::ALL.len()]) -> BTreeMap<Outcome, u64> {
     Outcome::ALL.into_iter().zip(outcomes.iter().copied()).filter(|(_, count)| *count > 0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::cause::CauseId;
+    use crate::record::harness::HarnessRecord;
+    use crate::record::layout::{RouteLayout, StationLayout};
+    use crate::result::expectation::NotJudged;
+
+    const fn s(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn layout() -> Layout {
+        Layout {
+            duration: s(10),
+            slo_latency: s(1),
+            populations: vec![PopulationLayout::default()],
+            routes: vec![RouteLayout { reaches: vec![0], ..RouteLayout::default() }],
+            upstreams: vec![StationLayout::default()],
+            ..Layout::default()
+        }
+    }
+
+    fn offered(at: u64) -> RunEvent {
+        RunEvent::Offered { population: 0, route: 0, intended: s(at) }
+    }
+
+    fn served(intended: u64) -> RunEvent {
+        RunEvent::Finished(Finished {
+            population: 0,
+            route: 0,
+            intended: s(intended),
+            outcome: Outcome::Served,
+            reached_upstream: true,
+            index: None,
+            cause: CauseId::UNKNOWN,
+        })
+    }
+
+    #[test]
+    #[should_panic(expected = "the record is broken: ends of requests that were not under way: 1")]
+    fn an_end_without_a_beginning_panics() {
+        let mut recorder = Recorder::new(layout());
+        recorder.hear(s(1), offered(1));
+        recorder.hear(s(1), served(1));
+        recorder.hear(s(2), served(1));
+    }
+
+    #[test]
+    #[should_panic(expected = "the record is broken: ends of requests before they were to be sent: 1")]
+    fn an_end_before_the_beginning_panics() {
+        let mut recorder = Recorder::new(layout());
+        recorder.hear(s(1), offered(2));
+        recorder.hear(s(1), served(2));
+    }
+
+    #[test]
+    #[should_panic(expected = "the record is broken: requests without an end: 2")]
+    fn a_request_that_is_forgotten_panics() {
+        let mut recorder = Recorder::new(layout());
+        recorder.hear(s(1), offered(1));
+        recorder.hear(s(1), offered(1));
+        recorder.finish();
+    }
+
+    #[test]
+    #[should_panic(expected = "the record is broken: events earlier than one before them: 1")]
+    fn a_load_of_the_past_panics() {
+        let mut recorder = Recorder::new(layout());
+        for (at, in_flight) in [(2, 3), (1, 4)] {
+            recorder.hear(s(at), RunEvent::Load { station: StationId::Gateway, in_flight, queued: 0 });
+        }
+    }
+
+    #[test]
+    fn a_live_run_with_a_broken_record_is_invalid_and_says_why() {
+        let result = |events: &[(u64, RunEvent)]| {
+            let mut recorder = Recorder::counting(layout());
+            events.iter().for_each(|(at, event)| recorder.hear(s(*at), *event));
+            let mut recording = recorder.finish();
+            recording.add_harness(HarnessRecord::new(1.0, 10, 1_000));
+            recording.into_result(1, |_, _| String::new())
+        };
+        let whole = result(&[(1, offered(1)), (1, served(1))]);
+        assert_eq!(whole.not_judged(), None);
+        let harness = serde_json::to_value(whole.harness.unwrap()).unwrap();
+        assert_eq!(harness.get("broken"), None, "nothing is said of what is not");
+        // An end twice, one too early, and a request without any.
+        let load = |in_flight| RunEvent::Load { station: StationId::Gateway, in_flight, queued: 0 };
+        let broken = [
+            (1, offered(1)),
+            (1, served(1)),
+            (2, served(1)),
+            (3, offered(9)),
+            (3, served(9)),
+            (4, offered(4)),
+            (5, load(1)),
+            (4, load(2)),
+        ];
+        let broken = result(&broken);
+        assert_eq!(broken.not_judged(), Some(NotJudged::Invalid));
+        // What cannot be is not counted.
+        assert_eq!((broken.overall.offered, broken.overall.count(Outcome::Served)), (3, 2));
+        assert_eq!(broken.overall.latency.count, 1);
+        let harness = broken.harness.unwrap();
+        assert_eq!(harness.broken, 4);
+        assert_eq!(
+            harness.invalid,
+            [
+                "the record is broken, by a bug of Tuesday: ends of requests that were not under way: 1, ends of requests \
+              before they were to be sent: 1, requests without an end: 1, events earlier than one before them: 1"
+            ]
+        );
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::record::breaker::BreakerChange;
+use crate::record::broken::Broken;
 use crate::record::durations::Durations;
 use crate::record::good_requests::GoodRequests;
 use crate::record::harm::{GoodCount, Harm};
@@ -34,9 +35,17 @@ pub(crate) struct Selection {
 
 impl Recorder {
     /// Closes the record.
+    ///
+    /// # Panics
+    ///
+    /// If a request is under way that was never told to have ended, in a record that is not [`Recorder::counting`].
     pub fn finish(mut self) -> Recording {
         for station in &mut self.stations {
             station.wait.record_zeros(std::mem::take(&mut station.at_once));
+        }
+        let under_way: u64 = self.cells.iter().flatten().map(|cell| cell.under_way).sum();
+        if under_way > 0 {
+            self.checker.note(Broken::NeverEnded, under_way);
         }
         Recording { recorder: self, harm: Vec::new(), harness: None, control: None, control_requests: None }
     }
@@ -109,7 +118,8 @@ impl Recording {
     }
 
     /// Adds how the harness fared, of a live run.
-    pub fn add_harness(&mut self, harness: HarnessRecord) {
+    pub fn add_harness(&mut self, mut harness: HarnessRecord) {
+        harness.on_broken(&self.recorder.checker.take());
         self.harness = Some(harness);
     }
 
@@ -252,10 +262,10 @@ impl Recording {
     }
 }
 
-/// How late the latest request was sent; nobody is in virtual time. Not a percentile: a count within a window moves by single
+/// How late the latest request was sent; `None` in virtual time, where nobody is, and where nothing was sent. Not a percentile: a count within a window moves by single
 /// requests, and of two thousand twenty are later than the p99.
-pub(crate) fn greatest_lateness(harness: Option<&HarnessRecord>) -> Duration {
-    harness.map_or(Duration::ZERO, |harness| Duration::from_micros(harness.greatest_lateness_us()))
+pub(crate) fn greatest_lateness(harness: Option<&HarnessRecord>) -> Option<Duration> {
+    harness.and_then(HarnessRecord::greatest_lateness)
 }
 
 pub(crate) fn ratio(part: u64, whole: u64) -> Option<f64> {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::record::broken::Broken;
+
 /// One count per second of scenario time; what falls outside the scenario's duration is left out.
 #[derive(Clone, Debug)]
 pub(crate) struct CountSeries(Vec<u32>);
@@ -19,8 +21,9 @@ impl CountSeries {
         }
     }
 
-    /// Adds counts that were made elsewhere, second by second.
+    /// Adds counts that were made elsewhere over the same duration, second by second.
     pub(crate) fn add_all(&mut self, points: &[u32]) {
+        assert_eq!(self.0.len(), points.len(), "series over the same duration have as many points");
         for (count, more) in self.0.iter_mut().zip(points) {
             *count += more;
         }
@@ -57,18 +60,26 @@ impl Level {
         Self { current: 0, since_nanos: 0, since_s: 0, duration_nanos, peak: 0, integral: 0, peak_per_s }
     }
 
-    /// Notes that the level is `level` from `at` on; times do not decrease from call to call.
+    /// Notes that the level is `level` from `at` on.
+    ///
+    /// # Errors
+    ///
+    /// If `at` is before the last change. Then the level is so from the last change on.
     #[inline]
-    pub(crate) fn set(&mut self, at: Duration, level: u32) {
+    pub(crate) fn set(&mut self, at: Duration, level: u32) -> Result<(), Broken> {
         if level == self.current {
-            return;
+            return Ok(());
         }
-        self.pass(at);
+        let went_back = nanos(at) < self.since_nanos;
+        if !went_back {
+            self.pass(at);
+        }
         self.current = level;
         self.peak = self.peak.max(level);
-        if let Some(peak) = self.peak_per_s.get_mut(at.as_secs() as usize) {
+        if let Some(peak) = self.peak_per_s.get_mut(self.since_s as usize) {
             *peak = level.max(*peak);
         }
+        if went_back { Err(Broken::TimeWentBack) } else { Ok(()) }
     }
 
     pub(crate) fn peak(&self) -> u32 {
@@ -80,21 +91,23 @@ impl Level {
     /// lasted.
     pub(crate) fn finish(mut self, ran: Duration) -> (f64, Vec<u32>) {
         let ran_nanos = nanos(ran).min(self.duration_nanos);
-        self.pass(Duration::from_nanos(ran_nanos));
+        if ran_nanos > self.since_nanos {
+            self.pass(Duration::from_nanos(ran_nanos));
+        }
         let mean = self.integral as f64 / ran_nanos.max(1) as f64;
         (mean.min(self.peak.into()), self.peak_per_s)
     }
 
-    /// Lets the present level stand until `at`.
+    /// Lets the present level stand until `at`, which is no earlier than the last change.
     #[inline]
     fn pass(&mut self, at: Duration) {
         let until = nanos(at);
         let (from, to) = (self.since_nanos.min(self.duration_nanos), until.min(self.duration_nanos));
-        self.integral += u128::from(self.current) * u128::from(to.saturating_sub(from));
+        self.integral += u128::from(self.current) * u128::from(to - from);
         if at.as_secs() > self.since_s {
             self.pass_seconds(at.as_secs());
         }
-        self.since_nanos = until.max(self.since_nanos);
+        self.since_nanos = until;
     }
 
     /// Lets it stand in every second after that of the last change, which has it already, up to the second `to_s`.
@@ -137,10 +150,10 @@ mod tests {
     #[test]
     fn a_level_stands_until_it_changes() {
         let mut level = Level::new(ms(5_000));
-        level.set(ms(500), 4);
-        level.set(ms(600), 1);
-        level.set(ms(3_500), 2);
-        level.set(ms(9_000), 7);
+        level.set(ms(500), 4).unwrap();
+        level.set(ms(600), 1).unwrap();
+        level.set(ms(3_500), 2).unwrap();
+        level.set(ms(9_000), 7).unwrap();
         assert_eq!(level.peak(), 7);
         let (mean, peaks) = level.finish(ms(5_000));
         assert_eq!(peaks, [4, 1, 1, 2, 2]);
@@ -149,9 +162,20 @@ mod tests {
     }
 
     #[test]
+    fn a_level_that_changes_before_its_last_change_says_so_and_is_so_from_then_on() {
+        let mut level = Level::new(ms(5_000));
+        level.set(ms(2_000), 4).unwrap();
+        assert_eq!(level.set(ms(1_999), 6), Err(Broken::TimeWentBack));
+        level.set(ms(3_000), 0).unwrap();
+        let (mean, peaks) = level.finish(ms(5_000));
+        assert_eq!(peaks, [0, 0, 6, 6, 0]);
+        assert!((mean - 6.0 / 5.0).abs() < 1e-12, "{mean}");
+    }
+
+    #[test]
     fn a_level_of_a_run_that_was_cut_short_is_that_until_then() {
         let mut level = Level::new(ms(5_000));
-        level.set(ms(500), 4);
+        level.set(ms(500), 4).unwrap();
         let (mean, peaks) = level.finish(ms(2_000));
         assert_eq!(peaks, [4, 4, 4, 0, 0]);
         // 1.5 s × 4 of 2 s, and not of 5 s

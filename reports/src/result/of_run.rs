@@ -120,7 +120,7 @@ impl Recording {
 fn limit_result(
     layout: &LimitLayout,
     limit: LimitRecord,
-    late: Duration,
+    late: Option<Duration>,
     bucket_name: impl Fn(u32) -> String,
 ) -> LimitResult {
     let peaks = limit.peaks.iter().filter_map(|peaks| {

@@ -19,12 +19,14 @@ pub(crate) fn reservations(result: &ExperimentResult) -> Vec<String> {
             }
         }
         if !reasons.is_empty() {
-            told.push(format!(
-                "INVALID under {}: {}. The harness was the bottleneck, so the numbers say more of it than of the gateway: \
-                 run it at a lower speed, or with less load.",
-                text::name(&variant.name),
-                text::line(&reasons.join("; "))
-            ));
+            let advice = if harnesses().any(|harness| harness.broken > 0) {
+                "No figure of it can be trusted: please report this, with the scenario and the version."
+            } else {
+                "The harness was the bottleneck, so the numbers say more of it than of the gateway: run it at a lower \
+                 speed, or with less load."
+            };
+            let (name, reasons) = (text::name(&variant.name), text::line(&reasons.join("; ")));
+            told.push(format!("INVALID under {name}: {reasons}. {advice}"));
         }
     }
     told.extend(interruption(result));

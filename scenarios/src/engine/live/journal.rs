@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway::telemetry::JsonLines;
 use gateway::{Rejection, Scope, Timestamp};
-use reports::{Cause, CauseId, Finished, Outcome, Recorder, RunEvent, Witness};
+use reports::{Broken, Cause, CauseId, Finished, Outcome, Recorder, RunEvent, Witness};
 
 use super::client_log::{ClientLog, Tried};
 use crate::engine::causes::{Place, behind};
@@ -196,7 +196,10 @@ impl Scribe {
             Note::Worker { route } => self.held[route as usize] += 1,
             Note::WorkerFree { route } => {
                 let held = &mut self.held[route as usize];
-                *held = held.saturating_sub(1);
+                match held.checked_sub(1) {
+                    Some(left) => *held = left,
+                    None => self.recorder.on_broken(Broken::WorkerNotHeld),
+                }
             }
             Note::Tried(tried) => {
                 if let Some(log) = &self.log {

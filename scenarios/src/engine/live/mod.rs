@@ -312,7 +312,7 @@ fn scribe(
     };
     let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
     let provider = variant.world.gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize);
-    Scribe::new(Recorder::new(layout), timeline.starts, limits, upstream_of, provider, log)
+    Scribe::new(Recorder::counting(layout), timeline.starts, limits, upstream_of, provider, log)
 }
 
 /// How many users of closed-loop populations there ever are, each of them one of goose's.
