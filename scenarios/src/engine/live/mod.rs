@@ -27,9 +27,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use gateway::Timestamp;
 use gateway::server::{ScenarioClock, Server};
-use gateway::telemetry::with_lines;
-use gateway::{Scope, Timestamp};
+use gateway::telemetry::{RequestLog, with_lines};
 use http::Uri;
 use reports::{HarnessRecord, Recorder, Recording};
 use simulator::server::{KeyDocument, ServiceConfig, Upstreams, UpstreamsConfig};
@@ -161,60 +161,39 @@ fn run_and_see(
 
     let limit = machine::descriptor_limit();
     let users = users_within(limit, timeline, variant, seed)?;
-    let mut external = start_external(timeline, variant, seed, drive)?;
+    let external = start_external(timeline, variant, seed, drive)?;
     let mint = Mint::new(&variant.world, timeline.starts)?.map(Arc::new);
     if let Some(mint) = &mint {
         mint.sign_ahead();
     }
     let populations = populations(variant, seed);
-    let lead = LEAD + LEAD_PER_USER * (users as u32).saturating_add(thinking_users(timeline, &populations));
-    let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
-    let clock = ScenarioClock::new(timeline.starts, start, drive.speed);
+    let clock = clock(timeline, drive, users, &populations);
 
     let (sender, entries) = mpsc::channel();
-    let journal = Journal::new(sender);
-    let limits = enabled_limits(&variant.world.gateway.limits);
     let log = client_log(variant, seed, drive, part)?;
     let logs_attempts = log.is_some();
-    let keeper = keep_record(scribe(timeline, variant, limits.clone(), log), entries, drive.speed)?;
-
+    let keeper = keep_record(scribe(timeline, variant, log), entries, drive.speed)?;
     let exhaustion = Exhaustion::default();
-    let observer = UpstreamObserver {
-        journal: journal.clone(),
-        starts: clock.starts(),
-        populations: populations.clone(),
-        serves_keys: variant.world.upstreams_for_keys(),
-        bearers: Mutex::new(Bearers::new(&variant.world, clock.starts())),
-        exhaustion: exhaustion.clone(),
-    };
-    let upstreams = start_upstreams(variant, seed, clock, mint.as_ref(), observer)?;
-    let observer = || GatewayObserver {
-        journal: journal.clone(),
-        starts: timeline.starts,
-        directory: Directory::new(&variant.world.populations, &variant.world.gateway.limits.per_key_by),
-        judges_tokens: variant.world.judges_tokens(),
-        populations: populations.clone(),
-        limits,
-        present: Mutex::new(Slab::new()),
-        exhaustion: exhaustion.clone(),
-    };
-    let server = match &variant.world.external {
+    let ground = Ground { variant, clock, populations, journal: Journal::new(sender), exhaustion };
+    let upstreams = start_upstreams(variant, seed, clock, mint.as_ref(), ground.upstream_observer())?;
+    let gateway = match &variant.world.external {
         Some(_) => None,
-        None => Some(RunTelemetry::new(timeline, variant, seed, drive, part)?.start(
-            variant,
-            seed,
-            clock,
-            upstreams.addresses(),
-            observer(),
-        )?),
+        None => {
+            let telemetry = RunTelemetry::new(timeline, variant, seed, drive, part)?;
+            let observer = ground.gateway_observer();
+            Some(telemetry.start(variant, seed, clock, upstreams.addresses(), observer)?)
+        }
     };
-    let urls = urls(variant, server.as_ref().map(|(server, _)| server));
+    let urls = urls(variant, gateway.as_ref().map(|(server, _)| server));
     let own_addresses = have_own_addresses(&urls);
     let uris = urls.iter().map(|urls| urls.iter().map(uri).collect()).collect();
+    let servers = Servers { gateway, external, upstreams };
 
     let over = Arc::new(AtomicBool::new(false));
     let watcher = watch_machine(Arc::clone(&over))?;
     let harness = HarnessRecord::new(drive.speed, users as u32, limit);
+    // The journal goes to the clients: the record is whole when nobody can write any more.
+    let Ground { populations, journal, exhaustion, .. } = ground;
     let schedule = Arc::new(schedule(timeline, clock, &populations));
     let make = |stop| {
         let (duration, schedule) = (timeline.duration, Arc::clone(&schedule));
@@ -238,17 +217,7 @@ fn run_and_see(
         thread::sleep(clock.real((timeline.starts + timeline.duration).saturating_since(clock.now())));
     }
     over.store(true, Ordering::Relaxed);
-    let alive = external.as_mut().map_or(Ok(()), external::Running::check);
-    if let Some((server, log)) = server {
-        server.shutdown(Duration::from_secs(1));
-        // What is left is written now.
-        drop(log);
-    }
-    if let Some(watch) = &drive.watch {
-        watch.end();
-    }
-    drop(external);
-    upstreams.shutdown(Duration::ZERO);
+    let alive = servers.end(drive);
     let seen = watcher.join().unwrap_or_default();
     let recorder = keeper.join().map_err(|_| io::Error::other("the record was lost"))?;
 
@@ -262,6 +231,82 @@ fn run_and_see(
     let mut recording = recorder.finish();
     recording.add_harness(harness);
     Ok(recording)
+}
+
+/// What observers of a run look at, and where they write.
+struct Ground<'a> {
+    variant: &'a Variant,
+    clock: ScenarioClock,
+    populations: Vec<(Population, PopulationStreams)>,
+    journal: Journal,
+    exhaustion: Exhaustion,
+}
+
+impl Ground<'_> {
+    fn upstream_observer(&self) -> UpstreamObserver {
+        let world = &self.variant.world;
+        UpstreamObserver {
+            journal: self.journal.clone(),
+            starts: self.clock.starts(),
+            populations: self.populations.clone(),
+            serves_keys: world.upstreams_for_keys(),
+            bearers: Mutex::new(Bearers::new(world, self.clock.starts())),
+            exhaustion: self.exhaustion.clone(),
+        }
+    }
+
+    fn gateway_observer(&self) -> GatewayObserver {
+        let world = &self.variant.world;
+        GatewayObserver {
+            journal: self.journal.clone(),
+            starts: self.clock.starts(),
+            directory: Directory::new(&world.populations, &world.gateway.limits.per_key_by),
+            judges_tokens: world.judges_tokens(),
+            populations: self.populations.clone(),
+            limits: enabled_limits(&world.gateway.limits),
+            present: Mutex::new(Slab::new()),
+            exhaustion: self.exhaustion.clone(),
+        }
+    }
+}
+
+/// The servers of a run.
+struct Servers {
+    /// Ours, with its log.
+    gateway: Option<(Server, Option<RequestLog>)>,
+    /// The one in the place of ours.
+    external: Option<external::Running>,
+    upstreams: Upstreams,
+}
+
+impl Servers {
+    /// Ends them all, the upstreams last. An error if an external gateway had ended by itself before.
+    fn end(mut self, drive: &Drive) -> Result<(), ExternalError> {
+        let alive = self.external.as_mut().map_or(Ok(()), external::Running::check);
+        if let Some((server, log)) = self.gateway {
+            server.shutdown(Duration::from_secs(1));
+            // What is left is written now.
+            drop(log);
+        }
+        if let Some(watch) = &drive.watch {
+            watch.end();
+        }
+        drop(self.external);
+        self.upstreams.shutdown(Duration::ZERO);
+        alive
+    }
+}
+
+/// The clock of a run, which starts when the servers and so many users have had their time to start.
+fn clock(
+    timeline: &Timeline,
+    drive: &Drive,
+    users: usize,
+    populations: &[(Population, PopulationStreams)],
+) -> ScenarioClock {
+    let lead = LEAD + LEAD_PER_USER * (users as u32).saturating_add(thinking_users(timeline, populations));
+    let start = ScenarioClock::starting_now(Timestamp::EPOCH, 1.0).moment(Timestamp::EPOCH + lead);
+    ScenarioClock::new(timeline.starts, start, drive.speed)
 }
 
 /// Has a thread of its own write the record, until everybody who tells it something is gone.
@@ -299,12 +344,8 @@ fn lateness_margins(timeline: &Timeline) -> Vec<Duration> {
 }
 
 /// Who writes the record of a run.
-fn scribe(
-    timeline: &Timeline,
-    variant: &Variant,
-    limits: Vec<(Scope, usize)>,
-    log: Option<ClientLog>,
-) -> Scribe {
+fn scribe(timeline: &Timeline, variant: &Variant, log: Option<ClientLog>) -> Scribe {
+    let limits = enabled_limits(&variant.world.gateway.limits);
     let layout = reports::Layout {
         keeps_pairs: true,
         lateness_margins: lateness_margins(timeline),

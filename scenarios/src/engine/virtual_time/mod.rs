@@ -219,6 +219,19 @@ enum AttemptStage {
     },
 }
 
+impl<'w> ActivePopulation<'w> {
+    fn new(population: &'w Population, timeline: &Timeline, seed: u64, timeouts: LaneId) -> Self {
+        let streams = PopulationStreams::new(seed, &population.name);
+        let (starts, duration) = (timeline.starts, timeline.duration);
+        let arrivals = match &population.load {
+            Load::Open(load) => Some(load.arrivals(starts, duration, streams.arrival)),
+            Load::Closed(_) => None,
+        };
+        let clients = Clients::new(population, streams, starts, duration);
+        Self { population, streams, clients, arrivals, arrived: 0, timeouts }
+    }
+}
+
 impl<'w> Run<'w> {
     fn new(timeline: &Timeline, variant: &'w Variant, seed: u64, layout: Layout) -> Self {
         let World { gateway, populations, .. } = &variant.world;
@@ -233,38 +246,12 @@ impl<'w> Run<'w> {
             noticeable: timeline.slo_latency / 3,
         };
         let senders = populations.iter().map(|population| {
-            let streams = PopulationStreams::new(seed, &population.name);
-            let (starts, duration) = (timeline.starts, timeline.duration);
-            let arrivals = match &population.load {
-                Load::Open(load) => Some(load.arrivals(starts, duration, streams.arrival)),
-                Load::Closed(_) => None,
-            };
-            let clients = Clients::new(population, streams, starts, duration);
-            ActivePopulation {
-                population,
-                streams,
-                clients,
-                arrivals,
-                arrived: 0,
-                timeouts: context.events.lane(),
-            }
+            let lane = context.events.lane();
+            ActivePopulation::new(population, timeline, seed, lane)
         });
         let senders = senders.collect();
         let services = Services::new(&variant.world, &mut context, seed);
-        let keeper = |holder, name: &str| Keeper {
-            holder,
-            stream: Stream::new(seed, Purpose::Service, name),
-            fetches: 0,
-            fetching: None,
-            wakes: None,
-            failure: CauseId::UNKNOWN,
-        };
-        let of_gateway = gateway.auth.as_ref().map(|_| keeper(KeyHolder::Gateway, "keys of the gateway"));
-        let of_services = services.key_holders().map(|service| {
-            let name = format!("keys of {}", variant.world.upstreams[service].name);
-            keeper(KeyHolder::Service(service), &name)
-        });
-        let keepers = of_gateway.into_iter().chain(of_services).collect();
+        let keepers = keepers(&variant.world, &services, seed);
         Self {
             ends: timeline.starts + timeline.duration,
             directory: Directory::new(populations, &gateway.limits.per_key_by),
@@ -686,6 +673,24 @@ impl<'w> Run<'w> {
             self.think(population, user);
         }
     }
+}
+
+/// Those who judge tokens: the gateway first, if it does.
+fn keepers(world: &World, services: &Services, seed: u64) -> Vec<Keeper> {
+    let keeper = |holder, name: &str| Keeper {
+        holder,
+        stream: Stream::new(seed, Purpose::Service, name),
+        fetches: 0,
+        fetching: None,
+        wakes: None,
+        failure: CauseId::UNKNOWN,
+    };
+    let of_gateway = world.gateway.auth.as_ref().map(|_| keeper(KeyHolder::Gateway, "keys of the gateway"));
+    let of_services = services.key_holders().map(|service| {
+        let name = format!("keys of {}", world.upstreams[service].name);
+        keeper(KeyHolder::Service(service), &name)
+    });
+    of_gateway.into_iter().chain(of_services).collect()
 }
 
 fn find(requests: &Slab<Logical>, ticket: Ticket) -> Option<&Logical> {
