@@ -1,7 +1,6 @@
 //! `tuesday gateway`: the gateway of a scenario as a server.
 
 use std::fmt::Write as _;
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::sync::Arc;
@@ -52,7 +51,7 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
     let telling = if Telling::is_asked(args) { Some(Telling::start(args, variant, now)?) } else { None };
     let observer: Arc<dyn Observer> = match &telling {
         // Of its own, lest two gateways give two traces one id.
-        Some(telling) => telling.observe(&mut config, random()),
+        Some(telling) => telling.observe(&mut config, rand::random()),
         None => Arc::new(Defects::default()),
     };
     let server = Server::start(config, ScenarioClock::starting_now(now, 1.0), observer);
@@ -202,12 +201,7 @@ fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// What nobody can foresee.
-fn random() -> u64 {
-    RandomState::new().build_hasher().finish()
-}
-
 /// Keys are digested under what nobody outside can know, lest somebody chooses keys that share a bucket.
 fn secret() -> KeySecret {
-    KeySecret((u128::from(random()) << 64 | u128::from(random())).to_ne_bytes())
+    KeySecret(rand::random())
 }
