@@ -144,6 +144,21 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_record_is_no_doing_of_the_harness() {
+        let mut result = testing::three_seeds();
+        let record = HarnessRecord::new(1.0, 100, 20_000).result(Duration::from_millis(500));
+        let invalid = vec!["the record is broken".to_owned()];
+        result.variants[0].runs[0].harness = Some(HarnessResult { invalid, broken: 2, ..record });
+        assert_eq!(
+            reservations(&result),
+            [
+                "INVALID under fixed-window: the record is broken. No figure of it can be trusted: please report this, with the \
+              scenario and the version."
+            ]
+        );
+    }
+
+    #[test]
     fn an_interruption_says_when_it_was_and_what_it_kept_from_running() {
         let mut result = testing::window_boundary();
         let mut record = HarnessRecord::new(1.0, 100, 20_000);
