@@ -341,7 +341,9 @@ fn containment(first_fault: Duration, total: &[u32], hurt: &[u32]) -> Awaited {
     let calm_from = Duration::from_secs(calm_from as u64).max(first_fault);
     let seconds = total.len() as u64;
     if calm_from.as_secs() + JUDGED_OVER as u64 <= seconds {
-        Awaited::After(calm_from - first_fault)
+        Awaited::After(
+            calm_from.checked_sub(first_fault).expect("calm is looked for from the first fault on"),
+        )
     } else {
         Awaited::Never
     }
@@ -357,7 +359,10 @@ fn recovery(last_fault_end: Duration, duration: Duration, control: &[u32], incid
     let recovered =
         windows.find(|(second, (control, incident))| *second >= first && incident * 100 >= control * 99);
     recovered
-        .map_or(Awaited::Never, |(second, _)| Awaited::After(Duration::from_secs(second) - last_fault_end))
+        .map(|(second, _)| Duration::from_secs(second).checked_sub(last_fault_end))
+        .map_or(Awaited::Never, |after| {
+            Awaited::After(after.expect("the windows begin after the last fault"))
+        })
 }
 
 #[cfg(test)]

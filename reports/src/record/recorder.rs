@@ -425,7 +425,9 @@ mod tests {
     fn a_live_run_with_a_broken_record_is_invalid_and_says_why() {
         let result = |events: &[(u64, RunEvent)]| {
             let mut recorder = Recorder::counting(layout());
-            events.iter().for_each(|(at, event)| recorder.hear(s(*at), *event));
+            for (at, event) in events {
+                recorder.hear(s(*at), *event);
+            }
             let mut recording = recorder.finish();
             recording.add_harness(HarnessRecord::new(1.0, 10, 1_000));
             recording.into_result(1, |_, _| String::new())

@@ -44,12 +44,12 @@ pub(super) fn tell_decision(
 #[inline(always)]
 pub(super) fn of_service<N>(
     upstream: usize,
-    event: ServiceEvent<'_, N>,
+    event: &ServiceEvent<'_, N>,
     for_keys: impl FnOnce(&N) -> bool,
     may_reach: impl FnOnce(&N) -> bool,
 ) -> Option<RunEvent> {
     let station = StationId::Upstream(upstream);
-    Some(match event {
+    Some(match *event {
         ServiceEvent::Attempt(request) if for_keys(request) => RunEvent::KeyFetch { upstream },
         ServiceEvent::Attempt(_) => RunEvent::Attempt { upstream },
         ServiceEvent::Accepted(request) if may_reach(request) => return None,

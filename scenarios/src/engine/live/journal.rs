@@ -102,7 +102,7 @@ pub(super) fn keep(entries: &Receiver<Entry>, mut scribe: Scribe, speed: f64) ->
     for (number, Entry { at, note }) in (0..).zip(rested(entries)) {
         newest = newest.max(at);
         waiting.insert((at, number), note);
-        while let Some(first) = waiting.first_entry().filter(|first| newest - first.key().0 >= disorder) {
+        while let Some(first) = waiting.first_entry().filter(|first| first.key().0 + disorder <= newest) {
             let ((at, _), note) = first.remove_entry();
             scribe.write(at, note);
         }

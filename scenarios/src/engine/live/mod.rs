@@ -176,13 +176,12 @@ fn run_and_see(
     let exhaustion = Exhaustion::default();
     let ground = Ground { variant, clock, populations, journal: Journal::new(sender), exhaustion };
     let upstreams = start_upstreams(variant, seed, clock, mint.as_ref(), ground.upstream_observer())?;
-    let gateway = match &variant.world.external {
-        Some(_) => None,
-        None => {
-            let telemetry = RunTelemetry::new(timeline, variant, seed, drive, part)?;
-            let observer = ground.gateway_observer();
-            Some(telemetry.start(variant, seed, clock, upstreams.addresses(), observer)?)
-        }
+    let gateway = if variant.world.external.is_some() {
+        None
+    } else {
+        let telemetry = RunTelemetry::new(timeline, variant, seed, drive, part)?;
+        let observer = ground.gateway_observer();
+        Some(telemetry.start(variant, seed, clock, upstreams.addresses(), observer)?)
     };
     let urls = urls(variant, gateway.as_ref().map(|(server, _)| server));
     let own_addresses = have_own_addresses(&urls);

@@ -195,7 +195,7 @@ impl simulator::server::Observer for UpstreamObserver {
         // Whoever asks for keys names no request.
         let for_keys = |tag: &Option<RequestTag>| self.serves_keys[upstream] && self.request(*tag).is_none();
         let may_reach = |tag: &Option<RequestTag>| self.may_reach(at, upstream, *tag);
-        if let Some(event) = of_service(upstream, event, for_keys, may_reach) {
+        if let Some(event) = of_service(upstream, &event, for_keys, may_reach) {
             (&mut &self.journal).hear(at - self.starts, event);
         }
     }

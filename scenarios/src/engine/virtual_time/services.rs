@@ -97,7 +97,7 @@ impl Witness<Note> for Scribe<'_> {
         }
         let (bearers, now) = (&mut context.bearers, context.now);
         let may_reach = |note: &Note| bearers.may_reach(self.upstream, note.bears.bearer, now);
-        if let Some(event) = of_service(self.upstream, event, |note| note.bears.for_keys, may_reach) {
+        if let Some(event) = of_service(self.upstream, &event, |note| note.bears.for_keys, may_reach) {
             context.tell(event);
         }
     }
