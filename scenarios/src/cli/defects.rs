@@ -6,7 +6,7 @@ use std::time::Duration;
 use gateway::server::{Ended, ObserverTag, Seen};
 use gateway::telemetry::Facts;
 use gateway::{Checks, Decision, Timestamp, Transition, UpstreamId, Violation};
-use simulator::RequestTag;
+use simulator::{RequestTag, ServiceEvent};
 
 use crate::defect::say_defect;
 
@@ -42,17 +42,7 @@ impl gateway::server::Observer for Defects {
 }
 
 impl simulator::server::Observer for Defects {
-    fn on_attempt(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
-
-    fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
-
-    fn on_wait(&self, _: Timestamp, _: usize, _: Duration) {}
-
-    fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
-
-    fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
-
-    fn on_rejected(&self, _: Timestamp, _: usize) {}
+    fn on_event(&self, _: Timestamp, _: usize, _: ServiceEvent<'_, Option<RequestTag>>) {}
 
     fn on_exhausted(&self, _: Timestamp, _: usize) {}
 

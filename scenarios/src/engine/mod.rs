@@ -10,8 +10,8 @@ mod directory;
 mod layout;
 mod live;
 mod pairs;
+mod run_events;
 mod strictness;
-mod told;
 mod virtual_log;
 mod virtual_time;
 

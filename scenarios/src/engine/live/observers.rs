@@ -19,7 +19,7 @@ use crate::defect::say_defect;
 use crate::engine::bearers::{Bearer, Bearers};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory::Directory;
-use crate::engine::told::{of_service, tell_decision};
+use crate::engine::run_events::{of_service, tell_decision};
 
 /// Notes down what the gateway decides. Requests that bear no tag of this run are nobody's.
 pub(super) struct GatewayObserver {

@@ -9,7 +9,7 @@ use super::event::Ticket;
 use super::{AttemptStage, Logical, Run};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory;
-use crate::engine::told::tell_decision;
+use crate::engine::run_events::tell_decision;
 use crate::engine::virtual_log::Sent;
 
 impl Context {

@@ -16,7 +16,7 @@ use super::event_queue::LaneId;
 use crate::World;
 use crate::engine::bearers::{Bearer, Shown};
 use crate::engine::causes::Place;
-use crate::engine::told::of_service;
+use crate::engine::run_events::of_service;
 
 /// The simulated services.
 pub(super) struct Services(Vec<Running>);
