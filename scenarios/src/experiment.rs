@@ -8,7 +8,7 @@ use gateway::{RateLimit, Scope};
 use rayon::prelude::*;
 use reports::{
     Bound, Comparison, Engine, Expectation, ExpectationCheck, ExpectationResult, ExperimentResult, Measure,
-    Measurement, NotJudged, Recording, RunResult, ScenarioSummary, Selector, VERSION, Value, VariantResult,
+    Measurement, NotJudged, Recording, RouteWeight, RunResult, ScenarioSummary, Selector, VERSION, Value, VariantResult,
 };
 
 use crate::engine::{GoodOfRun, strictness};
@@ -363,9 +363,24 @@ pub(crate) fn summary(scenario: &Scenario, seeds: &[u64]) -> ScenarioSummary {
         seeds: seeds.to_vec(),
         slo_latency_us: scenario.timeline.slo_latency.as_micros() as u64,
         source: scenario.source.to_string(),
-        objective: Vec::new(),
-        weights: Vec::new(),
+        objective: scenario.objective.clone(),
+        weights: weights(scenario),
     }
+}
+
+/// The routes whose requests do not count once, each with its weight, in the order in which variants have them.
+fn weights(scenario: &Scenario) -> Vec<RouteWeight> {
+    let mut weights: Vec<RouteWeight> = Vec::new();
+    for world in scenario.variants.iter().map(|variant| &variant.world) {
+        for (route, weight) in world.gateway.routes.iter().zip(&world.weights) {
+            // One that counts once has the weight of a route of which nothing is said.
+            let is_told = weights.iter().any(|known| known.route == route.path);
+            if weight.total_cmp(&1.0).is_ne() && !is_told {
+                weights.push(RouteWeight { route: route.path.clone(), weight: *weight });
+            }
+        }
+    }
+    weights
 }
 
 #[cfg(test)]

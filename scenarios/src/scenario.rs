@@ -21,6 +21,8 @@ pub struct Scenario {
     pub timeline: Timeline,
     /// The seed unless another is asked for.
     pub seed: u64,
+    /// The names of the measures that the verdict ranks variants by, most important first; empty for the usual ones.
+    pub objective: Vec<String>,
     /// The configurations to compare, in the order of the file; at least one.
     pub variants: Vec<Variant>,
     /// The lines of `expect.hold`.
@@ -120,6 +122,8 @@ pub struct World {
     pub populations: Vec<Population>,
     /// By route: statuses beyond 2xx that it is expected to answer.
     pub expect_status: Vec<Vec<u16>>,
+    /// By route: how many times a request counts in the verdict, above zero.
+    pub weights: Vec<f64>,
     /// What goes wrong with the upstreams, in the order of the file.
     pub faults: Vec<UpstreamFault>,
 }

@@ -156,6 +156,10 @@ fn what_the_reader_takes_the_schema_takes() {
             "[[faults]]\nat = '0s'\nfor = '30s'\nupstreams = ['orders', 'orders']\nhang = {}\nerror = false\n\
              [[faults]]\nat = '1s'\nfor = '1s'\nupstreams = ['orders']\nslow.latency.exponential.mean = '1s'",
         ),
+        ("[routes.", "[report]\nobjective = 'latency.p99'\n[routes.", ""),
+        ("[routes.", "[report]\nobjective = ['goodput', 'latency.p50']\n[routes.", ""),
+        ("upstream = 'orders'\n", "upstream = 'orders'\nweight = 10\n", ""),
+        ("upstream = 'orders'\n", "upstream = 'orders'\nweight = 0.5\n", ""),
         // A variant names only what it changes, and drops what no longer applies.
         (
             "rate = '1/s'",

@@ -590,7 +590,7 @@ const REJECTIONS: [Form; Outcome::ALL.len() - 1] = {
     forms
 };
 
-static LATENCY: MeasureKind = MeasureKind {
+pub(crate) static LATENCY: MeasureKind = MeasureKind {
     name: "latency",
     parameters: &[Parameter::Statistic, Parameter::Selector],
     unit: Unit::Duration,
@@ -605,7 +605,7 @@ static LATENCY: MeasureKind = MeasureKind {
                 of_parts: true,
                 heading: Some(["latency", "p99"]),
                 engines: Engines::Shown,
-                ..percentile("p99", 99.0)
+                ..percentile(P99, 99.0)
             },
             percentile("p99.9", 99.9),
         ],
@@ -616,6 +616,9 @@ static LATENCY: MeasureKind = MeasureKind {
         ..SAVED
     }),
 };
+
+/// The form of [`LATENCY`] that variants are compared by first.
+pub(crate) const P99: &str = "p99";
 
 const fn percentile(suffix: &'static str, p: f64) -> Form {
     Form { suffix, statistic: Statistic::Percentile(p), ..FORM }
@@ -751,7 +754,7 @@ pub(crate) static GOOD_WITHOUT_FAULTS: MeasureKind = MeasureKind {
     ..ROW
 };
 
-static BLAST_RADIUS: MeasureKind = MeasureKind {
+pub(crate) static BLAST_RADIUS: MeasureKind = MeasureKind {
     name: "blast_radius",
     parameters: OF_REQUESTS,
     unit: Unit::Share,
@@ -773,7 +776,7 @@ static BLAST_RADIUS: MeasureKind = MeasureKind {
 /// What the faults did may differ by three points between the engines.
 const HARM_BETWEEN_ENGINES: f64 = 0.03;
 
-static DIRECT_DAMAGE: MeasureKind = MeasureKind {
+pub(crate) static DIRECT_DAMAGE: MeasureKind = MeasureKind {
     name: "direct_damage",
     parameters: OF_REQUESTS,
     unit: Unit::Share,
@@ -810,7 +813,7 @@ pub(crate) static RECOVERY_TIME: MeasureKind = MeasureKind {
     }),
 };
 
-static CONTAINMENT_TIME: MeasureKind = MeasureKind {
+pub(crate) static CONTAINMENT_TIME: MeasureKind = MeasureKind {
     name: "containment_time",
     parameters: OF_REQUESTS,
     unit: Unit::DurationOrNever,

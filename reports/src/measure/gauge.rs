@@ -34,7 +34,7 @@ impl Gauge {
     fn new(kind: &'static MeasureKind, saved: &'static Saved, asked: Asked) -> Self {
         let suffix = asked.form.suffix;
         Self {
-            measure: if suffix.is_empty() { kind.name.to_owned() } else { format!("{}.{suffix}", kind.name) },
+            measure: measure_name(kind, suffix),
             of: match &asked.part {
                 Part::Everybody => None,
                 Part::Population(name) => Some(format!("clients.{}", key(name))),
@@ -75,9 +75,19 @@ impl Gauge {
         runs.into_iter().filter_map(|run| self.read(run)).any(|reading| self.matters(reading.value))
     }
 
+    /// Whether it is this measure, in any of its forms.
+    pub(crate) fn is(&self, kind: &MeasureKind) -> bool {
+        *self.kind == *kind
+    }
+
     pub(crate) fn unjudged(self) -> Self {
         Self { is_judged: false, ..self }
     }
+}
+
+/// `goodput`, and of a form of a measure `latency.p99`.
+pub(crate) fn measure_name(kind: &MeasureKind, suffix: &str) -> String {
+    if suffix.is_empty() { kind.name.to_owned() } else { format!("{}.{suffix}", kind.name) }
 }
 
 /// `goodput`, `goodput(clients.partner)`.

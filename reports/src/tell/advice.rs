@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 
+use crate::measure::catalogue::{
+    BLAST_RADIUS, CONTAINMENT_TIME, DIRECT_DAMAGE, GOODPUT, RECOVERY_TIME,
+};
 use crate::measure::gauge::Gauge;
 use crate::result::expectation::NotJudged;
 use crate::result::experiment::{ExperimentResult, Setting};
-use crate::result::spread::Spread;
-use crate::tell::recommendation;
 use crate::tell::recommendation::{
-    Ranking, Recommendation, SetAside, Sureness, Weights, changes, is_level, setting_of_clients,
+    Ranking, Recommendation, SetAside, Sureness, changes, is_level, setting_of_clients,
 };
 use crate::words::format::Dimension;
 use crate::words::{format, text};
@@ -27,7 +28,7 @@ pub(crate) struct Advice {
 impl Advice {
     /// What there is to say of a result.
     pub(crate) fn of(result: &ExperimentResult, recommendation: &Recommendation) -> Self {
-        let teller = Teller { result, objective: &recommendation.objective };
+        let teller = Teller { result, recommendation };
         let Some((first, others)) = recommendation.groups.split_first() else {
             return Self {
                 headline: "The scenario has no variant.".to_owned(),
@@ -36,6 +37,7 @@ impl Advice {
             };
         };
         let mut notes = teller.notes(first);
+        notes.extend(teller.weights());
         notes.extend(others.iter().filter_map(|ranking| teller.of_another_world(ranking)));
         Self {
             headline: teller.headline(first, others.is_empty()),
@@ -47,7 +49,7 @@ impl Advice {
 
 struct Teller<'a> {
     result: &'a ExperimentResult,
-    objective: &'a [Gauge],
+    recommendation: &'a Recommendation,
 }
 
 impl Teller<'_> {
@@ -93,34 +95,43 @@ impl Teller<'_> {
     fn came_to(&self, variant: usize) -> Vec<String> {
         let mut parts: Vec<String> = Vec::new();
         let mut said_hurt = false;
-        for objective in self.objective {
+        for objective in &self.recommendation.objective {
             let Some(value) = self.value(variant, objective) else { continue };
-            let part = match objective.measure.as_str() {
-                "blast_radius" if value <= 0.0 => "nobody else was hurt".to_owned(),
-                "blast_radius" => {
+            let is_weighed = self.recommendation.weighs(objective);
+            let is = |kind| objective.is(kind);
+            let part = match () {
+                () if is(&BLAST_RADIUS) && value <= 0.0 => "nobody else was hurt".to_owned(),
+                () if is(&BLAST_RADIUS) => {
                     format!(
                         "{} of the requests that needed nothing failed were hurt",
                         Dimension::Share.show(value)
                     )
                 }
-                "direct_damage" => {
+                () if is(&DIRECT_DAMAGE) => {
                     let verb = if said_hurt { "were" } else { "were hurt" };
                     format!(
                         "{} of the requests that needed the failed services {verb}",
                         Dimension::Share.show(value)
                     )
                 }
-                "recovery_time" if value.is_infinite() => "goodput never came back".to_owned(),
-                "containment_time" if value.is_infinite() => "the harm was never contained".to_owned(),
-                "goodput" if parts.is_empty() => {
+                () if is(&RECOVERY_TIME) && value.is_infinite() => "goodput never came back".to_owned(),
+                () if is(&CONTAINMENT_TIME) && value.is_infinite() => {
+                    "the harm was never contained".to_owned()
+                }
+                () if is(&GOODPUT) && parts.is_empty() && !is_weighed => {
                     let slo = format::latency_us(self.result.scenario.slo_latency_us);
                     format!("{} were served within the SLO of {slo}", per_s(value))
                 }
                 // A time and a rate that are no problem are in the table.
-                "recovery_time" | "containment_time" | "goodput" => continue,
-                _ => format!("the {} was {}", words(objective), show(objective, value)),
+                () if is(&RECOVERY_TIME)
+                    || is(&CONTAINMENT_TIME)
+                    || (is(&GOODPUT) && !parts.is_empty()) =>
+                {
+                    continue;
+                }
+                () => format!("the {} was {}", self.words(objective), show(objective, value)),
             };
-            said_hurt |= objective.measure == "blast_radius";
+            said_hurt |= is(&BLAST_RADIUS);
             parts.push(part);
         }
         parts
@@ -128,10 +139,10 @@ impl Teller<'_> {
 
     /// `, 22.8%`: the first measure of the objective in which two variants differ by more than its margin.
     fn beside(&self, variant: usize, pick: usize) -> String {
-        let differs = self.objective.iter().find_map(|objective| {
+        let differs = self.recommendation.objective.iter().find_map(|objective| {
             let (one, other) = (self.value(variant, objective)?, self.value(pick, objective)?);
             (!is_level(objective, one, other))
-                .then(|| format!(", {} {}", words(objective), show(objective, one)))
+                .then(|| format!(", {} {}", self.words(objective), show(objective, one)))
         });
         differs.unwrap_or_else(|| ", which does the same".to_owned())
     }
@@ -149,11 +160,11 @@ impl Teller<'_> {
             ));
         }
         for trade_off in ranking.trade_offs.iter().take(MOST_NOTES) {
-            let objective = &self.objective[trade_off.measure];
+            let objective = &self.recommendation.objective[trade_off.measure];
             notes.push(format!(
                 "{} is better in {}: {} in the place of {}.",
                 self.name(trade_off.variant),
-                words(objective),
+                self.words(objective),
                 show(objective, trade_off.value),
                 show(objective, trade_off.of_pick)
             ));
@@ -208,19 +219,27 @@ impl Teller<'_> {
     }
 
     fn value(&self, variant: usize, objective: &Gauge) -> Option<f64> {
-        let weights = Weights::of(self.result);
-        Spread::over(&self.result.variants[variant], |run| recommendation::value(objective, run, &weights))
-            .map(|spread| spread.median)
+        self.recommendation.value(objective, &self.result.variants[variant])
+    }
+
+    fn words(&self, objective: &Gauge) -> String {
+        self.recommendation.words(objective)
+    }
+
+    /// Which requests count more or less than others; `None` where all count alike in what was asked.
+    fn weights(&self) -> Option<String> {
+        self.recommendation.objective.iter().find(|objective| self.recommendation.weighs(objective))?;
+        let weights = self.result.scenario.weights.iter();
+        let told = weights.map(|weight| {
+            format!("{} by {}", text::name(&weight.route), weight.weight)
+        });
+        let told = text::list_some(&told.collect::<Vec<_>>(), MOST_NAMES);
+        Some(format!("These figures weigh requests by their route: {told}, any other by 1."))
     }
 
     fn name(&self, variant: usize) -> String {
         text::name(&self.result.variants[variant].name)
     }
-}
-
-/// A measure of the objective in words: `latency p99`.
-pub(crate) fn words(objective: &Gauge) -> String {
-    objective.measure.replace(['_', '.'], " ")
 }
 
 /// A value of a measure of the objective, with its unit.

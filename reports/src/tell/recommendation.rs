@@ -11,7 +11,10 @@
 
 use std::cmp::Ordering;
 
-use crate::measure::gauge::{Gauge, everybody};
+use crate::measure::catalogue::{
+    BLAST_RADIUS, DIRECT_DAMAGE, GOODPUT, LATENCY, MeasureKind, P99, RECOVERY_TIME,
+};
+use crate::measure::gauge::{Gauge, everybody, measure_name};
 use crate::measure::reading::Reading;
 use crate::measure::unit::{Good, Unit};
 use crate::result::expectation::NotJudged;
@@ -29,20 +32,11 @@ pub fn objectives() -> Vec<String> {
 }
 
 /// What is asked of an incident unless the scenario says otherwise, most important first.
-const OF_AN_INCIDENT: &[&str] = &["blast_radius", "direct_damage", "recovery_time", "goodput"];
+static OF_AN_INCIDENT: [(&MeasureKind, &str); 4] =
+    [(&BLAST_RADIUS, ""), (&DIRECT_DAMAGE, ""), (&RECOVERY_TIME, ""), (&GOODPUT, "")];
 
 /// What is asked where nothing fails.
-const WITHOUT_FAULTS: &[&str] = &["goodput", "latency.p99"];
-
-/// What a run came to; infinite for a time that never came, `None` where there is nothing to measure.
-pub(crate) fn value(objective: &Gauge, run: &RunResult, weights: &Weights) -> Option<f64> {
-    match objective.measure.as_str() {
-        "blast_radius" if weights.are_given() => weights.harm(run.harm.as_ref()?, false),
-        "direct_damage" if weights.are_given() => weights.harm(run.harm.as_ref()?, true),
-        "goodput" if weights.are_given() => Some(weights.goodput(run)),
-        _ => objective.read(run).map(Reading::or_never),
-    }
-}
+static WITHOUT_FAULTS: [(&MeasureKind, &str); 2] = [(&GOODPUT, ""), (&LATENCY, P99)];
 
 /// Whether two values are within the margin of each other.
 pub(crate) fn is_level(objective: &Gauge, one: f64, other: f64) -> bool {
@@ -87,12 +81,24 @@ const RATE_MARGIN: f64 = 0.01;
 pub(crate) struct Weights(Vec<(String, f64)>);
 
 impl Weights {
-    pub(crate) fn of(result: &ExperimentResult) -> Self {
+    fn of(result: &ExperimentResult) -> Self {
         Self(result.scenario.weights.iter().map(|weight| (weight.route.clone(), weight.weight)).collect())
     }
 
-    const fn are_given(&self) -> bool {
-        !self.0.is_empty()
+    /// Whether a measure is another one by these weights.
+    fn weigh(&self, objective: &Gauge) -> bool {
+        !self.0.is_empty() && [&BLAST_RADIUS, &DIRECT_DAMAGE, &GOODPUT].iter().any(|kind| objective.is(kind))
+    }
+
+    /// What a run came to; infinite for a time that never came, `None` where there is nothing to measure.
+    fn value(&self, objective: &Gauge, run: &RunResult) -> Option<f64> {
+        if !self.weigh(objective) {
+            return objective.read(run).map(Reading::or_never);
+        }
+        if objective.is(&GOODPUT) {
+            return Some(self.goodput(run));
+        }
+        self.harm(run.harm.as_ref()?, objective.is(&DIRECT_DAMAGE))
     }
 
     fn get(&self, route: &str) -> f64 {
@@ -123,6 +129,8 @@ pub(crate) struct Recommendation {
     pub(crate) objective: Vec<Gauge>,
     /// The worlds of the experiment, each with the variants that live in it, the first variant's first.
     pub(crate) groups: Vec<Ranking>,
+    /// How much requests count.
+    weights: Weights,
 }
 
 /// The variants of one world, ranked.
@@ -186,11 +194,13 @@ impl Recommendation {
     /// What this result says.
     pub(crate) fn of(result: &ExperimentResult) -> Self {
         let faulted = result.variants.iter().flat_map(|variant| &variant.runs).any(|run| run.harm.is_some());
-        let asked: Vec<&str> = result.scenario.objective.iter().map(String::as_str).collect();
-        let names = match (asked.as_slice(), faulted) {
-            ([], true) => OF_AN_INCIDENT,
-            ([], false) => WITHOUT_FAULTS,
-            (asked, _) => asked,
+        let named = |usual: &[(&MeasureKind, &str)]| {
+            usual.iter().map(|(kind, form)| measure_name(kind, form)).collect::<Vec<String>>()
+        };
+        let names = match (result.scenario.objective.as_slice(), faulted) {
+            ([], true) => named(&OF_AN_INCIDENT),
+            ([], false) => named(&WITHOUT_FAULTS),
+            (asked, _) => asked.to_vec(),
         };
         let mut known = everybody(result.scenario.duration_s);
         let objective: Vec<Gauge> = names
@@ -200,9 +210,27 @@ impl Recommendation {
                 Some(known.swap_remove(place))
             })
             .collect();
-        let rule = Rule { result, objective: &objective, weights: Weights::of(result), faulted };
+        let weights = Weights::of(result);
+        let rule = Rule { result, objective: &objective, weights: &weights, faulted };
         let groups = worlds(&result.variants).iter().map(|members| rule.rank(members)).collect();
-        Self { objective, groups }
+        Self { objective, groups, weights }
+    }
+
+    /// What a variant came to in a measure of the objective: the median over its runs; infinite for a time that never came,
+    /// `None` where there is nothing to measure.
+    pub(crate) fn value(&self, objective: &Gauge, variant: &VariantResult) -> Option<f64> {
+        Spread::over(variant, |run| self.weights.value(objective, run)).map(|spread| spread.median)
+    }
+
+    /// A measure of the objective in words: `latency p99`, and `weighted goodput` where requests do not count alike.
+    pub(crate) fn words(&self, objective: &Gauge) -> String {
+        let words = objective.measure.replace('_', " ").replacen('.', " ", 1);
+        if self.weights.weigh(objective) { format!("weighted {words}") } else { words }
+    }
+
+    /// Whether a measure of the objective counts some requests more than others.
+    pub(crate) fn weighs(&self, objective: &Gauge) -> bool {
+        self.weights.weigh(objective)
     }
 }
 
@@ -210,7 +238,7 @@ impl Recommendation {
 struct Rule<'a> {
     result: &'a ExperimentResult,
     objective: &'a [Gauge],
-    weights: Weights,
+    weights: &'a Weights,
     /// Whether anything fails. Without faults, goodput itself tells who turns good requests away.
     faulted: bool,
 }
@@ -228,7 +256,7 @@ impl Rule<'_> {
             }
         }
         let values = self.values(|variant, objective| {
-            Spread::over(variant, |run| value(objective, run, &self.weights)).map(|spread| spread.median)
+            Spread::over(variant, |run| self.weights.value(objective, run)).map(|spread| spread.median)
         });
         let tied = self.best(&candidates, &values);
         let mut ranked = Vec::with_capacity(candidates.len());
@@ -341,7 +369,8 @@ impl Rule<'_> {
             };
             let here: Vec<usize> = candidates.iter().copied().filter(|place| !is_strict(place)).collect();
             let values = self.values(|variant, objective| {
-                value(objective, variant.runs.iter().find(|run| run.seed == **seed)?, &self.weights)
+                let run = variant.runs.iter().find(|run| run.seed == **seed)?;
+                self.weights.value(objective, run)
             });
             self.best(&here, &values).first() == Some(&pick)
         };
@@ -382,13 +411,25 @@ fn worlds(variants: &[VariantResult]) -> Vec<Vec<usize>> {
     worlds.into_iter().map(|(_, members)| members).collect()
 }
 
-/// Whether a setting is of the world, and not of a configuration that somebody could choose: upstreams, faults, where routes
-/// lead, and what clients send. What clients make of the answers (their retries and their timeout) is a choice.
+/// Whether a setting is of the world, and not of a configuration that somebody could choose: capacity, latency and workers of
+/// services, who calls whom, faults, where routes lead, and what clients send. What clients make of the answers (their retries
+/// and their timeout) is a choice, and so are a service's own policies, as the gateway's are: whose tokens it lets in, and the
+/// breaker, the retries and the timeout of its calls.
 fn is_of_the_world(key: &str) -> bool {
     if let Some(setting) = setting_of_clients(key) {
-        return !matches!(setting.split('.').next(), Some("retry" | "timeout"));
+        return !matches!(first_of(setting), "retry" | "timeout");
     }
-    key.starts_with("upstreams.")
+    if let Some(setting) = setting_of_named("upstreams.", key) {
+        return match first_of(setting) {
+            "auth" => false,
+            "calls" => {
+                let of_call = setting.split_once("].").map_or("", |(_, of_call)| first_of(of_call));
+                !matches!(of_call, "breaker" | "retry" | "timeout")
+            }
+            _ => true,
+        };
+    }
+    key.starts_with("upstreams")
         || key.starts_with("faults")
         || (key.starts_with("routes.") && key.ends_with(".upstream"))
         || key.starts_with("and ")
@@ -397,7 +438,17 @@ fn is_of_the_world(key: &str) -> bool {
 /// What stands behind the population's name in `clients.NAME.SETTING`; a name with other characters than letters, digits, `-`
 /// and `_` is quoted.
 pub(crate) fn setting_of_clients(key: &str) -> Option<&str> {
-    let rest = key.strip_prefix("clients.")?;
+    setting_of_named("clients.", key)
+}
+
+/// The first key of a path, without its place in an array.
+fn first_of(setting: &str) -> &str {
+    setting.split(['.', '[']).next().unwrap_or_default()
+}
+
+/// What stands behind the name in `TABLE.NAME.SETTING`.
+fn setting_of_named<'k>(table: &str, key: &'k str) -> Option<&'k str> {
+    let rest = key.strip_prefix(table)?;
     let Some(quoted) = rest.strip_prefix('"') else {
         return rest.split_once('.').map(|(_, setting)| setting);
     };
@@ -761,5 +812,63 @@ mod tests {
         assert_eq!(setting_of_clients(r#"clients."a.retry \" b".rate"#), Some("rate"));
         assert_eq!(setting_of_clients("gateway.timeout"), None);
         assert!(is_of_the_world(r#"clients."a.retry".rate"#) && !is_of_the_world("clients.a.timeout"));
+    }
+
+    #[test]
+    fn policies_of_services_are_a_choice_and_what_they_are_made_of_is_the_world() {
+        for choice in [
+            "upstreams.orders.auth",
+            "upstreams.orders.auth.required_claims[0].name",
+            r#"upstreams."a.workers".auth.audience"#,
+            "upstreams.orders.calls[0].breaker.window",
+            "upstreams.orders.calls[12].retry",
+            "upstreams.orders.calls[0].timeout",
+            "gateway.auth",
+        ] {
+            assert!(!is_of_the_world(choice), "{choice}");
+        }
+        for world in [
+            "upstreams.orders",
+            "upstreams.orders.workers",
+            "upstreams.orders.latency.log-normal.p99",
+            r#"upstreams."x.auth".queue"#,
+            "upstreams.orders.calls",
+            "upstreams.orders.calls[0].upstream",
+            "upstreams.orders.calls[1]",
+            "upstreams.orders.requires.audience",
+            "faults[0].for",
+            "routes.\"/a\".upstream",
+            "and 2 more",
+        ] {
+            assert!(is_of_the_world(world), "{world}");
+        }
+    }
+
+    #[test]
+    fn variants_that_differ_in_a_services_own_breaker_are_ranked_together() {
+        const OWN: &[(&str, &str)] = &[
+            ("gateway.timeout", "1m"),
+            ("clients.shoppers.retry.backoff", "none"),
+            ("upstreams.orders.calls[0].breaker.window", "10s"),
+        ];
+        let result = result(&[case("a", NONE, [500, 600]), case("in-the-service", OWN, [0, 200])]);
+        let (_, ranked, advice) = judged(&result);
+        assert_eq!(ranked, ["in-the-service", "a"]);
+        assert!(advice.headline.starts_with("Take in-the-service: "), "{}", advice.headline);
+    }
+
+    #[test]
+    fn weighted_figures_are_called_so() {
+        let mut result = result(&[
+            Case { harm: None, goodput: 92.0, ..case("a", NONE, [0, 0]) },
+            Case { harm: None, ..case("b", TIMEOUT, [0, 0]) },
+        ]);
+        result.scenario.objective = vec!["goodput".to_owned(), "latency.p99.9".to_owned()];
+        result.scenario.weights = vec![RouteWeight { route: "/orders".to_owned(), weight: 2.5 }];
+        let (_, _, advice) = judged(&result);
+        assert!(advice.headline.contains("the weighted goodput was "), "{}", advice.headline);
+        assert!(advice.headline.contains("the latency p99.9 was "), "{}", advice.headline);
+        let told = "These figures weigh requests by their route: /orders by 2.5, any other by 1.";
+        assert!(advice.notes.iter().any(|note| note == told), "{:?}", advice.notes);
     }
 }

@@ -6,10 +6,8 @@ use crate::measure::gauge::Gauge;
 use crate::measure::unit::GaugeUnit;
 use crate::result::experiment::ExperimentResult;
 use crate::result::run::RunResult;
-use crate::result::spread::Spread;
-use crate::tell::advice::{show, words};
-use crate::tell::recommendation;
-use crate::tell::recommendation::{Ranking, Recommendation, Weights};
+use crate::tell::advice::show;
+use crate::tell::recommendation::{Ranking, Recommendation};
 use crate::tell::side_by_side;
 use crate::tell::side_by_side::{SideBySide, runs};
 use crate::words::text;
@@ -62,11 +60,10 @@ const HEIGHT: f64 = 32.0;
 impl Strip {
     /// Of a result, as the recommendation ranks it.
     pub(crate) fn of(result: &ExperimentResult, recommendation: &Recommendation) -> Self {
-        let weights = Weights::of(result);
         let rows = ranked_rows(result, &SideBySide::of(result), recommendation);
         let objective = || recommendation.objective.iter().take(BARS);
         let columns: Vec<Vec<Option<Bar>>> =
-            objective().map(|objective| bars(result, &rows, objective, &weights)).collect();
+            objective().map(|objective| bars(result, &rows, objective, recommendation)).collect();
         let most = runs(result).flat_map(|run| binned(&goodput_per_s(run))).fold(0.0, f64::max);
         let ranking = recommendation.groups.first();
         let row = |(place, alike): (usize, &Vec<usize>)| {
@@ -91,7 +88,7 @@ impl Strip {
                 bars: columns.iter().map(|column| column[place].clone()).collect(),
             }
         };
-        Self { headings: objective().map(words).collect(), rows: rows.iter().enumerate().map(row).collect() }
+        Self { headings: objective().map(|objective| recommendation.words(objective)).collect(), rows: rows.iter().enumerate().map(row).collect() }
     }
 }
 
@@ -122,12 +119,9 @@ fn bars(
     result: &ExperimentResult,
     rows: &[Vec<usize>],
     objective: &Gauge,
-    weights: &Weights,
+    recommendation: &Recommendation,
 ) -> Vec<Option<Bar>> {
-    let value = |alike: &Vec<usize>| {
-        let value = |run: &_| recommendation::value(objective, run, weights);
-        Spread::over(&result.variants[alike[0]], value).map(|spread| spread.median)
-    };
+    let value = |alike: &Vec<usize>| recommendation.value(objective, &result.variants[alike[0]]);
     let values: Vec<Option<f64>> = rows.iter().map(value).collect();
     let finite = values.iter().flatten().copied().filter(|value| value.is_finite());
     let whole = if objective.unit == GaugeUnit::Share { 1.0 } else { finite.fold(0.0, f64::max) };

@@ -6,6 +6,7 @@ use gateway::Timestamp;
 use serde_json::json;
 
 use super::context::Context;
+use super::objective::Report;
 use super::reader::{Read, named};
 use super::shape::{Choice, Shape, TableShape};
 use super::table::{Described, Switch, table};
@@ -31,6 +32,7 @@ table! {
         /// Where chance begins. The same file and seed give the same result, byte for byte.
         seed: u64 = 1;
         slo: Slo<'t>, needed "what counts as served well, such as `slo.latency = \"500ms\"`";
+        report: Report<'t>;
         /// The configurations to compare, in order, at most 64. Each is a patch, laid table by table over the file.
         /// Without any the file as it stands is the one variant, `base`.
         variants: Patches<'t>;

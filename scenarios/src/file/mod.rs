@@ -18,6 +18,7 @@ mod gateway;
 mod latency;
 mod limits;
 mod load;
+mod objective;
 mod patch;
 mod quantity;
 mod reader;
@@ -41,6 +42,7 @@ mod vary;
 mod warnings;
 mod words;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -55,6 +57,7 @@ pub(crate) use self::diagnostic::visible;
 pub use self::diagnostic::{Problem, Severity, render};
 use self::expect::{ExpectLine, expect_lines};
 pub(crate) use self::expect::{read_condition, read_measure};
+use self::objective::{Objective, Report};
 use self::reader::Fields;
 pub(crate) use self::routes::is_route;
 pub(crate) use self::same_world::differing_worlds;
@@ -203,6 +206,7 @@ fn read_scenario(
     let duration = common.duration.value.map(|Positive(duration)| duration);
     let duration = duration.and_then(|duration| checked_duration(file, duration, context));
     let slo_latency = common.slo.value.and_then(|Slo { latency, .. }| latency.value);
+    let objective = common.report.value.and_then(|Report { objective, .. }| objective.value);
     let lines = common.expect.on().and_then(|expect| expect.hold.value);
     let lines = lines.map_or_else(Vec::new, |Lines(node)| expect_lines(text, node, context));
     let patches = match (common.variants.entry, common.variants.value) {
@@ -218,6 +222,7 @@ fn read_scenario(
         story: common.story.value.as_deref().unwrap_or_default().trim().to_owned(),
         timeline: Timeline { starts, duration: duration?, slo_latency: slo_latency?.0, incident },
         seed: common.seed.value,
+        objective: objective.map_or_else(Vec::new, |Objective(names)| names),
         variants: variants?,
         expectations: lines.into_iter().map(|line| line.text.to_string()).collect(),
         source: Arc::from(text),
@@ -294,6 +299,7 @@ fn read_variants(
         context.take_over_what_stands(|apart| _ = read(file, apart));
     }
     let worlds: Vec<World> = worlds.into_iter().collect::<Option<_>>()?;
+    refuse_other_weights(&merged, &worlds, context);
     let mut expected = expect::resolve(text, lines, &names, &worlds, context).into_iter();
     // What follows is for a file that can be run, and may take it for that.
     if context.is_fatal() {
@@ -313,6 +319,25 @@ fn read_variants(
         settings,
     });
     Some(variants.collect())
+}
+
+/// Variants are compared by the same measure, so a route weighs the same in all that have it.
+fn refuse_other_weights(merged: &[(Rc<str>, Table)], worlds: &[World], context: &Context<'_>) {
+    let mut known: HashMap<&str, (f64, &str)> = HashMap::new();
+    for ((name, tree), world) in merged.iter().zip(worlds) {
+        for (route, weight) in world.gateway.routes.iter().zip(&world.weights) {
+            let (of_first, first) = *known.entry(&route.path).or_insert((*weight, name));
+            if of_first.total_cmp(weight).is_ne() {
+                let place = tree.find(&["routes", &route.path, "weight"]);
+                let place = place.or_else(|| tree.find(&["routes", &route.path]));
+                let span = place.map(|entry| entry.node.span.clone()).unwrap_or_default();
+                let path = format!("routes.{}.weight", display_key(&route.path));
+                let message = format!("`{path}`: {weight} in the variant `{name}`, and {of_first} in `{first}`");
+                let help = "variants are compared by the same measure; give the route one weight, outside of `variants`";
+                context.push(Problem::error(span, message).help(help));
+            }
+        }
+    }
 }
 
 /// A series has a point for each second: what is kept of a run is bounded by its duration.

@@ -11,7 +11,7 @@ use super::retry::GatewayRetry;
 use super::shape::Choice;
 use super::table::{One, Switch, table};
 use super::upstream_names::Known;
-use super::values::{Positive, Statuses};
+use super::values::{Positive, Statuses, Weight};
 use super::words::checked_name;
 
 table! {
@@ -29,29 +29,44 @@ table! {
         /// Statuses that it is expected to answer beside 2xx, each from 100 to 599, such as `[304]`: then they count as
         /// served. Without it 3xx counts as redirected, and 4xx and 5xx as errors of the upstream.
         expect_status: Statuses;
+        /// How many times a request on this route counts in the verdict of a report, where goodput, blast radius and direct
+        /// damage are weighed: above zero, at most a million. The same in all variants.
+        weight: Weight = Weight(1.0), is policy;
     }
 }
 
-/// The routes, and for each the statuses beyond 2xx that it is expected to answer; `None` if they cannot be used.
+/// The routes of a gateway, and what else is said of each, in their order.
+pub(super) struct BuiltRoutes {
+    pub(super) routes: Routes,
+    /// The statuses beyond 2xx that it is expected to answer.
+    pub(super) expect_status: Vec<Vec<u16>>,
+    /// How many times a request counts.
+    pub(super) weights: Vec<f64>,
+}
+
+/// The routes; `None` if they cannot be used.
 pub(super) fn build_routes(
     tables: Vec<One<'_, Route<'_>>>,
     upstreams: Known<'_>,
     paths: Paths,
     context: &Context<'_>,
-) -> Option<(Routes, Vec<Vec<u16>>)> {
-    let (mut routes, mut places, mut expect_status) = (Vec::new(), Vec::new(), Vec::new());
+) -> Option<BuiltRoutes> {
+    let (mut routes, mut places) = (Vec::new(), Vec::new());
+    let (mut expect_status, mut weights) = (Vec::new(), Vec::new());
     for One { entry, value } in tables {
         let mut route = plain_route(&entry.key);
-        let mut expected = Vec::new();
+        let (mut expected, mut weight) = (Vec::new(), 1.0);
         if let Some(table) = value {
             route.upstream =
                 UpstreamId(upstreams.find_named(&table.upstream, &table.table).unwrap_or(0) as u32);
             route.timeout = table.timeout.value.map(|Positive(timeout)| timeout);
             route.retry = GatewayRetry::said(table.retry);
             route.auth = table.auth.value;
+            weight = table.weight.value.0;
             expected = table.expect_status.value.map_or_else(Vec::new, |Statuses(statuses)| statuses);
         }
         expect_status.push(expected);
+        weights.push(weight);
         routes.push(route);
         places.push(entry.key_span.clone());
     }
@@ -62,7 +77,7 @@ pub(super) fn build_routes(
     let mut usable = true;
     loop {
         let error = match Routes::reading(paths, routes.clone()) {
-            Ok(routes) => return usable.then_some((routes, expect_status)),
+            Ok(routes) => return usable.then_some(BuiltRoutes { routes, expect_status, weights }),
             Err(error) => error,
         };
         usable = false;

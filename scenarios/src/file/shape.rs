@@ -61,7 +61,7 @@ pub(super) struct FieldShape {
     pub(super) is_unbounded: bool,
     /// Whether it is one of the keys of which the table has one.
     pub(super) is_kind: bool,
-    /// Whether it is how the gateway or its clients are configured, and not what befalls them.
+    /// Whether it is how the gateway, a service or the clients are configured or weighed, and not what befalls them.
     pub(super) is_policy: bool,
 }
 

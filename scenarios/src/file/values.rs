@@ -336,6 +336,37 @@ impl FromNode for Statuses {
     }
 }
 
+/// How many times something counts: above zero.
+#[derive(Clone, Copy)]
+pub(super) struct Weight(pub(super) f64);
+
+impl FromNode for Weight {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let number = match &node.value {
+            Value::Integer(digits) if !digits.starts_with('-') => whole_number(node, u64::MAX)? as f64,
+            Value::Integer(digits) | Value::Float(digits) => digits.parse().unwrap_or(f64::NAN),
+            _ => return Err(format!("expected a number such as 10, found {}", node.kind())),
+        };
+        // What is no number is in no range.
+        if number > 0.0 && number <= MOST_WEIGHT {
+            Ok(Self(number))
+        } else {
+            Err(format!("expected a number above zero and at most {MOST_WEIGHT}"))
+        }
+    }
+
+    fn help(_: &Node) -> String {
+        "a route that is left out counts 1; one that should hardly count may have 0.001".to_owned()
+    }
+
+    fn format() -> Shape {
+        Shape::Value(json!({ "type": "number", "exclusiveMinimum": 0, "maximum": MOST_WEIGHT as u64 }))
+    }
+}
+
+/// Larger weights leave nothing of the other routes.
+const MOST_WEIGHT: f64 = 1e6;
+
 /// Longer than any scenario, and short enough that no sum of a few overflows.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -371,6 +402,7 @@ written! {
     Duration: |value| if *value == Self::from_secs(60) { "60s".to_owned() } else { units::write_duration(*value) };
     Positive: |value| value.0.written();
     Share: |value| format!("{}%", value.0 * 100.0);
+    Weight: |value| if value.0.fract() == 0.0 { Json::from(value.0 as u64) } else { Json::from(value.0) };
     Rate: |value| format!("{}/s", value.per_second());
 }
 

@@ -13,7 +13,7 @@ use super::external;
 use super::faults::{Fault, build_faults};
 use super::gateway::Gateway;
 use super::reader::{Fields, Read};
-use super::routes::{Route, build_routes};
+use super::routes::{BuiltRoutes, Route, build_routes};
 use super::shape::{Choice, Shape, TableShape, WHOLE};
 use super::table::{Described, Items, Named, Switch, table};
 use super::tree::{Node, Table};
@@ -94,22 +94,29 @@ pub(super) fn read_world(
     let gateway = tables.gateway.on().map(|gateway| gateway.build(known));
     let (mut gateway, external, paths) = gateway.unwrap_or_default();
     let routes = tables.routes.value.map_or_else(Vec::new, |Paths(Populated(Named(all)))| all);
-    let (routes, expect_status) = build_routes(routes, known, paths, context).unzip();
+    let routes = build_routes(routes, known, paths, context);
     let populations = tables.clients.entry.and_then(|clients| {
         let populations = tables.clients.value.map_or_else(Vec::new, |Populated(Named(all))| all);
-        build_clients(clients, populations, routes.as_ref(), context)
+        build_clients(clients, populations, routes.as_ref().map(|built| &built.routes), context)
     });
     let faults = tables.faults.value.map(|faults| build_faults(faults, known, duration)).unwrap_or_default();
     external::refuse_shared_addresses(tree, &upstreams, context);
-    gateway.routes = routes?;
+    let BuiltRoutes { routes, expect_status, weights } = routes?;
+    gateway.routes = routes;
     if external.is_some() {
         external::require_addresses(tree, &gateway.routes, &upstreams, context);
         // Its own policies are what an external gateway has.
         gateway = GatewayConfig { routes: external::plain(&gateway.routes), ..GatewayConfig::default() };
     }
-    let expect_status = expect_status.unwrap_or_default();
-    let world =
-        crate::World { gateway, external, upstreams, populations: populations?, expect_status, faults };
+    let world = crate::World {
+        gateway,
+        external,
+        upstreams,
+        populations: populations?,
+        expect_status,
+        weights,
+        faults,
+    };
     refuse_avalanches(tree, &world, context);
     Some(world)
 }

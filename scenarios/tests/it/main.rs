@@ -7,6 +7,7 @@ mod contrasts;
 mod determinism;
 mod failures;
 mod library;
+mod objective;
 mod queueing_theory;
 mod rate_limits;
 mod request_path;

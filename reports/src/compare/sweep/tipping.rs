@@ -15,12 +15,14 @@
 //! size have neighbours; words do not, nor does what is not set.
 
 use crate::compare::sweep::result::{PointValue, SweepResult, TippingPoint};
+use crate::measure::catalogue::{BLAST_RADIUS, LATENCY, MeasureKind, P99, RECOVERY_TIME};
+use crate::measure::gauge::measure_name;
 
-/// The measures that are looked at.
-const LOOKED_AT: [(&str, Scale); 3] = [
-    ("blast_radius", Scale::Linear { least: 0.1, hardly: 0.01 }),
-    ("recovery_time", Scale::Linear { least: 10e6, hardly: 1e6 }),
-    ("latency.p99", Scale::Log { least: core::f64::consts::LN_2 }),
+/// The measures that are looked at, each in one of its forms.
+static LOOKED_AT: [(&MeasureKind, &str, Scale); 3] = [
+    (&BLAST_RADIUS, "", Scale::Linear { least: 0.1, hardly: 0.01 }),
+    (&RECOVERY_TIME, "", Scale::Linear { least: 10e6, hardly: 1e6 }),
+    (&LATENCY, P99, Scale::Log { least: core::f64::consts::LN_2 }),
 ];
 
 /// How steps of a measure are compared.
@@ -43,12 +45,12 @@ pub(super) fn tipping_points(result: &SweepResult) -> Vec<TippingPoint> {
     if result.scenario.seeds.len() < 2 {
         return found;
     }
-    for (name, scale) in LOOKED_AT {
-        let Some(measure) = result.measure(name) else { continue };
+    for (kind, form, scale) in &LOOKED_AT {
+        let Some(measure) = result.measure(&measure_name(kind, form)) else { continue };
         for axis in 0..result.axes.len() {
             for line in lines(result, axis) {
                 found.extend(
-                    cliffs(result, measure, &line, scale).into_iter().map(|(before, after)| TippingPoint {
+                    cliffs(result, measure, &line, *scale).into_iter().map(|(before, after)| TippingPoint {
                         axis,
                         measure,
                         before,
