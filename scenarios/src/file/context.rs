@@ -5,9 +5,15 @@ use std::collections::HashMap;
 
 use simulator::Latency;
 
-use super::Companion;
 use super::diagnostic::{Problem, Severity, char_end, char_start};
 use super::tree::Span;
+
+/// How to come by the text of a file that a scenario names.
+///
+/// # Errors
+///
+/// What stands in the way, for the author of the scenario.
+pub type Companion<'f> = &'f dyn Fn(&str) -> Result<String, String>;
 
 /// The reading of one file: where its problems are gathered, and how to come by the files it names.
 pub(super) struct Context<'f> {

@@ -8,7 +8,8 @@ use super::shape::Shape;
 use super::table::Described;
 use super::tree::{Entry, Table, Value};
 use super::variant::Variant;
-use super::{parse, patch};
+use super::patch;
+use super::text::parse;
 
 /// The parts in which the worlds of two variants differ, each the text of its file and its name; none where they are alike. `None`
 /// where one of the texts cannot be read.

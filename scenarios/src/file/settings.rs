@@ -406,10 +406,11 @@ mod tests {
     use std::time::Duration;
 
     use super::super::common::Common;
-    use super::super::context::Context;
+    use super::super::context::{Companion, Context};
     use super::super::patch::merge;
     use super::super::table::Described;
-    use super::super::{Companion, read, variant};
+    use super::super::reading::read;
+    use super::super::variant;
     use super::*;
 
     fn parsed(text: &str) -> Table {

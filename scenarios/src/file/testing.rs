@@ -1,6 +1,6 @@
 //! A small scenario to add to, for the tests of single parts of the format.
 
-use super::read;
+use super::reading::read;
 use crate::World;
 
 const SMALL: &str = "

@@ -131,7 +131,7 @@ mod tests {
             upstreams.orders = { latency.constant = '5ms', listen = '127.0.0.1:9101' }\n\
             routes.'/a%2Fb'.upstream = 'orders'\nclients.one = { send = '/a%2Fb', rate = '1/s' }\n\
             gateway.paths = 'verbatim'\ngateway.external.url = 'http://127.0.0.1:1'\n";
-        let reading = super::super::read(text, &|_| Err(String::new()));
+        let reading = super::super::reading::read(text, &|_| Err(String::new()));
         assert_eq!(reading.problems, []);
         let world = &reading.scenario.unwrap().variants[0].world;
         assert_eq!(world.gateway.routes.paths(), Paths::Verbatim);

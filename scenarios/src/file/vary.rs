@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use toml::de::DeTable;
 
 use super::common::Common;
-use super::context::Context;
+use super::context::{Companion, Context};
 use super::diagnostic::Problem;
 use super::quantity::{Kind, Quantity, scale_of, spread};
 use super::reader::Read;
@@ -19,7 +19,9 @@ use super::table::Described;
 use super::tree::{Node, Table, Value};
 use super::variant::Variant;
 use super::words::display_key;
-use super::{Companion, Laid, parse, patch, read_scenario};
+use super::patch;
+use super::reading::{Laid, read_scenario};
+use super::text::parse;
 use crate::Scenario;
 
 /// A setting and the values it is to have.
