@@ -24,12 +24,12 @@ table! {
         /// The name of the upstream that it asks.
         upstream: Rc<str>, needed "the name of one of the `upstreams`";
         /// How long it waits for the answer to each attempt. Default: for as long as it takes.
-        timeout: Positive, else unbounded;
+        timeout: Positive, else unbounded, is policy;
         /// When the service tries again; `false` or left out for never.
-        retry: Switch<Retry<'t>>;
+        retry: Switch<Retry<'t>>, is policy;
         /// The service's own circuit breaker in front of the other; `false` or left out for none. What it lets through no
         /// more fails at once.
-        breaker: Switch<Breaker<'t>>;
+        breaker: Switch<Breaker<'t>>, is policy;
     }
 }
 

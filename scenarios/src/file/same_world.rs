@@ -6,7 +6,7 @@ use super::context::Context;
 use super::reader::Read;
 use super::shape::Shape;
 use super::table::Described;
-use super::tree::{Entry, Table, Value};
+use super::tree::{Entry, Node, Table, Value};
 use super::variant::Variant;
 use super::patch;
 use super::text::parse;
@@ -35,9 +35,12 @@ fn world((text, variant): (&str, &str)) -> Option<Table> {
     let patch = file.find(&["variants", variant]).and_then(|entry| entry.node.as_table()).cloned();
     let merged = patch.map_or_else(|| file.clone(), |patch| patch::merge(&file, &patch));
     let world = Variant::shape();
-    let entries = merged.entries().iter().map(|entry| match world.below(&entry.key) {
-        Some(named) => without_policies(entry, &named),
-        None => entry.clone(),
+    let entries = merged.entries().iter().map(|entry| Entry {
+        node: match world.below(&entry.key) {
+            Some(shape) => without_policies(&entry.node, &shape),
+            None => entry.node.clone(),
+        },
+        ..entry.clone()
     });
     Some(Table::new(entries.collect()))
 }
@@ -45,26 +48,26 @@ fn world((text, variant): (&str, &str)) -> Option<Table> {
 /// When a file plays, which is world too.
 const TIME: [&str; 2] = ["starts", "duration"];
 
-/// A table of named things, each without what is configuration.
-fn without_policies(entry: &Entry, shape: &Shape) -> Entry {
-    let mut stripped = entry.clone();
-    if let Some(table) = entry.node.as_table() {
-        let named = |entry: &Entry| {
-            let mut named = entry.clone();
-            let shape = shape.below(&entry.key);
-            if let (Some(table), Some(shape)) =
-                (entry.node.as_table(), shape.as_ref().and_then(Shape::as_table))
-            {
-                let is_world = |key: &str| shape.field(key).is_none_or(|field| !field.is_policy);
-                let kept = table.entries().iter().filter(|entry| is_world(&entry.key)).cloned();
-                named.node.value = Value::Table(Rc::new(Table::new(kept.collect())));
-            }
-            named
-        };
-        let entries = table.entries().iter().map(named).collect();
-        stripped.node.value = Value::Table(Rc::new(Table::new(entries)));
-    }
-    stripped
+/// A value without what is configuration in it, however deep: services have policies of their own in their calls.
+fn without_policies(node: &Node, shape: &Shape) -> Node {
+    let value = match &node.value {
+        Value::Table(table) => {
+            let is_world = |entry: &&Entry| {
+                shape.as_table().and_then(|table| table.field(&entry.key)).is_none_or(|field| !field.is_policy)
+            };
+            let kept = table.entries().iter().filter(is_world).map(|entry| match shape.below(&entry.key) {
+                Some(below) => Entry { node: without_policies(&entry.node, &below), ..entry.clone() },
+                None => entry.clone(),
+            });
+            Value::Table(Rc::new(Table::new(kept.collect())))
+        }
+        Value::Array(items) => match shape.item() {
+            Some(item) => Value::Array(items.iter().map(|node| without_policies(node, &item)).collect()),
+            None => return node.clone(),
+        },
+        _ => return node.clone(),
+    };
+    Node { span: node.span.clone(), value }
 }
 
 #[cfg(test)]
@@ -94,6 +97,17 @@ mod tests {
         let faults = "faults = [{ at = '1s', for = '1s', upstreams = ['a'], hang = true }]\nname";
         assert_eq!(differing("name", faults), Some(vec!["faults"]));
         assert_eq!(differing("name", "name ="), None);
+        // Policies of services are a choice as the gateway's are, and what they call is not.
+        let calling = |call: &str| FILE.replace("'5ms'", &format!("'5ms'\nupstreams.b = {{ latency = '1s', {call} }}"));
+        let plain = calling("calls = [{ upstream = 'a' }]");
+        for policy in ["timeout = '1s'", "retry = { retries = 1 }", "breaker = { window = '9s' }"] {
+            let other = calling(&format!("calls = [{{ upstream = 'a', {policy} }}]"));
+            assert_eq!(differing_worlds((&plain, "x"), (&other, "x")), Some(Vec::new()), "{policy}");
+        }
+        let checked = calling("calls = [{ upstream = 'a' }], auth = { jwks = 'a' }");
+        assert_eq!(differing_worlds((&plain, "x"), (&checked, "x")), Some(Vec::new()));
+        let two = calling("calls = [{ upstream = 'a' }, { upstream = 'a' }]");
+        assert_eq!(differing_worlds((&plain, "x"), (&two, "x")), Some(vec!["upstreams"]));
         // As the variants make it.
         let other = FILE.replace("Before", "After");
         assert_eq!(differing_worlds((FILE, "x"), (&other, "y")), Some(vec!["clients"]));

@@ -80,6 +80,15 @@ impl Shape {
         }
     }
 
+    /// What each item of an array is.
+    pub(super) fn item(&self) -> Option<Self> {
+        match self {
+            Self::With(shape, _) => shape.item(),
+            Self::Array(each) => Some(each()),
+            _ => None,
+        }
+    }
+
     pub(super) fn as_table(&self) -> Option<&TableShape> {
         match self {
             Self::With(shape, _) => shape.as_table(),

@@ -38,7 +38,7 @@ table! {
         listen: Listen;
         /// Whose tokens the service itself lets in; `false` or left out for no check. It is shown those that the gateway passes
         /// on: all where that has no `auth`, and else none unless `forward_token` says so.
-        auth: Switch<Auth<'t>>;
+        auth: Switch<Auth<'t>>, is policy;
         /// Who may come to the application behind an upstream, which the measure `unauthorized_reached` goes by: those whose
         /// token is genuine, of its time, and as said here. It turns nobody away.
         requires: Switch<Requires<'t>>;
