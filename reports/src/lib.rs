@@ -115,7 +115,7 @@ pub use result::schema::result_schema;
 pub use result::strictness::{CommonHarm, StrictnessResult};
 pub use tell::facts::facts;
 pub use tell::recommendation::objectives;
-pub use tell::verdict::Standing;
+pub use tell::verdict::{Standing, Unheld};
 pub use words::detail::Detail;
 pub use words::digest::sha256;
 pub use words::text::acts_when_shown;

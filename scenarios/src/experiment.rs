@@ -172,7 +172,7 @@ pub fn run_live_experiment(
 /// Puts together what was observed, by variant and seed; of a run that was stopped, what there is, and that nothing is judged
 /// by it, nor by those that it kept from being made.
 fn gather(scenario: &Scenario, seeds: &[u64], engine: Engine, observed: Vec<Observed>) -> ExperimentResult {
-    let mut expectations: Vec<_> = scenario.expectations.iter().map(|text| unchecked(text)).collect();
+    let mut expectations: Vec<_> = scenario.expectations.iter().map(|line| unchecked(&line.text)).collect();
     for variant in &scenario.variants {
         for (line, expectation) in &variant.expected.bounds {
             expectations[*line].asserts_harm |= asserts_harm(variant, expectation);

@@ -10,6 +10,15 @@ use reports::{Comparison, Expectation, Measure, Setting};
 use simulator::{Fault, KeySchedule, Population, UpstreamConfig};
 use url::Url;
 
+/// A line of `expect.hold`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectationLine {
+    /// As it is written.
+    pub text: String,
+    /// In which line of the file, from 1; `None` of one that stands in no file.
+    pub line: Option<usize>,
+}
+
 /// A scenario that has been read and found runnable.
 #[derive(Clone, Debug)]
 pub struct Scenario {
@@ -26,7 +35,7 @@ pub struct Scenario {
     /// The configurations to compare, in the order of the file; at least one.
     pub variants: Vec<Variant>,
     /// The lines of `expect.hold`.
-    pub expectations: Vec<String>,
+    pub expectations: Vec<ExpectationLine>,
     /// The whole file.
     pub source: Arc<str>,
 }

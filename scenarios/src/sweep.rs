@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use reports::{Expectation, Goal, Measure, Observation, SweepAxis, SweepResult, sweep};
 
-use crate::Scenario;
+use crate::{ExpectationLine, Scenario};
 use crate::experiment::{run_experiment_for_goal, summary};
 
 /// What a sweep recommends a point for.
@@ -53,7 +53,9 @@ pub fn run_sweep(
 fn aimed(scenario: &Scenario, aim: &SweepAim) -> Scenario {
     let mut scenario = scenario.clone();
     let first = scenario.expectations.len();
-    scenario.expectations.extend(aim.goal.subject_to.iter().cloned());
+    let conditions = aim.goal.subject_to.iter();
+    let conditions = conditions.map(|text| ExpectationLine { text: text.clone(), line: None });
+    scenario.expectations.extend(conditions);
     for variant in &mut scenario.variants {
         variant.expected.bounds.extend((first..).zip(aim.conditions.iter().cloned()));
         variant.expected.goal = Some(aim.measure.clone());

@@ -158,7 +158,32 @@ impl Verdict {
     }
 }
 
+/// An expectation that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unheld {
+    /// Its place in [`ExperimentResult::expectations`].
+    pub place: usize,
+    /// The line as written.
+    pub text: String,
+    /// Failed, or not judged.
+    pub standing: Standing,
+    /// What was measured of each variant for which it does not hold: `quickstart: 18.8%; breaker: 12%`.
+    pub told: String,
+}
+
 impl ExperimentResult {
+    /// The expectations that do not hold, in the order of the file; where both engines ran, in either.
+    pub fn unheld(&self) -> Vec<Unheld> {
+        let lines = Verdict::of(self).lines.into_iter().enumerate();
+        let unheld = lines.filter(|(_, line)| !line.standing.is_held()).map(|(place, line)| {
+            let measured = line.measured.iter().filter(|measured| !measured.standing.is_held());
+            let told: Vec<String> =
+                measured.map(|measured| format!("{}: {}", measured.variant, measured.phrase())).collect();
+            Unheld { place, text: line.text, standing: line.standing, told: told.join("; ") }
+        });
+        unheld.collect()
+    }
+
     /// Whether every expectation held; where both engines ran, in both.
     pub fn all_held(&self) -> bool {
         self.worst().is_held()
@@ -376,6 +401,11 @@ mod tests {
         assert_eq!(line.standing, Standing::Failed);
         assert_eq!(line.measured[0].phrase(), "1,990 – 2,000, failed for seed 903");
         assert_eq!(verdict.sentence, "1 of 5 expectations FAILED.");
+        let unheld = testing::three_seeds().unheld();
+        let [Unheld { place: 0, standing: Standing::Failed, told, .. }] = unheld.as_slice() else {
+            panic!("{unheld:?}")
+        };
+        assert!(told.ends_with(": 1,990 – 2,000, failed for seed 903"), "{told}");
     }
 
     #[test]

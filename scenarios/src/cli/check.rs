@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::annotations::Annotations;
 use super::sources::Source;
-use super::{CheckArgs, ExitCode, Failure, print, print_json, progress, sources, visible};
-use crate::file::{Problem, Reading, Severity, write_duration};
+use super::{CheckArgs, ExitCode, Failure, print, print_json, progress, say, sources, visible};
+use crate::file::{Problem, Reading, Severity, place_of, write_duration};
 use crate::{HighestSpeed, Scenario, highest_speed};
 
 pub(super) fn check(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let annotations = Annotations::of(args.annotations);
     if args.json {
-        return check_for_programs(&args.scenarios);
+        return check_for_programs(&args.scenarios, &annotations);
     }
     let mut text = String::new();
-    for source in sources::read_all(&args.scenarios)? {
+    for source in sources::read_all_noting(&args.scenarios, &annotations)? {
         let _ = writeln!(text, "{}: in order, {}", visible(&source.argument), counted(&source.scenario));
         if !args.quiet
             && let Some(highest) = live_speed(&source)
@@ -90,7 +92,7 @@ struct Place {
 }
 
 /// Prints all problems as one JSON array, with an entry for each scenario.
-fn check_for_programs(arguments: &[String]) -> Result<ExitCode, Failure> {
+fn check_for_programs(arguments: &[String], annotations: &Annotations) -> Result<ExitCode, Failure> {
     let read: Vec<_> = arguments.iter().map(|argument| (argument, sources::read(argument))).collect();
     let checked: Vec<_> = read
         .iter()
@@ -106,6 +108,12 @@ fn check_for_programs(arguments: &[String]) -> Result<ExitCode, Failure> {
         })
         .collect();
     print_json(&checked)?;
+    for (argument, read) in &read {
+        say(&match read {
+            Ok(read) => annotations.of_problems(argument, &read.text, &read.reading.problems),
+            Err(reason) => annotations.of_unread(argument, reason),
+        });
+    }
     let in_order = checked.iter().all(|checked| checked.in_order);
     Ok(if in_order { ExitCode::Held } else { ExitCode::Usage })
 }
@@ -116,11 +124,7 @@ impl<'a> Placed<'a> {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        let whole_file = problem.span.is_empty() && problem.span.start == 0;
-        let place = text.get(..problem.span.start).filter(|_| !whole_file).map(|before| {
-            let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-            Place { line: before.matches('\n').count() + 1, column: before[line_start..].chars().count() + 1 }
-        });
+        let place = place_of(problem, text).map(|(line, column)| Place { line, column });
         Self { severity, message: &problem.message, help: &problem.help, place }
     }
 

@@ -15,7 +15,7 @@ struct Entry<'a> {
     story: &'a str,
     variants: Vec<&'a str>,
     /// Lines of `expect.hold`.
-    expectations: &'a [String],
+    expectations: Vec<&'a str>,
 }
 
 pub(super) fn list(args: &ListArgs) -> Result<ExitCode, Failure> {
@@ -47,7 +47,7 @@ impl<'a> Entry<'a> {
             title: &scenario.name,
             story: &scenario.story,
             variants: scenario.variants.iter().map(|variant| &*variant.name).collect(),
-            expectations: &scenario.expectations,
+            expectations: scenario.expectations.iter().map(|line| &*line.text).collect(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The `tuesday` command: it finds scenarios, has them run, and says what came of it. No rule stands here.
 
+mod annotations;
 mod check;
 mod compare;
 mod dashboards;
@@ -42,6 +43,7 @@ use clap_complete::aot::Shell;
 use reports::Detail;
 use url::Url;
 
+use self::annotations::AnnotationsChoice;
 use self::error::exit_codes;
 pub use self::error::{ExitCode, Failure};
 use self::formats::Format;
@@ -213,6 +215,11 @@ struct RunArgs {
     #[arg(long, value_name = "FILE")]
     summary: Option<PathBuf>,
 
+    /// Note problems of the file, and expectations that do not hold, at their lines, for a CI system [default: github on GitHub's runners, where
+    /// `GITHUB_ACTIONS` is true]
+    #[arg(long, value_enum, value_name = "SYSTEM")]
+    annotations: Option<AnnotationsChoice>,
+
     /// Log every request of every run to this file, one JSON object a line, run after run
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -333,6 +340,11 @@ struct CheckArgs {
     /// Scenario files, or names of shipped scenarios
     #[arg(required = true, value_name = "SCENARIO")]
     scenarios: Vec<String>,
+
+    /// Note problems of the file at their lines, for a CI system [default: github on GitHub's runners, where
+    /// `GITHUB_ACTIONS` is true]
+    #[arg(long, value_enum, value_name = "SYSTEM")]
+    annotations: Option<AnnotationsChoice>,
 
     /// Print nothing of scenarios that are in order
     #[arg(short, long)]

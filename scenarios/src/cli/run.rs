@@ -15,6 +15,7 @@ use reports::{
     to_json,
 };
 
+use super::annotations::Annotations;
 use super::error::{sentence, visible_lines};
 use super::formats::StepSummary;
 use super::shell::shell_word;
@@ -35,7 +36,8 @@ use crate::{
 /// (see [`formats::write`]). So the signal does what it does to any command, and the shell sees 130. A live run takes
 /// minutes, and what was seen of it is worth a report: there the signal ends the run, and a second one the process.
 pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
-    let mut sources = sources::read_all(&args.scenarios)?;
+    let annotations = Annotations::of(args.annotations);
+    let mut sources = sources::read_all_noting(&args.scenarios, &annotations)?;
     keep_variants(&mut sources, &args.variant)?;
     remote::refuse(remote::of_runs(&sources), args.allow_remote)?;
     refuse_external(&sources, args)?;
@@ -68,6 +70,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         }
         let written = write(args, folder, &result, beside.as_ref(), &command)?;
         step_summary.append(&result)?;
+        let notes = annotations.of_expectations(source, &result);
         standings.push((&*source.stem, result.worst()));
         let held = result.all_held();
         invalid |= is_invalid(&result);
@@ -82,6 +85,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         } else if !(args.quiet && held && !disagrees) {
             print(&summary(&result, &written, told(args, &mut explained)))?;
         }
+        say(&notes);
         if stop.is_asked() {
             break;
         }

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use super::annotations::Annotations;
 use super::error::{Failure, sentence};
 use super::say;
 use crate::{Scenario, file, library};
@@ -28,10 +29,20 @@ pub(super) struct Read {
 
 /// Reads all scenarios; warnings are printed, and errors of all of them are told together.
 pub(super) fn read_all(arguments: &[String]) -> Result<Vec<Source>, Failure> {
+    read_all_noting(arguments, &Annotations::NONE)
+}
+
+/// As [`read_all`], with a note for each problem.
+pub(super) fn read_all_noting(
+    arguments: &[String],
+    annotations: &Annotations,
+) -> Result<Vec<Source>, Failure> {
     let (mut sources, mut errors, mut warnings) = (Vec::new(), String::new(), String::new());
+    let mut notes = String::new();
     for argument in arguments {
         match read(argument) {
             Ok(Read { stem, folder, text, reading: file::Reading { scenario, problems } }) => {
+                notes += &annotations.of_problems(argument, &text, &problems);
                 let rendered = file::render(&problems, argument, &text, true);
                 match scenario {
                     Some(scenario) => {
@@ -41,14 +52,17 @@ pub(super) fn read_all(arguments: &[String]) -> Result<Vec<Source>, Failure> {
                     None => errors += &rendered,
                 }
             }
-            Err(reason) => errors += &sentence(format!("{argument}: {reason}")),
+            Err(reason) => {
+                notes += &annotations.of_unread(argument, &reason);
+                errors += &sentence(format!("{argument}: {reason}"));
+            }
         }
     }
     if errors.is_empty() {
-        say(&warnings);
+        say(&(warnings + &notes));
         Ok(sources)
     } else {
-        Err(Failure::scenarios(warnings + &errors))
+        Err(Failure::scenarios(warnings + &errors + &notes))
     }
 }
 

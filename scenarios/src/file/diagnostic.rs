@@ -98,6 +98,18 @@ pub fn render(problems: &[Problem], path: &str, source: &str, styled: bool) -> S
     text
 }
 
+/// Line and column of a problem in the text of its file, in characters, both from 1; `None` of the file as a whole.
+pub(crate) fn place_of(problem: &Problem, text: &str) -> Option<(usize, usize)> {
+    let before = text.get(..problem.span.start).filter(|_| !problem.is_of_whole_file())?;
+    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+    Some((line_number(text, problem.span.start), before[line_start..].chars().count() + 1))
+}
+
+/// The number of the line with that byte, from 1.
+pub(super) fn line_number(text: &str, place: usize) -> usize {
+    text.get(..char_start(text, place)).unwrap_or_default().matches('\n').count() + 1
+}
+
 /// Long source lines are cut around the place.
 const WIDTH: usize = 100;
 

@@ -45,7 +45,7 @@ mod warnings;
 mod words;
 
 pub use self::context::Companion;
-pub(crate) use self::diagnostic::visible;
+pub(crate) use self::diagnostic::{place_of, visible};
 pub use self::diagnostic::{Problem, Severity, render};
 pub(crate) use self::expect::{read_condition, read_measure};
 pub use self::reading::{Reading, read};

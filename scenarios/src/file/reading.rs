@@ -88,7 +88,7 @@ pub(super) fn read_scenario(
         seed: common.seed.value,
         objective: objective.map_or_else(Vec::new, |Objective(names)| names),
         variants: variants?,
-        expectations: lines.into_iter().map(|line| line.text.to_string()).collect(),
+        expectations: lines.iter().map(|line| line.placed_in(text)).collect(),
         source: Arc::from(text),
     })
 }

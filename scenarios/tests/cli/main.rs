@@ -5,6 +5,7 @@
     reason = "helpers of tests are tests too; clippy only knows what stands in a test"
 )]
 
+mod annotations;
 mod check;
 #[cfg(unix)]
 mod ci;
@@ -37,7 +38,8 @@ impl Desk {
     fn tuesday(&self) -> Command {
         let mut command = Command::new(cargo_bin("tuesday"));
         command.current_dir(self.0.path()).stdin(Stdio::null());
-        for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI"] {
+        for variable in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "CI", "GITHUB_ACTIONS", "GITHUB_WORKSPACE"]
+        {
             command.env_remove(variable);
         }
         command

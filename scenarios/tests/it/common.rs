@@ -45,6 +45,6 @@ pub(crate) fn assert_held(result: &ExperimentResult) {
 /// The real command, in that folder and without colours.
 pub(crate) fn command(folder: &Path) -> Command {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("tuesday"));
-    command.current_dir(folder).env("NO_COLOR", "1");
+    command.current_dir(folder).env("NO_COLOR", "1").env_remove("GITHUB_ACTIONS");
     command
 }

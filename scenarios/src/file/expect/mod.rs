@@ -17,11 +17,11 @@ use serde_json::json;
 use self::line::{Help, Line, LineError, Part, Right, Term};
 use self::measure::Names;
 use super::context::Context;
-use super::diagnostic::Problem;
+use super::diagnostic::{Problem, line_number};
 use super::shape::Shape;
 use super::tree::{Node, Span, Value};
 use super::values::read;
-use crate::{Contrast, Expected, World};
+use crate::{Contrast, Expected, ExpectationLine, World};
 
 /// More lines of `expect.hold` are refused: each is held against every variant.
 const MOST_LINES: usize = 1_000;
@@ -79,6 +79,11 @@ pub(super) fn line_shape() -> Shape {
 }
 
 impl ExpectLine {
+    /// The line and its place in the text of the file.
+    pub(super) fn placed_in(&self, file: &str) -> ExpectationLine {
+        ExpectationLine { text: self.text.to_string(), line: Some(line_number(file, self.span.start)) }
+    }
+
     fn note(&self, file: &str, error: LineError<'_>, context: &Context<'_>) {
         let LineError { message, help, span } = error;
         let problem = Problem::error(self.place(file, &span), format!("`expect.hold`: {message}"));
