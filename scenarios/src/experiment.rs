@@ -8,7 +8,8 @@ use gateway::{RateLimit, Scope};
 use rayon::prelude::*;
 use reports::{
     Bound, Comparison, Engine, Expectation, ExpectationCheck, ExpectationResult, ExperimentResult, Measure,
-    Measurement, NotJudged, Recording, RouteWeight, RunResult, ScenarioSummary, Selector, VERSION, Value, VariantResult,
+    Measurement, NotJudged, Recording, RouteWeight, RunResult, ScenarioSummary, Selector, VERSION, Value,
+    VariantResult,
 };
 
 use crate::engine::{GoodOfRun, strictness};

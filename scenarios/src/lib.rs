@@ -39,8 +39,7 @@ pub use engine::{
 pub use experiment::{LivePlan, run_experiment, run_experiment_logged, run_live_experiment};
 pub use log_book::LogBook;
 pub use scenario::{
-    Contrast, Expected, ExpectationLine, ExternalGateway, Incident, NamedUpstream, Scenario, Timeline,
-    UpstreamFault, Variant,
-    World,
+    Contrast, ExpectationLine, Expected, ExternalGateway, Incident, NamedUpstream, Scenario, Timeline,
+    UpstreamFault, Variant, World,
 };
 pub use sweep::{SweepAim, run_sweep};

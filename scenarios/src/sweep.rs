@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 use reports::{Expectation, Goal, Measure, Observation, SweepAxis, SweepResult, sweep};
 
-use crate::{ExpectationLine, Scenario};
 use crate::experiment::{run_experiment_for_goal, summary};
+use crate::{ExpectationLine, Scenario};
 
 /// What a sweep recommends a point for.
 #[derive(Clone, Debug, PartialEq)]

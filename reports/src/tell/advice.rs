@@ -2,9 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::measure::catalogue::{
-    BLAST_RADIUS, CONTAINMENT_TIME, DIRECT_DAMAGE, GOODPUT, RECOVERY_TIME,
-};
+use crate::measure::catalogue::{BLAST_RADIUS, CONTAINMENT_TIME, DIRECT_DAMAGE, GOODPUT, RECOVERY_TIME};
 use crate::measure::gauge::Gauge;
 use crate::result::expectation::NotJudged;
 use crate::result::experiment::{ExperimentResult, Setting};
@@ -123,10 +121,7 @@ impl Teller<'_> {
                     format!("{} were served within the SLO of {slo}", per_s(value))
                 }
                 // A time and a rate that are no problem are in the table.
-                () if is(&RECOVERY_TIME)
-                    || is(&CONTAINMENT_TIME)
-                    || (is(&GOODPUT) && !parts.is_empty()) =>
-                {
+                () if is(&RECOVERY_TIME) || is(&CONTAINMENT_TIME) || (is(&GOODPUT) && !parts.is_empty()) => {
                     continue;
                 }
                 () => format!("the {} was {}", self.words(objective), show(objective, value)),
@@ -230,9 +225,7 @@ impl Teller<'_> {
     fn weights(&self) -> Option<String> {
         self.recommendation.objective.iter().find(|objective| self.recommendation.weighs(objective))?;
         let weights = self.result.scenario.weights.iter();
-        let told = weights.map(|weight| {
-            format!("{} by {}", text::name(&weight.route), weight.weight)
-        });
+        let told = weights.map(|weight| format!("{} by {}", text::name(&weight.route), weight.weight));
         let told = text::list_some(&told.collect::<Vec<_>>(), MOST_NAMES);
         Some(format!("These figures weigh requests by their route: {told}, any other by 1."))
     }

@@ -88,7 +88,10 @@ impl Strip {
                 bars: columns.iter().map(|column| column[place].clone()).collect(),
             }
         };
-        Self { headings: objective().map(|objective| recommendation.words(objective)).collect(), rows: rows.iter().enumerate().map(row).collect() }
+        Self {
+            headings: objective().map(|objective| recommendation.words(objective)).collect(),
+            rows: rows.iter().enumerate().map(row).collect(),
+        }
     }
 }
 

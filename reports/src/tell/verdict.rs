@@ -256,7 +256,8 @@ impl Line {
             let variant = text::name(&check.variant);
             if !measured.iter().any(|known| known.variant == variant) {
                 let of_variant = expectation.checks.iter().filter(|other| other.variant == check.variant);
-                measured.push(Measured::of(variant, &of_variant.collect::<Vec<_>>(), why));
+                let of_variant: Vec<_> = of_variant.collect();
+                measured.push(Measured::of(variant, &expectation.text, &of_variant, why));
             }
         }
         Self { standing: standing(expectation, why), text: text::line(&expectation.text), measured }
@@ -282,14 +283,22 @@ impl Line {
 impl Measured {
     fn of(
         variant: String,
+        line: &str,
         checks: &[&ExpectationCheck],
         why: &dyn Fn(&ExpectationCheck) -> Option<NotJudged>,
     ) -> Self {
         let (not_judged, judged): (Vec<&ExpectationCheck>, Vec<_>) =
             checks.iter().partition(|check| why(check).is_some());
-        let measured = range(judged.iter().map(|check| (check.measured, check.held)).collect());
-        let standards: Vec<(Value, bool)> =
-            judged.iter().filter_map(|check| Some((check.standard?, check.held))).collect();
+        let told = |check: &&ExpectationCheck| {
+            let against = check.standard.or_else(|| check.measured.bound_of(line));
+            (check.measured, check.measured.told(check.held, against))
+        };
+        let measured = range(judged.iter().map(told).collect());
+        let of_standard = |check: &&ExpectationCheck| {
+            let standard = check.standard?;
+            Some((standard, standard.told(check.held, Some(check.measured))))
+        };
+        let standards: Vec<(Value, String)> = judged.iter().filter_map(of_standard).collect();
         let value =
             if standards.is_empty() { measured } else { format!("{measured} against {}", range(standards)) };
         let unanswered = checks.iter().filter_map(|check| check.lower_bound_share).max_by(f64::total_cmp);
@@ -366,10 +375,10 @@ fn for_seeds(seeds: &[u64]) -> String {
     }
 }
 
-/// The least and the most of values, each with whether the line held for it.
-fn range(mut values: Vec<(Value, bool)>) -> String {
+/// The least and the most of values, each as it is shown.
+fn range(mut values: Vec<(Value, String)>) -> String {
     values.sort_by(|(a, _), (b, _)| size(*a).total_cmp(&size(*b)));
-    let mut shown: Vec<String> = values.iter().map(|(value, held)| value.told(*held)).collect();
+    let mut shown: Vec<String> = values.into_iter().map(|(_, shown)| shown).collect();
     shown.dedup();
     match shown.as_slice() {
         [] => "–".to_owned(),

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 /// What a number counts, and so how it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dimension {
-    /// A number of things; between two of them, where it is a median.
+    /// A number of things, which are whole even in a median.
     Count,
     /// 0 to 1, written as a percentage.
     Share,
@@ -27,7 +27,7 @@ impl Dimension {
     /// `value` in this dimension, for tables and sentences.
     pub(crate) fn show(self, value: f64) -> String {
         match self {
-            Self::Count => quantity(value),
+            Self::Count => things(value),
             Self::Share => share(value),
             Self::RatePerS => rate(value),
             Self::UntilUs if value == f64::INFINITY => "never".to_owned(),
@@ -51,7 +51,15 @@ pub(crate) fn count(n: u64) -> String {
     grouped
 }
 
-/// A number of things that may be a median: `166.5`.
+/// A number of things, which may be a median or a mean: there is no half request. Only none reads `0`.
+pub(crate) fn things(n: f64) -> String {
+    if !n.is_finite() || n < 0.0 {
+        return n.to_string();
+    }
+    if n > 0.0 && n < 0.5 { "<1".to_owned() } else { count(n.round() as u64) }
+}
+
+/// The end of a scale, which may lie between two whole numbers: `2.5`.
 pub(crate) fn quantity(n: f64) -> String {
     if !n.is_finite() || n < 0.0 {
         return n.to_string();
@@ -240,6 +248,10 @@ mod tests {
         let shown = [0, 7, 999, 1000, 2000, 123_456, 1_234_567].map(count);
         assert_eq!(shown, ["0", "7", "999", "1,000", "2,000", "123,456", "1,234,567"]);
         assert_eq!([166.0, 166.5, 2000.0].map(quantity), ["166", "166.5", "2,000"]);
+        assert_eq!(
+            [0.0, 0.4, 0.5, 166.4, 166.5, 2000.0].map(|n| Dimension::Count.show(n)),
+            ["0", "<1", "1", "166", "167", "2,000"]
+        );
         assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
     }
 
@@ -274,25 +286,72 @@ mod tests {
         assert_eq!([1.0, 1.182, 64.0].map(|times| Dimension::Ratio.show(times)), ["1.00", "1.18", "64.00"]);
     }
 
+    /// A value as a line shows that did not hold for it.
+    fn failed(value: Value, line: &str) -> String {
+        value.told(false, value.bound_of(line))
+    }
+
+    #[test]
+    fn a_value_has_the_digits_that_it_is_worth() {
+        for (value, line, told) in [
+            (Value::RatePerS(168.027_778), "goodput > 300/s", "168/s"),
+            (Value::RatePerS(1_204.4), "goodput > 3000/s", "1,204/s"),
+            (Value::RatePerS(9.874), "goodput > 600/m", "9.87/s"),
+            (Value::DurationUs(612_345), "latency(p99) < 100ms", "612 ms"),
+            (Value::DurationUs(4_614_321), "latency(p99) < 1s 500ms", "4.61 s"),
+            (Value::DurationUs(72_400_000), "recovery_time < 10s", "1 min 12 s"),
+            (Value::Share(2.0 / 3.0), "success_rate > 99%", "66.67%"),
+            (Value::Number(1.182_34), "amplification <= 1.05", "1.18"),
+            (Value::Count(1_990), "served == 2000", "1,990"),
+        ] {
+            assert_eq!(failed(value, line), told, "{line}");
+            assert_eq!(value.told(true, None), told, "{line}");
+        }
+    }
+
     #[test]
     fn a_value_that_failed_is_not_rounded_onto_its_bound() {
-        assert_eq!(Value::DurationUs(100_031).told(true), "100 ms");
-        assert_eq!(Value::DurationUs(100_031).told(false), "100.031 ms");
-        // 105.2 s and a millisecond, against `<= 105.2s`.
-        assert_eq!(Value::DurationUs(105_201_000).told(false), "1 min 45.201 s");
-        assert_eq!(Value::DurationUs(105_201_000).told(true), "1 min 45 s");
-        assert_eq!(Value::DurationUs(60_000_001).told(false), "1 min 0.000001 s");
-        assert_eq!(Value::DurationUs(7_260_000_000).told(false), "2 h 1 min");
-        assert_eq!(Value::Share(0.998_999).told(false), "99.8999%");
-        // One of a billion, against `== 100%`.
-        assert_eq!(Value::Share(0.999_999_999).told(false), "99.9999999%");
-        assert_eq!(Value::Share(2.0 / 3.0).told(false), "66.666667%");
-        assert_eq!(Value::RatePerS(19.999_999_96).told(false), "19.99999996/s");
-        assert_eq!(Value::Share(0.999_999).told(true), "99.9999%");
-        assert_eq!(Value::RatePerS(112.345_67).told(true), "112.3/s");
-        assert_eq!(Value::Count(2000).told(true), "2,000");
-        assert_eq!(Value::Never.told(true), "never");
-        assert_eq!(Value::NotObserved.told(false), "not observed");
+        for (value, line, told) in [
+            (Value::DurationUs(100_031), "latency(p99) < 100ms", "100.03 ms"),
+            (Value::DurationUs(100_000), "latency(p99) < 100ms", "100 ms"),
+            // 105.2 s and a millisecond.
+            (Value::DurationUs(105_201_000), "recovery_time <= 105.2s", "1 min 45.201 s"),
+            (Value::DurationUs(60_000_001), "recovery_time <= 1m", "1 min 0.000001 s"),
+            (Value::DurationUs(7_260_000_000), "recovery_time < 1h", "2 h 1 min"),
+            (Value::Share(0.998_999), "success_rate >= 99.9%", "99.8999%"),
+            (Value::Share(0.999_999_999), "success_rate == 100%", "99.9999999%"),
+            (Value::RatePerS(19.999_999_96), "goodput >= 20/s", "19.99999996/s"),
+            (Value::RatePerS(168.027_778), "goodput < 168/s", "168.03/s"),
+            (Value::Number(1.000_4), "amplification(routes.\"/a<b\") == 1", "1.0004"),
+        ] {
+            assert_eq!(failed(value, line), told, "{line}");
+        }
+        // Of two measures, each is told from the other.
+        let (one, other) = (Value::RatePerS(20.001), Value::RatePerS(20.0));
+        assert_eq!(one.told(false, Some(other)), "20.001/s");
+        assert_eq!(other.told(false, Some(one)), "20/s");
+        // Where it is not known what a value is compared with, all of it is shown.
+        assert_eq!(failed(Value::RatePerS(168.027_778), "goodput > other: goodput"), "168.027778/s");
+        assert_eq!(failed(Value::Share(2.0 / 3.0), "a line that says nothing"), "66.666667%");
+        assert_eq!(Value::Share(0.999_999).told(true, None), "99.9999%");
+        assert_eq!(Value::Never.told(true, None), "never");
+        assert_eq!(Value::NotObserved.told(false, None), "not observed");
+    }
+
+    #[test]
+    fn no_line_makes_a_value_panic() {
+        for line in
+            ["", "<", "x < %", "x < /s", "x > 1e400", "x < nan%", "x == 99999999h", "x < é/s", "x > -5ms"]
+        {
+            for value in [
+                Value::Number(f64::NAN),
+                Value::Share(0.5),
+                Value::RatePerS(f64::INFINITY),
+                Value::DurationUs(u64::MAX),
+            ] {
+                assert!(!failed(value, line).is_empty());
+            }
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn checked(
         };
         return case(name, class, status);
     }
-    let measured = measured(check);
+    let measured = measured(check, &expectation.text);
     if check.held {
         let mut case = case(name, class, TestCaseStatus::success());
         case.set_system_out(measured);
@@ -195,16 +195,19 @@ fn skipped(message: &str) -> TestCaseStatus {
 }
 
 /// What was measured, as a clause.
-fn measured(check: &ExpectationCheck) -> String {
+fn measured(check: &ExpectationCheck, line: &str) -> String {
+    let against = check.standard.or_else(|| check.measured.bound_of(line));
     let why = check.not_observed.as_deref().map(|why| format!(": {}", text::line(why))).unwrap_or_default();
     let measured = match check.measured {
         Value::Never => "it never happened".to_owned(),
         Value::NotObserved => format!("there was nothing to measure it on{why}"),
-        value => format!("{} was measured", value.told(check.held)),
+        value => format!("{} was measured", value.told(check.held, against)),
     };
     match check.standard {
         None => measured,
-        Some(standard) => format!("{measured}, to compare with {}", standard.told(check.held)),
+        Some(standard) => {
+            format!("{measured}, to compare with {}", standard.told(check.held, Some(check.measured)))
+        }
     }
 }
 

@@ -68,11 +68,12 @@ impl Annotations {
             };
             let place = self.file(argument).map(|file| {
                 // What is wrong with the file as a whole stands at its first line.
-                let (line, column) = place_of(problem, text)
-                    .map_or((1, None), |(line, column)| (line, Some(column)));
+                let (line, column) =
+                    place_of(problem, text).map_or((1, None), |(line, column)| (line, Some(column)));
                 Place { file, line, column }
             });
-            let help = if problem.help.is_empty() { String::new() } else { format!("\nhelp: {}", problem.help) };
+            let help =
+                if problem.help.is_empty() { String::new() } else { format!("\nhelp: {}", problem.help) };
             note(&mut notes, level, place, argument, &format!("{}{help}", problem.message));
         }
         notes

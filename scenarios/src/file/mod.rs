@@ -45,15 +45,15 @@ mod warnings;
 mod words;
 
 pub use self::context::Companion;
-pub(crate) use self::diagnostic::{place_of, visible};
 pub use self::diagnostic::{Problem, Severity, render};
+pub(crate) use self::diagnostic::{place_of, visible};
 pub(crate) use self::expect::{read_condition, read_measure};
 pub use self::reading::{Reading, read};
 pub(crate) use self::routes::is_route;
 pub(crate) use self::same_world::differing_worlds;
 pub use self::schema::json_schema;
-pub use self::text::{LARGEST_FILE, load};
 pub(crate) use self::text::load_up_to;
+pub use self::text::{LARGEST_FILE, load};
 pub(crate) use self::units::{
     duration as parse_duration, number as parse_number, per_second as parse_rate, share as parse_share,
     write_duration,

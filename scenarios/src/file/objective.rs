@@ -35,11 +35,13 @@ impl<'t> Read<'t> for Objective {
             Value::Text(_) => std::slice::from_ref(node),
             Value::Array(items) if !items.is_empty() => &**items,
             Value::Array(_) => {
-                context.push(refuse(node, "expected at least one measure, found none".to_owned()).help(all()));
+                context
+                    .push(refuse(node, "expected at least one measure, found none".to_owned()).help(all()));
                 return None;
             }
             _ => {
-                let what = format!("expected the name of a measure, or an array of names, found {}", node.kind());
+                let what =
+                    format!("expected the name of a measure, or an array of names, found {}", node.kind());
                 context.push(refuse(node, what).help(all()));
                 return None;
             }

@@ -196,7 +196,8 @@ fn refuse_other_weights(merged: &[(Rc<str>, Table)], worlds: &[World], context: 
                 let place = place.or_else(|| tree.find(&["routes", &route.path]));
                 let span = place.map(|entry| entry.node.span.clone()).unwrap_or_default();
                 let path = format!("routes.{}.weight", display_key(&route.path));
-                let message = format!("`{path}`: {weight} in the variant `{name}`, and {of_first} in `{first}`");
+                let message =
+                    format!("`{path}`: {weight} in the variant `{name}`, and {of_first} in `{first}`");
                 let help = "variants are compared by the same measure; give the route one weight, outside of `variants`";
                 context.push(Problem::error(span, message).help(help));
             }

@@ -3,13 +3,13 @@
 use std::rc::Rc;
 
 use super::context::Context;
+use super::patch;
 use super::reader::Read;
 use super::shape::Shape;
 use super::table::Described;
+use super::text::parse;
 use super::tree::{Entry, Node, Table, Value};
 use super::variant::Variant;
-use super::patch;
-use super::text::parse;
 
 /// The parts in which the worlds of two variants differ, each the text of its file and its name; none where they are alike. `None`
 /// where one of the texts cannot be read.
@@ -53,7 +53,10 @@ fn without_policies(node: &Node, shape: &Shape) -> Node {
     let value = match &node.value {
         Value::Table(table) => {
             let is_world = |entry: &&Entry| {
-                shape.as_table().and_then(|table| table.field(&entry.key)).is_none_or(|field| !field.is_policy)
+                shape
+                    .as_table()
+                    .and_then(|table| table.field(&entry.key))
+                    .is_none_or(|field| !field.is_policy)
             };
             let kept = table.entries().iter().filter(is_world).map(|entry| match shape.below(&entry.key) {
                 Some(below) => Entry { node: without_policies(&entry.node, &below), ..entry.clone() },
@@ -98,7 +101,8 @@ mod tests {
         assert_eq!(differing("name", faults), Some(vec!["faults"]));
         assert_eq!(differing("name", "name ="), None);
         // Policies of services are a choice as the gateway's are, and what they call is not.
-        let calling = |call: &str| FILE.replace("'5ms'", &format!("'5ms'\nupstreams.b = {{ latency = '1s', {call} }}"));
+        let calling =
+            |call: &str| FILE.replace("'5ms'", &format!("'5ms'\nupstreams.b = {{ latency = '1s', {call} }}"));
         let plain = calling("calls = [{ upstream = 'a' }]");
         for policy in ["timeout = '1s'", "retry = { retries = 1 }", "breaker = { window = '9s' }"] {
             let other = calling(&format!("calls = [{{ upstream = 'a', {policy} }}]"));

@@ -410,9 +410,8 @@ mod tests {
         let unused: Vec<_> = schema.keys.difference(&reference.keys).collect();
         assert!(unused.is_empty(), "reference.toml is without {unused:?}");
         // What variants can be ranked by is named beside the key: a verdict goes by a few of them.
-        let is_named = |(key, name): &&(String, String)| {
-            key == "objective" && REFERENCE.contains(&format!("{name:?}"))
-        };
+        let is_named =
+            |(key, name): &&(String, String)| key == "objective" && REFERENCE.contains(&format!("{name:?}"));
         let unused = schema.names.difference(&reference.names);
         let unused: Vec<_> = unused.filter(|name| !is_named(name)).collect();
         assert!(unused.is_empty(), "reference.toml is without {unused:?}");

@@ -408,8 +408,8 @@ mod tests {
     use super::super::common::Common;
     use super::super::context::{Companion, Context};
     use super::super::patch::merge;
-    use super::super::table::Described;
     use super::super::reading::read;
+    use super::super::table::Described;
     use super::super::variant;
     use super::*;
 

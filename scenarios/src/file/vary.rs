@@ -12,16 +12,16 @@ use toml::de::DeTable;
 use super::common::Common;
 use super::context::{Companion, Context};
 use super::diagnostic::Problem;
+use super::patch;
 use super::quantity::{Kind, Quantity, scale_of, spread};
 use super::reader::Read;
+use super::reading::{Laid, read_scenario};
 use super::shape::FieldShape;
 use super::table::Described;
+use super::text::parse;
 use super::tree::{Node, Table, Value};
 use super::variant::Variant;
 use super::words::display_key;
-use super::patch;
-use super::reading::{Laid, read_scenario};
-use super::text::parse;
 use crate::Scenario;
 
 /// A setting and the values it is to have.

@@ -15,7 +15,7 @@ pub(crate) fn side(measure: &MeasureComparison, side: &MeasuredSide) -> String {
 /// A value, or a mean of values.
 pub(crate) fn value(unit: GaugeUnit, value: f64) -> String {
     match unit {
-        GaugeUnit::Count => format::quantity(value),
+        GaugeUnit::Count => format::things(value),
         _ => unit.show(value),
     }
 }
@@ -70,7 +70,12 @@ fn number(unit: GaugeUnit, value: f64, scale: f64) -> String {
         1.0.. => 2,
         _ => 3,
     };
-    let decimals = if unit == GaugeUnit::Share { decimals.min(2) } else { decimals };
+    let decimals = match unit {
+        GaugeUnit::Share => decimals.min(2),
+        // There is no half request.
+        GaugeUnit::Count => 0,
+        _ => decimals,
+    };
     let shown = format!("{:.decimals$}", value / divisor);
     if shown.contains('.') { shown.trim_end_matches('0').trim_end_matches('.').to_owned() } else { shown }
 }
@@ -106,13 +111,14 @@ mod tests {
             signed(GaugeUnit::Us, -83_000_000.0),
             signed(GaugeUnit::PerS, 12.345),
             signed(GaugeUnit::Count, 1834.0),
+            signed(GaugeUnit::Count, 2.5),
             signed(GaugeUnit::Ratio, 0.0),
             amount(GaugeUnit::Share, 0.02),
             signed(GaugeUnit::Us, f64::NAN),
         ];
         assert_eq!(
             shown,
-            ["−52.9 pp", "±0 pp", "+612 ms", "−83 s", "+12.3/s", "+1834", "±0", "2 pp", "+– µs"]
+            ["−52.9 pp", "±0 pp", "+612 ms", "−83 s", "+12.3/s", "+1834", "+2", "±0", "2 pp", "+– µs"]
         );
     }
 }

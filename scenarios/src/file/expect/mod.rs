@@ -21,7 +21,7 @@ use super::diagnostic::{Problem, line_number};
 use super::shape::Shape;
 use super::tree::{Node, Span, Value};
 use super::values::read;
-use crate::{Contrast, Expected, ExpectationLine, World};
+use crate::{Contrast, ExpectationLine, Expected, World};
 
 /// More lines of `expect.hold` are refused: each is held against every variant.
 const MOST_LINES: usize = 1_000;
