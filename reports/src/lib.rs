@@ -57,13 +57,13 @@ pub use compare::history::json::{history_json, history_schema};
 pub use compare::history::result::{
     HISTORY_MOST, HISTORY_VERSION, HistoryChange, HistoryEntry, HistoryResult, LeftOut, VariantHistory,
 };
-pub use compare::sides::compare::{Compared, Side, compare};
+pub use compare::sides::compare::{Compared, Side, compare, compare_with_first};
 pub use compare::sides::json::{comparison_json, comparison_schema};
 pub use compare::sides::regression::{Allowed, Margin, Regression, RegressionError, Threshold};
 pub use compare::sides::requests::{NamedPairs, PairCount, PairedRequests, SeedPairs};
 pub use compare::sides::result::{
     COMPARISON_VERSION, ComparedSide, ComparisonResult, DifferenceVerdict, MeasureComparison, MeasuredSide,
-    Method, SettingDifference, VariantComparison,
+    Method, SettingDifference, VariantComparison, side_letter,
 };
 pub use compare::sweep::gather::{Observation, sweep};
 pub use compare::sweep::goal::Goal;

@@ -1,4 +1,4 @@
-//! `tuesday compare`: two sides, run or saved, against each other.
+//! `tuesday compare`: sides, run or saved, each against the first.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use reports::{
-    Compared, ComparisonResult, Regression, RegressionError, Side, compare as compare_sides, comparison_html,
+    Compared, ComparisonResult, Regression, RegressionError, Side, compare_with_first, comparison_html,
     comparison_json, comparison_markdown, comparison_summary,
 };
 
@@ -25,16 +25,18 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   tuesday compare nine-oh-two quickstart recommended --seeds 20
   tuesday compare before/nine-oh-two after/nine-oh-two --fail-on-regression
+  tuesday compare v1/orders v2/orders v3/orders
   tuesday compare before/orders after/orders \\
       --fail-on-regression=goodput=2%,latency.p99=10%,blast_radius=1%";
 
 #[derive(Clone, Debug, Args)]
 pub(super) struct CompareArgs {
-    /// Two saved results, A and B; or one scenario file, shipped scenario or saved result, and after it two of its variants
-    #[arg(required = true, num_args = 1..=3, value_name = "RESULT|SCENARIO|VARIANT")]
+    /// Saved results, A, B and further ones; or one scenario file, shipped scenario or saved result, and after it two or more of
+    /// its variants
+    #[arg(required = true, num_args = 1.., value_name = "RESULT|SCENARIO|VARIANT")]
     what: Vec<String>,
 
-    /// Compare these: A and B, or one variant of both results [default: those of the same name, or the only two]
+    /// Compare these: one of each result in their order, or one of all [default: those of the same name, or the only two]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     variant: Vec<String>,
 
@@ -54,7 +56,7 @@ pub(super) struct CompareArgs {
     #[arg(long, value_name = "PERCENT", default_value = "95%", value_parser = thresholds::confidence)]
     confidence: f64,
 
-    /// Exit with 1 if B is worse: in any measure, or in those named by more than is said
+    /// Exit with 1 if B or a further one is worse than A: in any measure, or in those named by more than is said
     ///
     /// Such as `goodput=2%,latency.p99=50ms,blast_radius=1%`: of a share so many points, of any other measure so much of A's
     /// value, or an amount in its unit. A measure of one population or route is named as in the comparison:
@@ -120,14 +122,8 @@ impl ComparisonFormat {
 pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, Failure> {
     let args = &with_named_variants(args)?;
     let (result, stem) = match args.what.as_slice() {
-        [a, b] => of_results(args, a, b)?,
-        [one] if saved::is_saved(one) => of_results(args, one, one)?,
-        [one] => of_scenario(args, one)?,
-        _ => {
-            return Err(Failure::usage(
-                "name two results, or one scenario and two of its variants".to_owned(),
-            ));
-        }
+        [one] if !saved::is_saved(one) => of_scenario(args, one)?,
+        what => of_results(args, what)?,
     };
     let regressions = regressions(args, &result)?;
     let folder = folders::prepare(&args.out, &stem, &args.what[args.what.len() - 1])?;
@@ -148,29 +144,32 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, Failure> {
     Ok(if regressions.is_empty() { ExitCode::Held } else { ExitCode::ExpectationFailed })
 }
 
-/// Takes the last two of three names for the variants.
+/// Takes the names behind the first for its variants, unless one of them is a result.
 fn with_named_variants(args: &CompareArgs) -> Result<CompareArgs, Failure> {
     let mut args = args.clone();
-    if let [_, a, b] = args.what.as_slice() {
+    if let [_, variants @ ..] = args.what.as_slice()
+        && variants.len() >= 2
+        && !variants.iter().any(|name| saved::is_saved(name))
+    {
         if !args.variant.is_empty() {
-            let named = format!("{a} and {b}");
+            let named = variants.join(" and ");
             return Err(Failure::usage(format!("the variants are named twice, {named} and by `--variant`")));
         }
-        args.variant = vec![a.clone(), b.clone()];
+        args.variant = variants.to_vec();
         args.what.truncate(1);
     }
     Ok(args)
 }
 
-/// Two saved results, or two variants of one.
-fn of_results(args: &CompareArgs, a: &str, b: &str) -> Result<(ComparisonResult, String), Failure> {
+/// Saved results, or variants of one.
+fn of_results(args: &CompareArgs, what: &[String]) -> Result<(ComparisonResult, String), Failure> {
     if args.seeds.is_some() || args.seed.is_some() {
         return Err(Failure::usage(
             "a saved result has its seeds; leave `--seed` and `--seeds` out, or compare variants of a scenario".to_owned(),
         ));
     }
     let (mut read, mut errors) = (Vec::new(), String::new());
-    for argument in [a, b] {
+    for argument in what {
         match if saved::is_saved(argument) {
             saved::read(argument.as_ref())
         } else {
@@ -180,10 +179,49 @@ fn of_results(args: &CompareArgs, a: &str, b: &str) -> Result<(ComparisonResult,
             Err(error) => errors += &sentence(error),
         }
     }
-    let [a, b] = <[Saved; 2]>::try_from(read).map_err(|_| Failure::scenarios(errors))?;
-    let variants = variants_of_results(&args.variant, &a, &b)?;
-    let [one, other] = [&a, &b].map(|saved| Side { label: &saved.argument, result: &saved.result });
-    Ok((compare_sides(one, other, variants, args.confidence), b.stem))
+    let (Some((a, others)), true) = (read.split_first(), errors.is_empty()) else {
+        return Err(Failure::scenarios(errors));
+    };
+    let mut sides: Vec<(Side<'_>, Vec<Compared>)> = Vec::new();
+    match (others, args.variant.as_slice()) {
+        // Several variants of one result.
+        ([], [first, more @ ..]) if more.len() >= 2 => {
+            for other in more {
+                let asked = [first.clone(), other.clone()];
+                sides.push((side(a), variants_of_results(&asked, a, a)?));
+            }
+        }
+        ([], asked) => sides.push((side(a), variants_of_results(asked, a, a)?)),
+        // One of each.
+        (others, [first, more @ ..]) if !more.is_empty() => {
+            if more.len() != others.len() {
+                let (results, named) = (others.len() + 1, more.len() + 1);
+                return Err(Failure::usage(format!(
+                    "there are {results} results, and `--variant` names {named}; name one for all of them, or one of each"
+                )));
+            }
+            for (saved, other) in others.iter().zip(more) {
+                sides.push((side(saved), variants_of_results(&[first.clone(), other.clone()], a, saved)?));
+            }
+        }
+        (others, asked) => {
+            for saved in others {
+                sides.push((side(saved), variants_of_results(asked, a, saved)?));
+            }
+        }
+    }
+    let stem = others.last().unwrap_or(a).stem.clone();
+    Ok((compared(side(a), sides, args.confidence), stem))
+}
+
+fn side(saved: &Saved) -> Side<'_> {
+    Side { label: &saved.argument, result: &saved.result }
+}
+
+/// Each side against the first; there is at least one.
+fn compared(a: Side<'_>, mut others: Vec<(Side<'_>, Vec<Compared>)>, confidence: f64) -> ComparisonResult {
+    let b = others.remove(0);
+    compare_with_first(a, b, others, confidence)
 }
 
 /// Why something cannot be a side of a comparison.
@@ -257,14 +295,14 @@ fn choose_two(argument: &str, names: &[String]) -> Failure {
     ))
 }
 
-/// Two variants of a scenario, run now.
+/// Variants of a scenario, run now, each with the first.
 fn of_scenario(args: &CompareArgs, argument: &str) -> Result<(ComparisonResult, String), Failure> {
     let source = sources::read_all(std::slice::from_ref(&args.what[0]))?.remove(0);
     let Source { scenario, stem, .. } = &source;
     let names: Vec<&str> = scenario.variants.iter().map(|variant| &*variant.name).collect();
-    let [a, b] = match args.variant.as_slice() {
-        [] if names.len() == 2 => [names[0], names[1]],
-        [a, b] => [&**a, &**b],
+    let (a, others): (&str, Vec<&str>) = match args.variant.as_slice() {
+        [] if names.len() == 2 => (names[0], vec![names[1]]),
+        [a, others @ ..] if !others.is_empty() => (a, others.iter().map(String::as_str).collect()),
         _ => {
             return Err(choose_two(
                 argument,
@@ -276,8 +314,9 @@ fn of_scenario(args: &CompareArgs, argument: &str) -> Result<(ComparisonResult, 
         let found = scenario.variants.iter().find(|variant| variant.name == name);
         found.ok_or_else(|| Failure::usage(run::unknown_variant(argument, &names, name).unwrap_or_default()))
     };
-    let variants = [find(a)?, find(b)?];
-    for variant in variants {
+    let first_variant = find(a)?;
+    let other_variants = others.iter().map(|name| find(name)).collect::<Result<Vec<_>, _>>()?;
+    for variant in std::iter::once(&first_variant).chain(&other_variants) {
         if variant.world.external.is_some() {
             return Err(Failure::usage(format!(
                 "{argument}: the gateway of the variant `{}` is external; run each with `tuesday run --engine live --out DIR` \
@@ -292,13 +331,21 @@ fn of_scenario(args: &CompareArgs, argument: &str) -> Result<(ComparisonResult, 
     let seeds: Vec<u64> =
         (0..u64::from(args.seeds.unwrap_or(SEEDS))).map(|place| first.wrapping_add(place)).collect();
     let pool = run::thread_pool(args.threads)?;
-    let bar = progress::bar(2 * seeds.len(), stem, &format!("{a}, {b}"), args.quiet);
-    let (result, requests) = pool.install(|| run_comparison(scenario, variants, &seeds, || bar.inc(1)));
+    let what = format!("{a}, {}", others.join(", "));
+    let bar = progress::bar(2 * others.len() * seeds.len(), stem, &what, args.quiet);
+    // Requests are counted pair by pair, so the first variant runs beside each of the others.
+    let run = |other: &Variant| {
+        pool.install(|| run_comparison(scenario, [first_variant, other], &seeds, || bar.inc(1)))
+    };
+    let runs: Vec<_> = other_variants.into_iter().map(run).collect();
     drop(bar);
-    let side = Side { label: argument, result: &result };
-    let compared =
-        Compared { a: a.to_owned(), b: b.to_owned(), requests: Some(requests), worlds: Some(Vec::new()) };
-    Ok((compare_sides(side, side, vec![compared], args.confidence), stem.clone()))
+    let sides = runs.iter().zip(&others).map(|((result, requests), other)| {
+        let (a, b) = (a.to_owned(), (*other).to_owned());
+        let requests = Some(requests.clone());
+        (Side { label: argument, result }, vec![Compared { a, b, requests, worlds: Some(Vec::new()) }])
+    });
+    let first_side = Side { label: argument, result: &runs[0].0 };
+    Ok((compared(first_side, sides.collect(), args.confidence), stem.clone()))
 }
 
 /// Seeds of a comparison unless another number is asked for.

@@ -73,11 +73,11 @@ enum Command {
     /// Run scenarios: every variant, the verdict, and a report
     #[command(after_help = exit_codes())]
     Run(RunArgs),
-    /// Compare two saved results, or two variants of a scenario over several seeds: what is better, worse or undecided
+    /// Compare saved results, or variants of a scenario over several seeds, with the first: what is better, worse or the same
     ///
-    /// Two results, each a folder that `tuesday run` wrote or its result.json: their variants of the same name are compared,
-    /// or those that --variant names, run by run under the seeds that both have. One scenario: two of its variants are run
-    /// under the same seeds and compared request by request.
+    /// Results, each a folder that `tuesday run` wrote or its result.json: their variants of the same name are compared,
+    /// or those that --variant names, run by run under the seeds that both have. One scenario: two or more of its variants are
+    /// run under the same seeds and compared request by request. Each is set against the first, A.
     #[command(after_help = compare::EXAMPLES)]
     Compare(compare::CompareArgs),
     /// Run one variant over a grid of settings: what each does, where it tips over, and the least that has to be changed

@@ -322,3 +322,52 @@ fn the_variants_of_a_scenario_or_a_result_may_stand_behind_it() {
         assert_eq!((code, written()), (Some(0), behind));
     }
 }
+
+#[test]
+fn any_number_of_results_or_variants_is_compared_with_the_first() {
+    let folder = desk();
+    for (place, latency) in ["40ms", "40ms", "60ms"].into_iter().enumerate() {
+        let file = format!("v{place}/busy.toml");
+        fs::create_dir(folder.path().join(format!("v{place}"))).unwrap();
+        fs::write(folder.path().join(&file), BUSY.replace("40ms", latency)).unwrap();
+        let out = format!("out{place}");
+        let args =
+            ["run", &file, "--seeds", "6", "--out", &out, "--format", "json", "--variant", "a", "--quiet"];
+        assert_eq!(tuesday(&folder, &args).0, Some(0));
+    }
+    let (code, out, err) =
+        tuesday(&folder, &["compare", "out0/busy", "out1/busy", "out2/busy", "--format", "html,json,md"]);
+    assert_eq!((code, &*err), (Some(0), ""), "{out}");
+    for said in ["A: out0/busy", "C: out2/busy", "a, A → B: 6 seeds", "a, A → C: 6 seeds"] {
+        assert!(out.contains(said), "{said}: {out}");
+    }
+    assert!(out.contains("! A and C: The two were run in different worlds, by their upstreams"), "{out}");
+    let line = out.lines().find(|line| line.starts_with("goodput")).unwrap();
+    assert!(line.contains(" same ") && line.ends_with("▼ worse"), "{line}");
+    let json = fs::read_to_string(folder.path().join("tuesday-results/busy/comparison.json")).unwrap();
+    let compared: ComparisonResult = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        compared.sides().map(|side| &*side.label).collect::<Vec<_>>(),
+        ["out0/busy", "out1/busy", "out2/busy"]
+    );
+    let (code, out, _) =
+        tuesday(&folder, &["compare", "out0/busy", "out1/busy", "out2/busy", "--fail-on-regression"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("REGRESSION: a, C against A: goodput is worse by "), "{out}");
+    assert!(!out.contains("a, B against A"), "{out}");
+    let (code, _, err) =
+        tuesday(&folder, &["compare", "out0/busy", "out1/busy", "out2/busy", "--variant", "a,a"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("there are 3 results, and `--variant` names 2"), "{err}");
+    // Variants of a scenario, and of one result.
+    let run = ["run", "busy.toml", "--out", "saved", "--format", "json", "--quiet", "--seeds", "3"];
+    assert_eq!(tuesday(&folder, &run).0, Some(0));
+    for one in [&["busy.toml", "a", "slower", "a", "--seeds", "3"][..], &["saved/busy", "a", "slower", "a"]] {
+        let (code, out, err) = tuesday(&folder, &[&["compare"], one].concat());
+        assert_eq!(code, Some(0), "{err}");
+        assert!(
+            out.contains("a (A) → slower (B): seeds 1, 2 and 3") && out.contains("a, A → C: seeds"),
+            "{out}"
+        );
+    }
+}

@@ -3,15 +3,15 @@
 use crate::compare::sides::requests::PairedRequests;
 use crate::compare::sides::result::{
     COMPARISON_VERSION, ComparedSide, ComparisonResult, DifferenceVerdict, MeasureComparison, MeasuredSide,
-    Method, SettingDifference, VariantComparison,
+    Method, SettingDifference, VariantComparison, side_letter,
 };
 use crate::measure::catalogue::GOODPUT;
 use crate::measure::gauge::{self, Gauge};
 use crate::measure::reading::Reading;
+use crate::measure::unit::GaugeUnit;
 use crate::result::experiment::{ExperimentResult, VariantResult};
 use crate::result::praise::STRICT;
 use crate::result::run::RunResult;
-use crate::result::validity::reservations;
 use crate::statistics::binomial::mcnemar_mid_p;
 use crate::statistics::holm::holm;
 use crate::statistics::interval::{Estimate, mean, paired, unpaired};
@@ -28,12 +28,12 @@ pub struct Side<'r> {
     pub result: &'r ExperimentResult,
 }
 
-/// A variant of each side, by name, to be compared, with their requests where those are known one by one.
+/// A variant of the first side and one of another, by name, to be compared, with their requests where those are known one by one.
 #[derive(Clone, Debug)]
 pub struct Compared {
     /// A's variant.
     pub a: String,
-    /// B's.
+    /// The other side's.
     pub b: String,
     /// Their requests, pair by pair.
     pub requests: Option<PairedRequests>,
@@ -47,21 +47,70 @@ pub struct Compared {
 ///
 /// A variant that a side does not have is left out.
 pub fn compare(a: Side, b: Side, variants: Vec<Compared>, confidence: f64) -> ComparisonResult {
+    compare_with_first(a, (b, variants), Vec::new(), confidence)
+}
+
+/// As [`compare`], of any number of sides, each with the variants of it that are compared with A's.
+pub fn compare_with_first(
+    a: Side,
+    b: (Side, Vec<Compared>),
+    further: Vec<(Side, Vec<Compared>)>,
+    confidence: f64,
+) -> ComparisonResult {
+    let (mut pairs, mut reservations) = (Vec::new(), Vec::new());
+    let has_several = !further.is_empty();
+    let (of_b, of_further) = (side(b.0), further.iter().map(|(other, _)| side(*other)).collect());
+    for (place, (other, variants)) in std::iter::once(b).chain(further).enumerate() {
+        let told = compare_pair(a, other, place + 1, variants, confidence, &mut pairs);
+        let whose = if has_several { format!("A and {}: ", side_letter(place + 1)) } else { String::new() };
+        for reservation in told.into_iter().map(|told| format!("{whose}{told}")) {
+            if !reservations.contains(&reservation) {
+                reservations.push(reservation);
+            }
+        }
+        let named = [(0, a), (place + 1, other)].into_iter().skip(usize::from(place > 0));
+        for (place, side) in named {
+            let of_side = crate::result::validity::reservations(side.result).into_iter();
+            reservations.extend(of_side.map(|told| format!("{}: {told}", side_letter(place))));
+        }
+    }
+    judge(&mut pairs, 1.0 - confidence);
+    ComparisonResult {
+        version: COMPARISON_VERSION,
+        tuesday: env!("CARGO_PKG_VERSION").to_owned(),
+        confidence,
+        a: side(a),
+        b: of_b,
+        further: of_further,
+        reservations,
+        pairs,
+    }
+}
+
+/// Adds the pairs of A and the side at that place, and returns what is to be kept in mind of them.
+fn compare_pair(
+    a: Side,
+    b: Side,
+    place: usize,
+    variants: Vec<Compared>,
+    confidence: f64,
+    pairs: &mut Vec<VariantComparison>,
+) -> Vec<String> {
     let mut reservations: Vec<String> = world_reservation(&variants).into_iter().collect();
     reservations.extend(side_reservations(a, b));
-    let mut pairs = Vec::new();
     for Compared { a: of_a, b: of_b, requests, .. } in variants {
         let find =
             |side: Side<'_>, name: &str| side.result.variants.iter().position(|variant| variant.name == name);
         let (Some(of_a), Some(of_b)) = (find(a, &of_a), find(b, &of_b)) else { continue };
         let (of_a, of_b) = (&a.result.variants[of_a], &b.result.variants[of_b]);
         let sides = Sides::of(of_a, of_b, [a, b].map(|side| side.result.scenario.duration_s));
-        for reservation in sides.reservations() {
+        for reservation in sides.reservations(&side_letter(place)) {
             if !reservations.contains(&reservation) {
                 reservations.push(reservation);
             }
         }
         pairs.push(VariantComparison {
+            side: place,
             a: of_a.name.clone(),
             b: of_b.name.clone(),
             method: sides.method,
@@ -71,16 +120,7 @@ pub fn compare(a: Side, b: Side, variants: Vec<Compared>, confidence: f64) -> Co
             requests,
         });
     }
-    judge(&mut pairs, 1.0 - confidence);
-    ComparisonResult {
-        version: COMPARISON_VERSION,
-        tuesday: env!("CARGO_PKG_VERSION").to_owned(),
-        confidence,
-        a: side(a),
-        b: side(b),
-        reservations,
-        pairs,
-    }
+    reservations
 }
 
 fn side(side: Side<'_>) -> ComparedSide {
@@ -135,12 +175,6 @@ fn side_reservations(a: Side<'_>, b: Side<'_>) -> Vec<String> {
             text::line(&b.result.tuesday)
         ));
     }
-    for (name, side) in [("A", a), ("B", b)] {
-        told.extend(
-            reservations(side.result).into_iter().map(|reservation| format!("{name}: {reservation}")),
-        );
-    }
-    told.dedup();
     told
 }
 
@@ -152,6 +186,12 @@ fn settings(a: &VariantResult, b: &VariantResult) -> Vec<SettingDifference> {
         Some(SettingDifference { key: difference.key, a, b })
     });
     pair.collect()
+}
+
+/// Which side turns requests away.
+enum Stricter {
+    First,
+    Other,
 }
 
 /// The runs of a variant of each side.
@@ -200,23 +240,29 @@ impl<'r> Sides<'r> {
 
     /// The side whose runs without faults are clearly worse than the other's, and the shares of good requests in those of A and
     /// of B.
-    fn stricter(&self) -> Option<(&'static str, [f64; 2])> {
+    fn stricter(&self) -> Option<(Stricter, [f64; 2])> {
         let good = |runs: &[&RunResult]| {
             let shares = runs.iter().filter_map(|run| run.harm.as_ref()?.control?.share());
             mean(&shares.collect::<Vec<_>>())
         };
         let (a, b) = (good(&self.a)?, good(&self.b)?);
         let most = a.max(b);
-        ((a - b).abs() > STRICT * most).then_some((if a < b { "A" } else { "B" }, [a, b]))
+        ((a - b).abs() > STRICT * most)
+            .then_some((if a < b { Stricter::First } else { Stricter::Other }, [a, b]))
     }
 
-    fn reservations(&self) -> Vec<String> {
+    /// What is to be kept in mind; `other` is what the other side is called.
+    fn reservations(&self, other: &str) -> Vec<String> {
         let mut told = Vec::new();
         if let Some((stricter, shares)) = self.stricter() {
             let [a, b] = shares.map(|share| Dimension::Share.show(share));
+            let stricter = match stricter {
+                Stricter::First => "A",
+                Stricter::Other => other,
+            };
             told.push(format!(
                 "{stricter} turns requests away even without a fault: {a} are served well in A's runs without faults, and {b} in \
-                 B's. What the faults took away from each is called neither better nor worse."
+                 {other}'s. What the faults took away from each is called neither better nor worse."
             ));
         }
         if self.left_out > 0 {
@@ -281,16 +327,21 @@ impl<'r> Sides<'r> {
             return None;
         }
         let step = a.iter().chain(&b).map(|reading| reading.step).fold(0.0, f64::max);
-        let estimate = match self.method {
-            Method::PairedT => {
-                let differences: Vec<f64> =
-                    of_a.values.iter().zip(&of_b.values).map(|(a, b)| b - a).collect();
-                paired(&differences, step, confidence)
-            }
-            Method::Welch => unpaired(&of_a.values, &of_b.values, step, confidence),
-            Method::Single => None,
+        let estimate = |confidence: f64| {
+            let estimate = match self.method {
+                Method::PairedT => {
+                    let differences: Vec<f64> =
+                        of_a.values.iter().zip(&of_b.values).map(|(a, b)| b - a).collect();
+                    paired(&differences, step, confidence)
+                }
+                Method::Welch => unpaired(&of_a.values, &of_b.values, step, confidence),
+                Method::Single => None,
+            };
+            estimate.filter(|estimate| estimate.interval.iter().all(|end| end.is_finite()))
         };
-        let estimate = estimate.filter(|estimate| estimate.interval.iter().all(|end| end.is_finite()));
+        let is_same = estimate(OF_SAMENESS)
+            .is_some_and(|estimate| is_small(gauge.unit, of_a.mean, step, estimate.interval));
+        let estimate = estimate(confidence);
         let by_requests = (estimate.is_none() && *gauge.kind == GOODPUT)
             .then(|| requests?.behind(gauge.of.as_deref()))
             .flatten()
@@ -308,11 +359,7 @@ impl<'r> Sides<'r> {
             p_adjusted: None,
             by_requests: by_requests.is_some(),
             step,
-            verdict: if is_same(self.method, &of_a.values, &of_b.values, step) {
-                DifferenceVerdict::Same
-            } else {
-                DifferenceVerdict::Undecided
-            },
+            verdict: if is_same { DifferenceVerdict::Same } else { DifferenceVerdict::Undecided },
             a: of_a,
             b: of_b,
         })
@@ -328,17 +375,22 @@ fn measured(readings: &[Reading]) -> Option<MeasuredSide> {
     Some(MeasuredSide { mean: mean(&values)?, values, never: never as u32, lower_bound_share })
 }
 
-/// Whether no run is told from its counterpart by more than the step of the measure.
-fn is_same(method: Method, a: &[f64], b: &[f64], step: f64) -> bool {
-    // A share of the step for what adding up and dividing leaves.
-    let alike = |a: &f64, b: &f64| (a - b).abs() <= step * (1.0 + 1e-9);
-    match method {
-        Method::Welch => a.iter().all(|a| b.iter().all(|b| alike(a, b))),
-        _ => a.iter().zip(b).all(|(a, b)| alike(a, b)),
-    }
+/// How sure it is that a difference is small where two are called the same.
+const OF_SAMENESS: f64 = 0.9;
+
+/// Whether all that an interval holds is too small to matter: a point of a share, 2% of A's value of anything else, and the step
+/// of the measure, than which nothing smaller can be told.
+fn is_small(unit: GaugeUnit, of_a: f64, step: f64, interval: [f64; 2]) -> bool {
+    let most = match unit {
+        GaugeUnit::Share => 0.01,
+        GaugeUnit::Count | GaugeUnit::Us | GaugeUnit::PerS | GaugeUnit::Ratio => 0.02 * of_a.abs(),
+    };
+    // A share of the bound for what adding up and dividing leaves.
+    let most = most.max(step) * (1.0 + 1e-9);
+    interval.iter().all(|end| end.abs() <= most)
 }
 
-/// The verdicts: one family of tests for what is measured of everybody, another for the parts, each corrected by Holm's
+/// The verdicts: better and worse go before the same, for a small difference may be a sure one. One family of tests for what is measured of everybody, another for the parts, each corrected by Holm's
 /// method over all variants compared.
 fn judge(pairs: &mut [VariantComparison], level: f64) {
     for is_headline in [true, false] {
@@ -351,7 +403,7 @@ fn judge(pairs: &mut [VariantComparison], level: f64) {
         for (measure, p) in asked.iter_mut().zip(holm(&p_values)) {
             measure.p_adjusted = Some(p);
             let is_told = measure.difference.abs() > measure.step * (1.0 + 1e-9);
-            if measure.verdict == DifferenceVerdict::Undecided && p <= level && is_told {
+            if p <= level && is_told {
                 measure.verdict =
                     DifferenceVerdict::of_change(measure.difference > 0.0, measure.is_judged, measure.good);
             }

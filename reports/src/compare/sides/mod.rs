@@ -1,4 +1,4 @@
-//! Two configurations, or two states of one, set against each other: how far apart they are, and how sure that is.
+//! Configurations, or states of one, set against the first of them: how far apart they are, and how sure that is.
 //!
 //! # Why pairs
 //!
@@ -15,7 +15,7 @@
 //! - A **verdict** is about all measures at once: better or worse is said only where Holm's correction over all of them leaves
 //!   less than the level (5%). So with two configurations that do the same, the chance of even one wrong verdict on what is
 //!   measured of everybody is at most 5%; those on parts (populations, routes) are a family of their own. It can happen that
-//!   an interval does not hold zero and the verdict is undecided.
+//!   an interval does not hold zero and the verdict is open ("not sure").
 //! - A time that **never** came counts as the time there was to see it (the restricted mean, as of survival times: Irwin 1949,
 //!   Royston & Parmar 2013). The true difference is then at least what is told.
 //! - A difference no larger than the step in which a measure is told, such as a bucket of the latency histogram, is none.

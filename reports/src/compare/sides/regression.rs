@@ -7,7 +7,7 @@ use crate::compare::sides::show;
 use crate::measure::unit::{GaugeUnit, Good};
 use crate::words::text;
 
-/// How much worse B may be.
+/// How much worse another side may be than A.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Allowed {
     /// In no measure at all: whatever the comparison calls worse is too much.
@@ -60,7 +60,7 @@ pub enum RegressionError {
 }
 
 impl ComparisonResult {
-    /// What is worse in B than allowed.
+    /// What is worse in another side than allowed.
     ///
     /// With [`Allowed::Nothing`] that is each measure whose verdict is worse, which is corrected for how many there are. A
     /// [`Threshold`] was named before anybody looked, and is held against the measure's own interval: it is exceeded where
@@ -130,7 +130,13 @@ impl ComparisonResult {
 
     fn sentence(&self, pair: &VariantComparison, measure: &MeasureComparison) -> String {
         let (a, b) = (text::name(&pair.a), text::name(&pair.b));
-        let between = if a == b { a } else { format!("{b} against {a}") };
+        let other = pair.letter();
+        let between = match (a == b, self.has_several()) {
+            (true, false) => a,
+            (true, true) => format!("{a}, {other} against A"),
+            (false, false) => format!("{b} against {a}"),
+            (false, true) => format!("{b} ({other}) against {a} (A)"),
+        };
         let sure = show::interval(measure)
             .map(|interval| format!(" ({} interval {interval})", show::confidence(self.confidence)))
             .unwrap_or_default();

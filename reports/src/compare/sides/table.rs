@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use crate::compare::sides::requests::PairCount;
 use crate::compare::sides::result::{
     ComparisonResult, DifferenceVerdict, MeasureComparison, Method, SettingDifference, VariantComparison,
+    side_letter,
 };
 use crate::compare::sides::show;
 use crate::tell::differences::{Difference, told_once};
@@ -39,13 +40,105 @@ impl Row {
 
     /// The word for how B stands to A, with a sign for those who do not see its colour.
     pub(crate) fn word(&self) -> String {
-        let sign = match self.verdict {
-            DifferenceVerdict::Better => "▲ ",
-            DifferenceVerdict::Worse => "▼ ",
-            _ => "",
-        };
-        format!("{sign}{}", self.verdict.word())
+        word(self.verdict)
     }
+}
+
+fn word(verdict: DifferenceVerdict) -> String {
+    let sign = match verdict {
+        DifferenceVerdict::Better => "▲ ",
+        DifferenceVerdict::Worse => "▼ ",
+        _ => "",
+    };
+    format!("{sign}{}", verdict.word())
+}
+
+/// All sides of one variant of A in one table, a column for each; there is none where two are compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Overview {
+    /// The variant of A.
+    pub(crate) title: String,
+    /// A, and each side that has a variant to compare, with its name where it has another one.
+    pub(crate) heads: Vec<String>,
+    /// What is measured of everybody.
+    pub(crate) rows: Vec<OverviewRow>,
+}
+
+/// A measure of all sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OverviewRow {
+    pub(crate) name: String,
+    pub(crate) meaning: String,
+    /// By side, as the heads have them.
+    pub(crate) cells: Vec<OverviewCell>,
+}
+
+/// A measure of one side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OverviewCell {
+    pub(crate) value: String,
+    /// How the side stands to A; `None` of A.
+    pub(crate) verdict: Option<DifferenceVerdict>,
+}
+
+impl OverviewCell {
+    /// The value and the word for how it stands to A's.
+    pub(crate) fn text(&self) -> String {
+        self.verdict.map_or_else(|| self.value.clone(), |verdict| format!("{} {}", self.value, word(verdict)))
+    }
+}
+
+/// The tables of a comparison of more than two sides.
+pub(crate) fn overviews(result: &ComparisonResult) -> Vec<Overview> {
+    let mut variants: Vec<&str> = Vec::new();
+    for pair in result.pairs.iter().filter(|_| result.has_several()) {
+        if !variants.contains(&&*pair.a) {
+            variants.push(&pair.a);
+        }
+    }
+    let overview = |variant: &str| {
+        let pairs: Vec<&VariantComparison> = result.pairs.iter().filter(|pair| pair.a == variant).collect();
+        let head = |pair: &&VariantComparison| {
+            let letter = pair.letter();
+            if pair.a == pair.b { letter } else { format!("{letter}: {}", text::name(&pair.b)) }
+        };
+        let mut names: Vec<String> = Vec::new();
+        let headline =
+            || pairs.iter().flat_map(|pair| &pair.measures).filter(|measure| measure.is_headline());
+        for name in headline().map(MeasureComparison::name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let row = |name: &String| {
+            let find = |pair: &VariantComparison| {
+                pair.measures.iter().find(|measure| measure.name() == *name).cloned()
+            };
+            let known = headline().find(|measure| measure.name() == *name);
+            let cell = |pair: &&VariantComparison| {
+                find(pair).map_or_else(
+                    || OverviewCell { value: "–".to_owned(), verdict: None },
+                    |measure| OverviewCell {
+                        value: show::side(&measure, &measure.b),
+                        verdict: Some(measure.verdict),
+                    },
+                )
+            };
+            let of_a = known.map_or_else(String::new, |measure| show::side(measure, &measure.a));
+            let first = OverviewCell { value: of_a, verdict: None };
+            OverviewRow {
+                name: text::line(name),
+                meaning: known.map_or_else(String::new, |measure| text::line(&measure.meaning)),
+                cells: std::iter::once(first).chain(pairs.iter().map(cell)).collect(),
+            }
+        };
+        Overview {
+            title: text::name(variant),
+            heads: std::iter::once("A".to_owned()).chain(pairs.iter().map(head)).collect(),
+            rows: names.iter().map(row).collect(),
+        }
+    };
+    variants.into_iter().map(overview).collect()
 }
 
 /// The settings that differ; what is alike for several upstreams, clients or routes is told once.
@@ -75,23 +168,36 @@ pub(crate) fn parts(pair: &VariantComparison) -> Vec<Row> {
 
 /// The two variants: `quickstart (A) → recommended (B)`; where both have one name, that.
 pub(crate) fn title(pair: &VariantComparison) -> String {
-    let (a, b) = (text::name(&pair.a), text::name(&pair.b));
-    if a == b { format!("{a}, A → B") } else { format!("{a} (A) → {b} (B)") }
+    let (a, b, letter) = (text::name(&pair.a), text::name(&pair.b), pair.letter());
+    if a == b { format!("{a}, A → {letter}") } else { format!("{a} (A) → {b} ({letter})") }
 }
 
 /// What the whole comparison is called.
 pub(crate) fn heading(result: &ComparisonResult) -> String {
-    let (a, b) = (text::name(&result.a.scenario), text::name(&result.b.scenario));
-    if a == b { a } else { format!("{a} and {b}") }
+    let mut names: Vec<String> = Vec::new();
+    for name in result.sides().map(|side| text::name(&side.scenario)) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    text::list(&names)
+}
+
+/// The sides in a phrase: `A and B`.
+pub(crate) fn letters(result: &ComparisonResult) -> String {
+    let letters: Vec<String> = result.sides().enumerate().map(|(place, _)| side_letter(place)).collect();
+    text::list(&letters)
 }
 
 /// Where A and B come from, where that says more than their variants do.
 pub(crate) fn sides(result: &ComparisonResult) -> Vec<String> {
-    if result.a.label == result.b.label {
+    if result.sides().all(|side| side.label == result.a.label) {
         return Vec::new();
     }
-    let told = [("A", &result.a), ("B", &result.b)];
-    told.map(|(name, side)| format!("{name}: {}, {}", text::line(&side.label), seeds(&side.seeds))).to_vec()
+    let told = result.sides().enumerate().map(|(place, side)| {
+        format!("{}: {}, {}", side_letter(place), text::line(&side.label), seeds(&side.seeds))
+    });
+    told.collect()
 }
 
 /// How runs were set against each other: `20 seeds, 902 to 921, paired`.
@@ -105,14 +211,14 @@ pub(crate) fn how(pair: &VariantComparison) -> String {
         Method::Welch => {
             let runs = |side: fn(&MeasureComparison) -> usize| pair.measures.first().map_or(0, side);
             let (a, b) = (runs(|measure| measure.a.values.len()), runs(|measure| measure.b.values.len()));
-            format!("{a} runs of A and {b} of B, not paired")
+            format!("{a} runs of A and {b} of {}, not paired", pair.letter())
         }
     }
 }
 
 /// In which measures B is better and in which worse, everybody's and those of parts.
 pub(crate) fn verdict(result: &ComparisonResult, pair: &VariantComparison) -> String {
-    let b = if pair.a == pair.b { "B".to_owned() } else { text::name(&pair.b) };
+    let b = if pair.a == pair.b { pair.letter() } else { text::name(&pair.b) };
     let of = |verdict: DifferenceVerdict, is_headline: bool| -> Vec<String> {
         let measures = pair.measures.iter().filter(|measure| measure.is_headline() == is_headline);
         measures
@@ -145,7 +251,9 @@ pub(crate) fn verdict(result: &ComparisonResult, pair: &VariantComparison) -> St
 fn nothing_decided(result: &ComparisonResult, pair: &VariantComparison, b: &str) -> String {
     let headline = || pair.measures.iter().filter(|measure| measure.is_headline());
     if headline().all(|measure| measure.verdict == DifferenceVerdict::Same) {
-        return format!("{b} does the same: no run differs from its counterpart in any measure.");
+        return format!(
+            "{b} does the same in every measure, within a point of a share and 2% of anything else."
+        );
     }
     if headline().all(|measure| measure.p.is_none()) {
         return format!("Whether {b} is better or worse cannot be told from one seed.");
@@ -162,9 +270,10 @@ pub(crate) fn requests(pair: &VariantComparison) -> Option<String> {
         return None;
     }
     let [total, only_in_a, only_in_b] = [total, only_in_a, only_in_b].map(format::count);
+    let b = pair.letter();
     let mut told = format!(
-        "Request by request: of {total}, {only_in_b} were served within the SLO by B and not by A, {only_in_a} by A and \
-         not by B."
+        "Request by request: of {total}, {only_in_b} were served within the SLO by {b} and not by A, {only_in_a} by A and \
+         not by {b}."
     );
     if !requests.unpaired.is_empty() {
         let names: Vec<String> = requests.unpaired.iter().map(|name| text::name(name)).collect();
@@ -178,8 +287,10 @@ pub(crate) fn requests(pair: &VariantComparison) -> Option<String> {
 /// Which latencies are lower bounds, and for what share of the requests.
 fn lower_bounds(result: &ComparisonResult) -> Option<String> {
     let mut told: Vec<String> = Vec::new();
-    for measure in result.pairs.iter().flat_map(|pair| &pair.measures) {
-        for (name, side) in [("A", &measure.a), ("B", &measure.b)] {
+    let measures =
+        result.pairs.iter().flat_map(|pair| pair.measures.iter().map(move |measure| (pair, measure)));
+    for (pair, measure) in measures {
+        for (name, side) in [("A".to_owned(), &measure.a), (pair.letter(), &measure.b)] {
             let Some(share) = side.lower_bound_share else { continue };
             let share = Dimension::Share.show(share);
             let sentence = format!("{} of {name}: {share}", text::line(&measure.name()));
@@ -222,8 +333,9 @@ pub(crate) fn explanations(result: &ComparisonResult) -> Vec<String> {
     }
     if any(Method::PairedT) || any(Method::Welch) {
         notes.push(format!(
-            "Better and worse are said at {sure} for all measures together (Holm): where nothing differs, the chance of a single \
-             wrong one is at most {level}. So a verdict can be open although its interval does not hold zero."
+            "Two are called the same where they differ, at 90%, by at most a point of a share or 2% of anything else. Better and \
+             worse are said at {sure} for all measures together (Holm): where nothing differs, the chance of a single wrong one \
+             is at most {level}. So a verdict can be open although its interval does not hold zero."
         ));
     }
     if result.pairs.iter().flat_map(|pair| &pair.measures).any(|measure| measure.by_requests) {

@@ -2,11 +2,11 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::compare::{Compared, Side, compare};
+use super::compare::{Compared, Side, compare, compare_with_first};
 use super::json::{comparison_json, comparison_schema};
 use super::regression::{Allowed, Margin, RegressionError, Threshold};
 use super::requests::{PairCount, PairedRequests};
-use super::result::{ComparisonResult, DifferenceVerdict, MeasureComparison, Method};
+use super::result::{ComparisonResult, DifferenceVerdict, MeasureComparison, Method, side_letter};
 use crate::result::experiment::ExperimentResult;
 use crate::result::schema::tests as schema;
 use crate::testing;
@@ -251,8 +251,6 @@ fn the_kept_schema_is_that_of_the_types_and_holds() {
     }
 }
 
-/// Text without style codes.
-
 #[test]
 fn the_terminal_says_it_on_eighty_columns() {
     let compared = within(&seeds(6, 1, luck, -2.0), "fixed-window", "token-bucket");
@@ -274,6 +272,129 @@ fn the_markdown_says_it_too() {
         "fixed-window",
         "token-bucket"
     )));
+}
+
+/// The same scenario four times: as it is, 20/s better, a little better at most, and better under some seeds only.
+fn four() -> [ExperimentResult; 4] {
+    let base = seeds(8, 1, luck, 0.0);
+    let with = |more: &dyn Fn(u64) -> f64| {
+        let mut result = base.clone();
+        for run in result.variants.iter_mut().flat_map(|variant| &mut variant.runs) {
+            run.overall.goodput_per_s += more(run.seed);
+        }
+        result
+    };
+    let (better, alike) = (with(&|seed| 20.0 + (seed % 3) as f64), with(&|seed| (seed % 2) as f64 - 0.5));
+    let unsure = with(&|seed| if seed % 2 == 0 { 30.0 } else { -25.0 });
+    [base, better, alike, unsure]
+}
+
+fn all_of(results: &[ExperimentResult]) -> ComparisonResult {
+    let labels = ["base", "better", "alike", "unsure"];
+    let side = |place: usize| Side { label: labels[place], result: &results[place] };
+    let variants = || [pair("fixed-window", "fixed-window"), pair("token-bucket", "token-bucket")].concat();
+    let further = (2..results.len()).map(|place| (side(place), variants())).collect();
+    compare_with_first(side(0), (side(1), variants()), further, 0.95)
+}
+
+#[test]
+fn each_of_several_is_set_against_the_first() {
+    let results = four();
+    let compared = all_of(&results);
+    let verdicts: Vec<_> = compared
+        .pairs
+        .iter()
+        .map(|pair| {
+            let goodput = pair.measures.iter().find(|measure| measure.name() == "goodput").unwrap();
+            (pair.letter(), pair.a.as_str(), goodput.verdict.word())
+        })
+        .collect();
+    assert_eq!(
+        verdicts,
+        [
+            ("B".to_owned(), "fixed-window", "better"),
+            ("B".to_owned(), "token-bucket", "better"),
+            ("C".to_owned(), "fixed-window", "same"),
+            ("C".to_owned(), "token-bucket", "same"),
+            ("D".to_owned(), "fixed-window", "not sure"),
+            ("D".to_owned(), "token-bucket", "not sure"),
+        ]
+    );
+    // Each pair is what it is of two alone, but for the correction over all of them.
+    let alone = all_of(&results[..2]);
+    assert!(alone.further.is_empty() && !comparison_json(&alone).contains("\"side\""));
+    let numbers = |compared: &ComparisonResult| -> Vec<_> {
+        let measures = compared.pairs[..2].iter().flat_map(|pair| &pair.measures);
+        measures.map(|measure| (measure.name(), measure.difference, measure.interval, measure.p)).collect()
+    };
+    assert_eq!(numbers(&alone), numbers(&compared));
+    let json = comparison_json(&compared);
+    assert_eq!(schema::errors(&comparison_schema(), &json), [""; 0]);
+    assert_eq!(serde_json::from_str::<ComparisonResult>(&json).unwrap(), compared);
+}
+
+#[test]
+fn one_table_has_a_column_for_each_side() {
+    let compared = all_of(&four());
+    let told = plain(&comparison_summary(&compared, 120, false));
+    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(comparison_markdown(&compared).lines().take(22).collect::<Vec<_>>().join("\n"));
+    let page = comparison_html(&compared, "tuesday compare").unwrap();
+    assert!(page.contains("A, B, C and D compared") && page.contains("<th scope=\"col\"><bdi>D</bdi></th>"));
+    assert!(page.contains("<td class=\"best\">") && page.contains("<th scope=\"col\">C − A</th>"));
+    let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+    roxmltree::Document::parse_with_options(&page, options).unwrap();
+    // Where the page is too narrow, the columns stand in several tables.
+    for width in [20, 40, 60, 80] {
+        let narrow = plain(&comparison_summary(&compared, width, false));
+        assert!(
+            narrow.contains(" D") && narrow.lines().all(|line| line.width() <= width.max(40)),
+            "{narrow}"
+        );
+    }
+}
+
+#[test]
+fn sides_are_called_by_letters() {
+    assert_eq!(
+        [0, 1, 25, 26, 27, 51, 52, 702].map(side_letter),
+        ["A", "B", "Z", "AA", "AB", "AZ", "BA", "AAA"]
+    );
+}
+
+#[test]
+fn the_same_is_said_where_the_interval_at_90_percent_is_small() {
+    // Of 100/s on average and more, two percent is more than 2/s.
+    let verdict = |spread: f64| {
+        let base = seeds(8, 1, |_| 0.0, 0.0);
+        let mut other = base.clone();
+        for run in other.variants.iter_mut().flat_map(|variant| &mut variant.runs) {
+            run.overall.goodput_per_s += if run.seed % 2 == 0 { spread } else { -spread };
+        }
+        let (a, b) = (Side { label: "a", result: &base }, Side { label: "b", result: &other });
+        let compared = compare(a, b, pair("fixed-window", "fixed-window"), 0.95);
+        let goodput = measure(&compared, "goodput").clone();
+        (goodput.verdict, goodput.interval.unwrap()[1])
+    };
+    // Eight differences of ±s: s · √(8/7) / √8 = 0.378 s; times 1.895, the t of 90% with seven degrees of freedom: 0.716 s. Times
+    // 2.365, that of 95%, it is 0.894 s.
+    let (same, interval) = verdict(2.5);
+    assert_eq!(same, DifferenceVerdict::Same);
+    // The interval that is told, at 95%, is wider than the 2% that the one at 90% is within.
+    assert!(interval > 2.02, "{interval}");
+    assert_eq!(verdict(3.0).0, DifferenceVerdict::Undecided);
+    // A sure difference is better or worse, however small.
+    let (a, b) = (seeds(8, 1, luck, 0.0), seeds(8, 1, |seed| luck(seed) + 1.0, 0.0));
+    let compared = compare(
+        Side { label: "a", result: &a },
+        Side { label: "b", result: &b },
+        pair("fixed-window", "fixed-window"),
+        0.95,
+    );
+    assert_eq!(measure(&compared, "goodput").verdict, DifferenceVerdict::Better);
+    // Under one seed nothing is the same, be the numbers as they may.
+    let single = within(&testing::window_boundary(), "fixed-window", "fixed-window");
+    assert!(single.pairs[0].measures.iter().all(|measure| measure.verdict == DifferenceVerdict::Undecided));
 }
 
 #[test]

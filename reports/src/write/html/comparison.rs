@@ -8,7 +8,8 @@ use crate::compare::sides::result::{
 };
 use crate::compare::sides::show;
 use crate::compare::sides::table::{
-    Row, heading, headline, how, notes, parts, requests, settings, sides, title, verdict,
+    Overview, Row, heading, headline, how, letters, notes, overviews, parts, requests, settings, sides,
+    title, verdict,
 };
 use crate::draw::canvas::ChartError;
 use crate::draw::forest::{ForestChart, ForestRow, ForestScale, Leaning, forest_chart};
@@ -25,6 +26,8 @@ pub fn comparison_html(result: &ComparisonResult, command: &str) -> Result<Strin
     let pairs = result.pairs.iter().enumerate().map(|(place, pair)| Pair::of(result, pair, place));
     let page = Page {
         title: heading(result),
+        letters: letters(result),
+        overviews: overviews(result),
         sides: sides(result),
         reservations: result.reservations.iter().map(|reservation| text::line(reservation)).collect(),
         pairs: pairs.collect::<Result<_, _>>()?,
@@ -40,6 +43,9 @@ pub fn comparison_html(result: &ComparisonResult, command: &str) -> Result<Strin
 #[template(path = "comparison.html")]
 struct Page {
     title: String,
+    letters: String,
+    /// Where there are more than two sides.
+    overviews: Vec<Overview>,
     sides: Vec<String>,
     reservations: Vec<String>,
     pairs: Vec<Pair>,
@@ -52,6 +58,8 @@ struct Page {
 /// A pair of variants.
 struct Pair {
     id: String,
+    /// What the other side is called.
+    letter: String,
     title: String,
     how: String,
     verdict: String,
@@ -69,7 +77,7 @@ struct Part {
 }
 
 struct Figure {
-    caption: &'static str,
+    caption: String,
     /// Markup.
     svg: String,
 }
@@ -92,6 +100,7 @@ impl Pair {
         let tables = tables.into_iter().filter(|(_, _, rows)| !rows.is_empty());
         Ok(Self {
             id: format!("pair-{place}"),
+            letter: pair.letter(),
             title: title(pair),
             how: how(pair),
             verdict: verdict(result, pair),
@@ -130,9 +139,15 @@ fn charts(pair: &VariantComparison, place: usize) -> Result<Vec<Figure>, ChartEr
     let times = times.map(|measure| row(measure, |difference| 1.0 + difference / measure.a.mean));
     let points = headline().filter(|measure| measure.unit == GaugeUnit::Share);
     let points = points.map(|measure| row(measure, |difference| difference * 100.0));
+    let other = pair.letter();
     let charts = [
-        ("times", "B as a multiple of A", ForestScale::Times, times.collect::<Vec<_>>()),
-        ("points", "Shares: B − A in percentage points", ForestScale::Points, points.collect()),
+        ("times", format!("{other} as a multiple of A"), ForestScale::Times, times.collect::<Vec<_>>()),
+        (
+            "points",
+            format!("Shares: {other} − A in percentage points"),
+            ForestScale::Points,
+            points.collect(),
+        ),
     ];
     let mut figures = Vec::new();
     for (id, caption, scale, rows) in charts {

@@ -6,7 +6,8 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::compare::sides::result::{ComparisonResult, DifferenceVerdict, VariantComparison};
 use crate::compare::sides::table::{
-    Row, explanations, heading, headline, how, parts, remarks, requests, settings, sides, title, verdict,
+    Overview, Row, explanations, heading, headline, how, overviews, parts, remarks, requests, settings,
+    sides, title, verdict,
 };
 use crate::words::text;
 use crate::write::terminal::report::{BOLD, DIM, FAILED, GAP, HELD, Page};
@@ -29,8 +30,21 @@ pub fn comparison_summary(result: &ComparisonResult, width: usize, explained: bo
         page.blank();
         page.paragraph(&text::line(reservation), "! ", "  ", AnsiColor::Yellow.on_default());
     }
+    for overview in overviews(result) {
+        page.blank();
+        page.paragraph(&overview.title, "", "  ", BOLD);
+        page.blank();
+        in_columns(&mut page, &overview);
+    }
     for pair in &result.pairs {
-        of_pair(&mut page, result, pair);
+        if result.has_several() {
+            // What is told of two sides at length is on the page.
+            page.blank();
+            page.paragraph(&format!("{}: {}", title(pair), how(pair)), "", "  ", BOLD);
+            page.paragraph(&verdict(result, pair), "  ", "  ", Style::new());
+        } else {
+            of_pair(&mut page, result, pair);
+        }
     }
     let explanations = if explained { explanations(result) } else { Vec::new() };
     let notes: Vec<String> = explanations.into_iter().chain(remarks(result)).collect();
@@ -57,12 +71,12 @@ fn of_pair(page: &mut Page, result: &ComparisonResult, pair: &VariantComparison)
         }
     }
     page.blank();
-    table(page, &headline(pair), true);
+    table(page, &headline(pair), &pair.letter(), true);
     let parts = parts(pair);
     let decided: Vec<Row> = parts.iter().filter(|row| is_decided(row.verdict)).take(PARTS).cloned().collect();
     if !decided.is_empty() {
         page.blank();
-        table(page, &decided, false);
+        table(page, &decided, &pair.letter(), false);
         let left = parts.len() - decided.len();
         if left > 0 {
             page.paragraph(&format!("{left} more of populations and routes are on the page."), "", "  ", DIM);
@@ -76,21 +90,64 @@ fn of_pair(page: &mut Page, result: &ComparisonResult, pair: &VariantComparison)
     page.paragraph(&verdict(result, pair), "", "  ", BOLD);
 }
 
+/// A column for each side; where the page is too narrow for all of them, in several tables, each with A.
+fn in_columns(page: &mut Page, overview: &Overview) {
+    let cell = |row: usize, side: usize| match row.checked_sub(1) {
+        None => overview.heads[side].clone(),
+        Some(row) => overview.rows[row].cells[side].text(),
+    };
+    let width = |side: usize| (0..=overview.rows.len()).map(|row| cell(row, side).width()).max().unwrap_or(0);
+    let longest = overview.rows.iter().map(|row| row.name.width()).max().unwrap_or(0).max("measure".len());
+    let room = page.width.saturating_sub(longest + GAP + width(0));
+    let mut others = (1..overview.heads.len()).peekable();
+    let mut is_first = true;
+    while others.peek().is_some() {
+        let mut left = room;
+        let mut sides = vec![0];
+        while let Some(side) = others.next_if(|side| sides.len() == 1 || width(*side) + GAP <= left) {
+            left = left.saturating_sub(width(side) + GAP);
+            sides.push(side);
+        }
+        if !std::mem::take(&mut is_first) {
+            page.blank();
+        }
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        let cells: usize = sides.iter().map(|side| width(*side).min(room.max(1)) + GAP).sum();
+        let names = page.width.saturating_sub(cells).max(1);
+        for row in 0..=overview.rows.len() {
+            let name = row.checked_sub(1).map_or("measure", |row| &*overview.rows[row].name);
+            let of_sides = sides.iter().map(|side| text::cut(&cell(row, *side), room.max(1)).into_owned());
+            table.add_row(std::iter::once(text::cut(name, names).into_owned()).chain(of_sides));
+        }
+        for (place, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((if place == 0 { 0 } else { GAP as u16 }, 0));
+            if place > 0 {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        for (number, line) in table.lines().enumerate() {
+            page.line(line.trim_end(), if number == 0 { BOLD } else { Style::new() });
+        }
+    }
+}
+
 const fn is_decided(verdict: DifferenceVerdict) -> bool {
     matches!(verdict, DifferenceVerdict::Better | DifferenceVerdict::Worse)
 }
 
 /// Of populations and routes, whose names are long, without the values of both sides.
-fn table(page: &mut Page, rows: &[Row], with_sides: bool) {
+fn table(page: &mut Page, rows: &[Row], other: &str, with_sides: bool) {
     let cells = |row: &Row| {
         let sides = if with_sides { vec![row.a.clone(), row.b.clone()] } else { Vec::new() };
         let interval = row.interval.clone().unwrap_or_else(|| "–".to_owned());
         sides.into_iter().chain([row.difference.clone(), interval, row.word()]).collect()
     };
+    let (difference, is) = (format!("{other} − A"), format!("{other} is"));
     let heads = if with_sides {
-        &["A", "B", "B − A", "interval", "B is"][..]
+        &["A", other, &difference, "interval", &is][..]
     } else {
-        &["B − A", "interval", "B is"]
+        &[&*difference, "interval", &is]
     };
     let mut all: Vec<Vec<String>> = vec![heads.iter().map(|head| (*head).to_owned()).collect()];
     all.extend(rows.iter().map(cells));
