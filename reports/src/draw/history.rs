@@ -4,13 +4,10 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::draw::canvas::{Axis, ChartError, Ink, WIDTH, finish};
+use crate::draw::row::{HEIGHT, Row};
 
-const HEIGHT: i32 = 560;
-
-/// Room at the left for the labels of the axis, and below for the dates.
-const LEFT: i32 = 170;
+/// Room below for the dates.
 const BELOW: i32 = 90;
-const MARGIN: i32 = 40;
 
 /// At most so many results carry a date.
 const LABELLED: usize = 5;
@@ -50,58 +47,32 @@ pub(crate) fn history_chart(chart: &HistoryChart) -> Result<Option<String>, Char
     // The axis need not begin at zero: a step of a few percent is to be seen.
     let room = ((high - low) * 0.2).max(high.abs().max(low.abs()) * 0.02).max(0.001);
     let axis = Axis::spanning(if low >= 0.0 { (low - room).max(0.0) } else { low - room }, high + room);
+    let row = Row::new(chart.points.len(), axis, BELOW);
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT.unsigned_abs())).into_drawing_area();
-        let (right, bottom) = (WIDTH.cast_signed() - MARGIN, HEIGHT - BELOW);
-        let steps = chart.points.len().max(2) as i32;
-        // Half a step is left free at both ends.
-        let half = (right - LEFT) / (2 * steps);
-        let x = |place: usize| LEFT + (right - LEFT) * (2 * place as i32 + 1) / (2 * steps);
-        let y = |value: f64| {
-            let share = (value - axis.low) / (axis.high - axis.low);
-            bottom - (f64::from(bottom - MARGIN) * share.clamp(0.0, 1.0)).round() as i32
-        };
         for change in &chart.changes {
-            let between = [(x(*change) - 2 * half, MARGIN), (x(*change), bottom)];
-            root.draw(&Rectangle::new(between, Ink::Tipping.colour().filled()))?;
+            row.draw_tipping(&root, row.x(*change) - 2 * row.half(), row.x(*change))?;
         }
-        for tick in &axis.ticks {
-            let y = y(*tick);
-            let ink = if *tick <= axis.low { Ink::Axis } else { Ink::Grid };
-            root.draw(&PathElement::new(vec![(LEFT, y), (right, y)], ink.line(2)))?;
-            root.draw(&Text::new(
-                (chart.show)(*tick),
-                (LEFT - 16, y),
-                Ink::words(HPos::Right, VPos::Center),
-            ))?;
-        }
+        row.draw_ticks(&root, chart.show)?;
         let every = chart.dates.len().div_ceil(LABELLED).max(1);
         for (place, date) in chart.dates.iter().enumerate().step_by(every) {
             root.draw(&Text::new(
                 date.clone(),
-                (x(place), bottom + 24),
+                (row.x(place), row.bottom + 24),
                 Ink::words(HPos::Center, VPos::Top),
             ))?;
         }
         for (from, to, level) in chart.levels.iter().filter(|(_, _, level)| is_drawn(level)) {
-            let ends = vec![(x(*from) - half, y(*level)), (x(*to) + half, y(*level))];
+            let (from, to) = (row.x(*from) - row.half(), row.x(*to) + row.half());
+            let ends = vec![(from, row.y(*level)), (to, row.y(*level))];
             root.draw(&PathElement::new(ends, Ink::Sweep.line(5)))?;
         }
-        let radius = half.clamp(4, 11);
+        let radius = row.half().clamp(4, 11);
         for (place, point) in chart.points.iter().enumerate() {
-            let Some([median, least, most]) = point.filter(|values| values.iter().all(is_drawn)) else {
-                continue;
-            };
-            let (x, middle) = (x(place), y(median));
-            if y(least) - y(most) > 4 {
-                root.draw(&PathElement::new(vec![(x, y(least)), (x, y(most))], Ink::Whisker.line(3)))?;
-            }
-            if chart.never.get(place) == Some(&true) {
-                let corners = [(x - radius, middle - radius), (x + radius, middle + radius)];
-                root.draw(&Rectangle::new(corners, Ink::Never.line(5)))?;
-            } else {
-                root.draw(&Circle::new((x, middle), radius, Ink::Point.colour().filled()))?;
+            if let Some(values) = point.filter(|values| values.iter().all(is_drawn)) {
+                let is_never = chart.never.get(place) == Some(&true);
+                row.draw_point(&root, place, values, is_never, radius)?;
             }
         }
         root.present()?;

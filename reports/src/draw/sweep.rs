@@ -4,14 +4,11 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use crate::draw::canvas::{Axis, ChartError, Ink, WIDTH, finish};
+use crate::draw::row::{HEIGHT, Row};
 use crate::words::text;
 
-const HEIGHT: i32 = 560;
-
-/// Room at the left for the labels of the axis, and below for the values of the setting.
-const LEFT: i32 = 170;
+/// Room below for the values of the setting.
 const BELOW: i32 = 110;
-const MARGIN: i32 = 40;
 
 /// At most so many values carry a label.
 const LABELLED: usize = 9;
@@ -58,62 +55,36 @@ pub(crate) fn sweep_chart(chart: &SweepChart) -> Result<Option<String>, ChartErr
             _ => 1.0,
         },
     );
+    let row = Row::new(chart.values.len(), axis, BELOW);
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, (WIDTH, HEIGHT.unsigned_abs())).into_drawing_area();
-        let (right, bottom) = (WIDTH.cast_signed() - MARGIN, HEIGHT - BELOW);
-        let steps = chart.values.len().max(2) as i32;
-        // Half a step is left free at both ends.
-        let x = |place: usize| LEFT + (right - LEFT) * (2 * place as i32 + 1) / (2 * steps);
-        let y = |value: f64| {
-            let share = (value - axis.low) / (axis.high - axis.low);
-            bottom - (f64::from(bottom - MARGIN) * share.clamp(0.0, 1.0)).round() as i32
-        };
         for (before, after) in &chart.tipping {
-            root.draw(&Rectangle::new(
-                [(x(*before), MARGIN), (x(*after), bottom)],
-                Ink::Tipping.colour().filled(),
-            ))?;
+            row.draw_tipping(&root, row.x(*before), row.x(*after))?;
         }
-        for tick in &axis.ticks {
-            let y = y(*tick);
-            let ink = if *tick <= axis.low { Ink::Axis } else { Ink::Grid };
-            root.draw(&PathElement::new(vec![(LEFT, y), (right, y)], ink.line(2)))?;
-            root.draw(&Text::new(
-                (chart.show)(*tick),
-                (LEFT - 16, y),
-                Ink::words(HPos::Right, VPos::Center),
-            ))?;
-        }
+        row.draw_ticks(&root, chart.show)?;
         let every = chart.values.len().div_ceil(LABELLED).max(1);
         for (place, value) in chart.values.iter().enumerate() {
             if chart.of_file == Some(place) {
-                let (x, y) = (x(place), bottom + 6);
+                let (x, y) = (row.x(place), row.bottom + 6);
                 let triangle = vec![(x, y), (x - 10, y + 18), (x + 10, y + 18)];
                 root.draw(&Polygon::new(triangle, Ink::OfFile.colour().filled()))?;
             }
             if place % every == 0 {
                 let label = text::cut(value, LABEL_COLUMNS).into_owned();
-                root.draw(&Text::new(label, (x(place), bottom + 32), Ink::words(HPos::Center, VPos::Top)))?;
+                let place = (row.x(place), row.bottom + 32);
+                root.draw(&Text::new(label, place, Ink::words(HPos::Center, VPos::Top)))?;
             }
         }
-        let at = |place: usize| chart.points[place].map(|[median, ..]| (x(place), y(median)));
+        let at = |place: usize| chart.points[place].map(|[median, ..]| (row.x(place), row.y(median)));
         for place in 1..chart.points.len() {
             if let (Some(from), Some(to)) = (at(place - 1), at(place)) {
                 root.draw(&PathElement::new(vec![from, to], Ink::Sweep.line(5)))?;
             }
         }
         for (place, point) in chart.points.iter().enumerate() {
-            let Some([median, least, most]) = *point else { continue };
-            let (x, middle) = (x(place), y(median));
-            if y(least) - y(most) > 4 {
-                root.draw(&PathElement::new(vec![(x, y(least)), (x, y(most))], Ink::Whisker.line(3)))?;
-            }
-            if chart.never.get(place) == Some(&true) {
-                let corners = [(x - 12, middle - 12), (x + 12, middle + 12)];
-                root.draw(&Rectangle::new(corners, Ink::Never.line(5)))?;
-            } else {
-                root.draw(&Circle::new((x, middle), 11, Ink::Point.colour().filled()))?;
+            if let Some(values) = *point {
+                row.draw_point(&root, place, values, chart.never.get(place) == Some(&true), 11)?;
             }
         }
         root.present()?;

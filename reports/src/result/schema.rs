@@ -72,6 +72,19 @@ pub(crate) mod tests {
         );
     }
 
+    /// As [`assert_kept`], and that what is written of each of these satisfies the schema and is read back as it was.
+    pub(crate) fn assert_kept_and_met<T>(file: &str, schema: &str, all: &[T], json: impl Fn(&T) -> String)
+    where
+        T: serde::de::DeserializeOwned + PartialEq + std::fmt::Debug,
+    {
+        assert_kept(file, schema);
+        for one in all {
+            let json = json(one);
+            assert_eq!(errors(schema, &json), [""; 0]);
+            assert_eq!(serde_json::from_str::<T>(&json).unwrap(), *one);
+        }
+    }
+
     #[test]
     fn the_kept_schema_is_that_of_the_types() {
         assert_kept("result.schema.json", &result_schema());

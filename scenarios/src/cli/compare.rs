@@ -93,7 +93,7 @@ pub(super) struct CompareArgs {
 }
 
 /// A value of `--format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum ComparisonFormat {
     /// comparison.html: the whole comparison in one file that opens offline
     Html,
@@ -128,11 +128,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<ExitCode, Failure> {
     let regressions = regressions(args, &result)?;
     let folder = folders::prepare(&args.out, &stem, &args.what[args.what.len() - 1])?;
     let command = reproduce(args);
-    let mut formats = args.format.clone();
-    formats.sort_by_key(|format| *format as u8);
-    formats.dedup();
-    let files = formats.iter().map(|format| format.file(&result, &command));
-    let written = formats::write_files(&folder, files)?;
+    let written = formats::write_each(&folder, &args.format, |format| format.file(&result, &command))?;
     if args.json {
         print_json_text(&comparison_json(&result))?;
         for regression in &regressions {
@@ -386,11 +382,7 @@ fn summary(
             }
         }
     }
-    text += "\n";
-    for path in written {
-        let _ = writeln!(text, "comparison: {}", run::shown_path(path));
-    }
-    text
+    text + "\n" + &formats::listed("comparison", written)
 }
 
 /// The command that compares again.

@@ -11,8 +11,8 @@ use reports::{
 };
 use tempfile::NamedTempFile;
 
-use super::Failure;
-use super::run::warn;
+use super::run::{shown_path, warn};
+use super::{Failure, print, print_json_text};
 
 /// A value of `--format`: some files made of a result.
 #[derive(Clone, Copy, Debug)]
@@ -131,6 +131,44 @@ pub(super) fn write_files<'n>(
         Err(error) => Err(failed(&path, &error.error)),
     });
     in_place.collect()
+}
+
+/// Writes the files of these formats to `folder`, all or none, each once and in the order in which the formats are declared.
+pub(super) fn write_each<F: Copy + Ord>(
+    folder: &Path,
+    formats: &[F],
+    file: impl Fn(F) -> Result<(&'static str, String), Failure>,
+) -> Result<Vec<PathBuf>, Failure> {
+    let mut formats = formats.to_vec();
+    formats.sort_unstable();
+    formats.dedup();
+    write_files(folder, formats.into_iter().map(file))
+}
+
+/// Prints what a command made: its document for programs, or else, unless nothing is to be printed, its summary and which files
+/// hold it, each called `what`.
+pub(super) fn print_made(
+    is_json: bool,
+    is_quiet: bool,
+    document: impl FnOnce() -> String,
+    summary: impl FnOnce() -> String,
+    what: &str,
+    written: &[PathBuf],
+) -> Result<(), Failure> {
+    match (is_json, is_quiet) {
+        (true, _) => print_json_text(&document()),
+        (false, true) => Ok(()),
+        (false, false) => print(&(summary() + "\n" + &listed(what, written))),
+    }
+}
+
+/// A line for each file.
+pub(super) fn listed(what: &str, written: &[PathBuf]) -> String {
+    let mut lines = String::new();
+    for path in written {
+        lines.extend([what, ": ", &shown_path(path), "\n"]);
+    }
+    lines
 }
 
 /// Writes a file of that name to `folder`, whole or not at all, and over one that is there if it is forced to.

@@ -12,9 +12,7 @@ use reports::{
 use super::error::sentence;
 use super::saved::Saved;
 use super::shell::shell_word;
-use super::{
-    ExitCode, Failure, folders, formats, print, print_json_text, run, saved, stored, terminal_width,
-};
+use super::{ExitCode, Failure, folders, formats, run, saved, stored, terminal_width};
 use crate::file;
 
 /// Shown below the help.
@@ -55,7 +53,7 @@ pub(super) struct HistoryArgs {
 }
 
 /// A value of `--format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum HistoryFormat {
     /// history.html: the whole history in one file that opens offline
     Html,
@@ -81,21 +79,10 @@ pub(super) fn history(args: &HistoryArgs) -> Result<ExitCode, Failure> {
     let folder = folders::below(&args.results, &args.name, &args.name)?;
     let result = joined(args, kept(args, &folder)?)?;
     let command = reproduce(args);
-    let mut formats = args.format.clone();
-    formats.sort_by_key(|format| *format as u8);
-    formats.dedup();
-    let files = formats.iter().map(|format| format.file(&result, &command));
-    let written = formats::write_files(&folder, files)?;
-    if args.json {
-        print_json_text(&history_json(&result))?;
-    } else if !args.quiet {
-        let mut text = history_summary(&result, terminal_width());
-        text += "\n";
-        for path in written {
-            let _ = writeln!(text, "history: {}", run::shown_path(&path));
-        }
-        print(&text)?;
-    }
+    let written = formats::write_each(&folder, &args.format, |format| format.file(&result, &command))?;
+    let document = || history_json(&result);
+    let summary = || history_summary(&result, terminal_width());
+    formats::print_made(args.json, args.quiet, document, summary, "history", &written)?;
     Ok(ExitCode::Held)
 }
 

@@ -12,7 +12,7 @@ use reports::{
 
 use super::shell::shell_word;
 use super::sources::{self, Source};
-use super::{ExitCode, Failure, folders, formats, print, print_json_text, progress, run};
+use super::{ExitCode, Failure, folders, formats, progress, run};
 use crate::file::{self, LaidOver, Varied, Vary, parse_vary, read_laid_over};
 use crate::{Scenario, SweepAim, run_sweep};
 
@@ -94,7 +94,7 @@ pub(super) struct SweepArgs {
 }
 
 /// A value of `--format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum SweepFormat {
     /// sweep.html: the whole sweep in one file that opens offline
     Html,
@@ -138,20 +138,10 @@ pub(super) fn sweep(args: &SweepArgs) -> Result<ExitCode, Failure> {
     let result = pool.install(|| run_sweep(axes, &grid, &seeds, aim.as_ref(), || bar.inc(1)));
     drop(bar);
     let command = reproduce(args);
-    let mut formats = args.format.clone();
-    formats.sort_by_key(|format| *format as u8);
-    formats.dedup();
-    let files = formats.iter().map(|format| format.file(&result, &command));
-    let written = formats::write_files(&folder, files)?;
-    if args.json {
-        print_json_text(&sweep_json(&result))?;
-    } else if !args.quiet {
-        let mut text = sweep_summary(&result, super::terminal_width()) + "\n";
-        for path in written {
-            let _ = writeln!(text, "sweep: {}", run::shown_path(&path));
-        }
-        print(&text)?;
-    }
+    let written = formats::write_each(&folder, &args.format, |format| format.file(&result, &command))?;
+    let document = || sweep_json(&result);
+    let summary = || sweep_summary(&result, super::terminal_width());
+    formats::print_made(args.json, args.quiet, document, summary, "sweep", &written)?;
     Ok(ExitCode::Held)
 }
 

@@ -123,19 +123,29 @@ fn each_series<'r>(run: &'r RunResult, mut found: impl FnMut(usize, [&'static st
 }
 
 fn series_of(result: &ExperimentResult, is_kept: impl Fn(usize) -> bool) -> String {
-    let mut table = Table::new(&["variant", "seed", "kind", "name", "series", "second", "value"]);
-    for (variant, run) in runs(result) {
-        let seed = run.seed.to_string();
+    of_runs(result, &["kind", "name", "series", "second", "value"], |run, row| {
         each_series(run, |place, [kind, series], name, points| {
             if !is_kept(place) {
                 return;
             }
             let name = plain(name);
             for (second, value) in points.iter().enumerate() {
-                let (second, value) = (second.to_string(), value.to_string());
-                table.row(&[&variant, &seed, kind, &name, series, &second, &value]);
+                row(&[kind, &name, series, &second.to_string(), &value.to_string()]);
             }
         });
+    })
+}
+
+/// A table whose rows begin with the variant and the seed of a run; `rows` hands over what follows in each row of a run.
+fn of_runs(
+    result: &ExperimentResult,
+    columns: &[&str],
+    mut rows: impl FnMut(&RunResult, &mut dyn FnMut(&[&str])),
+) -> String {
+    let mut table = Table::new(&[&["variant", "seed"], columns].concat());
+    for (variant, run) in runs(result) {
+        let seed = run.seed.to_string();
+        rows(run, &mut |fields| table.row_behind(&[&variant, &seed], fields));
     }
     table.finish()
 }
@@ -146,9 +156,7 @@ fn series_of(result: &ExperimentResult, is_kept: impl Fn(usize) -> bool) -> Stri
 /// `change` counts those of a breaker from 0; `to` is `closed`, `open` or `half-open`, from `at_us` on. The last four are the
 /// failures by what made them one; they are empty in results of a version that did not tell them apart.
 pub fn breakers_csv(result: &ExperimentResult) -> String {
-    let mut table = Table::new(&[
-        "variant",
-        "seed",
+    let columns = [
         "breaker",
         "change",
         "at_us",
@@ -159,22 +167,20 @@ pub fn breakers_csv(result: &ExperimentResult) -> String {
         "server_errors",
         "slow",
         "connection_failed",
-    ]);
-    for (variant, run) in runs(result) {
+    ];
+    of_runs(result, &columns, |run, row| {
         for breaker in &run.breakers {
             for (number, change) in breaker.changes.iter().enumerate() {
-                let numbers = [run.seed, number as u64, change.at_us, change.settled, change.failures]
-                    .map(|n| n.to_string());
-                let [seed, number, at_us, settled, failures] = &numbers;
+                let numbers =
+                    [number as u64, change.at_us, change.settled, change.failures].map(|n| n.to_string());
+                let [number, at_us, settled, failures] = &numbers;
                 let (name, to) = (plain(&breaker.name), plain(&change.to));
                 let kinds = change.failed.map(|failed| {
                     [failed.timed_out, failed.server_errors, failed.slow, failed.connection_failed]
                         .map(|n| n.to_string())
                 });
                 let [timed_out, server_errors, slow, broken] = kinds.unwrap_or_default();
-                table.row(&[
-                    &variant,
-                    seed,
+                row(&[
                     &name,
                     number,
                     at_us,
@@ -188,8 +194,7 @@ pub fn breakers_csv(result: &ExperimentResult) -> String {
                 ]);
             }
         }
-    }
-    table.finish()
+    })
 }
 
 /// `variant,seed,limit,bucket,rejected,second,percent`: how much of its limit each bucket had in use, of the ten of each
@@ -197,9 +202,7 @@ pub fn breakers_csv(result: &ExperimentResult) -> String {
 ///
 /// `second` is that in which a column begins that lasts until the next; `percent` is the most within it.
 pub fn saturation_csv(result: &ExperimentResult) -> String {
-    let mut table = Table::new(&["variant", "seed", "limit", "bucket", "rejected", "second", "percent"]);
-    for (variant, run) in runs(result) {
-        let seed = run.seed.to_string();
+    of_runs(result, &["limit", "bucket", "rejected", "second", "percent"], |run, row| {
         for limit in &run.limits {
             let Some(saturation) = &limit.saturation else { continue };
             let told =
@@ -210,20 +213,11 @@ pub fn saturation_csv(result: &ExperimentResult) -> String {
                 for (second, percent) in (0..).step_by(saturation.column_s as usize).zip(percent) {
                     let (second, percent): (u64, _) = (second, percent.to_string());
                     let second = second.to_string();
-                    table.row(&[
-                        &variant,
-                        &seed,
-                        &plain(&limit.scope),
-                        &bucket,
-                        &rejected,
-                        &second,
-                        &percent,
-                    ]);
+                    row(&[&plain(&limit.scope), &bucket, &rejected, &second, &percent]);
                 }
             }
         }
-    }
-    table.finish()
+    })
 }
 
 /// `variant,seed,rank,route,ending,requests,steps`: why requests of non-hostile populations were not served well.
@@ -231,27 +225,17 @@ pub fn saturation_csv(result: &ExperimentResult) -> String {
 /// `rank` counts from 0, the most frequent reason; `ending` is `failed` or `late`; `steps` leads from what the client saw
 /// back to what made it so, such as `client-timeout < gateway-pool /checkout < fault hang on payments`.
 pub fn causes_csv(result: &ExperimentResult) -> String {
-    let mut table = Table::new(&["variant", "seed", "rank", "route", "ending", "requests", "steps"]);
-    for (variant, run) in runs(result) {
+    of_runs(result, &["rank", "route", "ending", "requests", "steps"], |run, row| {
         for (rank, cause) in run.causes.iter().enumerate() {
-            let [seed, rank, requests] = [run.seed, rank as u64, cause.requests].map(|n| n.to_string());
+            let [rank, requests] = [rank as u64, cause.requests].map(|n| n.to_string());
             let steps = cause.steps.iter().map(|step| match &step.of {
                 Some(of) => format!("{} {}", step.kind.name(), plain(of)),
                 None => step.kind.name().to_owned(),
             });
             let steps = steps.collect::<Vec<_>>().join(" < ");
-            table.row(&[
-                &variant,
-                &seed,
-                &rank,
-                &plain(&cause.route),
-                cause.ending.name(),
-                &requests,
-                &steps,
-            ]);
+            row(&[&rank, &plain(&cause.route), cause.ending.name(), &requests, &steps]);
         }
-    }
-    table.finish()
+    })
 }
 
 /// `variant,seed,expectation,held,measured,unit,standard,standard_unit,not_judged`: every expectation against every run that
@@ -457,6 +441,11 @@ impl Table {
 
     pub(crate) fn row(&mut self, fields: &[&str]) {
         self.0.write_record(fields).expect("rows have as many fields as the first, and memory takes them");
+    }
+
+    fn row_behind(&mut self, first: &[&str], fields: &[&str]) {
+        let row = first.iter().chain(fields);
+        self.0.write_record(row).expect("rows have as many fields as the first, and memory takes them");
     }
 
     pub(crate) fn finish(self) -> String {
