@@ -6,6 +6,7 @@ use crate::measure::catalogue::{BLAST_RADIUS, CONTAINMENT_TIME, DIRECT_DAMAGE, G
 use crate::measure::gauge::Gauge;
 use crate::result::expectation::NotJudged;
 use crate::result::experiment::{ExperimentResult, Setting};
+use crate::tell::differences::{Difference, entries, told_once};
 use crate::tell::recommendation::{
     Ranking, Recommendation, SetAside, Sureness, changes, is_level, setting_of_clients,
 };
@@ -198,8 +199,17 @@ impl Teller<'_> {
 
     /// What the variant changes of the first, in a phrase; `None` where it changes nothing.
     fn changes(&self, variant: usize) -> Option<String> {
-        let mut parts: Vec<String> = Vec::new();
-        for change in changes(self.result, variant) {
+        let (of_clients, others): (Vec<&Setting>, Vec<_>) =
+            changes(self.result, variant).partition(|change| setting_of_clients(&change.key).is_some());
+        // What is alike for all upstreams is one change to whoever makes it.
+        let others = others
+            .into_iter()
+            .map(|change| Difference { key: text::line(&change.key), values: vec![change.value.clone()] });
+        let others = told_once(others.collect(), entries(self.result)).into_iter();
+        let mut parts: Vec<String> = others
+            .map(|change| assigned(&change.key, change.values.first().map_or("", |value| value)))
+            .collect();
+        for change in of_clients {
             let part = phrase(change);
             if !parts.contains(&part) {
                 parts.push(part);
@@ -271,18 +281,18 @@ fn reason(why: SetAside) -> String {
     }
 }
 
-/// `the clients' retries changed` or `gateway.timeout = 5s`.
+/// `the clients' retries changed` or `clients.shoppers.rate = 5/s`.
 fn phrase(change: &Setting) -> String {
     match setting_of_clients(&change.key) {
         Some(setting) if setting.starts_with("retry") => "the clients' retries changed".to_owned(),
         Some(setting) if setting.starts_with("timeout") => "the clients' timeout changed".to_owned(),
-        // A value is not torn from its setting.
-        _ => format!(
-            "{}\u{a0}=\u{a0}{}",
-            text::line(&change.key),
-            text::cut(&text::line(&change.value), WIDEST_VALUE)
-        ),
+        _ => assigned(&text::line(&change.key), &change.value),
     }
+}
+
+/// `gateway.timeout = 5s`; the value is not torn from its setting.
+fn assigned(key: &str, value: &str) -> String {
+    format!("{key}\u{a0}=\u{a0}{}", text::cut(&text::line(value), WIDEST_VALUE))
 }
 
 /// A longer value is cut.

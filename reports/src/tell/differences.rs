@@ -18,7 +18,12 @@ pub(crate) struct Difference {
 /// upstreams, clients or routes is told once, as `gateway.upstreams.*.breaker`.
 pub(crate) fn differences(result: &ExperimentResult) -> Vec<Difference> {
     let differences = differences_of(&result.variants.iter().collect::<Vec<_>>());
-    told_once(differences, |table| {
+    told_once(differences, entries(result))
+}
+
+/// How many entries each table has in a result.
+pub(crate) fn entries(result: &ExperimentResult) -> impl Fn(Named) -> usize {
+    move |table| {
         let named = |run: &'_ RunResult| -> Vec<String> {
             match table {
                 Named::Upstreams => run.upstreams.iter().map(|upstream| upstream.name.clone()).collect(),
@@ -28,7 +33,7 @@ pub(crate) fn differences(result: &ExperimentResult) -> Vec<Difference> {
         };
         let runs = result.variants.iter().flat_map(|variant| &variant.runs);
         runs.flat_map(named).collect::<BTreeSet<_>>().len()
-    })
+    }
 }
 
 /// The settings that are not the same under these variants, in the order in which they first occur.

@@ -858,6 +858,20 @@ mod tests {
     }
 
     #[test]
+    fn a_breaker_before_every_upstream_is_one_change() {
+        const BREAKERS: &[(&str, &str)] = &[
+            ("gateway.timeout", "1m"),
+            ("gateway.upstreams.orders.breaker", "50% of at least 20"),
+            ("gateway.upstreams.stock.breaker", "50% of at least 20"),
+            ("clients.shoppers.retry.backoff", "exponential"),
+        ];
+        let result = result(&[case("a", NONE, [500, 600]), case("breakers", BREAKERS, [0, 200])]);
+        let (_, _, advice) = judged(&result);
+        let needed = "; it needs gateway.upstreams.{orders, stock}.breaker = 50% of at least 20 and the clients' retries changed.";
+        assert!(advice.headline.contains(needed), "{}", advice.headline);
+    }
+
+    #[test]
     fn weighted_figures_are_called_so() {
         let mut result = result(&[
             Case { harm: None, goodput: 92.0, ..case("a", NONE, [0, 0]) },
