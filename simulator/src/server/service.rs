@@ -477,17 +477,7 @@ mod tests {
     struct Told(Mutex<Vec<Violation>>);
 
     impl Observer for Told {
-        fn on_attempt(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
-
-        fn on_accepted(&self, _: Timestamp, _: usize, _: Option<RequestTag>) {}
-
-        fn on_wait(&self, _: Timestamp, _: usize, _: Duration) {}
-
-        fn on_left_queue(&self, _: Timestamp, _: usize, _: Duration) {}
-
-        fn on_load(&self, _: Timestamp, _: usize, _: u32, _: u32) {}
-
-        fn on_rejected(&self, _: Timestamp, _: usize) {}
+        fn on_event(&self, _: Timestamp, _: usize, _: ServiceEvent<'_, Option<RequestTag>>) {}
 
         fn on_exhausted(&self, _: Timestamp, _: usize) {}
 
