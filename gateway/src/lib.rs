@@ -38,6 +38,7 @@ mod config;
 mod dispatcher;
 mod ended;
 mod entrance;
+mod failure_set;
 mod identity;
 mod invariant;
 mod outcome;
@@ -60,12 +61,13 @@ mod waits;
 pub use admission::{Admission, Allowances, Checks, Limits, RateLimits, Request, SharedAdmission};
 pub use attempt::{AttemptEnd, AttemptFailure, RequestEnd};
 pub use breaker::{
-    Breaker, BreakerConfig, BreakerConfigError, Condition, Counts, FailureKinds, HalfOpen, Permit,
-    Settlement, ShortCircuit, Transition,
+    Breaker, BreakerConfig, BreakerConfigError, BreakerWindow, Condition, Counts, FailureKinds, GrowthRule,
+    HalfOpen, OpenGrowth, Permit, Settlement, ShortCircuit, Transition,
 };
 pub use config::{GatewayConfig, UpstreamPolicy};
 pub use dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
 pub use entrance::{Admitted, Entrance, NO_KEYS, Stop};
+pub use failure_set::{FailureSet, StatusSet};
 pub use identity::{Client, KeySecret, KeyedBy, Peer};
 pub use invariant::{Invariants, Violation, Violations};
 pub use outcome::Outcome;
@@ -75,8 +77,8 @@ pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
 pub use rejection::Rejection;
 pub use retry::{
-    Backoff, BackoffError, Jitter, Retrier, RetryBudget, RetryBudgetConfig, RetryBudgetError, RetryOn,
-    RetryPolicy, RetryState,
+    Backoff, BackoffError, Jitter, Retrier, RetryBudget, RetryBudgetConfig, RetryBudgetError, RetryPolicy,
+    RetryState,
 };
 pub use route::{GatewayRetry, Route, RouteError, RouteId, Routed, Routes, UpstreamId};
 pub use scope::Scope;

@@ -276,10 +276,11 @@ mod tests {
     use crate::auth::{AuthConfig, Claims, JwtAlgorithm, Payload, Token, TokenFault};
     use crate::breaker::BreakerConfig;
     use crate::config::UpstreamPolicy;
+    use crate::failure_set::FailureSet;
     use crate::identity::{Client, KeyedBy, Peer};
     use crate::pool::PoolConfig;
     use crate::rate_limit::{Algorithm, RateLimit};
-    use crate::retry::{Backoff, Jitter, RetryOn, RetryPolicy};
+    use crate::retry::{Backoff, Jitter, RetryPolicy};
     use crate::route::{GatewayRetry, Route, Routes};
 
     const OK: Option<Settlement> = AttemptEnd::Answered(200).settlement(Duration::ZERO);
@@ -512,7 +513,7 @@ mod tests {
 
     #[test]
     fn the_gateway_tries_again_and_keeps_its_worker_the_while() {
-        let on = RetryOn { server_errors: true, ..RetryOn::default() };
+        let on = FailureSet { server_errors: true, ..FailureSet::default() };
         let second = Duration::from_secs(1);
         let backoff = Backoff::fixed(second, Jitter::None).unwrap();
         let policy = RetryPolicy { retries: 3, on, backoff, ..Default::default() };
@@ -546,7 +547,7 @@ mod tests {
 
     #[test]
     fn what_the_gateways_machine_lacked_is_not_held_against_an_upstream() {
-        let on = RetryOn { connect: true, ..RetryOn::default() };
+        let on = FailureSet { connect: true, ..FailureSet::default() };
         let policy = RetryPolicy { retries: 1, on, ..Default::default() };
         let retry = Some(GatewayRetry { policy, non_idempotent: false });
         let breaker = BreakerConfig::new(MINUTE, 1.0, 1).ok();
@@ -574,7 +575,7 @@ mod tests {
 
     #[test]
     fn no_retry_is_begun_that_would_outlast_the_deadline() {
-        let on = RetryOn { server_errors: true, ..RetryOn::default() };
+        let on = FailureSet { server_errors: true, ..FailureSet::default() };
         let backoff = Backoff::fixed(Duration::from_secs(2), Jitter::None).unwrap();
         let policy = RetryPolicy { retries: 9, on, backoff, ..Default::default() };
         let retry = Some(GatewayRetry { policy, non_idempotent: false });

@@ -1,12 +1,17 @@
 //! The circuit breaker from outside: the worked examples, the table of transitions, and what must hold whatever
 //! happens to the requests it permits.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gateway::{Breaker, BreakerConfig, Condition, HalfOpen, Invariants, Permit, Settlement, Timestamp};
+use gateway::{
+    Breaker, BreakerConfig, BreakerConfigError, BreakerWindow, Condition, FailureSet, GrowthRule, HalfOpen,
+    Invariants, OpenGrowth, Permit, Settlement, StatusSet, Timestamp,
+};
 use proptest::prelude::*;
 
 const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
@@ -297,6 +302,214 @@ fn settle(breaker: &mut Breaker, now: Timestamp, permit: Permit, settlement: Opt
     }
 }
 
+const fn number(number: u32) -> NonZeroU32 {
+    NonZeroU32::new(number).unwrap()
+}
+
+fn windowed(window: BreakerWindow) -> BreakerConfig {
+    BreakerConfig::RECOMMENDED.with_window(window).unwrap()
+}
+
+/// After which of the settlements, one a second, the breaker opened, counted from 1.
+fn opens_after(config: BreakerConfig, settlements: &[Settlement]) -> Option<usize> {
+    let mut breaker = Breaker::new(config);
+    settlements.iter().zip(1..).find_map(|(settlement, count)| {
+        assert!(send(&mut breaker, at(count as u64 * 1_000), *settlement));
+        (breaker.condition() == Condition::Open).then_some(count)
+    })
+}
+
+/// Resilience4j, `COUNT_BASED`: a ring of the last `slidingWindowSize` results. Below `minimumNumberOfCalls` no rate is computed;
+/// where that is larger than the ring, the ring's size is the minimum.
+#[test]
+fn a_window_of_calls_looks_at_the_last_so_many() {
+    let (f, s) = (ERROR, OK);
+    let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 5).unwrap();
+    let of = |calls| config.with_window(BreakerWindow::Calls(number(calls))).unwrap();
+    // Four failures are too few, the fifth makes five.
+    assert_eq!(opens_after(of(10), &[f; 9]), Some(5));
+    assert_eq!(opens_after(of(10), &[s, s, s, s, f, f, f, f]), Some(8), "four of eight");
+    // Six successes are pushed out one by one: among the last ten, five have failed with the eleventh.
+    assert_eq!(opens_after(of(10), &[s, s, s, s, s, s, f, f, f, f, f]), Some(11));
+    // Nothing is forgotten by time: the window of a time would have seen three alone.
+    assert_eq!(of(3).min_requests(), 3);
+    assert_eq!(opens_after(of(3), &[s, f, f]), Some(3));
+    assert_eq!(opens_after(of(2), &[f, s]), Some(2));
+}
+
+/// Envoy's `consecutive_5xx`: 5 in a row; one success starts the count again.
+#[test]
+fn consecutive_failures_are_counted_in_a_row() {
+    let (f, s) = (ERROR, OK);
+    let config = windowed(BreakerWindow::Consecutive(number(5)));
+    assert_eq!(opens_after(config, &[f, f, f, f, s, f, f, f, f, Settlement::TimedOut]), Some(10));
+    assert_eq!(opens_after(config, &[f, f, f, f, NOT_FOUND].repeat(20)), None);
+    assert_eq!(opens_after(windowed(BreakerWindow::Consecutive(number(1))), &[s, f]), Some(2));
+}
+
+/// Caddy: `max_fails 3` within `fail_duration 10s`: each failure is remembered for that time, whatever succeeds meanwhile.
+#[test]
+fn failures_within_a_time_are_counted_beside_any_number_of_successes() {
+    let within = Duration::from_secs(10);
+    let config = windowed(BreakerWindow::Failures { failures: number(3), within });
+    let opened = |failures: &[u64]| {
+        let mut breaker = Breaker::new(config);
+        for now in (0..60_000).step_by(100) {
+            let settlement = if failures.contains(&now) { ERROR } else { OK };
+            send(&mut breaker, at(now), settlement);
+            if breaker.condition() == Condition::Open {
+                return Some(now);
+            }
+        }
+        None
+    };
+    assert_eq!(opened(&[1_000, 5_000, 10_900]), Some(10_900));
+    // The first is forgotten when the third comes, the second when the fourth comes.
+    assert_eq!(opened(&[1_000, 5_000, 11_100, 15_100]), None);
+    assert_eq!(opened(&[1_000, 5_000, 11_100, 14_900]), Some(14_900));
+}
+
+/// Resilience4j's `slowCallRateThreshold`: a share of its own, beside that of failures.
+#[test]
+fn slow_answers_have_a_share_of_their_own() {
+    let slow = Settlement::Answered { status: 200, took: Duration::from_secs(2) };
+    let slow_failure = Settlement::Answered { status: 503, took: Duration::from_secs(2) };
+    let config = BreakerConfig::new(Duration::from_secs(3_600), 0.5, 10).unwrap();
+    let together = config.with_slow_call(Duration::from_secs(2)).unwrap();
+    let apart = together.with_slow_share(0.8).unwrap();
+    // Three slow and three failed of ten: six failures together, apart three of each.
+    let mixed = [slow, slow, slow, ERROR, ERROR, ERROR, OK, OK, OK, OK];
+    assert_eq!(opens_after(together, &mixed), Some(10));
+    assert_eq!(opens_after(apart, &mixed), None);
+    let mostly_slow = [slow, slow, slow, slow, slow, slow, slow, slow, OK, OK];
+    assert_eq!(opens_after(apart, &mostly_slow), Some(10));
+    // What is slow and failed counts for both: four of ten failed, eight were slow.
+    let both = [slow_failure, slow_failure, slow_failure, slow_failure, slow, slow, slow, slow, OK, OK];
+    assert_eq!(opens_after(apart, &both), Some(10));
+    // A probe that is slow has failed: one of one is a share of 100%.
+    let mut breaker = Breaker::new(apart);
+    for _ in 0..10 {
+        send(&mut breaker, at(0), ERROR);
+    }
+    for (second, settlement) in [(10, OK), (20, OK), (30, slow), (40, OK), (50, OK)] {
+        send(&mut breaker, at(second * 1_000), settlement);
+        assert_eq!(breaker.condition(), Condition::HalfOpen, "{second} s");
+    }
+    send(&mut breaker, at(60_000), OK);
+    assert_eq!(breaker.condition(), Condition::Closed);
+}
+
+#[test]
+fn what_fails_is_for_the_settings_to_say() {
+    let answered = |status| Settlement::Answered { status, took: Duration::ZERO };
+    let only = |failures: FailureSet| {
+        let config = windowed(BreakerWindow::Consecutive(NonZeroU32::MIN)).with_failures(failures).unwrap();
+        move |settlement| opens_after(config, &[settlement]) == Some(1)
+    };
+    let limited = only(FailureSet { statuses: StatusSet::of(&[404, 429]), ..FailureSet::default() });
+    assert!(limited(answered(429)) && limited(answered(404)));
+    assert!(!limited(answered(503)) && !limited(Settlement::TimedOut) && !limited(answered(403)));
+    let timeouts = only(FailureSet { timeout: true, ..FailureSet::default() });
+    assert!(
+        timeouts(Settlement::TimedOut) && !timeouts(Settlement::ConnectionFailed) && !timeouts(answered(500))
+    );
+    let usual = only(FailureSet::USUAL);
+    assert!(usual(answered(500)) && usual(Settlement::ConnectionFailed) && !usual(answered(429)));
+}
+
+/// APISIX: open for 2 s, then 4, 8, 16, … up to `max_breaker_sec`. Envoy: 30 s, 60, 90, … up to 300.
+#[test]
+fn the_open_time_grows_while_recovery_fails_and_starts_again_when_closed() {
+    let openings = |half_open, base: u64, by, max: u64| {
+        let config = windowed(BreakerWindow::Consecutive(NonZeroU32::MIN));
+        let config = config.with_half_open(Duration::from_secs(base), half_open).unwrap();
+        let config = config.with_growth(OpenGrowth { by, max: Duration::from_secs(max) }).unwrap();
+        let mut breaker = Breaker::new(config);
+        let (mut let_through, mut last) = (Vec::new(), 0);
+        // Recovers at the ninth attempt, and fails once more at the next.
+        for second in 0..4_000 {
+            let is_well = let_through.len() == 8;
+            if send(&mut breaker, at(second * 1_000), if is_well { OK } else { ERROR }) {
+                let_through.push(second - last);
+                last = second;
+            }
+            if let_through.len() == 11 {
+                break;
+            }
+        }
+        let_through
+    };
+    let one = NonZeroU32::MIN;
+    for half_open in [
+        HalfOpen::SingleProbe { successes_to_close: one },
+        HalfOpen::ReopenToAll { successes_to_close: one },
+        HalfOpen::Trickle { calls: one },
+    ] {
+        let doubling = openings(half_open, 2, GrowthRule::Doubling, 60);
+        assert_eq!(doubling, [0, 2, 4, 8, 16, 32, 60, 60, 60, 1, 2], "{half_open:?}");
+        let linear = openings(half_open, 30, GrowthRule::Linear, 150);
+        assert_eq!(linear, [0, 30, 60, 90, 120, 150, 150, 150, 150, 1, 30], "{half_open:?}");
+    }
+}
+
+/// Traefik: over 10 s, half of all that came since the ramp began has been let through at its end, and a growing share on the way.
+#[test]
+fn a_ramp_lets_a_growing_share_through_and_then_closes() {
+    let half_open = HalfOpen::Ramp { over: Duration::from_secs(10), to: 0.5 };
+    let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 1).unwrap();
+    let config = config.with_half_open(Duration::from_secs(10), half_open).unwrap();
+    let mut breaker = Breaker::new(config);
+    send(&mut breaker, at(0), ERROR);
+    assert!(!send(&mut breaker, at(9_999), OK));
+    // 100 requests a second, well answered: second by second a share of t/10 of them, within one request of the share of all.
+    let mut in_all = 0;
+    for second in 0..10 {
+        let asked = (0..100).map(|request| 10_000 + second * 1_000 + request * 10);
+        let through = asked.filter(|now| send(&mut breaker, at(*now), OK)).count() as u64;
+        assert_eq!(breaker.condition(), Condition::HalfOpen);
+        assert!(through.abs_diff(second * 10 + 5) <= 2, "{through} in second {second}");
+        in_all += through;
+        assert!(in_all.abs_diff((second + 1) * (second + 1) * 5) <= 2, "{in_all} up to second {second}");
+    }
+    assert!(send(&mut breaker, at(20_000), OK));
+    assert_eq!(breaker.condition(), Condition::Closed);
+
+    // Failures open it again, by the rule that opens a closed breaker.
+    let mut breaker = Breaker::new(config);
+    send(&mut breaker, at(0), ERROR);
+    let first = (10_000..20_000).step_by(10).find(|now| send(&mut breaker, at(*now), ERROR)).unwrap();
+    assert_eq!(breaker.condition(), Condition::Open);
+    assert!(!send(&mut breaker, at(first + 9_999), OK));
+    let told: Vec<_> = std::iter::from_fn(|| breaker.poll_transition()).map(|told| told.to).collect();
+    assert_eq!(told, [Condition::Open, Condition::HalfOpen, Condition::Open]);
+}
+
+#[test]
+fn settings_that_contradict_one_another_are_refused() {
+    let config = BreakerConfig::RECOMMENDED;
+    let (second, in_a_row) = (Duration::from_secs(1), BreakerWindow::Consecutive(number(5)));
+    let none = BreakerWindow::Failures { failures: number(5), within: Duration::ZERO };
+    let slow = config.with_slow_call(second).unwrap();
+    let growth = OpenGrowth { by: GrowthRule::Linear, max: second };
+    let ramp = |over, to| config.with_half_open(second, HalfOpen::Ramp { over, to });
+    let many = BreakerWindow::Calls(number(BreakerWindow::MOST_CALLS + 1));
+    for (refused, error) in [
+        (config.with_window(none), BreakerConfigError::WindowZero),
+        (config.with_window(many), BreakerConfigError::CallsTooMany),
+        (config.with_failures(FailureSet::default()), BreakerConfigError::NoFailures),
+        (config.with_slow_share(0.5), BreakerConfigError::SlowShareAlone),
+        (slow.with_slow_share(0.0), BreakerConfigError::SlowShare),
+        (slow.with_slow_share(1.1), BreakerConfigError::SlowShare),
+        (slow.with_slow_share(0.5).unwrap().with_window(in_a_row), BreakerConfigError::SlowShareOfNumber),
+        (slow.with_window(in_a_row).unwrap().with_slow_share(0.5), BreakerConfigError::SlowShareOfNumber),
+        (config.with_growth(growth), BreakerConfigError::OpenMaxBelowInterval),
+        (ramp(Duration::ZERO, 1.0), BreakerConfigError::Ramp),
+        (ramp(second, f64::NAN), BreakerConfigError::Ramp),
+    ] {
+        assert_eq!(refused, Err(error));
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Ask,
@@ -329,12 +542,19 @@ proptest! {
             (HalfOpen::SingleProbe { successes_to_close: THREE }, 1),
             (HalfOpen::Trickle { calls: THREE }, 3),
             (HalfOpen::ReopenToAll { successes_to_close: THREE }, usize::MAX),
+            (HalfOpen::Ramp { over: Duration::from_secs(20), to: 0.5 }, usize::MAX),
+        ]),
+        window in prop::sample::select(vec![
+            BreakerWindow::Time(Duration::from_secs(30)),
+            BreakerWindow::Calls(number(4)),
+            BreakerWindow::Consecutive(number(2)),
+            BreakerWindow::Failures { failures: number(2), within: Duration::from_secs(30) },
         ]),
         steps in prop::collection::vec(step(), 0..300),
     ) {
         let (half_open, most_out) = style;
         let interval = Duration::from_secs(10);
-        let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 2).unwrap();
+        let config = BreakerConfig::new(Duration::from_secs(30), 0.5, 2).unwrap().with_window(window).unwrap();
         let mut breaker = Breaker::new(config.with_half_open(interval, half_open).unwrap());
         let mut now = 0;
         let mut lost: Vec<(Permit, usize)> = Vec::new();

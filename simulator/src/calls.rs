@@ -210,7 +210,7 @@ impl CallState {
 
 #[cfg(test)]
 mod tests {
-    use gateway::{Backoff, BreakerConfig, Condition, Jitter, RetryOn, RetryPolicy};
+    use gateway::{Backoff, BreakerConfig, Condition, FailureSet, Jitter, RetryPolicy};
 
     use super::*;
 
@@ -225,7 +225,7 @@ mod tests {
     fn call(upstream: usize, retries: u32, breaker: Option<BreakerConfig>) -> Call {
         let retry = RetryPolicy {
             retries,
-            on: RetryOn { server_errors: true, rate_limited: false, timeout: true, connect: true },
+            on: FailureSet::USUAL,
             backoff: Backoff::fixed(WAIT, Jitter::None).unwrap(),
             ..RetryPolicy::default()
         };
@@ -270,9 +270,9 @@ mod tests {
 
     #[test]
     fn a_refusal_is_tried_again_as_such_and_an_answer_that_breaks_off_as_a_502() {
-        let none = RetryOn::default();
-        let connect = RetryOn { connect: true, ..none };
-        let server_errors = RetryOn { server_errors: true, ..none };
+        let none = FailureSet::default();
+        let connect = FailureSet { connect: true, ..none };
+        let server_errors = FailureSet { server_errors: true, ..none };
         for (on, end, again) in [
             (connect, AttemptEnd::Broken, true),
             (connect, AttemptEnd::Cut, false),

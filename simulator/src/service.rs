@@ -836,7 +836,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use gateway::auth::AuthConfig;
-    use gateway::{PoolConfig, RetryOn, RetryPolicy, UpstreamId};
+    use gateway::{FailureSet, PoolConfig, RetryPolicy, UpstreamId};
 
     use super::*;
     use crate::chance::Purpose;
@@ -859,7 +859,7 @@ mod tests {
     }
 
     fn calling(retries: u32) -> UpstreamConfig {
-        let on = RetryOn { server_errors: true, ..RetryOn::default() };
+        let on = FailureSet { server_errors: true, ..FailureSet::default() };
         let retry = RetryPolicy { retries, on, ..RetryPolicy::default() };
         UpstreamConfig { calls: vec![Call { upstream: 1, timeout: None, retry, breaker: None }], ..config() }
     }

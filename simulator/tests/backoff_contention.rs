@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gateway::{AttemptFailure, Backoff, Jitter, RetryOn, RetryPolicy, RetryState, Timestamp};
+use gateway::{AttemptFailure, Backoff, FailureSet, Jitter, RetryPolicy, RetryState, Timestamp};
 use simulator::{Purpose, Stream};
 
 const CLIENTS: usize = 100;
@@ -27,7 +27,7 @@ enum Event {
 
 /// Write attempts until every client has written.
 fn writes(backoff: Backoff, seed: u64) -> u32 {
-    let conflict = RetryOn { server_errors: true, ..RetryOn::default() };
+    let conflict = FailureSet { server_errors: true, ..FailureSet::default() };
     let policy = RetryPolicy { retries: u32::MAX, on: conflict, backoff, ..RetryPolicy::default() };
     let (network, jitter) = (Stream::new(seed, Purpose::Service, ""), Stream::new(seed, Purpose::Jitter, ""));
     let mut drawn = 0;

@@ -13,7 +13,8 @@ use std::time::Duration;
 use gateway::auth::AuthConfig;
 use gateway::server::ScenarioClock;
 use gateway::{
-    BreakerConfig, Condition, PoolConfig, RetryOn, RetryPolicy, Timestamp, Transition, UpstreamId, Violation,
+    BreakerConfig, Condition, FailureSet, PoolConfig, RetryPolicy, Timestamp, Transition, UpstreamId,
+    Violation,
 };
 use simulator::server::{Observer, ServiceConfig, StartError, Upstreams, UpstreamsConfig};
 use simulator::{
@@ -538,7 +539,7 @@ fn errors_come_at_once_and_other_faults_take_their_time() {
 }
 
 fn three_retries() -> RetryPolicy {
-    let on = RetryOn { server_errors: true, rate_limited: false, timeout: false, connect: true };
+    let on = FailureSet { timeout: false, ..FailureSet::USUAL };
     RetryPolicy { retries: 3, on, ..RetryPolicy::default() }
 }
 
@@ -579,9 +580,9 @@ fn three_retries_in_three_layers_are_64_attempts() {
 
 #[test]
 fn a_refused_call_is_tried_again_as_such_and_a_broken_answer_as_a_502() {
-    let none = RetryOn::default();
+    let none = FailureSet::default();
     let (connect, server_errors) =
-        (RetryOn { connect: true, ..none }, RetryOn { server_errors: true, ..none });
+        (FailureSet { connect: true, ..none }, FailureSet { server_errors: true, ..none });
     for (kind, on, attempts) in [
         (FaultKind::Refuse, connect, 4),
         (FaultKind::Refuse, server_errors, 1),

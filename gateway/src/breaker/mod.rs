@@ -1,8 +1,9 @@
 //! The circuit breaker: stops asking an upstream that does not answer, so that its callers fail at once instead of
 //! holding the gateway's workers until a timeout.
 //!
-//! It counts over time and not over the last n requests, looks at a share and not at a number in a row, and asks for a
-//! minimum of requests first: three failures among three requests at night say nothing. Half-open is where most
+//! By default it counts over time and not over the last n requests, looks at a share and not at a number in a row, and asks for a
+//! minimum of requests first: three failures among three requests at night say nothing. The windows of real products are there
+//! for comparison ([`BreakerWindow`]). Half-open is where most
 //! breakers do harm: whoever lets everybody through at once lets a recovering upstream meet the whole fleet. The
 //! default lets one request through per interval.
 
@@ -13,9 +14,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
-pub use self::config::{BreakerConfig, BreakerConfigError, HalfOpen};
+pub use self::config::{BreakerConfig, BreakerConfigError, BreakerWindow, GrowthRule, HalfOpen, OpenGrowth};
 pub use self::window::{Counts, FailureKinds};
-use self::window::{Failure, OutcomeWindow};
+use self::window::{Failure, Judged, OutcomeWindow};
+use crate::attempt::AttemptFailure;
 use crate::invariant::Invariants;
 use crate::timestamp::Timestamp;
 
@@ -37,6 +39,8 @@ pub struct Breaker {
     /// Number of transitions so far; a permit of an earlier one is of no consequence.
     epoch: u64,
     window: OutcomeWindow,
+    /// Recoveries that failed since it was last closed.
+    failed_recoveries: u32,
     transitions: VecDeque<Transition>,
     invariants: Invariants,
 }
@@ -56,7 +60,18 @@ enum State {
         successes: u32,
         /// Settled so far.
         probes: Counts,
+        /// Of a ramp.
+        ramp: Ramp,
     },
+}
+
+/// How far a ramp has come.
+#[derive(Clone, Copy, Debug)]
+struct Ramp {
+    since: Timestamp,
+    /// Requests that asked.
+    asked: u64,
+    let_through: u64,
 }
 
 /// The right to one attempt.
@@ -122,6 +137,7 @@ impl Breaker {
             state: State::Closed,
             epoch: 0,
             window: OutcomeWindow::new(config.window),
+            failed_recoveries: 0,
             transitions: VecDeque::new(),
             invariants: Invariants::Panic,
         }
@@ -142,6 +158,7 @@ impl Breaker {
         }
         self.config = config;
         self.window = OutcomeWindow::new(config.window);
+        self.failed_recoveries = 0;
         match self.state {
             State::HalfOpen { .. } => self.change(now, State::Open { since: now }),
             State::Closed | State::Open { .. } => self.epoch += 1,
@@ -159,24 +176,33 @@ impl Breaker {
     ///
     /// [`ShortCircuit`] while it is open, and half-open for all but the probes.
     pub fn on_request(&mut self, now: Timestamp) -> Result<Permit, ShortCircuit> {
-        self.check(now)?;
-        if let State::Open { .. } = self.state {
-            self.change(now, HALF_OPEN);
+        self.end_ramp(now);
+        let mut checked = self.check(now);
+        if checked.is_ok()
+            && let State::Open { .. } = self.state
+        {
+            self.change(now, half_open(now));
+            // A ramp begins at nothing: its first request is not let through.
+            checked = self.check(now);
         }
-        if let State::HalfOpen { in_flight, .. } = &mut self.state {
-            *in_flight += 1;
+        if let State::HalfOpen { in_flight, ramp, .. } = &mut self.state {
+            ramp.asked += 1;
+            if checked.is_ok() {
+                ramp.let_through += 1;
+                *in_flight += 1;
+            }
         }
-        Ok(Permit { epoch: self.epoch })
+        checked.map(|()| Permit { epoch: self.epoch })
     }
 
     /// Whether a permit given now would be a probe's.
     pub fn would_probe(&self, now: Timestamp) -> bool {
-        !matches!(self.state, State::Closed) && self.check(now).is_ok()
+        !matches!(self.state, State::Closed) && !self.ramp_is_over(now) && self.check(now).is_ok()
     }
 
     /// Whether a permit would be given now.
     fn check(&self, now: Timestamp) -> Result<(), ShortCircuit> {
-        let interval = self.config.probe_interval;
+        let interval = self.config.interval_after(self.failed_recoveries);
         match self.state {
             State::Closed => Ok(()),
             State::Open { since } => {
@@ -186,7 +212,7 @@ impl Breaker {
                 }
                 Ok(())
             }
-            State::HalfOpen { in_flight, last_sent, probes, .. } => match self.config.half_open {
+            State::HalfOpen { in_flight, last_sent, probes, ramp, .. } => match self.config.half_open {
                 HalfOpen::SingleProbe { .. } => {
                     let since_last = last_sent.map_or(Duration::MAX, |last| now.saturating_since(last));
                     if in_flight > 0 || since_last < interval {
@@ -201,8 +227,27 @@ impl Breaker {
                     Ok(())
                 }
                 HalfOpen::ReopenToAll { .. } => Ok(()),
+                HalfOpen::Ramp { over, to } => {
+                    let passed = now.saturating_since(ramp.since).as_secs_f64() / over.as_secs_f64();
+                    if (ramp.let_through + 1) as f64 >= to * passed * (ramp.asked + 1) as f64 {
+                        return Err(ShortCircuit { retry_after: Duration::ZERO });
+                    }
+                    Ok(())
+                }
             },
         }
+    }
+
+    /// Closes a half-open breaker whose ramp has been climbed.
+    fn end_ramp(&mut self, now: Timestamp) {
+        if self.ramp_is_over(now) {
+            self.change(now, State::Closed);
+        }
+    }
+
+    fn ramp_is_over(&self, now: Timestamp) -> bool {
+        matches!((&self.state, self.config.half_open), (State::HalfOpen { ramp, .. }, HalfOpen::Ramp { over, .. })
+            if now.saturating_since(ramp.since) >= over)
     }
 
     /// The permitted attempt goes to the upstream now.
@@ -219,25 +264,23 @@ impl Breaker {
         if permit.epoch != self.epoch {
             return;
         }
-        let failure = self.failure(settlement);
+        let judged = self.judged(settlement);
         match &mut self.state {
             State::Closed => {
-                self.window.record(now, failure, &self.invariants);
-                let counts = self.window.counts();
-                if counts.settled >= u64::from(self.config.min_requests) && self.is_broken(counts) {
-                    self.change(now, State::Open { since: now });
-                }
+                self.window.record(now, judged, &self.invariants);
+                self.trip(now);
             }
             State::Open { .. } => {
                 self.invariants.hold(false, "an attempt is settled that an open breaker let through");
             }
             State::HalfOpen { in_flight, successes, probes, .. } => {
                 self.invariants.decrement(in_flight, PROBE_TOO_MANY);
-                probes.add(failure);
-                let failed = failure.is_some();
+                probes.add(judged);
+                // Where slow answers have a share of their own, a slow probe has reached that share by itself.
+                let failed = judged.failure.is_some() || judged.is_slow;
                 *successes = if failed { 0 } else { *successes + 1 };
                 let (successes, probes) = (*successes, *probes);
-                self.judge(now, failed, successes, probes);
+                self.judge_recovery(now, judged, failed, successes, probes);
             }
         }
     }
@@ -265,8 +308,31 @@ impl Breaker {
         self.transitions.pop_front()
     }
 
+    /// Opens if the window says so.
+    fn trip(&mut self, now: Timestamp) {
+        let counts = self.window.counts();
+        let opens = match self.config.window {
+            BreakerWindow::Time(_) | BreakerWindow::Calls(_) => {
+                counts.settled >= u64::from(self.config.min_requests()) && self.is_broken(counts)
+            }
+            BreakerWindow::Consecutive(failures) | BreakerWindow::Failures { failures, .. } => {
+                counts.failures >= u64::from(failures.get())
+            }
+        };
+        if opens {
+            self.change(now, State::Open { since: now });
+        }
+    }
+
     /// What the settled probes of a half-open breaker mean.
-    fn judge(&mut self, now: Timestamp, failed: bool, successes: u32, probes: Counts) {
+    fn judge_recovery(
+        &mut self,
+        now: Timestamp,
+        judged: Judged,
+        failed: bool,
+        successes: u32,
+        probes: Counts,
+    ) {
         let next = match self.config.half_open {
             HalfOpen::ReopenToAll { .. } if failed => Some(State::Open { since: now }),
             HalfOpen::SingleProbe { successes_to_close } | HalfOpen::ReopenToAll { successes_to_close } => {
@@ -274,26 +340,51 @@ impl Breaker {
             }
             HalfOpen::Trickle { calls } => (probes.settled >= u64::from(calls.get()))
                 .then(|| if self.is_broken(probes) { State::Open { since: now } } else { State::Closed }),
+            HalfOpen::Ramp { .. } => {
+                self.window.record(now, judged, &self.invariants);
+                self.trip(now);
+                self.end_ramp(now);
+                return;
+            }
         };
-        if let Some(next) = next {
-            self.change(now, next);
+        match next {
+            Some(next) => self.change(now, next),
+            // A single probe that fails leaves the breaker half-open.
+            None if failed && matches!(self.config.half_open, HalfOpen::SingleProbe { .. }) => {
+                self.failed_recoveries = self.failed_recoveries.saturating_add(1);
+            }
+            None => {}
         }
     }
 
+    /// Whether the share of failures, or that of slow answers, is too high. Where no share is asked for, one failure is.
     fn is_broken(&self, counts: Counts) -> bool {
-        counts.failures as f64 >= self.config.error_threshold * counts.settled as f64
+        let reached = |number: u64, share: f64| number as f64 >= share * counts.settled as f64;
+        if self.config.window.has_share() {
+            reached(counts.failures, self.config.error_threshold)
+                || self.config.slow_share.is_some_and(|share| reached(counts.kinds.slow, share))
+        } else {
+            counts.failures > 0
+        }
     }
 
-    /// What makes it a failure, if it is one. The one classification in all conditions: closed it decides what opens the
-    /// breaker, half-open which probes failed. An answer below 500, a 404 among them, is a failure only if it is slow.
-    fn failure(&self, settlement: Settlement) -> Option<Failure> {
-        match settlement {
-            Settlement::Answered { status: 500.., .. } => Some(Failure::ServerError),
-            Settlement::Answered { took, .. } => {
-                self.config.slow_call.is_some_and(|slow| took >= slow).then_some(Failure::Slow)
-            }
-            Settlement::TimedOut => Some(Failure::TimedOut),
-            Settlement::ConnectionFailed => Some(Failure::ConnectionFailed),
+    /// How a settlement counts: the one classification in all conditions. Closed it decides what opens the breaker, half-open which
+    /// probes failed.
+    fn judged(&self, settlement: Settlement) -> Judged {
+        let (end, kind) = match settlement {
+            Settlement::Answered { status, .. } => (AttemptFailure::Status(status), Failure::ServerError),
+            Settlement::TimedOut => (AttemptFailure::Timeout, Failure::TimedOut),
+            Settlement::ConnectionFailed => (AttemptFailure::Connect, Failure::ConnectionFailed),
+        };
+        let failure = self.config.failures.includes(end).then_some(kind);
+        let is_slow = match (settlement, self.config.slow_call) {
+            (Settlement::Answered { took, .. }, Some(slow)) => took >= slow,
+            _ => false,
+        };
+        if self.config.slow_share.is_some() {
+            Judged { failure, is_slow }
+        } else {
+            Judged { failure: failure.or(is_slow.then_some(Failure::Slow)), is_slow: false }
         }
     }
 
@@ -304,6 +395,13 @@ impl Breaker {
             State::Open { .. } => Counts::NONE,
             State::HalfOpen { probes, .. } => probes,
         };
+        match (self.state, next) {
+            (_, State::Closed) => self.failed_recoveries = 0,
+            (State::HalfOpen { .. }, State::Open { .. }) => {
+                self.failed_recoveries = self.failed_recoveries.saturating_add(1);
+            }
+            _ => {}
+        }
         self.state = next;
         self.epoch += 1;
         self.window.clear();
@@ -320,8 +418,10 @@ impl Breaker {
 const PROBE_TOO_MANY: &str = "a breaker's probe ends that was never let through";
 
 /// Just become half-open.
-const HALF_OPEN: State =
-    State::HalfOpen { in_flight: 0, last_sent: None, successes: 0, probes: Counts::NONE };
+const fn half_open(since: Timestamp) -> State {
+    let ramp = Ramp { since, asked: 0, let_through: 0 };
+    State::HalfOpen { in_flight: 0, last_sent: None, successes: 0, probes: Counts::NONE, ramp }
+}
 
 /// Transitions kept until somebody polls.
 const MOST_UNHEARD: usize = 64;

@@ -11,6 +11,7 @@ use std::time::Duration;
 pub use self::backoff::{Backoff, BackoffError, Jitter};
 pub use self::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetError};
 use crate::attempt::AttemptFailure;
+use crate::failure_set::FailureSet;
 use crate::invariant::Invariants;
 use crate::timestamp::Timestamp;
 
@@ -22,27 +23,13 @@ pub struct RetryPolicy {
     /// Further attempts after the first.
     pub retries: u32,
     /// After which failures.
-    pub on: RetryOn,
+    pub on: FailureSet,
     /// How long to wait before each.
     pub backoff: Backoff,
     /// Waits at least as long as an answer's `Retry-After` asks for.
     pub honor_retry_after: bool,
     /// How many retries in all, beside the requests; `None` for any number.
     pub budget: Option<RetryBudgetConfig>,
-}
-
-/// The failures that are tried again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a choice of its own, as the file names them")]
-pub struct RetryOn {
-    /// Any answer of 500 or above, the gateway's own 503 and 504 included.
-    pub server_errors: bool,
-    /// An answer of 429.
-    pub rate_limited: bool,
-    /// The caller's own timeout.
-    pub timeout: bool,
-    /// The connection was refused, or reset before the headers.
-    pub connect: bool,
 }
 
 /// How far one request has come with its retries.
@@ -141,17 +128,6 @@ impl Retrier {
     }
 }
 
-impl RetryOn {
-    const fn includes(self, failure: AttemptFailure) -> bool {
-        match failure {
-            AttemptFailure::Status(429) => self.rate_limited,
-            AttemptFailure::Status(status) => status >= 500 && self.server_errors,
-            AttemptFailure::Timeout => self.timeout,
-            AttemptFailure::Connect => self.connect,
-        }
-    }
-}
-
 impl RetryState {
     /// Of a request that has come nowhere yet and must be answered by `deadline`, over all its attempts; `None` for one
     /// that may take as long as it takes.
@@ -174,8 +150,9 @@ impl RetryState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure_set::StatusSet;
 
-    const ALL: RetryOn = RetryOn { server_errors: true, rate_limited: true, timeout: true, connect: true };
+    const ALL: FailureSet = FailureSet { statuses: StatusSet::of(&[429]), ..FailureSet::USUAL };
     const NOW: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
 
     #[test]
@@ -192,17 +169,21 @@ mod tests {
     #[test]
     fn only_the_named_failures_are_tried_again() {
         use AttemptFailure::{Connect, Status, Timeout};
-        let none = RetryOn::default();
+        let none = FailureSet::default();
         for (on, yes, no) in [
             (none, vec![], vec![Status(500), Status(429), Timeout, Connect]),
             (
-                RetryOn { server_errors: true, ..none },
+                FailureSet { server_errors: true, ..none },
                 vec![Status(500), Status(503), Status(504)],
                 vec![Status(429), Status(404), Timeout],
             ),
-            (RetryOn { rate_limited: true, ..none }, vec![Status(429)], vec![Status(503), Status(401)]),
-            (RetryOn { timeout: true, ..none }, vec![Timeout], vec![Status(504), Connect]),
-            (RetryOn { connect: true, ..none }, vec![Connect], vec![Status(502), Timeout]),
+            (
+                FailureSet { statuses: StatusSet::of(&[429]), ..none },
+                vec![Status(429)],
+                vec![Status(503), Status(401)],
+            ),
+            (FailureSet { timeout: true, ..none }, vec![Timeout], vec![Status(504), Connect]),
+            (FailureSet { connect: true, ..none }, vec![Connect], vec![Status(502), Timeout]),
         ] {
             let policy = RetryPolicy { retries: 9, on, ..RetryPolicy::default() };
             let tried = |failure| {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::gateway::{
-    Algorithm, Backoff, BreakerConfig, ClientTimeouts, Condition, GatewayConfig, GatewayRetry, Jitter,
-    PoolConfig, RateLimit, RateLimits, Rejection, RetryOn, RetryPolicy, UpstreamPolicy,
+    Algorithm, Backoff, BreakerConfig, ClientTimeouts, Condition, FailureSet, GatewayConfig, GatewayRetry,
+    Jitter, PoolConfig, RateLimit, RateLimits, Rejection, RetryPolicy, UpstreamPolicy,
 };
 use ::gateway::{AttemptEnd, RequestEnd};
 use tokio::sync::Notify;
@@ -368,7 +368,7 @@ fn a_client_that_does_not_read_holds_its_worker_until_its_own_timeout() {
 }
 
 fn retrying(retries: u32, non_idempotent: bool) -> GatewayConfig {
-    let on = RetryOn { server_errors: true, connect: true, ..RetryOn::default() };
+    let on = FailureSet { server_errors: true, connect: true, ..FailureSet::default() };
     let backoff = Backoff::fixed(Duration::from_millis(1), Jitter::Full).unwrap();
     let policy = RetryPolicy { retries, on, backoff, ..RetryPolicy::default() };
     GatewayConfig { retry: Some(GatewayRetry { policy, non_idempotent }), ..GatewayConfig::default() }
@@ -490,7 +490,7 @@ fn a_breaker_ends_the_gateways_own_retries() {
 #[test]
 fn who_leaves_between_two_attempts_frees_the_worker() {
     let upstream = Upstream::answering(|_| Reply::Send(UNAVAILABLE.to_vec()));
-    let on = RetryOn { server_errors: true, ..RetryOn::default() };
+    let on = FailureSet { server_errors: true, ..FailureSet::default() };
     let backoff = Backoff::fixed(60 * MINUTE, Jitter::None).unwrap();
     let policy = RetryPolicy { retries: 1, on, backoff, ..RetryPolicy::default() };
     let retry = Some(GatewayRetry { policy, non_idempotent: false });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::gateway::{AttemptEnd, RequestEnd};
 use ::gateway::{
-    BreakerConfig, ClientTimeouts, Condition, GatewayConfig, GatewayRetry, HalfOpen, Rejection, RetryOn,
+    BreakerConfig, ClientTimeouts, Condition, FailureSet, GatewayConfig, GatewayRetry, HalfOpen, Rejection,
     RetryPolicy, UpstreamPolicy,
 };
 use http::{Request, StatusCode};
@@ -145,7 +145,7 @@ fn a_slow_upload_is_served_and_a_slow_upstream_is_still_told_from_it() {
     let mut config = config(MINUTE);
     config.client.upload = MINUTE;
     // A retry's wait is held against the same time: what was the client's does not count.
-    let on = RetryOn { server_errors: true, ..RetryOn::default() };
+    let on = FailureSet { server_errors: true, ..FailureSet::default() };
     let policy = RetryPolicy { retries: 1, on, ..RetryPolicy::default() };
     config.retry = Some(GatewayRetry { policy, non_idempotent: true });
     let gateway = Gateway::at_speed(10.0, config, &[upstream.address], |_| {});

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use ::gateway::server::TraceConfig;
-use ::gateway::{Backoff, GatewayConfig, GatewayRetry, RetryOn, RetryPolicy};
+use ::gateway::{Backoff, FailureSet, GatewayConfig, GatewayRetry, RetryPolicy};
 
 use crate::client::Client;
 use crate::gateway::Gateway;
@@ -35,7 +35,7 @@ fn each_attempt_is_a_span_of_its_own_in_the_trace_of_the_request() {
             if retry == ["2"] { ok("") } else { b"HTTP/1.1 503 -\r\ncontent-length: 0\r\n\r\n".to_vec() };
         Reply::Send(answer)
     });
-    let on = RetryOn { server_errors: true, ..RetryOn::default() };
+    let on = FailureSet { server_errors: true, ..FailureSet::default() };
     let policy = RetryPolicy { retries: 2, on, backoff: Backoff::default(), ..RetryPolicy::default() };
     let retry = Some(GatewayRetry { policy, non_idempotent: false });
     let config = GatewayConfig { retry, ..GatewayConfig::default() };

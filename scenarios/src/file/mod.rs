@@ -13,6 +13,7 @@ mod context;
 mod diagnostic;
 mod expect;
 mod external;
+mod failures;
 mod faults;
 mod gateway;
 mod latency;

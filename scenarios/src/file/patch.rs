@@ -2,8 +2,8 @@
 //!
 //! Three things are not merged entry by entry. An array is replaced whole. So is a choice picked by key: over
 //! `latency = { constant = "5ms" }`, a variant's `latency = { exponential = … }` is no second choice beside the
-//! first. And where a variant changes the algorithm of a limit or the kind of a load, the fields it inherits that
-//! the new one does not have are dropped, for their author spoke of the old one.
+//! first. And where a variant changes the algorithm of a limit, the window of a breaker or the kind of a load, the fields it
+//! inherits that the new one does not have are dropped, for their author spoke of the old one.
 
 use std::rc::Rc;
 
@@ -39,6 +39,20 @@ fn merge_at(shape: Option<&Shape>, base: &Table, patch: &Table) -> Table {
         && let Some(chosen) = table.chosen(patch)
     {
         merged.retain(|entry| patch.place(&entry.key).is_some() || table.has(chosen, &entry.key));
+    }
+    if let Some(table) = shape.and_then(Shape::as_table) {
+        // A patch that says nothing of the other key changes nothing of it.
+        let says = |key: &str| {
+            table
+                .field(key)
+                .and_then(|field| field.rests)
+                .is_some_and(|rests| patch.place(rests.key).is_some())
+        };
+        merged.retain(|entry| {
+            patch.place(&entry.key).is_some()
+                || !says(&entry.key)
+                || table.at_odds(patch, &entry.key).is_none()
+        });
     }
     Table::new(merged)
 }
@@ -96,6 +110,36 @@ mod tests {
             base,
             &format!("{per_key}algorithm = 'fixed-window'\nburst = 5"),
             &format!("{per_key}algorithm = 'fixed-window'\nlimit = 9\nburst = 5"),
+        );
+    }
+
+    #[test]
+    fn a_new_window_of_a_breaker_drops_the_share_of_the_old_one() {
+        let base = "[gateway.breaker]\nwindow = '30s'\nerror_threshold = '40%'\nprobe_interval = '1s'";
+        let breaker = "[gateway.breaker]\n";
+        assert_merged(
+            base,
+            &format!("{breaker}window = {{ consecutive = 5 }}"),
+            &format!("{breaker}window = {{ consecutive = 5 }}\nprobe_interval = '1s'"),
+        );
+        assert_merged(
+            base,
+            &format!("{breaker}window = {{ calls = 100 }}"),
+            &format!("{breaker}window = {{ calls = 100 }}\nerror_threshold = '40%'\nprobe_interval = '1s'"),
+        );
+        // A window replaces the other whole.
+        assert_merged(
+            "[gateway.breaker]\nwindow = { failures = 5, within = '10s' }",
+            &format!("{breaker}window = {{ calls = 100 }}"),
+            &format!("{breaker}window = {{ calls = 100 }}"),
+        );
+        // What the variant says itself stays, to be refused where it makes no sense.
+        assert_merged(
+            base,
+            &format!("{breaker}window = {{ consecutive = 5 }}\nerror_threshold = '50%'"),
+            &format!(
+                "{breaker}window = {{ consecutive = 5 }}\nerror_threshold = '50%'\nprobe_interval = '1s'"
+            ),
         );
     }
 

@@ -120,6 +120,13 @@ impl<'t> Fields<'t> {
     /// Notes the fields that have no meaning with what the table chooses, and those that the choice needs. Of a choice that
     /// cannot be read, nothing can be said.
     pub(super) fn judge(&self, shape: &TableShape) {
+        for entry in self.table.entries() {
+            if let Some((other, kind)) = shape.at_odds(self.table, &entry.key) {
+                let path = self.path_of(&entry.key);
+                let message = format!("`{path}` has no meaning with `{kind}` as `{other}`");
+                self.context.push(Problem::error(entry.key_span.clone(), message));
+            }
+        }
         let chosen = match shape.choice {
             Choice::ByName(key, Some(_)) if self.table.get(key).is_none() => shape.chosen_by_default(),
             Choice::ByName(_, Some(_)) => shape.chosen(self.table),

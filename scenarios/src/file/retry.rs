@@ -3,17 +3,17 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gateway::{BackoffError, Jitter, RetryBudgetConfig, RetryOn, RetryPolicy};
+use gateway::{BackoffError, FailureSet, Jitter, RetryBudgetConfig, RetryPolicy};
 use serde_json::json;
 use simulator::Rate;
 
 use super::diagnostic::Problem;
+use super::failures::Failure;
 use super::reader::Field;
 use super::shape::{Choice, Shape};
 use super::table::{Item, Items, Switch, table};
 use super::tree::Node;
-use super::values::{FromNode, Name, Percentage, Positive, names, names_of};
-use super::words::list;
+use super::values::{FromNode, Percentage, Positive, names};
 
 table! {
     /// Whether, when and how often a failed attempt is made again.
@@ -77,20 +77,14 @@ impl Retry<'_> {
         self.build()
     }
 
-    fn build_on(&self) -> RetryOn {
-        let Some(Items(failures)) = &self.on.value else { return ON };
-        if failures.is_empty() {
+    fn build_on(&self) -> FailureSet {
+        let Some(failures) = &self.on.value else { return FailureSet::USUAL };
+        if failures.0.is_empty() {
             let message = format!("`{}`: nothing is ever tried again", self.table.path_of(self.on.key));
             let problem = Problem::warning(self.on.span_in(&self.table), message);
-            self.table.context().push(problem.help(Failure::way_out()));
+            self.table.context().push(problem.help(<Failure as Item>::way_out()));
         }
-        let has = |failure| failures.contains(&Some(failure));
-        RetryOn {
-            server_errors: has(Failure::ServerError),
-            rate_limited: has(Failure::RateLimited),
-            timeout: has(Failure::Timeout),
-            connect: has(Failure::Connect),
-        }
+        failures.set()
     }
 
     fn build_backoff(&self) -> Option<gateway::Backoff> {
@@ -167,38 +161,6 @@ impl FromNode for Retries {
     }
 }
 
-/// After which failures to try again where nothing is said.
-const ON: RetryOn = RetryOn { server_errors: true, rate_limited: false, timeout: true, connect: true };
-
-impl Item for Failure {
-    const OF: &'static str = "failures";
-
-    fn way_out() -> String {
-        <Self as Name>::help("", &names_of::<Self>())
-    }
-}
-
-names! {
-    /// How an attempt can fail.
-    enum Failure {
-        /// Any answer of 500 or above, the gateway's own 503 and 504 included.
-        "5xx" => ServerError,
-        /// An answer of 429.
-        "429" => RateLimited,
-        /// The caller's own timeout.
-        "timeout" => Timeout,
-        /// The connection was refused, or reset before the headers.
-        "connect" => Connect,
-    }
-    fn unknown(name: &str) -> String {
-        format!("there is no failure `{name}` to try again on")
-    }
-
-    fn help(_: &str, names: &[&str]) -> String {
-        format!("any of {}", list(names))
-    }
-}
-
 names! {
     /// How the wait before each retry grows.
     enum Backoff {
@@ -226,7 +188,7 @@ names! {
 
 #[cfg(test)]
 mod tests {
-    use gateway::{Backoff, GatewayRetry};
+    use gateway::{Backoff, GatewayRetry, StatusSet};
 
     use super::super::testing::{first_problem, world_with};
     use super::*;
@@ -240,13 +202,15 @@ mod tests {
         let policy =
             |retry: &str| world_with(&format!("clients.shoppers.retry = {retry}")).populations[0].retry;
         assert_eq!(policy("false"), RetryPolicy::default());
-        let on = RetryOn { server_errors: true, rate_limited: false, timeout: true, connect: true };
+        let on = FailureSet::USUAL;
         let thrice = RetryPolicy { retries: 3, on, ..RetryPolicy::default() };
         assert_eq!(policy("{ retries = 3 }"), thrice);
         assert_eq!(policy("{ retries = 3, budget = false, backoff = 'none' }"), thrice);
-        let rate_limited = RetryOn { rate_limited: true, ..RetryOn::default() };
+        let rate_limited = FailureSet { statuses: StatusSet::of(&[429]), ..FailureSet::default() };
         let asked = RetryPolicy { on: rate_limited, honor_retry_after: true, ..thrice };
-        assert_eq!(policy("{ retries = 3, on = ['429'], honor_retry_after = true }"), asked);
+        for on in ["['429']", "[429]", "[429, '429']"] {
+            assert_eq!(policy(&format!("{{ retries = 3, on = {on}, honor_retry_after = true }}")), asked);
+        }
         let budget = RetryBudgetConfig::new(0.2, 1.0).ok();
         let bounded = RetryPolicy { budget, ..thrice };
         assert_eq!(policy("{ retries = 3, budget = { ratio = '20%', floor = '60/m' } }"), bounded);
@@ -317,11 +281,8 @@ mod tests {
             ("retries = 0", "`P.retries`: expected a whole number of at least 1, found 0", "0"),
             ("retries = 1001", "`P.retries`: expected at most 1000 retries, found 1001", "1001"),
             ("retries = 1, on = '5xx'", "`P.on`: expected an array of failures, found a string", "'5xx'"),
-            (
-                "retries = 1, on = ['5xx', '4xx']",
-                "`P.on`: there is no failure `4xx` to try again on",
-                "'4xx'",
-            ),
+            ("retries = 1, on = [399]", "`P.on`: expected a status from 400 to 599, found 399", "399"),
+            ("retries = 1, on = ['5xx', '4xx']", "`P.on`: there is no failure `4xx`", "'4xx'"),
             (
                 "retries = 1, backoff = 'exponental', base = '1s', max = '5s'",
                 "`P.backoff`: there is no `exponental`",

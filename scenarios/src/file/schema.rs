@@ -193,7 +193,38 @@ impl Definitions {
             schema.insert("required".to_owned(), needed.into());
         }
         schema.extend(what_the_choice_has(table));
+        add_what_rests(table, &mut schema);
         schema
+    }
+}
+
+/// A key that rests on another stands beside no value with which the key has no meaning.
+fn add_what_rests(table: &TableShape, schema: &mut Map<String, Value>) {
+    for field in &table.fields {
+        let Some(rests) = field.rests else { continue };
+        let Some(other) = table.field(rests.key) else { continue };
+        let shape = (other.shape)();
+        let is_at_odds = |kind: &&str| !rests.kinds.contains(kind);
+        let value = if let Shape::Name(names) = &shape {
+            let names = names.iter().map(|(name, _)| *name).filter(|name| !is_at_odds(name));
+            json!({ "enum": names.collect::<Vec<_>>() })
+        } else {
+            let kinds = shape.as_table().map(TableShape::choices).unwrap_or_default();
+            let kinds = kinds.into_iter().filter(is_at_odds).map(|kind| json!({ "required": [kind] }));
+            json!({ "not": { "type": "object", "anyOf": kinds.collect::<Vec<_>>() } })
+        };
+        let mut rule = json!({ "properties": { rests.key: value } });
+        let mut rules = schema.remove("dependencies").unwrap_or_else(|| json!({}));
+        if let Some(before) = rules.get_mut(field.key).map(Value::take) {
+            rule = json!({ "allOf": [before, rule] });
+        }
+        rules[field.key] = rule;
+        schema.insert("dependencies".to_owned(), rules);
+        if is_at_odds(&&*other.kind_by_default()) {
+            let mut whole = schema.remove(WHOLE).unwrap_or_else(|| json!({}));
+            whole["dependencies"][field.key] = json!([rests.key]);
+            schema.insert(WHOLE.to_owned(), whole);
+        }
     }
 }
 

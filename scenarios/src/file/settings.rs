@@ -10,7 +10,10 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use gateway::auth::AuthConfig;
-use gateway::{BreakerConfig, HalfOpen, KeyedBy, Paths, RateLimit, Scope, UpstreamPolicy};
+use gateway::{
+    BreakerConfig, BreakerWindow, FailureSet, GrowthRule, HalfOpen, KeyedBy, OpenGrowth, Paths, RateLimit,
+    Scope, UpstreamPolicy,
+};
 use reports::Setting;
 
 use super::tree::{Entry, Node, Table, Value};
@@ -336,11 +339,45 @@ fn breaker_text(breaker: &BreakerConfig) -> String {
         HalfOpen::ReopenToAll { successes_to_close } => {
             format!("reopen-to-all after {interval}, {successes_to_close} to close")
         }
+        HalfOpen::Ramp { over, to } => {
+            format!("ramp to {}% over {} after {interval}", to * 100.0, write_duration(over))
+        }
     };
-    let (share, window) = (breaker.error_threshold() * 100.0, write_duration(breaker.window()));
-    let slow =
-        breaker.slow_call().map(|slow| format!(", slow from {}", write_duration(slow))).unwrap_or_default();
-    format!("{share}% of at least {} over {window}{slow}, {half_open}", breaker.min_requests())
+    let (share, least) = (breaker.error_threshold() * 100.0, breaker.min_requests());
+    let mut text = match breaker.window() {
+        BreakerWindow::Time(time) => format!("{share}% of at least {least} over {}", write_duration(time)),
+        BreakerWindow::Calls(calls) => format!("{share}% of at least {least} of the last {calls}"),
+        BreakerWindow::Consecutive(failures) => format!("{failures} failures in a row"),
+        BreakerWindow::Failures { failures, within } => {
+            format!("{failures} failures within {}", write_duration(within))
+        }
+    };
+    if *breaker.failures() != FailureSet::USUAL {
+        let _ = write!(text, ", failures {}", failures_text(breaker.failures()));
+    }
+    if let Some(slow) = breaker.slow_call() {
+        let _ = write!(text, ", slow from {}", write_duration(slow));
+    }
+    if let Some(share) = breaker.slow_share() {
+        let _ = write!(text, ", or {}% slow", share * 100.0);
+    }
+    let _ = write!(text, ", {half_open}");
+    if let Some(OpenGrowth { by, max }) = breaker.growth() {
+        let by = match by {
+            GrowthRule::Linear => "linear",
+            GrowthRule::Doubling => "doubling",
+        };
+        let _ = write!(text, ", {by} up to {}", write_duration(max));
+    }
+    text
+}
+
+/// Such as `5xx, 429, timeout`.
+fn failures_text(failures: &FailureSet) -> String {
+    let classes =
+        [("5xx", failures.server_errors), ("timeout", failures.timeout), ("connect", failures.connect)];
+    let classes = classes.into_iter().filter(|(_, is_in)| *is_in).map(|(name, _)| name.to_owned());
+    classes.chain(failures.statuses.iter().map(|status| status.to_string())).collect::<Vec<_>>().join(" ")
 }
 
 fn unbounded(number: Option<u32>) -> String {

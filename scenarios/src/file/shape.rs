@@ -1,5 +1,7 @@
 //! The format as a value, told without a file: what can stand behind each key, and which keys have a meaning when.
 
+use std::borrow::Cow;
+
 use serde_json::{Value as Json, json};
 
 use super::tree::{Table, Value};
@@ -57,12 +59,32 @@ pub(super) struct FieldShape {
     pub(super) needed: Option<&'static str>,
     /// With which choices it has a meaning; `None` with any.
     pub(super) belongs: Option<fn(&str) -> bool>,
+    /// Another key of the table, beside that of the choice, with which values it has a meaning; `None` with any.
+    pub(super) rests: Option<Rests>,
     /// Whether absent is without a bound.
     pub(super) is_unbounded: bool,
     /// Whether it is one of the keys of which the table has one.
     pub(super) is_kind: bool,
     /// Whether it is how the gateway, a service or the clients are configured or weighed, and not what befalls them.
     pub(super) is_policy: bool,
+}
+
+/// A key with which another has a meaning or not.
+#[derive(Clone, Copy)]
+pub(super) struct Rests {
+    pub(super) key: &'static str,
+    /// Of its values, by their [`kind`].
+    pub(super) kinds: &'static [&'static str],
+}
+
+/// What kind a value is, where several can stand behind a key: of a table the first key, of a name that name, and of anything
+/// else nothing.
+fn kind<'v>(value: &'v Value, shape: &Shape) -> &'v str {
+    match value {
+        Value::Table(table) => table.entries().first().map_or("", |entry| &entry.key),
+        Value::Text(name) if matches!(shape, Shape::Name(_)) => name,
+        _ => "",
+    }
 }
 
 /// The keyword for what a table needs beyond its required fields, which [`json_schema`](super::json_schema) puts where the
@@ -160,6 +182,18 @@ impl TableShape {
         self.choices().into_iter().find(|name| default == **name)
     }
 
+    /// The value on which a key of the table rests, where the key has no meaning with that value: the other key, and the value's
+    /// kind. A key that is absent has its default.
+    pub(super) fn at_odds<'v>(&self, table: &'v Table, key: &str) -> Option<(&'static str, Cow<'v, str>)> {
+        let rests = self.field(key)?.rests?;
+        let other = self.field(rests.key)?;
+        let kind = match table.get(rests.key) {
+            Some(entry) => Cow::Borrowed(kind(&entry.node.value, &(other.shape)())),
+            None => Cow::Owned(other.kind_by_default()),
+        };
+        (!rests.kinds.contains(&&*kind)).then_some((rests.key, kind))
+    }
+
     /// Whether a key has a meaning with that choice.
     pub(super) fn has(&self, chosen: &str, key: &str) -> bool {
         self.field(key).is_none_or(|field| field.belongs_to(chosen))
@@ -175,10 +209,17 @@ impl FieldShape {
             default: None,
             needed: None,
             belongs: None,
+            rests: None,
             is_unbounded: false,
             is_kind: false,
             is_policy: false,
         }
+    }
+
+    /// The [`kind`] of the default.
+    pub(super) fn kind_by_default(&self) -> String {
+        let name = || self.default?().as_str().map(str::to_owned);
+        if matches!((self.shape)(), Shape::Name(_)) { name().unwrap_or_default() } else { String::new() }
     }
 
     pub(super) fn belongs_to(&self, chosen: &str) -> bool {

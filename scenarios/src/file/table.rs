@@ -141,11 +141,13 @@ impl<'t, T: Read<'t> + Item> Read<'t> for Items<T> {
 /// struct NAME<'t> (CHOICE) {
 ///     ..BASE: TABLE;
 ///     /// What the key means.
-///     KEY ["as in the file"]: TYPE = DEFAULT, needed "how it is written", with |choice| …, else unbounded, is kind;
+///     KEY ["as in the file"]: TYPE = DEFAULT, needed "how it is written", with |choice| …, of "KEY" ["KIND", …],
+///     else unbounded, is kind;
 /// }
 /// ```
 ///
-/// `is kind` marks the keys that exclude one another, `is policy` configuration. The base, another table whose keys this one has too, and everything after the type may be left out. Without a default
+/// `of` names another key that the field has a meaning with, and the kinds of values: names, or keys of a table; `""` is any other
+/// value. `is kind` marks the keys that exclude one another, `is policy` configuration. The base, another table whose keys this one has too, and everything after the type may be left out. Without a default
 /// the value is an `Option`: what holds where the key is absent is decided where the table is built, and a default that stands
 /// there is named in the key's doc comment. A key that is needed and belongs to some choices is needed with those.
 macro_rules! table {
@@ -156,7 +158,7 @@ macro_rules! table {
             $(
                 $(#[doc = $about:literal])*
                 $field:ident $([$key:literal])?: $T:ty $(= $default:expr)?
-                $(, needed $example:literal)? $(, with $belongs:expr)? $(, else $unbounded:ident)? $(, is $mark:ident)?;
+                $(, needed $example:literal)? $(, with $belongs:expr)? $(, of $other:literal $kinds:expr)? $(, else $unbounded:ident)? $(, is $mark:ident)?;
             )*
         }
     )+) => {$(
@@ -197,6 +199,7 @@ macro_rules! table {
                             }),)?
                             $(needed: Some($example),)?
                             $(belongs: Some($belongs),)?
+                            $(rests: Some($crate::file::shape::Rests { key: $other, kinds: &$kinds }),)?
                             $(is_unbounded: stringify!($unbounded) == "unbounded",)?
                             $(is_kind: stringify!($mark) == "kind", is_policy: stringify!($mark) == "policy",)?
                             ..$crate::file::shape::FieldShape::new(

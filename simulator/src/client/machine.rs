@@ -139,7 +139,7 @@ impl ClientRequest {
 
 #[cfg(test)]
 mod tests {
-    use gateway::{RetryOn, RetryPolicy};
+    use gateway::{FailureSet, RetryPolicy};
 
     use super::*;
     use crate::client::{ClosedLoad, Identities, Method, Start, Targets, UsersPoint};
@@ -151,7 +151,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let users = UsersPoint { at: Duration::ZERO, users: 2 };
         let think = Latency::constant(second).unwrap();
-        let on = RetryOn { timeout: true, ..RetryOn::default() };
+        let on = FailureSet { timeout: true, ..FailureSet::default() };
         let population = Population {
             name: "members".to_owned(),
             hostile: false,
