@@ -30,6 +30,10 @@ msrv:
 doc:
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
+# The book of docs/, in target/book, with its links checked. Needs mdbook and lychee, or Python with pip to fetch them
+book:
+    .ci/book
+
 # Run a scenario: just run window-boundary
 run *args:
     cargo run --release -- run {{args}}
@@ -54,11 +58,16 @@ dist-test:
 agree *scenarios="scenarios/library/*.toml":
     cargo run --release -- run {{scenarios}} --engine both --speed max --agreement
 
-# The README's picture, docs/report.png: the timelines of a real run, as chromium shows them
-picture:
-    cargo run --release -- run nine-oh-two --quiet --out target/picture
-    echo '<style>body{margin:0}iframe{border:0;width:1280px;height:1100px}</style><iframe src="report.html#timelines"></iframe>' > target/picture/nine-oh-two/frame.html
-    chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=2000 --window-size=1280,1100 --screenshot=docs/report.png "file://$PWD/target/picture/nine-oh-two/frame.html"
+# The pictures of README and book: the first screens of real reports, as chromium shows them
+picture $TUESDAY="cargo run --release --":
+    $TUESDAY run nine-oh-two window-boundary docs/start/shop.toml --quiet --out target/picture
+    just first-screen nine-oh-two docs/report.png
+    just first-screen window-boundary docs/start/window-boundary.png
+    just first-screen shop docs/start/shop.png
+
+[private]
+first-screen scenario picture:
+    chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --virtual-time-budget=2000 --window-size=1280,800 --screenshot={{picture}} "file://$PWD/target/picture/{{scenario}}/report.html"
 
 # Beside our peers, in one run (see bench/README.md): all of it, and the table at the end: just bench --rounds 9
 bench *args:

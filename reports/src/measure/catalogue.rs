@@ -2,7 +2,7 @@
 //!
 //! A row says of a measure how it is written, in what unit it is told, which end of it is the good one, what has to be there
 //! to measure it, what it means, and how it is read: from the record of a run for the lines of a scenario, and from a saved
-//! run for comparisons, sweeps, tables and the agreement of two engines. All of those, and `docs/measures.md`, are made from
+//! run for comparisons, sweeps, tables and the agreement of two engines. All of those, and `docs/reference/measures.md`, are made from
 //! the rows. A further measure of what is recorded already is a further row, and its place in [`MEASURES`] or [`COMPARED`].
 
 use std::fmt;
@@ -881,7 +881,7 @@ mod tests {
     use crate::measure::unit::GaugeUnit;
     use crate::result::schema::tests::assert_kept;
 
-    /// `docs/measures.md`, from the rows.
+    /// `docs/reference/measures.md`, from the rows.
     fn page() -> String {
         let unit = |unit: Unit| match unit {
             Unit::Count => "a count",
@@ -938,7 +938,7 @@ mod tests {
 
     #[test]
     fn the_page_of_measures_is_that_of_the_catalogue() {
-        assert_kept("../docs/measures.md", &page());
+        assert_kept("../docs/reference/measures.md", &page());
     }
 
     #[test]

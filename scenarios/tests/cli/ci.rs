@@ -276,8 +276,8 @@ fn the_gitlab_template_runs_scenarios_with_a_command_of_the_image_or_its_own() {
 
 #[test]
 fn the_example_workflow_uses_the_inputs_that_there_are() {
-    let readme = fs::read_to_string(project().join("README.md")).unwrap();
-    let (_, example) = readme.split_once("```yaml\n").unwrap();
+    let page = fs::read_to_string(project().join("docs/how-to/ci.md")).unwrap();
+    let (_, example) = page.split_once("```yaml\n").unwrap();
     let (example, _) = example.split_once("```").unwrap();
     let desk = Desk::new();
     desk.write("workflow.yml", example);

@@ -612,14 +612,17 @@ fn every_exit_code_is_documented_wherever_one_looks() {
     let help = desk.run(["--help"]).exits(ExitCode::Held, &["Exit codes:"]).out;
     let run_help = desk.run(["run", "--help"]).exits(ExitCode::Held, &["Exit codes:"]).out;
     let man = desk.run(["man"]).exits(ExitCode::Held, &[".SH \"EXIT STATUS\"", ".SH ENVIRONMENT"]).out;
-    let docs = include_str!("../../../docs/command-line.md");
+    let docs = include_str!("../../../docs/reference/exit-codes.md");
     for code in ExitCode::ALL {
         let (number, meaning) = (code.number(), code.meaning());
         for help in [&help, &run_help] {
             assert!(help.contains(&format!("\n  {number:<4} {meaning}\n")), "{number} in {help}");
         }
         assert!(man.contains(&format!("\\fB{number}\\fR\n{meaning}\n")), "{number} in {man}");
-        assert!(docs.contains(&format!("| {number} | {meaning} |\n")), "{number} in docs/command-line.md");
+        assert!(
+            docs.contains(&format!("| {number} | {meaning} |\n")),
+            "{number} in docs/reference/exit-codes.md"
+        );
     }
     for line in help.lines().chain(run_help.lines()) {
         assert!(line.chars().count() <= 80, "wider than 80 columns: {line}");

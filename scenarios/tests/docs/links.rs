@@ -1,34 +1,10 @@
-//! What the pages of `docs/` and the READMEs name is there: files, headings, tests.
+//! Links, paths and tests that pages name.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
-
-use std::fs;
-use std::path::{Path, PathBuf};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
-
-/// The pages, each with its text.
-fn pages() -> Vec<(PathBuf, String)> {
-    let docs = fs::read_dir(root().join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let markdown = docs.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    let pages = markdown.chain(["README.md", "bench/README.md"].map(|path| root().join(path)));
-    pages.map(|path| (path.clone(), read(&path))).collect()
-}
-
-fn read(path: &Path) -> String {
-    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-/// A page without its blocks of code.
-fn prose(page: &str) -> String {
-    page.split("```").step_by(2).collect()
-}
+use crate::pages::{book, pages, prose, read, root};
 
 #[test]
 fn every_promise_has_a_test_that_exists() {
-    let page = read(&root().join("docs/security.md"));
+    let page = read(&root().join("docs/trust/security.md"));
     let rows: Vec<&str> = page
         .lines()
         .filter(|line| line.starts_with("| ") && !line.starts_with("| promise or refusal |"))
@@ -72,7 +48,7 @@ fn every_path_that_a_page_names_exists() {
 }
 
 /// How a link names a heading.
-fn anchor(heading: &str) -> String {
+pub(crate) fn anchor(heading: &str) -> String {
     let heading = heading.trim_start_matches('#').trim().to_lowercase();
     let kept = heading.chars().filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter));
     kept.map(|letter| if letter == ' ' { '-' } else { letter }).collect()
@@ -81,6 +57,7 @@ fn anchor(heading: &str) -> String {
 #[test]
 fn every_link_of_a_page_leads_somewhere() {
     let mut seen = 0;
+    let book = root().join("docs");
     for (path, page) in pages() {
         let folder = path.parent().unwrap();
         for link in prose(&page).split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
@@ -90,6 +67,10 @@ fn every_link_of_a_page_leads_somewhere() {
             let (file, heading) = link.split_once('#').unwrap_or((link, ""));
             let target = if file.is_empty() { path.clone() } else { folder.join(file) };
             assert!(target.exists(), "{}: {link} leads nowhere", path.display());
+            if path.starts_with(&book) {
+                let inside = target.canonicalize().unwrap().starts_with(book.canonicalize().unwrap());
+                assert!(inside, "{}: {link} leads out of the book: name the path as code", path.display());
+            }
             if !heading.is_empty() {
                 let text = prose(&read(&target));
                 let found = text.lines().any(|line| line.starts_with('#') && anchor(line) == heading);
@@ -99,4 +80,15 @@ fn every_link_of_a_page_leads_somewhere() {
         }
     }
     assert!(seen > 30, "links are not read: {seen}");
+}
+
+#[test]
+fn every_page_of_the_book_stands_in_its_summary() {
+    let docs = root().join("docs");
+    let summary = read(&docs.join("SUMMARY.md"));
+    for path in book() {
+        let name = path.strip_prefix(&docs).unwrap().to_str().unwrap();
+        let listed = name == "SUMMARY.md" || summary.contains(&format!("]({name})"));
+        assert!(listed, "docs/SUMMARY.md does not list {name}");
+    }
 }
