@@ -190,6 +190,32 @@ fn what_is_not_run_shows_no_output() {
 }
 
 #[test]
+fn what_is_not_run_has_commands_and_options_that_exist() {
+    let mut helps = BTreeMap::<String, String>::new();
+    for path in examples() {
+        let page = read(&path);
+        for fence in fences(&page).into_iter().filter(|fence| fence.is("not-run")) {
+            for line in page[fence.body].lines().filter_map(|line| line.strip_prefix("tuesday ")) {
+                let line = line.split(" #").next().unwrap().split(" |").next().unwrap();
+                let mut words = line.split_whitespace();
+                let command = words.next().unwrap();
+                let help = helps
+                    .entry(command.to_owned())
+                    .or_insert_with(|| output_of(&format!("tuesday {command} --help"), Path::new(".")));
+                assert!(help.contains("Usage: "), "{}: there is no tuesday {command}", path.display());
+                for option in words.filter(|word| word.starts_with("--")) {
+                    let option = option.split('=').next().unwrap();
+                    let known =
+                        help.split_whitespace().any(|word| word.split(['[', '=']).next() == Some(option));
+                    assert!(known, "{}: tuesday {command} has no {option}", path.display());
+                }
+            }
+        }
+    }
+    assert!(helps.len() > 4, "commands are not read: {:?}", helps.keys());
+}
+
+#[test]
 fn a_folder_with_a_date_is_shown_without_it() {
     assert_eq!(undated("a/2026-11-29T1130-0a1b2c3d/b"), "a/DATE-0a1b2c3d/b");
     assert_eq!(undated("from 2026-06-02T09:00:00Z"), "from 2026-06-02T09:00:00Z");
