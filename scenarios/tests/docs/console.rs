@@ -111,6 +111,7 @@ fn replayed(page: &str, beside: &Path) -> String {
         let commands = commands(body);
         assert!(body.starts_with("$ "), "a block of the console begins with a command: {body}");
         for command in commands {
+            assert!(command.lines().all(|line| line.chars().count() <= WIDEST), "break this line: {command}");
             write!(new, "$ {command}\n{}", output_of(&command, folder.path())).unwrap();
         }
         copied = fence.body.end;
@@ -149,6 +150,9 @@ fn every_example_prints_what_its_page_shows() {
     );
 }
 
+/// The most letters of a line that a reader sees whole in the book.
+const WIDEST: usize = 100;
+
 /// The words that a line of commands may begin with.
 const PROGRAMS: [&str; 17] = [
     "apt-get", "cargo", "cd", "curl", "export", "git", "jq", "just", "kill", "man", "mdbook", "mv", "pip",
@@ -167,12 +171,16 @@ fn what_is_not_run_shows_no_output() {
             if !["sh", "bash"].contains(&fence.language()) {
                 continue;
             }
+            for line in body.lines() {
+                assert!(line.chars().count() <= WIDEST, "{place}: break this line: {line}");
+            }
             assert!(fence.is("not-run"), "{place}: run it as `console`, or mark it `sh,not-run`: {body}");
             let mut continued = false;
             for line in body.lines().filter(|line| !line.is_empty()) {
                 let first = line.split_whitespace().next().unwrap_or("");
                 let variable = first.split_once('=').map_or("", |(name, _)| name);
                 let is_command = continued
+                    || line.starts_with(' ')
                     || (!variable.is_empty()
                         && variable.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_'))
                     || first.starts_with('#')

@@ -65,7 +65,7 @@ impl<'a> Fence<'a> {
     }
 }
 
-/// The blocks of code of a page, in order.
+/// The blocks of code of a page, in order, but for those in lists.
 pub(crate) fn fences(page: &str) -> Vec<Fence<'_>> {
     let mut fences = Vec::new();
     let mut open: Option<(Vec<&str>, usize)> = None;
@@ -80,6 +80,7 @@ pub(crate) fn fences(page: &str) -> Vec<Fence<'_>> {
                 None => Some((info.trim().split(',').collect(), place + line.len())),
             };
         }
+        assert!(!line.contains("  ```console"), "in a list, no block is run: {line}");
         place += line.len();
     }
     assert!(open.is_none(), "a block of code has no end: {open:?}");
