@@ -137,11 +137,41 @@ fn joined(svg: &str) -> String {
             let _ = write!(out, "M{x} {y}h{width}v{height}h-{width}z");
         } else {
             out += if open.take().is_some() { "\"/>" } else { "" };
+            let path = as_path(line);
+            let line = path.as_deref().unwrap_or(line);
             out +=
                 &line.replace(" opacity=\"1\"", "").replace(" stroke-width=\"1\"", "").replace(" \"", "\"");
         }
     }
     out
+}
+
+/// A polygon or a line of corners as a path, which tells each corner from the one before it: steps are level or upright, and a
+/// third as long that way.
+fn as_path(line: &str) -> Option<String> {
+    let (tag, end) = match () {
+        () if line.starts_with("<polygon ") => ("<polygon ", "z"),
+        () if line.starts_with("<polyline ") => ("<polyline ", ""),
+        () => return None,
+    };
+    let points = attribute_of(line, "points")?;
+    let mut path = String::with_capacity(points.len() / 2);
+    let mut before: Option<(i64, i64)> = None;
+    for corner in points.split_whitespace() {
+        let (x, y) = corner.split_once(',')?;
+        let (x, y): (i64, i64) = (x.parse().ok()?, y.parse().ok()?);
+        // Writing to a string does not fail.
+        let _ = match before.map(|(from_x, from_y)| (x - from_x, y - from_y)) {
+            None => write!(path, "M{x} {y}"),
+            Some((0, 0)) => Ok(()),
+            Some((right, 0)) => write!(path, "h{right}"),
+            Some((0, down)) => write!(path, "v{down}"),
+            Some((right, down)) => write!(path, "l{right} {down}"),
+        };
+        before = Some((x, y));
+    }
+    let drawn = format!("points=\"{points}\"");
+    Some(line.replacen(tag, "<path ", 1).replace(&drawn, &format!("d=\"{path}{end}\"")))
 }
 
 #[cfg(test)]
@@ -180,11 +210,11 @@ mod tests {
         );
         assert!(svg.contains("aria-label=\"a &quot;b&quot;\""), "{svg}");
         assert!(svg.contains("<path class=\"fill faults\" d=\"M300 0h300v49h-300z\"/>"), "{svg}");
-        assert!(svg.contains("<polygon class=\"fill offered\""), "{svg}");
         assert!(
-            svg.contains("class=\"line goodput\" points=\"0,49 300,49 300,0 600,0 600,24 1199,24\""),
+            svg.contains("<path class=\"fill offered\" d=\"M0 49h300v-49h300v24h599v25h-1199z\"/>"),
             "{svg}"
         );
+        assert!(svg.contains("class=\"line goodput\" d=\"M0 49h300v-49h300v24h599\"/>"), "{svg}");
         assert!(svg.ends_with("</svg>") && !svg.contains("<text"), "{svg}");
     }
 
