@@ -396,6 +396,87 @@ pub(crate) fn long() -> ExperimentResult {
     result
 }
 
+/// Sixteen variants of thirty routes to as many upstreams, all in trouble and none like another.
+pub(crate) fn wide() -> ExperimentResult {
+    const ROUTES: u32 = 30;
+    const SECONDS: u32 = 240;
+    let base = incident();
+    let mut result = base.clone();
+    result.scenario.duration_s = f64::from(SECONDS);
+    result.variants.clear();
+    let series = |seed: u32| (0..SECONDS).map(|second| noise(second * 17 + seed)).collect::<Vec<u32>>();
+    for number in 0..16_u32 {
+        let mut variant = base.variants[number as usize % 4].clone();
+        variant.name = format!("{}-with-setting-{number}", variant.name);
+        let run = &mut variant.runs[0];
+        run.overall.good -= u64::from(number);
+        let (route, upstream, station) =
+            (run.routes[0].clone(), run.upstreams[0].clone(), run.stations[1].clone());
+        let (population, attempts) = (run.populations[1].clone(), run.upstream_attempts[0].clone());
+        run.populations = (0..6)
+            .map(|n| PopulationResult {
+                name: format!("clients-{n}"),
+                offered_per_s: series(n),
+                admitted_per_s: series(number + n),
+                served_per_s: series(number * 3 + n),
+                good_per_s: series(number * 5 + n),
+                ..population.clone()
+            })
+            .collect();
+        let name = |n: u32| format!("/service-{n}/items");
+        let service = |n: u32| format!("service-{n}");
+        run.routes = (0..ROUTES)
+            .map(|n| NamedSummary {
+                name: name(n),
+                summary: Summary {
+                    good: route.summary.good - u64::from(n * number),
+                    ..route.summary.clone()
+                },
+            })
+            .collect();
+        run.upstreams = (0..ROUTES)
+            .map(|n| NamedSummary { name: service(n), summary: upstream.summary.clone() })
+            .collect();
+        run.upstream_attempts = (0..ROUTES)
+            .map(|n| AttemptsResult { upstream: service(n), per_s: series(n + number), ..attempts.clone() })
+            .collect();
+        run.stations.extend((0..ROUTES).map(|n| StationResult {
+            name: service(n),
+            in_flight_per_s: series(n * number),
+            queued_per_s: series(n + number),
+            ..station.clone()
+        }));
+        run.breakers = (0..ROUTES / 3)
+            .map(|n| {
+                let changes = (0..8_u64).map(|change| {
+                    let at_us = (30 + u64::from(n) + 5 * change) * 1_000_000;
+                    (at_us, ["open", "half-open"][change as usize % 2], 100, 60 + u64::from(number))
+                });
+                breaker(&service(n), &changes.collect::<Vec<_>>())
+            })
+            .collect();
+        run.causes = (0..ROUTES)
+            .map(|n| CauseResult {
+                route: name(n),
+                ending: Ending::Failed,
+                requests: u64::from(200 + 10 * n + number),
+                steps: vec![
+                    CauseStep { kind: CauseKind::ClientTimeout, of: None },
+                    CauseStep { kind: CauseKind::Fault, of: Some(format!("slow on service-{}", n % 12)) },
+                ],
+            })
+            .collect();
+        if let Some(harm) = &mut run.harm {
+            let hurt = |n: u32| HarmCount { hurt: u64::from(n * 7 + number), total: 1_000 };
+            harm.routes = (0..ROUTES)
+                .map(|n| RouteHarm { name: name(n), direct: n < 10, requests: hurt(n), unpaired: None })
+                .collect();
+        }
+        result.variants.push(variant);
+    }
+    result
+}
+
 /// A distribution that passes through the two percentiles, straight on the page's axes up to the second and flatter
 /// beyond it, as behind a queue that is bounded.
 pub(crate) fn distribution(count: u64, p50_us: u64, p99_us: u64) -> Distribution {

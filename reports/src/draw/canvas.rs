@@ -321,6 +321,31 @@ pub(super) fn finish(svg: &str, id: &str, title: &str, description: &str) -> Str
     )
 }
 
+/// Elements that a reader can fold away together: a group with an attribute that names the variants that they are of.
+///
+/// plotters knows no groups, so what belongs to one is drawn alone.
+pub(super) fn group(
+    variants: &str,
+    height: u32,
+    draw: impl FnOnce(&DrawingArea<SVGBackend<'_>, plotters::coord::Shift>) -> Result<(), ChartError>,
+) -> Result<String, ChartError> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, (WIDTH, height)).into_drawing_area();
+        draw(&root)?;
+        root.present()?;
+    }
+    let begin = svg.find('>').map_or(0, |end| end + 1);
+    let end = svg.rfind("</svg>").unwrap_or(svg.len()).max(begin);
+    Ok(format!("<g data-variants=\"{}\">{}</g>\n", escaped(variants), &svg[begin..end]))
+}
+
+/// A drawing with groups in front of all else.
+pub(super) fn with_groups(svg: &str, groups: &[String]) -> String {
+    let end = svg.rfind("</svg>").unwrap_or(svg.len());
+    format!("{}{}{}", &svg[..end], groups.concat(), &svg[end..])
+}
+
 /// The drawing with classes in place of sentinel colours.
 pub(super) fn inked(drawn: &str) -> String {
     let mut body = drawn.to_owned();

@@ -12,4 +12,5 @@ pub(crate) mod binomial;
 pub(crate) mod change_points;
 pub(crate) mod holm;
 pub(crate) mod interval;
+pub(crate) mod quantile;
 pub(crate) mod student;

@@ -52,7 +52,7 @@ fn group(variant: &VariantResult) -> Option<CauseGroup> {
 }
 
 /// A step in a few words.
-fn step(step: &CauseStep) -> String {
+pub(crate) fn step(step: &CauseStep) -> String {
     let of = text::name(step.of.as_deref().unwrap_or_default());
     match step.kind {
         CauseKind::ClientTimeout => "client's timeout".to_owned(),

@@ -9,6 +9,7 @@ pub(crate) mod differences;
 pub(crate) mod facts;
 pub(crate) mod matrix;
 pub(crate) mod recommendation;
+pub(crate) mod root_causes;
 pub(crate) mod setting;
 pub(crate) mod side_by_side;
 pub(crate) mod strip;

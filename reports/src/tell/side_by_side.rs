@@ -35,6 +35,8 @@ pub(crate) struct Column {
     pub(crate) heading: [String; 2],
     /// What it is, in a phrase.
     pub(crate) meaning: String,
+    /// Which end of it is the good one; `None` where neither is.
+    pub(crate) good: Option<Good>,
     /// One cell per variant; `None` where there was nothing to measure.
     pub(crate) cells: Vec<Option<Cell>>,
 }
@@ -544,7 +546,7 @@ fn column(
             mark: mark_of(spread.median, may_be_praised, &medians, &of_praised, unit, good),
         })
     });
-    Column { heading: heading.map(Into::into), meaning, cells: cells.collect() }
+    Column { heading: heading.map(Into::into), meaning, good, cells: cells.collect() }
 }
 
 /// The mark of a value: worst of all, or best of those that may be praised.

@@ -24,7 +24,9 @@ pub(crate) struct Strip {
 /// A variant, or several that did the same.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StripRow {
-    pub(crate) name: String,
+    /// The places of the variants in the file, and their names.
+    pub(crate) variants: Vec<usize>,
+    pub(crate) names: Vec<String>,
     pub(crate) standing: RowStanding,
     /// Goodput over the scenario's time, as an SVG element.
     pub(crate) picture: String,
@@ -75,7 +77,8 @@ impl Strip {
                 .iter()
                 .any(|ranking| alike.iter().any(|variant| ranking.ranked.contains(variant)));
             StripRow {
-                name: names.join(" = "),
+                variants: alike.clone(),
+                names,
                 standing: match (is_pick, is_ranked) {
                     (true, _) => RowStanding::Picked,
                     (false, true) => RowStanding::Ranked,
@@ -195,7 +198,7 @@ mod tests {
     fn the_best_stands_first_with_its_harm_as_figure_and_length() {
         let mut result = testing::incident();
         let strip = strip(&result);
-        let names: Vec<_> = strip.rows.iter().map(|row| row.name.as_str()).collect();
+        let names: Vec<_> = strip.rows.iter().map(|row| row.names.join(" = ")).collect();
         assert_eq!(names, ["timeout", "recommended", "quickstart", "breaker"]);
         assert_eq!(strip.headings, ["blast radius", "direct damage"]);
         assert_eq!(strip.rows[0].standing, RowStanding::Picked);
@@ -207,7 +210,7 @@ mod tests {
         // Those that did the same are one row.
         result.variants[2].runs = result.variants[0].runs.clone();
         let rows = super::Strip::of(&result, &Recommendation::of(&result)).rows;
-        assert_eq!(rows.last().unwrap().name, "quickstart = breaker");
+        assert_eq!(rows.last().unwrap().names, ["quickstart", "breaker"]);
     }
 
     #[test]

@@ -141,6 +141,18 @@ impl Browser {
         }
     }
 
+    /// Presses the enter key, with the character that makes it do something.
+    pub(crate) fn press_enter(&mut self) {
+        for kind in ["keyDown", "keyUp"] {
+            let mut pressed =
+                json!({"type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13});
+            if kind == "keyDown" {
+                pressed["text"] = json!("\r");
+            }
+            self.call("Input.dispatchKeyEvent", &pressed);
+        }
+    }
+
     /// What went wrong in the page: its script's errors, what it wrote as one, what its policy forbade.
     pub(crate) fn errors(&self) -> Vec<&Value> {
         let is_error = |event: &&Value| {

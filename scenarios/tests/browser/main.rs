@@ -323,6 +323,176 @@ fn on_paper_everything_is_seen_and_nothing_is_cut_off() {
     }
 }
 
+/// The texts of a column of a table, of the rows that are seen, from the top.
+fn column(browser: &mut Browser, table: &str, column: usize) -> Vec<String> {
+    let script = format!(
+        "Array.from(document.querySelectorAll('table[data-table={table}] tbody tr')).filter(row => row.getClientRects().length)\
+         .map(row => row.cells[{column}].firstChild.textContent.trim())"
+    );
+    browser.value(&script).as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+/// The head of a column.
+fn head(table: &str, column: usize) -> String {
+    format!("document.querySelectorAll('table[data-table={table}] thead th')[{column}]")
+}
+
+#[test]
+fn every_table_sorts_by_mouse_and_by_keys_and_says_so() {
+    if !devtools::is_there() {
+        return;
+    }
+    let report = Report::of("nine-oh-two");
+    let mut browser = Browser::start();
+    browser.look(1280, "light");
+    browser.open(&report.url());
+    let bare = "Array.from(document.querySelectorAll('main table')).filter(table => table.rows.length > 2)\
+                .filter(table => !table.querySelector('thead button.sort')).length";
+    assert_eq!(browser.value(bare), 0, "a table does not sort");
+    let as_written = column(&mut browser, "comparison", 0);
+    assert_eq!(as_written[0], "quickstart");
+    // Numbers from the top, first: with seconds and milliseconds, and lower bounds among them.
+    let p99 = head("comparison", 4);
+    browser.value(&format!("{p99}.querySelector('button').click()"));
+    assert_eq!(browser.value(&format!("{p99}.getAttribute('aria-sort')")), "descending");
+    let slowest = column(&mut browser, "comparison", 0);
+    assert_eq!(slowest[0], "breaker");
+    let values = column(&mut browser, "comparison", 4);
+    assert!(values[0].starts_with('≥') && values.last().unwrap().ends_with("ms"), "{values:?}");
+    // By keys the other way, and then as it was.
+    browser.value(&format!("{p99}.querySelector('button').focus()"));
+    browser.press_enter();
+    assert_eq!(browser.value(&format!("{p99}.getAttribute('aria-sort')")), "ascending");
+    assert_eq!(column(&mut browser, "comparison", 4), values.iter().rev().cloned().collect::<Vec<_>>());
+    browser.press_enter();
+    assert_eq!(browser.value(&format!("{p99}.hasAttribute('aria-sort')")), false);
+    assert_eq!(column(&mut browser, "comparison", 0), as_written);
+    // Names from the front; a name that stands above is told quietly wherever rows end up.
+    browser.value(&format!("{}.querySelector('button').click()", head("populations", 1)));
+    let variants = column(&mut browser, "populations", 1);
+    assert!(variants.is_sorted() && variants.len() == 27, "{variants:?}");
+    let quiet = "document.querySelectorAll('table[data-table=populations] th.again').length";
+    assert_eq!(browser.value(quiet), 0);
+    assert!(browser.errors().is_empty(), "{:?}", browser.errors());
+}
+
+#[test]
+fn what_a_reader_folds_away_compares_and_sorts_stands_in_the_link() {
+    if !devtools::is_there() {
+        return;
+    }
+    let report = Report::of("nine-oh-two");
+    let mut browser = Browser::start();
+    browser.look(1280, "light");
+    browser.open(&report.url());
+    let seen = "new Set(Array.from(document.querySelectorAll('[data-variants]')).filter(part => part.getClientRects().length)\
+                .flatMap(part => part.dataset.variants.split(' '))).size";
+    assert_eq!(browser.value(seen), 9);
+    // Without the third and the fifth.
+    browser.value("document.querySelector('.chooser').open = true");
+    for box_number in [2, 4] {
+        browser.value(&format!("document.querySelectorAll('.chooser input')[{box_number}].click()"));
+    }
+    browser.value(&format!("{}.querySelector('button').click()", head("routes", 2)));
+    assert_eq!(browser.value("location.hash"), "#;hide=2.4;sort=routes:2:down");
+    assert_eq!(browser.value(seen), 7);
+    assert_eq!(browser.value("document.querySelector('.chosen').textContent"), "7 of 9");
+    assert!(!column(&mut browser, "comparison", 0).contains(&"breaker".to_owned()));
+    let lanes = "Array.from(document.querySelectorAll('.lanes:has(#load) .row')).filter(row => row.getClientRects().length).length";
+    assert_eq!(browser.value(lanes), 7);
+    // A link within the page keeps all of that.
+    browser.value(
+        "new Promise(done => { addEventListener('hashchange', () => done(), { once: true });\
+         document.querySelector('nav a[href=\"#causes\"]').click(); })",
+    );
+    assert_eq!(browser.value("location.hash"), "#causes;hide=2.4;sort=routes:2:down");
+    let routes = column(&mut browser, "routes", 2);
+    let link = format!("{}{}", report.url(), browser.value("location.hash").as_str().unwrap());
+    // Somebody else opens the link and sees the same, at the same place.
+    browser.open("about:blank");
+    browser.open(&link);
+    assert_eq!(browser.value(seen), 7);
+    assert_eq!(column(&mut browser, "routes", 2), routes);
+    let top =
+        browser.value("document.getElementById('causes').getBoundingClientRect().top").as_f64().unwrap();
+    assert!((-5.0..100.0).contains(&top), "{top}");
+    // Two alone, beside one another.
+    for (side, number) in [("one", 0), ("other", 7)] {
+        browser.value(&format!(
+            "(() => {{ const side = document.querySelector('.chooser .{side}'); side.value = '{number}';\
+             side.dispatchEvent(new Event('change')); }})()"
+        ));
+    }
+    assert_eq!(browser.value("location.hash"), "#causes;hide=2.4;compare=0.7;sort=routes:2:down");
+    assert_eq!(column(&mut browser, "comparison", 0), ["quickstart", "timeout+retry-budget"]);
+    let heads =
+        "Array.from(document.querySelectorAll('#pair thead th')).map(head => head.textContent).join('|')";
+    assert_eq!(browser.value(heads), "measure|quickstart|timeout+retry-budget");
+    let goodput = "document.querySelector('#pair tbody tr').textContent";
+    let goodput = browser.value(goodput).as_str().unwrap().to_owned();
+    assert!(goodput.starts_with("goodput") && goodput.ends_with("▲ better"), "{goodput}");
+    browser.value("document.querySelector('.everything').click()");
+    assert_eq!(browser.value(seen), 9);
+    assert_eq!(browser.value("document.querySelector('#pair').hidden"), true);
+    // What makes no sense is not obeyed.
+    for odd in [
+        "#;hide=0.1.2.3.4.5.6.7.8",
+        "#;compare=1",
+        "#;compare=1.99",
+        "#x;hide=-1,%3Cb%3E;sort=a:b:c,routes:99:up;;=",
+        "#;sort=__proto__:1:up",
+    ] {
+        browser.open("about:blank");
+        browser.open(&format!("{}{odd}", report.url()));
+        assert_eq!(browser.value(seen), 9, "{odd}");
+        assert!(browser.errors().is_empty(), "{odd}: {:?}", browser.errors());
+    }
+}
+
+#[test]
+fn without_a_script_the_page_shows_all() {
+    if !devtools::is_there() {
+        return;
+    }
+    let report = Report::of("nine-oh-two");
+    let mut browser = Browser::start();
+    browser.look(1280, "light");
+    browser.call("Emulation.setScriptExecutionDisabled", &serde_json::json!({"value": true}));
+    browser.open(&format!("{}#;hide=0.1", report.url()));
+    browser.call("Emulation.setScriptExecutionDisabled", &serde_json::json!({"value": false}));
+    let away = "Array.from(document.querySelectorAll('[data-variants]')).filter(part => !part.getClientRects().length)\
+                .filter(part => !part.closest('details')).length";
+    assert_eq!(browser.value(away), 0);
+    assert_eq!(browser.value("getComputedStyle(document.querySelector('.chooser')).display"), "none");
+    assert_eq!(browser.value("document.querySelectorAll('.sort').length"), 0);
+}
+
+#[test]
+fn words_of_names_are_whole_on_a_phone() {
+    if !devtools::is_there() {
+        return;
+    }
+    let report = Report::of("nine-oh-two");
+    let mut browser = Browser::start();
+    browser.look(390, "light");
+    browser.open(&report.url());
+    // A word that is parted has boxes on two lines.
+    let torn = "Array.from(document.querySelectorAll('th bdi, .who bdi')).flatMap(name => {\
+                const text = name.firstChild, found = [];\
+                if (!text) { return found; }\
+                for (const word of text.nodeValue.matchAll(/[^\\s-]+/g)) {\
+                  const range = document.createRange();\
+                  range.setStart(text, word.index); range.setEnd(text, word.index + word[0].length);\
+                  if (new Set(Array.from(range.getClientRects()).map(box => Math.round(box.top))).size > 1) { found.push(text.nodeValue); }\
+                }\
+                return found; })";
+    assert_eq!(browser.value(torn), serde_json::json!([]));
+    // What is wider than the screen scrolls in a box of its own.
+    let lost = "Array.from(document.querySelectorAll('main table, main svg.chart')).filter(part => !part.closest('.away, [hidden]'))\
+                .filter(part => part.getBoundingClientRect().right > 391).filter(part => !part.closest('.scroll')).length";
+    assert_eq!(browser.value(lost), 0);
+}
+
 /// What somebody may call a thing who means no good by it, each ten thousand characters long and unlike the others.
 fn hostile_name(number: usize) -> String {
     let name = match number % 5 {

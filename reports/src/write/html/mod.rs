@@ -8,3 +8,4 @@ pub(crate) mod palette;
 pub(crate) mod report;
 pub(crate) mod sweep;
 pub(crate) mod timelines;
+pub(crate) mod variants;

@@ -9,7 +9,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use sha2::{Digest as _, Sha256};
 
 use crate::draw::canvas::ChartError;
-use crate::draw::latency::{LatencyChart, latency_chart};
+use crate::draw::latency::{LatencyChart, LatencyLine, difference_chart, latency_chart};
+use crate::measure::unit::Good;
 use crate::record::distribution::Distribution;
 use crate::record::harm::AFTERMATH;
 use crate::result::agreement::AgreementLine;
@@ -24,6 +25,7 @@ use crate::tell::differences::{Difference, differences};
 use crate::tell::facts::facts;
 use crate::tell::matrix::{Matrix, matrices};
 use crate::tell::recommendation::Recommendation;
+use crate::tell::root_causes::RootCauses;
 use crate::tell::setting::{engine, seeds, seeds_note};
 use crate::tell::side_by_side::{Extreme, SideBySide, external_gateways, marks, meanings, unanswered};
 use crate::tell::strip::{RowStanding, Strip};
@@ -32,9 +34,11 @@ use crate::words::detail::Detail;
 use crate::words::{format, text};
 use crate::write::html::drawn::{drawn, drawn_note};
 use crate::write::html::timelines::{Timelines, timelines};
+use crate::write::html::variants::{Alike, numbers};
 
-/// What reads all timelines at one instant. The page stands without it.
-const SCRIPT: &str = include_str!("../../../templates/crosshair.js");
+/// What reads all timelines at one instant, sorts tables and folds variants away. The page stands without it.
+const SCRIPT: &str =
+    concat!(include_str!("../../../templates/crosshair.js"), include_str!("../../../templates/variants.js"));
 
 /// So many sentences and expectations are shown before a reader asks for more.
 const TOLD_FIRST: usize = 6;
@@ -71,6 +75,8 @@ pub fn html_report(result: &ExperimentResult, command: &str) -> Result<String, H
 pub fn html_report_of(result: &ExperimentResult, command: &str, detail: Detail) -> Result<String, HtmlError> {
     let scenario = &result.scenario;
     let recommendation = Recommendation::of(result);
+    let comparison = SideBySide::of(result);
+    let alike = Alike::all(result, &comparison);
     let page = Page {
         advice: Advice::of(result, &recommendation),
         strip: Strip::of(result, &recommendation),
@@ -89,9 +95,12 @@ pub fn html_report_of(result: &ExperimentResult, command: &str, detail: Detail) 
         seeds_note: seeds_note(result),
         notes: meanings(result).into_iter().chain(marks(result)).collect(),
         unobserved: external_gateways(result).into_iter().chain(resent(result)).collect(),
-        comparison: SideBySide::of(result),
+        latency: latency_figures(result, &alike, detail)?,
+        comparison,
+        alike,
         differences: differences(result),
         matrices: matrices(result),
+        root_causes: RootCauses::of(result),
         causes: cause_ranking(result),
         breakers: breaker_changes(result),
         drawn_note: drawn_note(result),
@@ -100,8 +109,7 @@ pub fn html_report_of(result: &ExperimentResult, command: &str, detail: Detail) 
         script: SCRIPT,
         script_hash: script_hash(),
         latency_note: latency_note(result, detail),
-        latency: latency_figures(result, detail)?,
-        breakdowns: breakdowns(result, detail),
+        breakdowns: told_once(result, breakdowns(result, detail)),
         command: text::block(command),
         source: text::block(&scenario.source),
     };
@@ -130,8 +138,10 @@ struct Page {
     notes: Vec<String>,
     unobserved: Vec<String>,
     comparison: SideBySide,
+    alike: Vec<Alike>,
     differences: Vec<Difference>,
     matrices: Vec<Matrix>,
+    root_causes: Option<RootCauses>,
     causes: Vec<CauseGroup>,
     breakers: Vec<BreakerGroup>,
     drawn_note: String,
@@ -144,6 +154,59 @@ struct Page {
     breakdowns: Vec<Breakdown>,
     command: String,
     source: String,
+}
+
+impl Page {
+    /// Whether there is anything for the script to do.
+    fn has_script(&self) -> bool {
+        !self.comparison.variants.is_empty()
+    }
+
+    /// As [`numbers`].
+    #[expect(clippy::unused_self, reason = "templates call methods")]
+    fn numbers(&self, places: &[usize]) -> String {
+        numbers(places)
+    }
+
+    /// Whether a table has a lead of its own, and not that of the one before.
+    fn has_own_lead(&self, table: &Breakdown) -> bool {
+        let place = self.breakdowns.iter().position(|known| known.id == table.id);
+        let before = place.and_then(|place| self.breakdowns.get(place.checked_sub(1)?));
+        before.is_none_or(|before| before.lead != table.lead)
+    }
+
+    /// The place of a variant in the file, as an element has it; empty of a name that none has.
+    fn number_of(&self, name: &str) -> String {
+        let place = self.comparison.variants.iter().position(|known| known == name);
+        place.map_or_else(String::new, |place| numbers(&[place]))
+    }
+}
+
+/// The tables without what another has said: where a single route leads to each upstream, the requests of the upstreams are
+/// those of the routes, and only attempts are left to tell.
+fn told_once(result: &ExperimentResult, mut tables: Vec<Breakdown>) -> Vec<Breakdown> {
+    let runs = || result.variants.iter().flat_map(|variant| &variant.runs);
+    let repeats = runs().all(|run| {
+        let mut reached = run.upstreams.iter().filter(|upstream| upstream.summary.offered > 0);
+        reached.all(|upstream| run.routes.iter().any(|route| route.summary == upstream.summary))
+    });
+    let Some(place) = tables.iter().position(|table| table.id == "upstreams").filter(|_| repeats) else {
+        return tables;
+    };
+    let table = &mut tables[place];
+    let Some(own) = table.columns.iter().position(|column| column == "offered") else { return tables };
+    table.columns.truncate(own);
+    for row in table.groups.iter_mut().flat_map(|group| &mut group.rows) {
+        row.cells.truncate(own);
+        row.instead = None;
+    }
+    table.lead = "Attempts are those of the gateway and of other services, per request on the routes that reach the upstream, \
+                  directly or through calls. One route leads to each upstream: the table of routes tells what became of the \
+                  requests.";
+    if own == 0 {
+        tables.remove(place);
+    }
+    tables
 }
 
 /// The script as the content security policy names it.
@@ -186,11 +249,13 @@ fn engines(result: &ExperimentResult) -> Vec<EnginesGroup> {
     groups.filter(|group| !group.rows.is_empty()).collect()
 }
 
-/// A chart with its caption.
+/// The latency of a population: a chart of all variants, and one of how they differ from the first.
 struct Figure {
     caption: String,
     /// Markup.
     svg: String,
+    /// Markup; `None` where there is nothing to differ from.
+    difference: Option<String>,
 }
 
 fn latency_note(result: &ExperimentResult, detail: Detail) -> String {
@@ -205,7 +270,9 @@ fn latency_note(result: &ExperimentResult, detail: Detail) -> String {
     format!(
         "Of requests that reached an upstream or were never answered, from the intended send to the final answer, the \
          give-up or the end of the run. Each step to the right is a tenth of what is left. Of fewer than 10,000 requests, \
-         p99.99 is the slowest one.{}{}{left_out}",
+         p99.99 is the slowest one. A band holds the percentile with 95% confidence, were requests independent of one another: \
+         the band says how few requests there were, and not how much another seed would differ. Where the band ends, there were \
+         too few to say.{}{}{left_out}",
         drawn_note(result),
         unanswered(result).map_or_else(String::new, |sentence| format!(" {sentence}"))
     )
@@ -227,20 +294,25 @@ fn all_populations(result: &ExperimentResult) -> Vec<(&str, bool, f64)> {
     populations
 }
 
-fn latency_figures(result: &ExperimentResult, detail: Detail) -> Result<Vec<Figure>, ChartError> {
+fn latency_figures(
+    result: &ExperimentResult,
+    alike: &[Alike],
+    detail: Detail,
+) -> Result<Vec<Figure>, ChartError> {
     let all = all_populations(result);
     let weights: Vec<f64> = all.iter().map(|(.., offered)| *offered).collect();
     let kept = detail.keep(MOST_FIGURES, &weights);
     let populations: Vec<(&str, bool)> = kept.iter().map(|place| (all[*place].0, all[*place].1)).collect();
     let everyone = "all populations but hostile ones";
-    let mut figures = Vec::from_iter(latency_figure(result, 0, everyone, |run| Some(&run.overall.latency))?);
+    let mut figures =
+        Vec::from_iter(latency_figure(result, alike, 0, everyone, |run| Some(&run.overall.latency))?);
     // The only population is everyone.
     if let [(_, false)] = populations.as_slice() {
         return Ok(figures);
     }
     for (place, (name, hostile)) in populations.into_iter().enumerate() {
         let caption = if hostile { format!("{} (hostile)", text::name(name)) } else { text::name(name) };
-        figures.extend(latency_figure(result, place + 1, &caption, |run| {
+        figures.extend(latency_figure(result, alike, place + 1, &caption, |run| {
             let population = run.populations.iter().find(|population| population.name == name)?;
             Some(&population.summary.latency)
         })?);
@@ -248,21 +320,32 @@ fn latency_figures(result: &ExperimentResult, detail: Detail) -> Result<Vec<Figu
     Ok(figures)
 }
 
+/// Of so many populations, the first one everybody, the difference to the first variant is drawn too.
+const DIFFERENCES: usize = 8;
+
 fn latency_figure(
     result: &ExperimentResult,
+    alike: &[Alike],
     place: usize,
     caption: &str,
     latency: impl Fn(&RunResult) -> Option<&Distribution>,
 ) -> Result<Option<Figure>, ChartError> {
-    let names: Vec<String> = result.variants.iter().map(|variant| text::name(&variant.name)).collect();
-    let distributions = result.variants.iter().map(|variant| variant.runs.first().and_then(&latency));
+    let names: Vec<String> = alike.iter().map(|group| group.names.join(" = ")).collect();
+    let lines = alike.iter().zip(&names).map(|(group, name)| LatencyLine {
+        name,
+        place: group.first(),
+        variants: &group.numbers,
+        distribution: result.variants[group.first()].runs.first().and_then(&latency),
+    });
     let chart = LatencyChart {
         id: format!("latency-{place}"),
         whose: caption,
-        variants: names.iter().map(String::as_str).zip(distributions).collect(),
+        lines: lines.collect(),
         slo_us: result.scenario.slo_latency_us,
     };
-    Ok(latency_chart(&chart)?.map(|svg| Figure { caption: caption.to_owned(), svg }))
+    let Some(svg) = latency_chart(&chart)? else { return Ok(None) };
+    let difference = if place < DIFFERENCES { difference_chart(&chart)? } else { None };
+    Ok(Some(Figure { caption: caption.to_owned(), svg, difference }))
 }
 
 #[cfg(test)]
@@ -344,16 +427,16 @@ mod tests {
         assert!(page.contains("tuesday run window-boundary"));
         assert!(page.contains("duration = &#34;2m&#34;"));
         // The strip's picture and two bars of each variant; load, admitted, latency, saturation of three, workers of gateway and
-        // upstream and who waited for the latter, amplification; and percentiles.
-        assert_eq!(page.matches("<svg").count(), 4 * 3 + 4 + 4 + 4 + 3 + 8 + 4 + 4 + 3);
+        // upstream and who waited for the latter, amplification; and percentiles with their differences to the first.
+        assert_eq!(page.matches("<svg").count(), 4 * 3 + 4 + 4 + 4 + 3 + 8 + 4 + 4 + 2 * 3);
     }
 
     #[test]
     fn an_incident_is_shown_by_whom_it_hurt_and_by_the_breakers() {
         let page = report(&testing::incident());
         for shown in [
-            "<td class=\"hurt-3\">18.8%<span class=\"note\">1,676 of 8,905</span></td>",
-            "<td class=\"hurt-0\">0%<span class=\"note\">0 of 8,905</span></td>",
+            "<td class=\"hurt-3\" data-variants=\"0\">18.8%<span class=\"note\">1,676 of 8,905</span></td>",
+            "<td class=\"hurt-0\" data-variants=\"1\">0%<span class=\"note\">0 of 8,905</span></td>",
             "direct: depends on what failed",
             "checkout→payments",
             "<td>09:00:47</td><td>17.5 s</td>",
@@ -437,8 +520,103 @@ mod tests {
         let digest = BASE64_STANDARD.encode(Sha256::digest(script));
         assert!(page.contains(&format!("script-src 'sha256-{digest}'\" />")), "{digest}");
         assert!(!script.contains(['<', '&']), "the script would read differently as XML");
-        let without = report(&testing::odd()[2]);
+        // Without variants there is nothing to sort or to fold away.
+        let without = report(&testing::odd()[0]);
         assert!(!without.contains("script-src") && !without.contains("<script"));
+    }
+
+    #[test]
+    fn variants_that_did_just_the_same_are_one_row_and_one_column() {
+        let mut result = testing::incident();
+        result.variants[3].runs = result.variants[1].runs.clone();
+        let page = report(&result);
+        let one =
+            "<tr data-variants=\"1 3\"><th scope=\"row\"><bdi>timeout</bdi> = <bdi>recommended</bdi></th>";
+        assert_eq!(page.matches(one).count(), 1, "the table");
+        assert_eq!(
+            page.matches(
+                "<th scope=\"col\" data-variants=\"1 3\"><bdi>timeout</bdi> = <bdi>recommended</bdi></th>"
+            )
+            .count(),
+            2
+        );
+        // Settings differ all the same.
+        assert!(
+            page.contains(
+                "<th scope=\"col\" class=\"variant\" data-variants=\"3\"><bdi>recommended</bdi></th>"
+            )
+        );
+        assert_well_formed(&page);
+    }
+
+    #[test]
+    fn causes_are_a_picture_and_a_table() {
+        let page = report(&testing::incident());
+        assert!(page.contains("<li><span class=\"part root-0\" aria-hidden=\"true\">1</span> <bdi>fault: slow on payments</bdi></li>"));
+        assert!(page.contains("title=\"fault: slow on payments: 2,000 requests, 100%\">1</span>"));
+        assert!(page.contains("data-table=\"causes\""));
+        assert!(!report(&testing::window_boundary()).contains("class=\"stacks\""));
+    }
+
+    #[test]
+    fn an_upstream_repeats_nothing_that_its_route_has_told() {
+        let mut result = testing::window_boundary();
+        let heads = |result: &ExperimentResult| {
+            let tables = told_once(result, breakdowns(result, Detail::Full));
+            tables.into_iter().find(|table| table.id == "upstreams").unwrap().columns.join(", ")
+        };
+        assert_eq!(heads(&result), "attempts, per request");
+        // Of an upstream that several routes lead to, no route tells all.
+        result.variants[0].runs[0].upstreams[0].summary.offered += 1;
+        assert!(heads(&result).starts_with("attempts, per request, offered, success"));
+    }
+
+    /// Every row and every cell of a variant says so, or a reader could not fold the variant away.
+    #[test]
+    fn what_belongs_to_a_variant_says_so() {
+        let page = report(&testing::incident());
+        let options = roxmltree::ParsingOptions { allow_dtd: true, ..Default::default() };
+        let document = roxmltree::Document::parse_with_options(&page, options).unwrap();
+        for name in ["quickstart", "timeout", "breaker", "recommended"] {
+            let place =
+                ["quickstart", "timeout", "breaker", "recommended"].iter().position(|known| *known == name);
+            let place = place.unwrap().to_string();
+            let told =
+                document.descendants().filter(|node| node.has_tag_name("bdi") && node.text() == Some(name));
+            for node in told {
+                let of = node.ancestors().find_map(|node| node.attribute("data-variants"));
+                // The chooser and the sentences name all.
+                let is_free = node
+                    .ancestors()
+                    .any(|node| ["label", "li", "p", "figure"].contains(&node.tag_name().name()));
+                assert!(
+                    is_free || of.is_some_and(|of| of.split(' ').any(|one| one == place)),
+                    "{name}: {of:?}"
+                );
+            }
+        }
+        let tables = document.descendants().filter(|node| node.has_tag_name("table"));
+        let mut ids: Vec<&str> = tables.filter_map(|table| table.attribute("data-table")).collect();
+        let all = ids.len();
+        assert!(all >= 9, "{ids:?}");
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all);
+    }
+
+    #[test]
+    fn sixteen_variants_of_thirty_routes_stay_a_small_file() {
+        let result = testing::wide();
+        let page = report(&result);
+        if let Some(path) = std::env::var_os("TUESDAY_WIDE_PAGE") {
+            std::fs::write(path, &page).unwrap();
+        }
+        assert!(page.len() < 3_000_000, "{} bytes", page.len());
+        assert_well_formed(&page);
+        assert_eq!((result.variants.len(), result.variants[0].runs[0].routes.len()), (16, 30));
+        if let Some(path) = std::env::var_os("TUESDAY_WIDE_PAGE") {
+            std::fs::write(path, &page).unwrap();
+        }
     }
 
     #[test]

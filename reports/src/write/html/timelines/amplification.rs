@@ -67,6 +67,7 @@ fn row(scene: &Scene, name: &str, run: &RunResult, steps: &[Step], axis: &Axis) 
     Ok(Row {
         name: name.to_owned(),
         note: None,
+        variants: scene.variant_of(run),
         size: "medium",
         scale: ends(axis, " ×"),
         svg: scene.lane(run, axis, 90, &description, marks)?,

@@ -100,6 +100,7 @@ fn row(scene: &Scene, variant: &str, run: &RunResult, breaker: &BreakerResult) -
     Ok(Row {
         name: variant.to_owned(),
         note: Some(name),
+        variants: scene.variant_of(run),
         size: "strip",
         scale: Vec::new(),
         svg: scene.bare_lane(run, (0.0, 1.0), 40, &description, marks)?,

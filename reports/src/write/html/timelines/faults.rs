@@ -80,7 +80,7 @@ fn row(scene: &Scene, fault: &FaultResult, note: Option<String>) -> Result<Row, 
         if second + 1.0 > from && second < to { "on" } else { "off" }.to_owned()
     });
     let readings = vec![Reading::of("", when, 1, is_on)];
-    Ok(Row { name, note, size: "thin", scale: Vec::new(), svg, points, readings })
+    Ok(Row { name, note, variants: None, size: "thin", scale: Vec::new(), svg, points, readings })
 }
 
 #[cfg(test)]

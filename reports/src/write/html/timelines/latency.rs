@@ -134,6 +134,7 @@ fn row(
     Ok(Row {
         name: name.to_owned(),
         note: None,
+        variants: scene.variant_of(run),
         size: "heat",
         scale: scale.ticks(),
         svg: scene.bare_lane(run, (scale.low, scale.high), 160, &description, marks)?,

@@ -82,6 +82,7 @@ fn load(scene: &Scene, name: &str, run: &RunResult, series: &Series, axis: &Axis
     Ok(Row {
         name: name.to_owned(),
         note: None,
+        variants: scene.variant_of(run),
         size: "tall",
         scale: ends(axis, "/s"),
         svg: scene.lane(run, axis, 120, &description, marks)?,
@@ -105,6 +106,7 @@ fn admission(
     Ok(Row {
         name: name.to_owned(),
         note: None,
+        variants: scene.variant_of(run),
         size: "medium",
         scale: ends(axis, "/s"),
         svg: scene.lane(run, axis, 90, &description, marks)?,

@@ -16,18 +16,20 @@ pub(crate) mod workers;
 use crate::draw::canvas::{Axis, ChartError, Ink, seconds_per_step};
 use crate::draw::lane::{Lane, Mark, lane};
 use crate::draw::time::time_ticks;
-use crate::result::experiment::ExperimentResult;
+use crate::result::experiment::{ExperimentResult, VariantResult};
 use crate::result::run::RunResult;
 use crate::words::detail::Detail;
 use crate::words::format::{self, Clock};
 use crate::write::html::drawn::{drawn, drawn_note};
 use crate::write::html::timelines::reading::Reading;
+use crate::write::html::variants::numbers;
 
 /// Steps of a lane: more than a screen shows, few enough for twelve variants in a file of a megabyte.
 const COLUMNS: usize = 600;
 
-/// So many lanes are drawn of what there may be hundreds of: of upstreams, and of circuit breakers.
-const MOST_LANES: usize = 200;
+/// So many lanes are drawn of what there may be hundreds of: of upstreams, and of circuit breakers. With them, sixteen variants of
+/// thirty routes are less than three megabytes.
+const MOST_LANES: usize = 160;
 
 /// All lanes of the page.
 pub(super) struct Timelines {
@@ -72,6 +74,8 @@ pub(super) struct Key {
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) note: Option<String>,
+    /// The variants that it is of, as the page has them; `None` where it is of all.
+    pub(super) variants: Option<String>,
     /// Height on the page, as the style sheet calls it.
     pub(super) size: &'static str,
     pub(super) scale: Vec<ScaleTick>,
@@ -165,6 +169,13 @@ impl Scene<'_> {
             drawn_note(self.result),
             workers::left_out(self).map(|told| format!(" {told}")).unwrap_or_default()
         )
+    }
+
+    /// The variant that a run is of, as the page has it.
+    fn variant_of(&self, run: &RunResult) -> Option<String> {
+        let is_first =
+            |variant: &VariantResult| variant.runs.first().is_some_and(|first| std::ptr::eq(first, run));
+        self.result.variants.iter().position(is_first).map(|place| numbers(&[place]))
     }
 
     /// Where an instant stands on the axis, percent.

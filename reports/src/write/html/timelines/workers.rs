@@ -47,7 +47,8 @@ fn stations<'s>(scene: &'s Scene) -> (Vec<(Name<'s>, f64)>, Vec<usize>) {
         stations[place].1 = stations[place].1.max(weight);
     }
     let weights: Vec<f64> = stations.iter().map(|(_, weight)| *weight).collect();
-    let most = (MOST_LANES / scene.runs.len().max(1)).max(FEWEST_STATIONS);
+    // A lane for the workers, and one for those who wait.
+    let most = (MOST_LANES / (2 * scene.runs.len().max(1))).max(FEWEST_STATIONS);
     let kept = scene.detail.keep(most, &weights);
     (stations, kept)
 }
@@ -126,6 +127,7 @@ fn in_use(
     Ok(Row {
         name: variant.to_owned(),
         note: None,
+        variants: scene.variant_of(run),
         size: "medium",
         scale: ends(axis, ""),
         svg: scene.lane(run, axis, 90, &description, marks)?,
@@ -152,6 +154,7 @@ fn waiting(
     Ok(Row {
         name: variant.to_owned(),
         note: Some("waiting".to_owned()),
+        variants: scene.variant_of(run),
         size: "medium",
         scale: ends(axis, ""),
         svg: scene.lane(run, axis, 90, &description, marks)?,
@@ -214,13 +217,13 @@ mod tests {
             let titles = timelines.groups.into_iter().map(|group| group.title);
             (titles.filter(|title| title.starts_with("Workers of")).collect::<Vec<_>>(), timelines.lead)
         };
-        // The gateway and 49 upstreams for four variants, 200 lanes, and all 101 of them in full.
+        // The gateway and 19 upstreams for four variants, 160 lanes, and all 101 of them in full.
         let (titles, lead) = drawn(&result, crate::words::detail::Detail::Fitted);
         assert_eq!(
             (titles.len(), &*titles[0], &*titles[1]),
-            (50, "Workers of the gateway", "Workers of s50")
+            (20, "Workers of the gateway", "Workers of s80")
         );
-        let told = "Of 100 upstreams the workers of 49 are drawn, those with the longest queues and the busiest workers; \
+        let told = "Of 100 upstreams the workers of 19 are drawn, those with the longest queues and the busiest workers; \
                     `--full` has all of them.";
         assert!(lead.contains(told), "{lead}");
         let (titles, lead) = drawn(&result, crate::words::detail::Detail::Full);
