@@ -86,6 +86,10 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
             print(&summary(&result, &written, told(args, &mut explained)))?;
         }
         say(&notes);
+        let report = written.iter().find(|path| path.extension().is_some_and(|ending| ending == "html"));
+        if let (Some(watch), Some(report)) = (&engines.watch, report) {
+            watch.finish(report);
+        }
         if stop.is_asked() {
             break;
         }
@@ -197,6 +201,9 @@ impl Engines<'_> {
         if !quiet {
             let announced = progress::announcement(&plan, source.scenario.timeline.duration, speed);
             say(&format!("{}: {announced}\n", visible(&source.stem)));
+        }
+        if let Some(watch) = &self.watch {
+            watch.begin(plan.runs);
         }
         let bar = progress::LiveBar::start(plan, &source.stem, quiet);
         let (log, watch) = (self.log.clone(), self.watch.clone());

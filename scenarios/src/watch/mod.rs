@@ -6,13 +6,15 @@
 mod dashboard;
 mod evaluate;
 mod grafana;
+mod outline;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use std::{fmt, io};
+use std::{fmt, fs, io};
 
 use gateway::Timestamp;
 use gateway::server::Monitor;
@@ -24,6 +26,8 @@ pub use self::dashboard::{
 };
 use self::evaluate::Looks;
 pub use self::grafana::{grafana, grafana_dashboards, promql};
+use self::outline::millis;
+pub use self::outline::{RequestCounts, RunOutline};
 
 /// How often the gateway is looked at, in real time.
 const EVERY: Duration = Duration::from_millis(500);
@@ -33,6 +37,10 @@ const LOOKS: usize = 4;
 
 /// Points kept for who comes late: ten minutes.
 const KEPT: usize = 1_200;
+
+/// How long, in real time, the end of an experiment waits for the pages to take the report with them: when the command has
+/// ended, there is nobody to ask for it.
+const TAKING: Duration = Duration::from_secs(3);
 
 /// A watch over one gateway after another, with its page. Dropped, it ends.
 #[derive(Debug)]
@@ -54,11 +62,32 @@ struct Watched {
     gateway: Option<(Arc<Metrics>, Monitor)>,
     /// The one before the gateway ended, for whoever reads its metrics late.
     metrics: Option<Arc<Metrics>>,
-    looks: VecDeque<(Timestamp, Vec<Sample>)>,
+    looks: VecDeque<Look>,
+    /// What the run is held against, of an experiment.
+    outline: Option<RunOutline>,
+    /// Runs of the experiment, and how many have begun.
+    runs: u32,
+    begun: u32,
+    /// What came of those that ended before this one.
+    done: Vec<Json>,
+    /// What came of this one, once it has ended.
+    ended: Option<Json>,
+    /// The reports so far, how many pages follow, and how often one of them has taken a report.
+    reports: Vec<PathBuf>,
+    followers: usize,
+    taken: usize,
     /// What happened, each in one line of JSON.
     told: VecDeque<Arc<str>>,
     /// Number of the first of them.
     first: u64,
+}
+
+/// What was seen at an instant.
+struct Look {
+    at: Timestamp,
+    samples: Vec<Sample>,
+    /// Requests offered and good, of an experiment.
+    counts: Option<[u64; 2]>,
 }
 
 impl Watch {
@@ -82,6 +111,19 @@ impl Watch {
         self.admin.as_ref().map(Admin::address)
     }
 
+    /// An experiment of so many runs begins.
+    pub fn begin(&self, runs: u32) {
+        let mut about = self.shared.about();
+        (about.runs, about.begun) = (runs, 0);
+        about.done.clear();
+        about.ended = None;
+    }
+
+    /// The next gateway that is shown belongs to a run of an experiment.
+    pub fn expect(&self, outline: RunOutline) {
+        self.shared.about().outline = Some(outline);
+    }
+
     /// Shows a gateway from now on.
     pub fn show(&self, title: &str, metrics: Arc<Metrics>, monitor: Monitor) {
         let mut about = self.shared.about();
@@ -91,7 +133,10 @@ impl Watch {
         about.looks.clear();
         about.first += about.told.len() as u64;
         about.told.clear();
-        let begun = json!({ "run": title });
+        about.begun += 1;
+        let ended = about.ended.take();
+        about.done.extend(ended);
+        let begun = about.beginning();
         about.tell(&begun);
     }
 
@@ -99,8 +144,25 @@ impl Watch {
     pub fn end(&self) {
         let mut about = self.shared.about();
         if about.gateway.take().is_some() {
-            about.tell(&json!({ "end": true }));
+            let ended = about
+                .outline
+                .take()
+                .map(|outline| json!({ "run": about.title, "goodput": outline.goodput() }));
+            let told = json!({ "end": ended.clone().unwrap_or(Json::Bool(true)) });
+            about.ended = ended;
+            about.tell(&told);
         }
+    }
+
+    /// The experiment is over and its report written. Pages that follow take it with them; they have three seconds for that.
+    pub fn finish(&self, report: &Path) {
+        let mut about = self.shared.about();
+        let told = json!({ "report": format!("/report/{}", about.reports.len()), "file": report.display().to_string() });
+        about.reports.push(report.to_owned());
+        about.tell(&told);
+        let wanted = about.taken + about.followers;
+        let waits = |about: &mut Watched| about.followers > 0 && about.taken < wanted;
+        let _ = self.shared.stop.wait_timeout_while(about, TAKING, waits);
     }
 }
 
@@ -144,31 +206,56 @@ impl Watched {
         self.told.push_back(what.to_string().into());
     }
 
+    /// What is shown now, and where it stands in its experiment.
+    fn beginning(&self) -> Json {
+        let mut begun = json!({ "run": self.title });
+        if self.runs > 0 {
+            begun["number"] = json!(self.begun);
+            begun["of"] = json!(self.runs);
+            begun["done"] = json!(self.done);
+        }
+        if let Some(outline) = &self.outline {
+            begun["outline"] = outline.told();
+        }
+        begun
+    }
+
     /// Looks at the gateway, and tells what every panel shows of it.
     fn look(&mut self) {
         let Some((metrics, monitor)) = &self.gateway else { return };
         let Some(at) = monitor.state().map(|state| state.at) else { return };
-        let since = self.looks.back().map_or(Duration::ZERO, |(before, _)| at - *before);
+        let since = self.looks.back().map_or(Duration::ZERO, |before| at - before.at);
         let now = metrics.samples((since.as_secs() + 2).min(16));
+        let counts = self.outline.as_ref().map(|outline| outline.counts.so_far());
         // Before the scenario starts its clock stands still.
         if since > Duration::ZERO
-            && let Some((before_at, before)) = self.looks.front()
+            && let Some(before) = self.looks.front()
         {
-            let looks = Looks { before, now: &now, seconds: (at - *before_at).as_secs_f64() };
+            let seconds = (at - before.at).as_secs_f64();
+            let looks = Looks { before: &before.samples, now: &now, seconds };
             let panels = DASHBOARDS.iter().flat_map(|dashboard| dashboard.panels);
             let values: Vec<Vec<_>> =
                 panels.map(|panel| panel.lines.iter().flat_map(|line| looks.line(line)).collect()).collect();
-            let point = json!({ "t": at.as_nanos() / 1_000_000, "v": values });
+            let mut point = json!({ "t": millis(at), "v": values });
+            if let Some((counts, before)) = counts.zip(before.counts) {
+                let per_s = |place: usize| counts[place].saturating_sub(before[place]) as f64 / seconds;
+                point["g"] = json!([per_s(0), per_s(1)]);
+            }
             self.tell(&point);
         }
         if self.looks.len() == LOOKS {
             self.looks.pop_front();
         }
         if since > Duration::ZERO || self.looks.is_empty() {
-            self.looks.push_back((at, now));
+            self.looks.push_back(Look { at, samples: now, counts });
         } else if let Some(last) = self.looks.back_mut() {
-            *last = (at, now);
+            *last = Look { at, samples: now, counts };
         }
+    }
+
+    /// The file of a report, by its number.
+    fn report(&self, number: &str) -> Option<PathBuf> {
+        self.reports.get(number.parse::<usize>().ok()?).cloned()
     }
 
     /// What was told from a number on, in one line, and the number after it.
@@ -180,7 +267,7 @@ impl Watched {
         let skipped = number.saturating_sub(self.first) as usize;
         let mut told: Vec<&str> = self.told.iter().skip(skipped).map(|line| &**line).collect();
         // Who comes late, or missed the beginning, is told what it is all about.
-        let run = json!({ "run": self.title }).to_string();
+        let run = self.beginning().to_string();
         if number < self.first && told.first() != Some(&&*run) {
             told.insert(0, &run);
         }
@@ -196,21 +283,50 @@ impl Site for Pages {
         match path {
             "/" => Some(Page::Document { kind: "text/html; charset=utf-8", body: page().into() }),
             "/events" => {
-                let shared = Arc::clone(&self.0);
+                let follower = Follower::of(&self.0);
                 // From before the beginning.
                 let mut number = 0;
                 let next = move || {
-                    let (told, after) = shared.about().since(number);
+                    let (told, after) = follower.0.about().since(number);
                     number = after;
                     told
                 };
                 Some(Page::Events { every: EVERY / 2, next: Box::new(next) })
+            }
+            _ if path.starts_with("/report/") => {
+                let report = self.0.about().report(path.strip_prefix("/report/")?)?;
+                let body = fs::read(report).ok()?;
+                Some(Page::Document { kind: "text/html; charset=utf-8", body: body.into() })
+            }
+            "/taken" => {
+                self.0.about().taken += 1;
+                self.0.stop.notify_all();
+                Some(Page::Document { kind: "text/plain; charset=utf-8", body: "ok\n".into() })
             }
             _ => {
                 let metrics = self.0.about().metrics.clone()?;
                 metrics.get(path)
             }
         }
+    }
+}
+
+/// A page that follows the events, for as long as it does.
+struct Follower(Arc<Shared>);
+
+impl Follower {
+    fn of(shared: &Arc<Shared>) -> Self {
+        shared.about().followers += 1;
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let mut about = self.0.about();
+        about.followers = about.followers.saturating_sub(1);
+        drop(about);
+        self.0.stop.notify_all();
     }
 }
 
@@ -265,6 +381,76 @@ mod tests {
         assert_eq!((&all[0], &all[1]), (&json!({ "run": "base" }), &json!({ "t": 0 })));
         assert_eq!(told(&watched, after - 1), (vec![json!({ "t": KEPT - 1 })], after));
         assert_eq!(told(&watched, after), (vec![], after));
+    }
+
+    #[test]
+    fn a_run_of_an_experiment_is_told_with_its_place_its_slo_and_its_faults() {
+        let outline = RunOutline {
+            starts: Timestamp::from_nanos(5_000_000_000),
+            duration: Duration::from_secs(10),
+            slo_latency: Duration::from_millis(250),
+            faults: vec![[Duration::from_secs(2), Duration::from_secs(4)]],
+            counts: Arc::default(),
+        };
+        (0..30).for_each(|_| outline.counts.on_offered());
+        (0..20).for_each(|_| outline.counts.on_good());
+        assert!((outline.goodput() - 2.0).abs() < 1e-9);
+        let watched = Watched {
+            title: "base".to_owned(),
+            runs: 6,
+            begun: 2,
+            done: vec![json!({ "run": "none", "goodput": 3.0 })],
+            outline: Some(outline),
+            ..Watched::default()
+        };
+        assert_eq!(
+            watched.beginning(),
+            json!({
+                "run": "base",
+                "number": 2,
+                "of": 6,
+                "done": [{ "run": "none", "goodput": 3.0 }],
+                "outline": { "from": 5_000, "to": 15_000, "slo_ms": 250.0, "faults": [[7_000, 9_000]] },
+            })
+        );
+        // A gateway that stands alone is no part of anything.
+        assert_eq!(
+            Watched { title: "base".to_owned(), ..Watched::default() }.beginning(),
+            json!({ "run": "base" })
+        );
+    }
+
+    #[test]
+    fn pages_that_follow_take_the_report_and_nobody_waits_for_those_that_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let report = folder.path().join("report.html");
+        fs::write(&report, "a report").unwrap();
+        let watch = Watch::start(SocketAddr::from(([127, 0, 0, 1], 0)), &[]).unwrap();
+        // With nobody there it does not wait.
+        watch.finish(&report);
+        let pages = Pages(Arc::clone(&watch.shared));
+        let Some(Page::Events { mut next, .. }) = pages.get("/events") else { panic!("no events") };
+        thread::scope(|scope| {
+            scope.spawn(|| watch.finish(&report));
+            let told = loop {
+                let told = next().unwrap_or_default();
+                if told.contains("/report/1") {
+                    break told;
+                }
+                thread::yield_now();
+            };
+            assert!(told.contains("report.html"), "{told}");
+            assert!(
+                matches!(pages.get("/report/1"), Some(Page::Document { body, .. }) if body == "a report")
+            );
+            for nothing in ["/report/2", "/report/", "/report/../x", "/report/-1"] {
+                assert!(pages.get(nothing).is_none(), "{nothing}");
+            }
+            pages.get("/taken").unwrap();
+        });
+        assert_eq!(watch.shared.about().taken, 1);
+        drop(next);
+        assert_eq!(watch.shared.about().followers, 0);
     }
 
     #[test]

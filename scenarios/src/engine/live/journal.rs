@@ -1,6 +1,7 @@
 //! What happens in a live run, from many threads into one record.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use reports::{Broken, Cause, CauseId, Finished, Outcome, Recorder, RunEvent, Wit
 
 use super::client_log::{ClientLog, Tried};
 use crate::engine::causes::{Place, behind};
+use crate::watch::RequestCounts;
 
 /// Something that happened, so long after the scenario's start.
 #[derive(Clone, Debug)]
@@ -150,7 +152,38 @@ pub(super) struct Scribe {
     rejected: HashMap<RequestId, CauseId>,
     /// Of a gateway that is not ours.
     log: Option<ClientLog>,
+    watched: Option<Watched>,
     last: Duration,
+}
+
+/// What a page shows of the requests while the run goes on.
+pub(super) struct Watched {
+    pub(super) counts: Arc<RequestCounts>,
+    /// By population: requests of hostile ones do not count.
+    pub(super) is_hostile: Vec<bool>,
+    /// Served within this is good, as the record has it.
+    pub(super) slo_latency: Duration,
+}
+
+impl Watched {
+    fn hear(&self, at: Duration, event: &RunEvent) {
+        match event {
+            RunEvent::Offered { population, .. } => {
+                self.counts(*population).inspect(|counts| counts.on_offered());
+            }
+            RunEvent::Finished(finished)
+                if finished.outcome == Outcome::Served
+                    && at.saturating_sub(finished.intended) <= self.slo_latency =>
+            {
+                self.counts(finished.population).inspect(|counts| counts.on_good());
+            }
+            _ => {}
+        }
+    }
+
+    fn counts(&self, population: usize) -> Option<&RequestCounts> {
+        (self.is_hostile.get(population) == Some(&false)).then_some(&*self.counts)
+    }
 }
 
 impl Scribe {
@@ -173,8 +206,14 @@ impl Scribe {
             cut_off: HashSet::new(),
             rejected: HashMap::new(),
             log,
+            watched: None,
             last: Duration::ZERO,
         }
+    }
+
+    /// The same, and counts for whoever watches.
+    pub(super) fn watched(self, watched: Option<Watched>) -> Self {
+        Self { watched, ..self }
     }
 
     /// Where what is logged goes, if anything is.
@@ -188,7 +227,7 @@ impl Scribe {
         self.last = self.last.max(at);
         let at = self.last;
         match note {
-            Note::Told(event) => self.recorder.hear(at, event),
+            Note::Told(event) => self.tell(at, event),
             Note::Of(request, Part::Reached) => _ = self.reached.insert(request),
             Note::Of(request, Part::Rejected { route, rejection }) => self.reject(request, route, rejection),
             Note::Of(request, Part::CutOff) => _ = self.cut_off.insert(request),
@@ -207,6 +246,13 @@ impl Scribe {
                 }
             }
         }
+    }
+
+    fn tell(&mut self, at: Duration, event: RunEvent) {
+        if let Some(watched) = &self.watched {
+            watched.hear(at, &event);
+        }
+        self.recorder.hear(at, event);
     }
 
     /// How far it is seen from outside: what holds the workers is known, what holds up those is not.
@@ -255,6 +301,6 @@ impl Scribe {
             index: paired.then_some(request.index),
             cause,
         };
-        self.recorder.hear(at, RunEvent::Finished(finished));
+        self.tell(at, RunEvent::Finished(finished));
     }
 }

@@ -56,7 +56,7 @@ use super::bearers::Bearers;
 use super::directory::{Directory, addresses};
 use super::layout::{enabled_limits, layout};
 use super::virtual_time::{DRAIN, Rehearsal, rehearse};
-use crate::watch::Watch;
+use crate::watch::{RequestCounts, RunOutline, Watch};
 use crate::{LogBook, Timeline, Variant};
 
 /// How a live run is driven.
@@ -172,7 +172,7 @@ fn run_and_see(
     let (sender, entries) = mpsc::channel();
     let log = client_log(variant, seed, drive, part)?;
     let logs_attempts = log.is_some();
-    let keeper = keep_record(scribe(timeline, variant, log), entries, drive.speed)?;
+    let keeper = keep_record(scribe(timeline, variant, log, drive), entries, drive.speed)?;
     let exhaustion = Exhaustion::default();
     let ground = Ground { variant, clock, populations, journal: Journal::new(sender), exhaustion };
     let upstreams = start_upstreams(variant, seed, clock, mint.as_ref(), ground.upstream_observer())?;
@@ -218,7 +218,10 @@ fn run_and_see(
     over.store(true, Ordering::Relaxed);
     let alive = servers.end(drive);
     let seen = watcher.join().unwrap_or_default();
-    let recorder = keeper.join().map_err(|_| io::Error::other("the record was lost"))?;
+    let recorder = keeper.join().map_err(|_| io::Error::other("the record was lost"));
+    // All requests are counted now.
+    drive.watch.iter().for_each(|watch| watch.end());
+    let recorder = recorder?;
 
     alive?;
     let mut harness = sent?;
@@ -343,7 +346,7 @@ fn lateness_margins(timeline: &Timeline) -> Vec<Duration> {
 }
 
 /// Who writes the record of a run.
-fn scribe(timeline: &Timeline, variant: &Variant, log: Option<ClientLog>) -> Scribe {
+fn scribe(timeline: &Timeline, variant: &Variant, log: Option<ClientLog>, drive: &Drive) -> Scribe {
     let limits = enabled_limits(&variant.world.gateway.limits);
     let layout = reports::Layout {
         keeps_pairs: true,
@@ -352,7 +355,23 @@ fn scribe(timeline: &Timeline, variant: &Variant, log: Option<ClientLog>) -> Scr
     };
     let upstream_of = variant.world.gateway.routes.iter().map(|route| route.upstream.0 as usize).collect();
     let provider = variant.world.gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize);
-    Scribe::new(Recorder::counting(layout), timeline.starts, limits, upstream_of, provider, log)
+    let scribe = Scribe::new(Recorder::counting(layout), timeline.starts, limits, upstream_of, provider, log);
+    scribe.watched(watched(timeline, variant, drive))
+}
+
+/// Tells whoever watches what the run is held against, and returns what counts its requests for them.
+fn watched(timeline: &Timeline, variant: &Variant, drive: &Drive) -> Option<journal::Watched> {
+    let counts = Arc::<RequestCounts>::default();
+    let faults = variant.world.faults.iter().map(|fault| [fault.fault.from(), fault.fault.to()]);
+    drive.watch.as_ref()?.expect(RunOutline {
+        starts: timeline.starts,
+        duration: timeline.duration,
+        slo_latency: timeline.slo_latency,
+        faults: faults.collect(),
+        counts: Arc::clone(&counts),
+    });
+    let is_hostile = variant.world.populations.iter().map(|population| population.hostile).collect();
+    Some(journal::Watched { counts, is_hostile, slo_latency: timeline.slo_latency })
 }
 
 /// How many users of closed-loop populations there ever are, each of them one of goose's.
