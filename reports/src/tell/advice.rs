@@ -194,7 +194,7 @@ impl Teller<'_> {
             return format!("Picked on {agree} of {seeds} mornings (at least {}).", whole_percent(at_least));
         }
         let seed = self.result.scenario.seeds.first().copied().unwrap_or_default();
-        format!("One morning (seed {seed}): `--seeds 20` tells how sure this is.")
+        format!("One morning (seed {seed}): --seeds 20 tells how sure this is.")
     }
 
     /// What the variant changes of the first, in a phrase; `None` where it changes nothing.
@@ -292,7 +292,14 @@ fn phrase(change: &Setting) -> String {
 
 /// `gateway.timeout = 5s`; the value is not torn from its setting.
 fn assigned(key: &str, value: &str) -> String {
-    format!("{key}\u{a0}=\u{a0}{}", text::cut(&text::line(value), WIDEST_VALUE))
+    let value = text::line(value);
+    let shown = text::cut(&value, WIDEST_VALUE);
+    // Between two parts rather than within a word: `50% of at least 20 over 30s, …`.
+    let shown = match shown.rfind(", ") {
+        Some(end) if *shown != *value => format!("{}, …", &shown[..end]),
+        _ => shown.into_owned(),
+    };
+    format!("{key}\u{a0}=\u{a0}{shown}")
 }
 
 /// A longer value is cut.

@@ -558,7 +558,7 @@ mod tests {
         );
         assert_eq!(
             advice.sureness.as_deref(),
-            Some("One morning (seed 902): `--seeds 20` tells how sure this is.")
+            Some("One morning (seed 902): --seeds 20 tells how sure this is.")
         );
     }
 

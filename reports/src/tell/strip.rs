@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::measure::gauge::Gauge;
-use crate::measure::unit::GaugeUnit;
+use crate::measure::unit::{GaugeUnit, Good};
 use crate::result::experiment::ExperimentResult;
 use crate::result::run::RunResult;
 use crate::tell::advice::show;
@@ -50,6 +50,8 @@ pub(crate) struct Bar {
     pub(crate) text: String,
     /// 0 to 100.
     pub(crate) length: f64,
+    /// Whether a longer one is better, as of goodput.
+    pub(crate) is_gain: bool,
 }
 
 /// So many measures of the objective are drawn as bars: the most important ones.
@@ -136,6 +138,7 @@ fn bars(
         Bar {
             text: show(objective, value),
             length: if length.is_finite() { length.clamp(0.0, 100.0) } else { 0.0 },
+            is_gain: objective.good == Good::High,
         }
     };
     values.into_iter().map(|value| value.map(bar)).collect()
