@@ -1,4 +1,4 @@
-//! The scenario file: from bytes to a [`Scenario`] that can be run, or to everything that is wrong with it.
+//! The scenario file: from bytes to a [`Scenario`](crate::Scenario) that can be run, or to everything that is wrong with it.
 //!
 //! The text is parsed into a tree that knows its places, variants are merged on the tree, and each merged tree is
 //! read field by field into the validated types of the gateway and the simulator. Serde's derive would stop at the
