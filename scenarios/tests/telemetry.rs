@@ -473,9 +473,12 @@ fn the_page_draws_what_happens_in_a_real_browser() {
         }
     }
     assert!(DASHBOARDS.iter().flat_map(|dashboard| dashboard.panels).any(|panel| panel.kind == Kind::States));
-    for words in ["per_key", "served", "payments closed since", "told.toml, variant base"] {
+    for words in ["per_key", "served", "told.toml, variant base"] {
         assert!(drawn.contains(words), "no {words}: {drawn}");
     }
+    // The browser is slow where the machine is busy; by then the scenario's fault may have opened the breaker.
+    let conditions = ["closed", "open", "half-open"].map(|condition| format!("payments {condition} since"));
+    assert!(conditions.iter().any(|words| drawn.contains(words)), "none of {conditions:?}: {drawn}");
 }
 
 #[test]
