@@ -91,8 +91,8 @@ pub struct ShortCircuit {
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// The upstream answered. A failure from status 500 on; below that, only if the answer took [`BreakerConfig::slow_call`] or
-    /// longer.
+    /// The upstream answered. [`BreakerConfig::failures`] says which statuses are failures, and [`BreakerConfig::slow_call`] which
+    /// answers are slow.
     Answered {
         /// With this HTTP status.
         status: u16,

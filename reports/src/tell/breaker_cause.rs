@@ -32,13 +32,13 @@ fn because(from: &str, change: &BreakerChangeResult) -> String {
     }
 }
 
-/// `: 10 timeouts and 2 answers of 5xx`, where it was told.
+/// `: 10 timeouts and 2 error answers`, where it was told.
 fn kinds(change: &BreakerChangeResult) -> String {
     let Some(failed) = change.failed else { return String::new() };
     let FailureCounts { timed_out, server_errors, slow, connection_failed } = failed;
     let kinds = [
         (timed_out, "timeout", "timeouts"),
-        (server_errors, "answer of 5xx", "answers of 5xx"),
+        (server_errors, "error answer", "error answers"),
         (slow, "slow answer", "slow answers"),
         (connection_failed, "failed connection", "failed connections"),
     ];
@@ -78,11 +78,11 @@ mod tests {
         assert_eq!(
             causes(&changes).collect::<Vec<_>>(),
             [
-                "512 of 1,023 failed: 510 timeouts and 2 answers of 5xx",
+                "512 of 1,023 failed: 510 timeouts and 2 error answers",
                 "its wait was over and a request came",
                 "1 probe, 1 failed: 1 timeout",
                 "its wait was over and a request came",
-                "5 probes, 2 failed: 2 answers of 5xx",
+                "5 probes, 2 failed: 2 error answers",
                 "3 of 4 failed",
                 "its wait was over and a request came",
                 "3 probes, none failed",

@@ -83,7 +83,7 @@ mod tests {
                 at: "09:00:36".to_owned(),
                 after_fault: Some("6.06 s".to_owned()),
                 to: "open".to_owned(),
-                because: "2,965 of 5,929 failed: 2,372 timeouts and 593 answers of 5xx".to_owned(),
+                because: "2,965 of 5,929 failed: 2,372 timeouts and 593 error answers".to_owned(),
             }
         );
     }

@@ -443,7 +443,7 @@ mod tests {
             "class=\"fill faults\"",
             "Something failed where the background is shaded.",
             "<bdi>hang on catalog and search</bdi>",
-            "aria-label=\"09:00:47 open: 64 of 128 failed: 52 timeouts and 12 answers of 5xx\"",
+            "aria-label=\"09:00:47 open: 64 of 128 failed: 52 timeouts and 12 error answers\"",
             "The breaker before checkout under breaker opened twice and was closed at the end.",
         ] {
             assert!(page.contains(shown), "{shown}");
