@@ -20,8 +20,14 @@ pub(crate) fn check(bytes: &[u8]) {
 
 fn table(paths: Paths, routes: &[&str]) -> Routes {
     let upstream = UpstreamId(0);
-    let route =
-        |path: &&str| Route { path: (*path).to_owned(), upstream, timeout: None, retry: None, auth: true };
+    let route = |path: &&str| Route {
+        path: (*path).to_owned(),
+        upstream,
+        timeout: None,
+        try_timeout: None,
+        retry: None,
+        auth: true,
+    };
     Routes::reading(paths, routes.iter().map(route).collect()).expect("the routes are in order")
 }
 

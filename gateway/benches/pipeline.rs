@@ -22,8 +22,14 @@ const ANSWERED: Settlement = Settlement::Answered { status: 200, took: Duration:
 /// Everything on, and nothing that it turns away.
 fn config() -> GatewayConfig {
     let limit = || RateLimit::new(Algorithm::TokenBucket, 1_000_000, Duration::from_secs(1)).ok();
-    let route =
-        Route { path: "/orders".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
+    let route = Route {
+        path: "/orders".to_owned(),
+        upstream: UpstreamId(0),
+        timeout: None,
+        try_timeout: None,
+        retry: None,
+        auth: true,
+    };
     GatewayConfig {
         pool: PoolConfig { workers: NonZeroU32::new(256), queue: Some(1_024), queue_timeout: None },
         limits: RateLimits { per_ip: limit(), per_key: limit(), ..RateLimits::default() },

@@ -130,8 +130,14 @@ fn busy() -> Option<u64> {
 /// Limits and a breaker that let everything through, so that all of their series are in use.
 fn config() -> GatewayConfig {
     let limit = || RateLimit::new(Algorithm::TokenBucket, 1_000_000_000, Duration::from_secs(1)).ok();
-    let route =
-        Route { path: "/".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
+    let route = Route {
+        path: "/".to_owned(),
+        upstream: UpstreamId(0),
+        timeout: None,
+        try_timeout: None,
+        retry: None,
+        auth: true,
+    };
     let breaker = Some(BreakerConfig::RECOMMENDED);
     GatewayConfig {
         limits: RateLimits { per_ip: limit(), per_key: limit(), ..RateLimits::default() },

@@ -211,6 +211,7 @@ mod tests {
             path: path.to_owned(),
             upstream: UpstreamId(0),
             timeout: None,
+            try_timeout: None,
             retry: None,
             auth: true,
         };

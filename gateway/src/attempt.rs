@@ -12,6 +12,13 @@ use crate::rejection::Rejection;
 pub enum AttemptEnd {
     /// The whole answer came, with this HTTP status.
     Answered(u16),
+    /// The same with a failure that asks its caller to wait before the next attempt (`Retry-After`).
+    Deferred {
+        /// The HTTP status, 400 or above.
+        status: u16,
+        /// For so many milliseconds.
+        millis: u32,
+    },
     /// The connection was refused, or broke before the head of an answer.
     Broken,
     /// No connection could be opened, because the caller's own machine has no descriptor, port or memory left. To whoever waits
@@ -35,10 +42,31 @@ pub enum AttemptFailure {
 }
 
 impl AttemptEnd {
+    /// The whole answer came, with this HTTP status and the wait that it asks for, if it does. To a caller who is answered well, the
+    /// wait says nothing.
+    pub fn answered(status: u16, retry_after: Option<Duration>) -> Self {
+        match retry_after.filter(|_| status >= 400) {
+            Some(wait) => {
+                Self::Deferred { status, millis: u32::try_from(wait.as_millis()).unwrap_or(u32::MAX) }
+            }
+            None => Self::Answered(status),
+        }
+    }
+
+    /// How long the answer asks its caller to wait before the next attempt; `None` where there is no such wish.
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Deferred { millis, .. } => Some(Duration::from_millis(millis as u64)),
+            Self::Answered(_) | Self::Broken | Self::NeverSent | Self::Cut | Self::TimedOut => None,
+        }
+    }
+
     /// What a breaker learns of an attempt that took so long; `None` for one that says nothing of the callee.
     pub const fn settlement(self, took: Duration) -> Option<Settlement> {
         match self {
-            Self::Answered(status) => Some(Settlement::Answered { status, took }),
+            Self::Answered(status) | Self::Deferred { status, .. } => {
+                Some(Settlement::Answered { status, took })
+            }
             Self::Broken | Self::Cut => Some(Settlement::ConnectionFailed),
             Self::TimedOut => Some(Settlement::TimedOut),
             Self::NeverSent => None,
@@ -48,7 +76,9 @@ impl AttemptEnd {
     /// The failure that a retry policy judges; `None` for an answer below 400.
     pub const fn failure(self) -> Option<AttemptFailure> {
         match self {
-            Self::Answered(status @ 400..) => Some(AttemptFailure::Status(status)),
+            Self::Answered(status @ 400..) | Self::Deferred { status, .. } => {
+                Some(AttemptFailure::Status(status))
+            }
             Self::Answered(_) => None,
             Self::Broken | Self::NeverSent => Some(AttemptFailure::Connect),
             // To a caller that reads answers to their end, an answer that breaks off is what a 502 would have been.
@@ -60,7 +90,7 @@ impl AttemptEnd {
     /// The HTTP status of the answer that a gateway gives its client then.
     pub const fn status(self) -> u16 {
         match self {
-            Self::Answered(status) => status,
+            Self::Answered(status) | Self::Deferred { status, .. } => status,
             Self::Broken | Self::NeverSent | Self::Cut => BAD_GATEWAY,
             Self::TimedOut => GATEWAY_TIMEOUT,
         }
@@ -69,7 +99,7 @@ impl AttemptEnd {
     /// The kebab-case name in the gateway's own answers and in logs; `None` for an answer of the upstream.
     pub const fn reason(self) -> Option<&'static str> {
         match self {
-            Self::Answered(_) => None,
+            Self::Answered(_) | Self::Deferred { .. } => None,
             Self::Broken | Self::NeverSent | Self::Cut => Some("bad-gateway"),
             Self::TimedOut => Some("timed-out"),
         }
@@ -129,7 +159,9 @@ impl RequestEnd {
     /// The kind of the end.
     pub const fn outcome(self) -> Outcome {
         match self {
-            Self::Attempt(AttemptEnd::Answered(status)) => Outcome::of_status(status),
+            Self::Attempt(AttemptEnd::Answered(status) | AttemptEnd::Deferred { status, .. }) => {
+                Outcome::of_status(status)
+            }
             Self::Attempt(AttemptEnd::Broken | AttemptEnd::NeverSent | AttemptEnd::Cut) => {
                 Outcome::UpstreamError
             }
@@ -176,6 +208,13 @@ mod tests {
             (AttemptEnd::Answered(399), answered(399), None, 399, Outcome::Redirected),
             (AttemptEnd::Answered(404), answered(404), Some(Status(404)), 404, Outcome::UpstreamError),
             (AttemptEnd::Answered(503), answered(503), Some(Status(503)), 503, Outcome::UpstreamError),
+            (
+                AttemptEnd::Deferred { status: 429, millis: 3_000 },
+                answered(429),
+                Some(Status(429)),
+                429,
+                Outcome::UpstreamError,
+            ),
             (AttemptEnd::Broken, failed, Some(Connect), 502, Outcome::UpstreamError),
             (AttemptEnd::NeverSent, None, Some(Connect), 502, Outcome::UpstreamError),
             (AttemptEnd::Cut, failed, Some(Status(502)), 502, Outcome::UpstreamError),
@@ -186,6 +225,17 @@ mod tests {
             assert_eq!((request.settlement(TOOK), request.status()), (settlement, Some(status)), "{end:?}");
             assert_eq!(request.outcome(), outcome, "{end:?}");
         }
+    }
+
+    #[test]
+    fn only_a_failure_asks_for_time() {
+        let wait = Some(Duration::from_millis(1_500));
+        for (status, retry_after, asks) in [(503, wait, wait), (503, None, None), (202, wait, None)] {
+            let end = AttemptEnd::answered(status, retry_after);
+            assert_eq!((end.status(), end.retry_after()), (status, asks));
+        }
+        let for_ever = AttemptEnd::answered(429, Some(Duration::MAX));
+        assert_eq!(for_ever.retry_after(), Some(Duration::from_millis(u64::from(u32::MAX))));
     }
 
     #[test]

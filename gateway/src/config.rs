@@ -20,6 +20,9 @@ pub struct GatewayConfig {
     /// From the moment a worker is taken until the answer is whole, over all attempts, less the time that the gateway waits
     /// for its client; an upstream's own goes before it, and a route's before that.
     pub timeout: Option<Duration>,
+    /// How long each attempt may go without the head of an answer, so that the gateway can try again before the whole timeout is
+    /// over; an upstream's own goes before it, and a route's before that. `None` for no bound of its own.
+    pub try_timeout: Option<Duration>,
     /// How long a client may keep the gateway waiting.
     pub client: ClientTimeouts,
     /// Whose tokens are accepted; `None` asks for none.
@@ -48,6 +51,8 @@ pub struct UpstreamPolicy {
     pub max_in_flight: Option<NonZeroU32>,
     /// Goes before the gateway's timeout.
     pub timeout: Option<Duration>,
+    /// Goes before the gateway's timeout of an attempt.
+    pub try_timeout: Option<Duration>,
     /// The circuit breaker.
     pub breaker: Option<BreakerConfig>,
 }

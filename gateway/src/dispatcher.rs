@@ -34,6 +34,9 @@ pub struct Dispatcher<T> {
     /// By route.
     retries: Vec<Option<RouteRetry>>,
     upstreams: Vec<UpstreamGuard>,
+    try_timeout: Option<Duration>,
+    /// How often the configuration was replaced.
+    epoch: u32,
     invariants: Invariants,
 }
 
@@ -80,9 +83,9 @@ impl UpstreamGuard {
 }
 
 impl RouteRetry {
-    fn of(config: &GatewayConfig, route: &Route, invariants: &Invariants) -> Option<Self> {
+    fn of(config: &GatewayConfig, route: &Route, epoch: u32, invariants: &Invariants) -> Option<Self> {
         let GatewayRetry { policy, non_idempotent } = route.retry.or(config.retry)?;
-        let retrier = Retrier::new(policy).with_invariants(invariants.clone());
+        let retrier = Retrier::started_in(epoch, policy, invariants.clone());
         Some(Self { retrier, non_idempotent })
     }
 
@@ -152,6 +155,9 @@ pub struct Forward {
     pub upstream: UpstreamId,
     /// When the client is answered 504 instead, as long as it does not keep the gateway waiting; `None` for never.
     pub deadline: Option<Timestamp>,
+    /// How long each attempt may go without the head of an answer; then the attempt is over, and may be made again. `None` for
+    /// no other bound than the deadline.
+    pub try_timeout: Option<Duration>,
     /// Whether a failed attempt may be made again, so that the request is to be kept.
     pub may_retry: bool,
     /// To be handed back to [`Dispatcher::on_finished`].
@@ -169,9 +175,15 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     pub fn with_invariants(config: GatewayConfig, invariants: Invariants) -> Self {
         let upstreams = config.routes.iter().map(|route| route.upstream.0 as usize + 1).max().unwrap_or(0);
         Self {
-            retries: config.routes.iter().map(|route| RouteRetry::of(&config, route, &invariants)).collect(),
+            retries: config
+                .routes
+                .iter()
+                .map(|route| RouteRetry::of(&config, route, 0, &invariants))
+                .collect(),
             pool: Pool::new(config.pool).with_invariants(invariants.clone()),
             timeout: config.timeout,
+            try_timeout: config.try_timeout,
+            epoch: 0,
             upstreams: (0..upstreams)
                 .map(|upstream| UpstreamGuard::new(config.policy(upstream), &invariants))
                 .collect(),
@@ -184,10 +196,11 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// their way keep what they hold and the deadlines that they have; what is equal in both keeps its state: breakers, and the
     /// accounts of retries. Those who start because there are more workers now.
     pub fn reconfigure(&mut self, now: Timestamp, config: GatewayConfig) -> Vec<(T, Forward)> {
+        self.epoch = self.epoch.wrapping_add(1);
         for (retry, route) in self.retries.iter_mut().zip(config.routes.iter()) {
-            match (retry, RouteRetry::of(&config, route, &self.invariants)) {
+            match (retry, RouteRetry::of(&config, route, self.epoch, &self.invariants)) {
                 (Some(retry), Some(RouteRetry { retrier, non_idempotent })) => {
-                    retry.retrier.reconfigure(*retrier.policy());
+                    retry.retrier.reconfigure(self.epoch, *retrier.policy());
                     retry.non_idempotent = non_idempotent;
                 }
                 (retry, other) => *retry = other,
@@ -198,10 +211,11 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         }
         self.pool.reconfigure(config.pool);
         self.timeout = config.timeout;
+        self.try_timeout = config.try_timeout;
         self.routes = config.routes;
         let mut started = Vec::new();
         while let Some((ticket, waiting)) = self.pool.start_next() {
-            started.push((ticket, self.forward(now, waiting.pass)));
+            started.push((ticket, self.start(now, waiting.pass)));
         }
         started
     }
@@ -237,6 +251,9 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
                 Ok(Dispatch::Forward(self.forward(now, pass)))
             }
             Place::Queue { deadline } => {
+                if let Some(retry) = &mut self.retries[route.0 as usize] {
+                    retry.retrier.on_waiting();
+                }
                 self.check_places(upstream);
                 Ok(Dispatch::Queue { deadline })
             }
@@ -269,15 +286,19 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     pub fn on_finished(
         &mut self,
         now: Timestamp,
-        pass: Pass,
+        mut pass: Pass,
         settlement: Option<Settlement>,
     ) -> Option<(T, Forward)> {
         self.settle(now, pass, settlement);
+        if let Some(retry) = &mut self.retries[pass.route.0 as usize] {
+            let is_answered_well = matches!(settlement, Some(Settlement::Answered { status: ..400, .. }));
+            retry.retrier.on_finished(&mut pass.retries, is_answered_well);
+        }
         self.upstreams[pass.upstream.0 as usize].leave(&self.invariants);
         let next = self.pool.on_release();
         self.check_places(pass.upstream);
         let (ticket, waiting) = next?;
-        Some((ticket, self.forward(now, waiting.pass)))
+        Some((ticket, self.start(now, waiting.pass)))
     }
 
     /// An attempt ended. The wait before the next one, or `None` to answer the client with this end: then
@@ -299,7 +320,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         if !retry.may_retry(pass) {
             return None;
         }
-        let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, None, unit())?;
+        let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, end.retry_after(), unit())?;
         self.settle(now, *pass, end.settlement(took));
         pass.permit = None;
         Some(wait)
@@ -312,6 +333,9 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// [`Rejection::ShortCircuited`]; then [`Dispatcher::on_finished`] is due.
     pub fn on_retry(&mut self, now: Timestamp, pass: &mut Pass, upload: Upload) -> Result<(), Rejection> {
         pass.permit = self.permit(now, pass.upstream, upload)?;
+        if let Some(retry) = &mut self.retries[pass.route.0 as usize] {
+            retry.retrier.on_retry(&mut pass.retries);
+        }
         if let (Some(breaker), Some(permit)) =
             (&mut self.upstreams[pass.upstream.0 as usize].breaker, pass.permit)
         {
@@ -323,6 +347,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// Takes a request out of the queue.
     pub fn on_left_queue(&mut self, ticket: T) {
         if let Some(waiting) = self.pool.on_left_queue(ticket) {
+            self.cease_waiting(waiting.pass.route);
             self.give_back(waiting.pass);
         }
     }
@@ -412,20 +437,35 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         }
     }
 
+    /// A request leaves the queue, one way or the other.
+    fn cease_waiting(&mut self, route: RouteId) {
+        if let Some(retry) = &mut self.retries[route.0 as usize] {
+            retry.retrier.on_waited();
+        }
+    }
+
+    /// A request that waited has a worker.
+    fn start(&mut self, now: Timestamp, pass: Pass) -> Forward {
+        self.cease_waiting(pass.route);
+        self.forward(now, pass)
+    }
+
     fn forward(&mut self, now: Timestamp, mut pass: Pass) -> Forward {
+        let route = self.routes.get(pass.route);
+        let guard = &mut self.upstreams[pass.upstream.0 as usize];
+        let timeout = route.timeout.or(guard.policy.timeout).or(self.timeout);
+        let try_timeout = route.try_timeout.or(guard.policy.try_timeout).or(self.try_timeout);
+        let deadline = timeout.map(|timeout| now + timeout);
+        pass.retries = RetryState::until(deadline);
         let mut may_retry = false;
         if let Some(retry) = &mut self.retries[pass.route.0 as usize] {
-            retry.retrier.on_request(now);
+            retry.retrier.on_request(now, &mut pass.retries);
             may_retry = retry.may_retry(&pass);
         }
-        let guard = &mut self.upstreams[pass.upstream.0 as usize];
         if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
             breaker.on_sent(now, permit);
         }
-        let timeout = self.routes.get(pass.route).timeout.or(guard.policy.timeout).or(self.timeout);
-        let deadline = timeout.map(|timeout| now + timeout);
-        pass.retries = RetryState::until(deadline);
-        Forward { route: pass.route, upstream: pass.upstream, deadline, may_retry, pass }
+        Forward { route: pass.route, upstream: pass.upstream, deadline, try_timeout, may_retry, pass }
     }
 }
 
@@ -442,8 +482,14 @@ mod tests {
     const OK: Option<Settlement> = AttemptEnd::Answered(200).settlement(Duration::ZERO);
 
     fn config(workers: u32, breaker: Option<BreakerConfig>) -> GatewayConfig {
-        let route =
-            Route { path: "/".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
+        let route = Route {
+            path: "/".to_owned(),
+            upstream: UpstreamId(0),
+            timeout: None,
+            try_timeout: None,
+            retry: None,
+            auth: true,
+        };
         GatewayConfig {
             pool: PoolConfig { workers: NonZeroU32::new(workers), ..PoolConfig::default() },
             routes: Routes::new(vec![route]).unwrap(),

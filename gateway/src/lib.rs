@@ -77,8 +77,9 @@ pub use pool::{Place, Pool, PoolConfig};
 pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
 pub use rejection::Rejection;
 pub use retry::{
-    Backoff, BackoffError, Jitter, Retrier, RetryBudget, RetryBudgetConfig, RetryBudgetError, RetryPolicy,
-    RetryState,
+    Backoff, BackoffError, InFlightBudget, InFlightBudgetError, Jitter, Retrier, RetryBudgetConfig,
+    RetryPolicy, RetryState, ShareBudget, ShareBudgetError, TokenAccounts, TokenBudget, TokenBudgetError,
+    TokenCharge,
 };
 pub use route::{GatewayRetry, Route, RouteError, RouteId, Routed, Routes, UpstreamId};
 pub use scope::Scope;

@@ -302,6 +302,7 @@ mod tests {
             path: path.to_owned(),
             upstream: UpstreamId(0),
             timeout,
+            try_timeout: None,
             retry: None,
             auth: true,
         };
@@ -481,7 +482,7 @@ mod tests {
     fn a_bulkhead_counts_who_waits_and_frees_what_is_turned_away() {
         let max_in_flight = NonZeroU32::new(2);
         let breaker = BreakerConfig::new(MINUTE, 1.0, 1).ok();
-        let upstreams = vec![UpstreamPolicy { max_in_flight, breaker, timeout: None }];
+        let upstreams = vec![UpstreamPolicy { max_in_flight, breaker, ..UpstreamPolicy::default() }];
         let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(9), queue_timeout: None };
         let mut gateway = Pipeline::new(GatewayConfig { pool, upstreams, ..config(RateLimits::default()) });
         let mut send = |ticket| gateway.on_request(START, ticket, &request(1, "a", Some(0)), &NOTHING).1;
@@ -639,6 +640,7 @@ mod tests {
             path: path.into(),
             upstream: UpstreamId(0),
             timeout: None,
+            try_timeout: None,
             retry: None,
             auth,
         };

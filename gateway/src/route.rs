@@ -25,6 +25,8 @@ pub struct Route {
     pub upstream: UpstreamId,
     /// From the moment a worker is taken until the answer is whole; `None` for as long as it takes.
     pub timeout: Option<Duration>,
+    /// How long each attempt may go without the head of an answer; goes before that of the upstream and of the gateway.
+    pub try_timeout: Option<Duration>,
     /// When the gateway tries again; goes before the gateway's own.
     pub retry: Option<GatewayRetry>,
     /// Whether it is for those only whose token was verified, where the gateway judges tokens at all.
@@ -178,7 +180,14 @@ mod tests {
     use super::*;
 
     fn route(path: &str) -> Route {
-        Route { path: path.to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true }
+        Route {
+            path: path.to_owned(),
+            upstream: UpstreamId(0),
+            timeout: None,
+            try_timeout: None,
+            retry: None,
+            auth: true,
+        }
     }
 
     fn served_by(routes: &Routes, path: &str) -> Result<Option<u32>, PathFault> {

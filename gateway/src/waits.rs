@@ -46,6 +46,8 @@ const SLOW_READER: Duration = Duration::from_secs(1);
 pub struct Waits {
     /// Of the time that is the upstream's.
     timeout: Option<Duration>,
+    /// The upstream's time at which the attempt under way is over, unless its answer has begun.
+    attempt: Option<Duration>,
     /// Up to when it is known whose time it was.
     since: Timestamp,
     upstream: Duration,
@@ -72,6 +74,8 @@ struct ClientTimer {
 pub enum Due {
     /// The upstream has used up the route's timeout.
     Upstream,
+    /// The upstream has used up the timeout of an attempt, and no answer has begun.
+    Attempt,
     /// The client has not taken its answer in time.
     Download,
     /// The client takes its answer so slowly that what the upstream did until now is all that there is to learn. Told once.
@@ -83,6 +87,7 @@ impl Waits {
     pub const fn new(now: Timestamp, client: ClientTimeouts) -> Self {
         Self {
             timeout: None,
+            attempt: None,
             since: now,
             upstream: Duration::ZERO,
             client: Duration::ZERO,
@@ -100,6 +105,19 @@ impl Waits {
         self.advance(now);
         let timeout = deadline.map(|deadline| deadline.saturating_since(now));
         (self.timeout, self.upstream, self.client) = (timeout, Duration::ZERO, Duration::ZERO);
+        self.attempt = None;
+    }
+
+    /// An attempt is sent, whose answer is to begin within `timeout` of the upstream's time. [`Waits::on_attempt_ended`] follows
+    /// when the answer begins or the attempt ends otherwise.
+    pub fn on_attempt(&mut self, now: Timestamp, timeout: Duration) {
+        self.advance(now);
+        self.attempt = Some(self.upstream + timeout);
+    }
+
+    /// The answer to an attempt has begun, or the attempt ended otherwise.
+    pub fn on_attempt_ended(&mut self) {
+        self.attempt = None;
     }
 
     /// So many bytes of the request's body have come, and the gateway waits for more of them, or does not. Whether
@@ -138,6 +156,9 @@ impl Waits {
         if self.timeout.is_some_and(|timeout| self.upstream >= timeout) {
             return Some(Due::Upstream);
         }
+        if self.attempt.is_some_and(|attempt| self.upstream >= attempt) {
+            return Some(Due::Attempt);
+        }
         if self.download.waits && self.download.left.is_zero() {
             return Some(Due::Download);
         }
@@ -156,7 +177,8 @@ impl Waits {
         } else if self.upload.waits {
             None
         } else {
-            self.timeout.map(|timeout| timeout.saturating_sub(self.upstream))
+            let timeouts = [self.timeout, self.attempt].into_iter().flatten();
+            timeouts.min().map(|timeout| timeout.saturating_sub(self.upstream))
         };
         left.map(|left| self.since + left)
     }
@@ -259,6 +281,28 @@ mod tests {
         assert!(!waits.on_download(at(10_500), 0, false));
         assert_eq!(waits.poll_due(at(13_499)), None);
         assert_eq!(waits.poll_due(at(13_500)), Some(Due::Upstream));
+    }
+
+    #[test]
+    fn an_attempt_has_a_timeout_of_its_own_until_its_answer_begins() {
+        let mut waits = waits();
+        waits.on_attempt(at(1_000), ms(500));
+        assert_eq!(waits.schedule(), Some(at(1_500)));
+        // The client's time is none of the attempt's either.
+        waits.on_upload(at(1_200), 0, true);
+        waits.on_upload(at(2_200), 9, false);
+        assert_eq!(waits.poll_due(at(2_499)), None);
+        assert_eq!(waits.poll_due(at(2_500)), Some(Due::Attempt));
+        waits.on_attempt_ended();
+        assert_eq!(waits.poll_due(at(2_500)), None);
+        // The upstream has had 2.3 s of five; a second attempt begins, whose answer begins in time.
+        waits.on_attempt(at(3_300), ms(500));
+        waits.on_attempt_ended();
+        assert_eq!(waits.poll_due(at(5_999)), None);
+        assert_eq!(waits.poll_due(at(6_000)), Some(Due::Upstream));
+        // Where both end at once, the whole is over.
+        waits.on_attempt(at(6_000), ms(0));
+        assert_eq!(waits.poll_due(at(6_000)), Some(Due::Upstream));
     }
 
     #[test]

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::{
-    AttemptEnd, Breaker, Invariants, Permit, Retrier, RetryState, ShortCircuit, Timestamp, Transition,
-};
+use gateway::{AttemptEnd, Breaker, Invariants, Permit, Retrier, RetryState, Timestamp, Transition};
 
 use crate::chance::{Purpose, Stream};
 use crate::upstream::Call;
@@ -121,28 +119,38 @@ impl Calls {
         let unit = self.jitter.at(key.bits()).at(u64::from(state.attempt)).unit();
         state.attempt += 1;
         if let AttemptEnd::Answered(200..=299) = end {
+            link.retrier.on_finished(&mut state.retries, true);
             state.call += 1;
             state.retries = RetryState::default();
             return self.call(now, state);
         }
         let failure = end.failure();
-        let wait =
-            failure.and_then(|failure| link.retrier.on_failure(&mut state.retries, now, failure, None, unit));
+        let wait = failure.and_then(|failure| {
+            link.retrier.on_failure(&mut state.retries, now, failure, end.retry_after(), unit)
+        });
         // Whatever status the other service failed with, its own caller is told of a bad gateway.
         let status = if end == AttemptEnd::TimedOut { 504 } else { 502 };
         let failed = CallStep::Answer { status, outcome: CallsOutcome::Failed };
+        if wait.is_none() {
+            link.retrier.on_finished(&mut state.retries, false);
+        }
         wait.map_or(failed, CallStep::Wait)
     }
 
     /// The wait before a further attempt is over.
     pub fn on_waited(&mut self, now: Timestamp, state: &mut CallState) -> CallStep {
-        self.attempt(now, state)
+        let step = self.attempt(now, state);
+        if let (CallStep::Ask(_), Some(link)) = (step, self.links.get_mut(state.call)) {
+            link.retrier.on_retry(&mut state.retries);
+        }
+        step
     }
 
     /// The job is dropped: of an attempt under way nothing will be learned.
-    pub fn on_given_up(&mut self, state: CallState) {
-        let link = self.links.get_mut(state.call);
-        if let (Some(breaker), Some(permit)) = (link.and_then(|link| link.breaker.as_mut()), state.permit) {
+    pub fn on_given_up(&mut self, mut state: CallState) {
+        let Some(link) = self.links.get_mut(state.call) else { return };
+        link.retrier.on_finished(&mut state.retries, false);
+        if let (Some(breaker), Some(permit)) = (&mut link.breaker, state.permit) {
             breaker.on_released(permit);
         }
     }
@@ -157,21 +165,21 @@ impl Calls {
     /// Makes the next call of a job. After the last one, the service answers.
     fn call(&mut self, now: Timestamp, state: &mut CallState) -> CallStep {
         if let Some(link) = self.links.get_mut(state.call) {
-            link.retrier.on_request(now);
+            link.retrier.on_request(now, &mut state.retries);
         }
         self.attempt(now, state)
     }
 
     /// Makes the attempt that a job stands before.
     fn attempt(&mut self, now: Timestamp, state: &mut CallState) -> CallStep {
-        let Some(Link { upstream, timeout, breaker, .. }) = self.links.get_mut(state.call) else {
+        let Some(Link { upstream, timeout, breaker, retrier }) = self.links.get_mut(state.call) else {
             return CallStep::DONE;
         };
         if let Some(breaker) = breaker {
             // What its own breaker refuses is not tried again, and is a failed call like any other.
-            let permit = match breaker.on_request(now) {
-                Ok(permit) => permit,
-                Err(ShortCircuit { .. }) => return CallStep::SHORT_CIRCUITED,
+            let Ok(permit) = breaker.on_request(now) else {
+                retrier.on_finished(&mut state.retries, false);
+                return CallStep::SHORT_CIRCUITED;
             };
             breaker.on_sent(now, permit);
             state.permit = Some(permit);
@@ -256,6 +264,53 @@ mod tests {
         assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::TimedOut), CallStep::Wait(WAIT));
         assert_eq!(calls.on_waited(NOW, &mut state), ask(1, 2, 3));
         assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::TimedOut), failed(504));
+    }
+
+    /// As in Envoy's cluster: one retry may be under way, and each of the ways out of a call frees its place.
+    #[test]
+    fn whatever_ends_a_call_frees_its_place_in_the_budget() {
+        let mut call = call(0, 9, Some(BreakerConfig::new(TIMEOUT, 1.0, 100).unwrap()));
+        let budget = gateway::InFlightBudget::new(0.0, 1).ok();
+        call.retry.budget = budget.map(gateway::RetryBudgetConfig::InFlight);
+        let mut calls = Calls::new(&[call], 902, &Invariants::Panic);
+        let failed = AttemptEnd::Answered(503);
+        for way in 0..4 {
+            let (mut state, _) = calls.on_begun(NOW);
+            assert_eq!(calls.on_ended(NOW, &mut state, key(), failed), CallStep::Wait(WAIT), "{way}");
+            let (mut other, _) = calls.on_begun(NOW);
+            assert!(matches!(calls.on_ended(NOW, &mut other, key(), failed), CallStep::Answer { .. }));
+            match way {
+                0 => calls.on_given_up(state),
+                1 => {
+                    calls.on_waited(NOW, &mut state);
+                    calls.on_given_up(state);
+                }
+                2 => {
+                    calls.on_waited(NOW, &mut state);
+                    assert_eq!(
+                        calls.on_ended(NOW, &mut state, key(), AttemptEnd::Answered(200)),
+                        CallStep::DONE
+                    );
+                }
+                _ => {
+                    calls.on_waited(NOW, &mut state);
+                    let end = AttemptEnd::Answered(404);
+                    assert!(matches!(calls.on_ended(NOW, &mut state, key(), end), CallStep::Answer { .. }));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_service_waits_as_long_as_the_other_asks_for() {
+        let mut patient = call(0, 1, None);
+        patient.retry.honor_retry_after = true;
+        let asks = AttemptEnd::answered(503, Some(Duration::from_secs(3)));
+        for (call, wait) in [(patient, Duration::from_secs(3)), (call(0, 1, None), WAIT)] {
+            let mut calls = Calls::new(&[call], 902, &Invariants::Panic);
+            let (mut state, _) = calls.on_begun(NOW);
+            assert_eq!(calls.on_ended(NOW, &mut state, key(), asks), CallStep::Wait(wait));
+        }
     }
 
     #[test]

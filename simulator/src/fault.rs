@@ -1,5 +1,6 @@
 //! Failure modes of upstreams, on a timeline.
 
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ pub enum FaultKind {
     Error {
         /// HTTP status, 300 to 599.
         status: u16,
+        /// How many seconds the answer asks its caller to wait (`Retry-After`); `None` for no such wish.
+        retry_after: Option<NonZeroU32>,
     },
     /// The connection is refused.
     Refuse,
@@ -96,7 +99,9 @@ impl Fault {
             return Err(FaultError::Fraction);
         }
         match kind {
-            FaultKind::Error { status } if !(300..600).contains(&status) => return Err(FaultError::Status),
+            FaultKind::Error { status, .. } if !(300..600).contains(&status) => {
+                return Err(FaultError::Status);
+            }
             FaultKind::Capacity { factor } if !(factor > 0.0 && factor < 1.0) => {
                 return Err(FaultError::Factor);
             }
@@ -329,7 +334,10 @@ mod tests {
         assert_eq!(new(0, 1.0, FaultKind::Hang).unwrap_err(), FaultError::DurationZero);
         assert_eq!(new(1, 0.0, FaultKind::Hang).unwrap_err(), FaultError::Fraction);
         assert_eq!(new(1, f64::NAN, FaultKind::Hang).unwrap_err(), FaultError::Fraction);
-        assert_eq!(new(1, 1.0, FaultKind::Error { status: 200 }).unwrap_err(), FaultError::Status);
+        assert_eq!(
+            new(1, 1.0, FaultKind::Error { status: 200, retry_after: None }).unwrap_err(),
+            FaultError::Status
+        );
         assert_eq!(new(1, 1.0, FaultKind::Capacity { factor: 1.0 }).unwrap_err(), FaultError::Factor);
     }
 }

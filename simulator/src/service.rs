@@ -7,6 +7,7 @@
 //! Both engines drive this one machine, on simulated time and on sockets. What keeps a worker busy is part of the machine
 //! ([`Activity`]), because the reason for a slow answer is read from there.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use gateway::{AttemptEnd, Invariants, Rejection, Timestamp, Transition, Violation};
@@ -167,6 +168,8 @@ pub enum TurnedAway {
     Error {
         /// With this HTTP status.
         status: u16,
+        /// How many seconds the answer asks its caller to wait.
+        retry_after: Option<NonZeroU32>,
         /// Which fault.
         fault: FaultId,
     },
@@ -557,6 +560,14 @@ impl<N> Service<N> {
         most.map_or(Activity::Work, |(place, _)| self.activity(place))
     }
 
+    /// Whether the answer to a job has begun, whose body trickles.
+    pub fn trickles(&self, job: JobId) -> bool {
+        self.job(job).is_some_and(|job| match job.stage {
+            JobStage::Worker(at_work) => at_work.trickling.is_some(),
+            JobStage::Door | JobStage::Queue => false,
+        })
+    }
+
     /// Jobs that hold a worker.
     pub fn in_flight(&self) -> u32 {
         self.upstream.in_flight()
@@ -590,8 +601,9 @@ impl<N> Service<N> {
                 witness.hear(ServiceEvent::Accepted(&job.note));
                 Arrival::Queued
             }
-            Reaction::Answered { status, fault } => {
-                let by = fault.map_or(TurnedAway::QueueFull, |fault| TurnedAway::Error { status, fault });
+            Reaction::Answered { status, fault, retry_after } => {
+                let error = |fault| TurnedAway::Error { status, retry_after, fault };
+                let by = fault.map_or(TurnedAway::QueueFull, error);
                 if by == TurnedAway::QueueFull {
                     witness.hear(ServiceEvent::Rejected);
                 }
@@ -810,21 +822,24 @@ impl Asking {
 impl ServiceAnswer {
     /// How the answer ends for whoever asked.
     pub fn end(self) -> AttemptEnd {
-        end_of_answer(self.status, self.breaks_off)
+        end_of_answer(self.status, self.breaks_off, None)
     }
 }
 
 /// How an answer ends for whoever asked: a failure that breaks off is the failure that its head tells.
-pub(crate) const fn end_of_answer(status: u16, breaks_off: bool) -> AttemptEnd {
-    if breaks_off && status < 400 { AttemptEnd::Cut } else { AttemptEnd::Answered(status) }
+pub(crate) fn end_of_answer(status: u16, breaks_off: bool, retry_after: Option<Duration>) -> AttemptEnd {
+    if breaks_off && status < 400 { AttemptEnd::Cut } else { AttemptEnd::answered(status, retry_after) }
 }
 
 impl TurnedAway {
     /// How the answer ends for whoever asked.
-    pub const fn end(self) -> AttemptEnd {
+    pub fn end(self) -> AttemptEnd {
         match self {
             Self::QueueFull => AttemptEnd::Answered(503),
-            Self::Error { status, .. } => AttemptEnd::Answered(status),
+            Self::Error { status, retry_after, .. } => {
+                let wait = |seconds: NonZeroU32| Duration::from_secs(u64::from(seconds.get()));
+                AttemptEnd::answered(status, retry_after.map(wait))
+            }
             Self::Refused { .. } => AttemptEnd::Broken,
             Self::Token(rejection) => AttemptEnd::Answered(rejection.status()),
         }
@@ -833,8 +848,6 @@ impl TurnedAway {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
-
     use gateway::auth::AuthConfig;
     use gateway::{FailureSet, PoolConfig, RetryPolicy, UpstreamId};
 
@@ -987,8 +1000,10 @@ mod tests {
     #[test]
     fn a_request_is_an_attempt_before_its_token_is_judged() {
         let auth = Some(AuthConfig::new(UpstreamId(1)));
-        let mut service =
-            service(UpstreamConfig { auth, ..config() }, Some(FaultKind::Error { status: 500 }));
+        let mut service = service(
+            UpstreamConfig { auth, ..config() },
+            Some(FaultKind::Error { status: 500, retry_after: None }),
+        );
         let mut attempts = 0;
         let key = Stream::new(1, Purpose::Service, "buyers");
         let (job, arrival) = service.on_request(at(0), key, "note", &mut |event: ServiceEvent<'_, _>| {
@@ -1001,7 +1016,7 @@ mod tests {
         for (millis, by) in [
             (2, TurnedAway::Token(rejection)),
             // A fault that began while the verdict was awaited comes before any code of the service's.
-            (1_000, TurnedAway::Error { status: 500, fault: FaultId(0) }),
+            (1_000, TurnedAway::Error { status: 500, retry_after: None, fault: FaultId(0) }),
         ] {
             let (job, _) = ask(&mut service, 2);
             let arrival = service.on_judged(at(millis), job, Err(rejection), &mut quiet);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::hash::Hash;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use gateway::auth::AuthConfig;
@@ -80,6 +81,8 @@ pub enum Reaction {
         status: u16,
         /// Whose doing that is; `None` where the service's own queue was full.
         fault: Option<FaultId>,
+        /// How many seconds the answer asks its caller to wait.
+        retry_after: Option<NonZeroU32>,
     },
     /// The connection is refused.
     Refused {
@@ -142,8 +145,9 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
     /// Takes a request on; `service` is the random stream of its service time.
     pub fn on_request(&mut self, now: Timestamp, job: J, service: Stream) -> Reaction {
         match self.faults.on_arrival(now - self.starts, service) {
-            Some((fault, FaultKind::Error { status })) => {
-                return Reaction::Answered { status: *status, fault: Some(fault) };
+            Some((fault, FaultKind::Error { status, retry_after })) => {
+                let (status, retry_after) = (*status, *retry_after);
+                return Reaction::Answered { status, fault: Some(fault), retry_after };
             }
             Some((fault, _)) => return Reaction::Refused { fault },
             None => {}
@@ -151,7 +155,7 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
         match self.pool.on_arrival(now, job, service) {
             Place::Worker => Reaction::Started(self.start(now, job, service)),
             Place::Queue { .. } => Reaction::Queued,
-            Place::Full => Reaction::Answered { status: 503, fault: None },
+            Place::Full => Reaction::Answered { status: 503, fault: None, retry_after: None },
         }
     }
 
@@ -234,7 +238,6 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
 
 #[cfg(test)]
 mod tests {
-    use std::num::NonZeroU32;
 
     use proptest::prelude::*;
 
@@ -294,7 +297,10 @@ mod tests {
         let mut upstream = upstream(None, false);
         assert_eq!(send(&mut upstream, 0, 1), Reaction::Started(DONE));
         assert_eq!(send(&mut upstream, 0, 2), Reaction::Queued);
-        assert_eq!(send(&mut upstream, 0, 3), Reaction::Answered { status: 503, fault: None });
+        assert_eq!(
+            send(&mut upstream, 0, 3),
+            Reaction::Answered { status: 503, fault: None, retry_after: None }
+        );
         assert_eq!(upstream.on_completed(at(5)), Some((2, DONE)));
         assert_eq!(upstream.on_completed(at(10)), None);
         assert_eq!((upstream.in_flight(), upstream.queued()), (0, 0));
@@ -320,7 +326,10 @@ mod tests {
     #[test]
     fn faults_at_the_door_take_no_worker() {
         for (kind, reaction) in [
-            (FaultKind::Error { status: 500 }, Reaction::Answered { status: 500, fault: STRUCK }),
+            (
+                FaultKind::Error { status: 500, retry_after: NonZeroU32::new(3) },
+                Reaction::Answered { status: 500, fault: STRUCK, retry_after: NonZeroU32::new(3) },
+            ),
             (FaultKind::Refuse, Reaction::Refused { fault: FaultId(0) }),
         ] {
             let mut upstream = upstream(Some(kind), false);

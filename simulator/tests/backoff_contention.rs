@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gateway::{AttemptFailure, Backoff, FailureSet, Jitter, RetryPolicy, RetryState, Timestamp};
+use gateway::{AttemptFailure, Backoff, FailureSet, Jitter, Retrier, RetryPolicy, RetryState, Timestamp};
 use simulator::{Purpose, Stream};
 
 const CLIENTS: usize = 100;
@@ -29,6 +29,7 @@ enum Event {
 fn writes(backoff: Backoff, seed: u64) -> u32 {
     let conflict = FailureSet { server_errors: true, ..FailureSet::default() };
     let policy = RetryPolicy { retries: u32::MAX, on: conflict, backoff, ..RetryPolicy::default() };
+    let mut retrier = Retrier::new(policy);
     let (network, jitter) = (Stream::new(seed, Purpose::Service, ""), Stream::new(seed, Purpose::Jitter, ""));
     let mut drawn = 0;
     // |Normal(10, 2)| ms by Box and Muller.
@@ -61,7 +62,7 @@ fn writes(backoff: Backoff, seed: u64) -> u32 {
             Event::Written(false) => {
                 let (at, unit) = (Timestamp::from_nanos(now), jitter.at(number).unit());
                 let failure = AttemptFailure::Status(503);
-                let wait = policy.on_failure(&mut states[client], at, failure, None, None, unit);
+                let wait = retrier.on_failure(&mut states[client], at, failure, None, unit);
                 (wait.expect("it never gives up").as_nanos() as u64 + hop(), Event::Read)
             }
         };

@@ -473,7 +473,9 @@ fn an_answer_breaks_or_trickles_after_the_calls() {
     let drip = |body| FaultKind::Drip { body: Latency::constant(body).unwrap() };
     let asked = |world: World| world.end().iter().filter(|seen| matches!(seen, Seen::Attempt(1, _))).count();
     // Whether the call was answered well or not.
-    for (called, status) in [(quick(), 200), (faulty(FaultKind::Error { status: 500 }, 1.0), 502)] {
+    for (called, status) in
+        [(quick(), 200), (faulty(FaultKind::Error { status: 500, retry_after: None }, 1.0), 502)]
+    {
         let world = World::new(vec![asks(FaultKind::Reset), called.clone()]);
         let mut client = world.connect();
         client.send(GET);
@@ -508,7 +510,7 @@ fn an_answer_breaks_or_trickles_after_the_calls() {
 /// the door, a quarter of the requests would be struck at the door and not behind it, and be served.
 #[test]
 fn a_request_without_a_tag_meets_one_draw_of_a_fault() {
-    let mut judging = faulty(FaultKind::Error { status: 500 }, 0.5);
+    let mut judging = faulty(FaultKind::Error { status: 500, retry_after: None }, 0.5);
     judging.config.auth = Some(AuthConfig::new(UpstreamId(0)));
     let world = World::new(vec![judging]);
     let mut client = world.connect();
@@ -521,7 +523,7 @@ fn a_request_without_a_tag_meets_one_draw_of_a_fault() {
 #[test]
 fn errors_come_at_once_and_other_faults_take_their_time() {
     let millis = |millis| Duration::from_millis(millis);
-    let world = World::new(vec![faulty(FaultKind::Error { status: 599 }, 1.0)]);
+    let world = World::new(vec![faulty(FaultKind::Error { status: 599, retry_after: None }, 1.0)]);
     let answer = world.connect().get().unwrap();
     assert_eq!((answer.status, answer.headers[headers::UPSTREAM].as_str()), (599, "payments"));
     assert_eq!(answer.json()["service_time_ns"], serde_json::Value::Null);
@@ -547,7 +549,7 @@ fn three_retries() -> RetryPolicy {
 fn three_retries_in_three_layers_are_64_attempts() {
     let names = ["edge", "orders", "stock", "database"];
     let mut services: Vec<_> = names.iter().map(|name| service(name, Duration::ZERO)).collect();
-    services[3].faults = faulty(FaultKind::Error { status: 500 }, 1.0).faults;
+    services[3].faults = faulty(FaultKind::Error { status: 500, retry_after: None }, 1.0).faults;
     let services = services.into_iter().enumerate().map(|(number, service)| match number {
         3 => service,
         _ => calling(number + 1, three_retries(), None, service),
@@ -641,7 +643,7 @@ fn who_notices_that_its_caller_left_gives_up_its_calls() {
 fn a_services_own_breaker_opens() {
     let mut asks = calling(1, RetryPolicy::default(), None, quick());
     asks.config.calls[0].breaker = Some(BreakerConfig::new(LONG, 0.5, 2).unwrap());
-    let world = World::new(vec![asks, faulty(FaultKind::Error { status: 500 }, 1.0)]);
+    let world = World::new(vec![asks, faulty(FaultKind::Error { status: 500, retry_after: None }, 1.0)]);
     let mut client = world.connect();
     for _ in 0..3 {
         assert_eq!(client.get().unwrap().status, 502);
@@ -658,7 +660,8 @@ fn a_failed_answer_that_breaks_off_is_to_a_service_what_its_head_says() {
     let mut asks = calling(1, RetryPolicy::default(), None, quick());
     asks.config.calls[0].breaker = Some(BreakerConfig::new(LONG, 0.5, 2).unwrap());
     let breaks = calling(2, RetryPolicy::default(), None, faulty(FaultKind::Reset, 1.0));
-    let world = World::new(vec![asks, breaks, faulty(FaultKind::Error { status: 500 }, 1.0)]);
+    let world =
+        World::new(vec![asks, breaks, faulty(FaultKind::Error { status: 500, retry_after: None }, 1.0)]);
     let mut client = world.connect();
     for _ in 0..2 {
         assert_eq!(client.get().unwrap().status, 502);

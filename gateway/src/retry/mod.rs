@@ -9,7 +9,11 @@ mod budget;
 use std::time::Duration;
 
 pub use self::backoff::{Backoff, BackoffError, Jitter};
-pub use self::budget::{RetryBudget, RetryBudgetConfig, RetryBudgetError};
+use self::budget::{Held, RetryBudget};
+pub use self::budget::{
+    InFlightBudget, InFlightBudgetError, RetryBudgetConfig, ShareBudget, ShareBudgetError, TokenAccounts,
+    TokenBudget, TokenBudgetError, TokenCharge,
+};
 use crate::attempt::AttemptFailure;
 use crate::failure_set::FailureSet;
 use crate::invariant::Invariants;
@@ -36,63 +40,43 @@ pub struct RetryPolicy {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetryState {
     done: u32,
-    previous: Duration,
+    /// The last wait that was drawn, in nanoseconds.
+    previous: u64,
     deadline: Option<Timestamp>,
-}
-
-impl RetryPolicy {
-    /// Decides over a failed attempt: the wait before the next one, or `None` to leave it at that. A wait that would outlast
-    /// the request's deadline is not begun, and takes nothing from the budget.
-    ///
-    /// `retry_after` is what the answer asked for, `budget` the account of [`RetryPolicy::budget`], and `unit` a uniform
-    /// draw from [0, 1) of this attempt's own.
-    pub fn on_failure(
-        &self,
-        state: &mut RetryState,
-        now: Timestamp,
-        failure: AttemptFailure,
-        retry_after: Option<Duration>,
-        budget: Option<&mut RetryBudget>,
-        unit: f64,
-    ) -> Option<Duration> {
-        if state.done >= self.retries || !self.on.includes(failure) {
-            return None;
-        }
-        let drawn = self.backoff.wait(state.done + 1, state.previous, unit);
-        let wait = drawn.max(retry_after.filter(|_| self.honor_retry_after).unwrap_or_default());
-        if state.deadline.is_some_and(|deadline| now + wait >= deadline) {
-            return None;
-        }
-        // Last, so that only what is made is paid for.
-        if let Some(budget) = budget
-            && !budget.try_retry(now)
-        {
-            return None;
-        }
-        (state.done, state.previous) = (state.done + 1, drawn);
-        Some(wait)
-    }
+    held: Held,
 }
 
 /// A caller's policy with the account of its budget: one for all requests of a population, a route or a service's call.
+///
+/// The calling contract, for each request with a [`RetryState`] of its own: [`Retrier::on_request`] when the first attempt is
+/// sent; [`Retrier::on_failure`] for each attempt that failed and, if that says to make another, [`Retrier::on_retry`] when the
+/// next one is sent. Whatever ends the request, [`Retrier::on_finished`] follows once: an account would otherwise count the
+/// request for ever.
 #[derive(Debug)]
 pub struct Retrier {
     policy: RetryPolicy,
     budget: Option<RetryBudget>,
+    epoch: u32,
     invariants: Invariants,
 }
 
 impl Retrier {
     /// With nothing on the account yet. Panics where the sums of the account are wrong.
     pub fn new(policy: RetryPolicy) -> Self {
-        Self { policy, budget: policy.budget.map(RetryBudget::new), invariants: Invariants::Panic }
+        Self::started_in(0, policy, Invariants::Panic)
+    }
+
+    /// As [`Retrier::new`], in a configuration of that number: requests of others hold nothing of this account. Does this where
+    /// the sums of the account are wrong.
+    pub(crate) fn started_in(epoch: u32, policy: RetryPolicy, invariants: Invariants) -> Self {
+        let budget = policy.budget.map(|budget| RetryBudget::new(budget, epoch, invariants.clone()));
+        Self { policy, budget, epoch, invariants }
     }
 
     /// Does this instead where the sums of the account are wrong.
     #[must_use]
     pub fn with_invariants(self, invariants: Invariants) -> Self {
-        let budget = self.budget.map(|budget| budget.with_invariants(invariants.clone()));
-        Self { budget, invariants, ..self }
+        Self::started_in(self.epoch, self.policy, invariants)
     }
 
     /// The policy.
@@ -100,22 +84,40 @@ impl Retrier {
         &self.policy
     }
 
-    /// Goes by this policy from now on. An equal one leaves the account as it is; another begins with nothing on it.
-    pub fn reconfigure(&mut self, policy: RetryPolicy) {
+    /// Goes by this policy from now on, that of the configuration `epoch`. An equal one leaves the account as it is; another
+    /// begins with nothing on it.
+    pub(crate) fn reconfigure(&mut self, epoch: u32, policy: RetryPolicy) {
         if policy != self.policy {
-            *self = Self::new(policy).with_invariants(self.invariants.clone());
+            *self = Self::started_in(epoch, policy, self.invariants.clone());
         }
     }
 
-    /// A request is made; its retries are not told.
-    #[inline]
-    pub fn on_request(&mut self, now: Timestamp) {
+    /// A request waits until its first attempt can be sent.
+    pub(crate) fn on_waiting(&mut self) {
         if let Some(budget) = &mut self.budget {
-            budget.on_request(now);
+            budget.on_waiting();
         }
     }
 
-    /// As [`RetryPolicy::on_failure`].
+    /// A request that waited does so no longer.
+    pub(crate) fn on_waited(&mut self) {
+        if let Some(budget) = &mut self.budget {
+            budget.on_waited();
+        }
+    }
+
+    /// The first attempt of a request is sent.
+    #[inline]
+    pub fn on_request(&mut self, now: Timestamp, state: &mut RetryState) {
+        if let Some(budget) = &mut self.budget {
+            budget.on_request(now, &mut state.held);
+        }
+    }
+
+    /// Decides over a failed attempt: the wait before the next one, or `None` to leave it at that. A wait that would outlast
+    /// the request's deadline is not begun, and takes nothing from the budget.
+    ///
+    /// `retry_after` is what the answer asked for, and `unit` a uniform draw from [0, 1) of this attempt's own.
     pub fn on_failure(
         &mut self,
         state: &mut RetryState,
@@ -124,7 +126,45 @@ impl Retrier {
         retry_after: Option<Duration>,
         unit: f64,
     ) -> Option<Duration> {
-        self.policy.on_failure(state, now, failure, retry_after, self.budget.as_mut(), unit)
+        let policy = &self.policy;
+        if !policy.on.includes(failure) {
+            return None;
+        }
+        if let Some(budget) = &mut self.budget {
+            budget.on_failure(&state.held, failure);
+        }
+        if state.done >= policy.retries {
+            return None;
+        }
+        let drawn = policy.backoff.wait(state.done + 1, Duration::from_nanos(state.previous), unit);
+        let wait = drawn.max(retry_after.filter(|_| policy.honor_retry_after).unwrap_or_default());
+        if state.deadline.is_some_and(|deadline| now + wait >= deadline) {
+            return None;
+        }
+        // Last, so that only what is made is paid for.
+        if let Some(budget) = &mut self.budget
+            && !budget.try_retry(now, &mut state.held, failure)
+        {
+            return None;
+        }
+        (state.done, state.previous) = (state.done + 1, u64::try_from(drawn.as_nanos()).unwrap_or(u64::MAX));
+        Some(wait)
+    }
+
+    /// The wait is over: the next attempt is sent.
+    #[inline]
+    pub fn on_retry(&mut self, state: &mut RetryState) {
+        if let Some(budget) = &mut self.budget {
+            budget.on_retry(&mut state.held);
+        }
+    }
+
+    /// The request is over: its last attempt was answered well, or failed, or nobody waits for it any more.
+    #[inline]
+    pub fn on_finished(&mut self, state: &mut RetryState, is_answered_well: bool) {
+        if let Some(budget) = &mut self.budget {
+            budget.on_finished(&mut state.held, is_answered_well);
+        }
     }
 }
 
@@ -134,6 +174,12 @@ impl RetryState {
     #[inline]
     pub fn until(deadline: Option<Timestamp>) -> Self {
         Self { deadline, ..Self::default() }
+    }
+
+    /// Of a request of the caller with this number, which has come nowhere yet.
+    #[inline]
+    pub const fn of_account(number: u32) -> Self {
+        Self { done: 0, previous: 0, deadline: None, held: Held::nothing_of(number) }
     }
 
     /// The request may take so much longer.
@@ -158,9 +204,10 @@ mod tests {
     #[test]
     fn three_retries_are_four_attempts() {
         let policy = RetryPolicy { retries: 3, on: ALL, ..RetryPolicy::default() };
+        let mut retrier = Retrier::new(policy);
         let mut state = RetryState::default();
         let mut attempts = 1;
-        while policy.on_failure(&mut state, NOW, AttemptFailure::Timeout, None, None, 0.5).is_some() {
+        while retrier.on_failure(&mut state, NOW, AttemptFailure::Timeout, None, 0.5).is_some() {
             attempts += 1;
         }
         assert_eq!((attempts, state.retries()), (4, 3));
@@ -187,7 +234,8 @@ mod tests {
         ] {
             let policy = RetryPolicy { retries: 9, on, ..RetryPolicy::default() };
             let tried = |failure| {
-                policy.on_failure(&mut RetryState::default(), NOW, failure, None, None, 0.0).is_some()
+                let mut retrier = Retrier::new(policy);
+                retrier.on_failure(&mut RetryState::default(), NOW, failure, None, 0.0).is_some()
             };
             assert!(yes.into_iter().all(tried), "{on:?}");
             assert!(!no.into_iter().any(tried), "{on:?}");
@@ -200,7 +248,8 @@ mod tests {
         let policy = RetryPolicy { retries: 9, on: ALL, backoff, honor_retry_after: true, budget: None };
         let wait = |policy: RetryPolicy, seconds| {
             let asked = Some(Duration::from_secs(seconds));
-            policy.on_failure(&mut RetryState::default(), NOW, AttemptFailure::Status(429), asked, None, 0.0)
+            let mut retrier = Retrier::new(policy);
+            retrier.on_failure(&mut RetryState::default(), NOW, AttemptFailure::Status(429), asked, 0.0)
         };
         assert_eq!(wait(policy, 30), Some(Duration::from_secs(30)));
         assert_eq!(wait(policy, 1), Some(Duration::from_secs(2)));
@@ -210,18 +259,23 @@ mod tests {
         );
     }
 
+    /// A policy whose budget, a retry for every two requests, has room for one.
+    fn room_for_one(backoff: Backoff) -> Retrier {
+        let budget = ShareBudget::new(0.5, 0.0).ok().map(RetryBudgetConfig::Share);
+        let mut retrier =
+            Retrier::new(RetryPolicy { retries: 9, on: ALL, backoff, budget, ..Default::default() });
+        for _ in 0..2 {
+            retrier.on_request(NOW, &mut RetryState::default());
+        }
+        retrier
+    }
+
     #[test]
     fn what_the_deadline_forbids_costs_nothing() {
-        let config = RetryBudgetConfig::new(0.5, 0.0).unwrap();
-        let mut budget = RetryBudget::new(config);
-        let backoff = Backoff::fixed(Duration::from_secs(2), Jitter::None).unwrap();
-        let policy = RetryPolicy { retries: 9, on: ALL, backoff, budget: Some(config), ..Default::default() };
-        // Enough for one retry.
-        budget.on_request(NOW);
-        budget.on_request(NOW);
+        let mut retrier = room_for_one(Backoff::fixed(Duration::from_secs(2), Jitter::None).unwrap());
         let mut tries = |left: Duration| {
             let mut state = RetryState::until(Some(NOW + left));
-            policy.on_failure(&mut state, NOW, AttemptFailure::Connect, None, Some(&mut budget), 0.0)
+            retrier.on_failure(&mut state, NOW, AttemptFailure::Connect, None, 0.0)
         };
         let wait = Duration::from_secs(2);
         assert_eq!(tries(wait), None);
@@ -231,21 +285,48 @@ mod tests {
 
     #[test]
     fn an_empty_budget_ends_it() {
-        let config = RetryBudgetConfig::new(0.5, 0.0).unwrap();
-        let mut budget = RetryBudget::new(config);
-        let policy = RetryPolicy { retries: 9, on: ALL, budget: Some(config), ..RetryPolicy::default() };
-        budget.on_request(NOW);
-        budget.on_request(NOW);
-        let mut tries = || {
-            policy.on_failure(
-                &mut RetryState::default(),
-                NOW,
-                AttemptFailure::Connect,
-                None,
-                Some(&mut budget),
-                0.0,
-            )
-        };
+        let mut retrier = room_for_one(Backoff::NONE);
+        let mut tries =
+            || retrier.on_failure(&mut RetryState::default(), NOW, AttemptFailure::Connect, None, 0.0);
         assert_eq!((tries(), tries()), (Some(Duration::ZERO), None));
+    }
+
+    /// As many retries as the policy allows cost nothing where failures do not; where they do, each counts.
+    #[test]
+    fn a_failure_costs_also_where_no_retry_is_left() {
+        let tokens = |charge| TokenBudget::new(4.0, 1.0).unwrap().with_charge(charge, false);
+        let budget = |charge| Some(RetryBudgetConfig::Tokens(tokens(charge)));
+        for (charge, left) in [(TokenCharge::Failure, None), (TokenCharge::Retry, Some(Duration::ZERO))] {
+            let policy = RetryPolicy { retries: 1, on: ALL, budget: budget(charge), ..Default::default() };
+            let mut retrier = Retrier::new(policy);
+            let mut fails = |state: &mut RetryState| {
+                retrier.on_failure(state, NOW, AttemptFailure::Status(500), None, 0.0)
+            };
+            let mut state = RetryState::default();
+            assert_eq!((fails(&mut state), fails(&mut state)), (Some(Duration::ZERO), None));
+            // Two failures leave two of four tokens, which is no more than half; one retry leaves three.
+            assert_eq!(fails(&mut RetryState::default()), left, "{charge:?}");
+        }
+    }
+
+    /// Whoever holds something of an account that is no more gives nothing back to the next one.
+    #[test]
+    fn another_policy_has_another_account() {
+        let in_flight = |least| InFlightBudget::new(0.0, least).ok().map(RetryBudgetConfig::InFlight);
+        let policy =
+            |least| RetryPolicy { retries: 9, on: ALL, budget: in_flight(least), ..Default::default() };
+        let mut retrier = Retrier::new(policy(1));
+        let fails = |retrier: &mut Retrier, state: &mut RetryState| {
+            retrier.on_failure(state, NOW, AttemptFailure::Connect, None, 0.0).is_some()
+        };
+        let (mut old, mut new) = (RetryState::default(), RetryState::default());
+        retrier.on_request(NOW, &mut old);
+        assert!(fails(&mut retrier, &mut old));
+        retrier.reconfigure(1, policy(2));
+        retrier.on_request(NOW, &mut new);
+        retrier.on_retry(&mut old);
+        retrier.on_finished(&mut old, true);
+        assert!(fails(&mut retrier, &mut new));
+        retrier.on_finished(&mut new, true);
     }
 }

@@ -89,7 +89,8 @@ impl AnswerBody {
         let watch = tokio::spawn(async move {
             let end = loop {
                 match exchange.due().await {
-                    Due::Upstream => break RequestEnd::Attempt(AttemptEnd::TimedOut),
+                    // The timeout of an attempt ends when the answer begins.
+                    Due::Upstream | Due::Attempt => break RequestEnd::Attempt(AttemptEnd::TimedOut),
                     Due::Download => break RequestEnd::ClientLeft,
                     Due::SlowReader => {
                         let Some(watched) = weak.upgrade() else { return };

@@ -29,6 +29,17 @@ impl Exchange {
         self.waits().on_worker(self.clock.now(), deadline);
     }
 
+    /// As [`Waits::on_attempt`].
+    pub(super) fn on_attempt(&self, timeout: Duration) {
+        self.waits().on_attempt(self.clock.now(), timeout);
+        self.changed.notify_one();
+    }
+
+    /// As [`Waits::on_attempt_ended`].
+    pub(super) fn on_attempt_ended(&self) {
+        self.waits().on_attempt_ended();
+    }
+
     /// As [`Waits::on_upload`].
     pub(super) fn on_upload(&self, bytes: usize, waits: bool) {
         if self.waits().on_upload(self.clock.now(), bytes, waits) {

@@ -25,6 +25,7 @@ use super::observer::Seen;
 use super::policies::Policies;
 use super::problem::{Problem, close_after};
 use super::request_body::{RequestBody, Source};
+use super::retry_after::retry_after;
 use super::rules::{Decided, Next, RequestGuard};
 use super::thread::Thread;
 use super::traces::Traces;
@@ -251,16 +252,7 @@ impl ClientConnection {
         }
         let mut head = Head { method: parts.method, uri: parts.uri, headers: parts.headers, interim };
 
-        let attempts = self.attempts(&mut guard, &forward, &mut head, source.as_ref());
-        let attempted = if forward.deadline.is_none() {
-            attempts.await
-        } else {
-            tokio::select! {
-                biased;
-                attempted = attempts => attempted,
-                () = upstream_overdue(&exchange) => Err(Problem::Attempt(AttemptEnd::TimedOut)),
-            }
-        };
+        let attempted = self.attempts(&mut guard, &forward, &exchange, &mut head, source.as_ref()).await;
         let (response, lease) = attempted.inspect_err(|problem| {
             if let Some(source) = &source {
                 source.abandon();
@@ -302,15 +294,35 @@ impl ClientConnection {
         &self,
         guard: &mut RequestGuard,
         forward: &Forward,
+        exchange: &Exchange,
         head: &mut Head,
         source: Option<&Source>,
     ) -> Result<(Response<Incoming>, Lease), Problem> {
         let (upstream, retries) = (forward.upstream.0 as usize, forward.may_retry);
         loop {
             guard.on_sent();
-            let attempt = self.attempt(upstream, head, source, retries).await;
+            let attempt = self.attempt(upstream, head, source, retries);
+            let attempt = if forward.deadline.is_none() && forward.try_timeout.is_none() {
+                attempt.await
+            } else {
+                if let Some(timeout) = forward.try_timeout {
+                    exchange.on_attempt(timeout);
+                }
+                let attempt = tokio::select! {
+                    biased;
+                    attempt = attempt => attempt,
+                    overdue = overdue(exchange) => match overdue {
+                        Overdue::Request => return Err(Problem::Attempt(AttemptEnd::TimedOut)),
+                        Overdue::Attempt => Err(Problem::Attempt(AttemptEnd::TimedOut)),
+                    },
+                };
+                exchange.on_attempt_ended();
+                attempt
+            };
             let end = match &attempt {
-                Ok((response, _)) => Some(AttemptEnd::Answered(response.status().as_u16())),
+                Ok((response, _)) => {
+                    Some(AttemptEnd::answered(response.status().as_u16(), retry_after(response.headers())))
+                }
                 Err(Problem::Attempt(end)) => Some(*end),
                 Err(_) => None,
             };
@@ -441,9 +453,24 @@ fn check(limits: &HttpLimits, parts: &Parts, incoming: &ClientBody) -> Result<He
     Ok(host)
 }
 
-/// Waits until the upstream has used up the route's timeout.
-async fn upstream_overdue(exchange: &Exchange) {
-    while exchange.due().await != Due::Upstream {}
+/// What of a request that has no answer yet has taken too long.
+enum Overdue {
+    /// All its attempts together.
+    Request,
+    /// The present attempt.
+    Attempt,
+}
+
+/// Waits until the upstream has used up a timeout.
+async fn overdue(exchange: &Exchange) -> Overdue {
+    loop {
+        match exchange.due().await {
+            Due::Upstream => return Overdue::Request,
+            Due::Attempt => return Overdue::Attempt,
+            // Not before there is an answer.
+            Due::Download | Due::SlowReader => {}
+        }
+    }
 }
 
 /// Waits in the queue.
@@ -454,7 +481,7 @@ async fn wait(guard: &mut RequestGuard, deadline: Option<Instant>) -> Result<For
     };
     match started {
         Some(forward) => Ok(forward),
-        None => guard.on_queue_timeout().map_or_else(Ok, Err),
+        None => guard.on_queue_timeout(),
     }
 }
 

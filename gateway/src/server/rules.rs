@@ -433,20 +433,20 @@ impl RequestGuard {
         Some(self.start(started))
     }
 
-    /// The queue's timeout ran out.
+    /// The queue's timeout ran out. The request goes on if a worker became free at the same moment.
     ///
     /// # Errors
     ///
-    /// If a worker became free at the same moment: then it goes on.
-    pub(super) fn on_queue_timeout(&mut self) -> Result<Rejection, Forward> {
+    /// [`Rejection::QueueTimeout`] otherwise; then the request has ended.
+    pub(super) fn on_queue_timeout(&mut self) -> Result<Forward, Rejection> {
         if let Some(started) = self.leave_queue() {
-            return Err(self.start(started));
+            return Ok(self.start(started));
         }
         self.stage = GuardState::Over;
         let at = self.rules.clock.now();
         self.rules.observer.on_queue_timeout(at, self.mark);
         self.tell(at, RequestEnd::Rejected(Rejection::QueueTimeout), None);
-        Ok(Rejection::QueueTimeout)
+        Err(Rejection::QueueTimeout)
     }
 
     fn start(&mut self, Started { at, forward }: Started) -> Forward {

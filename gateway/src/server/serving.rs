@@ -233,8 +233,14 @@ mod tests {
     /// A thread of a gateway before one upstream, which serves nobody yet.
     fn thread(upstream: SocketAddr) -> Arc<Thread> {
         let mut gateway = GatewayConfig { timeout: Some(Duration::from_secs(5)), ..GatewayConfig::default() };
-        let route =
-            Route { path: "/".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
+        let route = Route {
+            path: "/".to_owned(),
+            upstream: UpstreamId(0),
+            timeout: None,
+            try_timeout: None,
+            retry: None,
+            auth: true,
+        };
         gateway.routes = Routes::new(vec![route]).unwrap();
         let mut config = ServerConfig::new((Ipv4Addr::LOCALHOST, 0).into(), gateway, vec![upstream]);
         config.http.upstream_idle_timeout = Duration::from_millis(50);

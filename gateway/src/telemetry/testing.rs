@@ -21,8 +21,14 @@ pub(super) const START: Timestamp = Timestamp::from_nanos(1_780_390_920_000_000_
 
 /// One route, to one upstream with a breaker; ten requests a key at once.
 pub(crate) fn config() -> GatewayConfig {
-    let route =
-        Route { path: "/orders".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
+    let route = Route {
+        path: "/orders".to_owned(),
+        upstream: UpstreamId(0),
+        timeout: None,
+        try_timeout: None,
+        retry: None,
+        auth: true,
+    };
     let per_key = RateLimit::new(Algorithm::TokenBucket, 60, Duration::from_secs(60))
         .and_then(|limit| limit.with_burst(10));
     let limits = RateLimits { per_key: per_key.ok(), ..RateLimits::default() };

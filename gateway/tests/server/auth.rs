@@ -188,6 +188,7 @@ fn a_route_without_auth_is_for_everybody_and_nobodys_identity_passes() {
         path: path.into(),
         upstream: UpstreamId(0),
         timeout: None,
+        try_timeout: None,
         retry: None,
         auth,
     };

@@ -136,6 +136,7 @@ fn a_path_that_nobody_serves() {
         path: "/orders".into(),
         upstream: ::gateway::UpstreamId(0),
         timeout: None,
+        try_timeout: None,
         retry: None,
         auth: true,
     };
@@ -506,6 +507,69 @@ fn who_leaves_between_two_attempts_frees_the_worker() {
     drop(client);
     let told = gateway.log.settled(1);
     assert_eq!((told.ends(), told.finished[0].1.attempts), (vec![RequestEnd::ClientLeft], 1));
+}
+
+/// The first attempt hangs before its answer, the second one's body trickles for longer than an attempt may take.
+#[test]
+fn an_attempt_without_an_answer_is_made_again_and_one_whose_answer_has_begun_is_not() {
+    let upstream = Upstream::answering(|request| match request.values("x-gateway-attempt")[..] {
+        [] => Reply::Hang(Vec::new()),
+        _ => Reply::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n".to_vec()),
+    });
+    let retrying = |timeout| {
+        let on = FailureSet { timeout: true, ..FailureSet::default() };
+        let policy = RetryPolicy { retries: 3, on, ..RetryPolicy::default() };
+        GatewayConfig {
+            try_timeout: Some(Duration::from_secs(5)),
+            timeout,
+            retry: Some(GatewayRetry { policy, non_idempotent: false }),
+            ..GatewayConfig::default()
+        }
+    };
+    let gateway =
+        Gateway::at_speed(50.0, retrying(Some(Duration::from_secs(60))), &[upstream.address], |_| {});
+    let mut client = Client::connect(gateway.address());
+    client.send(get("/", ""));
+    assert!(client.take(12).is_ok_and(|head| head == b"HTTP/1.1 200"));
+    let told = gateway.log.settled(1);
+    // The whole timeout ends the second attempt, whose answer has begun.
+    assert_eq!(told.ends(), [RequestEnd::Attempt(AttemptEnd::TimedOut)]);
+    assert_eq!(told.finished[0].1.attempts, 2);
+}
+
+#[test]
+fn an_attempt_that_takes_too_long_is_a_timeout_where_none_is_left() {
+    let upstream = Upstream::answering(|_| Reply::Hang(Vec::new()));
+    let try_timeout = Some(Duration::from_secs(5));
+    let config = GatewayConfig { try_timeout, ..GatewayConfig::default() };
+    let gateway = Gateway::at_speed(50.0, config, &[upstream.address], |_| {});
+    assert_eq!(Client::connect(gateway.address()).get("/").status, 504);
+    let told = gateway.log.settled(1);
+    assert_eq!(told.ends(), [RequestEnd::Attempt(AttemptEnd::TimedOut)]);
+}
+
+/// The answer asks for an hour: a gateway that honours the wish still waits when its client leaves.
+#[test]
+fn the_gateway_waits_as_long_as_an_answer_asks_for() {
+    let asks: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 3600\r\ncontent-length: 0\r\n\r\n";
+    let upstream = Upstream::answering(|_| Reply::Send(asks.to_vec()));
+    for (honor_retry_after, attempts) in [(false, 3), (true, 1)] {
+        let mut config = retrying(2, false);
+        config.retry.as_mut().unwrap().policy.honor_retry_after = honor_retry_after;
+        let gateway = Gateway::with(config, &[upstream.address], |_| {});
+        let mut client = Client::connect(gateway.address());
+        client.send(get("/", ""));
+        if honor_retry_after {
+            upstream.next();
+            gateway.log.until("a worker", |told| told.load == (1, 0));
+            drop(client);
+        } else {
+            let answer = client.answer(false);
+            assert_eq!(answer.value("retry-after"), Some("3600"), "the client is told, too");
+            (0..3).for_each(|_| _ = upstream.next());
+        }
+        assert_eq!(gateway.log.settled(1).finished[0].1.attempts, attempts);
+    }
 }
 
 /// The timeout runs over all attempts: this one strikes while the gateway waits for the answer to its second.

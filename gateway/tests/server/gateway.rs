@@ -19,6 +19,7 @@ pub(crate) fn routes(upstreams: u32) -> Routes {
         path: if number == 0 { "/".to_owned() } else { format!("/{number}") },
         upstream: UpstreamId(number),
         timeout: None,
+        try_timeout: None,
         retry: None::<GatewayRetry>,
         auth: true,
     };

@@ -92,6 +92,7 @@ fn gateway(paths: Paths, routes: &[&'static str]) -> (Gateway, Vec<Upstream>) {
         path: (*route).to_owned(),
         upstream: UpstreamId(number as u32),
         timeout: None,
+        try_timeout: None,
         retry: None,
         auth: true,
     });

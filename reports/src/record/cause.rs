@@ -20,6 +20,8 @@ pub enum Cause {
     ClientTimeout,
     /// The route's timeout ran out.
     RouteTimeout,
+    /// The gateway had waited for an attempt as long as it waits for one.
+    TryTimeout,
     /// The wait in the gateway's queue was as long as it lets anybody wait.
     QueueTimeout,
     /// A rate limit rejected it.
@@ -205,6 +207,8 @@ pub enum CauseKind {
     ClientTimeout,
     /// The route's timeout ran out.
     RouteTimeout,
+    /// The gateway had waited for an attempt as long as it waits for one.
+    TryTimeout,
     /// It waited in the gateway's queue for as long as that lets anybody wait.
     QueueTimeout,
     /// A rate limit rejected it.
@@ -255,6 +259,7 @@ impl CauseKind {
         match self {
             Self::ClientTimeout => "client-timeout",
             Self::RouteTimeout => "route-timeout",
+            Self::TryTimeout => "try-timeout",
             Self::QueueTimeout => "queue-timeout",
             Self::RateLimit => "rate-limit",
             Self::NoRoute => "no-route",
@@ -282,6 +287,7 @@ impl CauseStep {
         let (kind, of) = match cause {
             Cause::ClientTimeout => (CauseKind::ClientTimeout, None),
             Cause::RouteTimeout => (CauseKind::RouteTimeout, None),
+            Cause::TryTimeout => (CauseKind::TryTimeout, None),
             Cause::QueueTimeout => (CauseKind::QueueTimeout, None),
             Cause::RateLimit(limit) => (CauseKind::RateLimit, Some(layout.limits[limit].scope.clone())),
             Cause::NoRoute => (CauseKind::NoRoute, None),

@@ -57,6 +57,7 @@ pub(crate) fn step(step: &CauseStep) -> String {
     match step.kind {
         CauseKind::ClientTimeout => "client's timeout".to_owned(),
         CauseKind::RouteTimeout => "route's timeout".to_owned(),
+        CauseKind::TryTimeout => "gateway's timeout of an attempt".to_owned(),
         CauseKind::QueueTimeout => "gateway's queue timeout".to_owned(),
         CauseKind::RateLimit => format!("{of} limit"),
         CauseKind::NoRoute => "no route".to_owned(),

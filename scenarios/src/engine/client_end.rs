@@ -36,9 +36,12 @@ impl ClientEnd {
         let Some(status) = end.status() else { return Self::GAVE_UP };
         let retry_after = match end {
             RequestEnd::Rejected(rejection) => rejection.retry_after(),
-            RequestEnd::Attempt(_) | RequestEnd::Malformed { .. } | RequestEnd::ClientLeft => None,
+            // The gateway passes the field on.
+            RequestEnd::Attempt(end) => end.retry_after(),
+            RequestEnd::Malformed { .. } | RequestEnd::ClientLeft => None,
         };
-        let is_upstreams = end == RequestEnd::Attempt(AttemptEnd::Answered(status));
+        let is_upstreams =
+            matches!(end, RequestEnd::Attempt(AttemptEnd::Answered(_) | AttemptEnd::Deferred { .. }));
         let expected = if is_upstreams { expected } else { &[] };
         Self::of_answer(status, end.outcome(), expected, retry_after)
     }

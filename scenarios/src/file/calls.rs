@@ -38,7 +38,7 @@ impl Item for Call<'_> {}
 impl Call<'_> {
     /// The call, and the place of the name it asks.
     pub(super) fn build(self, upstreams: Known<'_>) -> Option<(simulator::Call, Span)> {
-        let retry = self.retry.on().map(Retry::build_towards_upstreams).unwrap_or_default();
+        let retry = self.retry.on().map(Retry::build_of_server).unwrap_or_default();
         let breaker = self.breaker.on().and_then(Breaker::build);
         let upstream = upstreams.find_named(&self.upstream, &self.table)?;
         let timeout = self.timeout.value.map(|Positive(timeout)| timeout);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -50,6 +51,9 @@ table! {
     pub(super) struct ErrorFault<'t> (Choice::Free) {
         /// The HTTP status, 300 to 599.
         status: FailureStatus, needed "";
+        /// How long the answer asks its caller to wait before the next attempt (`Retry-After`), in whole seconds such as `"3s"`.
+        /// Retry policies with `honor_retry_after` wait at least as long. Default: the answer asks for no wait.
+        retry_after: WholeSeconds;
     }
 
     /// The work takes another time.
@@ -119,6 +123,22 @@ impl FromNode for FailureStatus {
 
     fn format() -> Shape {
         Shape::Value(json!({ "type": "integer", "minimum": 300, "maximum": 599 }))
+    }
+}
+
+/// A time of whole seconds, at least one: what a `Retry-After` field can say.
+pub(super) struct WholeSeconds(NonZeroU32);
+
+impl FromNode for WholeSeconds {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let Positive(time) = Positive::from_node(node)?;
+        let seconds = u32::try_from(time.as_secs()).ok().filter(|_| time.subsec_nanos() == 0);
+        let seconds = seconds.and_then(NonZeroU32::new);
+        seconds.map(Self).ok_or_else(|| format!("expected whole seconds, found {time:?}"))
+    }
+
+    fn format() -> Shape {
+        Positive::format()
     }
 }
 
@@ -215,7 +235,11 @@ impl<'t> Fault<'t> {
     fn kind(self) -> Option<(&'t Entry, Option<FaultKind>)> {
         let plain = |field: Field<'t, Option<Plain>>, kind| made(field, |_| Some(kind));
         let kinds = [
-            made(self.error, |kind| Some(FaultKind::Error { status: kind.0?.status.value?.0 })),
+            made(self.error, |kind| {
+                let ErrorFault { status, retry_after, .. } = kind.0?;
+                let retry_after = retry_after.value.map(|WholeSeconds(seconds)| seconds);
+                Some(FaultKind::Error { status: status.value?.0, retry_after })
+            }),
             plain(self.refuse, FaultKind::Refuse),
             made(self.slow, |kind| Some(FaultKind::Slow { latency: kind.0?.latency.value?.0 })),
             plain(self.hang, FaultKind::Hang),
@@ -264,7 +288,11 @@ mod tests {
     fn each_kind_is_read() {
         let time = Latency::constant(SECOND).unwrap();
         for (fields, kind) in [
-            ("error = { status = 503 }", FaultKind::Error { status: 503 }),
+            ("error = { status = 503 }", FaultKind::Error { status: 503, retry_after: None }),
+            (
+                "error = { status = 503, retry_after = '3s' }",
+                FaultKind::Error { status: 503, retry_after: NonZeroU32::new(3) },
+            ),
             ("refuse = true", FaultKind::Refuse),
             ("hang = {}", FaultKind::Hang),
             ("reset = true\nhang = false", FaultKind::Reset),
@@ -306,6 +334,11 @@ mod tests {
             ("hang = { latency = '1s' }", "`faults.hang` has no field `latency`", "latency"),
             ("error = true", "`faults.error`: expected a table, found a boolean", "true"),
             ("error = {}", "`faults.error` needs `status`", "{}"),
+            (
+                "error = { status = 503, retry_after = '1500ms' }",
+                "`faults.error.retry_after`: expected whole seconds, found 1.5s",
+                "'1500ms'",
+            ),
             ("error = { status = 200 }", "`faults`: status must be from 300 to 599", "{ status = 200 }"),
             ("error = { status = 70000 }", "`faults`: status must be from 300 to 599", "{ status = 70000 }"),
             (

@@ -29,6 +29,10 @@ table! {
         /// `timeout`; then the client gets 504. Time that the gateway waits for the client does not count. Default: for as long as
         /// it takes.
         timeout: Positive, else unbounded;
+        /// How long each attempt of the gateway's may go without the beginning of an answer; then the attempt is over, and `retry` may
+        /// make another within `timeout`. The client gets 504 if none is made. Time that the gateway waits for the client does not
+        /// count. Default: an attempt may take as long as the whole.
+        try_timeout: Positive, else unbounded;
         /// How long the gateway waits for the next bytes of a request's body; then the client gets 408. Pauses add up, and 500 bytes
         /// make up for a second. In runs over sockets only. Default: 60s.
         upload_timeout: Positive;
@@ -58,6 +62,9 @@ table! {
         max_in_flight: NonZeroU32, else unbounded;
         /// How long its answers may take, on routes without their own `timeout`. Default: the gateway's `timeout`.
         timeout: Positive, else unbounded;
+        /// How long each attempt at it may go without the beginning of an answer, on routes without their own `try_timeout`.
+        /// Default: the gateway's `try_timeout`.
+        try_timeout: Positive, else unbounded;
         /// The circuit breaker in front of it, which replaces that of all upstreams whole; `false` for none.
         breaker: Switch<Breaker<'t>>;
     }
@@ -76,6 +83,7 @@ impl Gateway<'_> {
                 queue_timeout: positive(self.queue_timeout.value),
             },
             timeout: positive(self.timeout.value),
+            try_timeout: positive(self.try_timeout.value),
             client: ClientTimeouts {
                 upload: positive(self.upload_timeout.value).unwrap_or(client.upload),
                 download: positive(self.download_timeout.value).unwrap_or(client.download),
@@ -108,6 +116,7 @@ fn build_policies(
             policies[place] = gateway::UpstreamPolicy {
                 max_in_flight: own.max_in_flight.value,
                 timeout: own.timeout.value.map(|Positive(timeout)| timeout),
+                try_timeout: own.try_timeout.value.map(|Positive(timeout)| timeout),
                 breaker: if has_breaker { own_breaker } else { breaker },
             };
         }

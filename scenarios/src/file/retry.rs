@@ -3,17 +3,21 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gateway::{BackoffError, FailureSet, Jitter, RetryBudgetConfig, RetryPolicy};
-use serde_json::json;
+use gateway::{
+    BackoffError, FailureSet, InFlightBudget, Jitter, RetryBudgetConfig, RetryPolicy, ShareBudget,
+    TokenAccounts, TokenBudget, TokenBudgetError, TokenCharge,
+};
+use serde_json::{Value as Json, json};
 use simulator::Rate;
 
 use super::diagnostic::Problem;
 use super::failures::Failure;
 use super::reader::Field;
 use super::shape::{Choice, Shape};
-use super::table::{Item, Items, Switch, table};
-use super::tree::Node;
-use super::values::{FromNode, Percentage, Positive, names};
+use super::table::{Described as _, Item, Items, Switch, table};
+use super::tree::{Node, Value};
+use super::values::{FromNode, Percentage, Positive, Share, Written, names};
+use super::words::list;
 
 table! {
     /// Whether, when and how often a failed attempt is made again.
@@ -31,7 +35,8 @@ table! {
         base: Positive, needed "the first wait, such as `base = \"100ms\"`", with |backoff| backoff != "none";
         /// No wait is longer; not below `base`. Belongs to `exponential`. Default: `"20s"`, or `base` if that is longer.
         max: Positive, with |backoff| backoff == "exponential";
-        /// Whether to wait at least as long as the `Retry-After` of the gateway's 429 and 503 asks for. Services send none.
+        /// Whether to wait at least as long as the `Retry-After` of an answer asks for. The gateway's 429 and 503 have such a
+        /// field, and answers by a fault `error = { status, retry_after }`.
         honor_retry_after: bool = false;
         /// How many retries in all, beside the requests; `false` or left out for any number.
         budget: Switch<RetryBudget<'t>>;
@@ -45,12 +50,38 @@ table! {
         non_idempotent: bool = false;
     }
 
-    /// Retries in any ten seconds are at most `ratio` of the requests and `floor` per second.
-    pub(super) struct RetryBudget<'t> (Choice::Free) {
-        /// How many retries to the requests, such as `"20%"`; above `"100%"` there may be more retries than requests.
-        ratio: Percentage, needed "";
-        /// A rate that is allowed in any case, such as `"1/s"`: callers of few requests could not try again otherwise.
-        floor: Rate = Rate::ZERO;
+    /// How many retries in all, by one of three accounts: `ratio` of the requests, `in_flight` of the attempts under way, or
+    /// `tokens` that retries cost.
+    pub(super) struct RetryBudget<'t> (Choice::ByKind) {
+        /// How many retries to the requests of the last ten seconds, such as `"20%"`; above `"100%"` there may be more retries than
+        /// requests. As in Finagle and Linkerd.
+        ratio: Percentage, is kind;
+        /// A rate that is allowed in any case, such as `"1/s"`: callers of few requests could not try again otherwise. Belongs to
+        /// `ratio`.
+        floor: Rate = Rate::ZERO, with |kind| kind == "ratio";
+        /// Retries under way, each from the beginning of the wait before it, are at most this share of the attempts under way and
+        /// of the requests that wait for a worker, such as `"20%"`. As in Envoy.
+        in_flight: Share, is kind;
+        /// So many retries may be under way in any case. Belongs to `in_flight`.
+        least: u32 = 3, with |kind| kind == "in_flight";
+        /// A full account, such as `500`: retries and failures cost tokens, successes bring them. Above zero, at most a million. As
+        /// in the SDKs of AWS and in gRPC.
+        tokens: Tokens, is kind;
+        /// Tokens that a retry costs: at least 0.001, at most `tokens`. Needed by `tokens`, belongs to it.
+        cost: Tokens, needed "the tokens that a retry costs, such as `cost = 5`", with |kind| kind == "tokens";
+        /// Tokens that a retry costs after an answer of 429. Belongs to `tokens`. Default: `cost`.
+        throttled: Tokens, with |kind| kind == "tokens";
+        /// Tokens that a retry costs after a timeout. Belongs to `tokens`. Default: `cost`.
+        timed_out: Tokens, with |kind| kind == "tokens";
+        /// Tokens that a request brings that is answered well: 0 or more, at most `tokens`. Belongs to `tokens`.
+        success: Tokens = Tokens(1.0), with |kind| kind == "tokens";
+        /// What a retry that is answered well brings back. Belongs to `tokens`.
+        refund: Refund = Refund::Cost, with |kind| kind == "tokens";
+        /// What costs tokens. Belongs to `tokens`.
+        charge: TokenCharge = TokenCharge::Retry, with |kind| kind == "tokens";
+        /// Who has an account. Belongs to `tokens`, and to clients: a gateway has one account for each route, a service one for each
+        /// call.
+        per: TokenAccounts = TokenAccounts::Identity, with |kind| kind == "tokens";
     }
 }
 
@@ -66,15 +97,16 @@ impl Retry<'_> {
         }
     }
 
-    /// The policy of whoever asks an upstream.
-    pub(super) fn build_towards_upstreams(self) -> RetryPolicy {
-        if self.honor_retry_after.value {
-            let message = format!("`{}` has no effect", self.table.path_of(self.honor_retry_after.key));
-            let problem = Problem::warning(self.honor_retry_after.span_in(&self.table), message);
-            let help = "upstreams send no `Retry-After`; the gateway does, to its clients";
-            self.table.context().push(problem.help(help));
-        }
-        self.build()
+    /// The policy of a gateway or a service, whose requests share one account.
+    pub(super) fn build_of_server(self) -> RetryPolicy {
+        let policy = self.build();
+        let budget = policy.budget.map(|budget| match budget {
+            RetryBudgetConfig::Tokens(tokens) => {
+                RetryBudgetConfig::Tokens(tokens.with_accounts(TokenAccounts::Shared))
+            }
+            other => other,
+        });
+        RetryPolicy { budget, ..policy }
     }
 
     fn build_on(&self) -> FailureSet {
@@ -120,21 +152,88 @@ impl GatewayRetry<'_> {
 
     fn build(self) -> gateway::GatewayRetry {
         let non_idempotent = self.non_idempotent.value;
-        gateway::GatewayRetry { policy: self.policy.build_towards_upstreams(), non_idempotent }
+        gateway::GatewayRetry { policy: self.policy.build_of_server(), non_idempotent }
     }
 }
 
 impl RetryBudget<'_> {
     fn build(self) -> Option<RetryBudgetConfig> {
         let (context, path) = (self.table.context(), self.table.path());
-        let config = RetryBudgetConfig::new(self.ratio.value?.0, self.floor.value.per_second());
-        let refuse = |error| context.push(Problem::error(self.table.span(), format!("`{path}`: {error}")));
-        let config = config.map_err(refuse).ok()?;
+        let refuse = |span, error: &dyn std::fmt::Display| {
+            context.push(Problem::error(span, format!("`{path}`: {error}")));
+        };
+        let kinds = Self::table().choices();
+        let entries = [self.ratio.entry, self.in_flight.entry, self.tokens.entry];
+        let there: Vec<_> = entries.into_iter().flatten().collect();
+        let config = match there[..] {
+            [only] if &*only.key == self.ratio.key => {
+                let share = ShareBudget::new(self.ratio.value?.0, self.floor.value.per_second());
+                let share = share.map_err(|error| refuse(self.table.span(), &error)).ok()?;
+                RetryBudgetConfig::Share(share)
+            }
+            [only] if &*only.key == self.in_flight.key => {
+                let in_flight = InFlightBudget::new(self.in_flight.value?.0, self.least.value);
+                let span = self.in_flight.span_in(&self.table);
+                RetryBudgetConfig::InFlight(in_flight.map_err(|error| refuse(span, &error)).ok()?)
+            }
+            [_] => RetryBudgetConfig::Tokens(self.tokens()?),
+            [] => {
+                let problem = Problem::error(self.table.span(), format!("`{path}` needs an account"));
+                context.push(problem.of_absence().help(format!("one of {}", list(&kinds))));
+                return None;
+            }
+            [_, second, ..] => {
+                let message = format!("`{path}` has one account, this is a second");
+                let problem = Problem::error(second.key_span.clone(), message);
+                context.push(problem.help(format!("one of {}", list(&kinds))));
+                return None;
+            }
+        };
         if config.is_nothing() {
             let problem = Problem::warning(self.table.span(), format!("`{path}` allows no retry at all"));
-            context.push(problem.help("`floor` allows some to callers of few requests, such as \"1/s\""));
+            context.push(problem.help(match config {
+                RetryBudgetConfig::Share(_) => {
+                    "`floor` allows some to callers of few requests, such as \"1/s\""
+                }
+                RetryBudgetConfig::InFlight(_) => "`least` allows some in any case",
+                RetryBudgetConfig::Tokens(_) => "a failure costs at least half of all tokens",
+            }));
         }
         Some(config)
+    }
+
+    fn tokens(&self) -> Option<TokenBudget> {
+        let refuse = |error: TokenBudgetError| {
+            let place = match error {
+                TokenBudgetError::Tokens => &self.tokens,
+                TokenBudgetError::Cost => {
+                    let dearer = |field: &&Field<'_, Option<Tokens>>| {
+                        let full = self.tokens.value.as_ref().map_or(0.0, |Tokens(tokens)| *tokens);
+                        field.value.as_ref().is_some_and(|Tokens(cost)| !(0.001..=full).contains(cost))
+                    };
+                    [&self.cost, &self.throttled, &self.timed_out]
+                        .into_iter()
+                        .find(dearer)
+                        .unwrap_or(&self.cost)
+                }
+                TokenBudgetError::Success => {
+                    let message = format!("`{}`: {error}", self.table.path());
+                    let span = self.success.span_in(&self.table);
+                    return self.table.context().push(Problem::error(span, message));
+                }
+            };
+            let message = format!("`{}`: {error}", self.table.path());
+            self.table.context().push(Problem::error(place.span_in(&self.table), message));
+        };
+        let amount = |field: &Field<'_, Option<Tokens>>| field.value.as_ref().map(|Tokens(tokens)| *tokens);
+        let (tokens, cost) = (amount(&self.tokens)?, amount(&self.cost)?);
+        let (throttled, timed_out) = (amount(&self.throttled), amount(&self.timed_out));
+        let budget = TokenBudget::new(tokens, cost)
+            .and_then(|budget| budget.with_costs(throttled.unwrap_or(cost), timed_out.unwrap_or(cost)))
+            .and_then(|budget| budget.with_success(self.success.value.0));
+        let budget = budget.map_err(refuse).ok()?;
+        let refunds = self.refund.value == Refund::Cost;
+        Some(budget.with_charge(self.charge.value, refunds).with_accounts(self.per.value))
     }
 }
 
@@ -158,6 +257,65 @@ impl FromNode for Retries {
 
     fn format() -> Shape {
         Shape::Value(json!({ "type": "integer", "minimum": 1, "maximum": MOST_RETRIES }))
+    }
+}
+
+/// A number of tokens, not negative.
+#[derive(Clone, Copy)]
+pub(super) struct Tokens(f64);
+
+impl FromNode for Tokens {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let number: f64 = match &node.value {
+            Value::Integer(digits) | Value::Float(digits) => digits.parse().unwrap_or(f64::NAN),
+            _ => return Err(format!("expected a number of tokens such as 5, found {}", node.kind())),
+        };
+        // What is no number is in no range.
+        if (0.0..=TokenBudget::MAX_TOKENS).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(format!("expected a number of tokens from 0 to {}", TokenBudget::MAX_TOKENS))
+        }
+    }
+
+    fn format() -> Shape {
+        Shape::Value(json!({ "type": "number", "minimum": 0, "maximum": TokenBudget::MAX_TOKENS as u64 }))
+    }
+}
+
+impl Written for Tokens {
+    fn written(&self) -> Json {
+        // As a whole number where it is one, as in a file.
+        if self.0.fract() == 0.0 { json!(self.0 as u64) } else { json!(self.0) }
+    }
+}
+
+names! {
+    /// What a retry that is answered well brings back.
+    enum Refund {
+        /// The tokens that the retry cost, in place of those for a success.
+        "cost" => Cost,
+        /// Nothing but the tokens for a success.
+        "none" => Nothing,
+    }
+}
+
+names! {
+    TokenCharge {
+        /// Each retry, which is made only if the account can pay. As in the SDKs of AWS.
+        "retries" => Retry,
+        /// Each failure that may be tried again, whether it is or not; retries are made while more than half of the tokens are left.
+        /// As in gRPC.
+        "failures" => Failure,
+    }
+}
+
+names! {
+    TokenAccounts {
+        /// Each identity, as each process with an SDK has one.
+        "identity" => Identity,
+        /// All clients of the population together.
+        "population" => Shared,
     }
 }
 
@@ -211,11 +369,12 @@ mod tests {
         for on in ["['429']", "[429]", "[429, '429']"] {
             assert_eq!(policy(&format!("{{ retries = 3, on = {on}, honor_retry_after = true }}")), asked);
         }
-        let budget = RetryBudgetConfig::new(0.2, 1.0).ok();
+        let share = |ratio, floor| ShareBudget::new(ratio, floor).ok().map(RetryBudgetConfig::Share);
+        let budget = share(0.2, 1.0);
         let bounded = RetryPolicy { budget, ..thrice };
         assert_eq!(policy("{ retries = 3, budget = { ratio = '20%', floor = '60/m' } }"), bounded);
         // Three retries of every second request.
-        let budget = RetryBudgetConfig::new(1.5, 0.0).ok();
+        let budget = share(1.5, 0.0);
         let ample = RetryPolicy { budget, ..thrice };
         assert_eq!(policy("{ retries = 3, budget = { ratio = '150%' } }"), ample);
     }
@@ -257,20 +416,36 @@ mod tests {
     }
 
     #[test]
-    fn whoever_asks_an_upstream_is_never_told_when_to_come_back() {
-        for (retry, path) in [
-            ("gateway.retry = { R }", "gateway.retry"),
-            ("routes.'/orders'.retry = { R }", "routes.\"/orders\".retry"),
-            (
-                "upstreams.orders.calls = [{ upstream = 'stock', retry = { R } }]",
-                "upstreams.orders.calls.retry",
-            ),
-        ] {
-            let honors = |yes| retry.replace('R', &format!("retries = 1, honor_retry_after = {yes}"));
-            let problem = first_problem(&honors(true));
-            assert_eq!(problem, (format!("`{path}.honor_retry_after` has no effect"), "true".to_owned()));
-            world_with(&honors(false));
-        }
+    fn each_account_is_that_of_a_product() {
+        let of = |budget: &str| {
+            world_with(&format!("clients.shoppers.retry = {{ retries = 1, budget = {budget} }}")).populations
+                [0]
+            .retry
+            .budget
+        };
+        let in_flight =
+            |share, least| InFlightBudget::new(share, least).ok().map(RetryBudgetConfig::InFlight);
+        assert_eq!(of("{ in_flight = '20%' }"), in_flight(0.2, 3));
+        assert_eq!(of("{ in_flight = '50%', least = 0 }"), in_flight(0.5, 0));
+        let tokens = |budget: TokenBudget| Some(RetryBudgetConfig::Tokens(budget));
+        let aws = TokenBudget::new(500.0, 14.0).unwrap().with_costs(5.0, 14.0).unwrap();
+        let aws = aws.with_success(1.0).unwrap();
+        assert_eq!(of("{ tokens = 500, cost = 14, throttled = 5 }"), tokens(aws));
+        let shared = aws.with_accounts(TokenAccounts::Shared);
+        assert_eq!(of("{ tokens = 500, cost = 14, throttled = 5, per = 'population' }"), tokens(shared));
+        let grpc = TokenBudget::new(10.0, 1.0).unwrap().with_success(0.1).unwrap();
+        assert_eq!(
+            of("{ tokens = 10, cost = 1, charge = 'failures', success = 0.1, refund = 'none' }"),
+            tokens(grpc.with_charge(TokenCharge::Failure, false))
+        );
+        // A gateway and a service have one account for all that they serve.
+        let budget = "retry = { retries = 1, budget = { tokens = 500, cost = 14, throttled = 5 } }";
+        let world = world_with(&format!(
+            "gateway.{budget}\nupstreams.orders.calls = [{{ upstream = 'stock', {budget} }}]"
+        ));
+        assert_eq!(world.gateway.retry.unwrap().policy.budget, tokens(shared));
+        let orders = world.upstreams.iter().find(|named| named.name == "orders").unwrap();
+        assert_eq!(orders.config.calls[0].retry.budget, tokens(shared));
     }
 
     #[test]
@@ -305,7 +480,48 @@ mod tests {
                 "`P.jitter`: there is no `half`",
                 "'half'",
             ),
-            ("retries = 1, budget = {}", "`P.budget` needs `ratio`", "{}"),
+            ("retries = 1, budget = {}", "`P.budget` needs an account", "{}"),
+            (
+                "retries = 1, budget = { ratio = '20%', tokens = 5, cost = 1 }",
+                "`P.budget` has one account, this is a second",
+                "tokens",
+            ),
+            (
+                "retries = 1, budget = { in_flight = '20%', floor = '1/s' }",
+                "`P.budget.floor` has no meaning with `in_flight`",
+                "floor",
+            ),
+            ("retries = 1, budget = { tokens = 500 }", "`P.budget` needs `cost`", "{ tokens = 500 }"),
+            (
+                "retries = 1, budget = { tokens = 5, cost = 14 }",
+                "`P.budget`: a cost must be at least 0.001 and at most all tokens",
+                "14",
+            ),
+            (
+                "retries = 1, budget = { tokens = 5, cost = 1, timed_out = 6 }",
+                "`P.budget`: a cost must be at least 0.001 and at most all tokens",
+                "6",
+            ),
+            (
+                "retries = 1, budget = { tokens = 5, cost = 1, success = 6 }",
+                "`P.budget`: success must be at least 0 and at most all tokens",
+                "6",
+            ),
+            (
+                "retries = 1, budget = { tokens = -5, cost = 1 }",
+                "`P.budget.tokens`: expected a number of tokens from 0 to 1000000",
+                "-5",
+            ),
+            (
+                "retries = 1, budget = { tokens = 0, cost = 1 }",
+                "`P.budget`: tokens must be above 0 and at most 1000000",
+                "0",
+            ),
+            (
+                "retries = 1, budget = { tokens = 4, cost = 2, charge = 'failures' }",
+                "`P.budget` allows no retry at all",
+                "{ tokens = 4, cost = 2, charge = 'failures' }",
+            ),
             (
                 "retries = 1, budget = { ratio = '0%' }",
                 "`P.budget` allows no retry at all",

@@ -22,6 +22,9 @@ table! {
         /// How long an answer may take, from the moment the request has a worker of the gateway; then the client gets
         /// 504. Default: the gateway's `timeout`.
         timeout: Positive, else unbounded, is policy;
+        /// How long each attempt of the gateway's may go without the beginning of an answer; then the attempt is over, and `retry`
+        /// may make another within `timeout`. Default: the `try_timeout` of the upstream's policy, or else the gateway's.
+        try_timeout: Positive, else unbounded, is policy;
         /// When the gateway tries again by itself; `false` for never. Default: the gateway's `retry`.
         retry: Switch<GatewayRetry<'t>>, is policy;
         /// Whether the gateway asks for a token, if it has `auth`.
@@ -60,6 +63,7 @@ pub(super) fn build_routes(
             route.upstream =
                 UpstreamId(upstreams.find_named(&table.upstream, &table.table).unwrap_or(0) as u32);
             route.timeout = table.timeout.value.map(|Positive(timeout)| timeout);
+            route.try_timeout = table.try_timeout.value.map(|Positive(timeout)| timeout);
             route.retry = GatewayRetry::said(table.retry);
             route.auth = table.auth.value;
             weight = table.weight.value.0;
@@ -105,7 +109,14 @@ pub(super) fn build_routes(
 
 /// A route to the first upstream, without any policy.
 fn plain_route(path: &str) -> gateway::Route {
-    gateway::Route { path: path.to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true }
+    gateway::Route {
+        path: path.to_owned(),
+        upstream: UpstreamId(0),
+        timeout: None,
+        try_timeout: None,
+        retry: None,
+        auth: true,
+    }
 }
 
 /// Whether a gateway that reads paths in one form can have this path for a route, and clients can ask for it.

@@ -274,6 +274,7 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
         setting("queue_timeout", duration(gateway.pool.queue_timeout, "off")),
         setting("timeout", duration(gateway.timeout, "off")),
     ];
+    settings.extend(gateway.try_timeout.map(|timeout| setting("try_timeout", write_duration(timeout))));
     settings.push(setting(
         "auth",
         gateway.auth.as_ref().map_or_else(|| "off".to_owned(), |auth| auth_text(auth, world)),
@@ -302,6 +303,9 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
         }
         if let Some(timeout) = policy.timeout {
             settings.push(setting("timeout", write_duration(timeout)));
+        }
+        if let Some(timeout) = policy.try_timeout {
+            settings.push(setting("try_timeout", write_duration(timeout)));
         }
     }
     settings

@@ -179,14 +179,13 @@ impl Vary {
         let keys: Vec<&str> = self.path.iter().map(String::as_str).collect();
         let of = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
         match keys[..] {
-            ["routes", route, "timeout"] => {
+            ["routes", route, key @ ("timeout" | "try_timeout")] => {
                 let upstream =
                     tree.find(&["routes", route, "upstream"]).and_then(|entry| written(&entry.node));
-                let of_upstream =
-                    upstream.map(|upstream| of(&["gateway", "upstreams", &upstream, "timeout"]));
-                of_upstream.into_iter().chain([of(&["gateway", "timeout"])]).collect()
+                let of_upstream = upstream.map(|upstream| of(&["gateway", "upstreams", &upstream, key]));
+                of_upstream.into_iter().chain([of(&["gateway", key])]).collect()
             }
-            ["gateway", "upstreams", _, "timeout"] => vec![of(&["gateway", "timeout"])],
+            ["gateway", "upstreams", _, key @ ("timeout" | "try_timeout")] => vec![of(&["gateway", key])],
             ["gateway", "upstreams", _, "breaker", ref rest @ ..] => {
                 vec![of(&[&["gateway", "breaker"], rest].concat())]
             }

@@ -76,7 +76,9 @@ fn policies_of_ours(tree: &Table, ours: Option<&Table>, context: &Context<'_>) {
         // By `paths`, the file itself reads those of its routes and clients.
         .filter(|entry| !matches!(&*entry.key, "external" | "paths"))
         .map(|entry| vec!["gateway", &*entry.key])
-        .chain(routes.flat_map(|route| ["timeout", "retry"].map(|key| vec!["routes", &*route.key, key])));
+        .chain(routes.flat_map(|route| {
+            ["timeout", "try_timeout", "retry"].map(|key| vec!["routes", &*route.key, key])
+        }));
     let has_no_effect = |path: &Vec<&str>| {
         let Some(entry) = tree.find(path) else { return false };
         let inherited = ours.and_then(|ours| ours.find(path));
@@ -104,10 +106,15 @@ pub(super) fn breakers_without_timeouts<'w>(
     context: &Context<'_>,
 ) {
     let has_timeout = |world: &World| {
-        let routes = world.gateway.routes.iter().any(|route| route.timeout.is_some());
-        let policies = world.gateway.upstreams.iter().any(|policy| policy.timeout.is_some());
+        let any = |timeouts: [Option<_>; 2]| timeouts.iter().any(Option::is_some);
+        let gateway = &world.gateway;
+        let routes = gateway.routes.iter().any(|route| any([route.timeout, route.try_timeout]));
+        let policies = gateway.upstreams.iter().any(|policy| any([policy.timeout, policy.try_timeout]));
         let mut calls = world.upstreams.iter().flat_map(|upstream| &upstream.config.calls);
-        world.gateway.timeout.is_some() || routes || policies || calls.any(|call| call.timeout.is_some())
+        any([gateway.timeout, gateway.try_timeout])
+            || routes
+            || policies
+            || calls.any(|call| call.timeout.is_some())
     };
     if !variants.clone().any(|(_, world)| has_timeout(world)) {
         let holds_back = |fault: &UpstreamFault| {

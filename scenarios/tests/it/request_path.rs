@@ -130,6 +130,157 @@ fn fetches_of_keys_are_counted_apart_and_keep_no_run_from_its_end() {
 }
 
 #[test]
+fn an_attempt_that_takes_too_long_is_made_again_within_the_whole() {
+    // The upstream hangs for the first 2 s and takes 10 ms from then on; attempts have 600 ms, the whole 5 s, the next attempt
+    // comes 200 ms after the last one's end. The request of 0.0 s is tried at 0.0, 0.8, 1.6 and 2.4 s, and is served then, at
+    // 2.41 s; that of 1.0 s at 1.0, 1.8 and 2.6 s: after 1.61 s. Those of 2 s and later take 10 ms.
+    let world = |gateway: &str| {
+        format!(
+            r#"
+            name = "Tries"
+            starts = 2026-06-02T09:00:00Z
+            duration = "10s"
+            slo.latency = "5s"
+            upstreams.api.latency = {{ constant = "10ms" }}
+            routes."/".upstream = "api"
+            clients.all = {{ send = "/", rate = "1/s" }}
+            gateway = {{ timeout = "5s", {gateway} }}
+            faults = [{{ at = "0s", for = "2s", upstreams = ["api"], hang = true }}]
+            "#
+        )
+    };
+    let retry = "retry = { retries = 9, on = ['timeout'], backoff = 'fixed', base = '200ms' }";
+    let run = run_one(&world(&format!("try_timeout = '600ms', {retry}")));
+    assert_eq!((run.overall.good, run.attempts), (10, 8 + 4 + 3));
+    assert_eq!((run.overall.latency.max_us, run.overall.latency.min_us), (2_410_000, 10_000));
+    // Without retries, the client is told of the timeout as soon as the attempt is over.
+    let run = run_one(&world("try_timeout = '600ms'"));
+    assert_eq!((run.overall.good, run.overall.count(Outcome::TimedOut), run.attempts), (8, 2, 10));
+    assert_eq!(run.overall.latency.max_us, 600_000);
+    let steps = &run.causes[0].steps;
+    assert_eq!(
+        steps.iter().map(|step| step.kind).collect::<Vec<_>>(),
+        [CauseKind::TryTimeout, CauseKind::Fault]
+    );
+    // An attempt cannot take longer than the whole.
+    let run = run_one(&world(&format!("try_timeout = '6s', {retry}")));
+    assert_eq!((run.overall.count(Outcome::TimedOut), run.attempts), (2, 10));
+}
+
+#[test]
+fn an_answer_that_has_begun_is_no_longer_tried_again() {
+    // The head of the answer comes after 10 ms, its body 3 s later: as in Envoy, the timeout of an attempt ends with the head.
+    let run = run_one(
+        r#"
+        name = "Drips"
+        starts = 2026-06-02T09:00:00Z
+        duration = "10s"
+        slo.latency = "5s"
+        upstreams.api.latency = { constant = "10ms" }
+        routes."/".upstream = "api"
+        clients.all = { send = "/", rate = "1/s" }
+        gateway = { timeout = "5s", try_timeout = "600ms", retry = { retries = 2, on = ["timeout"] } }
+        faults = [{ at = "0s", for = "10s", upstreams = ["api"], drip = { body = "3s" } }]
+        "#,
+    );
+    assert_eq!((run.overall.good, run.attempts, run.overall.latency.max_us), (10, 10, 3_010_000));
+}
+
+#[test]
+fn an_answer_that_asks_for_time_is_given_it_by_gateways_services_and_clients() {
+    // Each fails once, at 0.0 s, with an answer that asks for 3 s; the fault is over by then. Whoever honours the wish is back at
+    // 3.0 s: a client 5 ms, a service 1 ms later only where the wait is shorter than that.
+    let world = |gateway: &str, calls: &str, client: &str, struck: &str| {
+        format!(
+            r#"
+            name = "Patience"
+            starts = 2026-06-02T09:00:00Z
+            duration = "10s"
+            slo.latency = "5s"
+            upstreams.api = {{ latency = {{ constant = "0s" }}, {calls} }}
+            upstreams.stock.latency = {{ constant = "0s" }}
+            routes."/".upstream = "api"
+            clients.all = {{ send = "/", bursts = [{{ from = "0s", to = "0s", count = 1 }}], {client} }}
+            gateway = {{ {gateway} }}
+            faults = [{{ at = "0s", for = "1s", upstreams = ["{struck}"], error = {{ status = 503, retry_after = "3s" }} }}]
+            "#
+        )
+    };
+    let retry = "retry = { retries = 1, honor_retry_after = true }";
+    let calls = |retry: &str| {
+        let comma = if retry.is_empty() { "" } else { ", " };
+        format!("calls = [{{ upstream = 'stock'{comma}{retry} }}]")
+    };
+    for (gateway, asking, client, struck) in
+        [(retry, "", "", "api"), ("", "", retry, "api"), ("", retry, "", "stock")]
+    {
+        let run = run_one(&world(gateway, &calls(asking), client, struck));
+        let latency = run.overall.latency.max_us;
+        assert_eq!((run.overall.good, latency), (1, 3_000_000), "at {struck}: {gateway} {asking} {client}");
+    }
+    // Who does not honour it is back too soon.
+    let hasty = "retry = { retries = 1 }";
+    assert_eq!(run_one(&world(hasty, &calls(""), "", "api")).overall.good, 0);
+}
+
+#[test]
+fn a_quota_pays_for_so_many_retries_and_each_identity_has_its_own() {
+    // Everything fails with 503 for good. Of 500 tokens a retry takes 14: 35 retries; of one identity, or of two with 35 each.
+    let attempts = |identities: u32, per: &str| {
+        let run = run_one(&format!(
+            r#"
+            name = "Quota"
+            starts = 2026-06-02T09:00:00Z
+            duration = "1m"
+            slo.latency = "1s"
+            upstreams.api.latency = {{ constant = "1ms" }}
+            routes."/".upstream = "api"
+            faults = [{{ at = "0s", for = "1m", upstreams = ["api"], error = {{ status = 503 }} }}]
+            [clients.all]
+            send = "/"
+            rate = "10/s"
+            identities = {identities}
+            retry = {{ retries = 2, budget = {{ tokens = 500, cost = 14, throttled = 5, per = "{per}" }} }}
+            "#
+        ));
+        (run.overall.offered, run.attempts)
+    };
+    assert_eq!(attempts(1, "identity"), (600, 635));
+    assert_eq!(attempts(2, "identity"), (600, 670));
+    assert_eq!(attempts(2, "population"), (600, 635));
+}
+
+#[test]
+fn a_budget_of_the_gateway_bounds_what_is_under_way() {
+    // A hundred requests at once, each of which fails at once with 503 and would be tried again a second later. With 20% of what
+    // is under way: each is answered before the next but one comes, so that two are under way at most, a fifth of which is none.
+    // Those that wait for a second are retries under way: three, the least. With 10 as the least: ten.
+    let attempts = |budget: &str| {
+        let run = run_one(&format!(
+            r#"
+            name = "Under way"
+            starts = 2026-06-02T09:00:00Z
+            duration = "10s"
+            slo.latency = "1s"
+            upstreams.api.latency = {{ constant = "1ms" }}
+            routes."/".upstream = "api"
+            faults = [{{ at = "0s", for = "10s", upstreams = ["api"], error = {{ status = 503 }} }}]
+            clients.all = {{ send = "/", bursts = [{{ from = "0s", to = "0s", count = 100 }}] }}
+            [gateway.retry]
+            retries = 1
+            backoff = "fixed"
+            base = "1s"
+            {budget}
+            "#
+        ));
+        run.attempts
+    };
+    assert_eq!(attempts("budget = { in_flight = '20%' }"), 103);
+    assert_eq!(attempts("budget = { in_flight = '20%', least = 10 }"), 110);
+    assert_eq!(attempts(""), 200);
+}
+
+#[test]
 fn a_full_gateway_sheds_and_a_long_wait_in_its_queue_too() {
     // One worker, work of 1.5 s, a request each 500 ms, one place to wait for 1 s at most. What falls on one instant
     // happens in the order in which it was scheduled, a completion before an arrival; timeouts come last.

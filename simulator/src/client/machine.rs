@@ -16,7 +16,8 @@ use crate::network::client_is_back_after;
 ///
 /// The calling contract: a user is asked after at the start and whenever one of its requests has ended
 /// ([`Clients::next_send`]). Each request begins by [`Clients::draw`] and, when it is sent, [`Clients::on_send`]. Each attempt
-/// that failed is told to [`Clients::on_failed`], and the next attempt is made when that says.
+/// that failed is told to [`Clients::on_failed`], and the next attempt is made when that says, by [`Clients::on_retry`]; a request
+/// that ends otherwise is told to [`Clients::on_ended`].
 #[derive(Debug)]
 pub struct Clients {
     population: Population,
@@ -83,24 +84,37 @@ impl Clients {
     pub fn draw(&self, index: u64) -> ClientRequest {
         let Self { population, streams, .. } = self;
         let target = population.target_of(streams, index);
+        let identity = population.identity_of(streams, index);
         ClientRequest {
             index,
             target: target.number as u32,
             route: target.route,
-            identity: population.identity_of(streams, index),
+            identity,
             attempt: 0,
-            retries: RetryState::default(),
+            retries: RetryState::of_account(identity.index),
         }
     }
 
     /// A request is sent, for the first time.
     #[inline]
-    pub fn on_send(&mut self, now: Timestamp) {
-        self.retrier.on_request(now);
+    pub fn on_send(&mut self, now: Timestamp, request: &mut ClientRequest) {
+        self.retrier.on_request(now, &mut request.retries);
+    }
+
+    /// A request is sent again.
+    #[inline]
+    pub fn on_retry(&mut self, request: &mut ClientRequest) {
+        self.retrier.on_retry(&mut request.retries);
+    }
+
+    /// A request ended by an attempt that did not fail.
+    #[inline]
+    pub fn on_ended(&mut self, request: &mut ClientRequest) {
+        self.retrier.on_finished(&mut request.retries, true);
     }
 
     /// An attempt at a request failed. `retry_after` is how long the answer asks the client to wait, if it does. When the next
-    /// attempt is made; `None` where the client leaves it at that.
+    /// attempt is made; `None` where the client leaves it at that: then the request has ended.
     #[inline]
     pub fn on_failed(
         &mut self,
@@ -111,7 +125,10 @@ impl Clients {
     ) -> Option<Timestamp> {
         let ClientRequest { index, attempt, retries, .. } = request;
         let unit = self.streams.jitter.at(*index).at(u64::from(*attempt)).unit();
-        let wait = self.retrier.on_failure(retries, now, failure, retry_after, unit)?;
+        let Some(wait) = self.retrier.on_failure(retries, now, failure, retry_after, unit) else {
+            self.retrier.on_finished(retries, false);
+            return None;
+        };
         *attempt += 1;
         Some(now + client_is_back_after(wait))
     }
@@ -171,7 +188,7 @@ mod tests {
     fn a_client_tries_again_a_round_trip_later_and_as_often_as_its_policy_says() {
         let mut clients = clients(2);
         let mut request = clients.draw(3);
-        clients.on_send(STARTS);
+        clients.on_send(STARTS, &mut request);
         let again = STARTS + Duration::from_millis(5);
         for attempt in 1..=2 {
             let next = clients.on_failed(STARTS, &mut request, AttemptFailure::Timeout, None);

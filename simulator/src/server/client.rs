@@ -3,11 +3,12 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway::AttemptEnd;
 use gateway::auth::FetchFailure;
-use gateway::server::is_exhaustion;
+use gateway::server::{is_exhaustion, retry_after};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty};
@@ -61,7 +62,9 @@ impl Client {
         }
         headers.extend(bearer.map(|bearer| (AUTHORIZATION, bearer)));
         match peer.ask("/", headers, None).await {
-            Ok((status, body)) => (end_of_answer(status, body.is_none()), None),
+            Ok(Heard { status, retry_after, body }) => {
+                (end_of_answer(status, body.is_none(), retry_after), None)
+            }
             Err(error) => match error.downcast::<io::Error>() {
                 Ok(error) if is_exhaustion(&error) => (AttemptEnd::NeverSent, Some(*error)),
                 _ => (AttemptEnd::Broken, None),
@@ -73,23 +76,26 @@ impl Client {
     pub(super) async fn fetch(&self, upstream: usize, most: usize) -> Result<(u16, Vec<u8>), FetchFailure> {
         let peer = self.peers.get(upstream).ok_or(FetchFailure::Connection)?;
         let asked = peer.ask(KEYS, HeaderMap::new(), Some(most)).await;
-        let (status, document) = asked.map_err(|_| FetchFailure::Connection)?;
-        Ok((status, document.ok_or(FetchFailure::Connection)?))
+        let Heard { status, body, .. } = asked.map_err(|_| FetchFailure::Connection)?;
+        Ok((status, body.ok_or(FetchFailure::Connection)?))
     }
+}
+
+/// What a service hears of another.
+struct Heard {
+    status: u16,
+    /// The wait that the answer asks for.
+    retry_after: Option<Duration>,
+    /// As much of the body as is to be kept; `None` for an answer that breaks off.
+    body: Option<Vec<u8>>,
 }
 
 /// Where keys are asked for.
 const KEYS: &str = "/.well-known/jwks.json";
 
 impl Peer {
-    /// The status of the answer, and as much of its body as is to be kept; `None` for one that breaks off. An error is one
-    /// before the headers of the answer.
-    async fn ask(
-        &self,
-        path: &str,
-        headers: HeaderMap,
-        kept: Option<usize>,
-    ) -> Result<(u16, Option<Vec<u8>>), Failure> {
+    /// An error is one before the headers of the answer.
+    async fn ask(&self, path: &str, headers: HeaderMap, kept: Option<usize>) -> Result<Heard, Failure> {
         let mut request =
             Request::get(path).header(http::header::HOST, self.address.to_string()).body(Empty::new())?;
         request.headers_mut().extend(headers);
@@ -108,13 +114,15 @@ impl Peer {
                 },
             }
         };
-        let status = response.status().as_u16();
-        let Ok(body) = drain(&mut response, kept.unwrap_or(0)).await else { return Ok((status, None)) };
+        let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+        let Ok(body) = drain(&mut response, kept.unwrap_or(0)).await else {
+            return Ok(Heard { status, retry_after, body: None });
+        };
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE {
             idle.push(connection);
         }
-        Ok((status, Some(body)))
+        Ok(Heard { status, retry_after, body: Some(body) })
     }
 
     fn take_idle(&self) -> Option<Connection> {

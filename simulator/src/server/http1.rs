@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -99,7 +99,13 @@ impl Door {
         };
         match reception {
             Reception::Refused => Err(Unanswered),
-            Reception::Answered(status) => self.response(status, AnswerBody::whole, page(None)),
+            Reception::Answered { status, retry_after } => {
+                let mut response = self.response(status, AnswerBody::whole, page(None))?;
+                if let Some(wait) = retry_after {
+                    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+                }
+                Ok(response)
+            }
             Reception::Accepted(caller, told) => match told.await.map_err(|_| Unanswered)? {
                 Word::Answered { status, work } => {
                     caller.heard();

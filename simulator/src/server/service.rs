@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use std::{io, mem};
 
 use bytes::Bytes;
@@ -96,8 +97,13 @@ pub(super) enum Word {
 pub(super) enum Reception {
     /// The service has a job of it.
     Accepted(WaitingCaller, oneshot::Receiver<Word>),
-    /// It is answered with this status at once.
-    Answered(u16),
+    /// It is answered at once.
+    Answered {
+        /// With this HTTP status.
+        status: u16,
+        /// How long the answer asks its caller to wait.
+        retry_after: Option<Duration>,
+    },
     /// Its connection is reset.
     Refused,
 }
@@ -199,7 +205,9 @@ impl ServedService {
             Some(Arrival::TurnedAway { by, .. }) => {
                 caller.heard();
                 match by.end() {
-                    AttemptEnd::Answered(status) => Reception::Answered(status),
+                    end @ (AttemptEnd::Answered(status) | AttemptEnd::Deferred { status, .. }) => {
+                        Reception::Answered { status, retry_after: end.retry_after() }
+                    }
                     _ => Reception::Refused,
                 }
             }

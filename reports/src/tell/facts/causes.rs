@@ -164,7 +164,13 @@ fn most_common(
 impl<'r> Reason<'r> {
     fn of(cause: &'r CauseResult) -> Option<Self> {
         let timeout = |kind| {
-            matches!(kind, CauseKind::ClientTimeout | CauseKind::RouteTimeout | CauseKind::QueueTimeout)
+            matches!(
+                kind,
+                CauseKind::ClientTimeout
+                    | CauseKind::RouteTimeout
+                    | CauseKind::TryTimeout
+                    | CauseKind::QueueTimeout
+            )
         };
         let root = cause.steps.last()?;
         Some(Self { held: cause.steps.iter().find(|step| !timeout(step.kind)).unwrap_or(root), root })
@@ -193,9 +199,10 @@ impl<'r> Reason<'r> {
             CauseKind::Keys => format!("found no keys of {} to judge their token by", short(of)),
             CauseKind::EarlierAttempts => "had spent their time on attempts that failed".to_owned(),
             CauseKind::Backoff => "were waiting for their next attempt".to_owned(),
-            CauseKind::ClientTimeout | CauseKind::RouteTimeout | CauseKind::QueueTimeout => {
-                "ran into a timeout".to_owned()
-            }
+            CauseKind::ClientTimeout
+            | CauseKind::RouteTimeout
+            | CauseKind::TryTimeout
+            | CauseKind::QueueTimeout => "ran into a timeout".to_owned(),
         };
         let of = self.root.of.as_deref().unwrap_or_default();
         let root = match self.root.kind {

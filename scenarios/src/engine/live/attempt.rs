@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway::AttemptEnd;
-use gateway::server::is_exhaustion;
+use gateway::server::{is_exhaustion, retry_after};
 use http::Response;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::CONTENT_TYPE;
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy;
@@ -33,7 +33,7 @@ pub(super) async fn read_answer(
     let status = response.status().as_u16();
     let by_upstream = response.headers().contains_key(headers::UPSTREAM);
     let field = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let retry_after = field(RETRY_AFTER).and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+    let retry_after = retry_after(response.headers());
     let is_problem = field(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/problem+json"));
     let mut problem = is_problem.then(Vec::new);
     while let Some(frame) = response.frame().await {

@@ -286,7 +286,7 @@ impl UserPool {
 
     /// Sends a request, and again as the population's policy has it, until it ends or the run is stopped.
     async fn send(&self, task: Task, stopped: Pin<&mut impl Future<Output = ()>>) {
-        let Task { population, request, due, intended, paired } = task;
+        let Task { population, mut request, due, intended, paired } = task;
         let senders = &self.populations[population];
         let ClientRequest { index, route, .. } = request;
         let id = RequestId { population: population as u32, index };
@@ -303,7 +303,7 @@ impl UserPool {
         } else {
             let now = self.clock.now();
             lock(&self.harness).on_sent(now.saturating_since(due));
-            lock(&senders.clients).on_send(now);
+            lock(&senders.clients).on_send(now, &mut request);
             self.attempts(senders, id, request, stopped).await
         };
         self.busy.fetch_sub(1, Ordering::Relaxed);
@@ -335,7 +335,10 @@ impl UserPool {
             if end.end == Some(AttemptEnd::NeverSent) {
                 self.exhausted.fetch_add(1, Ordering::Relaxed);
             }
-            let Some(failure) = end.failure() else { return end };
+            let Some(failure) = end.failure() else {
+                lock(&senders.clients).on_ended(&mut request);
+                return end;
+            };
             let now = self.clock.now();
             let again = lock(&senders.clients).on_failed(now, &mut request, failure, end.retry_after);
             let Some(again) = again else { return end };
@@ -343,6 +346,7 @@ impl UserPool {
                 () = sleep_until(Instant::from_std(self.clock.moment(again))) => {}
                 () = stopped.as_mut() => return ClientEnd::UNFINISHED,
             }
+            lock(&senders.clients).on_retry(&mut request);
         }
     }
 

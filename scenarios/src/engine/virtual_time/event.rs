@@ -27,6 +27,8 @@ pub(super) enum Event {
     QueueTimeout(Ticket),
     /// The route's timeout has run out.
     RouteTimeout(Ticket),
+    /// An attempt of the gateway's has gone for too long without the beginning of an answer.
+    TryTimeout(TryTimeout),
     /// An upstream's work on a job is done, or the whole of the job's answer is on its way.
     Due(ServiceJob),
     /// An upstream answered without any work. Boxed, because it is four times as large as any other: events are what a run
@@ -36,6 +38,14 @@ pub(super) enum Event {
     CallTimeout(ServiceCall),
     /// A service tries again.
     CallRetry(ServiceCall),
+}
+
+/// The timeout of one attempt of the gateway's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TryTimeout {
+    pub(super) ticket: Ticket,
+    /// Number of the attempt, from 0.
+    pub(super) attempt: u32,
 }
 
 /// A job of a service.

@@ -74,7 +74,9 @@ impl Run<'_> {
             AttemptEnd::Answered(status) if status < 300 => {
                 Ok(self.context.bearers.published(self.context.since_start))
             }
-            AttemptEnd::Answered(status) => Err(FetchFailure::Status(status)),
+            AttemptEnd::Answered(status) | AttemptEnd::Deferred { status, .. } => {
+                Err(FetchFailure::Status(status))
+            }
             AttemptEnd::Broken | AttemptEnd::NeverSent | AttemptEnd::Cut => Err(FetchFailure::Connection),
             AttemptEnd::TimedOut => Err(FetchFailure::TimedOut),
         };

@@ -28,7 +28,7 @@ use simulator::{
 use slab::Slab;
 
 use self::context::Context;
-use self::event::{CallOrigin, Event, KeyHolder, ServiceJob, Ticket};
+use self::event::{CallOrigin, Event, KeyHolder, ServiceJob, Ticket, TryTimeout};
 use self::event_queue::{EventQueue, LaneId};
 use self::keys::Keeper;
 use self::services::{Bears, Heard, Services};
@@ -130,6 +130,8 @@ struct Run<'w> {
     /// By route.
     route_timeouts: Vec<LaneId>,
     /// By route.
+    try_timeouts: Vec<LaneId>,
+    /// By route.
     upstream_of: Vec<usize>,
     /// By route: statuses beyond 2xx that it is expected to answer.
     expect_status: &'w [Vec<u16>],
@@ -214,6 +216,8 @@ enum AttemptStage {
         since: Timestamp,
         /// Number of that attempt, from 0.
         attempt: u32,
+        /// How long an attempt may go without the beginning of an answer.
+        try_timeout: Option<Duration>,
         /// The upstream's work on it; `None` while the gateway waits before it tries again.
         job: Option<ServiceJob>,
     },
@@ -263,6 +267,7 @@ impl<'w> Run<'w> {
             expect_status: &variant.world.expect_status,
             provider: gateway.auth.as_ref().map(|auth| auth.jwks.0 as usize),
             route_timeouts: gateway.routes.iter().map(|_| context.events.lane()).collect(),
+            try_timeouts: gateway.routes.iter().map(|_| context.events.lane()).collect(),
             services,
             keepers,
             judges_tokens: variant.world.judges_tokens(),
@@ -346,7 +351,9 @@ impl<'w> Run<'w> {
                 self.send(population as usize, user.next_index(), Some(user.after_send()));
             }
             Event::Retry(ticket) => {
-                self.requests[ticket.slot as usize].since = self.context.now;
+                let request = &mut self.requests[ticket.slot as usize];
+                request.since = self.context.now;
+                self.populations[request.population].clients.on_retry(&mut request.sent);
                 self.attempt(ticket.slot);
             }
             Event::GatewayRetry(ticket) => self.gateway_retry(ticket),
@@ -369,6 +376,7 @@ impl<'w> Run<'w> {
                 self.abandon(ticket, Some(Settlement::TimedOut));
                 self.answer(ticket, RequestEnd::Attempt(AttemptEnd::TimedOut), why);
             }
+            Event::TryTimeout(timeout) => self.try_timed_out(timeout),
             Event::Due(job) => {
                 let answer = self.services.on_due(&mut self.context, job);
                 self.hear(answer);
@@ -407,8 +415,8 @@ impl<'w> Run<'w> {
     /// A client sends a request, now.
     fn send(&mut self, population: usize, index: u64, user: Option<User>) {
         let clients = &mut self.populations[population].clients;
-        clients.on_send(self.context.now);
-        let sent = clients.draw(index);
+        let mut sent = clients.draw(index);
+        clients.on_send(self.context.now, &mut sent);
         let route = RouteId(sent.route);
         let client = self.directory.caller(population, sent.identity);
         let ticket = self.next_ticket(self.requests.vacant_key() as u32);
@@ -519,7 +527,7 @@ impl<'w> Run<'w> {
 
     /// Sends an attempt that has a worker on to its upstream.
     fn forward(&mut self, ticket: Ticket, forward: Forward) {
-        let Forward { route, upstream: UpstreamId(upstream), deadline, pass, .. } = forward;
+        let Forward { route, upstream: UpstreamId(upstream), deadline, try_timeout, pass, .. } = forward;
         let now = self.context.now;
         if let AttemptStage::Waiting { since } = self.requests[ticket.slot as usize].stage {
             let waited = now - since;
@@ -535,11 +543,19 @@ impl<'w> Run<'w> {
             self.context.events.schedule_in(lane, deadline, Event::RouteTimeout(ticket));
         }
         request.reached_upstream = true;
-        self.dispatch(ticket, upstream as usize, pass, now, 0);
+        self.dispatch(ticket, upstream as usize, pass, try_timeout, now, 0);
     }
 
     /// Makes an attempt of the gateway's.
-    fn dispatch(&mut self, ticket: Ticket, upstream: usize, pass: Pass, from: Timestamp, attempt: u32) {
+    fn dispatch(
+        &mut self,
+        ticket: Ticket,
+        upstream: usize,
+        pass: Pass,
+        try_timeout: Option<Duration>,
+        from: Timestamp,
+        attempt: u32,
+    ) {
         let request = &self.requests[ticket.slot as usize];
         let streams = &self.populations[request.population].streams;
         let key = streams.attempt(request.sent.index, request.sent.attempt(), attempt);
@@ -547,22 +563,33 @@ impl<'w> Run<'w> {
         let bears = Bears { bearer, shows_token, for_keys: false };
         let job =
             self.services.dispatch(&mut self.context, upstream, CallOrigin::Gateway(ticket), key, bears);
+        let since = self.context.now;
         let request = &mut self.requests[ticket.slot as usize];
-        request.stage =
-            AttemptStage::Forwarded { pass, from, since: self.context.now, attempt, job: Some(job) };
+        request.stage = AttemptStage::Forwarded { pass, from, since, attempt, try_timeout, job: Some(job) };
+        if let Some(timeout) = try_timeout {
+            let lane = self.try_timeouts[request.route.0 as usize];
+            let event = Event::TryTimeout(TryTimeout { ticket, attempt });
+            self.context.events.schedule_in(lane, since + timeout, event);
+        }
+    }
+
+    /// An attempt of the gateway's has gone for too long without an answer.
+    fn try_timed_out(&mut self, TryTimeout { ticket, .. }: TryTimeout) {
+        let request = &self.requests[ticket.slot as usize];
+        let AttemptStage::Forwarded { job: Some(job), .. } = request.stage else { return };
+        let why = self.timed_out(ticket, Cause::TryTimeout);
+        self.services.on_caller_left(&mut self.context, job);
+        self.attempt_ended(ticket, AttemptEnd::TimedOut, why);
     }
 
     /// The gateway's wait before its next attempt is over.
     fn gateway_retry(&mut self, ticket: Ticket) {
-        let Some(&Logical { route, stage: AttemptStage::Forwarded { mut pass, from, attempt, .. }, .. }) =
-            find(&self.requests, ticket)
-        else {
-            return;
-        };
+        let Some(&Logical { route, stage, .. }) = find(&self.requests, ticket) else { return };
+        let AttemptStage::Forwarded { mut pass, from, attempt, try_timeout, .. } = stage else { return };
         match self.gateway.on_retry(self.context.now, &mut pass) {
             Ok(()) => {
                 let upstream = self.upstream_of[route.0 as usize];
-                self.dispatch(ticket, upstream, pass, from, attempt + 1);
+                self.dispatch(ticket, upstream, pass, try_timeout, from, attempt + 1);
             }
             Err(rejection) => {
                 let why = self.rejected(rejection, route);
@@ -574,18 +601,22 @@ impl<'w> Run<'w> {
 
     /// The gateway hears of an upstream, if somebody still waits for it.
     fn hear(&mut self, answer: Option<Heard>) {
-        let (ticket, reply, why) = match answer {
-            Some(Heard::Answer { ticket, end, why }) => (ticket, end, why),
-            Some(Heard::Keys { holder, fetch, end, why }) => {
-                return self.hear_keys(holder, fetch, end, why);
-            }
-            None => return,
-        };
+        match answer {
+            Some(Heard::Answer { ticket, end, why }) => self.attempt_ended(ticket, end, why),
+            Some(Heard::Keys { holder, fetch, end, why }) => self.hear_keys(holder, fetch, end, why),
+            None => {}
+        }
+    }
+
+    /// An attempt of the gateway's ended, if somebody still waits for it: the gateway makes another, or the client gets this end.
+    fn attempt_ended(&mut self, ticket: Ticket, reply: AttemptEnd, why: CauseId) {
         let Some(&Logical { population, route, ref sent, ref stage, .. }) = find(&self.requests, ticket)
         else {
             return;
         };
-        let AttemptStage::Forwarded { mut pass, from, since, attempt, .. } = *stage else { return };
+        let AttemptStage::Forwarded { mut pass, from, since, attempt, try_timeout, .. } = *stage else {
+            return;
+        };
         let now = self.context.now;
         let took = now - since;
         if reply.failure().is_some() {
@@ -595,7 +626,7 @@ impl<'w> Run<'w> {
         let jitter = self.populations[population].streams.jitter;
         let unit = || jitter.at(sent.index).at(u64::from(sent.attempt())).at(u64::from(attempt)).unit();
         if let Some(wait) = self.gateway.on_attempt_ended(now, &mut pass, reply, took, unit) {
-            let stage = AttemptStage::Forwarded { pass, from, since, attempt, job: None };
+            let stage = AttemptStage::Forwarded { pass, from, since, attempt, try_timeout, job: None };
             self.requests[ticket.slot as usize].stage = stage;
             self.context.events.schedule(now + service_is_back_after(wait), Event::GatewayRetry(ticket));
             return;
@@ -656,9 +687,13 @@ impl<'w> Run<'w> {
         let now = self.context.now;
         let request = &mut self.requests[ticket.slot as usize];
         let clients = &mut self.populations[request.population].clients;
-        if let Some(failure) = end.failure()
-            && let Some(again) = clients.on_failed(now, &mut request.sent, failure, end.retry_after)
-        {
+        let again = if let Some(failure) = end.failure() {
+            clients.on_failed(now, &mut request.sent, failure, end.retry_after)
+        } else {
+            clients.on_ended(&mut request.sent);
+            None
+        };
+        if let Some(again) = again {
             request.stage = AttemptStage::Resting;
             (request.failure, request.waited) = (why, CauseId::UNKNOWN);
             let ticket = self.next_ticket(ticket.slot);
@@ -703,6 +738,15 @@ fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool
         Event::ClientTimeout(ticket) | Event::RouteTimeout(ticket) => find(requests, *ticket).is_some(),
         Event::QueueTimeout(ticket) => find(requests, *ticket)
             .is_some_and(|request| matches!(request.stage, AttemptStage::Waiting { .. })),
+        // The timeout of an attempt ends when the answer begins.
+        Event::TryTimeout(TryTimeout { ticket, attempt: number }) => {
+            find(requests, *ticket).is_some_and(|request| match request.stage {
+                AttemptStage::Forwarded { attempt, job: Some(job), .. } => {
+                    attempt == *number && !services.trickles(job)
+                }
+                _ => false,
+            })
+        }
         Event::CallTimeout(call) => services.is_under_way(*call),
         Event::Arrival { .. }
         | Event::Sends { .. }

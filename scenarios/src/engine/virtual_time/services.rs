@@ -281,6 +281,11 @@ impl Services {
         }
     }
 
+    /// Whether the answer to a job has begun, whose body trickles.
+    pub(super) fn trickles(&self, job: ServiceJob) -> bool {
+        self.0[job.number()].service.trickles(job.job)
+    }
+
     /// Whether an attempt at a call has neither been answered nor given up.
     pub(super) fn is_under_way(&self, call: ServiceCall) -> bool {
         self.0[call.number()].service.under_way(call.call).is_some()
