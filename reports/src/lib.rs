@@ -98,7 +98,7 @@ pub use record::layout::{
 pub use record::outcome::Outcome;
 pub use record::recorder::Recorder;
 pub use record::recording::Recording;
-pub use record::saturation::{BucketSaturation, OtherBuckets, SaturationResult};
+pub use record::saturation::{BucketName, BucketOwner, BucketSaturation, OtherBuckets, SaturationResult};
 pub use record::witness::{Finished, RunEvent, Witness};
 pub use result::agreement::{AgreementKind, AgreementLine, AgreementResult, AgreementUnit, VariantAgreement};
 pub use result::expectation::{ExpectationCheck, ExpectationResult, NotJudged};

@@ -615,6 +615,7 @@ fn limits(name: &str, peaks: [u64; 2], admitted_per_s: Vec<u32>) -> Vec<LimitRes
             column_s: 1,
             buckets: vec![BucketSaturation {
                 name: "partner-0".to_owned(),
+                owner: None,
                 rejected: 2000 - admitted,
                 percent: (0..120).map(|second| if (58..62).contains(&second) { 100 } else { 0 }).collect(),
             }],

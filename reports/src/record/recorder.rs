@@ -353,6 +353,7 @@ mod tests {
     use crate::record::cause::CauseId;
     use crate::record::harness::HarnessRecord;
     use crate::record::layout::{RouteLayout, StationLayout};
+    use crate::record::saturation::BucketName;
     use crate::result::expectation::NotJudged;
 
     const fn s(seconds: u64) -> Duration {
@@ -430,7 +431,7 @@ mod tests {
             }
             let mut recording = recorder.finish();
             recording.add_harness(HarnessRecord::new(1.0, 10, 1_000));
-            recording.into_result(1, |_, _| String::new())
+            recording.into_result(1, |_, _| BucketName::default())
         };
         let whole = result(&[(1, offered(1)), (1, served(1))]);
         assert_eq!(whole.not_judged(), None);

@@ -292,6 +292,7 @@ mod tests {
     use crate::measure::measurement::Measurement;
     use crate::record::durations::Statistic;
     use crate::record::layout::{PopulationLayout, RouteLayout, StationLayout};
+    use crate::record::saturation::BucketName;
     use crate::record::witness::{RunEvent, Witness as _};
     use crate::result::run::PeakLateness;
     use crate::words::value::Value;
@@ -339,7 +340,7 @@ mod tests {
             let of_upstream = measure("peak_in_flight", Arguments { station, ..Arguments::default() });
             let upstreams = recording.measure(&of_upstream);
             assert_eq!(upstreams.value, Value::Count(1), "the upstreams are ours in any case");
-            let run = recording.into_result(1, |_, _| String::new());
+            let run = recording.into_result(1, |_, _| BucketName::default());
             let stations: Vec<&str> = run.stations.iter().map(|station| &*station.name).collect();
             assert_eq!(stations, if is_ours { vec!["gateway", "orders"] } else { vec!["orders"] });
             assert_eq!(run.populations[0].admitted_per_s.is_empty(), !is_ours);
@@ -400,11 +401,14 @@ mod tests {
             assert_eq!(holds(&late, comparison, bound), held, "{comparison:?} {bound}");
         }
         let bounds = PeakLateness { by_us: 5_000, least: 1_998, most: 2_000 };
-        let result = late.into_result(1, |_, _| String::new());
+        let result = late.into_result(1, |_, _| BucketName::default());
         assert_eq!(result.limits[0].peaks[0].by_lateness, Some(bounds));
         // Where nobody was late, a count is a count.
         let punctual = record(0);
         assert!(holds(&punctual, Equal, 2000.0) && !holds(&punctual, AtMost, 1999.0));
-        assert_eq!(punctual.into_result(1, |_, _| String::new()).limits[0].peaks[0].by_lateness, None);
+        assert_eq!(
+            punctual.into_result(1, |_, _| BucketName::default()).limits[0].peaks[0].by_lateness,
+            None
+        );
     }
 }

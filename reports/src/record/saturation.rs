@@ -92,17 +92,16 @@ impl Saturation {
     }
 
     /// What is told of them; `None` where nobody was turned away.
-    pub(crate) fn into_result(mut self, name: impl Fn(u32) -> String) -> Option<SaturationResult> {
+    pub(crate) fn into_result(mut self, name: impl Fn(u32) -> BucketName) -> Option<SaturationResult> {
         if self.followed.is_empty() {
             return None;
         }
         // Of equals the one that was turned away first.
         self.followed.sort_by_key(|followed| Reverse(followed.rejected));
         let others = self.followed.split_off(self.followed.len().min(TOLD));
-        let told = self.followed.into_iter().map(|followed| BucketSaturation {
-            name: name(followed.bucket),
-            rejected: followed.rejected,
-            percent: followed.percent,
+        let told = self.followed.into_iter().map(|followed| {
+            let BucketName { name, owner } = name(followed.bucket);
+            BucketSaturation { name, owner, rejected: followed.rejected, percent: followed.percent }
         });
         let count = others.len() as u64;
         let mean = |column: usize| {
@@ -119,6 +118,33 @@ impl Saturation {
             }),
         })
     }
+}
+
+/// What a bucket is called, and whose it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BucketName {
+    /// The key, address, claim or route.
+    pub name: String,
+    /// The population that the bucket belongs to; `None` where the name begins with the population's name, where several
+    /// populations share the bucket, and where a bucket is of no client.
+    pub owner: Option<BucketOwner>,
+}
+
+impl From<String> for BucketName {
+    fn from(name: String) -> Self {
+        Self { name, owner: None }
+    }
+}
+
+/// The population whose clients alone a bucket counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BucketOwner {
+    /// The population's name.
+    pub population: String,
+    /// Which of the population's addresses the bucket is of, counted from 0; `None` of a population with a single address, and of
+    /// a bucket that is of no address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<u32>,
 }
 
 /// How much of its limit buckets had in use, of those that rejected anything: 0 before the first rejection and while nobody
@@ -139,6 +165,10 @@ pub struct SaturationResult {
 pub struct BucketSaturation {
     /// The key, address or route.
     pub name: String,
+    /// The population that the bucket belongs to, where the name does not begin with it; `None` where several populations share
+    /// the bucket, where a bucket is of no client, and in results of a version that did not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<BucketOwner>,
     /// Attempts that it rejected.
     pub rejected: u64,
     /// The most of its limit (of its burst, where it has one) in use in each column, percent.
@@ -172,11 +202,16 @@ mod tests {
         saturation.on_admitted(7, s(2), 3);
         saturation.on_admitted(7, s(2), 2);
         saturation.on_admitted(8, s(2), 0);
-        let result = saturation.into_result(|bucket| format!("key {bucket}")).unwrap();
+        let result = saturation.into_result(|bucket| format!("key {bucket}").into()).unwrap();
         assert_eq!((result.column_s, result.others), (1, None));
-        let bucket = BucketSaturation { name: "key 7".to_owned(), rejected: 1, percent: vec![0, 100, 50, 0] };
+        let bucket = BucketSaturation {
+            name: "key 7".to_owned(),
+            owner: None,
+            rejected: 1,
+            percent: vec![0, 100, 50, 0],
+        };
         assert_eq!(result.buckets, [bucket]);
-        assert_eq!(Saturation::new(4, 8, s(4)).into_result(|_| String::new()), None);
+        assert_eq!(Saturation::new(4, 8, s(4)).into_result(|_| BucketName::default()), None);
     }
 
     #[test]
@@ -188,7 +223,7 @@ mod tests {
         for bucket in [900, 2_900] {
             saturation.on_rejected(bucket, s(1));
         }
-        let result = saturation.into_result(|bucket| bucket.to_string()).unwrap();
+        let result = saturation.into_result(|bucket| bucket.to_string().into()).unwrap();
         let names: Vec<&str> = result.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
         assert_eq!(names, ["900", "0", "1", "2", "3", "4", "5", "6", "7", "8"]);
         let others = OtherBuckets { buckets: 990, rejected: 990, mean_percent: vec![100, 0] };

@@ -7,6 +7,7 @@ use crate::record::harm::{Awaited, GoodCount, Harm, HarmTally};
 use crate::record::layout::{FaultLayout, Layout, LimitLayout, Selector, StationLayout};
 use crate::record::recorder::{LimitRecord, Recorder, StationRecord, outcome_counts};
 use crate::record::recording::{Recording, Selection, fullest, greatest_lateness, micros, ratio};
+use crate::record::saturation::BucketName;
 use crate::result::harm::{HarmResult, PopulationHarm, RouteHarm, UnpairedHarm};
 use crate::result::run::{
     AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, LimitResult, NamedSummary, Peak,
@@ -14,9 +15,9 @@ use crate::result::run::{
 };
 
 impl Recording {
-    /// The result of the run under `seed`. `bucket_name` tells the name of a bucket from the place of its limit in
-    /// the layout and the bucket's number.
-    pub fn into_result(self, seed: u64, bucket_name: impl Fn(usize, u32) -> String) -> RunResult {
+    /// The result of the run under `seed`. `bucket_name` tells the name of a bucket, and whose it is, from the place of
+    /// its limit in the layout and the bucket's number.
+    pub fn into_result(self, seed: u64, bucket_name: impl Fn(usize, u32) -> BucketName) -> RunResult {
         let layout = &self.recorder.layout;
         let summary = |selector| self.summary(&self.select(selector));
         let named = |name: &String, selector| NamedSummary { name: name.clone(), summary: summary(selector) };
@@ -121,7 +122,7 @@ fn limit_result(
     layout: &LimitLayout,
     limit: LimitRecord,
     late: Option<Duration>,
-    bucket_name: impl Fn(u32) -> String,
+    bucket_name: impl Fn(u32) -> BucketName,
 ) -> LimitResult {
     let peaks = limit.peaks.iter().filter_map(|peaks| {
         let counter = &peaks.counter;
@@ -135,7 +136,7 @@ fn limit_result(
             window_us: micros(counter.window()),
             count: peak.count.into(),
             from_us: micros(peak.from),
-            bucket: bucket_name(peak.bucket),
+            bucket: bucket_name(peak.bucket).name,
             by_lateness,
         })
     });
@@ -148,7 +149,7 @@ fn limit_result(
         admitted: limit.admitted.iter().copied().map(u64::from).sum(),
         rejected: limit.rejected,
         buckets: limit.admitted.iter().filter(|admitted| **admitted > 0).count() as u64,
-        fullest: fullest(&limit).map(|(bucket, count)| Bucket { name: bucket_name(bucket), count }),
+        fullest: fullest(&limit).map(|(bucket, count)| Bucket { name: bucket_name(bucket).name, count }),
         peaks: peaks.collect(),
         admitted_per_s: limit.admitted_per_s.into_points(),
         rejected_per_s: limit.rejected_per_s.into_points(),

@@ -4,6 +4,7 @@ pub(crate) mod advice;
 pub(crate) mod breakdown;
 pub(crate) mod breaker_cause;
 pub(crate) mod breaker_changes;
+pub(crate) mod bucket;
 pub(crate) mod cause_ranking;
 pub(crate) mod differences;
 pub(crate) mod facts;

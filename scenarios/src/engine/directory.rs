@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use gateway::{Client, KeySecret, KeyedBy, Peer, Scope};
+use reports::{BucketName, BucketOwner};
 use simulator::{Identities, Identity, Population, api_key, loopback_address, subject};
 
 use crate::World;
@@ -135,6 +136,16 @@ impl Claimants {
         claimants
     }
 
+    /// The only population that makes the claim of a bucket. The name of a subject begins with its population, so that none is
+    /// told of it.
+    fn owner(&self, populations: &[Population], bucket: u32) -> Option<BucketOwner> {
+        let claimed =
+            populations.iter().zip(&self.first).filter(|(_, first)| **first == Some((bucket, false)));
+        let mut names = claimed.map(|(population, _)| population.name.clone());
+        let population = names.next()?;
+        names.next().is_none().then_some(BucketOwner { population, address: None })
+    }
+
     fn bucket(&self, population: usize, identity: Identity) -> Option<u32> {
         let (first, own) = (*self.first.get(population)?)?;
         Some(first + if own { identity.index } else { 0 })
@@ -176,34 +187,56 @@ pub(super) fn buckets(world: &World, scope: Scope) -> u32 {
     buckets.min(MOST_BUCKETS)
 }
 
-/// The name of a bucket, from its number.
-pub(crate) fn bucket_name(world: &World, scope: Scope, bucket: u32) -> String {
+/// The name of a bucket, and whose it is, from its number.
+pub(crate) fn bucket_name(world: &World, scope: Scope, bucket: u32) -> BucketName {
     match scope {
-        Scope::PerIp => loopback_address(bucket).map(|address| address.to_string()).unwrap_or_default(),
-        Scope::PerKey => {
-            let (mut key, mut addresses) = (bucket, 0);
-            for population in &world.populations {
-                if key < callers(&population.identities) && is_keyless(&population.identities) {
-                    return format!("anonymous at {}", address(addresses + key));
-                }
-                if key < callers(&population.identities) {
-                    return api_key(&population.name, key);
-                }
-                key -= callers(&population.identities);
-                addresses += population.identities.ips();
-            }
-            let claimants = Claimants::new(&world.populations, &world.gateway.limits.per_key_by);
-            claimants.names.get(key as usize).cloned().unwrap_or_default()
+        Scope::PerIp => BucketName {
+            name: loopback_address(bucket).map(|address| address.to_string()).unwrap_or_default(),
+            owner: owner_of_address(&world.populations, bucket),
+        },
+        Scope::PerKey => per_key_bucket(world, bucket),
+        Scope::PerRoute => {
+            let route = world.gateway.routes.iter().nth(bucket as usize);
+            route.map(|route| route.path.clone()).unwrap_or_default().into()
         }
-        Scope::PerRoute => world
-            .gateway
-            .routes
-            .iter()
-            .nth(bucket as usize)
-            .map(|route| route.path.clone())
-            .unwrap_or_default(),
-        Scope::Global => "all".to_owned(),
+        Scope::Global => "all".to_owned().into(),
     }
+}
+
+/// A key, which begins with the name of its population; the address of a client without a key; or a claim.
+fn per_key_bucket(world: &World, bucket: u32) -> BucketName {
+    let (mut key, mut addresses) = (bucket, 0);
+    for population in &world.populations {
+        let identities = &population.identities;
+        if key < callers(identities) && is_keyless(identities) {
+            return BucketName {
+                name: format!("anonymous at {}", address(addresses + key)),
+                owner: owner_of_address(&world.populations, addresses + key),
+            };
+        }
+        if key < callers(identities) {
+            return api_key(&population.name, key).into();
+        }
+        key -= callers(identities);
+        addresses += identities.ips();
+    }
+    let claimants = Claimants::new(&world.populations, &world.gateway.limits.per_key_by);
+    let name = claimants.names.get(key as usize).cloned().unwrap_or_default();
+    BucketName { name, owner: claimants.owner(&world.populations, bucket) }
+}
+
+/// The population that sends from an address.
+fn owner_of_address(populations: &[Population], address: u32) -> Option<BucketOwner> {
+    let mut number = address;
+    for population in populations {
+        let ips = population.identities.ips();
+        if number < ips {
+            let address = (ips > 1).then_some(number);
+            return Some(BucketOwner { population: population.name.clone(), address });
+        }
+        number -= ips;
+    }
+    None
 }
 
 fn peer(number: u32) -> Peer {

@@ -121,3 +121,101 @@ fn clients_without_a_key_are_limited_by_address() {
     assert_eq!(names[..2], ["anonymous at 127.1.0.1", "anonymous at 127.1.0.2"]);
     assert!(names[2..].iter().all(|name| name.starts_with("partners-")), "{names:?}");
 }
+
+/// An address says nothing to a reader, so that a bucket of an address goes by its population in every form of output.
+#[test]
+fn a_limit_per_address_is_told_by_the_names_of_populations() {
+    // Of each of the six addresses five requests pass and the others are rejected: the office has one address, the bots have
+    // three, and those without a key have two.
+    let result = run(r#"
+        name = "Whose address"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1m"
+        slo.latency = "1s"
+        upstreams.api.latency = "1ms"
+        routes."/".upstream = "api"
+        clients.office = { send = "/", rate = "10/s", identities = 10, ips = 1 }
+        clients.bots = { send = "/", rate = "30/s", identities = 10, ips = 3 }
+        clients.visitors = { send = "/", rate = "20/s", identities = 100, keys = 0, ips = 2 }
+        gateway.rate_limit.per_ip = { algorithm = "fixed-window", limit = 5, window = "1m" }
+        [variants.by-ip]
+        [variants.by-key]
+        gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 2, window = "1m" }
+    "#);
+    let of_scope = |variant: usize, scope: &str| {
+        let limits = &result.variants[variant].runs[0].limits;
+        let limit = limits.iter().find(|limit| limit.scope == scope).unwrap();
+        let buckets = &limit.saturation.as_ref().unwrap().buckets;
+        let owner = |bucket: &reports::BucketSaturation| {
+            let owner = bucket.owner.as_ref();
+            owner.map(|owner| (bucket.name.clone(), owner.population.clone(), owner.address))
+        };
+        let mut owners: Vec<_> = buckets.iter().filter_map(owner).collect();
+        owners.sort();
+        owners
+    };
+    let of = |name: &str, population: &str, address| (name.to_owned(), population.to_owned(), address);
+    assert_eq!(
+        of_scope(0, "per_ip"),
+        [
+            of("127.1.0.1", "office", None),
+            of("127.1.0.2", "bots", Some(0)),
+            of("127.1.0.3", "bots", Some(1)),
+            of("127.1.0.4", "bots", Some(2)),
+            of("127.1.0.5", "visitors", Some(0)),
+            of("127.1.0.6", "visitors", Some(1)),
+        ]
+    );
+    // A key begins with the name of its population, and nothing more is told of its bucket. A client without a key has the bucket
+    // of its address.
+    assert_eq!(
+        of_scope(1, "per_key"),
+        [
+            of("anonymous at 127.1.0.5", "visitors", Some(0)),
+            of("anonymous at 127.1.0.6", "visitors", Some(1)),
+        ]
+    );
+    let page = reports::html_report(&result, "tuesday run").unwrap();
+    assert!(page.contains("per_ip bots, address 2") && page.contains("per_ip office"));
+    assert!(page.contains("per_key visitors, address 1"));
+    let csv = reports::saturation_csv(&result);
+    assert!(
+        csv.contains("by-ip,1,per_ip,\"bots, address 2\",") && csv.contains("by-ip,1,per_ip,office,"),
+        "{csv}"
+    );
+    for output in [
+        page,
+        csv,
+        reports::markdown_summary(&result),
+        reports::terminal_summary(&result, 200, reports::Legend::All),
+    ] {
+        assert!(!output.contains("127.1."), "{output}");
+    }
+}
+
+/// Everybody with the same claim shares a bucket, which is a population's own if no other population makes that claim.
+#[test]
+fn a_bucket_of_a_claim_is_a_populations_own_or_nobodys() {
+    let result = run(r#"
+        name = "Whose claim"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1m"
+        slo.latency = "1s"
+        upstreams.api.latency = "1ms"
+        upstreams.identity = { serves = "jwks", latency = "1ms" }
+        routes."/".upstream = "api"
+        clients.acme = { send = "/", rate = "5/s", token = { issuer = "i", claims = { tenant = "first" } } }
+        clients.one = { send = "/", rate = "5/s", token = { issuer = "i", claims = { tenant = "second" } } }
+        clients.two = { send = "/", rate = "5/s", token = { issuer = "i", claims = { tenant = "second" } } }
+        gateway.auth = { jwks = "identity", issuer = "i" }
+        gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 5, window = "1m", by = "claim:tenant" }
+    "#);
+    let saturation = result.variants[0].runs[0].limits[0].saturation.as_ref().unwrap();
+    let mut owners: Vec<_> = saturation
+        .buckets
+        .iter()
+        .map(|bucket| (&*bucket.name, bucket.owner.as_ref().map(|owner| (&*owner.population, owner.address))))
+        .collect();
+    owners.sort_unstable();
+    assert_eq!(owners, [("first", Some(("acme", None))), ("second", None)]);
+}

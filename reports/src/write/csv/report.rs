@@ -16,6 +16,7 @@ use crate::record::outcome::Outcome;
 use crate::result::expectation::NotJudged;
 use crate::result::experiment::ExperimentResult;
 use crate::result::run::{RunResult, Summary};
+use crate::tell::bucket::owned;
 use crate::words::text;
 use crate::words::value::Value;
 
@@ -200,16 +201,21 @@ pub fn breakers_csv(result: &ExperimentResult) -> String {
 /// `variant,seed,limit,bucket,rejected,second,percent`: how much of its limit each bucket had in use, of the ten of each
 /// limit that rejected most, and without a name of a bucket the mean of the rest that rejected anything.
 ///
+/// A bucket of an address is named by its population and a number among the population's addresses.
+///
 /// `second` is that in which a column begins that lasts until the next; `percent` is the most within it.
 pub fn saturation_csv(result: &ExperimentResult) -> String {
     of_runs(result, &["limit", "bucket", "rejected", "second", "percent"], |run, row| {
         for limit in &run.limits {
             let Some(saturation) = &limit.saturation else { continue };
-            let told =
-                saturation.buckets.iter().map(|bucket| (&*bucket.name, bucket.rejected, &bucket.percent));
-            let others = saturation.others.iter().map(|others| ("", others.rejected, &others.mean_percent));
+            let told = saturation.buckets.iter().map(|bucket| {
+                let name = owned(bucket).unwrap_or_else(|| bucket.name.clone());
+                (name, bucket.rejected, &bucket.percent)
+            });
+            let others = saturation.others.iter();
+            let others = others.map(|others| (String::new(), others.rejected, &others.mean_percent));
             for (bucket, rejected, percent) in told.chain(others) {
-                let (bucket, rejected) = (plain(bucket), rejected.to_string());
+                let (bucket, rejected) = (plain(&bucket), rejected.to_string());
                 for (second, percent) in (0..).step_by(saturation.column_s as usize).zip(percent) {
                     let (second, percent): (u64, _) = (second, percent.to_string());
                     let second = second.to_string();

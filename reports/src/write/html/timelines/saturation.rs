@@ -2,7 +2,8 @@
 
 use crate::draw::canvas::{ChartError, Ink, Step};
 use crate::draw::lane::Mark;
-use crate::result::run::{LimitResult, PopulationResult, RunResult};
+use crate::result::run::{LimitResult, RunResult};
+use crate::tell::bucket::bucket_label;
 use crate::words::{format, text};
 use crate::write::html::timelines::{Group, Reading, Row, ScaleTick, Scene, key};
 
@@ -14,7 +15,7 @@ pub(super) fn group(scene: &Scene) -> Result<Option<Group>, ChartError> {
             let Some(saturation) = &limit.saturation else { continue };
             let step_s = saturation.column_s;
             for bucket in &saturation.buckets {
-                let who = owner(run, &bucket.name);
+                let who = bucket_label(run, bucket);
                 rows.push(row(scene, name, run, limit, &who, bucket.rejected, &bucket.percent, step_s)?);
             }
             if let Some(others) = &saturation.others {
@@ -46,17 +47,6 @@ pub(super) fn group(scene: &Scene) -> Result<Option<Group>, ChartError> {
         rows,
         folded: false,
     }))
-}
-
-/// Whose a bucket is: the population of a simulated key, which the key begins with, and else the bucket's own name. A result does
-/// not tell which population an address is of.
-fn owner(run: &RunResult, bucket: &str) -> String {
-    let key_of = |population: &PopulationResult| {
-        let number = bucket.strip_prefix(population.name.as_str())?.strip_prefix('-')?;
-        let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
-        is_number.then(|| format!("{}, key {number}", text::name(&population.name)))
-    };
-    run.populations.iter().find_map(key_of).unwrap_or_else(|| text::name(bucket))
 }
 
 /// Says which limits turned nobody away, where there are any.
@@ -152,17 +142,6 @@ mod tests {
             group.lead.ends_with("Nobody was turned away by per_key under fixed-window."),
             "{}",
             group.lead
-        );
-    }
-
-    #[test]
-    fn a_bucket_goes_by_the_name_of_its_population() {
-        let run = testing::window_boundary().variants[0].runs[0].clone();
-        let owners = ["partner-0", "partner-x", "partner-", "127.1.3.234", "everyone-else-12"]
-            .map(|name| owner(&run, name));
-        assert_eq!(
-            owners,
-            ["partner, key 0", "partner-x", "partner-", "127.1.3.234", "everyone-else, key 12"]
         );
     }
 
