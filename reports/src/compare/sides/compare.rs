@@ -339,8 +339,18 @@ impl<'r> Sides<'r> {
             };
             estimate.filter(|estimate| estimate.interval.iter().all(|end| end.is_finite()))
         };
+        // The interval is never narrower than the step of the measure makes it; readings that are all alike have no difference that
+        // the step could hide.
+        let read_alike = match self.method {
+            Method::PairedT => of_a.values == of_b.values,
+            Method::Welch => {
+                let all = || of_a.values.iter().chain(&of_b.values);
+                all().zip(all().skip(1)).all(|(one, next)| one.total_cmp(next).is_eq())
+            }
+            Method::Single => false,
+        };
         let is_same = estimate(OF_SAMENESS)
-            .is_some_and(|estimate| is_small(gauge.unit, of_a.mean, step, estimate.interval));
+            .is_some_and(|estimate| read_alike || is_small(gauge.unit, of_a.mean, estimate.interval));
         let estimate = estimate(confidence);
         let by_requests = (estimate.is_none() && *gauge.kind == GOODPUT)
             .then(|| requests?.behind(gauge.of.as_deref()))
@@ -378,15 +388,14 @@ fn measured(readings: &[Reading]) -> Option<MeasuredSide> {
 /// How sure it is that a difference is small where two are called the same.
 const OF_SAMENESS: f64 = 0.9;
 
-/// Whether all that an interval holds is too small to matter: a point of a share, 2% of A's value of anything else, and the step
-/// of the measure, than which nothing smaller can be told.
-fn is_small(unit: GaugeUnit, of_a: f64, step: f64, interval: [f64; 2]) -> bool {
+/// Whether all that an interval holds is too small to matter: a point of a share, 2% of A's value of anything else.
+fn is_small(unit: GaugeUnit, of_a: f64, interval: [f64; 2]) -> bool {
     let most = match unit {
         GaugeUnit::Share => 0.01,
         GaugeUnit::Count | GaugeUnit::Us | GaugeUnit::PerS | GaugeUnit::Ratio => 0.02 * of_a.abs(),
     };
     // A share of the bound for what adding up and dividing leaves.
-    let most = most.max(step) * (1.0 + 1e-9);
+    let most = most * (1.0 + 1e-9);
     interval.iter().all(|end| end.abs() <= most)
 }
 

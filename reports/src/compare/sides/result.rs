@@ -181,8 +181,8 @@ pub enum DifferenceVerdict {
     /// The runs do not tell.
     Undecided,
     /// It is neither, and the difference is small: its interval at 90% lies within a point of a share, or 2% of A's value (two
-    /// one-sided tests at 5%: Schuirmann, *Journal of Pharmacokinetics and Biopharmaceutics* 15, 1987). One seed has no interval,
-    /// so that nothing is the same under it.
+    /// one-sided tests at 5%: Schuirmann, *Journal of Pharmacokinetics and Biopharmaceutics* 15, 1987), or both sides read the same
+    /// under every seed. One seed has no interval, so that nothing is the same under it.
     Same,
 }
 
