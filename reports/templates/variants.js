@@ -1,6 +1,7 @@
 
-// Which variants are shown, which two are compared and how tables are sorted. All of it stands in the page's address behind the
-// section, so that a link shows to others what its sender saw: #causes;hide=0.3;compare=1.2;sort=comparison:4:down
+// Which variants are shown, which two are compared and how tables are sorted, on pages that have any of these. All of that stands
+// in the page's address behind the section, so that a link shows to others what its sender saw:
+// #causes;hide=0.3;compare=1.2;sort=comparison:4:down
 // Variants and columns are numbers there: names are data. Like the other script without a less-than sign and without an ampersand.
 (function () {
   "use strict";
@@ -29,7 +30,7 @@
       }
       if (key === "sort") {
         value.split(",").forEach(function (one) {
-          var found = /^([a-z-]+):(\d{1,4}):(up|down)$/.exec(one);
+          var found = /^([a-z][a-z0-9-]*):(\d{1,4}):(up|down)$/.exec(one);
           if (found) { told.sorted.set(found[1], { column: Number(found[2]), way: found[3] }); }
         });
       }
@@ -106,7 +107,9 @@
       var figures = texts.map(quantity);
       var plain = told.rows.some(function (one, at) {
         var cell = one.row.cells[column];
-        return texts[at] ? cell.tagName === "TH" || figures[at] === null : false;
+        // Names are no numbers, whatever they look like; the values of a setting are.
+        if (!texts[at]) { return false; }
+        return figures[at] === null || (cell.tagName === "TH" ? !cell.hasAttribute("data-figure") : false);
       });
       told.keys[column] = texts.map(function (text, at) { return text ? (plain ? text : figures[at]) : null; });
       told.keys[column].plain = plain;

@@ -12,6 +12,7 @@ use crate::result::schema::tests as schema;
 use crate::testing;
 use crate::testing::plain;
 use crate::write::html::comparison::comparison_html;
+use crate::write::html::script::SCRIPT;
 use crate::write::markdown::comparison::comparison_markdown;
 use crate::write::terminal::comparison::comparison_summary;
 

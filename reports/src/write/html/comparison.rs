@@ -16,6 +16,7 @@ use crate::draw::forest::{ForestChart, ForestRow, ForestScale, Leaning, forest_c
 use crate::measure::unit::GaugeUnit;
 use crate::words::{format, text};
 use crate::write::html::report::HtmlError;
+use crate::write::html::script::Script;
 
 /// The comparison as the text of an HTML file. `command` is what a reader types to compare again.
 ///
@@ -35,6 +36,7 @@ pub fn comparison_html(result: &ComparisonResult, command: &str) -> Result<Strin
         command: text::block(command),
         tuesday: text::line(&result.tuesday),
         version: result.version,
+        script: Some(Script::of_pages()),
     };
     Ok(page.render()?)
 }
@@ -53,6 +55,7 @@ struct Page {
     command: String,
     tuesday: String,
     version: u32,
+    script: Option<Script>,
 }
 
 /// A pair of variants.

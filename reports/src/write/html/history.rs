@@ -10,6 +10,7 @@ use crate::draw::history::{HistoryChart, history_chart};
 use crate::words::format::count;
 use crate::words::text;
 use crate::write::html::report::HtmlError;
+use crate::write::html::script::Script;
 
 /// At most so many of the newest results are drawn; all are in the table.
 const DRAWN: usize = 100;
@@ -41,6 +42,7 @@ pub fn history_html(result: &HistoryResult, command: &str) -> Result<String, Htm
         command: text::block(command),
         tuesday: text::line(&result.tuesday),
         version: result.version,
+        script: Some(Script::of_pages()),
     };
     Ok(page.render()?)
 }
@@ -61,6 +63,7 @@ struct Page {
     command: String,
     tuesday: String,
     version: u32,
+    script: Option<Script>,
 }
 
 struct Change {

@@ -6,6 +6,7 @@ pub(crate) mod history;
 #[cfg(test)]
 pub(crate) mod palette;
 pub(crate) mod report;
+pub(crate) mod script;
 pub(crate) mod sweep;
 pub(crate) mod timelines;
 pub(crate) mod variants;

@@ -1,12 +1,10 @@
 //! The report: one HTML file that opens offline, prints, and can be passed on.
 //!
 //! It is drawn from a result alone, so that a saved one can be drawn again. It fetches nothing and holds one script, which is
-//! the same in every report; its content security policy forbids every other, whatever a scenario's author writes into a name.
+//! the same in every page; its content security policy forbids every other, whatever a scenario's author writes into a name.
 //! It is well-formed as XML too, which is the cheapest way to check that nothing in it was torn apart.
 
 use askama::Template;
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use sha2::{Digest as _, Sha256};
 
 use crate::draw::canvas::ChartError;
 use crate::draw::latency::{LatencyChart, LatencyLine, difference_chart, latency_chart};
@@ -33,12 +31,9 @@ use crate::tell::verdict::Verdict;
 use crate::words::detail::Detail;
 use crate::words::{format, text};
 use crate::write::html::drawn::{drawn, drawn_note};
+use crate::write::html::script::Script;
 use crate::write::html::timelines::{Timelines, timelines};
 use crate::write::html::variants::{Alike, numbers};
-
-/// What reads all timelines at one instant, sorts tables and folds variants away. The page stands without it.
-const SCRIPT: &str =
-    concat!(include_str!("../../../templates/crosshair.js"), include_str!("../../../templates/variants.js"));
 
 /// So many sentences and expectations are shown before a reader asks for more.
 const TOLD_FIRST: usize = 6;
@@ -106,8 +101,7 @@ pub fn html_report_of(result: &ExperimentResult, command: &str, detail: Detail) 
         drawn_note: drawn_note(result),
         aftermath: format::span(AFTERMATH.as_micros() as f64),
         timelines: timelines(result, detail)?,
-        script: SCRIPT,
-        script_hash: script_hash(),
+        script: (!result.variants.is_empty()).then(Script::of_pages),
         latency_note: latency_note(result, detail),
         breakdowns: told_once(result, breakdowns(result, detail)),
         command: text::block(command),
@@ -147,8 +141,8 @@ struct Page {
     drawn_note: String,
     aftermath: String,
     timelines: Option<Timelines>,
-    script: &'static str,
-    script_hash: String,
+    /// `None` where there are no variants, and nothing to sort or to fold away.
+    script: Option<Script>,
     latency_note: String,
     latency: Vec<Figure>,
     breakdowns: Vec<Breakdown>,
@@ -157,11 +151,6 @@ struct Page {
 }
 
 impl Page {
-    /// Whether there is anything for the script to do.
-    fn has_script(&self) -> bool {
-        !self.comparison.variants.is_empty()
-    }
-
     /// As [`numbers`].
     #[expect(clippy::unused_self, reason = "templates call methods")]
     fn numbers(&self, places: &[usize]) -> String {
@@ -207,11 +196,6 @@ fn told_once(result: &ExperimentResult, mut tables: Vec<Breakdown>) -> Vec<Break
         tables.remove(place);
     }
     tables
-}
-
-/// The script as the content security policy names it.
-fn script_hash() -> String {
-    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(SCRIPT)))
 }
 
 /// How far the engines agree on a variant.
@@ -350,8 +334,12 @@ fn latency_figure(
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
     use crate::testing;
+    use crate::write::html::script::SCRIPT;
 
     fn report(result: &ExperimentResult) -> String {
         html_report(result, "tuesday run window-boundary").unwrap()

@@ -9,6 +9,7 @@ use crate::draw::sweep::{SweepChart, sweep_chart};
 use crate::measure::unit::GaugeUnit;
 use crate::words::{format, text};
 use crate::write::html::report::HtmlError;
+use crate::write::html::script::Script;
 
 /// The sweep as the text of an HTML file. `command` is what a reader types to run it again.
 ///
@@ -38,6 +39,7 @@ pub fn sweep_html(result: &SweepResult, command: &str) -> Result<String, HtmlErr
         source: text::block(&scenario.source),
         tuesday: text::line(&result.tuesday),
         version: result.version,
+        script: Some(Script::of_pages()),
     };
     Ok(page.render()?)
 }
@@ -65,6 +67,7 @@ struct Page {
     source: String,
     tuesday: String,
     version: u32,
+    script: Option<Script>,
 }
 
 struct Figure {
