@@ -844,7 +844,7 @@ static HURT: MeasureKind = MeasureKind {
     ..ROW
 };
 
-static UNAUTHORIZED_REACHED: MeasureKind = MeasureKind {
+pub(crate) static UNAUTHORIZED_REACHED: MeasureKind = MeasureKind {
     name: "unauthorized_reached",
     parameters: OF_UPSTREAM,
     needs: Needs::Requirement,

@@ -2,11 +2,13 @@
 
 use std::fmt::Write as _;
 
-use crate::measure::catalogue::{BLAST_RADIUS, CONTAINMENT_TIME, DIRECT_DAMAGE, GOODPUT, RECOVERY_TIME};
+use crate::measure::catalogue::{
+    BLAST_RADIUS, CONTAINMENT_TIME, DIRECT_DAMAGE, GOODPUT, RECOVERY_TIME, UNAUTHORIZED_REACHED,
+};
 use crate::measure::gauge::Gauge;
 use crate::result::expectation::NotJudged;
 use crate::result::experiment::{ExperimentResult, Setting};
-use crate::tell::differences::{Difference, entries, told_once};
+use crate::tell::differences::{Difference, entries, is_within_an_entry, told_once};
 use crate::tell::recommendation::{
     Ranking, Recommendation, SetAside, Sureness, changes, is_level, setting_of_clients,
 };
@@ -57,11 +59,11 @@ impl Teller<'_> {
         let (name, came_to) = (self.name(pick), self.came_to(pick));
         if ranking.ranked.len() == 1 {
             let why = match (ranking.set_aside.is_empty(), is_only_world) {
-                (true, true) => "There is only one configuration".to_owned(),
-                (true, false) => "No other variant has the same upstreams, faults and load".to_owned(),
-                (false, _) => "Every other configuration was set aside".to_owned(),
+                (true, true) => format!("There is only one configuration, {name}"),
+                (true, false) => format!("No other variant has the upstreams, faults and load of {name}"),
+                (false, _) => format!("Every configuration but {name} was set aside"),
             };
-            return sentence(&format!("{why}: {name}"), &came_to);
+            return sentence(&why, &came_to);
         }
         let changes = self.changes(pick);
         let verb = if changes.is_none() { "Keep" } else { "Take" };
@@ -116,6 +118,15 @@ impl Teller<'_> {
                 () if is(&RECOVERY_TIME) && value.is_infinite() => "goodput never came back".to_owned(),
                 () if is(&CONTAINMENT_TIME) && value.is_infinite() => {
                     "the harm was never contained".to_owned()
+                }
+                () if is(&UNAUTHORIZED_REACHED) && value <= 0.0 => {
+                    "nobody without a valid identity reached an application".to_owned()
+                }
+                () if is(&UNAUTHORIZED_REACHED) => {
+                    format!(
+                        "{} attempts without a valid identity reached an application",
+                        objective.unit.show(value)
+                    )
                 }
                 () if is(&GOODPUT) && parts.is_empty() && !is_weighed => {
                     let slo = format::latency_us(self.result.scenario.slo_latency_us);
@@ -202,10 +213,15 @@ impl Teller<'_> {
         let (of_clients, others): (Vec<&Setting>, Vec<_>) =
             changes(self.result, variant).partition(|change| setting_of_clients(&change.key).is_some());
         // What is alike for all upstreams is one change to whoever makes it.
-        let others = others
-            .into_iter()
-            .map(|change| Difference { key: text::line(&change.key), values: vec![change.value.clone()] });
-        let others = told_once(others.collect(), entries(self.result)).into_iter();
+        let mut whole: Vec<Difference> = Vec::new();
+        for change in others {
+            let key = self.without(variant, change).unwrap_or(&change.key);
+            let told = Difference { key: text::line(key), values: vec![change.value.clone()] };
+            if !whole.contains(&told) {
+                whole.push(told);
+            }
+        }
+        let others = told_once(whole, entries(self.result)).into_iter();
         let mut parts: Vec<String> = others
             .map(|change| assigned(&change.key, change.values.first().map_or("", |value| value)))
             .collect();
@@ -221,6 +237,22 @@ impl Teller<'_> {
             parts.push(format!("{more} more changes"));
         }
         (!parts.is_empty()).then(|| text::list(&parts))
+    }
+
+    /// The widest table of an upstream, a client or a route that a variant has nothing of, if a setting is gone with that table:
+    /// `upstreams.orders.auth` for `upstreams.orders.auth.required_claims.role`.
+    fn without<'s>(&self, variant: usize, change: &'s Setting) -> Option<&'s str> {
+        if change.value != NOT_SET {
+            return None;
+        }
+        let settings = &self.result.variants[variant].settings;
+        let is_gone = |table: &&str| {
+            let within = |key: &str| key.strip_prefix(*table).is_some_and(|rest| rest.starts_with('.'));
+            let mut of_table = settings.iter().filter(|setting| within(&setting.key));
+            is_within_an_entry(table) && of_table.all(|setting| setting.value == NOT_SET)
+        };
+        let mut tables = change.key.match_indices('.').map(|(end, _)| &change.key[..end]);
+        tables.find(is_gone)
     }
 
     fn value(&self, variant: usize, objective: &Gauge) -> Option<f64> {
@@ -290,8 +322,11 @@ fn phrase(change: &Setting) -> String {
     }
 }
 
-/// `gateway.timeout = 5s`; the value is not torn from its setting.
+/// `gateway.timeout = 5s`; the value is not torn from its setting. `no gateway.timeout` of a setting that is gone.
 fn assigned(key: &str, value: &str) -> String {
+    if value == NOT_SET {
+        return format!("no\u{a0}{key}");
+    }
     let value = text::line(value);
     let shown = text::cut(&value, WIDEST_VALUE);
     // Between two parts rather than within a word: `50% of at least 20 over 30s, …`.
@@ -301,6 +336,9 @@ fn assigned(key: &str, value: &str) -> String {
     };
     format!("{key}\u{a0}=\u{a0}{shown}")
 }
+
+/// How a setting that a variant does not have reads.
+const NOT_SET: &str = "–";
 
 /// A longer value is cut.
 const WIDEST_VALUE: usize = 40;

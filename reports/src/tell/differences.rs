@@ -126,6 +126,11 @@ fn parts(key: &str) -> Option<Parts<'_>> {
     setting.starts_with('.').then_some(Parts { prefix, table, name, setting })
 }
 
+/// Whether a key is that of something within an entry of a table: `upstreams.orders.auth`, and not `upstreams.orders`.
+pub(crate) fn is_within_an_entry(key: &str) -> bool {
+    parts(key).is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -34,6 +34,19 @@ fn the_examples_of_the_format_run_as_they_stand() {
     assert!(timeout.direct.hurt < breaker.direct.hurt, "{:?}, {:?}", timeout.direct, breaker.direct);
 }
 
+/// Without an objective of its own the story would be decided by a tie: no outage of the provider hurts anybody under either of two
+/// variants, of which one lets guests read other people's bills.
+#[test]
+fn the_verdict_on_identity_names_the_variant_that_lets_nobody_through() {
+    let shipped = library::find("auth-chain").unwrap();
+    let screen = reports::terminal_screen(&run(shipped.text), 80);
+    let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    let said = "Take at-the-gateway: nobody without a valid identity reached an application, and nobody else was hurt; it needs ";
+    assert!(words.contains(said), "{screen}");
+    // Services without checks of their own are told as such, and not key by key.
+    assert!(words.contains(", … and no upstreams.{orders, billing, profile}.auth. One morning"), "{screen}");
+}
+
 #[test]
 fn the_report_says_which_configurations_hold_and_why() {
     let told = |name: &str| {
