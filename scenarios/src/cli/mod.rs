@@ -94,8 +94,8 @@ enum Command {
     History(history::HistoryArgs),
     /// Draw a saved result again
     ///
-    /// Reads the result.json that `tuesday run` wrote, of this version or an earlier one, and writes its reports anew. Nothing is
-    /// run: what the result lacks because an earlier version did not measure it, the report leaves out.
+    /// Reads the result.json that `tuesday run` wrote, of this version or an earlier one, writes its reports anew, and prints where
+    /// they are. Nothing is run. The report leaves out measures that an earlier version did not record.
     #[command(after_help = exit_codes())]
     Report(ReportArgs),
     /// Say what is wrong with scenarios, without running them

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use reports::{Engine, ExperimentResult, Legend};
 
 use super::formats::StepSummary;
-use super::run::{SummaryLength, summary};
+use super::run::{SummaryLength, files, summary};
 use super::saved::{self, Saved};
 use super::shell::shell_word;
 use super::{ExitCode, Failure, ReportArgs, detail, formats, print};
@@ -20,13 +20,12 @@ pub(super) fn report(args: &ReportArgs) -> Result<ExitCode, Failure> {
     let mut step_summary = StepSummary::open(args.summary.as_deref())?;
     let written = formats::write(&folder, &args.format, &result, &reproduce(&result), detail(args.full))?;
     step_summary.append(&result)?;
-    if !args.quiet {
-        let told = match () {
-            () if args.length.explain => SummaryLength::Whole(Legend::All),
-            () if args.length.verbose => SummaryLength::Whole(Legend::None),
-            () => SummaryLength::Screen,
-        };
-        print(&summary(&result, &written, told))?;
+    match () {
+        () if args.quiet => {}
+        () if args.length.explain => print(&summary(&result, &written, SummaryLength::Whole(Legend::All)))?,
+        () if args.length.verbose => print(&summary(&result, &written, SummaryLength::Whole(Legend::None)))?,
+        // The run has told the verdict already: what is new is where the files are.
+        () => print(&files(&written))?,
     }
     Ok(ExitCode::Held)
 }

@@ -258,11 +258,18 @@ pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf], told: Summ
         SummaryLength::Whole(legend) => terminal_summary(result, terminal_width(), legend),
     };
     text += "\n";
+    text += &files(written);
+    text += "\n";
+    text
+}
+
+/// Where the files of a result are, a line for each.
+pub(super) fn files(written: &[PathBuf]) -> String {
+    let mut text = String::new();
     for path in written {
         let is_report = path.extension().is_some_and(|ending| ending == "html");
         let _ = writeln!(text, "{}: {}", if is_report { "report" } else { "result" }, shown_path(path));
     }
-    text += "\n";
     text
 }
 

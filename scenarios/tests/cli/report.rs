@@ -24,8 +24,8 @@ fn a_saved_result_gives_the_report_that_its_run_gave() {
     let folder = "tuesday-results/window-boundary/latest";
     let said = desk
         .run(["report", folder, "--format", "html,json,md,junit,csv", "--out", "again"])
-        .exits(ExitCode::Held, &["expectations held", "report: again/report.html"]);
-    assert!(said.err.is_empty(), "{said:?}");
+        .exits(ExitCode::Held, &["report: again/report.html\n", "result: again/summary.md\n"]);
+    assert!(said.err.is_empty() && said.out.lines().count() == 10, "{said:?}");
     for name in desk.files().iter().filter_map(|name| name.strip_prefix("again/")) {
         assert_eq!(desk.read(&format!("again/{name}")), desk.read(&format!("{folder}/{name}")), "{name}");
     }
@@ -42,7 +42,10 @@ fn a_scenario_that_does_not_ship_is_run_again_from_its_text() {
     desk.write("mine.toml", &scenario("Mine", r#""served == 11""#));
     desk.run(["run", "mine.toml", "--seeds", "2"]).exits(ExitCode::ExpectationFailed, &[]);
     // Nothing is run, so nothing fails.
-    desk.run(["report", "tuesday-results/mine"]).exits(ExitCode::Held, &["FAILED"]);
+    let told = desk.run(["report", "tuesday-results/mine"]).exits(ExitCode::Held, &[]);
+    assert_eq!(told.out, "report: tuesday-results/mine/latest/report.html\n");
+    desk.run(["report", "tuesday-results/mine", "-v"]).exits(ExitCode::Held, &["FAILED", "report: "]);
+    desk.run(["report", "tuesday-results/mine", "--explain"]).exits(ExitCode::Held, &["FAILED", "report: "]);
     let page = desk.read("tuesday-results/mine/latest/report.html");
     assert!(page.contains("tuesday run scenario.toml --seed 1 --seeds 2\n# scenario.toml is"), "{page}");
 }

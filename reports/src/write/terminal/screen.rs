@@ -34,11 +34,14 @@ pub fn terminal_screen(result: &ExperimentResult, width: usize) -> String {
         page.paragraph(sureness, "", "", DIM);
     }
     side_by_side(&mut page, result, &recommendation);
-    page.blank();
+    let verdict = Verdict::of(result);
+    if result.agreement.is_some() || !verdict.lines.is_empty() {
+        page.blank();
+    }
     if let Some(agreement) = &result.agreement {
         engines(&mut page, agreement);
     }
-    expectations(&mut page, &Verdict::of(result));
+    expectations(&mut page, &verdict);
     page.text
 }
 
@@ -129,6 +132,15 @@ mod tests {
     #[test]
     fn failed_expectations_are_told_line_by_line() {
         insta::assert_snapshot!(plain(&testing::three_seeds(), TERMINAL_WIDTH));
+    }
+
+    /// The paths of the files follow after an empty line.
+    #[test]
+    fn without_expectations_the_screen_ends_with_the_table() {
+        let mut result = testing::incident();
+        result.expectations.clear();
+        let plain = plain(&result, TERMINAL_WIDTH);
+        assert!(!plain.ends_with("\n\n") && !plain.contains("\n\n\n"), "{plain:?}");
     }
 
     #[test]
