@@ -21,62 +21,62 @@ use super::upstream_names::Known;
 use super::values::{FromNode, Name, Positive, read};
 
 table! {
-    /// Whose tokens are accepted, and what they must claim. A token is a JWT in the field `Authorization: Bearer`, signed with
-    /// RS256, ES256 or `EdDSA`; it must say when it expires. Who has none that is valid is answered 401, and whose claims are
-    /// not as required 403.
+    /// The tokens that are accepted, and the claims that they must make. A token is a JWT in the field `Authorization: Bearer`,
+    /// signed with RS256, ES256 or `EdDSA`, and must say when it expires. A request without a valid token is answered 401; one
+    /// whose token lacks a required claim is answered 403.
     pub(super) struct Auth<'t> (Choice::Free) {
         /// The name of the upstream that serves the keys: the one with `serves = "jwks"`.
         jwks: Rc<str>, needed "";
-        /// What `iss` must be. Default: it is not looked at.
+        /// The value that `iss` must have. Default: `iss` is not checked.
         issuer: Rc<str>;
-        /// What `aud` must be or hold. Default: it is not looked at.
+        /// The value that `aud` must be or hold. Default: `aud` is not checked.
         audience: Rc<str>;
-        /// What tokens must claim besides, by name: the value, or `"*"` for any. A claim that is a list must hold the value, and
-        /// `scope` have it as one of its words.
+        /// Further claims that tokens must make, by name: the value, or `"*"` for any value. A claim that is a list must hold
+        /// the value; `scope` must have the value as one of its words.
         required_claims: RequiredClaims;
-        /// How far the clock of the issuer may be off, when `exp` and `nbf` are judged.
+        /// How far the issuer's clock may be off when `exp` and `nbf` are checked.
         leeway: Duration = AuthConfig::new(UpstreamId(0)).leeway;
-        /// How old keys are when the identity provider is asked again. Above zero.
+        /// The age of the keys at which the gateway asks the identity provider again. Above zero.
         refresh: Positive = Positive(JwksCacheConfig::default().refresh_after());
-        /// How long it is waited for. Above zero.
+        /// How long the gateway waits for the identity provider's answer. Above zero.
         fetch_timeout: Positive = Positive(JwksCacheConfig::default().fetch_timeout());
-        /// How often at most tokens of unknown keys have it asked. Above zero.
+        /// The shortest time between two questions to the identity provider that tokens of unknown keys cause. Above zero.
         cooldown: Positive = Positive(JwksCacheConfig::default().cooldown());
-        /// For how long beyond that keys are used if it does not answer.
+        /// How long beyond `refresh` the keys are used while the identity provider does not answer.
         stale_for: Duration = JwksCacheConfig::default().stale_for();
-        /// Which verified claims the upstream is told, and in which header field. Default:
-        /// `{ sub = "x-auth-subject", scope = "x-auth-scope" }`.
+        /// The verified claims that the upstream is told, each with its header field. Default: `{ sub = "x-auth-subject", scope
+        /// = "x-auth-scope" }`.
         headers: Headers;
-        /// Whether the upstream gets the token itself, too.
+        /// Whether the upstream gets the token itself too.
         forward_token: bool = false;
-        /// How many tokens that were verified are remembered, so that they are not verified again; 0 for none.
+        /// The number of verified tokens that are remembered and not verified again; 0 for none.
         verified_tokens: u32 = AuthConfig::new(UpstreamId(0)).verified_tokens as u32;
     }
 
-    /// Who may come to the application behind an upstream.
+    /// The tokens that an application behind an upstream is meant for.
     pub(super) struct Requires<'t> (Choice::Free) {
-        /// What `iss` must be. Default: it is not looked at.
+        /// The value that `iss` must have. Default: `iss` is not checked.
         issuer: Rc<str>;
-        /// What `aud` must be or hold. Default: it is not looked at.
+        /// The value that `aud` must be or hold. Default: `aud` is not checked.
         audience: Rc<str>;
-        /// What tokens must claim besides, as `required_claims` of `auth` has it.
+        /// Further claims that tokens must make, as in `required_claims` of `auth`.
         claims: RequiredClaims;
     }
 
     /// The token that each client of a population bears, and has renewed when half of its life is over. Its `sub` is the name
     /// of the population and the number of the client, such as `members/17`.
     pub(super) struct Token<'t> (Choice::Free) {
-        /// Its `iss`. Default: it says none.
+        /// The token's `iss`. Default: no `iss`.
         issuer: Rc<str>;
-        /// Its `aud`. Default: it says none.
+        /// The token's `aud`. Default: no `aud`.
         audience: Rc<str>;
-        /// What it claims besides.
+        /// The token's further claims.
         claims: Claims;
-        /// From its issue until it expires, in whole seconds, at least two.
+        /// The time from the issue of a token to its expiry, in whole seconds, at least two.
         lifetime: Positive = Positive(TokenConfig::LIFETIME);
-        /// How it is signed.
+        /// The algorithm of the signature.
         algorithm: JwtAlgorithm = JwtAlgorithm::Es256;
-        /// What is wrong with it. Default: nothing.
+        /// The defect of the token. Default: no defect.
         defect: TokenDefect;
     }
 }

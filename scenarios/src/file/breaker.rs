@@ -23,57 +23,60 @@ const RECOMMENDED: BreakerConfig = BreakerConfig::RECOMMENDED;
 const SHARES: [&str; 3] = ["", "time", "calls"];
 
 table! {
-    /// When a circuit breaker opens, and how it closes again. What is left out is as gateways' vendors recommend it.
+    /// When a circuit breaker opens, and how it closes again. Keys that are left out have the values that vendors of gateways
+    /// recommend.
     pub(super) struct Breaker<'t> (Choice::ByName("half_open", Some(""))) {
-        /// What it looks back at: a time such as `"30s"`, which is `{ time = "30s" }`; the last so many results, `{ calls = 100 }`;
-        /// so many failures in a row, `{ consecutive = 5 }`; or so many failures within a time,
-        /// `{ failures = 5, within = "10s" }`.
+        /// The results by which the breaker decides: those of a time such as `"30s"`, which is `{ time = "30s" }`; the last
+        /// results, `{ calls = 100 }`; failures in a row, `{ consecutive = 5 }`; or failures within a time, `{ failures = 5,
+        /// within = "10s" }`.
         window: Window = Window::RECOMMENDED;
-        /// Opens when at least this share of what settled failed. Above zero. Belongs to windows of a time and of calls.
+        /// The breaker opens when at least this share of the settled requests failed. Above zero. Belongs to windows of a time
+        /// and of calls.
         error_threshold: AboveZero<Share> = AboveZero(Share(RECOMMENDED.error_threshold())), of "window" SHARES;
-        /// How many must have settled in the window before it opens. Belongs to windows of a time and of calls; of calls, it is at
-        /// most their number.
+        /// The number of requests that must have settled in the window before the breaker opens. Belongs to windows of a time
+        /// and of calls; at most the number of calls.
         min_requests: u32 = RECOMMENDED.min_requests(), of "window" SHARES;
-        /// What counts as a failure, in the words of `retry.on`. Default: `["5xx", "timeout", "connect"]`.
+        /// The answers that count as failures, in the words of `retry.on`. Default: `["5xx", "timeout", "connect"]`.
         failures: Items<Failure>;
         /// An answer that takes this long is slow. Slow answers are failures, unless `slow_share` gives them a share of their own.
         /// Above zero. Default: an answer may take its time.
         slow_call: Positive;
-        /// Opens too when at least this share of what settled was slow; slow answers are no failures then. Above zero. Needs
-        /// `slow_call`, belongs to windows of a time and of calls.
+        /// The breaker also opens when at least this share of the settled requests was slow; slow answers are no failures then.
+        /// Above zero. Needs `slow_call`, belongs to windows of a time and of calls.
         slow_share: AboveZero<Share>, of "window" SHARES;
-        /// How long it is open, and how far apart single probes are. Above zero.
+        /// How long the breaker stays open, and the time between single probes. Above zero.
         probe_interval: Positive = Positive(RECOMMENDED.probe_interval());
         /// How `probe_interval` grows with each recovery that fails, until the breaker closes.
         open_growth: Growth = Growth::None;
-        /// The interval grows to no more than this. Belongs to `linear` and `doubling`; not below `probe_interval`. Default:
+        /// The longest that the interval grows. Belongs to `linear` and `doubling`; not below `probe_interval`. Default:
         /// `"5m"`, or `probe_interval` if that is longer.
         open_max: Positive, of "open_growth" ["linear", "doubling"];
-        /// Whom it lets through after it was open for `probe_interval`.
+        /// The requests that the breaker lets through after `probe_interval`.
         half_open: Style = Style::SingleProbe;
-        /// Requests in a row that are no failures and close it, at least 1. What is a failure is the same as closed: an answer of
-        /// 404 is none. Belongs to `single-probe` and `reopen-to-all`.
+        /// The number of requests in a row without a failure that closes the breaker, at least 1. A failure is the same as in a
+        /// closed breaker: an answer of 404 is none. Belongs to `single-probe` and `reopen-to-all`.
         successes_to_close: NonZeroU32 = const { NonZeroU32::new(3).unwrap() }, with |style| matches!(style, "single-probe" | "reopen-to-all");
         /// Requests let through half-open, at least 1. Belongs to `trickle`.
         calls: NonZeroU32 = const { NonZeroU32::new(10).unwrap() }, with |style| style == "trickle";
-        /// How long the share of requests grows that are let through. Above zero. Belongs to `ramp`.
+        /// How long the share of requests that are let through grows. Above zero. Belongs to `ramp`.
         over: Positive = Positive(Duration::from_secs(10)), with |style| style == "ramp";
-        /// How many of all requests since the ramp began it has let through at its end; then the breaker closes. `"50%"` is
-        /// Traefik's: under a steady load nearly all are let through in the end. Above zero. Belongs to `ramp`.
+        /// The share of all requests since the start of the ramp that was let through at the end of the ramp; then the breaker
+        /// closes. `"50%"` is Traefik's: under a steady load nearly all requests are let through in the end. Above zero.
+        /// Belongs to `ramp`.
         to: AboveZero<Share> = AboveZero(Share(0.5)), with |style| style == "ramp";
     }
 
     /// What a breaker looks back at.
     struct Windows<'t> (Choice::ByKind) {
-        /// Results of this time. Above zero.
+        /// The results of the last so much time. Above zero.
         time: Positive, is kind;
-        /// The last so many results, at least 1.
+        /// The number of last results, at least 1.
         calls: NonZeroU32, is kind;
-        /// So many failures in a row, at least 1.
+        /// The number of failures in a row, at least 1.
         consecutive: NonZeroU32, is kind;
-        /// So many failures, at least 1, within a time, however many successes stand between them.
+        /// The number of failures within a time, at least 1, whatever the number of successes between them.
         failures: NonZeroU32, is kind;
-        /// The time that the failures fall within. Above zero.
+        /// The time within which the failures fall. Above zero.
         within: Positive, needed "the time that they fall within, such as `within = \"10s\"`", with |kind| kind == "failures";
     }
 }
@@ -226,12 +229,12 @@ names! {
     enum Style {
         /// One request at a time, one per `probe_interval`; a failure starts the count again.
         "single-probe" => SingleProbe,
-        /// As many as `calls`; when they have settled, `error_threshold` decides whether it closes or opens again. With a window of
-        /// failures, one that failed opens it again.
+        /// As many requests as `calls`; when these have settled, `error_threshold` decides whether the breaker closes or opens
+        /// again. With a window of failures, one failure opens the breaker again.
         "trickle" => Trickle,
-        /// Everybody at once; the first failure opens it again.
+        /// All requests at once; the first failure opens the breaker again.
         "reopen-to-all" => ReopenToAll,
-        /// A share that grows over a time; what fails meanwhile opens it as it opens a closed breaker.
+        /// A share of the requests that grows over a time; failures meanwhile open the breaker as they open a closed one.
         "ramp" => Ramp,
     }
 }
@@ -239,7 +242,7 @@ names! {
 names! {
     /// How the interval grows.
     enum Growth {
-        /// It stays as it is.
+        /// The interval does not grow.
         "none" => None,
         /// Once, twice, three times the interval, and so on, as Envoy's ejections.
         "linear" => Linear,

@@ -19,16 +19,16 @@ use crate::World;
 use crate::scenario::NamedUpstream;
 
 table! {
-    /// A service's use of another.
+    /// A call from a service to another service.
     pub(super) struct Call<'t> (Choice::Free) {
-        /// The name of the upstream that it asks.
+        /// The name of the upstream that is called.
         upstream: Rc<str>, needed "the name of one of the `upstreams`";
-        /// How long it waits for the answer to each attempt. Default: for as long as it takes.
+        /// How long the service waits for the answer to each attempt. Default: for as long as it takes.
         timeout: Positive, else unbounded, is policy;
         /// When the service tries again; `false` or left out for never.
         retry: Switch<Retry<'t>>, is policy;
-        /// The service's own circuit breaker in front of the other; `false` or left out for none. What it lets through no
-        /// more fails at once.
+        /// The service's own circuit breaker in front of the upstream; `false` or left out for none. Calls that the breaker
+        /// rejects fail at once.
         breaker: Switch<Breaker<'t>>, is policy;
     }
 }

@@ -36,37 +36,38 @@ table! {
         keys: u32;
         /// Addresses among them, at most as many as identities. Default: one each.
         ips: AtLeastOne;
-        /// What they ask for: a path such as `"/orders/42"`, or paths and their weights, such as
-        /// `{ "/catalog" = 6, "/stock?page=2" = 2 }`. Each is sent in the form that `gateway.paths`
-        /// says; the longest route above it serves it.
+        /// The paths of the requests: a path such as `"/orders/42"`, or paths and their weights, such as `{ "/catalog" = 6,
+        /// "/stock?page=2" = 2 }`. Each path is sent in the form that `gateway.paths` says; the longest route that is above the
+        /// path serves the request.
         send: Targets<'t>, needed "the path of the requests, such as `send = \"/orders\"`";
         /// Requests per time over the whole scenario, such as `"200/s"`.
         rate: Rate, is kind;
-        /// A rate that changes: points in time order with a straight line between them, the first one's rate before it
-        /// and the last one's after it.
+        /// A rate that changes: points in time order with a straight line between them, the first point's rate before the first
+        /// point and the last point's rate after the last.
         ramp: Items<RampPoint<'t>>, is kind;
         /// Bursts, each of a number of requests spread evenly over its time.
         bursts: Items<Burst<'t>>, is kind;
-        /// So many users, each of whom thinks, sends, waits for the answer, and thinks again. Needs `think`. A number, or
-        /// one that changes: points in time order with a straight line between them, the first one's number before it and
-        /// the last one's after it. Who came last leaves first, and finishes the request under way.
+        /// The number of users; each thinks, sends, waits for the answer, and thinks again. Needs `think`. A number, or a
+        /// number that changes: points in time order with a straight line between them, the first point's number before the
+        /// first point and the last point's number after the last. The user that came last leaves first, after the answer to
+        /// the request under way.
         users: Users<'t>, is kind;
         /// How the arrivals of `rate` and `ramp` are spaced.
         arrivals: Spacing = Spacing::Uniform, with |load| matches!(load, "rate" | "ramp");
         /// How long a user thinks before each request: a duration, or a distribution. Belongs to `users`.
         think: Time,
             needed "the time a user thinks before each request, such as \"2s\"", with |load| load == "users";
-        /// How users begin who think for a constant time. Belongs to `users`.
+        /// How users with a constant think time begin. Belongs to `users`.
         start: Start = Start::Spread, with |load| load == "users";
-        /// How long a client waits before it gives up. Default: for as long as it takes.
+        /// How long a client waits for an answer before the client gives up. Default: for as long as it takes.
         timeout: Positive, else unbounded, is policy;
-        /// Whether these clients mean harm. Then they do not count in goodput, and not where a measure is of everybody.
+        /// Whether these clients mean harm. Hostile clients do not count in goodput, nor in any measure of everybody.
         hostile: bool = false;
-        /// When they try again; `false` or left out for never.
+        /// When these clients try again; `false` or left out for never.
         retry: Switch<Retry<'t>>, is policy;
         /// The HTTP method. POST and PATCH are not idempotent: a gateway does not try them again unless told.
         method: Method = Method::Get;
-        /// The token that they bear; `false` or left out for none.
+        /// The token of these clients; `false` or left out for none.
         token: Switch<Token<'t>>;
         /// The size of the body of each request, at most `"1MiB"`. Not of GET and HEAD. Default: none.
         body: Size;

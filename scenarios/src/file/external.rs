@@ -17,20 +17,21 @@ use super::words::display_key;
 use crate::scenario::{ExternalGateway, NamedUpstream};
 
 table! {
-    /// Another gateway in the place of this one, in live runs only; `false` or left out for none. It is asked over its
-    /// socket: its workers, limits and breakers are not observed, and the other keys of `gateway` have no effect on it.
+    /// Another gateway in the place of this one, in live runs only; `false` or left out for none. Requests go to the socket of
+    /// that gateway: its workers, limits and breakers are not observed, and the other keys of `gateway` have no effect on that
+    /// gateway.
     pub(super) struct External<'t> (Choice::Free) {
-        /// Where it listens: `http`, host and port, such as `"http://127.0.0.1:8080"`. Load goes to loopback alone, unless
-        /// `tuesday run --allow-remote` says otherwise.
+        /// The address of the gateway: `http`, host and port, such as `"http://127.0.0.1:8080"`. Load goes to loopback alone,
+        /// unless `tuesday run --allow-remote` says otherwise.
         url: Origin, needed "where the gateway listens, such as `url = \"http://127.0.0.1:8080\"`";
-        /// The program that starts it and its arguments, each by itself, such as `["nginx", "-p", ".", "-c", "nginx.conf"]`.
-        /// It is run in the folder of the scenario file, before each run anew, must stay in the foreground, and is ended
-        /// after the run. Default: it runs already.
+        /// The program that starts the gateway, and its arguments, such as `["nginx", "-p", ".", "-c", "nginx.conf"]`. The
+        /// program is started in the folder of the scenario file before each run, must stay in the foreground, and is ended
+        /// after the run. Default: the gateway runs already.
         command: Items<Rc<str>>;
-        /// A path that it answers below 500 once it is ready, such as `"/health"`. Default: it is ready once it takes
-        /// connections.
+        /// A path that the gateway answers with a status below 500 once the gateway is ready, such as `"/health"`. Default: the
+        /// gateway is ready once it takes connections.
         ready: Path;
-        /// How long it may take to be ready, such as `"10s"`; above zero, in real time.
+        /// How long the gateway may take to be ready, such as `"10s"`; above zero, in real time.
         ready_within: Positive = Positive(Duration::from_secs(10));
     }
 }

@@ -25,13 +25,14 @@ table! {
     /// Something that goes wrong for a while: one of `error = { status }`, `refuse = true`, `slow = { latency }`,
     /// `hang = true`, `drip = { body }`, `reset = true`, `capacity = { factor }` and `rotate-keys = true`.
     pub(super) struct Fault<'t> (Choice::OneKind) {
-        /// When it begins, from the start of the scenario, such as `"30s"`.
+        /// The start of the fault, from the start of the scenario, such as `"30s"`.
         at: Duration, needed "when it begins, counted from the scenario's start, such as `at = \"2m\"`";
-        /// How long it lasts, such as `"20s"`; above zero. What it did to a request keeps its course after it.
+        /// How long the fault lasts, such as `"20s"`; above zero. A request that the fault struck keeps its course after the
+        /// end of the fault.
         lasts ["for"]: Positive, needed "how long it lasts, such as `for = \"90s\"`";
-        /// The names of the upstreams that it strikes.
+        /// The names of the upstreams that the fault strikes.
         upstreams: Items<Struck>, needed "whom it strikes, such as `upstreams = [\"payments\"]`";
-        /// The share of the attempts that it strikes, drawn at random. Above zero.
+        /// The share of the attempts that the fault strikes, drawn at random. Above zero.
         fraction: AboveZero<Share> = AboveZero(Share(1.0));
         error: Kind<ErrorFault<'t>>, is kind;
         /// The connection is refused; takes no worker.
@@ -43,7 +44,8 @@ table! {
         /// The connection is reset after part of the answer, which comes after the calls if there are any.
         reset: Plain, is kind;
         capacity: Kind<CapacityFault<'t>>, is kind;
-        /// The identity provider signs with a new key from then on, and publishes the one before until the fault is over.
+        /// The identity provider signs with a new key from the start of the fault on, and publishes the old key until the end
+        /// of the fault.
         rotate_keys ["rotate-keys"]: Plain, is kind;
     }
 
@@ -70,7 +72,7 @@ table! {
 
     /// The service has lost a part of its speed.
     pub(super) struct CapacityFault<'t> (Choice::Free) {
-        /// The share of its speed that is left, above zero and below 100%: at `"25%"` the work takes four times as long.
+        /// The share of the speed that is left, above zero and below 100%: at `"25%"` the work takes four times as long.
         factor: PartialShare, needed "";
     }
 

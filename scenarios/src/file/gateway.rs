@@ -39,28 +39,28 @@ table! {
         /// How long the gateway waits until a client takes the next bytes of its answer; then the connection is reset. Pauses add
         /// up, and 500 bytes make up for a second. In runs over sockets only. Default: 60s.
         download_timeout: Positive;
-        /// How paths are read. "normal": in one form, by which the route is chosen and which the upstream is asked for; an
-        /// encoded slash or backslash and whatever else servers read differently is refused with 400. "verbatim": byte for byte
-        /// as they come, for upstreams that mean something by `%2F` or `//`; only dot segments are refused.
+        /// How paths are read. "normal": paths are brought to one form, which chooses the route and goes to the upstream; an
+        /// encoded slash or backslash, and any path that servers read differently, is refused with 400. "verbatim": paths stay
+        /// byte for byte as they come, for upstreams that tell `%2F` or `//` apart; only dot segments are refused.
         paths: Paths = Paths::Normal;
         rate_limit: Switch<RateLimits<'t>>;
         /// A circuit breaker in front of each upstream; `false` or left out for none.
         breaker: Switch<Breaker<'t>>;
-        /// What the gateway holds against single upstreams, by their name.
+        /// The gateway's policies for single upstreams, by name.
         upstreams: Named<'t, UpstreamPolicy<'t>>;
-        /// When it tries again by itself, on routes without their own `retry`; `false` or left out for never.
+        /// When the gateway tries again by itself, on routes without their own `retry`; `false` or left out for never.
         retry: Switch<GatewayRetry<'t>>;
         external: Switch<External<'t>>;
-        /// Whose tokens are let in, before anything but `per_ip` is asked; `false` or left out for no token at all.
+        /// The check of tokens, after `per_ip` and before all other limits; `false` or left out for no check.
         auth: Switch<Auth<'t>>;
     }
 
-    /// What the gateway holds against one upstream.
+    /// The gateway's policies for one upstream.
     pub(super) struct UpstreamPolicy<'t> (Choice::Free) {
         /// The bulkhead: requests for this upstream that may hold or wait for a worker of the gateway, at least 1; the next
         /// is answered 503. Default: unbounded.
         max_in_flight: NonZeroU32, else unbounded;
-        /// How long its answers may take, on routes without their own `timeout`. Default: the gateway's `timeout`.
+        /// How long answers of this upstream may take, on routes without their own `timeout`. Default: the gateway's `timeout`.
         timeout: Positive, else unbounded;
         /// How long each attempt at it may go without the beginning of an answer, on routes without their own `try_timeout`.
         /// Default: the gateway's `try_timeout`.

@@ -28,17 +28,17 @@ table! {
         on: Items<Failure>;
         /// How the wait before each retry grows.
         backoff: Backoff = Backoff::None;
-        /// What is drawn out of a wait, so that those who failed together do not come back together. Belongs to `fixed`
-        /// and `exponential`.
+        /// The random part of a wait, so that requests that failed together are not repeated together. Belongs to `fixed` and
+        /// `exponential`.
         jitter: Jitter = Jitter::None, with |backoff| backoff != "none";
         /// The first wait, such as `"100ms"`. Needed by `fixed` and `exponential`, belongs to them.
         base: Positive, needed "the first wait, such as `base = \"100ms\"`", with |backoff| backoff != "none";
-        /// No wait is longer; not below `base`. Belongs to `exponential`. Default: `"20s"`, or `base` if that is longer.
+        /// The longest wait; not below `base`. Belongs to `exponential`. Default: `"20s"`, or `base` if that is longer.
         max: Positive, with |backoff| backoff == "exponential";
         /// Whether to wait at least as long as the `Retry-After` of an answer asks for. The gateway's 429 and 503 have such a
         /// field, and answers by a fault `error = { status, retry_after }`.
         honor_retry_after: bool = false;
-        /// How many retries in all, beside the requests; `false` or left out for any number.
+        /// The most retries of all requests together; `false` or left out for any number.
         budget: Switch<RetryBudget<'t>>;
     }
 
@@ -46,7 +46,7 @@ table! {
     /// all attempts share one timeout.
     pub(super) struct GatewayRetry<'t> (Choice::Free) {
         ..policy: Retry<'t>;
-        /// Whether POST and PATCH are tried again too, although they may have been carried out.
+        /// Whether POST and PATCH are tried again too, although the first attempt may have been carried out.
         non_idempotent: bool = false;
     }
 

@@ -21,31 +21,31 @@ use super::values::{FromNode, names, text};
 use crate::scenario::NamedUpstream;
 
 table! {
-    /// A simulated service: workers that each serve one request at a time, and a queue in front of them. It does not
-    /// notice that a caller left, unless told otherwise: work once taken in is done.
+    /// A simulated service: workers that each serve one request at a time, and a queue in front of the workers. The service
+    /// does not notice that a caller left, unless `cancel_on_disconnect` is set: work that was taken in is done.
     pub(super) struct Upstream<'t> (Choice::Free) {
         /// Requests served at a time, at least 1. Default: unbounded, nobody waits.
         workers: NonZeroU32, else unbounded;
         /// Requests that may wait for a worker, first in, first out; the next is answered 503. Default: unbounded.
         queue: u32, else unbounded;
         latency: Time, needed "such as `latency = \"5ms\"`";
-        /// How much longer a request takes for each other one that is being served when it starts, such as `"2ms"`.
+        /// The time by which each request in service lengthens the service of a request that starts, such as `"2ms"`.
         load_latency: Duration = Duration::ZERO;
-        /// Whether it drops the work whose caller left, and frees its worker. Few services do.
+        /// Whether the service drops a request whose caller left, and frees the worker. Few services do.
         cancel_on_disconnect: bool = false;
-        /// The address and port on which it listens in live runs, such as `"127.0.0.1:9101"`. Needed by the upstreams of routes
-        /// where the gateway is `external`. Default: any free port of loopback.
+        /// The address and port on which the service listens in live runs, such as `"127.0.0.1:9101"`. Needed by the upstreams
+        /// of routes where the gateway is `external`. Default: any free port of loopback.
         listen: Listen;
-        /// Whose tokens the service itself lets in; `false` or left out for no check. It is shown those that the gateway passes
-        /// on: all where that has no `auth`, and else none unless `forward_token` says so.
+        /// The service's own check of tokens; `false` or left out for no check. The service sees the tokens that the gateway
+        /// passes on: all if the gateway has no `auth`, and otherwise none unless `forward_token` is set.
         auth: Switch<Auth<'t>>, is policy;
-        /// Who may come to the application behind an upstream, which the measure `unauthorized_reached` goes by: those whose
-        /// token is genuine, of its time, and as said here. It turns nobody away.
+        /// The tokens that the application is meant for: genuine, not expired, and with the values given here. The measure
+        /// `unauthorized_reached` counts all other requests that come to the application. This key turns nobody away.
         requires: Switch<Requires<'t>>;
-        /// What it answers with beside its latency: `"jwks"` makes it the identity provider, of which there is one.
+        /// What the service answers with: `"jwks"` makes this upstream the identity provider, of which there is one.
         serves: Served;
-        /// Other upstreams that it asks, one after the other, after its own work and with its worker held. If one of them
-        /// fails, it answers 502, or 504 where it waited in vain. Not in a circle. Default: none.
+        /// Other upstreams that the service calls, one after the other, after its own work and with its worker held. If a call
+        /// fails, the service answers 502, or 504 after a timeout. Calls in a circle are an error. Default: none.
         calls: Items<Call<'t>>;
     }
 }
