@@ -322,7 +322,7 @@ fn phrase(change: &Setting) -> String {
     }
 }
 
-/// `gateway.timeout = 5s`; the value is not torn from its setting. `no gateway.timeout` of a setting that is gone.
+/// `gateway.timeout = 5s`; a short value is not torn from its setting. `no gateway.timeout` of a setting that is gone.
 fn assigned(key: &str, value: &str) -> String {
     if value == NOT_SET {
         return format!("no\u{a0}{key}");
@@ -334,11 +334,16 @@ fn assigned(key: &str, value: &str) -> String {
         Some(end) if *shown != *value => format!("{}, …", &shown[..end]),
         _ => shown.into_owned(),
     };
-    format!("{key}\u{a0}=\u{a0}{shown}")
+    // A long run without a break would be torn within a word where there is little room.
+    let before = if shown.contains(' ') || key.len() + shown.len() > LONGEST_RUN { ' ' } else { '\u{a0}' };
+    format!("{key}\u{a0}={before}{shown}")
 }
 
 /// How a setting that a variant does not have reads.
 const NOT_SET: &str = "–";
+
+/// A setting and its value stay together on a line up to so many characters.
+const LONGEST_RUN: usize = 24;
 
 /// A longer value is cut.
 const WIDEST_VALUE: usize = 40;

@@ -58,6 +58,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let (mut documents, mut invalid) = (Vec::new(), false);
     let (mut standings, mut compared) = (Vec::new(), Vec::new());
     let mut explained = BTreeSet::new();
+    let mut parting = "";
     for (source, folder) in sources.iter().zip(&folders) {
         let first = args.seed.unwrap_or(source.scenario.seed);
         let seeds: Vec<u64> = (0..u64::from(args.seeds)).map(|place| first.wrapping_add(place)).collect();
@@ -83,7 +84,9 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         } else if args.json {
             documents.push(to_json(&result));
         } else if !(args.quiet && held && !disagrees) {
-            print(&summary(&result, &written, told(args, &mut explained)))?;
+            // An empty line parts several; the last one would cost a screen its first line.
+            print(&format!("{parting}{}", summary(&result, &written, told(args, &mut explained))))?;
+            parting = "\n";
         }
         say(&notes);
         let report = written.iter().find(|path| path.extension().is_some_and(|ending| ending == "html"));
@@ -102,7 +105,7 @@ pub(super) fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         print_json_text(&array(&documents))?;
     } else if sources.len() > 1 && !(args.quiet && have_all_held(sources.len(), &standings)) {
         let left = sources.iter().skip(standings.len()).map(|source| &*source.stem).collect::<Vec<_>>();
-        print(&verdict(&standings, &left))?;
+        print(&format!("{parting}{}", verdict(&standings, &left)))?;
     }
     Ok(match () {
         () if stop.is_asked() => ExitCode::Interrupted,
@@ -259,7 +262,6 @@ pub(super) fn summary(result: &ExperimentResult, written: &[PathBuf], told: Summ
     };
     text += "\n";
     text += &files(written);
-    text += "\n";
     text
 }
 

@@ -106,6 +106,38 @@ impl Browser {
         }
     }
 
+    /// Follows a link that opens a page of its own, and looks at that page from then on.
+    pub(crate) fn follow(&mut self, selector: &str) {
+        let opener = std::mem::take(&mut self.session);
+        let known = self.pages();
+        self.session = opener;
+        let clicked = json!({"expression": format!("document.querySelector('{selector}').click()"), "userGesture": true});
+        self.call("Runtime.evaluate", &clicked);
+        self.session.clear();
+        let opened = loop {
+            if let Some(opened) = self.pages().into_iter().find(|page| !known.contains(page)) {
+                break opened;
+            }
+        };
+        let attached = self.call("Target.attachToTarget", &json!({"targetId": opened, "flatten": true}));
+        attached["sessionId"].as_str().unwrap().clone_into(&mut self.session);
+        self.events.clear();
+        for domain in ["Page", "Runtime", "Log", "Network"] {
+            self.call(&format!("{domain}.enable"), &json!({}));
+        }
+        self.value(
+            "document.readyState === 'complete' || new Promise(done => addEventListener('load', () => done(true)))",
+        );
+    }
+
+    /// The pages that are open.
+    fn pages(&mut self) -> Vec<Value> {
+        let targets = self.call("Target.getTargets", &json!({}));
+        let pages =
+            targets["targetInfos"].as_array().unwrap().iter().filter(|target| target["type"] == "page");
+        pages.map(|target| target["targetId"].clone()).collect()
+    }
+
     /// A window of this size in this colour scheme.
     pub(crate) fn look(&mut self, width: u32, scheme: &str) {
         let size = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": false});

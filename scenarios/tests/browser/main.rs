@@ -8,8 +8,9 @@
 mod devtools;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use assert_cmd::cargo::cargo_bin;
 use devtools::Browser;
@@ -467,6 +468,104 @@ fn without_a_script_the_page_shows_all() {
     assert_eq!(browser.value("document.querySelectorAll('.sort').length"), 0);
 }
 
+/// A process that is ended with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A live run of a few seconds.
+const WATCHED: &str = r#"
+    name = "Watched"
+    duration = "6s"
+    slo.latency = "1s"
+    upstreams.orders.latency = "2ms"
+    routes."/orders".upstream = "orders"
+    clients.everybody = { send = "/orders", rate = "40/s" }
+    [variants.one]
+    [variants.other]
+    gateway.queue = 5
+"#;
+
+#[test]
+fn at_the_end_of_a_watched_run_a_link_opens_the_report() {
+    if !devtools::is_there() {
+        return;
+    }
+    let mut browser = Browser::start();
+    browser.look(1280, "light");
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("watched.toml"), WATCHED).unwrap();
+    let run = Command::new(cargo_bin("tuesday"))
+        .current_dir(folder.path())
+        .args(["run", "watched.toml", "--engine", "live", "--watch", "--out", "results"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut run = Running(run.unwrap());
+    let mut said = BufReader::new(run.0.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let page = said.find_map(|line| Some(line.split_once("watch it at ")?.1.trim().to_owned())).unwrap();
+    browser.open(&page);
+    // The page takes the report with it: the link leads there after the command has ended.
+    let link = browser.value(
+        "new Promise(done => { const look = () => { const link = document.querySelector('#reports a');\
+         link ? done(link.textContent + ': ' + document.querySelector('#reports p').textContent) : setTimeout(look, 50); };\
+         look(); })",
+    );
+    assert_eq!(link, "Open the report: results/watched/report.html");
+    said.for_each(drop);
+    let _ = run.0.wait();
+    browser.follow("#reports a");
+    assert_eq!(browser.value("document.title"), "Watched – Tuesday");
+    let headline = browser.value("document.querySelector('.headline').textContent");
+    assert!(headline.as_str().unwrap().ends_with('.'), "{headline}");
+    // With its style sheet and its script, which the policies of both pages allow.
+    assert_eq!(browser.value("getComputedStyle(document.querySelector('.headline')).fontWeight"), "600");
+    assert!(browser.value("document.querySelectorAll('.sort').length").as_u64().unwrap() > 10);
+    assert!(browser.errors().is_empty(), "{:?}", browser.errors());
+}
+
+/// Every page sorts its tables, by one script.
+#[test]
+fn tables_of_sweeps_and_comparisons_sort() {
+    if !devtools::is_there() {
+        return;
+    }
+    let mut browser = Browser::start();
+    browser.look(1280, "light");
+    let open = |browser: &mut Browser, folder: &Path, command: &str, page: &str| {
+        tuesday(folder, &command.split(' ').collect::<Vec<_>>());
+        browser.open(&format!("file://{}", folder.join(page).display()));
+        let bare = "Array.from(document.querySelectorAll('main table')).filter(table => table.rows.length > 2)\
+                    .filter(table => !table.querySelector('thead button.sort')).length";
+        assert_eq!(browser.value(bare), 0, "a table does not sort: {command}");
+    };
+    let folder = TempDir::new().unwrap();
+    let timeouts = "sweep nine-oh-two --variant timeout --vary gateway.timeout=500ms,10s,2s";
+    open(&mut browser, folder.path(), timeouts, "nine-oh-two/sweep.html");
+    // The values of a setting are quantities, and no names: half a second is less than two.
+    browser.value(&format!("{}.querySelector('button').click()", head("points", 0)));
+    let first = |text: &String| text.split_whitespace().next().unwrap().to_owned();
+    assert_eq!(
+        column(&mut browser, "points", 0).iter().map(first).collect::<Vec<_>>()[..3],
+        ["10s", "5s", "2s"]
+    );
+    assert_eq!(browser.value("location.hash"), "#;sort=points:0:down");
+    let folder = TempDir::new().unwrap();
+    let two = "compare window-boundary fixed-window token-bucket sliding-window-log --seeds 2";
+    open(&mut browser, folder.path(), two, "window-boundary/comparison.html");
+    let as_written = column(&mut browser, "measures-1", 0);
+    browser.value(&format!("{}.querySelector('button').click()", head("measures-1", 0)));
+    let sorted = column(&mut browser, "measures-1", 0);
+    assert!(sorted.is_sorted() && sorted != as_written, "{sorted:?}");
+    assert!(browser.errors().is_empty(), "{:?}", browser.errors());
+}
+
 #[test]
 fn words_of_names_are_whole_on_a_phone() {
     if !devtools::is_there() {
@@ -566,7 +665,7 @@ fn whatever_things_are_called_pages_fit_and_stay_what_they_are() {
     tuesday(&path("report"), &["report", path("a").to_str().unwrap()]);
     tuesday(&path("comparison"), &["compare", path("a").to_str().unwrap(), path("b").to_str().unwrap()]);
     let mut browser = Browser::start();
-    for (page, scripts) in [("report/report.html", 1), ("comparison/b/comparison.html", 0)] {
+    for (page, scripts) in [("report/report.html", 1), ("comparison/b/comparison.html", 1)] {
         let url = format!("file://{}", path(page).display());
         browser.look(380, "light");
         browser.open(&url);

@@ -280,7 +280,7 @@ fn a_claim_that_something_is_bad_calls_no_point_right() {
     assert!(!result.is_judged());
     assert_eq!(result.smallest, None);
     let (_, out, _) = tuesday(&folder, &["sweep", "pool.toml", "--vary", "gateway.timeout=1s,5s"]);
-    assert!(!out.contains('✓') && out.contains("is that something is bad"), "{out}");
+    assert!(!out.contains('✓') && out.contains("claims that something is bad"), "{out}");
 }
 
 #[test]

@@ -92,6 +92,8 @@ fn suffix(unit: GaugeUnit, scale: f64) -> &'static str {
 /// Microseconds in the unit in which so much is told, and that unit. Minutes are not: `−1.2 … +4.5 min` is hard to read.
 fn time_unit(us: f64) -> (f64, &'static str) {
     match us.abs() {
+        // Nothing has no unit of its own: seconds are the plainest.
+        nothing if nothing <= 0.0 => (1e6, " s"),
         999_500.0.. => (1e6, " s"),
         1_000.0.. => (1e3, " ms"),
         _ => (1.0, " µs"),
@@ -115,10 +117,23 @@ mod tests {
             signed(GaugeUnit::Ratio, 0.0),
             amount(GaugeUnit::Share, 0.02),
             signed(GaugeUnit::Us, f64::NAN),
+            signed(GaugeUnit::Us, 0.0),
         ];
         assert_eq!(
             shown,
-            ["−52.9 pp", "±0 pp", "+612 ms", "−83 s", "+12.3/s", "+1834", "+2", "±0", "2 pp", "+– µs"]
+            [
+                "−52.9 pp",
+                "±0 pp",
+                "+612 ms",
+                "−83 s",
+                "+12.3/s",
+                "+1834",
+                "+2",
+                "±0",
+                "2 pp",
+                "+– µs",
+                "±0 s"
+            ]
         );
     }
 }

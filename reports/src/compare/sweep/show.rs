@@ -108,8 +108,8 @@ pub(crate) fn smallest(result: &SweepResult) -> Vec<String> {
             "The scenario states no expectations of this variant, so none of the points is called right."
                 .to_owned()
         } else {
-            "What the scenario expects of this variant is that something is bad, so none of the points is called right by it; \
-                 name a goal with `--maximize` and `--subject-to`."
+            "Every expectation of this variant claims that something is bad, so that none calls a point right. Name a goal with \
+                 --maximize and --subject-to."
                     .to_owned()
         }];
     }

@@ -35,6 +35,9 @@ use crate::write::html::script::Script;
 use crate::write::html::timelines::{Timelines, timelines};
 use crate::write::html::variants::{Alike, numbers};
 
+/// A table of more columns stands closer, or that table would be wider than a page of 1,280 px.
+const COLUMNS_OF_A_PAGE: usize = 14;
+
 /// So many sentences and expectations are shown before a reader asks for more.
 const TOLD_FIRST: usize = 6;
 

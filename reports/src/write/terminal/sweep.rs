@@ -118,7 +118,7 @@ fn points(page: &mut Page, result: &SweepResult) {
                 text::cut(&show::axis_value(result, axis, point.places[axis]), VALUE_WIDTH).into_owned()
             });
             let measured = measures.iter().map(|measure| show::value(result, point, *measure));
-            values.chain(measured).chain(std::iter::once(show::held(point))).collect()
+            values.chain(measured).chain(result.is_judged().then(|| show::held(point))).collect()
         };
         result.points.iter().take(POINTS).map(row).collect()
     };
@@ -127,7 +127,7 @@ fn points(page: &mut Page, result: &SweepResult) {
             let name = result.measures[*measure].name.rsplit('.').next().unwrap_or_default();
             name.replace('_', " ")
         });
-        heads.iter().cloned().chain(names).chain(std::iter::once("expected".to_owned())).collect()
+        heads.iter().cloned().chain(names).chain(result.is_judged().then(|| "expected".to_owned())).collect()
     };
     // The last measures go first where there is no room.
     while measures.len() > 1 && width(&named(&measures, &heads), &rows(&measures)) > page.width {
