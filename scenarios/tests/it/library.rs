@@ -40,7 +40,12 @@ fn the_examples_of_the_format_run_as_they_stand() {
 fn the_verdict_on_identity_names_the_variant_that_lets_nobody_through() {
     let shipped = library::find("auth-chain").unwrap();
     let screen = reports::terminal_screen(&run(shipped.text), 80);
-    let words = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Without the styles of the lines and their breaks.
+    let plain = screen.split('\u{1b}').map(|part| {
+        part.strip_prefix('[').map_or(part, |part| part.split_once('m').map_or(part, |(_, text)| text))
+    });
+    let plain: String = plain.collect();
+    let words = plain.split_whitespace().collect::<Vec<_>>().join(" ");
     let said = "Take at-the-gateway: nobody without a valid identity reached an application, and nobody else was hurt; it needs ";
     assert!(words.contains(said), "{screen}");
     // Services without checks of their own are told as such, and not key by key.
