@@ -11,7 +11,8 @@ use crate::record::cause::{CauseCounts, CauseTable, Ending};
 use crate::record::durations::Durations;
 use crate::record::harm::GoodCount;
 use crate::record::heatmap::Heatmap;
-use crate::record::layout::{Layout, LimitLayout, PopulationLayout, StationId};
+use crate::record::hosts::{HostChange, HostRecord};
+use crate::record::layout::{HostPlace, Layout, LimitLayout, PopulationLayout, StationId};
 use crate::record::outcome::Outcome;
 use crate::record::peak::PeakRecord;
 use crate::record::saturation::Saturation;
@@ -38,6 +39,11 @@ pub struct Recorder {
     /// By population: whether each request was good; empty unless pairs are kept.
     pub(crate) good: Vec<FixedBitSet>,
     pub(crate) breakers: Vec<BreakerChange>,
+    /// By upstream: its hosts, where it has several.
+    pub(crate) hosts: Vec<Vec<HostRecord>>,
+    pub(crate) host_changes: Vec<HostChange>,
+    /// By upstream: ejections of its hosts.
+    pub(crate) ejections: Vec<u64>,
     /// The ways back from requests that were not served well.
     pub causes: CauseTable,
     /// Of non-hostile populations.
@@ -151,6 +157,13 @@ impl Recorder {
                 .collect(),
             good: vec![FixedBitSet::new(); layout.populations.len()],
             breakers: Vec::new(),
+            hosts: layout
+                .upstreams
+                .iter()
+                .map(|upstream| upstream.hosts.iter().map(|_| HostRecord::new(duration)).collect())
+                .collect(),
+            host_changes: Vec::new(),
+            ejections: vec![0; layout.upstreams.len()],
             causes: CauseTable::default(),
             cause_counts: CauseCounts::default(),
             heatmap: Heatmap::new(duration),
@@ -188,7 +201,7 @@ impl Witness for Recorder {
             }
             RunEvent::LimitRejected { limit, bucket } => self.on_limit_rejected(limit, bucket, at),
             RunEvent::Admitted { population } => self.populations[population].admitted.add(at),
-            RunEvent::Attempt { upstream } => self.on_attempt(upstream, at),
+            RunEvent::Attempt { station } => self.on_attempt(station, at),
             RunEvent::KeyFetch { upstream } => self.attempts[upstream].key_fetches += 1,
             RunEvent::Unauthorized { upstream } => self.attempts[upstream].unauthorized += 1,
             RunEvent::Waited { station, waited } => self.on_waited(station, waited),
@@ -196,9 +209,15 @@ impl Witness for Recorder {
                 self.stations[station.index()].wait.record_lower_bound(waited);
             }
             RunEvent::Load { station, in_flight, queued } => self.on_load(station, at, in_flight, queued),
-            RunEvent::Rejected { station } => self.stations[station.index()].rejected += 1,
+            RunEvent::Rejected { station } => {
+                self.stations[station.index()].rejected += 1;
+                if let Some(host) = self.host(station) {
+                    host.rejected += 1;
+                }
+            }
             RunEvent::QueueTimeout => self.queue_timeouts += 1,
             RunEvent::Breaker(change) => self.on_breaker(change),
+            RunEvent::Host(change) => self.on_host(change),
             RunEvent::Finished(finished) => self.on_finished(at, &finished),
         }
     }
@@ -243,10 +262,15 @@ impl Recorder {
     }
 
     #[inline]
-    fn on_attempt(&mut self, upstream: usize, at: Duration) {
-        let attempts = &mut self.attempts[upstream];
-        attempts.total += 1;
-        attempts.per_s.add(at);
+    fn on_attempt(&mut self, station: StationId, at: Duration) {
+        if let Some(upstream) = station.upstream() {
+            let attempts = &mut self.attempts[upstream];
+            attempts.total += 1;
+            attempts.per_s.add(at);
+        }
+        if let Some(host) = self.host(station) {
+            host.attempts += 1;
+        }
     }
 
     #[inline]
@@ -261,6 +285,16 @@ impl Recorder {
 
     #[inline]
     fn on_load(&mut self, station: StationId, at: Duration, in_flight: u32, queued: u32) {
+        let (mut in_flight, mut queued) = (in_flight, queued);
+        if let StationId::Host(_) = station {
+            let of_upstream = &self.stations[station.index()];
+            let before = [of_upstream.in_flight.current(), of_upstream.queued.current()];
+            let summed = self.host(station).map(|host| host.set(at, [in_flight, queued], before));
+            match summed.transpose() {
+                Ok(summed) => [in_flight, queued] = summed.unwrap_or([in_flight, queued]),
+                Err(broken) => return self.checker.note(broken, 1),
+            }
+        }
         let record = &mut self.stations[station.index()];
         self.checker.check(record.in_flight.set(at, in_flight));
         self.checker.check(record.queued.set(at, queued));
@@ -309,6 +343,24 @@ impl Recorder {
         if let Some(index) = index.filter(|_| good && self.layout.keeps_pairs) {
             self.good[population].grow_and_insert(index as usize);
         }
+    }
+
+    /// The first ten thousand changes are kept, and all ejections counted.
+    fn on_host(&mut self, change: HostChange) {
+        if change.to != HostChange::IN
+            && let Some(ejections) = self.ejections.get_mut(change.host.upstream as usize)
+        {
+            *ejections += 1;
+        }
+        if self.host_changes.len() < MOST_CHANGES {
+            self.host_changes.push(change);
+        }
+    }
+
+    #[inline]
+    fn host(&mut self, station: StationId) -> Option<&mut HostRecord> {
+        let StationId::Host(HostPlace { upstream, host }) = station else { return None };
+        self.hosts.get_mut(upstream as usize)?.get_mut(host as usize)
     }
 
     /// The first ten thousand changes are kept.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::record::breaker::BreakerChange;
 use crate::record::cause::CauseId;
+use crate::record::hosts::HostChange;
 use crate::record::layout::StationId;
 use crate::record::outcome::Outcome;
 
@@ -52,8 +53,8 @@ pub enum RunEvent {
     },
     /// An attempt came to an upstream, for a client's request.
     Attempt {
-        /// Which upstream.
-        upstream: usize,
+        /// The upstream, or the host of one that has several.
+        station: StationId,
     },
     /// An upstream was asked for the keys that tokens are judged by. No client asked for them.
     KeyFetch {
@@ -97,6 +98,8 @@ pub enum RunEvent {
     QueueTimeout,
     /// A circuit breaker changed its condition.
     Breaker(BreakerChange),
+    /// The gateway passes a host over from now on, or no longer does.
+    Host(HostChange),
     /// A logical request ended for its client.
     Finished(Finished),
 }

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use gateway::{ClientTimeouts, GatewayConfig, Paths, PoolConfig};
 
 use super::auth::Auth;
+use super::balance::{Balance, Eject, Learned};
 use super::breaker::Breaker;
 use super::context::Context;
 use super::external::External;
@@ -13,7 +14,7 @@ use super::retry::GatewayRetry;
 use super::shape::Choice;
 use super::table::{Named, One, Switch, table};
 use super::upstream_names::Known;
-use super::values::{Positive, names};
+use super::values::{AboveZero, Positive, Share, names};
 use crate::scenario::ExternalGateway;
 
 table! {
@@ -60,6 +61,18 @@ table! {
         timeout: Positive, else unbounded;
         /// The circuit breaker in front of it, which replaces that of all upstreams whole; `false` for none.
         breaker: Switch<Breaker<'t>>;
+        /// By what rule each attempt is given its host, among those that take part, where the upstream has several: a name, or
+        /// `{ hash = "key" }` or `{ hash = "ip" }` for one host for each client. A retry goes to another host than the attempt before,
+        /// if there is another.
+        balance: Balance = Balance(gateway::Balance::RoundRobin);
+        /// When a host that fails is passed over for a while; `false` or left out for never.
+        eject: Switch<Eject<'t>>;
+        /// While less than this share of the hosts takes part, all are used, those that are passed over too. Above zero. Default:
+        /// never; where no host is left, the gateway answers 503.
+        panic_below: AboveZero<Share>;
+        /// How long the share of requests of a host grows that comes back, from a tenth to the whole. Default: it has its whole share
+        /// at once.
+        slow_start: Positive, else unbounded;
     }
 }
 
@@ -105,10 +118,14 @@ fn build_policies(
         let has_breaker = own.breaker.entry.is_some();
         let own_breaker = own.breaker.on().and_then(Breaker::build);
         if let Some(place) = upstreams.find(&entry.key_span, "gateway.upstreams", &entry.key, context) {
+            let Balance(balance) = own.balance.value;
+            let hosts = gateway::HostsConfig::new(NonZeroU32::MIN, balance);
+            let learned = Learned { eject: own.eject, panic_below: own.panic_below, slow_start: own.slow_start };
             policies[place] = gateway::UpstreamPolicy {
                 max_in_flight: own.max_in_flight.value,
                 timeout: own.timeout.value.map(|Positive(timeout)| timeout),
                 breaker: if has_breaker { own_breaker } else { breaker },
+                hosts: learned.build(hosts, &own.table),
             };
         }
     }

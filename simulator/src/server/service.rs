@@ -7,7 +7,7 @@ use std::{io, mem};
 
 use bytes::Bytes;
 use gateway::server::{ScenarioClock, is_exhaustion};
-use gateway::{AttemptEnd, Timestamp};
+use gateway::{AttemptEnd, HostId, Timestamp};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use tokio::runtime::Handle;
@@ -115,6 +115,7 @@ enum Next {
     Ask {
         call: CallId,
         upstream: usize,
+        host: HostId,
         tag: RequestTag,
         bearer: Option<HeaderValue>,
         deadline: Option<Timestamp>,
@@ -302,11 +303,11 @@ impl ServedService {
                         state.follow(now, step)
                     })
                 }
-                Next::Ask { call, upstream, tag, bearer, deadline } => {
+                Next::Ask { call, upstream, host, tag, bearer, deadline } => {
                     let end = tokio::select! {
                         // An answer that is there when the time is over is in time.
                         biased;
-                        (end, error) = self.client.ask(upstream, tag, bearer) => {
+                        (end, error) = self.client.ask(upstream, host, tag, bearer) => {
                             if let Some(error) = error {
                                 self.note_exhaustion(&error);
                             }
@@ -396,7 +397,8 @@ impl LiveService {
                 let Request { population, number, bearer, .. } = self.service.job(job)?.note();
                 let (population, request, attempt) = (*population, *number, u64::from(ask.attempt));
                 let (tag, bearer) = (RequestTag { population, request, key, attempt }, bearer.clone());
-                Some(Next::Ask { call, upstream: ask.upstream, tag, bearer, deadline })
+                let (upstream, host) = (ask.upstream, ask.host);
+                Some(Next::Ask { call, upstream, host, tag, bearer, deadline })
             }
             Step::Wait { until, call } => Some(Next::Wait { call, until }),
             Step::Answer(answer) => {
@@ -497,6 +499,7 @@ mod tests {
         let config = UpstreamConfig {
             pool: PoolConfig::default(),
             latency: Latency::constant(Duration::from_millis(1)).unwrap(),
+            latency_factor: 1.0,
             load_latency: Duration::ZERO,
             cancel_on_disconnect: false,
             calls: Vec::new(),
@@ -508,7 +511,7 @@ mod tests {
             name: "orders".to_owned(),
             service: Service::with_invariants("orders", config, Timestamp::EPOCH, faults, 1, invariants),
             asks: false,
-            client: Arc::new(Client::new(&[])),
+            client: Arc::new(Client::new(&[], Vec::new())),
             token_check: None,
             keys: None,
         };

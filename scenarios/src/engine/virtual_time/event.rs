@@ -19,6 +19,8 @@ pub(super) enum Event {
     Retry(Ticket),
     /// The gateway tries again.
     GatewayRetry(Ticket),
+    /// A request that was given a worker finds that no host of its upstream takes part.
+    NoHost(Ticket),
     /// The client gives up on an attempt.
     ClientTimeout(Ticket),
     /// Somebody who judges tokens has to see to its keys.
@@ -78,7 +80,8 @@ pub(super) enum KeyHolder {
 #[derive(Debug)]
 pub(super) struct AnswerAtOnce {
     pub(super) caller: CallOrigin,
-    pub(super) upstream: usize,
+    /// The service, by number.
+    pub(super) service: usize,
     pub(super) by: TurnedAway,
 }
 

@@ -1,7 +1,7 @@
 //! The keeping of keys: the fetches of everybody who judges tokens, and their timers.
 
 use gateway::auth::{Fetch, FetchFailure};
-use gateway::{AttemptEnd, Timestamp};
+use gateway::{AttemptEnd, HostId, Timestamp};
 use reports::CauseId;
 use simulator::Stream;
 
@@ -63,7 +63,7 @@ impl Run<'_> {
         keeper.fetches += 1;
         let caller = CallOrigin::Keys { holder: keeper.holder, fetch: fetch.number };
         let bears = Bears { bearer: None, shows_token: false, for_keys: true };
-        let job = self.services.dispatch(&mut self.context, provider, caller, key, bears);
+        let job = self.services.dispatch(&mut self.context, (provider, HostId(0)), caller, key, bears);
         self.keepers[place].fetching = Some(job);
     }
 

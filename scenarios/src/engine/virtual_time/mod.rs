@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use gateway::auth::Presented;
 use gateway::{
-    AttemptEnd, Decision, Forward, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId, Scope,
+    AttemptEnd, Decision, Forward, HostId, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId, Scope,
     Settlement, Timestamp, UpstreamId,
 };
 use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, RunEvent, StationId};
@@ -140,7 +140,10 @@ struct Run<'w> {
     held: Vec<u32>,
     /// By upstream: why the last attempt of the gateway failed.
     last_failure: Vec<CauseId>,
+    /// Whether there are changes of breakers or hosts to ask for.
     has_breakers: bool,
+    learns_hosts: bool,
+    draws_hosts: bool,
     /// Those who judge tokens.
     keepers: Vec<Keeper>,
     /// By route: whether the gateway judges the tokens of its requests.
@@ -276,6 +279,8 @@ impl<'w> Run<'w> {
                     .upstreams
                     .iter()
                     .any(|named| named.config.calls.iter().any(|call| call.breaker.is_some())),
+            learns_hosts: gateway.upstreams.iter().any(|policy| policy.hosts.ejection().is_some()),
+            draws_hosts: gateway.draws_hosts(),
             ahead: 0,
             requests: Slab::new(),
             peak_requests: 0,
@@ -311,6 +316,9 @@ impl<'w> Run<'w> {
             }
             if self.has_breakers {
                 self.record_breakers();
+            }
+            if self.learns_hosts {
+                self.record_hosts();
             }
         }
         self.context.advance(last);
@@ -350,6 +358,7 @@ impl<'w> Run<'w> {
                 self.attempt(ticket.slot);
             }
             Event::GatewayRetry(ticket) => self.gateway_retry(ticket),
+            Event::NoHost(ticket) => self.no_host(ticket),
             Event::ClientTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::ClientTimeout);
                 self.abandon(ticket, None);
@@ -442,7 +451,9 @@ impl<'w> Run<'w> {
         let now = self.context.now;
         let &Logical { ticket, population, route, client, .. } = &self.requests[slot as usize];
         let idempotent = self.populations[population].population.method.is_idempotent();
-        let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
+        let draw = self.host_draw(slot);
+        let request =
+            Request { peer: client.peer, client: client.client, route: Some(route), idempotent, draw };
         if let Some(sends) = self.sends_per_s.get_mut(self.context.since_start.as_secs() as usize) {
             *sends += 1;
         }
@@ -465,13 +476,25 @@ impl<'w> Run<'w> {
         let now = self.context.now;
         let Some(&Logical { population, route, client, .. }) = find(&self.requests, ticket) else { return };
         let idempotent = self.populations[population].population.method.is_idempotent();
-        let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
+        let draw = self.host_draw(ticket.slot);
+        let request =
+            Request { peer: client.peer, client: client.client, route: Some(route), idempotent, draw };
         let shown = self.bearer(ticket.slot).and_then(|bearer| self.context.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
         let (checks, decision) = self.gateway.on_resumed(now, ticket, &request, &presented);
         self.record_decision(population, &client, route, &checks, &decision);
         self.log_decided(ticket.slot, &checks, &decision);
         self.obey(ticket, decision);
+    }
+
+    /// By what the hosts of an attempt are chosen, where that is drawn: the same in every variant.
+    fn host_draw(&self, slot: u32) -> u64 {
+        if !self.draws_hosts {
+            return 0;
+        }
+        let Logical { population, sent, .. } = &self.requests[slot as usize];
+        let hosts = self.populations[*population].streams.host;
+        hosts.at(sent.index).at(u64::from(sent.attempt())).bits()
     }
 
     /// Does with an attempt what the gateway decided.
@@ -519,7 +542,7 @@ impl<'w> Run<'w> {
 
     /// Sends an attempt that has a worker on to its upstream.
     fn forward(&mut self, ticket: Ticket, forward: Forward) {
-        let Forward { route, upstream: UpstreamId(upstream), deadline, pass, .. } = forward;
+        let Forward { route, upstream: UpstreamId(upstream), host, deadline, pass, .. } = forward;
         let now = self.context.now;
         if let AttemptStage::Waiting { since } = self.requests[ticket.slot as usize].stage {
             let waited = now - since;
@@ -530,23 +553,36 @@ impl<'w> Run<'w> {
         }
         self.held[route.0 as usize] += 1;
         let request = &mut self.requests[ticket.slot as usize];
+        let Some(host) = host else {
+            request.stage = AttemptStage::Forwarded { pass, from: now, since: now, attempt: 0, job: None };
+            // By an event of its own: the worker that this frees may go to a request that finds no host either, and so on.
+            self.context.events.schedule(now, Event::NoHost(ticket));
+            return;
+        };
         if let Some(deadline) = deadline {
             let lane = self.route_timeouts[route.0 as usize];
             self.context.events.schedule_in(lane, deadline, Event::RouteTimeout(ticket));
         }
         request.reached_upstream = true;
-        self.dispatch(ticket, upstream as usize, pass, now, 0);
+        self.dispatch(ticket, (upstream as usize, host), pass, now, 0);
     }
 
     /// Makes an attempt of the gateway's.
-    fn dispatch(&mut self, ticket: Ticket, upstream: usize, pass: Pass, from: Timestamp, attempt: u32) {
+    fn dispatch(
+        &mut self,
+        ticket: Ticket,
+        host: (usize, HostId),
+        pass: Pass,
+        from: Timestamp,
+        attempt: u32,
+    ) {
         let request = &self.requests[ticket.slot as usize];
         let streams = &self.populations[request.population].streams;
         let key = streams.attempt(request.sent.index, request.sent.attempt(), attempt);
         let (bearer, shows_token) = (self.bearer(ticket.slot), self.shows_tokens);
         let bears = Bears { bearer, shows_token, for_keys: false };
         let job =
-            self.services.dispatch(&mut self.context, upstream, CallOrigin::Gateway(ticket), key, bears);
+            self.services.dispatch(&mut self.context, host, CallOrigin::Gateway(ticket), key, bears);
         let request = &mut self.requests[ticket.slot as usize];
         request.stage =
             AttemptStage::Forwarded { pass, from, since: self.context.now, attempt, job: Some(job) };
@@ -560,9 +596,9 @@ impl<'w> Run<'w> {
             return;
         };
         match self.gateway.on_retry(self.context.now, &mut pass) {
-            Ok(()) => {
+            Ok(host) => {
                 let upstream = self.upstream_of[route.0 as usize];
-                self.dispatch(ticket, upstream, pass, from, attempt + 1);
+                self.dispatch(ticket, (upstream, host), pass, from, attempt + 1);
             }
             Err(rejection) => {
                 let why = self.rejected(rejection, route);
@@ -570,6 +606,20 @@ impl<'w> Run<'w> {
                 self.reject(ticket, rejection, why);
             }
         }
+    }
+
+    /// An attempt that was given a worker found that no host takes part.
+    fn no_host(&mut self, ticket: Ticket) {
+        let Some(&Logical { route, stage: AttemptStage::Forwarded { pass, .. }, .. }) =
+            find(&self.requests, ticket)
+        else {
+            return;
+        };
+        let why = self.rejected(Rejection::NoHost, route);
+        // Nothing was sent to any upstream.
+        self.requests[ticket.slot as usize].stage = AttemptStage::Resting;
+        self.free_worker(route, pass, None);
+        self.reject(ticket, Rejection::NoHost, why);
     }
 
     /// The gateway hears of an upstream, if somebody still waits for it.
@@ -687,7 +737,9 @@ fn keepers(world: &World, services: &Services, seed: u64) -> Vec<Keeper> {
     };
     let of_gateway = world.gateway.auth.as_ref().map(|_| keeper(KeyHolder::Gateway, "keys of the gateway"));
     let of_services = services.key_holders().map(|service| {
-        let name = format!("keys of {}", world.upstreams[service].name);
+        let (upstream, host) = world.hosts().nth(service).unwrap_or_default();
+        let name = &world.upstreams[upstream].name;
+        let name = if host == 0 { format!("keys of {name}") } else { format!("keys of {name}, host {host}") };
         keeper(KeyHolder::Service(service), &name)
     });
     of_gateway.into_iter().chain(of_services).collect()
@@ -709,6 +761,7 @@ fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool
         | Event::Keys { .. }
         | Event::Retry(_)
         | Event::GatewayRetry(_)
+        | Event::NoHost(_)
         | Event::Due(_)
         | Event::AnsweredAtOnce(_)
         | Event::CallRetry(_) => true,
