@@ -38,7 +38,9 @@ fn mean_sojourn(balance: Balance, load: f64, from: f64, until: f64) -> f64 {
         if now >= until {
             break;
         }
-        while let Some(Reverse((_, slot))) = leaving.peek().copied().filter(|next| next.0.0 <= at(now)) {
+        while let Some(Reverse((_, slot))) =
+            leaving.peek().copied().filter(|next: &Reverse<(Timestamp, usize)>| next.0.0 <= at(now))
+        {
             leaving.pop();
             hosts.on_left(&mut passes[slot]);
             idle.push(slot);
