@@ -1,5 +1,6 @@
 //! What a gateway is told to do.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub struct GatewayConfig {
     pub retry: Option<GatewayRetry>,
     /// What holds for one upstream, by its number; upstreams beyond the end have no policy.
     pub upstreams: Vec<UpstreamPolicy>,
+    /// Where the hosts of an upstream are asked how they are, if they are ([`HealthCheck`](crate::HealthCheck)): a path.
+    pub health_paths: BTreeMap<UpstreamId, String>,
 }
 
 impl GatewayConfig {

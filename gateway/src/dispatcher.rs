@@ -7,7 +7,7 @@ use crate::admission::Request;
 use crate::attempt::AttemptEnd;
 use crate::breaker::{Breaker, Condition, Permit, Settlement, ShortCircuit, Transition};
 use crate::config::{GatewayConfig, UpstreamPolicy};
-use crate::hosts::{HostChange, HostCondition, HostId, HostPass, Hosts};
+use crate::hosts::{HostChange, HostCheck, HostCondition, HostId, HostPass, Hosts};
 use crate::invariant::Invariants;
 use crate::pool::{Place, Pool};
 use crate::rejection::Rejection;
@@ -385,6 +385,26 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     pub fn poll_host_change(&mut self) -> Option<(UpstreamId, HostChange)> {
         let mut guards = (0..).zip(&mut self.upstreams);
         guards.find_map(|(upstream, guard)| Some((UpstreamId(upstream), guard.hosts.as_mut()?.poll_change()?)))
+    }
+
+    /// The next check of a host that is to begin now, if one is. Each is followed by one [`Dispatcher::on_checked`], at its deadline at
+    /// the latest; it takes no worker, and teaches nobody but the host.
+    pub fn poll_check(&mut self, now: Timestamp) -> Option<(UpstreamId, HostCheck)> {
+        let mut guards = (0..).zip(&mut self.upstreams);
+        guards.find_map(|(upstream, guard)| Some((UpstreamId(upstream), guard.hosts.as_mut()?.poll_check(now)?)))
+    }
+
+    /// When the next check of a host is to begin; `None` where none is before another one has ended.
+    pub fn next_check(&self) -> Option<Timestamp> {
+        self.upstreams.iter().filter_map(|guard| guard.hosts.as_ref()?.next_check()).min()
+    }
+
+    /// A check of a host ended: well, if the host answered with a 2xx in time.
+    pub fn on_checked(&mut self, now: Timestamp, upstream: UpstreamId, check: HostCheck, well: bool) {
+        let guard = self.upstreams.get_mut(upstream.0 as usize);
+        if let Some(hosts) = guard.and_then(|guard| guard.hosts.as_mut()) {
+            hosts.on_checked(now, check, well);
+        }
     }
 
     /// By host of an upstream: attempts under way there, and whether the host takes part. Nothing where there is one host, of which

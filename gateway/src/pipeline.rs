@@ -11,7 +11,7 @@ use crate::breaker::{Condition, Settlement, Transition};
 use crate::config::GatewayConfig;
 use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
 use crate::entrance::{Entrance, Stop};
-use crate::hosts::{HostChange, HostId};
+use crate::hosts::{HostChange, HostCheck, HostId};
 use crate::identity::KeySecret;
 use crate::rejection::Rejection;
 use crate::route::{RouteId, UpstreamId};
@@ -230,6 +230,21 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     /// The next change of a breaker's condition that nobody has taken note of.
     pub fn poll_transition(&mut self) -> Option<(UpstreamId, Transition)> {
         self.dispatcher.poll_transition()
+    }
+
+    /// As [`Dispatcher::poll_check`].
+    pub fn poll_check(&mut self, now: Timestamp) -> Option<(UpstreamId, HostCheck)> {
+        self.dispatcher.poll_check(now)
+    }
+
+    /// As [`Dispatcher::next_check`].
+    pub fn next_check(&self) -> Option<Timestamp> {
+        self.dispatcher.next_check()
+    }
+
+    /// As [`Dispatcher::on_checked`].
+    pub fn on_checked(&mut self, now: Timestamp, upstream: UpstreamId, check: HostCheck, well: bool) {
+        self.dispatcher.on_checked(now, upstream, check, well);
     }
 
     /// The next change of whether a host takes part that nobody has taken note of.

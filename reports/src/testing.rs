@@ -561,6 +561,7 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
                 attempts: 12_004 + admitted,
                 amplification: (12_004 + admitted) as f64 / 14_004.0,
                 key_fetches: None,
+                health_checks: None,
                 unauthorized: None,
                 per_s: burst_and_steady,
             }],

@@ -92,9 +92,9 @@ fn hosts_have_their_turns_and_their_faults_on_sockets_too() {
         r#"
         name = "Hosts"
         starts = 2026-06-02T09:00:00Z
-        duration = "4s"
+        duration = "2s"
         slo.latency = "1s"
-        faults = [{ at = "0s", for = "4s", upstreams = ["api"], hosts = [1], error = { status = 500 } }]
+        faults = [{ at = "0s", for = "2s", upstreams = ["api"], hosts = [1], error = { status = 500 } }]
         upstreams.api = { latency = "5ms", calls = [{ upstream = "stock" }], hosts = 3 }
         upstreams.stock = { latency = "5ms", hosts = 2 }
         routes."/".upstream = "api"
@@ -106,13 +106,23 @@ fn hosts_have_their_turns_and_their_faults_on_sockets_too() {
         eject = { consecutive = 3, max_share = "50%" }
         [variants.retry.gateway]
         retry = { retries = 1, on = ["5xx"] }
+        [variants.health.gateway.upstreams.api]
+        health = { interval = "500ms", timeout = "400ms", unhealthy = 1 }
         "#,
     );
     let simulated = run_experiment(&scenario, &[scenario.seed], || {});
     let live = live(&scenario, 1.0, &Stop::default());
-    // 120 requests in turn over three hosts: 40 fail. Three in a row eject the host for longer than the run. A retry goes to
+    // 60 requests in turn over three hosts: 20 fail. Three in a row eject the host for longer than the run. A retry goes to
     // another host.
-    for (variant, failed) in [("in-turn", 40), ("eject", 3), ("retry", 0)] {
+    // Checks of the three hosts begin at 0, 1/6 and 2/6 s; the one of the second finds it out, and takes it out within a moment.
+    let [simulated_health, live_health] = [&simulated, &live].map(|result| run(result, "health"));
+    assert!(live_health.overall.count(Outcome::UpstreamError) < 10, "{:?}", live_health.overall.outcomes);
+    assert!(simulated_health.overall.count(Outcome::UpstreamError) < 10);
+    let health_checks = |run: &RunResult| run.upstream_attempts[0].health_checks.unwrap();
+    // Each half second for two seconds, of three hosts; the first begin before the scenario does, and the last after it.
+    assert!(health_checks(&live_health).abs_diff(12) <= 6, "{}", health_checks(&live_health));
+    assert_eq!(live_health.attempts, live_health.upstream_attempts.iter().map(|of| of.attempts).sum::<u64>());
+    for (variant, failed) in [("in-turn", 20), ("eject", 3), ("retry", 0)] {
         let [simulated, live] = [&simulated, &live].map(|result| run(result, variant));
         for run in [&simulated, &live] {
             assert_eq!(run.overall.count(Outcome::UpstreamError), failed, "{variant}: {:?}", run.overall.outcomes);

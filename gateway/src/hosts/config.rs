@@ -19,6 +19,7 @@ pub struct HostsConfig {
     pub(super) eject: Option<Ejection>,
     pub(super) panic_below: Option<f64>,
     pub(super) slow_start: Option<Duration>,
+    pub(super) health: Option<HealthCheck>,
 }
 
 /// By what rule an attempt is given its host, among those that take part.
@@ -55,7 +56,7 @@ pub enum HashBy {
 impl HostsConfig {
     /// So many hosts, of which nothing is learned.
     pub const fn new(count: NonZeroU32, balance: Balance) -> Self {
-        Self { count, balance, eject: None, panic_below: None, slow_start: None }
+        Self { count, balance, eject: None, panic_below: None, slow_start: None, health: None }
     }
 
     /// Hosts that fail are passed over for a while.
@@ -90,6 +91,17 @@ impl HostsConfig {
         Ok(Self { slow_start: Some(time), ..self })
     }
 
+    /// Hosts are asked how they are, and passed over while they do not answer well.
+    #[must_use]
+    pub const fn with_health(self, health: HealthCheck) -> Self {
+        Self { health: Some(health), ..self }
+    }
+
+    /// How hosts are asked how they are, if they are.
+    pub const fn health(&self) -> Option<&HealthCheck> {
+        self.health.as_ref()
+    }
+
     /// When a host is passed over for a while, if ever.
     pub const fn ejection(&self) -> Option<&Ejection> {
         self.eject.as_ref()
@@ -107,7 +119,7 @@ impl HostsConfig {
 
     /// Whether there is nothing to choose and nothing to learn.
     pub(crate) const fn is_trivial(&self) -> bool {
-        self.count.get() == 1 && self.eject.is_none()
+        self.count.get() == 1 && self.eject.is_none() && self.health.is_none()
     }
 
     /// Whether a choice is drawn at random.
@@ -242,6 +254,64 @@ impl Ejection {
     }
 }
 
+/// Active health checks: each host is asked by itself, whatever clients ask (HAProxy's `check`, Envoy's `health_checks`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HealthCheck {
+    interval: Duration,
+    timeout: Duration,
+    unhealthy: NonZeroU32,
+    healthy: NonZeroU32,
+}
+
+impl HealthCheck {
+    /// HAProxy's defaults: a check each 2 s, three that fail take a host out (`fall`), two that succeed take it in again (`rise`). A
+    /// check fails unless the answer is a 2xx within `timeout`, here 1 s.
+    pub const HAPROXY: Self = Self {
+        interval: Duration::from_secs(2),
+        timeout: Duration::from_secs(1),
+        unhealthy: NonZeroU32::new(3).expect("three is not zero"),
+        healthy: NonZeroU32::new(2).expect("two is not zero"),
+    };
+
+    /// A check of each host so often, which fails after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// For zero, and for a timeout above the interval: two checks of a host would be under way at once.
+    pub fn with_times(self, interval: Duration, timeout: Duration) -> Result<Self, HostsError> {
+        if timeout.is_zero() || timeout > interval {
+            return Err(HostsError::CheckTimeout);
+        }
+        Ok(Self { interval, timeout, ..self })
+    }
+
+    /// So many failures in a row take a host out, and so many successes in a row take it in again.
+    #[must_use]
+    pub const fn with_thresholds(self, unhealthy: NonZeroU32, healthy: NonZeroU32) -> Self {
+        Self { unhealthy, healthy, ..self }
+    }
+
+    /// How far the checks of a host are apart.
+    pub const fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// When a check has failed that is not answered.
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Failures in a row that take a host out.
+    pub const fn unhealthy(&self) -> NonZeroU32 {
+        self.unhealthy
+    }
+
+    /// Successes in a row that take a host in again.
+    pub const fn healthy(&self) -> NonZeroU32 {
+        self.healthy
+    }
+}
+
 /// Why settings are none of hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum HostsError {
@@ -260,6 +330,9 @@ pub enum HostsError {
     /// It would never come to that, or always.
     #[error("panic_below must be above 0% and at most 100%")]
     PanicBelow,
+    /// It would fail before it began, or after the next one began.
+    #[error("timeout must be above zero and at most the interval")]
+    CheckTimeout,
     /// A share that grows over no time does not grow.
     #[error("slow_start must be longer than zero")]
     SlowStartZero,

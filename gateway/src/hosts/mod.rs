@@ -10,13 +10,15 @@
 mod choose;
 mod config;
 mod ejection;
+mod health;
 mod latency;
 
 use std::collections::VecDeque;
 
 use self::choose::{Candidates, choose};
-pub use self::config::{Balance, Ejection, HashBy, HostsConfig, HostsError};
+pub use self::config::{Balance, Ejection, HashBy, HealthCheck, HostsConfig, HostsError};
 use self::ejection::{Outlier, sweep_at, sweeps_until};
+use self::health::Health;
 use self::latency::PeakEwma;
 use crate::admission::Request;
 use crate::breaker::Settlement;
@@ -32,6 +34,9 @@ pub struct HostId(pub u32);
 ///
 /// The calling contract: `now` does not decrease. [`Hosts::choose`] gives an attempt its host; [`Hosts::on_settled`] says how the
 /// attempt ended, where that says anything of the host; [`Hosts::on_left`] follows once for each choice.
+///
+/// Where hosts are checked, [`Hosts::poll_check`] until it gives nothing: at the start, at [`Hosts::next_check`], and after each
+/// [`Hosts::on_checked`], which follows once for each check, at its deadline at the latest.
 #[derive(Debug)]
 pub struct Hosts {
     config: HostsConfig,
@@ -44,6 +49,10 @@ pub struct Hosts {
     swept: Option<u64>,
     /// Hosts that are ejected.
     ejected: u32,
+    /// Whether checks have begun.
+    checks_hosts: bool,
+    /// Checks so far.
+    checks: u64,
     changes: VecDeque<HostChange>,
     invariants: Invariants,
 }
@@ -55,6 +64,7 @@ struct Host {
     in_flight: u32,
     latency: PeakEwma,
     outlier: Outlier,
+    health: Health,
     /// When the host came back, as long as its share grows.
     back: Option<Timestamp>,
 }
@@ -70,13 +80,26 @@ pub struct HostChange {
     pub to: HostCondition,
 }
 
+/// A host is to be asked how it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostCheck {
+    /// Which host.
+    pub host: HostId,
+    /// The number of the check, to be handed back.
+    pub number: u64,
+    /// When the check has failed.
+    pub deadline: Timestamp,
+}
+
 /// Whether a host takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HostCondition {
     /// It does.
     In,
-    /// It is passed over, because it failed.
+    /// It is passed over, because requests failed there.
     Ejected,
+    /// It is passed over, because checks failed.
+    Unhealthy,
 }
 
 impl HostCondition {
@@ -85,6 +108,7 @@ impl HostCondition {
         match self {
             Self::In => "in",
             Self::Ejected => "ejected",
+            Self::Unhealthy => "unhealthy",
         }
     }
 }
@@ -131,7 +155,8 @@ impl HostPass {
 impl Hosts {
     /// All hosts take part, and nothing is known of any. `None` where there is nothing to choose and nothing to learn.
     pub fn new(config: HostsConfig, invariants: &Invariants) -> Option<Self> {
-        let host = Host { in_flight: 0, latency: PeakEwma::new(), outlier: Outlier::default(), back: None };
+        let (latency, outlier, health) = (PeakEwma::new(), Outlier::default(), Health::default());
+        let host = Host { in_flight: 0, latency, outlier, health, back: None };
         (!config.is_trivial()).then(|| Self {
             config,
             hosts: vec![host; config.count.get() as usize],
@@ -139,6 +164,8 @@ impl Hosts {
             last: None,
             swept: None,
             ejected: 0,
+            checks_hosts: false,
+            checks: 0,
             changes: VecDeque::new(),
             invariants: invariants.clone(),
         })
@@ -160,7 +187,60 @@ impl Hosts {
             self.ejected = 0;
             self.swept = None;
         }
+        if config.health != self.config.health {
+            for (number, host) in (0..).zip(&mut self.hosts) {
+                if host.health.is_failing() && !host.outlier.is_ejected() {
+                    let (host, to) = (HostId(number), HostCondition::In);
+                    self.changes.push_back(HostChange { at: now, host, to });
+                }
+                host.health = Health::default();
+            }
+            self.checks_hosts = false;
+        }
         self.config = config;
+        self.muster();
+    }
+
+    /// The next check that is to begin now, if one is. The first of each host begin one after the other within an interval, as
+    /// HAProxy spreads them.
+    pub fn poll_check(&mut self, now: Timestamp) -> Option<HostCheck> {
+        let config = self.config.health.as_ref()?;
+        if !std::mem::replace(&mut self.checks_hosts, true) {
+            let count = self.config.count.get();
+            for (number, host) in (0..).zip(&mut self.hosts) {
+                host.health = Health::new(now + config.interval() * number / count);
+            }
+        }
+        let is_due = |host: &Host| host.health.due().is_some_and(|due| due <= now);
+        let place = self.hosts.iter().position(is_due)?;
+        self.checks += 1;
+        let (number, deadline) = (self.checks, now + config.timeout());
+        self.hosts[place].health.begin(config, now, number);
+        Some(HostCheck { host: HostId(place as u32), number, deadline })
+    }
+
+    /// When the next check is to begin; `None` where none is before another one has ended.
+    pub fn next_check(&self) -> Option<Timestamp> {
+        self.config.health.as_ref()?;
+        self.hosts.iter().filter_map(|host| host.health.due()).min()
+    }
+
+    /// A check ended: well, if the host answered with a 2xx in time. Of no effect for a check that has ended.
+    pub fn on_checked(&mut self, now: Timestamp, check: HostCheck, well: bool) {
+        self.sweep(now);
+        let Some(config) = &self.config.health else { return };
+        let Some(host) = self.hosts.get_mut(check.host.0 as usize) else { return };
+        if !host.health.on_checked(config, check.number, well) {
+            return;
+        }
+        let to = if host.health.is_failing() { HostCondition::Unhealthy } else { HostCondition::In };
+        if to == HostCondition::In {
+            host.back = Some(now);
+        }
+        // One that is ejected stays so.
+        if to == HostCondition::Unhealthy || !host.outlier.is_ejected() {
+            self.changes.push_back(HostChange { at: now, host: check.host, to });
+        }
         self.muster();
     }
 
@@ -234,10 +314,7 @@ impl Hosts {
 
     /// By host: attempts under way, and whether the host takes part.
     pub fn states(&self) -> impl Iterator<Item = (u32, HostCondition)> {
-        self.hosts.iter().map(|host| {
-            let is_ejected = host.outlier.is_ejected();
-            (host.in_flight, if is_ejected { HostCondition::Ejected } else { HostCondition::In })
-        })
+        self.hosts.iter().map(|host| (host.in_flight, host.condition()))
     }
 
     /// Whether one more may be ejected.
@@ -269,7 +346,7 @@ impl Hosts {
                 let at = sweep_at(config, back);
                 self.invariants.decrement(&mut self.ejected, "a host comes back that was not ejected");
                 host.back = Some(at);
-                self.changes.push_back(HostChange { at, host: HostId(number), to: HostCondition::In });
+                self.changes.push_back(HostChange { at, host: HostId(number), to: host.condition() });
             }
         }
         if self.changes.len() > told {
@@ -282,13 +359,25 @@ impl Hosts {
     /// Finds out who takes part.
     fn muster(&mut self) {
         let all = || (0..self.config.count.get()).map(HostId);
-        let is_in = |host: &HostId| !self.hosts[host.0 as usize].outlier.is_ejected();
+        let is_in = |host: &HostId| self.hosts[host.0 as usize].condition() == HostCondition::In;
         let mut taking_part: Vec<HostId> = all().filter(is_in).collect();
         let share = taking_part.len() as f64 / self.hosts.len() as f64;
         if self.config.panic_below.is_some_and(|least| share < least) {
             taking_part = all().collect();
         }
         self.taking_part = taking_part;
+    }
+}
+
+impl Host {
+    fn condition(&self) -> HostCondition {
+        if self.health.is_failing() {
+            HostCondition::Unhealthy
+        } else if self.outlier.is_ejected() {
+            HostCondition::Ejected
+        } else {
+            HostCondition::In
+        }
     }
 }
 

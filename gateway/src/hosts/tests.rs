@@ -250,6 +250,46 @@ fn a_client_keeps_its_host_until_that_is_passed_over() {
     }
 }
 
+/// HAProxy's `fall 3` and `rise 2`, of two hosts that are checked each 2 s, the second 1 s after the first.
+#[test]
+fn checks_take_a_host_out_and_in_again() {
+    use HostCondition::{In, Unhealthy};
+    let mut hosts = hosts(of(2, Balance::RoundRobin).with_health(HealthCheck::HAPROXY));
+    let mut begun = Vec::new();
+    // The second host answers no check from 2 s to 8 s, and the others at once.
+    let mut changes = Vec::new();
+    for now in 0..16 {
+        while let Some(check) = hosts.poll_check(at(now)) {
+            assert_eq!(check.deadline, at(now + 1));
+            begun.push((now, check.host.0));
+            assert_ne!(hosts.next_check(), Some(at(now)));
+            hosts.on_checked(at(now), check, check.host.0 == 0 || !(2..=8).contains(&now));
+            // An end that comes again is none.
+            hosts.on_checked(at(now), check, false);
+        }
+        changes.extend(std::iter::from_fn(|| hosts.poll_change()));
+        let turn = attempt(&mut hosts, at(now), |_| 200);
+        assert!(turn != Some(1) || !(7..11).contains(&now), "{now}");
+    }
+    assert_eq!(begun[..6], [(0, 0), (1, 1), (2, 0), (3, 1), (4, 0), (5, 1)]);
+    // It fails at 3, 5 and 7 s, and is well at 9 and 11 s.
+    assert_eq!(changes, [change(7, 1, Unhealthy), change(11, 1, In)]);
+}
+
+#[test]
+fn requests_that_are_answered_well_take_no_host_in_that_checks_took_out() {
+    let checks = HealthCheck::HAPROXY.with_thresholds(count(1), count(1));
+    let mut hosts = hosts(of(1, Balance::RoundRobin).with_health(checks));
+    let mut pass = HostPass::drawn(1);
+    hosts.choose(at(0), &mut pass).unwrap();
+    let check = hosts.poll_check(at(0)).unwrap();
+    assert_eq!((hosts.poll_check(at(0)), hosts.next_check()), (None, None));
+    hosts.on_checked(at(1), check, false);
+    hosts.on_settled(at(1), &mut pass, settled(200));
+    assert!(!hosts.has_any(at(1)));
+    assert_eq!(hosts.next_check(), Some(at(2)));
+}
+
 #[test]
 fn a_slow_host_is_avoided_by_its_latency() {
     let mut hosts = hosts(of(2, Balance::PeakEwma));

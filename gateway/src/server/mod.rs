@@ -12,6 +12,7 @@
 
 mod answer_body;
 mod body_error;
+mod checks;
 mod client_body;
 mod client_io;
 mod config;

@@ -27,12 +27,12 @@ use crate::config::GatewayConfig;
 use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
 use crate::ended::{Ended, Facts, ShownClaims};
 use crate::entrance::{Admitted, Stop};
-use crate::hosts::HostId;
+use crate::hosts::{HostCheck, HostId};
 use crate::identity::KeySecret;
 use crate::invariant::Invariants;
 use crate::pipeline::Decision;
 use crate::rejection::Rejection;
-use crate::route::{RouteId, Routes};
+use crate::route::{RouteId, Routes, UpstreamId};
 use crate::split_mix::split_mix_64;
 use crate::timestamp::Timestamp;
 use crate::trace::Span;
@@ -365,6 +365,22 @@ impl Rules {
     fn unit(&self) -> f64 {
         let draw = self.draws.fetch_add(1, Ordering::Relaxed);
         (split_mix_64(self.seed, draw) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// The checks of hosts that are to begin now, and when the next one is.
+    pub(super) fn poll_checks(&self) -> (Vec<(UpstreamId, HostCheck)>, Option<Timestamp>) {
+        let mut behind = self.behind();
+        let at = self.clock.now();
+        let due = std::iter::from_fn(|| behind.dispatcher.poll_check(at)).collect();
+        (due, behind.dispatcher.next_check())
+    }
+
+    /// A check of a host ended.
+    pub(super) fn on_checked(&self, upstream: UpstreamId, check: HostCheck, well: bool) {
+        let mut behind = self.behind();
+        let at = self.clock.now();
+        behind.dispatcher.on_checked(at, upstream, check, well);
+        self.report(&mut behind, at);
     }
 
     /// 64 random bits for the choice of a request's hosts, taken in turn too.

@@ -1,5 +1,6 @@
 //! What one thread of the server holds: its clients' connections and its connections to upstreams.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,8 @@ pub(super) struct Settings {
     pub(super) provider: Option<(usize, PathAndQuery)>,
     /// By upstream that a route leads to: the place of its first host among the addresses.
     pub(super) first_hosts: Vec<usize>,
+    /// Where hosts are asked how they are.
+    pub(super) health_paths: BTreeMap<UpstreamId, PathAndQuery>,
     /// `None` where nobody is to name requests.
     pub(super) traces: Option<Traces>,
 }
@@ -48,10 +51,17 @@ impl Settings {
                 .auth
                 .as_ref()
                 .map(|auth| (gateway.first_host(auth.jwks), config.jwks_path.clone())),
+            health_paths: gateway.health_paths.iter().map(health_path).collect(),
             first_hosts: (0..upstreams).map(|upstream| gateway.first_host(UpstreamId(upstream))).collect(),
             traces: config.traces.as_ref().map(Traces::new),
         }
     }
+}
+
+/// A path that HTTP has no form for is asked for as `/`.
+fn health_path((upstream, path): (&UpstreamId, &String)) -> (UpstreamId, PathAndQuery) {
+    let path = path.parse().unwrap_or_else(|_| PathAndQuery::from_static("/"));
+    (*upstream, path)
 }
 
 pub(super) struct Thread {

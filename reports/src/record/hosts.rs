@@ -20,6 +20,9 @@ pub struct HostChange {
 impl HostChange {
     /// A host that takes part.
     pub const IN: &'static str = "in";
+
+    /// A host that is passed over because requests failed there.
+    pub const EJECTED: &'static str = "ejected";
 }
 
 /// One host of an upstream. Of a thousand hosts no series and no distributions are kept: those are their upstream's.

@@ -79,6 +79,8 @@ pub(crate) struct AttemptSeries {
     pub(crate) total: u64,
     /// Made for keys, and in nothing else here.
     pub(crate) key_fetches: u64,
+    /// Made to learn how hosts are, and in nothing else here.
+    pub(crate) health_checks: u64,
     /// Without a valid identity, at an upstream that asks for one.
     pub(crate) unauthorized: u64,
     pub(crate) per_s: CountSeries,
@@ -153,7 +155,13 @@ impl Recorder {
             attempts: layout
                 .upstreams
                 .iter()
-                .map(|_| AttemptSeries { total: 0, key_fetches: 0, unauthorized: 0, per_s: series() })
+                .map(|_| AttemptSeries {
+                    total: 0,
+                    key_fetches: 0,
+                    health_checks: 0,
+                    unauthorized: 0,
+                    per_s: series(),
+                })
                 .collect(),
             good: vec![FixedBitSet::new(); layout.populations.len()],
             breakers: Vec::new(),
@@ -203,6 +211,7 @@ impl Witness for Recorder {
             RunEvent::Admitted { population } => self.populations[population].admitted.add(at),
             RunEvent::Attempt { station } => self.on_attempt(station, at),
             RunEvent::KeyFetch { upstream } => self.attempts[upstream].key_fetches += 1,
+            RunEvent::HealthCheck { upstream } => self.attempts[upstream].health_checks += 1,
             RunEvent::Unauthorized { upstream } => self.attempts[upstream].unauthorized += 1,
             RunEvent::Waited { station, waited } => self.on_waited(station, waited),
             RunEvent::LeftQueue { station, waited } => {
@@ -347,7 +356,7 @@ impl Recorder {
 
     /// The first ten thousand changes are kept, and all ejections counted.
     fn on_host(&mut self, change: HostChange) {
-        if change.to != HostChange::IN
+        if change.to == HostChange::EJECTED
             && let Some(ejections) = self.ejections.get_mut(change.host.upstream as usize)
         {
             *ejections += 1;

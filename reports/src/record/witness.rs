@@ -61,6 +61,11 @@ pub enum RunEvent {
         /// Which upstream.
         upstream: usize,
     },
+    /// A host of an upstream was asked how it is. No client asked.
+    HealthCheck {
+        /// Which upstream.
+        upstream: usize,
+    },
     /// An attempt without a valid identity came to the application behind an upstream that asks for one.
     Unauthorized {
         /// Which upstream.

@@ -60,6 +60,7 @@ impl Recording {
             attempts: attempts.total,
             amplification: ratio(attempts.total, requests).unwrap_or(0.0),
             key_fetches: Some(attempts.key_fetches).filter(|fetches| *fetches > 0),
+            health_checks: Some(attempts.health_checks).filter(|checks| *checks > 0),
             unauthorized: layout.asks_for_identity.then_some(attempts.unauthorized),
             per_s: attempts.per_s.into_points(),
         });

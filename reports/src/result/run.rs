@@ -117,6 +117,9 @@ pub struct AttemptsResult {
     /// nothing of the kind, and in results of a version that counted it among the attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_fetches: Option<u64>,
+    /// How often the gateway asked its hosts how they are; absent where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_checks: Option<u64>,
     /// Those without a valid identity that came to the application, of an upstream that asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unauthorized: Option<u64>,
@@ -350,6 +353,6 @@ pub struct HostResult {
 pub struct HostChangeResult {
     /// When, microseconds from the scenario's start.
     pub at_us: u64,
-    /// `ejected`, or `in` for one that takes part.
+    /// `ejected` or `unhealthy`, or `in` for one that takes part.
     pub to: String,
 }

@@ -56,8 +56,18 @@ pub(super) fn host_change(upstream: UpstreamId, change: &HostChange, starts: Tim
     })
 }
 
-/// What the record hears of an event at a service, if anything. `for_keys` says whether a request is for the keys of somebody
-/// who judges tokens, and no client's; `may_reach` whether it bears a valid identity, where the application asks for one.
+/// On whose behalf a request comes to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A client's.
+    ForClient,
+    /// That of somebody who judges tokens, for the keys to do so by.
+    ForKeys,
+    /// The gateway's, to learn how the host is.
+    ForHealth,
+}
+
+/// What the record hears of an event at a service, if anything. `asks` says on whose behalf a request comes; `may_reach` whether it bears a valid identity, where the application asks for one.
 #[expect(
     clippy::inline_always,
     reason = "the machine names the event where it happens, so that nothing is told apart"
@@ -66,13 +76,16 @@ pub(super) fn host_change(upstream: UpstreamId, change: &HostChange, starts: Tim
 pub(super) fn of_service<N>(
     station: StationId,
     event: &ServiceEvent<'_, N>,
-    for_keys: impl FnOnce(&N) -> bool,
+    asks: impl FnOnce(&N) -> Asked,
     may_reach: impl FnOnce(&N) -> bool,
 ) -> Option<RunEvent> {
     let upstream = station.upstream()?;
     Some(match *event {
-        ServiceEvent::Attempt(request) if for_keys(request) => RunEvent::KeyFetch { upstream },
-        ServiceEvent::Attempt(_) => RunEvent::Attempt { station },
+        ServiceEvent::Attempt(request) => match asks(request) {
+            Asked::ForClient => RunEvent::Attempt { station },
+            Asked::ForKeys => RunEvent::KeyFetch { upstream },
+            Asked::ForHealth => RunEvent::HealthCheck { upstream },
+        },
         ServiceEvent::Accepted(request) if may_reach(request) => return None,
         ServiceEvent::Accepted(_) => RunEvent::Unauthorized { upstream },
         ServiceEvent::Rejected => RunEvent::Rejected { station },

@@ -3,11 +3,12 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gateway::{Balance as Rule, Ejection, GrowthRule, HashBy, HostsConfig, HostsError};
+use gateway::{Balance as Rule, Ejection, GrowthRule, HashBy, HealthCheck, HostsConfig, HostsError};
 use serde_json::{Value as Json, json};
 
 use super::context::Context;
 use super::diagnostic::Problem;
+use super::external::Path;
 use super::reader::{Field, Fields, Read};
 use super::shape::{Choice, Shape};
 use super::table::{Switch, table};
@@ -34,6 +35,21 @@ table! {
         sweep: Positive = Positive(Ejection::ENVOY.sweep());
         /// Whether one host is ejected even where that is more than `max_share`.
         always_one: bool = false;
+    }
+
+    /// Each host is asked how it is, whatever clients ask, and passed over while it does not answer well. A check is a request of its
+    /// own, no client's: it takes no worker of the gateway, and one of the host like any other request.
+    pub(super) struct Health<'t> (Choice::Free) {
+        /// The path that is asked for. The answer is well where it is a 2xx.
+        path: Path;
+        /// How far the checks of a host are apart. Above zero.
+        interval: Positive = Positive(HealthCheck::HAPROXY.interval());
+        /// How long it is waited for the answer; then the check has failed. Above zero, at most `interval`.
+        timeout: Positive = Positive(HealthCheck::HAPROXY.timeout());
+        /// Checks that fail in a row and take a host out, at least 1.
+        unhealthy: NonZeroU32 = HealthCheck::HAPROXY.unhealthy();
+        /// Checks that are answered well in a row and take a host in again, at least 1.
+        healthy: NonZeroU32 = HealthCheck::HAPROXY.healthy();
     }
 
     /// One host for each client.
@@ -179,6 +195,24 @@ impl Eject<'_> {
     }
 }
 
+impl Health<'_> {
+    /// The checks, and the path that is asked for.
+    fn build(self) -> Option<(HealthCheck, String)> {
+        let (Positive(interval), Positive(timeout)) = (self.interval.value, self.timeout.value);
+        let times = HealthCheck::HAPROXY.with_times(interval, timeout).map_err(|error| {
+            let place = if self.timeout.entry.is_some() {
+                self.timeout.span_in(&self.table)
+            } else {
+                self.interval.span_in(&self.table)
+            };
+            let message = format!("`{}`: {error}", self.table.path());
+            self.table.context().push(Problem::error(place, message));
+        });
+        let checks = times.ok()?.with_thresholds(self.unhealthy.value, self.healthy.value);
+        Some((checks, self.path.value.map_or_else(|| "/".to_owned(), |Path(path)| path)))
+    }
+}
+
 /// The longest ejection, if nothing is said: Envoy's `max_ejection_time`.
 const MAX_EJECTION: Duration = Duration::from_secs(300);
 
@@ -187,11 +221,12 @@ pub(super) struct Learned<'t> {
     pub(super) eject: Field<'t, Option<Switch<Eject<'t>>>>,
     pub(super) panic_below: Field<'t, Option<AboveZero<Share>>>,
     pub(super) slow_start: Field<'t, Option<Positive>>,
+    pub(super) health: Field<'t, Option<Switch<Health<'t>>>>,
 }
 
 impl Learned<'_> {
-    /// The settings with what is said of hosts that fail.
-    pub(super) fn build(self, config: HostsConfig, table: &Fields<'_>) -> HostsConfig {
+    /// The settings with what is said of hosts that fail, and the path of health checks.
+    pub(super) fn build(self, config: HostsConfig, table: &Fields<'_>) -> (HostsConfig, Option<String>) {
         let mut config = config;
         let panic_span = self.panic_below.span_in(table);
         if let Some(ejection) = self.eject.on().and_then(Eject::build) {
@@ -207,6 +242,11 @@ impl Learned<'_> {
         if let Some(Positive(time)) = self.slow_start.value {
             config = config.with_slow_start(time).unwrap_or(config);
         }
-        config
+        let mut path = None;
+        if let Some((checks, asked)) = self.health.on().and_then(Health::build) {
+            config = config.with_health(checks);
+            path = Some(asked);
+        }
+        (config, path)
     }
 }

@@ -112,7 +112,7 @@ impl FromNode for Origin {
 }
 
 /// The path of a request.
-pub(super) struct Path(String);
+pub(super) struct Path(pub(super) String);
 
 impl FromNode for Path {
     fn from_node(node: &Node) -> Result<Self, String> {

@@ -1,11 +1,12 @@
 //! The gateway under test: the table `gateway`.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use gateway::{ClientTimeouts, GatewayConfig, Paths, PoolConfig};
 
 use super::auth::Auth;
-use super::balance::{Balance, Eject, Learned};
+use super::balance::{Balance, Eject, Health, Learned};
 use super::breaker::Breaker;
 use super::context::Context;
 use super::external::External;
@@ -73,6 +74,8 @@ table! {
         /// How long the share of requests of a host grows that comes back, from a tenth to the whole. Default: it has its whole share
         /// at once.
         slow_start: Positive, else unbounded;
+        /// How each host is asked how it is; `false` or left out for not at all.
+        health: Switch<Health<'t>>;
     }
 }
 
@@ -82,6 +85,8 @@ impl Gateway<'_> {
         let positive = |field: Option<Positive>| field.map(|Positive(time)| time);
         let client = ClientTimeouts::default();
         let breaker = self.breaker.on().and_then(Breaker::build);
+        let (policies, health_paths) =
+            build_policies(self.upstreams.all(), breaker, upstreams, self.table.context());
         let config = GatewayConfig {
             pool: PoolConfig {
                 workers: self.workers.value,
@@ -94,7 +99,8 @@ impl Gateway<'_> {
                 download: positive(self.download_timeout.value).unwrap_or(client.download),
             },
             limits: self.rate_limit.on().map(RateLimits::build).unwrap_or_default(),
-            upstreams: build_policies(self.upstreams.all(), breaker, upstreams, self.table.context()),
+            upstreams: policies,
+            health_paths,
             retry: GatewayRetry::said(self.retry),
             auth: self.auth.on().and_then(|auth| auth.build(upstreams)),
             ..GatewayConfig::default()
@@ -109,8 +115,9 @@ fn build_policies(
     breaker: Option<gateway::BreakerConfig>,
     upstreams: Known<'_>,
     context: &Context<'_>,
-) -> Vec<gateway::UpstreamPolicy> {
+) -> (Vec<gateway::UpstreamPolicy>, BTreeMap<gateway::UpstreamId, String>) {
     let general = gateway::UpstreamPolicy { breaker, ..gateway::UpstreamPolicy::default() };
+    let mut health_paths = BTreeMap::new();
     let mut policies = vec![general; upstreams.names.len()];
     for One { entry, value } in tables {
         let Some(own) = value else { continue };
@@ -120,16 +127,25 @@ fn build_policies(
         if let Some(place) = upstreams.find(&entry.key_span, "gateway.upstreams", &entry.key, context) {
             let Balance(balance) = own.balance.value;
             let hosts = gateway::HostsConfig::new(NonZeroU32::MIN, balance);
-            let learned = Learned { eject: own.eject, panic_below: own.panic_below, slow_start: own.slow_start };
+            let learned = Learned {
+                eject: own.eject,
+                panic_below: own.panic_below,
+                slow_start: own.slow_start,
+                health: own.health,
+            };
+            let (hosts, health_path) = learned.build(hosts, &own.table);
+            if let Some(path) = health_path {
+                health_paths.insert(gateway::UpstreamId(u32::try_from(place).unwrap_or(u32::MAX)), path);
+            }
             policies[place] = gateway::UpstreamPolicy {
                 max_in_flight: own.max_in_flight.value,
                 timeout: own.timeout.value.map(|Positive(timeout)| timeout),
                 breaker: if has_breaker { own_breaker } else { breaker },
-                hosts: learned.build(hosts, &own.table),
+                hosts,
             };
         }
     }
-    policies
+    (policies, health_paths)
 }
 
 names! {

@@ -221,6 +221,12 @@ mod tests {
         // Not below the first.
         assert_eq!((ejection.time(), ejection.max_time()), (Duration::from_secs(600), Duration::from_secs(600)));
         assert_eq!((ejection.sweep(), ejection.always_one()), (Duration::from_secs(1), true));
+        assert_eq!(hosts("health = {}").health(), Some(&gateway::HealthCheck::HAPROXY));
+        let checks = *hosts("health = { interval = '5s', timeout = '5s', unhealthy = 1, healthy = 4 }").health().unwrap();
+        assert_eq!((checks.interval(), checks.timeout()), (Duration::from_secs(5), Duration::from_secs(5)));
+        assert_eq!((checks.unhealthy().get(), checks.healthy().get()), (1, 4));
+        let paths = world_with("gateway.upstreams.stock.health = { path = '/up' }").gateway.health_paths;
+        assert_eq!(paths.into_iter().collect::<Vec<_>>(), [(gateway::UpstreamId(2), "/up".to_owned())]);
         assert_eq!((all.panic_below(), all.slow_start()), (Some(0.5), Some(Duration::from_secs(5))));
     }
 
@@ -278,6 +284,16 @@ mod tests {
                 "gateway.upstreams.orders.eject = { max_share = '0%' }",
                 "`gateway.upstreams.orders.eject`: max_share must be above 0% and at most 100%",
                 "'0%'",
+            ),
+            (
+                "gateway.upstreams.orders.health = { timeout = '3s' }",
+                "`gateway.upstreams.orders.health`: timeout must be above zero and at most the interval",
+                "'3s'",
+            ),
+            (
+                "gateway.upstreams.orders.health.path = 'up'",
+                "`gateway.upstreams.orders.health.path`: expected a path that begins with `/`, such as \"/health\"",
+                "'up'",
             ),
             (
                 "gateway.upstreams.orders.panic_below = '0%'",

@@ -109,3 +109,23 @@ fn variants_with_other_choices_meet_the_same_world() {
     let attempts: Vec<_> = key.runs[0].stations[1].hosts.iter().map(|host| host.attempts).filter(|a| *a > 0).collect();
     assert_eq!(attempts, [120]);
 }
+
+#[test]
+fn checks_find_a_host_that_no_request_would_and_are_no_attempts() {
+    // Two hosts, checked each second from 0 s and 0.5 s on. The second refuses everything from 2 s to 6 s: the checks at 2.5, 3.5 and
+    // 4.5 s fail, and those at 6.5 and 7.5 s are answered.
+    let fault = "[[faults]]\nat = '2s'\nfor = '4s'\nupstreams = ['api']\nhosts = [1]\nrefuse = true";
+    let health = "upstreams.api.health = { path = '/up', interval = '1s', timeout = '500ms' }";
+    let run = run_one(&world("latency = '10ms'\nhosts = 2", health, fault));
+    let station = &run.stations[1];
+    let changes: Vec<_> =
+        station.hosts[1].changes.iter().map(|change| (change.at_us, change.to.as_str())).collect();
+    assert_eq!(changes, [(4_500_000, "unhealthy"), (7_510_000, "in")]);
+    assert_eq!(station.hosts[0].changes, []);
+    // Six requests a second for each host: those from 2 s until 4.5 s fail. 12 a second in turn are at k/12 s, of which the second
+    // host has the odd ones: 25/12 s to 53/12 s are 15.
+    assert_eq!(run.overall.count(Outcome::UpstreamError), 15);
+    let attempts = &run.upstream_attempts[0];
+    // Ten seconds of one check a second for each of two hosts.
+    assert_eq!((attempts.attempts, attempts.health_checks), (120, Some(20)));
+}

@@ -188,7 +188,9 @@ impl ServedService {
             self.enter(|state, now| state.on_request(now, tag, gateway_attempt, bearer, tell));
         let caller = WaitingCaller { service: Arc::clone(self), job: Some(job) };
         if let (Some(Arrival::AtDoor), Some(token_check)) = (&arrival, &self.token_check) {
-            let verdict = token_check.judge(head).await;
+            // Whoever asks how a service is needs no token.
+            let is_check = tag.is_some_and(|tag| tag.is_check());
+            let verdict = if is_check { Ok(()) } else { token_check.judge(head).await };
             arrival = self.enter(|state, now| {
                 let LiveService { service, observer, number, .. } = state;
                 let arrival = service.on_judged(now, job, verdict, &mut witness(&**observer, *number, now));
@@ -341,6 +343,7 @@ impl LiveService {
     ) -> (JobId, Option<Arrival<Request>>) {
         self.issued += 1;
         let (population, number, key) = match tag {
+            Some(RequestTag::CHECK) => (RequestTag::CHECKS, self.issued, self.untagged.at(self.issued)),
             Some(tag) => (tag.population, tag.request, tag.service(gateway_attempt)),
             None => (RequestTag::NO_POPULATION, self.issued, self.untagged.at(self.issued)),
         };

@@ -19,7 +19,7 @@ use crate::defect::say_defect;
 use crate::engine::bearers::{Bearer, Bearers};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory::Directory;
-use crate::engine::run_events::{host_change, of_service, tell_decision};
+use crate::engine::run_events::{Asked, host_change, of_service, tell_decision};
 
 /// Notes down what the gateway decides. Requests that bear no tag of this run are nobody's.
 pub(super) struct GatewayObserver {
@@ -201,9 +201,15 @@ impl simulator::server::Observer for UpstreamObserver {
             self.journal.note(at - self.starts, Note::Of(request, Part::Reached));
         }
         // Whoever asks for keys names no request.
-        let for_keys = |tag: &Option<RequestTag>| self.serves_keys[upstream] && self.request(*tag).is_none();
-        let may_reach = |tag: &Option<RequestTag>| self.may_reach(at, upstream, *tag);
-        if let Some(event) = of_service(station, &event, for_keys, may_reach) {
+        let is_check = |tag: &Option<RequestTag>| tag.is_some_and(|tag| tag.is_check());
+        let asks = |tag: &Option<RequestTag>| match self.request(*tag) {
+            Some(_) => Asked::ForClient,
+            None if is_check(tag) => Asked::ForHealth,
+            None if self.serves_keys[upstream] => Asked::ForKeys,
+            None => Asked::ForClient,
+        };
+        let may_reach = |tag: &Option<RequestTag>| is_check(tag) || self.may_reach(at, upstream, *tag);
+        if let Some(event) = of_service(station, &event, asks, may_reach) {
             (&mut &self.journal).hear(at - self.starts, event);
         }
     }

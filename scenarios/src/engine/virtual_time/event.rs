@@ -25,6 +25,10 @@ pub(super) enum Event {
     ClientTimeout(Ticket),
     /// Somebody who judges tokens has to see to its keys.
     Keys { keeper: u32 },
+    /// The gateway has to see to its checks of hosts.
+    Checks,
+    /// A check of a host has not been answered in time.
+    CheckTimeout(u32),
     /// The wait in the gateway's queue has been too long.
     QueueTimeout(Ticket),
     /// The route's timeout has run out.
@@ -65,6 +69,8 @@ pub(super) enum CallOrigin {
     Service(ServiceCall),
     /// Whoever judges tokens, for the keys to do so by.
     Keys { holder: KeyHolder, fetch: u64 },
+    /// The gateway, to learn how a host is.
+    Check(u32),
 }
 
 /// Who judges tokens.

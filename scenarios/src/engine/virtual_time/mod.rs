@@ -6,6 +6,7 @@
 //! The machines are [`Clients`], [`Pipeline`] and, in `services`, `simulator::Service`; the live engine drives the same rules.
 
 mod causes;
+mod checks;
 mod context;
 mod event;
 mod event_queue;
@@ -27,11 +28,12 @@ use simulator::{
 };
 use slab::Slab;
 
+use self::checks::CheckUnderWay;
 use self::context::Context;
 use self::event::{CallOrigin, Event, KeyHolder, ServiceJob, Ticket};
 use self::event_queue::{EventQueue, LaneId};
 use self::keys::Keeper;
-use self::services::{Bears, Heard, Services};
+use self::services::{Asks, Bears, Heard, Services};
 use super::bearers::{Bearer, Bearers, Shown};
 use super::client_end::ClientEnd;
 use super::directory::{self, Directory};
@@ -144,6 +146,13 @@ struct Run<'w> {
     has_breakers: bool,
     learns_hosts: bool,
     draws_hosts: bool,
+    /// The gateway's checks of hosts that are under way.
+    checks: Vec<CheckUnderWay>,
+    /// Checks so far.
+    checked: u32,
+    check_stream: Stream,
+    /// When the next check will be begun, if at all.
+    checks_wake: Option<Timestamp>,
     /// Those who judge tokens.
     keepers: Vec<Keeper>,
     /// By route: whether the gateway judges the tokens of its requests.
@@ -279,8 +288,12 @@ impl<'w> Run<'w> {
                     .upstreams
                     .iter()
                     .any(|named| named.config.calls.iter().any(|call| call.breaker.is_some())),
-            learns_hosts: gateway.upstreams.iter().any(|policy| policy.hosts.ejection().is_some()),
+            learns_hosts: gateway.upstreams.iter().any(|policy| policy.hosts.ejection().is_some() || policy.hosts.health().is_some()),
             draws_hosts: gateway.draws_hosts(),
+            checks: Vec::new(),
+            checked: 0,
+            check_stream: Stream::new(seed, Purpose::Service, "checks of the gateway"),
+            checks_wake: None,
             ahead: 0,
             requests: Slab::new(),
             peak_requests: 0,
@@ -301,6 +314,7 @@ impl<'w> Run<'w> {
         }
         let last = self.ends + DRAIN;
         self.keep_keys();
+        self.keep_checks();
         loop {
             let (requests, services) = (&self.requests, &self.services);
             let next = self.context.events.pop(|event| is_open(requests, services, event));
@@ -365,6 +379,8 @@ impl<'w> Run<'w> {
                 self.answer(ticket, RequestEnd::ClientLeft, why);
             }
             Event::Keys { keeper } => self.wake_keeper(keeper as usize),
+            Event::Checks => self.wake_checks(),
+            Event::CheckTimeout(id) => self.check_timed_out(id),
             Event::QueueTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::QueueTimeout);
                 self.abandon(ticket, None);
@@ -580,7 +596,7 @@ impl<'w> Run<'w> {
         let streams = &self.populations[request.population].streams;
         let key = streams.attempt(request.sent.index, request.sent.attempt(), attempt);
         let (bearer, shows_token) = (self.bearer(ticket.slot), self.shows_tokens);
-        let bears = Bears { bearer, shows_token, for_keys: false };
+        let bears = Bears { bearer, shows_token, asks: Asks::Client };
         let job =
             self.services.dispatch(&mut self.context, host, CallOrigin::Gateway(ticket), key, bears);
         let request = &mut self.requests[ticket.slot as usize];
@@ -629,6 +645,7 @@ impl<'w> Run<'w> {
             Some(Heard::Keys { holder, fetch, end, why }) => {
                 return self.hear_keys(holder, fetch, end, why);
             }
+            Some(Heard::Check { id, end }) => return self.hear_check(id, end),
             None => return,
         };
         let Some(&Logical { population, route, ref sent, ref stage, .. }) = find(&self.requests, ticket)
@@ -759,6 +776,8 @@ fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool
         Event::Arrival { .. }
         | Event::Sends { .. }
         | Event::Keys { .. }
+        | Event::Checks
+        | Event::CheckTimeout(_)
         | Event::Retry(_)
         | Event::GatewayRetry(_)
         | Event::NoHost(_)

@@ -16,7 +16,7 @@ use super::event_queue::LaneId;
 use crate::World;
 use crate::engine::bearers::{Bearer, Shown};
 use crate::engine::causes::Place;
-use crate::engine::run_events::{of_service, stations};
+use crate::engine::run_events::{Asked, of_service, stations};
 
 /// The simulated services: every host of every upstream, those of one upstream after those of the one before.
 pub(super) struct Services {
@@ -71,8 +71,19 @@ pub(super) struct Bears {
     pub(super) bearer: Option<Bearer>,
     /// Whether the service is shown the token.
     pub(super) shows_token: bool,
-    /// Whether it is for the keys of somebody who judges tokens, and no client's.
-    pub(super) for_keys: bool,
+    /// On whose behalf it asks.
+    pub(super) asks: Asks,
+}
+
+/// On whose behalf a service is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// A client's.
+    Client,
+    /// That of somebody who judges tokens, for the keys to do so by.
+    Keys,
+    /// The gateway's, to learn how the host is.
+    Health,
 }
 
 /// An answer that leaves the services, and why it is a failure or took long.
@@ -82,6 +93,8 @@ pub(super) enum Heard {
     Answer { ticket: Ticket, end: AttemptEnd, why: CauseId },
     /// Of a fetch of keys.
     Keys { holder: KeyHolder, fetch: u64, end: AttemptEnd, why: CauseId },
+    /// Of a check of a host.
+    Check { id: u32, end: AttemptEnd },
 }
 
 /// Tells the record what happens at a service.
@@ -108,13 +121,20 @@ impl Witness<Note> for Scribe<'_> {
     fn hear(&mut self, event: ServiceEvent<'_, Note>) {
         let context = &mut *self.context;
         match &event {
-            ServiceEvent::Attempt(note) => context.jobs_of_clients += usize::from(!note.bears.for_keys),
-            ServiceEvent::Gone(note) => context.jobs_of_clients -= usize::from(!note.bears.for_keys),
+            ServiceEvent::Attempt(note) => context.jobs_of_clients += usize::from(note.bears.asks == Asks::Client),
+            ServiceEvent::Gone(note) => context.jobs_of_clients -= usize::from(note.bears.asks == Asks::Client),
             _ => {}
         }
         let (bearers, now) = (&mut context.bearers, context.now);
-        let may_reach = |note: &Note| bearers.may_reach(self.upstream, note.bears.bearer, now);
-        if let Some(event) = of_service(self.station, &event, |note| note.bears.for_keys, may_reach) {
+        let may_reach = |note: &Note| {
+            note.bears.asks == Asks::Health || bearers.may_reach(self.upstream, note.bears.bearer, now)
+        };
+        let asks = |note: &Note| match note.bears.asks {
+            Asks::Client => Asked::ForClient,
+            Asks::Keys => Asked::ForKeys,
+            Asks::Health => Asked::ForHealth,
+        };
+        if let Some(event) = of_service(self.station, &event, asks, may_reach) {
             context.tell(event);
         }
     }
@@ -190,6 +210,16 @@ impl Services {
     fn judge(&mut self, context: &mut Context, job: ServiceJob, has_waited: bool) {
         let Running { service, keys: Some(keys), .. } = &mut self.all[job.number()] else { return };
         let Some(Note { bears, .. }) = service.job(job.job).map(Job::note) else { return };
+        // Whoever asks how a service is needs no token.
+        if bears.asks == Asks::Health {
+            let now = context.now;
+            let (service, mut scribe) = self.all[job.number()].told(context);
+            let arrival = service.on_judged(now, job.job, Ok(()), &mut scribe);
+            if let Some(arrival) = arrival {
+                self.obey(context, job, arrival, has_waited);
+            }
+            return;
+        }
         let bearer = bears.bearer.filter(|_| bears.shows_token);
         let shown = bearer.and_then(|bearer| context.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
@@ -395,6 +425,7 @@ impl Services {
             CallOrigin::Gateway(ticket) => Some(Heard::Answer { ticket, end, why }),
             CallOrigin::Service(call) => self.settle(context, call, end, why),
             CallOrigin::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, end, why }),
+            CallOrigin::Check(id) => Some(Heard::Check { id, end }),
         }
     }
 
