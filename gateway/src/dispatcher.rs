@@ -60,17 +60,18 @@ struct UpstreamGuard {
 }
 
 impl UpstreamGuard {
-    fn new(policy: UpstreamPolicy, invariants: &Invariants) -> Self {
+    fn new(policy: &UpstreamPolicy, invariants: &Invariants) -> Self {
         let breaker = policy.breaker.map(|config| Breaker::new(config).with_invariants(invariants.clone()));
-        Self { policy, in_flight: 0, breaker, retired: None, hosts: Hosts::new(policy.hosts, invariants) }
+        let hosts = Hosts::new(&policy.hosts, invariants);
+        Self { policy: *policy, in_flight: 0, breaker, retired: None, hosts }
     }
 
-    fn reconfigure(&mut self, now: Timestamp, policy: UpstreamPolicy, invariants: &Invariants) {
-        self.policy = policy;
+    fn reconfigure(&mut self, now: Timestamp, policy: &UpstreamPolicy, invariants: &Invariants) {
+        self.policy = *policy;
         match &mut self.hosts {
             // Requests may hold slots there, so that a machine with nothing left to do stays too.
-            Some(hosts) => hosts.reconfigure(now, policy.hosts),
-            None => self.hosts = Hosts::new(policy.hosts, invariants),
+            Some(hosts) => hosts.reconfigure(now, &policy.hosts),
+            None => self.hosts = Hosts::new(&policy.hosts, invariants),
         }
         match (&mut self.breaker, policy.breaker) {
             (Some(breaker), Some(config)) => breaker.reconfigure(now, config),
@@ -206,7 +207,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             pool: Pool::new(config.pool).with_invariants(invariants.clone()),
             timeout: config.timeout,
             upstreams: (0..upstreams)
-                .map(|upstream| UpstreamGuard::new(config.policy(upstream), &invariants))
+                .map(|upstream| UpstreamGuard::new(&config.policy(upstream), &invariants))
                 .collect(),
             routes: config.routes,
             invariants,
@@ -227,7 +228,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             }
         }
         for (upstream, guard) in self.upstreams.iter_mut().enumerate() {
-            guard.reconfigure(now, config.policy(upstream), &self.invariants);
+            guard.reconfigure(now, &config.policy(upstream), &self.invariants);
         }
         self.pool.reconfigure(config.pool);
         self.timeout = config.timeout;
@@ -384,14 +385,17 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// The next change of whether a host takes part that nobody has taken note of.
     pub fn poll_host_change(&mut self) -> Option<(UpstreamId, HostChange)> {
         let mut guards = (0..).zip(&mut self.upstreams);
-        guards.find_map(|(upstream, guard)| Some((UpstreamId(upstream), guard.hosts.as_mut()?.poll_change()?)))
+        guards
+            .find_map(|(upstream, guard)| Some((UpstreamId(upstream), guard.hosts.as_mut()?.poll_change()?)))
     }
 
     /// The next check of a host that is to begin now, if one is. Each is followed by one [`Dispatcher::on_checked`], at its deadline at
     /// the latest; it takes no worker, and teaches nobody but the host.
     pub fn poll_check(&mut self, now: Timestamp) -> Option<(UpstreamId, HostCheck)> {
         let mut guards = (0..).zip(&mut self.upstreams);
-        guards.find_map(|(upstream, guard)| Some((UpstreamId(upstream), guard.hosts.as_mut()?.poll_check(now)?)))
+        guards.find_map(|(upstream, guard)| {
+            Some((UpstreamId(upstream), guard.hosts.as_mut()?.poll_check(now)?))
+        })
     }
 
     /// When the next check of a host is to begin; `None` where none is before another one has ended.
@@ -697,16 +701,16 @@ mod tests {
         assert_eq!(told, [Condition::Open, Condition::HalfOpen, Condition::Open, Condition::HalfOpen]);
     }
 
-    fn with_hosts(hosts: u32, policy: UpstreamPolicy) -> GatewayConfig {
+    fn with_hosts(hosts: u32, policy: &UpstreamPolicy) -> GatewayConfig {
         let ejection = Ejection::ENVOY.with_consecutive(NonZeroU32::MIN).with_max_share(1.0, false).unwrap();
         let hosts = HostsConfig::new(NonZeroU32::new(hosts).unwrap(), Balance::RoundRobin);
         let hosts = hosts.with_ejection(ejection);
-        GatewayConfig { upstreams: vec![UpstreamPolicy { hosts, ..policy }], ..config(1, None) }
+        GatewayConfig { upstreams: vec![UpstreamPolicy { hosts, ..*policy }], ..config(1, None) }
     }
 
     #[test]
     fn without_a_host_a_request_takes_nothing_and_teaches_nothing() {
-        let mut dispatcher = Dispatcher::new(with_hosts(1, UpstreamPolicy::default()));
+        let mut dispatcher = Dispatcher::new(with_hosts(1, &UpstreamPolicy::default()));
         let first = enter(&mut dispatcher, NOW, 1).unwrap();
         assert!(enter(&mut dispatcher, NOW, 2).is_none(), "it waits");
         // The only host is passed over from now on. Whoever waited gets the worker, and no host.
@@ -724,7 +728,8 @@ mod tests {
     #[test]
     fn a_probe_without_a_host_gives_its_place_back() {
         let policy = UpstreamPolicy { breaker: Some(breaker()), ..UpstreamPolicy::default() };
-        let mut dispatcher = Dispatcher::new(GatewayConfig { pool: PoolConfig::default(), ..with_hosts(2, policy) });
+        let mut dispatcher =
+            Dispatcher::new(GatewayConfig { pool: PoolConfig::default(), ..with_hosts(2, &policy) });
         let passes: Vec<_> = (1..=2).map(|ticket| enter(&mut dispatcher, NOW, ticket).unwrap()).collect();
         for pass in passes {
             dispatcher.on_finished(NOW, pass, FAILED);
@@ -751,9 +756,9 @@ mod tests {
             let max_in_flight = NonZeroU32::new(5);
             let retry = RetryPolicy { retries: 2, on: FailureSet::USUAL, ..RetryPolicy::default() };
             let retry = Some(GatewayRetry { policy: retry, non_idempotent: false });
-            let policy = UpstreamPolicy { breaker, max_in_flight, ..UpstreamPolicy::default() };
+            let policy = UpstreamPolicy { max_in_flight, breaker, ..UpstreamPolicy::default() };
             let pool = PoolConfig { workers: NonZeroU32::new(workers), queue: Some(2), queue_timeout: None };
-            let mut dispatcher = Dispatcher::new(GatewayConfig { pool, retry, ..with_hosts(hosts, policy) });
+            let mut dispatcher = Dispatcher::new(GatewayConfig { pool, retry, ..with_hosts(hosts, &policy) });
             // Those that hold a worker and a host, those that hold a worker between two attempts, and those that wait.
             let (mut working, mut resting, mut waiting) = (Vec::<Pass>::new(), Vec::<Pass>::new(), Vec::<u32>::new());
             let mut now = NOW;

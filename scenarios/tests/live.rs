@@ -125,7 +125,12 @@ fn hosts_have_their_turns_and_their_faults_on_sockets_too() {
     for (variant, failed) in [("in-turn", 20), ("eject", 3), ("retry", 0)] {
         let [simulated, live] = [&simulated, &live].map(|result| run(result, variant));
         for run in [&simulated, &live] {
-            assert_eq!(run.overall.count(Outcome::UpstreamError), failed, "{variant}: {:?}", run.overall.outcomes);
+            assert_eq!(
+                run.overall.count(Outcome::UpstreamError),
+                failed,
+                "{variant}: {:?}",
+                run.overall.outcomes
+            );
         }
         let attempts = |run: &RunResult, name: &str| {
             let station = run.stations.iter().find(|station| station.name == name).unwrap();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use gateway::{
-    AttemptEnd, Breaker, HostId, HostPass, Hosts, Invariants, Permit, Retrier, RetryState, ShortCircuit, Timestamp, Transition,
+    AttemptEnd, Breaker, HostId, HostPass, Hosts, Invariants, Permit, Retrier, RetryState, ShortCircuit,
+    Timestamp, Transition,
 };
 
 use crate::chance::{Purpose, Stream};
@@ -95,7 +96,7 @@ impl Calls {
             timeout: call.timeout,
             retrier: Retrier::new(call.retry).with_invariants(invariants.clone()),
             breaker: call.breaker.map(|config| Breaker::new(config).with_invariants(invariants.clone())),
-            hosts: Hosts::new(call.hosts, invariants),
+            hosts: Hosts::new(&call.hosts, invariants),
         };
         let jitter = Stream::new(seed, Purpose::Jitter, "services");
         let hosts = Stream::new(seed, Purpose::Host, "services");

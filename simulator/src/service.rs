@@ -67,6 +67,10 @@ pub struct Job<N> {
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box for each job that is worked on costs more than the room"
+)]
 enum JobStage {
     /// Nobody has judged the token yet.
     Door,
@@ -863,7 +867,16 @@ mod tests {
     fn calling(retries: u32) -> UpstreamConfig {
         let on = FailureSet { server_errors: true, ..FailureSet::default() };
         let retry = RetryPolicy { retries, on, ..RetryPolicy::default() };
-        UpstreamConfig { calls: vec![Call { upstream: 1, timeout: None, retry, breaker: None, hosts: HostsConfig::default() }], ..config() }
+        UpstreamConfig {
+            calls: vec![Call {
+                upstream: 1,
+                timeout: None,
+                retry,
+                breaker: None,
+                hosts: HostsConfig::default(),
+            }],
+            ..config()
+        }
     }
 
     /// Struck from a second on, for a second.

@@ -113,7 +113,13 @@ fn service(name: &str, latency: Duration, calls: Vec<Call>, fault: Option<FaultK
 /// One that answers; one that works for a day; one that hangs; one that waits for the answer of that one; one that
 /// refuses.
 fn services() -> Vec<ServiceConfig> {
-    let call = Call { upstream: 2, timeout: Some(LONG), retry: RetryPolicy::default(), breaker: None, hosts: HostsConfig::default() };
+    let call = Call {
+        upstream: 2,
+        timeout: Some(LONG),
+        retry: RetryPolicy::default(),
+        breaker: None,
+        hosts: HostsConfig::default(),
+    };
     vec![
         service("answers", Duration::ZERO, Vec::new(), None),
         service("works", LONG, Vec::new(), None),
@@ -163,8 +169,13 @@ fn no_thread_and_no_descriptor_is_left() {
 fn no_task_is_left_of_what_is_over() {
     let _alone = alone();
     let second = Duration::from_secs(1);
-    let calling =
-        |upstream| Call { upstream, timeout: Some(second), retry: RetryPolicy::default(), breaker: None, hosts: HostsConfig::default() };
+    let calling = |upstream| Call {
+        upstream,
+        timeout: Some(second),
+        retry: RetryPolicy::default(),
+        breaker: None,
+        hosts: HostsConfig::default(),
+    };
     let slowly = FaultKind::Drip { body: Latency::constant(LONG).unwrap() };
     let mut services = vec![
         service("answers", Duration::ZERO, Vec::new(), None),
@@ -214,7 +225,13 @@ fn a_machine_without_descriptors_is_told_from_a_service_that_is_down() {
     let _alone = alone();
     // One failed call would open its breaker.
     let breaker = BreakerConfig::new(LONG, 1.0, 1).ok();
-    let call = Call { upstream: 1, timeout: None, retry: RetryPolicy::default(), breaker, hosts: HostsConfig::default() };
+    let call = Call {
+        upstream: 1,
+        timeout: None,
+        retry: RetryPolicy::default(),
+        breaker,
+        hosts: HostsConfig::default(),
+    };
     let asks = service("asks", Duration::ZERO, vec![call], None);
     let (upstreams, seen) = start(vec![asks, service("answers", Duration::ZERO, Vec::new(), None)]);
     let addresses = upstreams.addresses();

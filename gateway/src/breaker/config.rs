@@ -322,7 +322,9 @@ impl BreakerConfig {
     /// The interval after so many recoveries failed.
     pub(super) fn interval_after(&self, failed_recoveries: u32) -> Duration {
         let Some(OpenGrowth { by, max }) = self.growth else { return self.probe_interval };
-        self.probe_interval.checked_mul(by.factor(failed_recoveries)).map_or(max, |interval| interval.min(max))
+        self.probe_interval
+            .checked_mul(by.factor(failed_recoveries))
+            .map_or(max, |interval| interval.min(max))
     }
 }
 

@@ -147,9 +147,9 @@ impl Default for HostsConfig {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ejection {
     pub(super) consecutive: NonZeroU32,
-    pub(super) ejection: Duration,
+    pub(super) time: Duration,
     pub(super) growth: Option<GrowthRule>,
-    pub(super) max_ejection: Duration,
+    pub(super) max_time: Duration,
     pub(super) max_share: f64,
     pub(super) sweep: Duration,
     pub(super) always_one: bool,
@@ -159,9 +159,9 @@ impl Ejection {
     /// Envoy's defaults: 5 failures in a row, 30 s more with each ejection up to 300 s, at most 10% of the hosts, a sweep each 10 s.
     pub const ENVOY: Self = Self {
         consecutive: NonZeroU32::new(5).expect("five is not zero"),
-        ejection: Duration::from_secs(30),
+        time: Duration::from_secs(30),
         growth: Some(GrowthRule::Linear),
-        max_ejection: Duration::from_secs(300),
+        max_time: Duration::from_secs(300),
         max_share: 0.1,
         sweep: Duration::from_secs(10),
         always_one: false,
@@ -190,7 +190,7 @@ impl Ejection {
         if max_ejection < ejection {
             return Err(HostsError::MaxBelowEjection);
         }
-        Ok(Self { ejection, growth, max_ejection, ..self })
+        Ok(Self { time: ejection, growth, max_time: max_ejection, ..self })
     }
 
     /// At most this share of the hosts is ejected at once; with `always_one`, the first is ejected whatever its share.
@@ -225,7 +225,7 @@ impl Ejection {
 
     /// The time of the first ejection.
     pub const fn time(&self) -> Duration {
-        self.ejection
+        self.time
     }
 
     /// How that grows; `None` for not at all.
@@ -235,7 +235,7 @@ impl Ejection {
 
     /// The longest time.
     pub const fn max_time(&self) -> Duration {
-        self.max_ejection
+        self.max_time
     }
 
     /// The largest share of ejected hosts, above 0 and at most 1.

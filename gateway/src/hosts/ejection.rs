@@ -69,7 +69,7 @@ impl Outlier {
     /// How long the present ejection lasts.
     fn time(&self, config: &Ejection) -> Duration {
         let factor = config.growth.map_or(1, |growth| growth.factor(self.times.saturating_sub(1)));
-        config.ejection.checked_mul(factor).map_or(config.max_ejection, |time| time.min(config.max_ejection))
+        config.time.checked_mul(factor).map_or(config.max_time, |time| time.min(config.max_time))
     }
 }
 

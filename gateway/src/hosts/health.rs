@@ -32,7 +32,7 @@ impl Health {
     /// A check begins. The next is due an interval after this one was.
     pub(super) fn begin(&mut self, config: &HealthCheck, now: Timestamp, number: u64) {
         self.under_way = Some(number);
-        self.due = self.due + config.interval();
+        self.due += config.interval();
         if self.due <= now {
             self.due = now + config.interval();
         }

@@ -40,7 +40,8 @@ pub struct HostId(pub u32);
 #[derive(Debug)]
 pub struct Hosts {
     config: HostsConfig,
-    hosts: Vec<Host>,
+    /// By number.
+    all: Vec<Host>,
     /// Those that attempts go to, in order.
     taking_part: Vec<HostId>,
     /// The last choice.
@@ -50,7 +51,7 @@ pub struct Hosts {
     /// Hosts that are ejected.
     ejected: u32,
     /// Whether checks have begun.
-    checks_hosts: bool,
+    has_begun_checks: bool,
     /// Checks so far.
     checks: u64,
     changes: VecDeque<HostChange>,
@@ -154,17 +155,17 @@ impl HostPass {
 
 impl Hosts {
     /// All hosts take part, and nothing is known of any. `None` where there is nothing to choose and nothing to learn.
-    pub fn new(config: HostsConfig, invariants: &Invariants) -> Option<Self> {
+    pub fn new(config: &HostsConfig, invariants: &Invariants) -> Option<Self> {
         let (latency, outlier, health) = (PeakEwma::new(), Outlier::default(), Health::default());
         let host = Host { in_flight: 0, latency, outlier, health, back: None };
         (!config.is_trivial()).then(|| Self {
-            config,
-            hosts: vec![host; config.count.get() as usize],
+            config: *config,
+            all: vec![host; config.count.get() as usize],
             taking_part: (0..config.count.get()).map(HostId).collect(),
             last: None,
             swept: None,
             ejected: 0,
-            checks_hosts: false,
+            has_begun_checks: false,
             checks: 0,
             changes: VecDeque::new(),
             invariants: invariants.clone(),
@@ -172,12 +173,12 @@ impl Hosts {
     }
 
     /// Goes by these settings from now on, of as many hosts. Where the rule of ejection is another, all hosts take part again.
-    pub fn reconfigure(&mut self, now: Timestamp, config: HostsConfig) {
-        if config == self.config || config.count != self.config.count {
+    pub fn reconfigure(&mut self, now: Timestamp, config: &HostsConfig) {
+        if *config == self.config || config.count != self.config.count {
             return;
         }
         if config.eject != self.config.eject {
-            for (number, host) in (0..).zip(&mut self.hosts) {
+            for (number, host) in (0..).zip(&mut self.all) {
                 if host.outlier.is_ejected() {
                     let (host, to) = (HostId(number), HostCondition::In);
                     self.changes.push_back(HostChange { at: now, host, to });
@@ -188,16 +189,16 @@ impl Hosts {
             self.swept = None;
         }
         if config.health != self.config.health {
-            for (number, host) in (0..).zip(&mut self.hosts) {
+            for (number, host) in (0..).zip(&mut self.all) {
                 if host.health.is_failing() && !host.outlier.is_ejected() {
                     let (host, to) = (HostId(number), HostCondition::In);
                     self.changes.push_back(HostChange { at: now, host, to });
                 }
                 host.health = Health::default();
             }
-            self.checks_hosts = false;
+            self.has_begun_checks = false;
         }
-        self.config = config;
+        self.config = *config;
         self.muster();
     }
 
@@ -205,31 +206,31 @@ impl Hosts {
     /// HAProxy spreads them.
     pub fn poll_check(&mut self, now: Timestamp) -> Option<HostCheck> {
         let config = self.config.health.as_ref()?;
-        if !std::mem::replace(&mut self.checks_hosts, true) {
+        if !std::mem::replace(&mut self.has_begun_checks, true) {
             let count = self.config.count.get();
-            for (number, host) in (0..).zip(&mut self.hosts) {
+            for (number, host) in (0..).zip(&mut self.all) {
                 host.health = Health::new(now + config.interval() * number / count);
             }
         }
         let is_due = |host: &Host| host.health.due().is_some_and(|due| due <= now);
-        let place = self.hosts.iter().position(is_due)?;
+        let place = self.all.iter().position(is_due)?;
         self.checks += 1;
         let (number, deadline) = (self.checks, now + config.timeout());
-        self.hosts[place].health.begin(config, now, number);
+        self.all[place].health.begin(config, now, number);
         Some(HostCheck { host: HostId(place as u32), number, deadline })
     }
 
     /// When the next check is to begin; `None` where none is before another one has ended.
     pub fn next_check(&self) -> Option<Timestamp> {
         self.config.health.as_ref()?;
-        self.hosts.iter().filter_map(|host| host.health.due()).min()
+        self.all.iter().filter_map(|host| host.health.due()).min()
     }
 
     /// A check ended: well, if the host answered with a 2xx in time. Of no effect for a check that has ended.
     pub fn on_checked(&mut self, now: Timestamp, check: HostCheck, well: bool) {
         self.sweep(now);
         let Some(config) = &self.config.health else { return };
-        let Some(host) = self.hosts.get_mut(check.host.0 as usize) else { return };
+        let Some(host) = self.all.get_mut(check.host.0 as usize) else { return };
         if !host.health.on_checked(config, check.number, well) {
             return;
         }
@@ -252,9 +253,8 @@ impl Hosts {
         if let Some(last) = pass.last {
             candidates = candidates.besides(last);
         }
-        let choose = |candidates, spread| {
-            choose(self.config.balance, candidates, &self.hosts, self.last, spread, now)
-        };
+        let choose =
+            |candidates, spread| choose(self.config.balance, candidates, &self.all, self.last, spread, now);
         let mut host = choose(candidates, pass.spread)?;
         if self.is_spared(now, host, split_mix_64(pass.spread, 2)) {
             host = choose(candidates.besides(host), split_mix_64(pass.spread, 3))?;
@@ -263,7 +263,7 @@ impl Hosts {
             pass.spread = split_mix_64(pass.spread, 4);
         }
         self.last = Some(host);
-        self.hosts[host.0 as usize].in_flight += 1;
+        self.all[host.0 as usize].in_flight += 1;
         (pass.sent, pass.last, pass.slot) = (now, Some(host), Slot::Held);
         Some(host)
     }
@@ -279,7 +279,7 @@ impl Hosts {
         let (Slot::Held, Some(id)) = (pass.slot, pass.last) else { return };
         pass.slot = Slot::Settled;
         self.sweep(now);
-        let Some(host) = self.hosts.get_mut(id.0 as usize) else { return };
+        let Some(host) = self.all.get_mut(id.0 as usize) else { return };
         let took = match settlement {
             Settlement::Answered { took, .. } => u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
             Settlement::TimedOut | Settlement::ConnectionFailed => now.nanos_since(pass.sent),
@@ -291,7 +291,7 @@ impl Hosts {
             Settlement::TimedOut | Settlement::ConnectionFailed => true,
         };
         if host.outlier.on_ended(config, failed) && self.may_eject(config) {
-            self.hosts[id.0 as usize].outlier.eject(now);
+            self.all[id.0 as usize].outlier.eject(now);
             self.ejected += 1;
             self.changes.push_back(HostChange { at: now, host: id, to: HostCondition::Ejected });
             self.muster();
@@ -302,8 +302,9 @@ impl Hosts {
     pub fn on_left(&mut self, pass: &mut HostPass) {
         let (Slot::Held | Slot::Settled, Some(host)) = (pass.slot, pass.last) else { return };
         pass.slot = Slot::None;
-        if let Some(host) = self.hosts.get_mut(host.0 as usize) {
-            self.invariants.decrement(&mut host.in_flight, "a slot at a host is given back that nobody holds");
+        if let Some(host) = self.all.get_mut(host.0 as usize) {
+            self.invariants
+                .decrement(&mut host.in_flight, "a slot at a host is given back that nobody holds");
         }
     }
 
@@ -314,7 +315,7 @@ impl Hosts {
 
     /// By host: attempts under way, and whether the host takes part.
     pub fn states(&self) -> impl Iterator<Item = (u32, HostCondition)> {
-        self.hosts.iter().map(|host| (host.in_flight, host.condition()))
+        self.all.iter().map(|host| (host.in_flight, host.condition()))
     }
 
     /// Whether one more may be ejected.
@@ -326,7 +327,7 @@ impl Hosts {
     /// Whether an attempt goes to another host than this one, because the host came back a short while ago.
     fn is_spared(&self, now: Timestamp, host: HostId, draw: u64) -> bool {
         let Some(time) = self.config.slow_start else { return false };
-        let Some(back) = self.hosts.get(host.0 as usize).and_then(|host| host.back) else { return false };
+        let Some(back) = self.all.get(host.0 as usize).and_then(|host| host.back) else { return false };
         let share = now.saturating_since(back).as_secs_f64() / time.as_secs_f64();
         unit(draw) >= share.max(LEAST_SHARE)
     }
@@ -341,7 +342,7 @@ impl Hosts {
         }
         self.swept = Some(until);
         let told = self.changes.len();
-        for (number, host) in (0..).zip(&mut self.hosts) {
+        for (number, host) in (0..).zip(&mut self.all) {
             if let Some(back) = host.outlier.on_sweeps(config, from, until) {
                 let at = sweep_at(config, back);
                 self.invariants.decrement(&mut self.ejected, "a host comes back that was not ejected");
@@ -359,9 +360,9 @@ impl Hosts {
     /// Finds out who takes part.
     fn muster(&mut self) {
         let all = || (0..self.config.count.get()).map(HostId);
-        let is_in = |host: &HostId| self.hosts[host.0 as usize].condition() == HostCondition::In;
+        let is_in = |host: &HostId| self.all[host.0 as usize].condition() == HostCondition::In;
         let mut taking_part: Vec<HostId> = all().filter(is_in).collect();
-        let share = taking_part.len() as f64 / self.hosts.len() as f64;
+        let share = taking_part.len() as f64 / self.all.len() as f64;
         if self.config.panic_below.is_some_and(|least| share < least) {
             taking_part = all().collect();
         }

@@ -22,7 +22,7 @@ fn count(count: u32) -> NonZeroU32 {
 }
 
 fn hosts(config: HostsConfig) -> Hosts {
-    Hosts::new(config, &Invariants::Panic).unwrap()
+    Hosts::new(&config, &Invariants::Panic).unwrap()
 }
 
 fn of(hosts: u32, balance: Balance) -> HostsConfig {
@@ -94,7 +94,7 @@ fn a_retry_goes_to_another_host_if_there_is_one() {
 
 #[test]
 fn one_host_of_which_nothing_is_learned_is_no_choice() {
-    assert!(Hosts::new(HostsConfig::default(), &Invariants::Panic).is_none());
+    assert!(Hosts::new(&HostsConfig::default(), &Invariants::Panic).is_none());
 }
 
 /// Envoy's documentation of outlier detection, with its defaults: five failures in a row; 30 s, then 60 s where no sweep found the
@@ -307,7 +307,13 @@ fn a_slow_host_is_avoided_by_its_latency() {
 }
 
 /// As a list of what is under way, looked at anew for each choice.
-fn modelled(balance: Balance, under_way: &[u32], part: &[u32], last: Option<u32>, spread: u64) -> Option<u32> {
+fn modelled(
+    balance: Balance,
+    under_way: &[u32],
+    part: &[u32],
+    last: Option<u32>,
+    spread: u64,
+) -> Option<u32> {
     let busy = |host: &u32| under_way.iter().filter(|other| *other == host).count();
     let all = part.len() as u64;
     let behind = part.iter().filter(|host| last.is_none_or(|last| **host > last));

@@ -472,6 +472,10 @@ impl RequestGuard {
     /// # Errors
     ///
     /// If a worker became free at the same moment: then it goes on.
+    #[expect(
+        clippy::result_large_err,
+        reason = "what goes on is no error, and no request is put in a box for it"
+    )]
     pub(super) fn on_queue_timeout(&mut self) -> Result<Rejection, Forward> {
         if let Some(started) = self.leave_queue() {
             return Err(self.start(started));

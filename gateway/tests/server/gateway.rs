@@ -7,8 +7,8 @@ use std::time::Duration;
 use gateway::server::{Ended, Observer, ObserverTag, ScenarioClock, Seen, Server, ServerConfig};
 use gateway::telemetry::Facts;
 use gateway::{
-    AttemptEnd, Checks, Decision, GatewayConfig, GatewayRetry, HostChange, Rejection, RequestEnd, Route, Routes,
-    Timestamp, Transition, UpstreamId, Violation,
+    AttemptEnd, Checks, Decision, GatewayConfig, GatewayRetry, HostChange, Rejection, RequestEnd, Route,
+    Routes, Timestamp, Transition, UpstreamId, Violation,
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);

@@ -52,10 +52,8 @@ impl HostRecord {
         sums: [u32; 2],
     ) -> Result<[u32; 2], Broken> {
         let sum = |sum: u32, was: u32, is: u32| sum.saturating_sub(was).saturating_add(is);
-        let sums = [
-            sum(sums[0], self.in_flight.current(), in_flight),
-            sum(sums[1], self.queued.current(), queued),
-        ];
+        let sums =
+            [sum(sums[0], self.in_flight.current(), in_flight), sum(sums[1], self.queued.current(), queued)];
         self.in_flight.set(at, in_flight)?;
         self.queued.set(at, queued)?;
         Ok(sums)

@@ -242,7 +242,8 @@ impl Recording {
             StationId::Gateway => &self.layout().gateway,
             StationId::Upstream(upstream) => &self.layout().upstreams[upstream],
             StationId::Host(HostPlace { upstream, host }) => {
-                let workers = self.layout().upstreams[upstream as usize].hosts.get(host as usize).copied()??;
+                let workers =
+                    self.layout().upstreams[upstream as usize].hosts.get(host as usize).copied()??;
                 let (mean, _) = self.host(station)?.in_flight.clone().finish(self.ran());
                 return Some(mean / f64::from(workers));
             }

@@ -10,8 +10,8 @@ use crate::record::recorder::{LimitRecord, Recorder, StationRecord, outcome_coun
 use crate::record::recording::{Recording, Selection, fullest, greatest_lateness, micros, ratio};
 use crate::result::harm::{HarmResult, PopulationHarm, RouteHarm, UnpairedHarm};
 use crate::result::run::{
-    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, HostChangeResult, HostResult, LimitResult, NamedSummary, Peak,
-    PeakLateness, PopulationResult, RunResult, StationResult, Summary,
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, HostChangeResult, HostResult,
+    LimitResult, NamedSummary, Peak, PeakLateness, PopulationResult, RunResult, StationResult, Summary,
 };
 
 impl Recording {
@@ -202,10 +202,10 @@ fn host_results(
 ) -> Vec<HostResult> {
     let hosts = (0..).zip(&layout.hosts).zip(hosts);
     let results = hosts.map(|((number, workers), host)| {
-        let is_its = |change: &&HostChange| {
-            change.host.upstream as usize + 1 == place && change.host.host == number
-        };
-        let told = |change: &HostChange| HostChangeResult { at_us: micros(change.at), to: change.to.to_owned() };
+        let is_its =
+            |change: &&HostChange| change.host.upstream as usize + 1 == place && change.host.host == number;
+        let told =
+            |change: &HostChange| HostChangeResult { at_us: micros(change.at), to: change.to.to_owned() };
         let (peak_in_flight, peak_queued) = (host.in_flight.peak(), host.queued.peak());
         let (mean_in_flight, _) = host.in_flight.finish(ran);
         HostResult {

@@ -163,7 +163,9 @@ pub(super) fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<Opt
         // Of an upstream with one host, what is said last holds.
         let host = if count == 1 { 0 } else { named[place] };
         if host >= count {
-            return Err(Failure::usage(format!("--upstream: `{name}` has {count} hosts, and this is one more")));
+            return Err(Failure::usage(format!(
+                "--upstream: `{name}` has {count} hosts, and this is one more"
+            )));
         }
         named[place] += 1;
         addresses[first + host] = Some(*address);

@@ -71,8 +71,9 @@ pub(super) fn of_upstreams(argument: &str, upstreams: &[NamedUpstream]) -> Vec<R
             _ => format!("upstreams.{name}.hosts[{host}].listen"),
         };
         let hosts = upstream.hosts.iter().enumerate();
-        let reaches = hosts
-            .filter_map(|(host, own)| Some(Reach::address(format!("{argument}: `{}`", path(host)), own.listen?)));
+        let reaches = hosts.filter_map(|(host, own)| {
+            Some(Reach::address(format!("{argument}: `{}`", path(host)), own.listen?))
+        });
         reaches.collect::<Vec<_>>()
     };
     upstreams.iter().flat_map(listens).collect()

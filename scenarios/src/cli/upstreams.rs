@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::server::ScenarioClock;
-use simulator::server::{ServiceConfig, StartError, Upstreams, UpstreamsConfig};
 use simulator::FaultTimeline;
+use simulator::server::{ServiceConfig, StartError, Upstreams, UpstreamsConfig};
 
 use super::defects::Defects;
 use super::run::with_causes;
@@ -32,7 +32,9 @@ pub(super) fn upstreams(args: &UpstreamsArgs) -> Result<ExitCode, Failure> {
     let faults = if args.calm { &[][..] } else { &world.faults };
     let faults: Vec<UpstreamFault> = faults
         .iter()
-        .filter_map(|struck| Some(UpstreamFault { fault: struck.fault.until(timeline.duration)?, ..struck.clone() }))
+        .filter_map(|struck| {
+            Some(UpstreamFault { fault: struck.fault.until(timeline.duration)?, ..struck.clone() })
+        })
         .collect();
     let seed = args.seed.unwrap_or(chosen.scenario().seed);
     // By the clock of the gateway that judges what was signed here, ours when it is alone or any other.

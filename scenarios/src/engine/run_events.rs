@@ -60,11 +60,11 @@ pub(super) fn host_change(upstream: UpstreamId, change: &HostChange, starts: Tim
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// A client's.
-    ForClient,
+    Client,
     /// That of somebody who judges tokens, for the keys to do so by.
-    ForKeys,
+    Keys,
     /// The gateway's, to learn how the host is.
-    ForHealth,
+    Health,
 }
 
 /// What the record hears of an event at a service, if anything. `asks` says on whose behalf a request comes; `may_reach` whether it bears a valid identity, where the application asks for one.
@@ -82,9 +82,9 @@ pub(super) fn of_service<N>(
     let upstream = station.upstream()?;
     Some(match *event {
         ServiceEvent::Attempt(request) => match asks(request) {
-            Asked::ForClient => RunEvent::Attempt { station },
-            Asked::ForKeys => RunEvent::KeyFetch { upstream },
-            Asked::ForHealth => RunEvent::HealthCheck { upstream },
+            Asked::Client => RunEvent::Attempt { station },
+            Asked::Keys => RunEvent::KeyFetch { upstream },
+            Asked::Health => RunEvent::HealthCheck { upstream },
         },
         ServiceEvent::Accepted(request) if may_reach(request) => return None,
         ServiceEvent::Accepted(_) => RunEvent::Unauthorized { upstream },

@@ -148,7 +148,10 @@ impl<'t> Read<'t> for Balance {
     fn shape() -> Shape {
         Shape::Either(vec![
             (NamedRule::format(), ""),
-            (<HashTable<'_> as Read<'_>>::shape(), "One host for each client, as long as the host takes part."),
+            (
+                <HashTable<'_> as Read<'_>>::shape(),
+                "One host for each client, as long as the host takes part.",
+            ),
         ])
     }
 }
@@ -160,7 +163,9 @@ fn help(node: &Node) -> String {
         _ => "",
     };
     let rules = names_of::<NamedRule>();
-    way_out(written, &rules, || format!("one of {}, or {{ hash = \"key\" }} or {{ hash = \"ip\" }}", list(&rules)))
+    way_out(written, &rules, || {
+        format!("one of {}, or {{ hash = \"key\" }} or {{ hash = \"ip\" }}", list(&rules))
+    })
 }
 
 impl Eject<'_> {

@@ -48,7 +48,8 @@ impl Call<'_> {
         let timeout = self.timeout.value.map(|Positive(timeout)| timeout);
         let Balance(balance) = self.balance.value;
         if let gateway::Balance::Hash(_) = balance {
-            let message = format!("`{}`: a service does not know its clients", self.table.path_of(self.balance.key));
+            let message =
+                format!("`{}`: a service does not know its clients", self.table.path_of(self.balance.key));
             let problem = Problem::error(self.balance.span_in(&self.table), message);
             self.table.context().push(problem.help("`hash` is for `gateway.upstreams.NAME.balance`"));
         }

@@ -140,11 +140,17 @@ pub(super) fn refuse_shared_addresses(tree: &Table, upstreams: &[NamedUpstream],
     let path = |place: usize, host: usize| {
         let Some(upstream) = upstreams.get(place) else { return String::new() };
         let name = display_key(&upstream.name);
-        if upstream.hosts.len() > 1 { format!("upstreams.{name}.hosts[{host}]") } else { format!("upstreams.{name}") }
+        if upstream.hosts.len() > 1 {
+            format!("upstreams.{name}.hosts[{host}]")
+        } else {
+            format!("upstreams.{name}")
+        }
     };
     for (number, (place, host, listen)) in all().enumerate() {
         let Some(listen) = listen else { continue };
-        let Some((first, first_host, _)) = all().take(number).find(|other| other.2 == Some(listen)) else { continue };
+        let Some((first, first_host, _)) = all().take(number).find(|other| other.2 == Some(listen)) else {
+            continue;
+        };
         let message = format!("`{}.listen`: `{}` listens there", path(place, host), path(first, first_host));
         let entry = upstreams.get(place).and_then(|upstream| tree.find(&["upstreams", &upstream.name]));
         let span = entry.and_then(|entry| entry.node.as_table()).and_then(|table| {

@@ -206,13 +206,18 @@ impl<'t> Fault<'t> {
             context.push(problem.help("that is an upstream with `serves = \"jwks\"`"));
         }
         for StruckHost(span, number) in hosts.iter().flatten() {
-            let lacks = |place: &&usize| built.get(**place).is_none_or(|named| named.hosts.len() <= *number as usize);
+            let lacks =
+                |place: &&usize| built.get(**place).is_none_or(|named| named.hosts.len() <= *number as usize);
             if let Some(place) = struck.iter().find(lacks) {
-                let (name, count) = (upstreams.names[*place], built.get(*place).map_or(0, |named| named.hosts.len()));
+                let (name, count) =
+                    (upstreams.names[*place], built.get(*place).map_or(0, |named| named.hosts.len()));
                 let message = format!("`{hosts_path}`: `{name}` has no host {number}");
                 let problem = Problem::error(span.clone(), message);
                 context.push(problem.help(match count {
-                    0 | 1 => format!("it has one host; `upstreams.{}.hosts` says how many there are", display_key(name)),
+                    0 | 1 => format!(
+                        "it has one host; `upstreams.{}.hosts` says how many there are",
+                        display_key(name)
+                    ),
                     count => format!("its hosts are 0 to {}", count - 1),
                 }));
             }

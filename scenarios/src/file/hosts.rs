@@ -174,7 +174,10 @@ mod tests {
         assert_eq!(workers(1), [None]);
         assert_eq!(workers(2), [Some(4), Some(2)]);
         let [alike, own] = &world.upstreams[2].hosts[..] else { panic!("two hosts") };
-        assert_eq!((alike.pool.queue, alike.latency_factor, alike.load_latency), (None, 1.0, Duration::from_millis(2)));
+        assert_eq!(
+            (alike.pool.queue, alike.latency_factor, alike.load_latency),
+            (None, 1.0, Duration::from_millis(2))
+        );
         assert_eq!((own.pool.queue, own.latency_factor, own.load_latency), (Some(7), 2.5, Duration::ZERO));
         // The gateway and whoever calls know how many there are.
         let counts: Vec<_> = world.gateway.upstreams.iter().map(|policy| policy.hosts.count.get()).collect();
@@ -219,10 +222,15 @@ mod tests {
         let ejection = all.ejection().unwrap();
         assert_eq!((ejection.consecutive().get(), ejection.growth(), ejection.max_share()), (2, None, 0.5));
         // Not below the first.
-        assert_eq!((ejection.time(), ejection.max_time()), (Duration::from_secs(600), Duration::from_secs(600)));
+        assert_eq!(
+            (ejection.time(), ejection.max_time()),
+            (Duration::from_secs(600), Duration::from_secs(600))
+        );
         assert_eq!((ejection.sweep(), ejection.always_one()), (Duration::from_secs(1), true));
         assert_eq!(hosts("health = {}").health(), Some(&gateway::HealthCheck::HAPROXY));
-        let checks = *hosts("health = { interval = '5s', timeout = '5s', unhealthy = 1, healthy = 4 }").health().unwrap();
+        let checks = *hosts("health = { interval = '5s', timeout = '5s', unhealthy = 1, healthy = 4 }")
+            .health()
+            .unwrap();
         assert_eq!((checks.interval(), checks.timeout()), (Duration::from_secs(5), Duration::from_secs(5)));
         assert_eq!((checks.unhealthy().get(), checks.healthy().get()), (1, 4));
         let paths = world_with("gateway.upstreams.stock.health = { path = '/up' }").gateway.health_paths;
@@ -233,13 +241,21 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_place() {
         for (text, message, place) in [
-            ("upstreams.orders.hosts = 0", "`upstreams.orders.hosts`: expected a whole number of at least 1, found 0", "0"),
+            (
+                "upstreams.orders.hosts = 0",
+                "`upstreams.orders.hosts`: expected a whole number of at least 1, found 0",
+                "0",
+            ),
             (
                 "upstreams.orders.hosts = 1001",
                 "`upstreams.orders.hosts`: an upstream has at most 1000 hosts, found 1001",
                 "1001",
             ),
-            ("upstreams.orders.hosts = []", "`upstreams.orders.hosts`: expected at least one, found none", "[]"),
+            (
+                "upstreams.orders.hosts = []",
+                "`upstreams.orders.hosts`: expected at least one, found none",
+                "[]",
+            ),
             (
                 "upstreams.orders.hosts = [{ latency = '1s' }]",
                 "`upstreams.orders.hosts` has no field `latency`",

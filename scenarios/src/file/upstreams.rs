@@ -132,7 +132,9 @@ fn build_upstream(
             table.table.context().push(Problem::error(entry.node.span.clone(), message).help(help));
         };
         if listen.is_some() {
-            refuse("`listen` is one address; say it of each host, such as hosts = [{ listen = \"127.0.0.1:9101\" }, …]");
+            refuse(
+                "`listen` is one address; say it of each host, such as hosts = [{ listen = \"127.0.0.1:9101\" }, …]",
+            );
         }
         if table.serves.value.is_some() {
             refuse("an identity provider has one host");

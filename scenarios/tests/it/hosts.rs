@@ -43,18 +43,24 @@ fn the_measures_of_an_upstream_are_the_sums_of_its_hosts() {
                  { workers = 1, queue = 0, latency_factor = 4.9 }]";
     let run = run_one(&world(hosts, "", ""));
     let station = &run.stations[1];
-    let told: Vec<_> = station.hosts.iter().map(|host| (host.attempts, host.rejected, host.peak_in_flight)).collect();
+    let told: Vec<_> =
+        station.hosts.iter().map(|host| (host.attempts, host.rejected, host.peak_in_flight)).collect();
     // 0.3 s of work each 0.25 s are two at once for a while.
     assert_eq!(told, [(40, 0, 1), (40, 0, 2), (40, 20, 1)]);
-    assert_eq!((station.workers, station.rejected, run.upstream_attempts[0].attempts), (Some(5), Some(20), 120));
-    let used: f64 = station.hosts.iter().map(|host| host.utilization.unwrap() * f64::from(host.workers.unwrap())).sum();
+    assert_eq!(
+        (station.workers, station.rejected, run.upstream_attempts[0].attempts),
+        (Some(5), Some(20), 120)
+    );
+    let used: f64 =
+        station.hosts.iter().map(|host| host.utilization.unwrap() * f64::from(host.workers.unwrap())).sum();
     assert!((station.utilization.unwrap() * 5.0 - used).abs() < 1e-9);
     assert_eq!(run.overall.count(Outcome::UpstreamError), 20);
 }
 
 #[test]
 fn a_fault_strikes_the_hosts_that_it_names() {
-    let fault = "[[faults]]\nat = '0s'\nfor = '10s'\nupstreams = ['api']\nhosts = [1]\nerror = { status = 500 }";
+    let fault =
+        "[[faults]]\nat = '0s'\nfor = '10s'\nupstreams = ['api']\nhosts = [1]\nerror = { status = 500 }";
     let run = run_one(&world("latency = '100ms'\nhosts = 3", "", fault));
     assert_eq!(run.overall.count(Outcome::UpstreamError), 40);
     assert_eq!(run.faults[0].hosts, Some(vec![1]));
@@ -106,7 +112,8 @@ fn variants_with_other_choices_meet_the_same_world() {
     let [in_turn, key] = &result.variants[..] else { panic!("two variants") };
     assert_eq!(in_turn.runs[0].overall, key.runs[0].overall);
     // One client has one host.
-    let attempts: Vec<_> = key.runs[0].stations[1].hosts.iter().map(|host| host.attempts).filter(|a| *a > 0).collect();
+    let attempts: Vec<_> =
+        key.runs[0].stations[1].hosts.iter().map(|host| host.attempts).filter(|a| *a > 0).collect();
     assert_eq!(attempts, [120]);
 }
 

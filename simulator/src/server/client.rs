@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use gateway::{AttemptEnd, HostId};
 use gateway::auth::FetchFailure;
 use gateway::server::is_exhaustion;
+use gateway::{AttemptEnd, HostId};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty};

@@ -182,7 +182,8 @@ impl Upstreams {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
         let UpstreamsConfig { upstreams, hosts, seed, threads, connections, body_limit } = config;
-        let first_hosts: Vec<usize> = (0..hosts.len()).map(|upstream| hosts[..upstream].iter().sum()).collect();
+        let first_hosts: Vec<usize> =
+            (0..hosts.len()).map(|upstream| hosts[..upstream].iter().sum()).collect();
         let headers = upstreams.iter().map(|service| service.header(hosts.len()));
         let headers = headers.collect::<Result<Vec<_>, _>>()?;
         let take = |service: &ServiceConfig| {

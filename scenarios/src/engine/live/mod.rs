@@ -427,15 +427,8 @@ fn start_external(
             let (starts, populations) = (clock.starts(), Vec::new());
             let serves_keys = well.world.upstreams_for_keys();
             let stations = stations(&well.world);
-            let observer = UpstreamObserver {
-                journal,
-                starts,
-                populations,
-                stations,
-                serves_keys,
-                bearers,
-                exhaustion,
-            };
+            let observer =
+                UpstreamObserver { journal, starts, populations, stations, serves_keys, bearers, exhaustion };
             Some(start_upstreams(&well, seed, clock, None, observer)?)
         }
         None => None,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use gateway::server::{Ended, ObserverTag, Seen};
 use gateway::telemetry::Facts;
 use gateway::{
-    AttemptEnd, Checks, Decision, HostChange, Rejection, RequestEnd, RouteId, Scope, Timestamp, Transition, UpstreamId,
-    Violation,
+    AttemptEnd, Checks, Decision, HostChange, Rejection, RequestEnd, RouteId, Scope, Timestamp, Transition,
+    UpstreamId, Violation,
 };
 use reports::{RunEvent, StationId, Witness as _};
 use simulator::{Population, PopulationStreams, RequestTag, ServiceEvent, headers};
@@ -203,10 +203,9 @@ impl simulator::server::Observer for UpstreamObserver {
         // Whoever asks for keys names no request.
         let is_check = |tag: &Option<RequestTag>| tag.is_some_and(|tag| tag.is_check());
         let asks = |tag: &Option<RequestTag>| match self.request(*tag) {
-            Some(_) => Asked::ForClient,
-            None if is_check(tag) => Asked::ForHealth,
-            None if self.serves_keys[upstream] => Asked::ForKeys,
-            None => Asked::ForClient,
+            None if is_check(tag) => Asked::Health,
+            None if self.serves_keys[upstream] => Asked::Keys,
+            Some(_) | None => Asked::Client,
         };
         let may_reach = |tag: &Option<RequestTag>| is_check(tag) || self.may_reach(at, upstream, *tag);
         if let Some(event) = of_service(station, &event, asks, may_reach) {

@@ -120,6 +120,7 @@ pub(super) fn rehearse(
     Rehearsal { requests, halves_per_s: halves.max().unwrap_or(0), jobs }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says what the run need not ask for")]
 struct Run<'w> {
     context: Context,
     ends: Timestamp,
@@ -288,7 +289,10 @@ impl<'w> Run<'w> {
                     .upstreams
                     .iter()
                     .any(|named| named.config.calls.iter().any(|call| call.breaker.is_some())),
-            learns_hosts: gateway.upstreams.iter().any(|policy| policy.hosts.ejection().is_some() || policy.hosts.health().is_some()),
+            learns_hosts: gateway
+                .upstreams
+                .iter()
+                .any(|policy| policy.hosts.ejection().is_some() || policy.hosts.health().is_some()),
             draws_hosts: gateway.draws_hosts(),
             checks: Vec::new(),
             checked: 0,
@@ -584,21 +588,13 @@ impl<'w> Run<'w> {
     }
 
     /// Makes an attempt of the gateway's.
-    fn dispatch(
-        &mut self,
-        ticket: Ticket,
-        host: (usize, HostId),
-        pass: Pass,
-        from: Timestamp,
-        attempt: u32,
-    ) {
+    fn dispatch(&mut self, ticket: Ticket, host: (usize, HostId), pass: Pass, from: Timestamp, attempt: u32) {
         let request = &self.requests[ticket.slot as usize];
         let streams = &self.populations[request.population].streams;
         let key = streams.attempt(request.sent.index, request.sent.attempt(), attempt);
         let (bearer, shows_token) = (self.bearer(ticket.slot), self.shows_tokens);
         let bears = Bears { bearer, shows_token, asks: Asks::Client };
-        let job =
-            self.services.dispatch(&mut self.context, host, CallOrigin::Gateway(ticket), key, bears);
+        let job = self.services.dispatch(&mut self.context, host, CallOrigin::Gateway(ticket), key, bears);
         let request = &mut self.requests[ticket.slot as usize];
         request.stage =
             AttemptStage::Forwarded { pass, from, since: self.context.now, attempt, job: Some(job) };

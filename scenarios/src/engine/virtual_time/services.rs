@@ -121,8 +121,12 @@ impl Witness<Note> for Scribe<'_> {
     fn hear(&mut self, event: ServiceEvent<'_, Note>) {
         let context = &mut *self.context;
         match &event {
-            ServiceEvent::Attempt(note) => context.jobs_of_clients += usize::from(note.bears.asks == Asks::Client),
-            ServiceEvent::Gone(note) => context.jobs_of_clients -= usize::from(note.bears.asks == Asks::Client),
+            ServiceEvent::Attempt(note) => {
+                context.jobs_of_clients += usize::from(note.bears.asks == Asks::Client)
+            }
+            ServiceEvent::Gone(note) => {
+                context.jobs_of_clients -= usize::from(note.bears.asks == Asks::Client)
+            }
             _ => {}
         }
         let (bearers, now) = (&mut context.bearers, context.now);
@@ -130,9 +134,9 @@ impl Witness<Note> for Scribe<'_> {
             note.bears.asks == Asks::Health || bearers.may_reach(self.upstream, note.bears.bearer, now)
         };
         let asks = |note: &Note| match note.bears.asks {
-            Asks::Client => Asked::ForClient,
-            Asks::Keys => Asked::ForKeys,
-            Asks::Health => Asked::ForHealth,
+            Asks::Client => Asked::Client,
+            Asks::Keys => Asked::Keys,
+            Asks::Health => Asked::Health,
         };
         if let Some(event) = of_service(self.station, &event, asks, may_reach) {
             context.tell(event);

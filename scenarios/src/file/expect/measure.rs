@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use gateway::Scope;
 use reports::{
-    Arguments, Bound, BreakerId, HostPlace, MEASURES, Measure, MeasureKind, Outcome, Parameter, Selector, StationId,
-    Statistic, Unit,
+    Arguments, Bound, BreakerId, HostPlace, MEASURES, Measure, MeasureKind, Outcome, Parameter, Selector,
+    StationId, Statistic, Unit,
 };
 
 use super::super::units;
@@ -253,7 +253,8 @@ impl<'a, 'n> Written<'a, 'n> {
 
     /// An upstream, or with `.hosts[N]` behind the name one of its hosts.
     fn host_of(&self, argument: &Part<String>) -> Result<(usize, Option<u32>), LineError<'n>> {
-        let Some((name, number)) = argument.value.strip_suffix(']').and_then(|text| text.rsplit_once(".hosts["))
+        let Some((name, number)) =
+            argument.value.strip_suffix(']').and_then(|text| text.rsplit_once(".hosts["))
         else {
             return Ok((self.upstream_of(argument)?, None));
         };
@@ -273,7 +274,14 @@ impl<'a, 'n> Written<'a, 'n> {
             _ => {
                 let name = unquoted(name.strip_prefix("upstreams.").unwrap_or(name));
                 let message = format!("`{}` has no host {number}", display_key(name));
-                refuse(message, if count == 1 { "it has one host".to_owned() } else { format!("its hosts are 0 to {}", count - 1) })
+                refuse(
+                    message,
+                    if count == 1 {
+                        "it has one host".to_owned()
+                    } else {
+                        format!("its hosts are 0 to {}", count - 1)
+                    },
+                )
             }
         }
     }

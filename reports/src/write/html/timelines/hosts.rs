@@ -100,7 +100,12 @@ fn row(scene: &Scene, variant: &str, run: &RunResult, station: &StationResult) -
         scale: Vec::new(),
         svg: scene.bare_lane(run, (0.0, 1.0), 40, &description, marks)?,
         points: points.collect(),
-        readings: vec![Reading::of("", format!("{} ejections", format::count(ejections as u64)), 1, count_in)],
+        readings: vec![Reading::of(
+            "",
+            format!("{} ejections", format::count(ejections as u64)),
+            1,
+            count_in,
+        )],
     })
 }
 
