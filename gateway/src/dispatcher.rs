@@ -84,11 +84,13 @@ impl UpstreamGuard {
     }
 
     /// Whether any host takes part.
+    #[inline]
     fn has_host(&mut self, now: Timestamp) -> bool {
         self.hosts.as_mut().is_none_or(|hosts| hosts.has_any(now))
     }
 
     /// Gives an attempt its host.
+    #[inline]
     fn choose(&mut self, now: Timestamp, pass: &mut HostPass) -> Option<HostId> {
         match &mut self.hosts {
             Some(hosts) => hosts.choose(now, pass),
@@ -97,6 +99,7 @@ impl UpstreamGuard {
     }
 
     /// An attempt no longer holds its slot at its host.
+    #[inline]
     fn leave_host(&mut self, pass: &mut HostPass) {
         if let Some(hosts) = &mut self.hosts {
             hosts.on_left(pass);
@@ -466,6 +469,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     }
 
     /// Tells an upstream's breaker and the host how an attempt ended, once: the pass holds no permit afterwards.
+    #[inline]
     fn settle(&mut self, now: Timestamp, pass: &mut Pass, settlement: Option<Settlement>) {
         let guard = &mut self.upstreams[pass.upstream.0 as usize];
         if let (Some(hosts), Some(settlement)) = (&mut guard.hosts, settlement) {

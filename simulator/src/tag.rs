@@ -58,7 +58,7 @@ impl RequestTag {
     pub const CHECKS: u32 = u32::MAX - 1;
 
     /// That of a check.
-    pub(crate) const CHECK: Self =
+    pub const CHECK: Self =
         Self { population: Self::CHECKS, request: 0, key: Stream::from_bits(0), attempt: 0 };
 
     /// Whether this is a check of a gateway, which no client sent.

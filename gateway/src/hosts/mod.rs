@@ -114,15 +114,19 @@ impl HostCondition {
     }
 }
 
-/// What a request has of the hosts of its upstream: by what they are chosen for it, and the slot at one that it holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a request has of the hosts of its upstream: by what they are chosen for it, and the slot at one that it holds. Small, because
+/// every request carries one, those to an upstream of one host too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostPass {
     spread: u64,
     sent: Timestamp,
-    /// The host of the last attempt.
-    last: Option<HostId>,
+    /// The host of the last attempt; [`NOWHERE`] before the first.
+    last: u32,
     slot: Slot,
 }
+
+/// The number of no host.
+const NOWHERE: u32 = u32::MAX;
 
 /// What an attempt holds at its host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -134,6 +138,13 @@ enum Slot {
     Held,
     /// As [`Slot::Held`], and the host has been told how it ended.
     Settled,
+}
+
+impl Default for HostPass {
+    #[inline]
+    fn default() -> Self {
+        Self { spread: 0, sent: Timestamp::EPOCH, last: NOWHERE, slot: Slot::None }
+    }
 }
 
 impl HostPass {
@@ -250,8 +261,8 @@ impl Hosts {
     pub fn choose(&mut self, now: Timestamp, pass: &mut HostPass) -> Option<HostId> {
         self.sweep(now);
         let mut candidates = Candidates::new(&self.taking_part);
-        if let Some(last) = pass.last {
-            candidates = candidates.besides(last);
+        if pass.last != NOWHERE {
+            candidates = candidates.besides(HostId(pass.last));
         }
         let choose =
             |candidates, spread| choose(self.config.balance, candidates, &self.all, self.last, spread, now);
@@ -264,7 +275,7 @@ impl Hosts {
         }
         self.last = Some(host);
         self.all[host.0 as usize].in_flight += 1;
-        (pass.sent, pass.last, pass.slot) = (now, Some(host), Slot::Held);
+        (pass.sent, pass.last, pass.slot) = (now, host.0, Slot::Held);
         Some(host)
     }
 
@@ -276,7 +287,10 @@ impl Hosts {
 
     /// The attempt ended so. Of no effect where the request holds no slot, or the host has been told.
     pub fn on_settled(&mut self, now: Timestamp, pass: &mut HostPass, settlement: Settlement) {
-        let (Slot::Held, Some(id)) = (pass.slot, pass.last) else { return };
+        if pass.slot != Slot::Held {
+            return;
+        }
+        let id = HostId(pass.last);
         pass.slot = Slot::Settled;
         self.sweep(now);
         let Some(host) = self.all.get_mut(id.0 as usize) else { return };
@@ -300,9 +314,11 @@ impl Hosts {
 
     /// The attempt is over: its slot is free. Of no effect where the request holds none.
     pub fn on_left(&mut self, pass: &mut HostPass) {
-        let (Slot::Held | Slot::Settled, Some(host)) = (pass.slot, pass.last) else { return };
+        if pass.slot == Slot::None {
+            return;
+        }
         pass.slot = Slot::None;
-        if let Some(host) = self.all.get_mut(host.0 as usize) {
+        if let Some(host) = self.all.get_mut(pass.last as usize) {
             self.invariants
                 .decrement(&mut host.in_flight, "a slot at a host is given back that nobody holds");
         }

@@ -153,6 +153,7 @@ pub struct HostPlace {
 
 impl StationId {
     /// The gateway first, then the upstreams; of a host, its upstream.
+    #[inline]
     pub(crate) const fn index(self) -> usize {
         match self {
             Self::Gateway => 0,
@@ -162,6 +163,7 @@ impl StationId {
     }
 
     /// The upstream, by number; `None` for the gateway.
+    #[inline]
     pub const fn upstream(self) -> Option<usize> {
         match self {
             Self::Gateway => None,

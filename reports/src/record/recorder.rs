@@ -295,7 +295,7 @@ impl Recorder {
     #[inline]
     fn on_load(&mut self, station: StationId, at: Duration, in_flight: u32, queued: u32) {
         let (mut in_flight, mut queued) = (in_flight, queued);
-        if let StationId::Host(_) = station {
+        if matches!(station, StationId::Host(_)) {
             let of_upstream = &self.stations[station.index()];
             let before = [of_upstream.in_flight.current(), of_upstream.queued.current()];
             let summed = self.host(station).map(|host| host.set(at, [in_flight, queued], before));

@@ -66,6 +66,7 @@ impl Level {
     }
 
     /// What the level is now.
+    #[inline]
     pub(crate) const fn current(&self) -> u32 {
         self.current
     }

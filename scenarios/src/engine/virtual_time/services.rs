@@ -106,6 +106,7 @@ struct Scribe<'c> {
 
 impl Running {
     /// The service, and who tells the record of it.
+    #[inline]
     fn told<'r>(&'r mut self, context: &'r mut Context) -> (&'r mut Service<Note>, Scribe<'r>) {
         let Self { service, upstream, station, .. } = self;
         (service, Scribe { context, upstream: *upstream, station: *station })
@@ -122,10 +123,10 @@ impl Witness<Note> for Scribe<'_> {
         let context = &mut *self.context;
         match &event {
             ServiceEvent::Attempt(note) => {
-                context.jobs_of_clients += usize::from(note.bears.asks == Asks::Client)
+                context.jobs_of_clients += usize::from(note.bears.asks == Asks::Client);
             }
             ServiceEvent::Gone(note) => {
-                context.jobs_of_clients -= usize::from(note.bears.asks == Asks::Client)
+                context.jobs_of_clients -= usize::from(note.bears.asks == Asks::Client);
             }
             _ => {}
         }
