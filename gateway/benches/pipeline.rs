@@ -51,6 +51,7 @@ fn requests() -> Vec<Request> {
         client: Client::from_key(KeySecret([0; 16]), format!("partner-{number}").as_bytes()),
         route: Some(RouteId(0)),
         idempotent: true,
+        draw: number,
     };
     (0..CLIENTS).map(request).collect()
 }

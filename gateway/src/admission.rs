@@ -82,6 +82,9 @@ pub struct Request {
     pub route: Option<RouteId>,
     /// Whether it may be sent twice without harm (RFC 9110, 9.2.2).
     pub idempotent: bool,
+    /// 64 random bits for this request alone, by which its host is chosen; any number where no choice is drawn
+    /// ([`HostsConfig::draws`](crate::HostsConfig::draws)).
+    pub draw: u64,
 }
 
 /// The state of the rate limits of a gateway.
@@ -205,6 +208,7 @@ mod tests {
             client: Client::from_key(KeySecret([3; 16]), &(number % 70).to_le_bytes()),
             route: (!number.is_multiple_of(11)).then_some(RouteId(number % 3)),
             idempotent: true,
+            draw: 0,
         };
 
         let route = |path: &str| Route {

@@ -1,13 +1,15 @@
 //! What a gateway is told to do.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::admission::RateLimits;
 use crate::auth::AuthConfig;
 use crate::breaker::BreakerConfig;
+use crate::hosts::HostsConfig;
 use crate::pool::PoolConfig;
-use crate::route::{GatewayRetry, Routes};
+use crate::route::{GatewayRetry, Routes, UpstreamId};
 use crate::waits::ClientTimeouts;
 
 /// What a gateway is told to do.
@@ -35,9 +37,22 @@ pub struct GatewayConfig {
     pub retry: Option<GatewayRetry>,
     /// What holds for one upstream, by its number; upstreams beyond the end have no policy.
     pub upstreams: Vec<UpstreamPolicy>,
+    /// Where the hosts of an upstream are asked how they are, if they are ([`HealthCheck`](crate::HealthCheck)): a path.
+    pub health_paths: BTreeMap<UpstreamId, String>,
 }
 
 impl GatewayConfig {
+    /// Where the first host of an upstream stands in a list of all hosts, those of one upstream after those of the one before.
+    pub fn first_host(&self, upstream: UpstreamId) -> usize {
+        let before = 0..upstream.0 as usize;
+        before.map(|upstream| self.policy(upstream).hosts.count.get() as usize).sum()
+    }
+
+    /// Whether the choice of a host is drawn at random anywhere.
+    pub fn draws_hosts(&self) -> bool {
+        self.upstreams.iter().any(|policy| policy.hosts.draws())
+    }
+
     /// What holds for an upstream.
     pub(crate) fn policy(&self, upstream: usize) -> UpstreamPolicy {
         self.upstreams.get(upstream).copied().unwrap_or_default()
@@ -55,4 +70,6 @@ pub struct UpstreamPolicy {
     pub try_timeout: Option<Duration>,
     /// The circuit breaker.
     pub breaker: Option<BreakerConfig>,
+    /// Its hosts, and what the gateway does with them.
+    pub hosts: HostsConfig,
 }

@@ -1,11 +1,13 @@
-//! What stands behind the limits: breaker, bulkhead, worker, upstream.
+//! What stands behind the limits: breaker, bulkhead, worker, upstream, host.
 
 use std::hash::Hash;
 use std::time::Duration;
 
+use crate::admission::Request;
 use crate::attempt::AttemptEnd;
 use crate::breaker::{Breaker, Condition, Permit, Settlement, ShortCircuit, Transition};
 use crate::config::{GatewayConfig, UpstreamPolicy};
+use crate::hosts::{HostChange, HostCheck, HostCondition, HostId, HostPass, Hosts};
 use crate::invariant::Invariants;
 use crate::pool::{Place, Pool};
 use crate::rejection::Rejection;
@@ -13,7 +15,7 @@ use crate::retry::{Retrier, RetryState};
 use crate::route::{GatewayRetry, Route, RouteId, Routes, UpstreamId};
 use crate::timestamp::Timestamp;
 
-/// The path of a request behind the limits: breaker, bulkhead, worker, upstream.
+/// The path of a request behind the limits: breaker, bulkhead, worker, upstream, host.
 ///
 /// All of it is one per gateway, however many threads serve: a pool per thread would be as many pools.
 ///
@@ -56,16 +58,24 @@ struct UpstreamGuard {
     breaker: Option<Breaker>,
     /// The last one that was taken out: its permits may still be out.
     retired: Option<Breaker>,
+    /// `None` where there is one host, of which nothing is learned.
+    hosts: Option<Hosts>,
 }
 
 impl UpstreamGuard {
-    fn new(policy: UpstreamPolicy, invariants: &Invariants) -> Self {
+    fn new(policy: &UpstreamPolicy, invariants: &Invariants) -> Self {
         let breaker = policy.breaker.map(|config| Breaker::new(config).with_invariants(invariants.clone()));
-        Self { policy, in_flight: 0, breaker, retired: None }
+        let hosts = Hosts::new(&policy.hosts, invariants);
+        Self { policy: *policy, in_flight: 0, breaker, retired: None, hosts }
     }
 
-    fn reconfigure(&mut self, now: Timestamp, policy: UpstreamPolicy, invariants: &Invariants) {
-        self.policy = policy;
+    fn reconfigure(&mut self, now: Timestamp, policy: &UpstreamPolicy, invariants: &Invariants) {
+        self.policy = *policy;
+        match &mut self.hosts {
+            // Requests may hold slots there, so that a machine with nothing left to do stays too.
+            Some(hosts) => hosts.reconfigure(now, &policy.hosts),
+            None => self.hosts = Hosts::new(&policy.hosts, invariants),
+        }
         match (&mut self.breaker, policy.breaker) {
             (Some(breaker), Some(config)) => breaker.reconfigure(now, config),
             (None, Some(config)) => {
@@ -73,6 +83,29 @@ impl UpstreamGuard {
                 self.breaker = Some(breaker.with_invariants(invariants.clone()));
             }
             (breaker, None) => self.retired = breaker.take().or(self.retired.take()),
+        }
+    }
+
+    /// Whether any host takes part.
+    #[inline]
+    fn has_host(&mut self, now: Timestamp) -> bool {
+        self.hosts.as_mut().is_none_or(|hosts| hosts.has_any(now))
+    }
+
+    /// Gives an attempt its host.
+    #[inline]
+    fn choose(&mut self, now: Timestamp, pass: &mut HostPass) -> Option<HostId> {
+        match &mut self.hosts {
+            Some(hosts) => hosts.choose(now, pass),
+            None => Some(HostId(0)),
+        }
+    }
+
+    /// An attempt no longer holds its slot at its host.
+    #[inline]
+    fn leave_host(&mut self, pass: &mut HostPass) {
+        if let Some(hosts) = &mut self.hosts {
+            hosts.on_left(pass);
         }
     }
 
@@ -103,6 +136,7 @@ pub struct Pass {
     permit: Option<Permit>,
     idempotent: bool,
     retries: RetryState,
+    host: HostPass,
     /// What of its time was its client's, as far as that is known here.
     client_time: Duration,
 }
@@ -153,6 +187,9 @@ pub struct Forward {
     pub route: RouteId,
     /// Who is to answer.
     pub upstream: UpstreamId,
+    /// Which of its hosts. `None` where none has taken part since the request came: the client is answered by
+    /// [`Rejection::NoHost`], and [`Dispatcher::on_finished`] is due.
+    pub host: Option<HostId>,
     /// When the client is answered 504 instead, as long as it does not keep the gateway waiting; `None` for never.
     pub deadline: Option<Timestamp>,
     /// How long each attempt may go without the head of an answer; then the attempt is over, and may be made again. `None` for
@@ -185,7 +222,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             try_timeout: config.try_timeout,
             epoch: 0,
             upstreams: (0..upstreams)
-                .map(|upstream| UpstreamGuard::new(config.policy(upstream), &invariants))
+                .map(|upstream| UpstreamGuard::new(&config.policy(upstream), &invariants))
                 .collect(),
             routes: config.routes,
             invariants,
@@ -207,7 +244,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             }
         }
         for (upstream, guard) in self.upstreams.iter_mut().enumerate() {
-            guard.reconfigure(now, config.policy(upstream), &self.invariants);
+            guard.reconfigure(now, &config.policy(upstream), &self.invariants);
         }
         self.pool.reconfigure(config.pool);
         self.timeout = config.timeout;
@@ -224,25 +261,33 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     ///
     /// # Errors
     ///
-    /// The rejection, if the breaker, the bulkhead or the pool turns the request away.
+    /// The rejection, if the breaker, the bulkhead or the pool turns the request away, or no host takes part.
     pub fn on_admitted(
         &mut self,
         now: Timestamp,
         ticket: T,
         route: RouteId,
-        idempotent: bool,
+        request: &Request,
         upload: Upload,
     ) -> Result<Dispatch, Rejection> {
         let upstream = self.routes.get(route).upstream;
         let permit = self.permit(now, upstream, upload)?;
-        let retries = RetryState::default();
-        let pass = Pass { route, upstream, permit, idempotent, retries, client_time: Duration::ZERO };
+        let (retries, idempotent) = (RetryState::default(), request.idempotent);
         let guard = &mut self.upstreams[upstream.0 as usize];
+        let host = match &guard.hosts {
+            Some(_) => HostPass::new(&guard.policy.hosts, request),
+            None => HostPass::default(),
+        };
+        let pass = Pass { route, upstream, permit, idempotent, retries, host, client_time: Duration::ZERO };
         let full = guard.policy.max_in_flight.is_some_and(|most| guard.in_flight >= most.get());
         guard.in_flight += 1;
         if full {
             self.give_back(pass);
             return Err(Rejection::BulkheadFull);
+        }
+        if !guard.has_host(now) {
+            self.give_back(pass);
+            return Err(Rejection::NoHost);
         }
         let place = self.pool.on_arrival(now, ticket, Waiting { pass, since: now });
         match place {
@@ -277,8 +322,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     /// The attempt is judged by what it was until now, although it goes on: its client takes the answer so slowly that the
     /// upstream has nothing more to show.
     pub fn on_judged(&mut self, now: Timestamp, pass: &mut Pass, settlement: Settlement) {
-        self.settle(now, *pass, Some(settlement));
-        pass.permit = None;
+        self.settle(now, pass, Some(settlement));
     }
 
     /// A request that held a worker ended; the longest waiting takes the worker over, if any waits. `settlement` is what the
@@ -289,12 +333,14 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         mut pass: Pass,
         settlement: Option<Settlement>,
     ) -> Option<(T, Forward)> {
-        self.settle(now, pass, settlement);
+        self.settle(now, &mut pass, settlement);
         if let Some(retry) = &mut self.retries[pass.route.0 as usize] {
             let is_answered_well = matches!(settlement, Some(Settlement::Answered { status: ..400, .. }));
             retry.retrier.on_finished(&mut pass.retries, is_answered_well);
         }
-        self.upstreams[pass.upstream.0 as usize].leave(&self.invariants);
+        let guard = &mut self.upstreams[pass.upstream.0 as usize];
+        guard.leave_host(&mut pass.host);
+        guard.leave(&self.invariants);
         let next = self.pool.on_release();
         self.check_places(pass.upstream);
         let (ticket, waiting) = next?;
@@ -321,27 +367,31 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             return None;
         }
         let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, end.retry_after(), unit())?;
-        self.settle(now, *pass, end.settlement(took));
-        pass.permit = None;
+        self.settle(now, pass, end.settlement(took));
+        self.upstreams[pass.upstream.0 as usize].leave_host(&mut pass.host);
         Some(wait)
     }
 
-    /// The wait is over: the next attempt is sent now, if the breaker lets it through.
+    /// The wait is over: the next attempt is sent now, if the breaker lets it through. To this host: another than that of the
+    /// attempt before, if another takes part.
     ///
     /// # Errors
     ///
-    /// [`Rejection::ShortCircuited`]; then [`Dispatcher::on_finished`] is due.
-    pub fn on_retry(&mut self, now: Timestamp, pass: &mut Pass, upload: Upload) -> Result<(), Rejection> {
+    /// [`Rejection::ShortCircuited`] and [`Rejection::NoHost`]; then [`Dispatcher::on_finished`] is due.
+    pub fn on_retry(&mut self, now: Timestamp, pass: &mut Pass, upload: Upload) -> Result<HostId, Rejection> {
         pass.permit = self.permit(now, pass.upstream, upload)?;
+        let guard = &mut self.upstreams[pass.upstream.0 as usize];
+        let Some(host) = guard.choose(now, &mut pass.host) else {
+            self.settle(now, pass, None);
+            return Err(Rejection::NoHost);
+        };
         if let Some(retry) = &mut self.retries[pass.route.0 as usize] {
             retry.retrier.on_retry(&mut pass.retries);
         }
-        if let (Some(breaker), Some(permit)) =
-            (&mut self.upstreams[pass.upstream.0 as usize].breaker, pass.permit)
-        {
+        if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
             breaker.on_sent(now, permit);
         }
-        Ok(())
+        Ok(host)
     }
 
     /// Takes a request out of the queue.
@@ -358,6 +408,42 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         guards.find_map(|(upstream, guard)| {
             Some((UpstreamId(upstream), guard.breaker.as_mut()?.poll_transition()?))
         })
+    }
+
+    /// The next change of whether a host takes part that nobody has taken note of.
+    pub fn poll_host_change(&mut self) -> Option<(UpstreamId, HostChange)> {
+        let mut guards = (0..).zip(&mut self.upstreams);
+        guards
+            .find_map(|(upstream, guard)| Some((UpstreamId(upstream), guard.hosts.as_mut()?.poll_change()?)))
+    }
+
+    /// The next check of a host that is to begin now, if one is. Each is followed by one [`Dispatcher::on_checked`], at its deadline at
+    /// the latest; it takes no worker, and teaches nobody but the host.
+    pub fn poll_check(&mut self, now: Timestamp) -> Option<(UpstreamId, HostCheck)> {
+        let mut guards = (0..).zip(&mut self.upstreams);
+        guards.find_map(|(upstream, guard)| {
+            Some((UpstreamId(upstream), guard.hosts.as_mut()?.poll_check(now)?))
+        })
+    }
+
+    /// When the next check of a host is to begin; `None` where none is before another one has ended.
+    pub fn next_check(&self) -> Option<Timestamp> {
+        self.upstreams.iter().filter_map(|guard| guard.hosts.as_ref()?.next_check()).min()
+    }
+
+    /// A check of a host ended: well, if the host answered with a 2xx in time.
+    pub fn on_checked(&mut self, now: Timestamp, upstream: UpstreamId, check: HostCheck, well: bool) {
+        let guard = self.upstreams.get_mut(upstream.0 as usize);
+        if let Some(hosts) = guard.and_then(|guard| guard.hosts.as_mut()) {
+            hosts.on_checked(now, check, well);
+        }
+    }
+
+    /// By host of an upstream: attempts under way there, and whether the host takes part. Nothing where there is one host, of which
+    /// nothing is learned.
+    pub fn hosts(&self, upstream: UpstreamId) -> impl Iterator<Item = (u32, HostCondition)> {
+        let hosts = self.upstreams.get(upstream.0 as usize).and_then(|guard| guard.hosts.as_ref());
+        hosts.into_iter().flat_map(Hosts::states)
     }
 
     /// What an upstream's breaker is now; `None` where it has none.
@@ -407,10 +493,14 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         permit.map_err(|ShortCircuit { retry_after }| Rejection::ShortCircuited { retry_after })
     }
 
-    /// Tells an upstream's breaker how the attempt that holds a permit ended.
-    fn settle(&mut self, now: Timestamp, pass: Pass, settlement: Option<Settlement>) {
-        let breaker = self.upstreams[pass.upstream.0 as usize].breaker.as_mut();
-        if let (Some(breaker), Some(permit)) = (breaker, pass.permit) {
+    /// Tells an upstream's breaker and the host how an attempt ended, once: the pass holds no permit afterwards.
+    #[inline]
+    fn settle(&mut self, now: Timestamp, pass: &mut Pass, settlement: Option<Settlement>) {
+        let guard = &mut self.upstreams[pass.upstream.0 as usize];
+        if let (Some(hosts), Some(settlement)) = (&mut guard.hosts, settlement) {
+            hosts.on_settled(now, &mut pass.host, settlement);
+        }
+        if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit.take()) {
             match settlement {
                 Some(settlement) => breaker.on_settled(now, permit, settlement),
                 None => breaker.on_released(permit),
@@ -457,25 +547,36 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         let try_timeout = route.try_timeout.or(guard.policy.try_timeout).or(self.try_timeout);
         let deadline = timeout.map(|timeout| now + timeout);
         pass.retries = RetryState::until(deadline);
+        let host = guard.choose(now, &mut pass.host);
         let mut may_retry = false;
-        if let Some(retry) = &mut self.retries[pass.route.0 as usize] {
-            retry.retrier.on_request(now, &mut pass.retries);
-            may_retry = retry.may_retry(&pass);
+        // Of a request that is not sent, nothing is learned.
+        if host.is_some() {
+            if let Some(retry) = &mut self.retries[pass.route.0 as usize] {
+                retry.retrier.on_request(now, &mut pass.retries);
+                may_retry = retry.may_retry(&pass);
+            }
+            if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
+                breaker.on_sent(now, permit);
+            }
         }
-        if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
-            breaker.on_sent(now, permit);
-        }
-        Forward { route: pass.route, upstream: pass.upstream, deadline, try_timeout, may_retry, pass }
+        Forward { route: pass.route, upstream: pass.upstream, host, deadline, try_timeout, may_retry, pass }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::num::NonZeroU32;
+
+    use proptest::prelude::*;
 
     use super::*;
     use crate::breaker::{BreakerConfig, HalfOpen};
+    use crate::failure_set::FailureSet;
+    use crate::hosts::{Balance, Ejection, HostsConfig};
+    use crate::identity::{Client, KeySecret, Peer};
     use crate::pool::PoolConfig;
+    use crate::retry::RetryPolicy;
 
     const NOW: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
     const FAILED: Option<Settlement> = AttemptEnd::Broken.settlement(Duration::ZERO);
@@ -507,8 +608,14 @@ mod tests {
         BreakerConfig::new(Duration::from_secs(30), 0.1, 2).unwrap()
     }
 
+    fn request() -> Request {
+        let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
+        let client = Client::anonymous(KeySecret([0; 16]), peer);
+        Request { peer, client, route: Some(RouteId(0)), idempotent: true, draw: 0 }
+    }
+
     fn enter(dispatcher: &mut Dispatcher<u32>, now: Timestamp, ticket: u32) -> Option<Pass> {
-        match dispatcher.on_admitted(now, ticket, RouteId(0), true, Upload::Whole) {
+        match dispatcher.on_admitted(now, ticket, RouteId(0), &request(), Upload::Whole) {
             Ok(Dispatch::Forward(forward)) => Some(forward.pass),
             _ => None,
         }
@@ -642,5 +749,122 @@ mod tests {
         let told: Vec<_> =
             std::iter::from_fn(|| dispatcher.poll_transition()).map(|(_, told)| told.to).collect();
         assert_eq!(told, [Condition::Open, Condition::HalfOpen, Condition::Open, Condition::HalfOpen]);
+    }
+
+    fn with_hosts(hosts: u32, policy: &UpstreamPolicy) -> GatewayConfig {
+        let ejection = Ejection::ENVOY.with_consecutive(NonZeroU32::MIN).with_max_share(1.0, false).unwrap();
+        let hosts = HostsConfig::new(NonZeroU32::new(hosts).unwrap(), Balance::RoundRobin);
+        let hosts = hosts.with_ejection(ejection);
+        GatewayConfig { upstreams: vec![UpstreamPolicy { hosts, ..*policy }], ..config(1, None) }
+    }
+
+    #[test]
+    fn without_a_host_a_request_takes_nothing_and_teaches_nothing() {
+        let mut dispatcher = Dispatcher::new(with_hosts(1, &UpstreamPolicy::default()));
+        let first = enter(&mut dispatcher, NOW, 1).unwrap();
+        assert!(enter(&mut dispatcher, NOW, 2).is_none(), "it waits");
+        // The only host is passed over from now on. Whoever waited gets the worker, and no host.
+        let (ticket, waited) = dispatcher.on_finished(NOW, first, FAILED).unwrap();
+        assert_eq!((ticket, waited.host), (2, None));
+        assert_eq!(dispatcher.on_finished(NOW, waited.pass, None), None);
+        let admitted = dispatcher.on_admitted(NOW, 3, RouteId(0), &request(), Upload::Whole);
+        assert_eq!(admitted, Err(Rejection::NoHost));
+        assert_eq!((dispatcher.in_flight(), dispatcher.queued()), (0, 0));
+        assert_eq!(dispatcher.upstreams().map(|(in_flight, _)| in_flight).collect::<Vec<_>>(), [0]);
+        // 40 s later at the latest its time is over.
+        assert!(enter(&mut dispatcher, NOW + Duration::from_secs(40), 4).is_some());
+    }
+
+    #[test]
+    fn a_probe_without_a_host_gives_its_place_back() {
+        let policy = UpstreamPolicy { breaker: Some(breaker()), ..UpstreamPolicy::default() };
+        let mut dispatcher =
+            Dispatcher::new(GatewayConfig { pool: PoolConfig::default(), ..with_hosts(2, &policy) });
+        let passes: Vec<_> = (1..=2).map(|ticket| enter(&mut dispatcher, NOW, ticket).unwrap()).collect();
+        for pass in passes {
+            dispatcher.on_finished(NOW, pass, FAILED);
+        }
+        // Both hosts are passed over for 30 s, and the breaker is half-open after 10 s.
+        let later = NOW + Duration::from_secs(10);
+        for ticket in 3..6 {
+            let admitted = dispatcher.on_admitted(later, ticket, RouteId(0), &request(), Upload::Whole);
+            assert_eq!(admitted, Err(Rejection::NoHost), "no probe is out");
+        }
+    }
+
+    proptest! {
+        /// Whatever leaves, fails, waits or is turned away: in the end no worker, no place at the upstream and no slot at a host is
+        /// held, and meanwhile there are as many as requests have.
+        #[test]
+        fn nothing_is_lost(
+            hosts in 1_u32..4,
+            workers in 1_u32..4,
+            has_breaker in any::<bool>(),
+            steps in prop::collection::vec((0_u8..7, any::<prop::sample::Index>(), any::<bool>()), 0..200),
+        ) {
+            let breaker = has_breaker.then(breaker);
+            let max_in_flight = NonZeroU32::new(5);
+            let retry = RetryPolicy { retries: 2, on: FailureSet::USUAL, ..RetryPolicy::default() };
+            let retry = Some(GatewayRetry { policy: retry, non_idempotent: false });
+            let policy = UpstreamPolicy { max_in_flight, breaker, ..UpstreamPolicy::default() };
+            let pool = PoolConfig { workers: NonZeroU32::new(workers), queue: Some(2), queue_timeout: None };
+            let mut dispatcher = Dispatcher::new(GatewayConfig { pool, retry, ..with_hosts(hosts, &policy) });
+            // Those that hold a worker and a host, those that hold a worker between two attempts, and those that wait.
+            let (mut working, mut resting, mut waiting) = (Vec::<Pass>::new(), Vec::<Pass>::new(), Vec::<u32>::new());
+            let mut now = NOW;
+            for (ticket, (step, pick, well)) in (0..).zip(steps) {
+                let mut ended = None;
+                match step {
+                    0 | 1 => match dispatcher.on_admitted(now, ticket, RouteId(0), &request(), Upload::Whole) {
+                        Ok(Dispatch::Forward(forward)) => {
+                            prop_assert!(forward.host.is_some());
+                            working.push(forward.pass);
+                        }
+                        Ok(Dispatch::Queue { .. }) => waiting.push(ticket),
+                        Err(_) => {}
+                    },
+                    2 if !working.is_empty() => {
+                        let settlement = if well { OK } else { FAILED };
+                        ended = Some((working.remove(pick.index(working.len())), settlement));
+                    }
+                    3 if !working.is_empty() => {
+                        let mut pass = working.remove(pick.index(working.len()));
+                        let wait = dispatcher.on_attempt_ended(
+                            now, &mut pass, AttemptEnd::Answered(503), Duration::ZERO, || 0.0,
+                        );
+                        match wait {
+                            Some(_) => resting.push(pass),
+                            None => ended = Some((pass, FAILED)),
+                        }
+                    }
+                    4 if !resting.is_empty() => {
+                        let mut pass = resting.remove(pick.index(resting.len()));
+                        // Its client may have left meanwhile.
+                        if well && dispatcher.on_retry(now, &mut pass, Upload::Whole).is_ok() {
+                            working.push(pass);
+                        } else {
+                            ended = Some((pass, None));
+                        }
+                    }
+                    5 if !waiting.is_empty() => dispatcher.on_left_queue(waiting.remove(pick.index(waiting.len()))),
+                    6 => now += Duration::from_secs(7),
+                    _ => {}
+                }
+                while let Some((pass, settlement)) = ended.take() {
+                    let Some((started, forward)) = dispatcher.on_finished(now, pass, settlement) else { break };
+                    waiting.retain(|waits| *waits != started);
+                    match forward.host {
+                        Some(_) => working.push(forward.pass),
+                        None => ended = Some((forward.pass, None)),
+                    }
+                }
+                let held = working.len() + resting.len();
+                prop_assert_eq!((dispatcher.in_flight() as usize, dispatcher.queued() as usize), (held, waiting.len()));
+                let places: Vec<_> = dispatcher.upstreams().map(|(in_flight, _)| in_flight as usize).collect();
+                prop_assert_eq!(places, [held + waiting.len()]);
+                let slots: u32 = dispatcher.hosts(UpstreamId(0)).map(|(in_flight, _)| in_flight).sum();
+                prop_assert_eq!(slots as usize, working.len());
+            }
+        }
     }
 }

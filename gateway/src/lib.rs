@@ -39,6 +39,7 @@ mod dispatcher;
 mod ended;
 mod entrance;
 mod failure_set;
+mod hosts;
 mod identity;
 mod invariant;
 mod outcome;
@@ -68,6 +69,10 @@ pub use config::{GatewayConfig, UpstreamPolicy};
 pub use dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
 pub use entrance::{Admitted, Entrance, NO_KEYS, Stop};
 pub use failure_set::{FailureSet, StatusSet};
+pub use hosts::{
+    Balance, Ejection, HashBy, HealthCheck, HostChange, HostCheck, HostCondition, HostId, HostPass, Hosts,
+    HostsConfig, HostsError,
+};
 pub use identity::{Client, KeySecret, KeyedBy, Peer};
 pub use invariant::{Invariants, Violation, Violations};
 pub use outcome::Outcome;

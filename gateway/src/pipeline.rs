@@ -11,6 +11,7 @@ use crate::breaker::{Condition, Settlement, Transition};
 use crate::config::GatewayConfig;
 use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
 use crate::entrance::{Entrance, Stop};
+use crate::hosts::{HostChange, HostCheck, HostId};
 use crate::identity::KeySecret;
 use crate::rejection::Rejection;
 use crate::route::{RouteId, UpstreamId};
@@ -212,12 +213,12 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         self.dispatcher.on_attempt_ended(now, pass, end, took, unit)
     }
 
-    /// The wait is over: the next attempt is sent now, if the breaker lets it through.
+    /// The wait is over: the next attempt is sent now to this host, if the breaker lets it through.
     ///
     /// # Errors
     ///
-    /// [`Rejection::ShortCircuited`]; then [`Pipeline::on_finished`] is due.
-    pub fn on_retry(&mut self, now: Timestamp, pass: &mut Pass) -> Result<(), Rejection> {
+    /// [`Rejection::ShortCircuited`] and [`Rejection::NoHost`]; then [`Pipeline::on_finished`] is due.
+    pub fn on_retry(&mut self, now: Timestamp, pass: &mut Pass) -> Result<HostId, Rejection> {
         self.dispatcher.on_retry(now, pass, Upload::Whole)
     }
 
@@ -229,6 +230,26 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     /// The next change of a breaker's condition that nobody has taken note of.
     pub fn poll_transition(&mut self) -> Option<(UpstreamId, Transition)> {
         self.dispatcher.poll_transition()
+    }
+
+    /// As [`Dispatcher::poll_check`].
+    pub fn poll_check(&mut self, now: Timestamp) -> Option<(UpstreamId, HostCheck)> {
+        self.dispatcher.poll_check(now)
+    }
+
+    /// As [`Dispatcher::next_check`].
+    pub fn next_check(&self) -> Option<Timestamp> {
+        self.dispatcher.next_check()
+    }
+
+    /// As [`Dispatcher::on_checked`].
+    pub fn on_checked(&mut self, now: Timestamp, upstream: UpstreamId, check: HostCheck, well: bool) {
+        self.dispatcher.on_checked(now, upstream, check, well);
+    }
+
+    /// The next change of whether a host takes part that nobody has taken note of.
+    pub fn poll_host_change(&mut self) -> Option<(UpstreamId, HostChange)> {
+        self.dispatcher.poll_host_change()
     }
 
     /// Requests that wait for keys.
@@ -260,7 +281,7 @@ fn dispatch<T: Copy + Eq + Hash>(
     entered: Result<RouteId, Stop>,
 ) -> Decision {
     match entered {
-        Ok(route) => dispatcher.on_admitted(now, ticket, route, request.idempotent, Upload::Whole).into(),
+        Ok(route) => dispatcher.on_admitted(now, ticket, route, request, Upload::Whole).into(),
         Err(Stop::Rejected(rejection)) => Decision::Reject(rejection),
         Err(Stop::AwaitKeys(wait)) => Decision::AwaitKeys { deadline: wait.deadline },
     }
@@ -315,6 +336,7 @@ mod tests {
             client: Client::from_key(KeySecret([0; 16]), key.as_bytes()),
             route: route.map(RouteId),
             idempotent: true,
+            draw: 0,
         }
     }
 
@@ -537,7 +559,7 @@ mod tests {
         let mut pass = start(&mut gateway, 1, true);
         assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, failed, took, || 0.0), Some(second));
         assert_eq!(gateway.in_flight(), 1);
-        assert_eq!(gateway.on_retry(at(1_000), &mut pass), Ok(()));
+        assert_eq!(gateway.on_retry(at(1_000), &mut pass), Ok(HostId(0)));
         // The second failure opens the breaker, which is asked again for the third attempt.
         assert_eq!(gateway.on_attempt_ended(at(1_000), &mut pass, failed, took, || 0.0), Some(second));
         let retry_after = Duration::from_secs(9);
@@ -559,7 +581,7 @@ mod tests {
         let Decision::Forward(Forward { mut pass, .. }) = decision else { panic!("{decision:?}") };
         let (unsent, took) = (AttemptEnd::NeverSent, Duration::ZERO);
         assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, unsent, took, || 0.0), Some(Duration::ZERO));
-        assert_eq!(gateway.on_retry(at(0), &mut pass), Ok(()));
+        assert_eq!(gateway.on_retry(at(0), &mut pass), Ok(HostId(0)));
         assert_eq!(gateway.on_attempt_ended(at(0), &mut pass, unsent, took, || 0.0), None);
         gateway.on_finished(at(0), pass, unsent.settlement(took));
         assert_eq!(gateway.poll_transition(), None);

@@ -40,6 +40,8 @@ pub enum Rejection {
     },
     /// As many requests for the upstream as may be are on their way.
     BulkheadFull,
+    /// The upstream has no host that is not passed over.
+    NoHost,
     /// Every worker is taken and the queue is full.
     QueueFull {
         /// How long the request at the head of the queue has waited: a full queue drains in about that time. Zero where
@@ -64,6 +66,7 @@ impl Rejection {
             Self::KeysUnavailable { .. }
             | Self::ShortCircuited { .. }
             | Self::BulkheadFull
+            | Self::NoHost
             | Self::QueueFull { .. }
             | Self::QueueTimeout => 503,
         }
@@ -79,6 +82,7 @@ impl Rejection {
             Self::NoRoute => "no-route",
             Self::ShortCircuited { .. } => Self::SHORT_CIRCUITED,
             Self::BulkheadFull => "bulkhead-full",
+            Self::NoHost => "no-host",
             Self::QueueFull { .. } => "queue-full",
             Self::QueueTimeout => "queue-timeout",
         }
@@ -94,6 +98,7 @@ impl Rejection {
             Self::ShortCircuited { .. } => Outcome::ShortCircuited,
             Self::KeysUnavailable { .. }
             | Self::BulkheadFull
+            | Self::NoHost
             | Self::QueueFull { .. }
             | Self::QueueTimeout => Outcome::Shed,
         }
@@ -107,8 +112,8 @@ impl Rejection {
             | Self::KeysUnavailable { retry_after }
             | Self::ShortCircuited { retry_after }
             | Self::QueueFull { retry_after } => retry_after,
-            // When a place will be free depends on requests whose ends nobody knows.
-            Self::BulkheadFull | Self::QueueTimeout => Duration::ZERO,
+            // When a place will be free depends on requests whose ends nobody knows, and when a host is back on its sweeps.
+            Self::BulkheadFull | Self::NoHost | Self::QueueTimeout => Duration::ZERO,
             Self::Unauthenticated { .. } | Self::Forbidden { .. } | Self::NoRoute => return None,
         };
         Some(Duration::from_secs(whole_seconds(wait)))
@@ -126,7 +131,7 @@ pub(crate) mod testing {
     use super::*;
 
     /// One of each kind, with no wait.
-    pub(crate) const fn every_rejection() -> [Rejection; 9] {
+    pub(crate) const fn every_rejection() -> [Rejection; 10] {
         let retry_after = Duration::ZERO;
         [
             Rejection::RateLimited { scope: Scope::Global, retry_after },
@@ -136,6 +141,7 @@ pub(crate) mod testing {
             Rejection::NoRoute,
             Rejection::ShortCircuited { retry_after },
             Rejection::BulkheadFull,
+            Rejection::NoHost,
             Rejection::QueueFull { retry_after },
             Rejection::QueueTimeout,
         ]

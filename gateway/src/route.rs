@@ -13,7 +13,7 @@ use crate::retry::RetryPolicy;
 pub struct RouteId(pub u32);
 
 /// An upstream by its place in the order of the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UpstreamId(pub u32);
 
 /// Where requests below a path go.

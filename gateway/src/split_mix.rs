@@ -17,3 +17,16 @@ pub const fn split_mix_64(seed: u64, index: u64) -> u64 {
     let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
 }
+
+/// A number below `n` made of 64 random bits, each as likely as the next; 0 if `n` is 0 (Lemire, *Fast random integer generation in
+/// an interval*, 2019, without the rejection step: probabilities differ by less than 2⁻⁶⁴).
+#[inline]
+pub(crate) const fn below(bits: u64, n: u64) -> u64 {
+    ((bits as u128 * n as u128) >> 64) as u64
+}
+
+/// A number in [0, 1) made of 64 random bits, in steps of 2⁻⁵³.
+#[inline]
+pub(crate) const fn unit(bits: u64) -> f64 {
+    (bits >> 11) as f64 * (1.0 / (1_u64 << 53) as f64)
+}

@@ -20,7 +20,7 @@ fn layout() -> Layout {
         name: name.to_owned(),
         workers: Some(workers),
         queue: Some(1_024),
-        asks_for_identity: false,
+        ..StationLayout::default()
     };
     Layout {
         duration: DURATION,
@@ -53,7 +53,7 @@ fn record(recorder: &mut Recorder, number: u64, at: Duration) {
     recorder.hear(at, RunEvent::Admitted { population: 0 });
     recorder.hear(at, RunEvent::Waited { station: gateway, waited: Duration::ZERO });
     recorder.hear(at, RunEvent::Load { station: gateway, in_flight: 1, queued: 0 });
-    recorder.hear(at, RunEvent::Attempt { upstream: 0 });
+    recorder.hear(at, RunEvent::Attempt { station: orders });
     let waited = Duration::from_micros(number % 1_000);
     recorder.hear(at, RunEvent::Waited { station: orders, waited });
     for (station, in_flight) in [(orders, 1), (orders, 0), (gateway, 0)] {

@@ -91,9 +91,10 @@ pub use record::harm::{
 };
 pub use record::harness::{HarnessRecord, HarnessResult, LATENESS_OF_SLO};
 pub use record::heatmap::HeatmapResult;
+pub use record::hosts::HostChange;
 pub use record::layout::{
-    BreakerId, FaultLayout, Layout, LimitLayout, PopulationLayout, RouteLayout, Selector, StationId,
-    StationLayout,
+    BreakerId, FaultLayout, HostPlace, Layout, LimitLayout, PopulationLayout, RouteLayout, Selector,
+    StationId, StationLayout,
 };
 pub use record::outcome::Outcome;
 pub use record::recorder::Recorder;

@@ -140,6 +140,7 @@ fn faults() -> Vec<FaultResult> {
     let fault = |kind: &str, upstreams: &[&str], [from_s, to_s]: [u64; 2]| FaultResult {
         kind: kind.to_owned(),
         upstreams: upstreams.iter().map(|name| (*name).to_owned()).collect(),
+        hosts: None,
         from_us: from_s * 1_000_000,
         to_us: to_s * 1_000_000,
         fraction: 1.0,
@@ -560,6 +561,7 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
                 attempts: 12_004 + admitted,
                 amplification: (12_004 + admitted) as f64 / 14_004.0,
                 key_fetches: None,
+                health_checks: None,
                 unauthorized: None,
                 per_s: burst_and_steady,
             }],
@@ -640,6 +642,7 @@ fn stations(admitted: u64, p99_us: u64, queue_full: u64) -> Vec<StationResult> {
             timed_out_in_queue: Some(0),
             in_flight_per_s: vec![4; 120],
             queued_per_s: vec![0; 120],
+            hosts: Vec::new(),
         },
         StationResult {
             name: "orders".to_owned(),
@@ -654,6 +657,7 @@ fn stations(admitted: u64, p99_us: u64, queue_full: u64) -> Vec<StationResult> {
             timed_out_in_queue: None,
             in_flight_per_s: vec![4; 120],
             queued_per_s: (0..120).map(queued).collect(),
+            hosts: Vec::new(),
         },
     ]
 }

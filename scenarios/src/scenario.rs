@@ -1,11 +1,12 @@
 //! A scenario as engines take it: the timeline that all variants share, and the variants.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::auth::AuthConfig;
-use gateway::{GatewayConfig, Timestamp};
+use gateway::{GatewayConfig, PoolConfig, Timestamp};
 use reports::{Comparison, Expectation, Measure, Setting};
 use simulator::{Fault, KeySchedule, Population, UpstreamConfig};
 use url::Url;
@@ -162,6 +163,8 @@ impl ExternalGateway {
 pub struct UpstreamFault {
     /// The upstreams, by their place in [`World::upstreams`].
     pub upstreams: Vec<usize>,
+    /// Which hosts of each; `None` for all.
+    pub hosts: Option<Vec<u32>>,
     /// What goes wrong, and when.
     pub fault: Fault,
 }
@@ -171,15 +174,70 @@ pub struct UpstreamFault {
 pub struct NamedUpstream {
     /// Its name.
     pub name: String,
-    /// What it is made of.
+    /// What each of its hosts is made of, apart from what `hosts` says.
     pub config: UpstreamConfig,
-    /// Where it listens in a live run; `None` for any free port of loopback.
-    pub listen: Option<SocketAddr>,
+    /// Its hosts; at least one.
+    pub hosts: Vec<Host>,
     /// Whether it is the identity provider, whose answers are its keys. At most one is.
     pub serves_keys: bool,
     /// What a request must bear to come to the application behind it with right; `None` for anything. It is counted who
     /// does not, and nobody is turned away.
     pub requires: Option<AuthConfig>,
+}
+
+/// What a host of a simulated service has of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Host {
+    /// Its workers and queue.
+    pub pool: PoolConfig,
+    /// How much longer a request takes for each other one that the host serves when it starts.
+    pub load_latency: Duration,
+    /// How many times as long its work takes.
+    pub latency_factor: f64,
+    /// Where it listens in a live run; `None` for any free port of loopback.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Default for Host {
+    fn default() -> Self {
+        let (pool, load_latency) = (PoolConfig::default(), Duration::ZERO);
+        Self { pool, load_latency, latency_factor: 1.0, listen: None }
+    }
+}
+
+impl NamedUpstream {
+    /// What a host is made of; what all have in common for one that there is not.
+    pub fn config_of(&self, host: usize) -> UpstreamConfig {
+        let Some(Host { pool, load_latency, latency_factor, .. }) = self.hosts.get(host) else {
+            return self.config.clone();
+        };
+        UpstreamConfig {
+            pool: *pool,
+            load_latency: *load_latency,
+            latency_factor: *latency_factor,
+            ..self.config.clone()
+        }
+    }
+
+    /// Its hosts and the number of each.
+    pub fn host_count(&self) -> NonZeroU32 {
+        u32::try_from(self.hosts.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
+    }
+
+    /// The workers and the queue of all hosts together; unbounded where one of them is.
+    pub fn pool(&self) -> PoolConfig {
+        let workers = self.hosts.iter().map(|host| host.pool.workers.map(NonZeroU32::get));
+        let workers = workers.sum::<Option<u32>>().and_then(NonZeroU32::new);
+        PoolConfig { workers, queue: self.hosts.iter().map(|host| host.pool.queue).sum(), ..self.config.pool }
+    }
+}
+
+impl UpstreamFault {
+    /// Whether it strikes a host of an upstream.
+    pub fn strikes(&self, upstream: usize, host: usize) -> bool {
+        self.upstreams.contains(&upstream)
+            && self.hosts.as_ref().is_none_or(|hosts| hosts.iter().any(|struck| *struck as usize == host))
+    }
 }
 
 impl Variant {
@@ -213,6 +271,13 @@ impl World {
             }
         }
         reached
+    }
+
+    /// Every host of every upstream, those of one upstream after those of the one before: the upstream, and the number of the host
+    /// there.
+    pub fn hosts(&self) -> impl Iterator<Item = (usize, usize)> {
+        let upstreams = self.upstreams.iter().enumerate();
+        upstreams.flat_map(|(upstream, named)| (0..named.hosts.len()).map(move |host| (upstream, host)))
     }
 
     /// By route: whether the gateway asks for tokens on it.

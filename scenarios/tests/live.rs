@@ -86,6 +86,66 @@ fn an_incident_and_its_control_as_in_virtual_time() {
 }
 
 #[test]
+fn hosts_have_their_turns_and_their_faults_on_sockets_too() {
+    let _alone = alone();
+    let scenario = scenario(
+        r#"
+        name = "Hosts"
+        starts = 2026-06-02T09:00:00Z
+        duration = "2s"
+        slo.latency = "1s"
+        faults = [{ at = "0s", for = "2s", upstreams = ["api"], hosts = [1], error = { status = 500 } }]
+        upstreams.api = { latency = "5ms", calls = [{ upstream = "stock" }], hosts = 3 }
+        upstreams.stock = { latency = "5ms", hosts = 2 }
+        routes."/".upstream = "api"
+        clients.one = { send = "/", rate = "30/s" }
+        [gateway]
+        timeout = "3s"
+        [variants.in-turn]
+        [variants.eject.gateway.upstreams.api]
+        eject = { consecutive = 3, max_share = "50%" }
+        [variants.retry.gateway]
+        retry = { retries = 1, on = ["5xx"] }
+        [variants.health.gateway.upstreams.api]
+        health = { interval = "500ms", timeout = "400ms", unhealthy = 1 }
+        "#,
+    );
+    let simulated = run_experiment(&scenario, &[scenario.seed], || {});
+    let live = live(&scenario, 1.0, &Stop::default());
+    // 60 requests in turn over three hosts: 20 fail. Three in a row eject the host for longer than the run. A retry goes to
+    // another host.
+    // Checks of the three hosts begin at 0, 1/6 and 2/6 s; the one of the second finds it out, and takes it out within a moment.
+    let [simulated_health, live_health] = [&simulated, &live].map(|result| run(result, "health"));
+    assert!(live_health.overall.count(Outcome::UpstreamError) < 10, "{:?}", live_health.overall.outcomes);
+    assert!(simulated_health.overall.count(Outcome::UpstreamError) < 10);
+    let health_checks = |run: &RunResult| run.upstream_attempts[0].health_checks.unwrap();
+    // Each half second for two seconds, of three hosts; the first begin before the scenario does, and the last after it.
+    assert!(health_checks(&live_health).abs_diff(12) <= 6, "{}", health_checks(&live_health));
+    assert_eq!(live_health.attempts, live_health.upstream_attempts.iter().map(|of| of.attempts).sum::<u64>());
+    for (variant, failed) in [("in-turn", 20), ("eject", 3), ("retry", 0)] {
+        let [simulated, live] = [&simulated, &live].map(|result| run(result, variant));
+        for run in [&simulated, &live] {
+            assert_eq!(
+                run.overall.count(Outcome::UpstreamError),
+                failed,
+                "{variant}: {:?}",
+                run.overall.outcomes
+            );
+        }
+        let attempts = |run: &RunResult, name: &str| {
+            let station = run.stations.iter().find(|station| station.name == name).unwrap();
+            station.hosts.iter().map(|host| host.attempts).collect::<Vec<_>>()
+        };
+        assert_eq!(attempts(&live, "api"), attempts(&simulated, "api"), "{variant}");
+        let changes = live.stations[1].hosts.iter().map(|host| host.changes.len()).sum::<usize>();
+        assert_eq!(changes, usize::from(variant == "eject"));
+        // Each host of a service has its own turns among the hosts of the other.
+        let stock = attempts(&live, "stock");
+        assert!(stock[0].abs_diff(stock[1]) <= 3, "{stock:?}");
+    }
+}
+
+#[test]
 fn a_plan_counts_the_controls_of_what_fails_and_nothing_else() {
     // Two variants that fail and one that does not, under three seeds: 9 runs and 6 controls, of 8 s at 4 times real time and
     // 0.3 s to start.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use gateway::{AttemptEnd, Breaker, Invariants, Permit, Retrier, RetryState, Timestamp, Transition};
+use gateway::{
+    AttemptEnd, Breaker, HostId, HostPass, Hosts, Invariants, Permit, Retrier, RetryState, Timestamp,
+    Transition,
+};
 
 use crate::chance::{Purpose, Stream};
 use crate::upstream::Call;
@@ -16,6 +19,8 @@ use crate::upstream::Call;
 pub struct Calls {
     links: Vec<Link>,
     jitter: Stream,
+    /// For the choice of hosts.
+    hosts: Stream,
 }
 
 /// A service's use of another.
@@ -25,6 +30,8 @@ struct Link {
     timeout: Option<Duration>,
     retrier: Retrier,
     breaker: Option<Breaker>,
+    /// `None` where the other has one host.
+    hosts: Option<Hosts>,
 }
 
 /// How far a job has come with the calls of its service.
@@ -34,6 +41,7 @@ pub struct CallState {
     attempt: u32,
     retries: RetryState,
     permit: Option<Permit>,
+    host: HostPass,
     sent: Timestamp,
 }
 
@@ -71,6 +79,8 @@ pub struct Ask {
     pub call: usize,
     /// Whom it asks, by number.
     pub upstream: usize,
+    /// Which of the other's hosts.
+    pub host: HostId,
     /// After what time it gives up; `None` for never.
     pub timeout: Option<Duration>,
     /// Number of the attempt over all calls of the job, from 0. The service time of the one asked is drawn at it below
@@ -86,17 +96,25 @@ impl Calls {
             timeout: call.timeout,
             retrier: Retrier::new(call.retry).with_invariants(invariants.clone()),
             breaker: call.breaker.map(|config| Breaker::new(config).with_invariants(invariants.clone())),
+            hosts: Hosts::new(&call.hosts, invariants),
         };
         let jitter = Stream::new(seed, Purpose::Jitter, "services");
-        Self { links: calls.iter().map(link).collect(), jitter }
+        let hosts = Stream::new(seed, Purpose::Host, "services");
+        Self { links: calls.iter().map(link).collect(), jitter, hosts }
     }
 
-    /// A job is done with its service's own work.
+    /// A job is done with its service's own work; `key` is the stream of its service time.
     #[inline]
-    pub fn on_begun(&mut self, now: Timestamp) -> (CallState, CallStep) {
-        let mut state =
-            CallState { call: 0, attempt: 0, retries: RetryState::default(), permit: None, sent: now };
-        let step = self.call(now, &mut state);
+    pub fn on_begun(&mut self, now: Timestamp, key: Stream) -> (CallState, CallStep) {
+        let mut state = CallState {
+            call: 0,
+            attempt: 0,
+            retries: RetryState::default(),
+            permit: None,
+            host: HostPass::default(),
+            sent: now,
+        };
+        let step = self.call(now, &mut state, key);
         (state, step)
     }
 
@@ -110,8 +128,15 @@ impl Calls {
         end: AttemptEnd,
     ) -> CallStep {
         let Some(link) = self.links.get_mut(state.call) else { return CallStep::DONE };
+        let settlement = end.settlement(now - state.sent);
+        if let Some(hosts) = &mut link.hosts {
+            if let Some(settlement) = settlement {
+                hosts.on_settled(now, &mut state.host, settlement);
+            }
+            hosts.on_left(&mut state.host);
+        }
         if let (Some(breaker), Some(permit)) = (&mut link.breaker, state.permit.take()) {
-            match end.settlement(now - state.sent) {
+            match settlement {
                 Some(settlement) => breaker.on_settled(now, permit, settlement),
                 None => breaker.on_released(permit),
             }
@@ -122,7 +147,7 @@ impl Calls {
             link.retrier.on_finished(&mut state.retries, true);
             state.call += 1;
             state.retries = RetryState::default();
-            return self.call(now, state);
+            return self.call(now, state, key);
         }
         let failure = end.failure();
         let wait = failure.and_then(|failure| {
@@ -150,6 +175,9 @@ impl Calls {
     pub fn on_given_up(&mut self, mut state: CallState) {
         let Some(link) = self.links.get_mut(state.call) else { return };
         link.retrier.on_finished(&mut state.retries, false);
+        if let Some(hosts) = &mut link.hosts {
+            hosts.on_left(&mut state.host);
+        }
         if let (Some(breaker), Some(permit)) = (&mut link.breaker, state.permit) {
             breaker.on_released(permit);
         }
@@ -163,16 +191,20 @@ impl Calls {
     }
 
     /// Makes the next call of a job. After the last one, the service answers.
-    fn call(&mut self, now: Timestamp, state: &mut CallState) -> CallStep {
+    fn call(&mut self, now: Timestamp, state: &mut CallState, key: Stream) -> CallStep {
         if let Some(link) = self.links.get_mut(state.call) {
             link.retrier.on_request(now, &mut state.retries);
+            if link.hosts.is_some() {
+                let draw = self.hosts.at(key.bits()).at(u64::from(state.attempt));
+                state.host = HostPass::drawn(draw.bits());
+            }
         }
         self.attempt(now, state)
     }
 
     /// Makes the attempt that a job stands before.
     fn attempt(&mut self, now: Timestamp, state: &mut CallState) -> CallStep {
-        let Some(Link { upstream, timeout, breaker, retrier }) = self.links.get_mut(state.call) else {
+        let Some(Link { upstream, timeout, breaker, hosts, retrier }) = self.links.get_mut(state.call) else {
             return CallStep::DONE;
         };
         if let Some(breaker) = breaker {
@@ -185,9 +217,12 @@ impl Calls {
             state.permit = Some(permit);
         }
         state.sent = now;
+        // A service passes no host over, so that there always is one.
+        let host = hosts.as_mut().and_then(|hosts| hosts.choose(now, &mut state.host));
         CallStep::Ask(Ask {
             call: state.call,
             upstream: *upstream,
+            host: host.unwrap_or_default(),
             timeout: *timeout,
             attempt: state.attempt,
         })
@@ -218,7 +253,7 @@ impl CallState {
 
 #[cfg(test)]
 mod tests {
-    use gateway::{Backoff, BreakerConfig, Condition, FailureSet, Jitter, RetryPolicy};
+    use gateway::{Backoff, BreakerConfig, Condition, FailureSet, HostsConfig, Jitter, RetryPolicy};
 
     use super::*;
 
@@ -237,11 +272,11 @@ mod tests {
             backoff: Backoff::fixed(WAIT, Jitter::None).unwrap(),
             ..RetryPolicy::default()
         };
-        Call { upstream, timeout: Some(TIMEOUT), retry, breaker }
+        Call { upstream, timeout: Some(TIMEOUT), retry, breaker, hosts: HostsConfig::default() }
     }
 
     fn ask(call: usize, upstream: usize, attempt: u32) -> CallStep {
-        CallStep::Ask(Ask { call, upstream, timeout: Some(TIMEOUT), attempt })
+        CallStep::Ask(Ask { call, upstream, host: HostId(0), timeout: Some(TIMEOUT), attempt })
     }
 
     fn failed(status: u16) -> CallStep {
@@ -250,13 +285,13 @@ mod tests {
 
     #[test]
     fn a_service_without_calls_answers() {
-        assert_eq!(Calls::new(&[], 902, &Invariants::Panic).on_begun(NOW).1, CallStep::DONE);
+        assert_eq!(Calls::new(&[], 902, &Invariants::Panic).on_begun(NOW, key()).1, CallStep::DONE);
     }
 
     #[test]
     fn calls_are_made_in_order_each_with_its_retries() {
         let mut calls = Calls::new(&[call(4, 1, None), call(2, 1, None)], 902, &Invariants::Panic);
-        let (mut state, step) = calls.on_begun(NOW);
+        let (mut state, step) = calls.on_begun(NOW, key());
         assert_eq!(step, ask(0, 4, 0));
         assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::Answered(503)), CallStep::Wait(WAIT));
         assert_eq!(calls.on_waited(NOW, &mut state), ask(0, 4, 1));
@@ -275,9 +310,9 @@ mod tests {
         let mut calls = Calls::new(&[call], 902, &Invariants::Panic);
         let failed = AttemptEnd::Answered(503);
         for way in 0..4 {
-            let (mut state, _) = calls.on_begun(NOW);
+            let (mut state, _) = calls.on_begun(NOW, key());
             assert_eq!(calls.on_ended(NOW, &mut state, key(), failed), CallStep::Wait(WAIT), "{way}");
-            let (mut other, _) = calls.on_begun(NOW);
+            let (mut other, _) = calls.on_begun(NOW, key());
             assert!(matches!(calls.on_ended(NOW, &mut other, key(), failed), CallStep::Answer { .. }));
             match way {
                 0 => calls.on_given_up(state),
@@ -308,7 +343,7 @@ mod tests {
         let asks = AttemptEnd::answered(503, Some(Duration::from_secs(3)));
         for (call, wait) in [(patient, Duration::from_secs(3)), (call(0, 1, None), WAIT)] {
             let mut calls = Calls::new(&[call], 902, &Invariants::Panic);
-            let (mut state, _) = calls.on_begun(NOW);
+            let (mut state, _) = calls.on_begun(NOW, key());
             assert_eq!(calls.on_ended(NOW, &mut state, key(), asks), CallStep::Wait(wait));
         }
     }
@@ -318,7 +353,7 @@ mod tests {
         for end in [AttemptEnd::Answered(404), AttemptEnd::Answered(503), AttemptEnd::Broken, AttemptEnd::Cut]
         {
             let mut calls = Calls::new(&[call(0, 0, None)], 902, &Invariants::Panic);
-            let (mut state, _) = calls.on_begun(NOW);
+            let (mut state, _) = calls.on_begun(NOW, key());
             assert_eq!(calls.on_ended(NOW, &mut state, key(), end), failed(502));
         }
     }
@@ -337,7 +372,7 @@ mod tests {
             let mut call = call(0, 1, None);
             call.retry.on = on;
             let mut calls = Calls::new(&[call], 902, &Invariants::Panic);
-            let (mut state, _) = calls.on_begun(NOW);
+            let (mut state, _) = calls.on_begun(NOW, key());
             let step = calls.on_ended(NOW, &mut state, key(), end);
             assert_eq!(step, if again { CallStep::Wait(WAIT) } else { failed(502) }, "{end:?} on {on:?}");
         }
@@ -349,19 +384,19 @@ mod tests {
         let breaker = BreakerConfig::new(interval, 0.5, 1).unwrap();
         let mut calls = Calls::new(&[call(7, 0, Some(breaker))], 902, &Invariants::Panic);
         // What the service's own machine lacked says nothing of the other.
-        let (mut state, _) = calls.on_begun(NOW);
+        let (mut state, _) = calls.on_begun(NOW, key());
         assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::NeverSent), failed(502));
         assert_eq!(calls.poll_transition(), None);
-        let (mut state, _) = calls.on_begun(NOW);
+        let (mut state, _) = calls.on_begun(NOW, key());
         calls.on_ended(NOW, &mut state, key(), AttemptEnd::Broken);
         let (upstream, change) = calls.poll_transition().unwrap();
         assert_eq!((upstream, change.to), (7, Condition::Open));
-        assert_eq!(calls.on_begun(NOW).1, CallStep::SHORT_CIRCUITED);
+        assert_eq!(calls.on_begun(NOW, key()).1, CallStep::SHORT_CIRCUITED);
         let later = NOW + interval;
-        let (probe, step) = calls.on_begun(later);
+        let (probe, step) = calls.on_begun(later, key());
         assert_eq!(step, ask(0, 7, 0));
-        assert_eq!(calls.on_begun(later).1, CallStep::SHORT_CIRCUITED);
+        assert_eq!(calls.on_begun(later, key()).1, CallStep::SHORT_CIRCUITED);
         calls.on_given_up(probe);
-        assert_eq!(calls.on_begun(later + interval).1, ask(0, 7, 0));
+        assert_eq!(calls.on_begun(later + interval, key()).1, ask(0, 7, 0));
     }
 }

@@ -31,6 +31,8 @@ pub enum Purpose {
     Fault = 5,
     /// How long a client, a service or the gateway of the virtual engine waits before it tries again.
     Jitter = 6,
+    /// Which host of an upstream an attempt goes to.
+    Host = 7,
 }
 
 /// Key half for names below a stream; none of the [`Purpose`]s.

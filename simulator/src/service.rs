@@ -68,6 +68,10 @@ pub struct Job<N> {
 
 /// Where a job is.
 #[derive(Clone, Copy, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a box for each job that is worked on costs more than the room"
+)]
 enum JobStage {
     /// Nobody has judged the token yet.
     Door,
@@ -408,7 +412,8 @@ impl<N> Service<N> {
         if let Some(Trickling { status, .. }) = at_work.trickling {
             return Some(Step::Answer(ServiceAnswer { job, status, breaks_off: false, calls: None }));
         }
-        let (state, step) = self.calls.on_begun(now);
+        let key = self.job(job)?.key;
+        let (state, step) = self.calls.on_begun(now, key);
         if !matches!(step, CallStep::Answer { outcome: CallsOutcome::Done, .. }) {
             let number = self.next_number();
             self.at_work(job)?.calling = Some(Calling { number, state, since: now });
@@ -849,7 +854,7 @@ impl TurnedAway {
 #[cfg(test)]
 mod tests {
     use gateway::auth::AuthConfig;
-    use gateway::{FailureSet, PoolConfig, RetryPolicy, UpstreamId};
+    use gateway::{FailureSet, HostsConfig, PoolConfig, RetryPolicy, UpstreamId};
 
     use super::*;
     use crate::chance::Purpose;
@@ -864,6 +869,7 @@ mod tests {
         UpstreamConfig {
             pool: PoolConfig { workers: NonZeroU32::new(1), queue: Some(1), queue_timeout: None },
             latency: Latency::constant(WORK).unwrap(),
+            latency_factor: 1.0,
             load_latency: Duration::ZERO,
             cancel_on_disconnect: false,
             calls: Vec::new(),
@@ -874,7 +880,16 @@ mod tests {
     fn calling(retries: u32) -> UpstreamConfig {
         let on = FailureSet { server_errors: true, ..FailureSet::default() };
         let retry = RetryPolicy { retries, on, ..RetryPolicy::default() };
-        UpstreamConfig { calls: vec![Call { upstream: 1, timeout: None, retry, breaker: None }], ..config() }
+        UpstreamConfig {
+            calls: vec![Call {
+                upstream: 1,
+                timeout: None,
+                retry,
+                breaker: None,
+                hosts: HostsConfig::default(),
+            }],
+            ..config()
+        }
     }
 
     /// Struck from a second on, for a second.

@@ -13,6 +13,8 @@ pub mod headers {
     pub const REQUEST: &str = "x-tuesday-request";
     /// The number of a gateway's attempt at a client's attempt; absent in the first, which is 0.
     pub const GATEWAY_ATTEMPT: &str = "x-gateway-attempt";
+    /// Says that a gateway asks how the service is, for no client.
+    pub const GATEWAY_CHECK: &str = "x-gateway-check";
     /// In an answer, the name of the upstream that gave it: what does not bear it comes from a gateway.
     pub const UPSTREAM: &str = "x-tuesday-upstream";
 }
@@ -51,6 +53,18 @@ pub struct RequestTagError;
 impl RequestTag {
     /// The population of what services ask of one another for a request that came without a tag.
     pub const NO_POPULATION: u32 = u32::MAX;
+
+    /// The population of checks of a gateway, and of what services ask of one another for them.
+    pub const CHECKS: u32 = u32::MAX - 1;
+
+    /// That of a check.
+    pub const CHECK: Self =
+        Self { population: Self::CHECKS, request: 0, key: Stream::from_bits(0), attempt: 0 };
+
+    /// Whether this is a check of a gateway, which no client sent.
+    pub const fn is_check(&self) -> bool {
+        self.population == Self::CHECKS
+    }
 
     /// The stream below which the service times of this attempt are drawn, `gateway_attempt` being the gateway's.
     pub const fn service(&self, gateway_attempt: u32) -> Stream {

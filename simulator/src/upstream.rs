@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use gateway::auth::AuthConfig;
-use gateway::{BreakerConfig, Invariants, Place, Pool, PoolConfig, RetryPolicy, Timestamp};
+use gateway::{BreakerConfig, HostsConfig, Invariants, Place, Pool, PoolConfig, RetryPolicy, Timestamp};
 
 use crate::chance::Stream;
 use crate::fault::{FaultId, FaultKind, FaultTimeline};
@@ -19,6 +19,8 @@ pub struct UpstreamConfig {
     pub pool: PoolConfig,
     /// How long the work on one request takes.
     pub latency: Latency,
+    /// How many times as long the work takes on this host, above 0.
+    pub latency_factor: f64,
     /// How much longer for each other request that is being served when it starts; zero for no influence.
     pub load_latency: Duration,
     /// Drops work whose caller left. Few services do.
@@ -40,6 +42,8 @@ pub struct Call {
     pub retry: RetryPolicy,
     /// The service's own breaker in front of the other.
     pub breaker: Option<BreakerConfig>,
+    /// The hosts of the other, and how they are chosen.
+    pub hosts: HostsConfig,
 }
 
 /// A simulated service: workers that each take a random time for a request, in front of a bounded queue.
@@ -214,8 +218,13 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
         // Beside the worker of the job itself.
         let mut others = self.pool.in_flight();
         self.invariants.decrement(&mut others, "a job starts without a worker");
-        let work =
-            |latency: &Latency| latency.sample(service) + self.config.load_latency.saturating_mul(others);
+        let work = |latency: &Latency| {
+            let alone = latency.sample(service);
+            let factor = self.config.latency_factor;
+            let is_scaled = factor.to_bits() != 1.0_f64.to_bits();
+            let alone = if is_scaled { times(alone, factor) } else { alone };
+            alone + self.config.load_latency.saturating_mul(others)
+        };
         let own = &self.config.latency;
         let body = match kind {
             Some(FaultKind::Drip { body }) => body.sample(service.at(0)),
@@ -234,6 +243,10 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
         };
         Work { time, body, reset: matches!(kind, Some(FaultKind::Reset)), fault }
     }
+}
+
+fn times(time: Duration, factor: f64) -> Duration {
+    Duration::from_nanos((time.as_nanos() as f64 * factor) as u64)
 }
 
 #[cfg(test)]
@@ -268,6 +281,7 @@ mod tests {
         let config = UpstreamConfig {
             pool,
             latency,
+            latency_factor: 1.0,
             load_latency: Duration::ZERO,
             cancel_on_disconnect,
             calls: Vec::new(),
@@ -397,6 +411,7 @@ mod tests {
         let config = UpstreamConfig {
             pool,
             latency,
+            latency_factor: 1.0,
             load_latency,
             cancel_on_disconnect: false,
             calls: Vec::new(),

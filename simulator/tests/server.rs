@@ -13,8 +13,8 @@ use std::time::Duration;
 use gateway::auth::AuthConfig;
 use gateway::server::ScenarioClock;
 use gateway::{
-    BreakerConfig, Condition, FailureSet, PoolConfig, RetryPolicy, Timestamp, Transition, UpstreamId,
-    Violation,
+    BreakerConfig, Condition, FailureSet, HostsConfig, PoolConfig, RetryPolicy, Timestamp, Transition,
+    UpstreamId, Violation,
 };
 use simulator::server::{Observer, ServiceConfig, StartError, Upstreams, UpstreamsConfig};
 use simulator::{
@@ -182,6 +182,7 @@ fn service(name: &str, latency: Duration) -> ServiceConfig {
     let config = UpstreamConfig {
         pool: PoolConfig::default(),
         latency,
+        latency_factor: 1.0,
         load_latency: Duration::ZERO,
         cancel_on_disconnect: false,
         calls: Vec::new(),
@@ -206,7 +207,7 @@ fn calling(
     timeout: Option<Duration>,
     service: ServiceConfig,
 ) -> ServiceConfig {
-    let calls = vec![Call { upstream, timeout, retry, breaker: None }];
+    let calls = vec![Call { upstream, timeout, retry, breaker: None, hosts: HostsConfig::default() }];
     ServiceConfig { config: UpstreamConfig { calls, ..service.config }, ..service }
 }
 

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateway::server::ScenarioClock;
-use gateway::{BreakerConfig, PoolConfig, RetryPolicy, Timestamp, Transition, Violation};
+use gateway::{BreakerConfig, HostsConfig, PoolConfig, RetryPolicy, Timestamp, Transition, Violation};
 use simulator::server::{Observer, ServiceConfig, Upstreams, UpstreamsConfig};
 use simulator::{Call, Fault, FaultKind, FaultTimeline, Latency, RequestTag, ServiceEvent, UpstreamConfig};
 
@@ -99,6 +99,7 @@ fn service(name: &str, latency: Duration, calls: Vec<Call>, fault: Option<FaultK
     let config = UpstreamConfig {
         pool,
         latency: Latency::constant(latency).unwrap(),
+        latency_factor: 1.0,
         load_latency: Duration::ZERO,
         cancel_on_disconnect: false,
         calls,
@@ -112,7 +113,13 @@ fn service(name: &str, latency: Duration, calls: Vec<Call>, fault: Option<FaultK
 /// One that answers; one that works for a day; one that hangs; one that waits for the answer of that one; one that
 /// refuses.
 fn services() -> Vec<ServiceConfig> {
-    let call = Call { upstream: 2, timeout: Some(LONG), retry: RetryPolicy::default(), breaker: None };
+    let call = Call {
+        upstream: 2,
+        timeout: Some(LONG),
+        retry: RetryPolicy::default(),
+        breaker: None,
+        hosts: HostsConfig::default(),
+    };
     vec![
         service("answers", Duration::ZERO, Vec::new(), None),
         service("works", LONG, Vec::new(), None),
@@ -162,8 +169,13 @@ fn no_thread_and_no_descriptor_is_left() {
 fn no_task_is_left_of_what_is_over() {
     let _alone = alone();
     let second = Duration::from_secs(1);
-    let calling =
-        |upstream| Call { upstream, timeout: Some(second), retry: RetryPolicy::default(), breaker: None };
+    let calling = |upstream| Call {
+        upstream,
+        timeout: Some(second),
+        retry: RetryPolicy::default(),
+        breaker: None,
+        hosts: HostsConfig::default(),
+    };
     let slowly = FaultKind::Drip { body: Latency::constant(LONG).unwrap() };
     let mut services = vec![
         service("answers", Duration::ZERO, Vec::new(), None),
@@ -213,7 +225,13 @@ fn a_machine_without_descriptors_is_told_from_a_service_that_is_down() {
     let _alone = alone();
     // One failed call would open its breaker.
     let breaker = BreakerConfig::new(LONG, 1.0, 1).ok();
-    let call = Call { upstream: 1, timeout: None, retry: RetryPolicy::default(), breaker };
+    let call = Call {
+        upstream: 1,
+        timeout: None,
+        retry: RetryPolicy::default(),
+        breaker,
+        hosts: HostsConfig::default(),
+    };
     let asks = service("asks", Duration::ZERO, vec![call], None);
     let (upstreams, seen) = start(vec![asks, service("answers", Duration::ZERO, Vec::new(), None)]);
     let addresses = upstreams.addresses();

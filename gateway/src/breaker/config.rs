@@ -322,11 +322,19 @@ impl BreakerConfig {
     /// The interval after so many recoveries failed.
     pub(super) fn interval_after(&self, failed_recoveries: u32) -> Duration {
         let Some(OpenGrowth { by, max }) = self.growth else { return self.probe_interval };
-        let times = match by {
-            GrowthRule::Linear => failed_recoveries.saturating_add(1),
-            GrowthRule::Doubling => 1_u32.checked_shl(failed_recoveries).unwrap_or(u32::MAX),
-        };
-        self.probe_interval.checked_mul(times).map_or(max, |interval| interval.min(max))
+        self.probe_interval
+            .checked_mul(by.factor(failed_recoveries))
+            .map_or(max, |interval| interval.min(max))
+    }
+}
+
+impl GrowthRule {
+    /// How many times as long an interval is as the first one, after that many before it.
+    pub(crate) fn factor(self, before: u32) -> u32 {
+        match self {
+            Self::Linear => before.saturating_add(1),
+            Self::Doubling => 1_u32.checked_shl(before).unwrap_or(u32::MAX),
+        }
     }
 }
 

@@ -18,7 +18,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// The rules.
     pub gateway: GatewayConfig,
-    /// Where each upstream listens, by its number; port 0 for one that is never asked.
+    /// Where each upstream listens, by its number; port 0 for one that is never asked. An upstream of several hosts
+    /// ([`UpstreamPolicy::hosts`](crate::UpstreamPolicy::hosts)) has an address for each, in their order, in the place of the one.
     pub upstreams: Vec<SocketAddr>,
     /// The field that carries a client's API key (default `x-api-key`).
     pub key_header: HeaderName,
@@ -172,6 +173,9 @@ pub enum ReloadError {
     /// There are other routes, or they lead elsewhere.
     #[error("the routes differ")]
     Routes,
+    /// An upstream has more hosts or fewer.
+    #[error("the hosts differ")]
+    Hosts,
     /// Other tokens are accepted.
     #[error("the tokens that are accepted differ")]
     Tokens,

@@ -11,6 +11,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 /// Numbers an attempt of the gateway's own from its second on: 1 for the first retry.
 pub(super) const ATTEMPT: HeaderName = HeaderName::from_static(ATTEMPT_NAME);
 const ATTEMPT_NAME: &str = "x-gateway-attempt";
+
+/// In a check of a host: it is no client's.
+pub(super) const CHECK: HeaderName = HeaderName::from_static(CHECK_NAME);
+const CHECK_NAME: &str = "x-gateway-check";
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -104,7 +108,7 @@ pub(super) fn join_cookies(headers: &mut HeaderMap) {
 
 /// What a client may say of the way before the gateway, or of the target that it meant: it would be believed behind us.
 /// Beside what begins with `x-forwarded`: what nginx, Apache, Cloudflare, Akamai, Rackspace and IIS have in use.
-const OF_THE_WAY: [&str; 10] = [
+const OF_THE_WAY: [&str; 11] = [
     "forwarded",
     "x-real-ip",
     "x-client-ip",
@@ -115,6 +119,7 @@ const OF_THE_WAY: [&str; 10] = [
     "x-original-url",
     "x-rewrite-url",
     ATTEMPT_NAME,
+    CHECK_NAME,
 ];
 
 /// Whether a field would tell an upstream something that only a gateway may say: of the way, or how the message is framed in a

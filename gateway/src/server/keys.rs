@@ -12,6 +12,7 @@ use hyper::body::Incoming;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::fields::CHECK;
 use super::request_body::RequestBody;
 use super::scenario_clock::ScenarioClock;
 use super::upstream::{Lease, Upstreams};
@@ -112,6 +113,8 @@ pub(super) struct Provider {
     pub(super) upstreams: Arc<Upstreams>,
     pub(super) upstream: usize,
     pub(super) path: PathAndQuery,
+    /// For a check of a host, what its field says.
+    pub(super) check: Option<HeaderValue>,
 }
 
 impl KeySource for Provider {
@@ -129,7 +132,7 @@ impl KeySource for Provider {
 
 impl Provider {
     /// Asks once, as far as the identity provider can tell.
-    async fn ask(&self) -> Option<(Response<Incoming>, Lease)> {
+    pub(super) async fn ask(&self) -> Option<(Response<Incoming>, Lease)> {
         let Self { upstreams, upstream, .. } = self;
         let request = || {
             let mut request = Request::new(RequestBody::EMPTY);
@@ -137,7 +140,10 @@ impl Provider {
             let host = HeaderValue::try_from(upstreams.address(*upstream)?.to_string()).ok()?;
             request.headers_mut().insert(HOST, host);
             let types = HeaderValue::from_static("application/jwk-set+json, application/json");
-            request.headers_mut().insert(ACCEPT, types);
+            match &self.check {
+                Some(check) => request.headers_mut().insert(CHECK, check.clone()),
+                None => request.headers_mut().insert(ACCEPT, types),
+            };
             Some(request)
         };
         // It may be closing this very moment; what is only asked for can be asked for again.
@@ -153,7 +159,7 @@ impl Provider {
 }
 
 /// Reads a body whole, unless it is longer than a key set may be.
-async fn read(mut body: Incoming) -> Result<Vec<u8>, FetchFailure> {
+pub(super) async fn read(mut body: Incoming) -> Result<Vec<u8>, FetchFailure> {
     let mut document = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let frame = frame.map_err(|_| FetchFailure::Connection)?;

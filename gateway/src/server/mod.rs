@@ -12,6 +12,7 @@
 
 mod answer_body;
 mod body_error;
+mod checks;
 mod client_body;
 mod client_io;
 mod config;
@@ -98,9 +99,12 @@ impl Server {
         let asked_for = gateway.routes.iter().map(|route| route.upstream);
         let mut asked_for = asked_for.chain(gateway.auth.as_ref().map(|auth| auth.jwks));
         // No connection leads to port 0.
-        let has_address =
-            |upstream: usize| upstreams.get(upstream).is_some_and(|address| address.port() != 0);
-        let homeless = asked_for.find(|upstream| !has_address(upstream.0 as usize));
+        let has_address = |host: usize| upstreams.get(host).is_some_and(|address| address.port() != 0);
+        let homeless = asked_for.find(|upstream| {
+            let first = gateway.first_host(*upstream);
+            let hosts = gateway.policy(upstream.0 as usize).hosts.count.get() as usize;
+            !(first..first + hosts).all(has_address)
+        });
         drop(asked_for);
         if let Some(homeless) = homeless {
             return Err(StartError::NoAddress { upstream: homeless.0 });

@@ -10,6 +10,7 @@ use crate::admission::Checks;
 use crate::auth::Claims;
 use crate::breaker::Transition;
 use crate::ended::{Ended, Facts};
+use crate::hosts::HostChange;
 use crate::identity::Client;
 use crate::invariant::Violation;
 use crate::pipeline::Decision;
@@ -51,6 +52,9 @@ pub trait Observer: Send + Sync + 'static {
     /// A breaker changed its condition.
     fn on_transition(&self, upstream: UpstreamId, transition: Transition);
 
+    /// A host takes part from now on, or is passed over. Comes under the gateway's lock.
+    fn on_host_change(&self, upstream: UpstreamId, change: HostChange);
+
     /// A connection could not be made or taken in because the machine has no descriptor, port or buffer left. What comes of
     /// it says nothing of an upstream, though it looks like one that cannot be reached.
     fn on_exhausted(&self, at: Timestamp);
@@ -78,6 +82,8 @@ impl Observer for () {
     fn on_left_queue(&self, _: Timestamp, _: ObserverTag, _: Duration) {}
 
     fn on_transition(&self, _: UpstreamId, _: Transition) {}
+
+    fn on_host_change(&self, _: UpstreamId, _: HostChange) {}
 
     fn on_exhausted(&self, _: Timestamp) {}
 

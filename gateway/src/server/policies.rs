@@ -1,5 +1,7 @@
 //! What a reload gives a running server in front of the dispatcher. A limit that is the same before and after keeps its counts.
 
+use std::num::NonZeroU32;
+
 use super::problem::RateLimitFields;
 use crate::admission::{Allowances, SharedAdmission};
 use crate::config::GatewayConfig;
@@ -14,6 +16,10 @@ pub(super) struct Policies {
     pub(super) fields: RateLimitFields,
     pub(super) limits: SharedAdmission,
     pub(super) allowances: Allowances,
+    /// Whether the choice of a host is drawn at random anywhere.
+    pub(super) draws_hosts: bool,
+    /// By route: the hosts of its upstream.
+    pub(super) host_counts: Vec<NonZeroU32>,
 }
 
 impl Policies {
@@ -34,6 +40,13 @@ impl Policies {
             fields: RateLimitFields::new(&config.limits),
             limits,
             allowances: config.limits.allowances(),
+            draws_hosts: config.draws_hosts(),
+            host_counts: host_counts(config),
         }
     }
+}
+
+/// By route: the hosts of its upstream.
+pub(super) fn host_counts(config: &GatewayConfig) -> Vec<NonZeroU32> {
+    config.routes.iter().map(|route| config.policy(route.upstream.0 as usize).hosts.count).collect()
 }

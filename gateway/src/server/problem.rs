@@ -60,6 +60,7 @@ impl Problem {
                 Rejection::NoRoute => "no route serves this path",
                 Rejection::ShortCircuited { .. } => "the circuit breaker of the upstream is open",
                 Rejection::BulkheadFull => "too many requests are on their way to the upstream",
+                Rejection::NoHost => "no host of the upstream takes part",
                 Rejection::QueueFull { .. } => "every worker is taken and the queue is full",
                 Rejection::QueueTimeout => "no worker became free in time",
             },

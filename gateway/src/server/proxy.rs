@@ -183,14 +183,15 @@ impl ClientConnection {
             client,
             traced: traced.as_ref(),
         };
-        let asked = Asked { peer, client, route, idempotent };
+        let rules = self.thread.rules();
+        let draw = if policies.draws_hosts { rules.host_draw() } else { 0 };
+        let asked = Asked { peer, client, route, idempotent, draw };
         let bearer = Bearer::read(parts.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes));
         let upgrade = if incoming.is_end_stream() && parts.version == Version::HTTP_11 {
             fields::upgrade(&parts.headers)
         } else {
             None
         };
-        let rules = self.thread.rules();
         let (source, exchange) = self.source(policies, &parts, incoming).unzip();
         begun.source.clone_from(&source);
         let Decided { checks: said, claims, next } =
@@ -298,10 +299,14 @@ impl ClientConnection {
         head: &mut Head,
         source: Option<&Source>,
     ) -> Result<(Response<Incoming>, Lease), Problem> {
-        let (upstream, retries) = (forward.upstream.0 as usize, forward.may_retry);
+        let retries = forward.may_retry;
+        let first = self.thread.settings().first_hosts.get(forward.upstream.0 as usize).copied();
+        let (Some(mut host), Some(first)) = (forward.host, first) else {
+            return Err(Problem::Rejected(Rejection::NoHost));
+        };
         loop {
             guard.on_sent();
-            let attempt = self.attempt(upstream, head, source, retries);
+            let attempt = self.attempt(first + host.0 as usize, head, source, retries);
             let attempt = if forward.deadline.is_none() && forward.try_timeout.is_none() {
                 attempt.await
             } else {
@@ -337,7 +342,7 @@ impl ClientConnection {
                     sleep(self.thread.rules().clock.real(wait)).await;
                 }
                 let upload = source.map_or(Upload::Whole, Source::upload);
-                guard.on_retry(upload).map_err(Problem::Rejected)?;
+                host = guard.on_retry(upload).map_err(Problem::Rejected)?;
                 head.headers.insert(fields::ATTEMPT, HeaderValue::from(guard.attempts()));
                 if let Some(span) = guard.span() {
                     Traces::apply_attempt(span, guard.attempts() + 1, &mut head.headers);
@@ -348,17 +353,17 @@ impl ClientConnection {
         }
     }
 
-    /// Sends the request once, as far as the upstream can tell.
+    /// Sends the request once, as far as the host at this place among the addresses can tell.
     async fn attempt(
         &self,
-        upstream: usize,
+        host: usize,
         head: &mut Head,
         source: Option<&Source>,
         retries: bool,
     ) -> Result<(Response<Incoming>, Lease), Problem> {
         let upstreams = self.thread.upstreams();
         let mut request = None;
-        if let Some(mut lease) = upstreams.take_idle(upstream) {
+        if let Some(mut lease) = upstreams.take_idle(host) {
             // The upstream may be closing it this very moment. What has not been sent can be sent on another connection;
             // what has been sent may have been carried out (RFC 9112, 9.3.1).
             let again = head.method.is_idempotent();
@@ -374,7 +379,7 @@ impl ClientConnection {
                 }
             }
         }
-        let mut lease = upstreams.connect(upstream).await.map_err(|error| {
+        let mut lease = upstreams.connect(host).await.map_err(|error| {
             let is_exhausted = self.thread.rules().note_exhaustion(&error);
             Problem::Attempt(if is_exhausted { AttemptEnd::NeverSent } else { AttemptEnd::Broken })
         })?;

@@ -14,7 +14,7 @@ use super::exchange::Exchange;
 use super::exhaustion::is_exhaustion;
 use super::keys::KeyKeeper;
 use super::observer::{Observer, ObserverTag, Seen};
-use super::policies::Policies;
+use super::policies::{Policies, host_counts};
 use super::request_body::Source;
 use super::scenario_clock::ScenarioClock;
 use super::state::{ServerState, UpstreamState};
@@ -27,11 +27,12 @@ use crate::config::GatewayConfig;
 use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
 use crate::ended::{Ended, Facts, ShownClaims};
 use crate::entrance::{Admitted, Stop};
+use crate::hosts::{HostCheck, HostId};
 use crate::identity::KeySecret;
 use crate::invariant::Invariants;
 use crate::pipeline::Decision;
 use crate::rejection::Rejection;
-use crate::route::{RouteId, Routes};
+use crate::route::{RouteId, Routes, UpstreamId};
 use crate::split_mix::split_mix_64;
 use crate::timestamp::Timestamp;
 use crate::trace::Span;
@@ -50,7 +51,11 @@ pub(super) struct Rules {
     invariants: Invariants,
     seed: u64,
     draws: AtomicU64,
+    host_draws: AtomicU64,
 }
+
+/// Sets the draws for hosts apart from those for jitter, which nobody counts so far.
+const HOST_DRAWS: u64 = u64::MAX;
 
 /// What stands behind the limits, under one short lock.
 struct Behind {
@@ -96,6 +101,7 @@ impl Rules {
             invariants,
             seed,
             draws: AtomicU64::new(0),
+            host_draws: AtomicU64::new(0),
         }
     }
 
@@ -116,6 +122,9 @@ impl Rules {
         }
         if self.auth != config.auth {
             return Err(ReloadError::Tokens);
+        }
+        if policies.host_counts != host_counts(config) {
+            return Err(ReloadError::Hosts);
         }
         Ok(())
     }
@@ -168,7 +177,7 @@ impl Rules {
                 let at = self.clock.now();
                 behind.issued += 1;
                 let ticket = behind.issued;
-                let dispatched = behind.dispatcher.on_admitted(at, ticket, route, request.idempotent, upload);
+                let dispatched = behind.dispatcher.on_admitted(at, ticket, route, request, upload);
                 breaker = behind.dispatcher.condition(behind.dispatcher.upstream_of(route));
                 let waiting = matches!(dispatched, Ok(Dispatch::Queue { .. })).then(|| {
                     let (sender, receiver) = oneshot::channel();
@@ -323,6 +332,9 @@ impl Rules {
         while let Some((upstream, transition)) = behind.dispatcher.poll_transition() {
             self.observer.on_transition(upstream, transition);
         }
+        while let Some((upstream, change)) = behind.dispatcher.poll_host_change() {
+            self.observer.on_host_change(upstream, change);
+        }
         while let Some(violation) = self.invariants.poll() {
             self.observer.on_broken(at, violation);
         }
@@ -353,6 +365,28 @@ impl Rules {
     fn unit(&self) -> f64 {
         let draw = self.draws.fetch_add(1, Ordering::Relaxed);
         (split_mix_64(self.seed, draw) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// The checks of hosts that are to begin now, and when the next one is.
+    pub(super) fn poll_checks(&self) -> (Vec<(UpstreamId, HostCheck)>, Option<Timestamp>) {
+        let mut behind = self.behind();
+        let at = self.clock.now();
+        let due = std::iter::from_fn(|| behind.dispatcher.poll_check(at)).collect();
+        (due, behind.dispatcher.next_check())
+    }
+
+    /// A check of a host ended.
+    pub(super) fn on_checked(&self, upstream: UpstreamId, check: HostCheck, well: bool) {
+        let mut behind = self.behind();
+        let at = self.clock.now();
+        behind.dispatcher.on_checked(at, upstream, check, well);
+        self.report(&mut behind, at);
+    }
+
+    /// 64 random bits for the choice of a request's hosts, taken in turn too.
+    pub(super) fn host_draw(&self) -> u64 {
+        let draw = self.host_draws.fetch_add(1, Ordering::Relaxed);
+        split_mix_64(split_mix_64(self.seed, HOST_DRAWS), draw)
     }
 }
 
@@ -519,13 +553,13 @@ impl RequestGuard {
         wait
     }
 
-    /// The wait is over.
+    /// The wait is over; the next attempt goes to this host.
     ///
     /// # Errors
     ///
-    /// If the breaker does not let the next attempt through; then the request has ended.
-    pub(super) fn on_retry(&mut self, upload: Upload) -> Result<(), Rejection> {
-        let GuardState::Working(pass) = &mut self.stage else { return Ok(()) };
+    /// If the breaker does not let the next attempt through, or no host takes part; then the request has ended.
+    pub(super) fn on_retry(&mut self, upload: Upload) -> Result<HostId, Rejection> {
+        let GuardState::Working(pass) = &mut self.stage else { return Err(Rejection::NoHost) };
         let mut behind = self.rules.behind();
         let now = self.rules.clock.now();
         let permitted = behind.dispatcher.on_retry(now, pass, upload);
@@ -579,10 +613,11 @@ impl Drop for RequestGuard {
 #[cfg(test)]
 mod tests {
     use std::io::{Read as _, Write as _};
-    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
     use std::thread;
 
     use super::*;
+    use crate::identity::{Client, Peer};
     use crate::server::{Server, ServerConfig};
     use crate::telemetry::testing::config;
     use crate::telemetry::{JsonLines, Metrics, Names, RequestLog, Telemetry};
@@ -632,8 +667,11 @@ mod tests {
         metrics.observe(server.monitor());
 
         let rules = server.rules.upgrade().unwrap();
+        let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
+        let client = Client::anonymous(KeySecret([0; 16]), peer);
+        let request = Request { peer, client, route: Some(RouteId(0)), idempotent: true, draw: 0 };
         let dispatched =
-            rules.behind().dispatcher.on_admitted(clock.now(), u64::MAX, RouteId(0), true, Upload::Whole);
+            rules.behind().dispatcher.on_admitted(clock.now(), u64::MAX, RouteId(0), &request, Upload::Whole);
         let Ok(Dispatch::Forward(Forward { pass, .. })) = dispatched else { panic!("{dispatched:?}") };
         rules.on_finished(pass, |_| None);
         assert!(metrics.render().contains("gateway_broken_invariants_total 0\n"));

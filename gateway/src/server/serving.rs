@@ -50,6 +50,7 @@ impl Thread {
             let housekeeping = tokio::spawn(Arc::clone(&self).keep_house());
             // Until the last request has ended: it may wait for keys.
             let fetching = fetches.then(|| tokio::spawn(Arc::clone(&self).keep_keys()));
+            let checking = fetches.then(|| tokio::spawn(Arc::clone(&self).keep_checks()));
             let mut stopped = stop.clone();
             let mut waiting = None;
             let grace = tokio::select! {
@@ -63,8 +64,8 @@ impl Thread {
             }
             let cut = self.drain(listener, grace).await;
             housekeeping.abort();
-            if let Some(fetching) = fetching {
-                fetching.abort();
+            for task in [fetching, checking].into_iter().flatten() {
+                task.abort();
             }
             cut
         })
@@ -74,7 +75,7 @@ impl Thread {
     async fn keep_keys(self: Arc<Self>) {
         if let (Some(keys), Some((upstream, path))) = (self.rules().keys(), &self.settings().provider) {
             let (upstreams, upstream, path) = (Arc::clone(self.upstreams()), *upstream, path.clone());
-            keys.keep(&self.rules().clock, &Provider { upstreams, upstream, path }).await;
+            keys.keep(&self.rules().clock, &Provider { upstreams, upstream, path, check: None }).await;
         }
     }
 

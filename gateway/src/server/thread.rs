@@ -1,5 +1,6 @@
 //! What one thread of the server holds: its clients' connections and its connections to upstreams.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,6 +19,7 @@ use super::rules::Rules;
 use super::traces::Traces;
 use super::upstream::Upstreams;
 use crate::identity::KeySecret;
+use crate::route::UpstreamId;
 
 /// What all threads go by for as long as they serve.
 pub(super) struct Settings {
@@ -26,8 +28,12 @@ pub(super) struct Settings {
     pub(super) http: HttpLimits,
     /// `None` for a gateway that judges no tokens, and leaves alone what is said of them.
     pub(super) identity: Option<Arc<IdentityFields>>,
-    /// Who is asked for keys, and where.
+    /// The place of whoever is asked for keys among the addresses, and the path.
     pub(super) provider: Option<(usize, PathAndQuery)>,
+    /// By upstream that a route leads to: the place of its first host among the addresses.
+    pub(super) first_hosts: Vec<usize>,
+    /// Where hosts are asked how they are.
+    pub(super) health_paths: BTreeMap<UpstreamId, PathAndQuery>,
     /// `None` where nobody is to name requests.
     pub(super) traces: Option<Traces>,
 }
@@ -35,15 +41,27 @@ pub(super) struct Settings {
 impl Settings {
     pub(super) fn new(config: &ServerConfig) -> Self {
         let gateway = &config.gateway;
+        let upstreams = gateway.routes.iter().map(|route| route.upstream.0 + 1).max().unwrap_or(0);
         Self {
             key_header: config.key_header.clone(),
             key_secret: config.key_secret,
             http: config.http,
             identity: gateway.auth.as_ref().map(|auth| Arc::new(IdentityFields::new(auth))),
-            provider: gateway.auth.as_ref().map(|auth| (auth.jwks.0 as usize, config.jwks_path.clone())),
+            provider: gateway
+                .auth
+                .as_ref()
+                .map(|auth| (gateway.first_host(auth.jwks), config.jwks_path.clone())),
+            health_paths: gateway.health_paths.iter().map(health_path).collect(),
+            first_hosts: (0..upstreams).map(|upstream| gateway.first_host(UpstreamId(upstream))).collect(),
             traces: config.traces.as_ref().map(Traces::new),
         }
     }
+}
+
+/// A path that HTTP has no form for is asked for as `/`.
+fn health_path((upstream, path): (&UpstreamId, &String)) -> (UpstreamId, PathAndQuery) {
+    let path = path.parse().unwrap_or_else(|_| PathAndQuery::from_static("/"));
+    (*upstream, path)
 }
 
 pub(super) struct Thread {

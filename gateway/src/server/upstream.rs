@@ -30,7 +30,7 @@ pub(super) struct Upstreams {
     clock: Arc<CoarseClock>,
     /// For connections, of all threads.
     places: Arc<Semaphore>,
-    /// By upstream; the one that rests longest in front.
+    /// By place among the addresses; the one that rests longest in front.
     idle: Mutex<Vec<VecDeque<Idle>>>,
 }
 

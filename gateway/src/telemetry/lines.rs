@@ -19,6 +19,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use super::record::{BucketRecord, BucketRecords, civil, digest};
 use super::{RequestName, RequestRecord, RunName, SpanId, TraceId};
 use crate::breaker::Transition;
+use crate::hosts::HostChange;
 use crate::invariant::Violation;
 use crate::timestamp::Timestamp;
 
@@ -27,6 +28,8 @@ pub const REQUEST: &str = "gateway::request";
 
 /// The target of the event of each change of a breaker, at the level `INFO`.
 pub const BREAKER: &str = "gateway::breaker";
+/// The target of the event of each host that is passed over or takes part again, at the level `INFO`.
+pub const HOST: &str = "gateway::host";
 
 /// The target of events about the log itself, at the level `WARN`: how many lines were dropped.
 pub const LOG: &str = "gateway::log";
@@ -440,6 +443,23 @@ pub fn emit_transition(run: Option<&RunName>, upstream: &str, transition: &Trans
         to = transition.to.name(),
         settled = transition.counts.settled,
         failures = transition.counts.failures,
+    );
+}
+
+/// Makes an event of a host that is passed over or takes part again, for whoever subscribes to the target [`HOST`].
+pub fn emit_host_change(run: Option<&RunName>, upstream: &str, change: &HostChange) {
+    event!(
+        target: HOST,
+        Level::INFO,
+        timestamp = civil(change.at).as_str(),
+        scenario = run.map(|run| run.scenario.as_str()),
+        engine = run.map(|run| run.engine),
+        variant = run.map(|run| run.variant.as_str()),
+        seed = run.map(|run| run.seed),
+        control = run.map(|run| run.control),
+        upstream,
+        host = change.host.0,
+        to = change.to.name(),
     );
 }
 

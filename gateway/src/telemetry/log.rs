@@ -10,8 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::lines::{emit_broken, emit_dropped};
-use super::{Ended, Facts, JsonLines, Names, RequestRecord, RunName, emit_transition};
+use super::{Ended, Facts, JsonLines, Names, RequestRecord, RunName, emit_host_change, emit_transition};
 use crate::breaker::Transition;
+use crate::hosts::HostChange;
 use crate::invariant::Violation;
 use crate::route::UpstreamId;
 use crate::timestamp::Timestamp;
@@ -74,6 +75,7 @@ pub struct LogSender {
 enum Entry {
     Request { at: Timestamp, facts: Arc<Facts>, ended: Ended },
     Transition { upstream: UpstreamId, transition: Transition },
+    Host { upstream: UpstreamId, change: HostChange },
     Broken { at: Timestamp, violation: Violation },
 }
 
@@ -180,6 +182,10 @@ impl LogSender {
         self.send(Entry::Transition { upstream, transition });
     }
 
+    pub(super) fn host_change(&self, upstream: UpstreamId, change: HostChange) {
+        self.send(Entry::Host { upstream, change });
+    }
+
     pub(super) fn broken(&self, at: Timestamp, violation: Violation) {
         self.send(Entry::Broken { at, violation });
     }
@@ -230,6 +236,9 @@ impl Writer {
             }
             Entry::Transition { upstream, transition } => {
                 emit_transition(self.run.as_ref(), self.names.upstream(*upstream), transition);
+            }
+            Entry::Host { upstream, change } => {
+                emit_host_change(self.run.as_ref(), self.names.upstream(*upstream), change);
             }
             Entry::Broken { at, violation } => {
                 self.last = *at;

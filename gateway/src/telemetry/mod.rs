@@ -24,7 +24,9 @@ pub(crate) mod testing;
 #[cfg(feature = "server")]
 pub use self::admin::{Admin, Page, Site};
 #[cfg(feature = "server")]
-pub use self::lines::{BREAKER, INVARIANT, JsonLines, LOG, REQUEST, emit_transition, with_lines};
+pub use self::lines::{
+    BREAKER, HOST, INVARIANT, JsonLines, LOG, REQUEST, emit_host_change, emit_transition, with_lines,
+};
 #[cfg(feature = "server")]
 pub use self::log::{LogEnd, LogSender, RequestLog};
 #[cfg(feature = "server")]

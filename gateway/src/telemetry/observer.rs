@@ -8,6 +8,7 @@ use super::OtlpSender;
 use super::{Ended, Facts, LogSender, Metrics};
 use crate::admission::Checks;
 use crate::breaker::Transition;
+use crate::hosts::HostChange;
 use crate::invariant::Violation;
 use crate::pipeline::Decision;
 use crate::route::UpstreamId;
@@ -87,6 +88,14 @@ impl<O: Observer> Observer for Telemetry<O> {
         self.inner.on_transition(upstream, transition);
     }
 
+    fn on_host_change(&self, upstream: UpstreamId, change: HostChange) {
+        self.metrics.on_host_change(upstream, change);
+        if let Some(log) = &self.log {
+            log.host_change(upstream, change);
+        }
+        self.inner.on_host_change(upstream, change);
+    }
+
     fn on_exhausted(&self, at: Timestamp) {
         self.inner.on_exhausted(at);
     }
@@ -120,6 +129,7 @@ mod tests {
 
     use super::*;
     use crate::breaker::{Condition, Counts};
+    use crate::hosts::{HostCondition, HostId};
     use crate::rejection::Rejection;
     use crate::telemetry::Names;
     use crate::telemetry::testing::{START, config, facts, rejected};
@@ -158,6 +168,10 @@ mod tests {
 
         fn on_transition(&self, _: UpstreamId, _: Transition) {
             self.of("transition");
+        }
+
+        fn on_host_change(&self, _: UpstreamId, _: HostChange) {
+            self.of("host");
         }
 
         fn on_exhausted(&self, _: Timestamp) {
@@ -200,6 +214,8 @@ mod tests {
         telemetry.on_left_queue(START, ObserverTag(7), Duration::ZERO);
         let (from, to) = (Condition::Closed, Condition::Open);
         telemetry.on_transition(UpstreamId(0), Transition { at: START, from, to, counts: Counts::default() });
+        let (host, to) = (HostId(3), HostCondition::Ejected);
+        telemetry.on_host_change(UpstreamId(0), HostChange { at: START, host, to });
         telemetry.on_exhausted(START);
         telemetry.on_broken(START, Violation { what: "one too many", times: 1 });
         telemetry.on_finished(START, ObserverTag(7), &facts, &rejected());
@@ -211,6 +227,7 @@ mod tests {
             "queue timeout",
             "left queue",
             "transition",
+            "host",
             "exhausted",
             "broken",
             "finished",

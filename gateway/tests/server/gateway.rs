@@ -7,8 +7,8 @@ use std::time::Duration;
 use gateway::server::{Ended, Observer, ObserverTag, ScenarioClock, Seen, Server, ServerConfig};
 use gateway::telemetry::Facts;
 use gateway::{
-    AttemptEnd, Checks, Decision, GatewayConfig, GatewayRetry, Rejection, RequestEnd, Route, Routes,
-    Timestamp, Transition, UpstreamId, Violation,
+    AttemptEnd, Checks, Decision, GatewayConfig, GatewayRetry, HostChange, Rejection, RequestEnd, Route,
+    Routes, Timestamp, Transition, UpstreamId, Violation,
 };
 
 pub(crate) const START: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
@@ -84,6 +84,7 @@ pub(crate) struct Told {
     /// How long those waited that left the queue without a worker.
     pub(crate) left_queue: Vec<Duration>,
     pub(crate) transitions: Vec<Transition>,
+    pub(crate) host_changes: Vec<HostChange>,
     broken: Vec<Violation>,
     pub(crate) finished: Vec<(ObserverTag, Ended)>,
     pub(crate) exhausted: usize,
@@ -166,6 +167,10 @@ impl Observer for Log {
 
     fn on_transition(&self, _: UpstreamId, transition: Transition) {
         self.tell(|told| told.transitions.push(transition));
+    }
+
+    fn on_host_change(&self, _: UpstreamId, change: HostChange) {
+        self.tell(|told| told.host_changes.push(change));
     }
 
     fn on_broken(&self, _: Timestamp, violation: Violation) {

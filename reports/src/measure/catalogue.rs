@@ -14,7 +14,7 @@ use crate::measure::unit::{Good, Unit};
 use crate::record::breaker::BreakerChange;
 use crate::record::durations::{Durations, Statistic};
 use crate::record::harm::{Awaited, Harm, HarmTally};
-use crate::record::layout::{BreakerId, Selector, StationId};
+use crate::record::layout::{BreakerId, HostPlace, Selector, StationId};
 use crate::record::outcome::Outcome;
 use crate::record::recording::{Recording, fullest, micros, ratio};
 use crate::result::harm::HarmResult;
@@ -38,6 +38,8 @@ pub struct Arguments {
     pub selector: Selector,
     /// An upstream, by number. Default: any.
     pub upstream: Option<usize>,
+    /// One host of that upstream, by its number. Default: all.
+    pub host: Option<u32>,
     /// How the requests ended. Default: served.
     pub outcome: Outcome,
     /// A statistic of a distribution. Default: the mean.
@@ -57,6 +59,7 @@ impl Default for Arguments {
         Self {
             selector: Selector::Everybody,
             upstream: None,
+            host: None,
             outcome: Outcome::Served,
             statistic: Statistic::Mean,
             station: StationId::Gateway,
@@ -162,6 +165,8 @@ pub struct MeasureKind {
     /// Which end of it is the good one; `None` where neither is: to turn away is what a limit is for, and what a breaker or a
     /// worker does is no aim by itself. Of a measure with an outcome, the outcome says.
     pub(crate) good: Option<Good>,
+    /// Whether it is told of a single host too, where it is asked of an upstream.
+    pub of_hosts: bool,
     /// How it is read from the record of a run.
     pub(crate) read: fn(&Recording, &Arguments) -> Measurement,
     /// How it is read from a saved run; `None` where nothing is compared by it.
@@ -307,6 +312,9 @@ impl Measure {
     /// Whether only our own gateway can tell it: of an external one nothing but its answers is observed.
     pub fn is_of_our_gateway(&self) -> bool {
         let Arguments { station, breaker, .. } = &self.arguments;
+        if *self.kind == EJECTIONS {
+            return true;
+        }
         self.kind.parameters.iter().any(|parameter| match parameter {
             Parameter::Station => *station == StationId::Gateway,
             Parameter::Breaker => breaker.service.is_none(),
@@ -444,6 +452,7 @@ const ROW: MeasureKind = MeasureKind {
     needs: Needs::Nothing,
     meaning: "",
     good: None,
+    of_hosts: false,
     read: |_, _| Measurement::NOT_OBSERVED,
     saved: None,
 };
@@ -467,7 +476,7 @@ const OF_REQUESTS: &[Parameter] = &[Parameter::Selector];
 const OF_UPSTREAM: &[Parameter] = &[Parameter::Upstream];
 
 /// The measures of lines of scenarios, in the order in which they are listed.
-pub static MEASURES: [&MeasureKind; 22] = [
+pub static MEASURES: [&MeasureKind; 23] = [
     &OFFERED,
     &SERVED,
     &SUCCESS_RATE,
@@ -477,6 +486,7 @@ pub static MEASURES: [&MeasureKind; 22] = [
     &ATTEMPTS,
     &AMPLIFICATION,
     &KEY_FETCHES,
+    &EJECTIONS,
     &WAIT,
     &UTILIZATION,
     &PEAK_IN_FLIGHT,
@@ -529,6 +539,7 @@ static SERVED: MeasureKind = MeasureKind {
 
 pub(crate) static SUCCESS_RATE: MeasureKind = MeasureKind {
     name: "success_rate",
+    of_hosts: false,
     parameters: OF_REQUESTS,
     unit: Unit::Share,
     needs: Needs::Requests,
@@ -592,6 +603,7 @@ const REJECTIONS: [Form; Outcome::ALL.len() - 1] = {
 
 pub(crate) static LATENCY: MeasureKind = MeasureKind {
     name: "latency",
+    of_hosts: false,
     parameters: &[Parameter::Statistic, Parameter::Selector],
     unit: Unit::Duration,
     needs: Needs::Answers,
@@ -628,7 +640,14 @@ static ATTEMPTS: MeasureKind = MeasureKind {
     name: "attempts",
     parameters: OF_UPSTREAM,
     meaning: "attempts that reached the upstream, or any, for requests of clients",
-    read: |run, of| count(run.attempts(of.upstream)),
+    of_hosts: true,
+    read: |run, of| {
+        let host = of.upstream.zip(of.host);
+        count(match host {
+            Some((upstream, host)) => run.host_attempts(HostPlace { upstream: upstream as u32, host }),
+            None => run.attempts(of.upstream),
+        })
+    },
     ..ROW
 };
 
@@ -659,6 +678,14 @@ static KEY_FETCHES: MeasureKind = MeasureKind {
     ..ROW
 };
 
+static EJECTIONS: MeasureKind = MeasureKind {
+    name: "ejections",
+    parameters: OF_UPSTREAM,
+    meaning: "how often the gateway began to pass over a host of the upstream, or of any",
+    read: |run, of| count(run.ejections(of.upstream)),
+    ..ROW
+};
+
 static WAIT: MeasureKind = MeasureKind {
     name: "wait",
     parameters: &[Parameter::Statistic, Parameter::Station],
@@ -676,6 +703,7 @@ static UTILIZATION: MeasureKind = MeasureKind {
     unit: Unit::Share,
     needs: Needs::BoundedWorkers,
     meaning: "share of the station's worker time that was in use",
+    of_hosts: true,
     read: |run, of| observed(run.utilization(of.station).map(Value::Share)),
     ..ROW
 };
@@ -684,7 +712,8 @@ static PEAK_IN_FLIGHT: MeasureKind = MeasureKind {
     name: "peak_in_flight",
     parameters: &[Parameter::Station],
     meaning: "most of the station's workers in use at once",
-    read: |run, of| count(run.station(of.station).in_flight.peak().into()),
+    of_hosts: true,
+    read: |run, of| count(run.peak_in_flight(of.station).into()),
     ..ROW
 };
 
@@ -756,6 +785,7 @@ pub(crate) static GOOD_WITHOUT_FAULTS: MeasureKind = MeasureKind {
 
 pub(crate) static BLAST_RADIUS: MeasureKind = MeasureKind {
     name: "blast_radius",
+    of_hosts: false,
     parameters: OF_REQUESTS,
     unit: Unit::Share,
     needs: Needs::Collateral,
@@ -778,6 +808,7 @@ const HARM_BETWEEN_ENGINES: f64 = 0.03;
 
 pub(crate) static DIRECT_DAMAGE: MeasureKind = MeasureKind {
     name: "direct_damage",
+    of_hosts: false,
     parameters: OF_REQUESTS,
     unit: Unit::Share,
     needs: Needs::Direct,
@@ -797,6 +828,7 @@ pub(crate) static DIRECT_DAMAGE: MeasureKind = MeasureKind {
 
 pub(crate) static RECOVERY_TIME: MeasureKind = MeasureKind {
     name: "recovery_time",
+    of_hosts: false,
     parameters: OF_REQUESTS,
     unit: Unit::DurationOrNever,
     needs: Needs::Aftermath,
@@ -815,6 +847,7 @@ pub(crate) static RECOVERY_TIME: MeasureKind = MeasureKind {
 
 pub(crate) static CONTAINMENT_TIME: MeasureKind = MeasureKind {
     name: "containment_time",
+    of_hosts: false,
     parameters: OF_REQUESTS,
     unit: Unit::DurationOrNever,
     needs: Needs::PairedCollateral,

@@ -41,6 +41,8 @@ pub enum Cause {
     Breaker(BreakerId),
     /// As many requests for the upstream were on their way as may be.
     Bulkhead(usize),
+    /// Every host of the upstream was passed over.
+    NoHost(usize),
     /// Every worker of the gateway was taken, most of them by this route.
     GatewayPool {
         /// The route.
@@ -223,6 +225,8 @@ pub enum CauseKind {
     Breaker,
     /// The bulkhead of an upstream was full.
     Bulkhead,
+    /// Every host of an upstream was passed over.
+    NoHost,
     /// The gateway's workers were taken, most of them by the route named.
     GatewayPool,
     /// The upstream's workers were taken.
@@ -267,6 +271,7 @@ impl CauseKind {
             Self::Keys => "keys",
             Self::Breaker => "breaker",
             Self::Bulkhead => "bulkhead",
+            Self::NoHost => "no-host",
             Self::GatewayPool => "gateway-pool",
             Self::UpstreamQueue => "upstream-queue",
             Self::CallTimeout => "call-timeout",
@@ -303,6 +308,7 @@ impl CauseStep {
                 (CauseKind::Breaker, call(service, asked))
             }
             Cause::Bulkhead(asked) => (CauseKind::Bulkhead, Some(upstream(asked))),
+            Cause::NoHost(asked) => (CauseKind::NoHost, Some(upstream(asked))),
             Cause::GatewayPool { behind } => {
                 (CauseKind::GatewayPool, Some(layout.routes[behind].path.clone()))
             }

@@ -66,6 +66,8 @@ pub struct StationLayout {
     pub queue: Option<u32>,
     /// Whether only requests with a valid identity are meant to come here; of an upstream.
     pub asks_for_identity: bool,
+    /// The workers of each host of an upstream that has several, `None` for unbounded; empty of any other station.
+    pub hosts: Vec<Option<u32>>,
 }
 
 /// Something that goes wrong for a while.
@@ -75,6 +77,8 @@ pub struct FaultLayout {
     pub kind: String,
     /// Whom it strikes, by number.
     pub upstreams: Vec<usize>,
+    /// Which of their hosts, by number; `None` for all.
+    pub hosts: Option<Vec<u32>>,
     /// When it begins.
     pub from: Duration,
     /// When it is over.
@@ -134,14 +138,37 @@ pub enum StationId {
     Gateway,
     /// An upstream, by number.
     Upstream(usize),
+    /// A host of an upstream that has several: what happens there counts for the upstream too.
+    Host(HostPlace),
+}
+
+/// A host of an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HostPlace {
+    /// The upstream, by number.
+    pub upstream: u32,
+    /// Its host, by number.
+    pub host: u32,
 }
 
 impl StationId {
-    /// The gateway first, then the upstreams.
+    /// The gateway first, then the upstreams; of a host, its upstream.
+    #[inline]
     pub(crate) const fn index(self) -> usize {
         match self {
             Self::Gateway => 0,
             Self::Upstream(upstream) => upstream + 1,
+            Self::Host(place) => place.upstream as usize + 1,
+        }
+    }
+
+    /// The upstream, by number; `None` for the gateway.
+    #[inline]
+    pub const fn upstream(self) -> Option<usize> {
+        match self {
+            Self::Gateway => None,
+            Self::Upstream(upstream) => Some(upstream),
+            Self::Host(place) => Some(place.upstream as usize),
         }
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod good_requests;
 pub(crate) mod harm;
 pub(crate) mod harness;
 pub(crate) mod heatmap;
+pub(crate) mod hosts;
 pub(crate) mod layout;
 pub(crate) mod outcome;
 pub(crate) mod peak;

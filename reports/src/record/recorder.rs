@@ -11,7 +11,8 @@ use crate::record::cause::{CauseCounts, CauseTable, Ending};
 use crate::record::durations::Durations;
 use crate::record::harm::GoodCount;
 use crate::record::heatmap::Heatmap;
-use crate::record::layout::{Layout, LimitLayout, PopulationLayout, StationId};
+use crate::record::hosts::{HostChange, HostRecord};
+use crate::record::layout::{HostPlace, Layout, LimitLayout, PopulationLayout, StationId};
 use crate::record::outcome::Outcome;
 use crate::record::peak::PeakRecord;
 use crate::record::saturation::Saturation;
@@ -38,6 +39,11 @@ pub struct Recorder {
     /// By population: whether each request was good; empty unless pairs are kept.
     pub(crate) good: Vec<FixedBitSet>,
     pub(crate) breakers: Vec<BreakerChange>,
+    /// By upstream: its hosts, where it has several.
+    pub(crate) hosts: Vec<Vec<HostRecord>>,
+    pub(crate) host_changes: Vec<HostChange>,
+    /// By upstream: ejections of its hosts.
+    pub(crate) ejections: Vec<u64>,
     /// The ways back from requests that were not served well.
     pub causes: CauseTable,
     /// Of non-hostile populations.
@@ -73,6 +79,8 @@ pub(crate) struct AttemptSeries {
     pub(crate) total: u64,
     /// Made for keys, and in nothing else here.
     pub(crate) key_fetches: u64,
+    /// Made to learn how hosts are, and in nothing else here.
+    pub(crate) health_checks: u64,
     /// Without a valid identity, at an upstream that asks for one.
     pub(crate) unauthorized: u64,
     pub(crate) per_s: CountSeries,
@@ -147,10 +155,23 @@ impl Recorder {
             attempts: layout
                 .upstreams
                 .iter()
-                .map(|_| AttemptSeries { total: 0, key_fetches: 0, unauthorized: 0, per_s: series() })
+                .map(|_| AttemptSeries {
+                    total: 0,
+                    key_fetches: 0,
+                    health_checks: 0,
+                    unauthorized: 0,
+                    per_s: series(),
+                })
                 .collect(),
             good: vec![FixedBitSet::new(); layout.populations.len()],
             breakers: Vec::new(),
+            hosts: layout
+                .upstreams
+                .iter()
+                .map(|upstream| upstream.hosts.iter().map(|_| HostRecord::new(duration)).collect())
+                .collect(),
+            host_changes: Vec::new(),
+            ejections: vec![0; layout.upstreams.len()],
             causes: CauseTable::default(),
             cause_counts: CauseCounts::default(),
             heatmap: Heatmap::new(duration),
@@ -188,17 +209,24 @@ impl Witness for Recorder {
             }
             RunEvent::LimitRejected { limit, bucket } => self.on_limit_rejected(limit, bucket, at),
             RunEvent::Admitted { population } => self.populations[population].admitted.add(at),
-            RunEvent::Attempt { upstream } => self.on_attempt(upstream, at),
+            RunEvent::Attempt { station } => self.on_attempt(station, at),
             RunEvent::KeyFetch { upstream } => self.attempts[upstream].key_fetches += 1,
+            RunEvent::HealthCheck { upstream } => self.attempts[upstream].health_checks += 1,
             RunEvent::Unauthorized { upstream } => self.attempts[upstream].unauthorized += 1,
             RunEvent::Waited { station, waited } => self.on_waited(station, waited),
             RunEvent::LeftQueue { station, waited } => {
                 self.stations[station.index()].wait.record_lower_bound(waited);
             }
             RunEvent::Load { station, in_flight, queued } => self.on_load(station, at, in_flight, queued),
-            RunEvent::Rejected { station } => self.stations[station.index()].rejected += 1,
+            RunEvent::Rejected { station } => {
+                self.stations[station.index()].rejected += 1;
+                if let Some(host) = self.host(station) {
+                    host.rejected += 1;
+                }
+            }
             RunEvent::QueueTimeout => self.queue_timeouts += 1,
             RunEvent::Breaker(change) => self.on_breaker(change),
+            RunEvent::Host(change) => self.on_host(change),
             RunEvent::Finished(finished) => self.on_finished(at, &finished),
         }
     }
@@ -243,10 +271,15 @@ impl Recorder {
     }
 
     #[inline]
-    fn on_attempt(&mut self, upstream: usize, at: Duration) {
-        let attempts = &mut self.attempts[upstream];
-        attempts.total += 1;
-        attempts.per_s.add(at);
+    fn on_attempt(&mut self, station: StationId, at: Duration) {
+        if let Some(upstream) = station.upstream() {
+            let attempts = &mut self.attempts[upstream];
+            attempts.total += 1;
+            attempts.per_s.add(at);
+        }
+        if let Some(host) = self.host(station) {
+            host.attempts += 1;
+        }
     }
 
     #[inline]
@@ -261,6 +294,16 @@ impl Recorder {
 
     #[inline]
     fn on_load(&mut self, station: StationId, at: Duration, in_flight: u32, queued: u32) {
+        let (mut in_flight, mut queued) = (in_flight, queued);
+        if matches!(station, StationId::Host(_)) {
+            let of_upstream = &self.stations[station.index()];
+            let before = [of_upstream.in_flight.current(), of_upstream.queued.current()];
+            let summed = self.host(station).map(|host| host.set(at, [in_flight, queued], before));
+            match summed.transpose() {
+                Ok(summed) => [in_flight, queued] = summed.unwrap_or([in_flight, queued]),
+                Err(broken) => return self.checker.note(broken, 1),
+            }
+        }
         let record = &mut self.stations[station.index()];
         self.checker.check(record.in_flight.set(at, in_flight));
         self.checker.check(record.queued.set(at, queued));
@@ -309,6 +352,24 @@ impl Recorder {
         if let Some(index) = index.filter(|_| good && self.layout.keeps_pairs) {
             self.good[population].grow_and_insert(index as usize);
         }
+    }
+
+    /// The first ten thousand changes are kept, and all ejections counted.
+    fn on_host(&mut self, change: HostChange) {
+        if change.to == HostChange::EJECTED
+            && let Some(ejections) = self.ejections.get_mut(change.host.upstream as usize)
+        {
+            *ejections += 1;
+        }
+        if self.host_changes.len() < MOST_CHANGES {
+            self.host_changes.push(change);
+        }
+    }
+
+    #[inline]
+    fn host(&mut self, station: StationId) -> Option<&mut HostRecord> {
+        let StationId::Host(HostPlace { upstream, host }) = station else { return None };
+        self.hosts.get_mut(upstream as usize)?.get_mut(host as usize)
     }
 
     /// The first ten thousand changes are kept.

@@ -8,7 +8,8 @@ use crate::record::durations::Durations;
 use crate::record::good_requests::GoodRequests;
 use crate::record::harm::{GoodCount, Harm};
 use crate::record::harness::HarnessRecord;
-use crate::record::layout::{BreakerId, Layout, LimitLayout, Selector, StationId};
+use crate::record::hosts::HostRecord;
+use crate::record::layout::{BreakerId, HostPlace, Layout, LimitLayout, Selector, StationId};
 use crate::record::outcome::Outcome;
 use crate::record::recorder::{Cell, LimitRecord, Recorder, StationRecord};
 
@@ -240,9 +241,44 @@ impl Recording {
         let layout = match station {
             StationId::Gateway => &self.layout().gateway,
             StationId::Upstream(upstream) => &self.layout().upstreams[upstream],
+            StationId::Host(HostPlace { upstream, host }) => {
+                let workers =
+                    self.layout().upstreams[upstream as usize].hosts.get(host as usize).copied()??;
+                let (mean, _) = self.host(station)?.in_flight.clone().finish(self.ran());
+                return Some(mean / f64::from(workers));
+            }
         };
         let (mean, _) = self.station(station).in_flight.clone().finish(self.ran());
         Some(mean / f64::from(layout.workers?))
+    }
+
+    /// Most of a station's workers in use at once.
+    pub(crate) fn peak_in_flight(&self, station: StationId) -> u32 {
+        match self.host(station) {
+            Some(host) => host.in_flight.peak(),
+            None => self.station(station).in_flight.peak(),
+        }
+    }
+
+    /// Ejections of hosts of an upstream, or of any.
+    pub(crate) fn ejections(&self, upstream: Option<usize>) -> u64 {
+        match upstream {
+            Some(upstream) => self.recorder.ejections.get(upstream).copied().unwrap_or(0),
+            None => self.recorder.ejections.iter().sum(),
+        }
+    }
+
+    /// Attempts that reached one host of an upstream.
+    pub(crate) fn host_attempts(&self, place: HostPlace) -> u64 {
+        match self.host(StationId::Host(place)) {
+            Some(host) => host.attempts,
+            None => self.attempts(Some(place.upstream as usize)),
+        }
+    }
+
+    fn host(&self, station: StationId) -> Option<&HostRecord> {
+        let StationId::Host(HostPlace { upstream, host }) = station else { return None };
+        self.recorder.hosts.get(upstream as usize)?.get(host as usize)
     }
 
     pub(crate) fn limit(&self, scope: &str) -> Option<(&LimitLayout, &LimitRecord)> {

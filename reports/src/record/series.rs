@@ -60,6 +60,17 @@ impl Level {
         Self { current: 0, since_nanos: 0, since_s: 0, duration_nanos, peak: 0, integral: 0, peak_per_s }
     }
 
+    /// As [`Level::new`], without the largest values of seconds.
+    pub(crate) fn without_seconds(duration: Duration) -> Self {
+        Self { duration_nanos: nanos(duration), ..Self::new(Duration::ZERO) }
+    }
+
+    /// What the level is now.
+    #[inline]
+    pub(crate) const fn current(&self) -> u32 {
+        self.current
+    }
+
     /// Notes that the level is `level` from `at` on.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::record::breaker::BreakerChange;
 use crate::record::cause::CauseId;
+use crate::record::hosts::HostChange;
 use crate::record::layout::StationId;
 use crate::record::outcome::Outcome;
 
@@ -52,11 +53,16 @@ pub enum RunEvent {
     },
     /// An attempt came to an upstream, for a client's request.
     Attempt {
-        /// Which upstream.
-        upstream: usize,
+        /// The upstream, or the host of one that has several.
+        station: StationId,
     },
     /// An upstream was asked for the keys that tokens are judged by. No client asked for them.
     KeyFetch {
+        /// Which upstream.
+        upstream: usize,
+    },
+    /// A host of an upstream was asked how it is. No client asked.
+    HealthCheck {
         /// Which upstream.
         upstream: usize,
     },
@@ -97,6 +103,8 @@ pub enum RunEvent {
     QueueTimeout,
     /// A circuit breaker changed its condition.
     Breaker(BreakerChange),
+    /// The gateway passes a host over from now on, or no longer does.
+    Host(HostChange),
     /// A logical request ended for its client.
     Finished(Finished),
 }

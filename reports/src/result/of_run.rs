@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use crate::record::breaker::BreakerChange;
 use crate::record::harm::{Awaited, GoodCount, Harm, HarmTally};
+use crate::record::hosts::{HostChange, HostRecord};
 use crate::record::layout::{FaultLayout, Layout, LimitLayout, Selector, StationLayout};
 use crate::record::recorder::{LimitRecord, Recorder, StationRecord, outcome_counts};
 use crate::record::recording::{Recording, Selection, fullest, greatest_lateness, micros, ratio};
 use crate::record::saturation::BucketName;
 use crate::result::harm::{HarmResult, PopulationHarm, RouteHarm, UnpairedHarm};
 use crate::result::run::{
-    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, LimitResult, NamedSummary, Peak,
-    PeakLateness, PopulationResult, RunResult, StationResult, Summary,
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, HostChangeResult, HostResult,
+    LimitResult, NamedSummary, Peak, PeakLateness, PopulationResult, RunResult, StationResult, Summary,
 };
 
 impl Recording {
@@ -47,6 +48,8 @@ impl Recording {
             stations,
             queue_timeouts,
             attempts: by_upstream,
+            hosts,
+            host_changes,
             causes,
             cause_counts,
             heatmap,
@@ -58,6 +61,7 @@ impl Recording {
             attempts: attempts.total,
             amplification: ratio(attempts.total, requests).unwrap_or(0.0),
             key_fetches: Some(attempts.key_fetches).filter(|fetches| *fetches > 0),
+            health_checks: Some(attempts.health_checks).filter(|checks| *checks > 0),
             unauthorized: layout.asks_for_identity.then_some(attempts.unauthorized),
             per_s: attempts.per_s.into_points(),
         });
@@ -81,8 +85,13 @@ impl Recording {
             limit_result(layout, limit, late, |bucket| bucket_name(place, bucket))
         });
         let places = std::iter::once(&layout.gateway).chain(&layout.upstreams).zip(stations).enumerate();
+        let mut hosts = hosts;
         let stations = places.map(|(place, (layout, station))| {
-            station_result(layout, station, (place == 0).then_some(queue_timeouts), ran)
+            let hosts = place.checked_sub(1).and_then(|upstream| hosts.get_mut(upstream)).map(std::mem::take);
+            let timed_out_in_queue = (place == 0).then_some(queue_timeouts);
+            let station = station_result(layout, station, timed_out_in_queue, ran);
+            let hosts = host_results(layout, place, hosts.unwrap_or_default(), &host_changes, ran);
+            StationResult { hosts, ..station }
         });
         let stations = stations.skip(usize::from(layout.external.is_some()));
         RunResult {
@@ -180,7 +189,37 @@ fn station_result(
         timed_out_in_queue,
         in_flight_per_s,
         queued_per_s,
+        hosts: Vec::new(),
     }
+}
+
+/// The hosts of the upstream whose station has this place.
+fn host_results(
+    layout: &StationLayout,
+    place: usize,
+    hosts: Vec<HostRecord>,
+    changes: &[HostChange],
+    ran: Duration,
+) -> Vec<HostResult> {
+    let hosts = (0..).zip(&layout.hosts).zip(hosts);
+    let results = hosts.map(|((number, workers), host)| {
+        let is_its =
+            |change: &&HostChange| change.host.upstream as usize + 1 == place && change.host.host == number;
+        let told =
+            |change: &HostChange| HostChangeResult { at_us: micros(change.at), to: change.to.to_owned() };
+        let (peak_in_flight, peak_queued) = (host.in_flight.peak(), host.queued.peak());
+        let (mean_in_flight, _) = host.in_flight.finish(ran);
+        HostResult {
+            attempts: host.attempts,
+            rejected: host.rejected,
+            workers: *workers,
+            utilization: workers.map(|workers| mean_in_flight / f64::from(workers)),
+            peak_in_flight,
+            peak_queued,
+            changes: changes.iter().filter(is_its).map(told).collect(),
+        }
+    });
+    results.collect()
 }
 
 fn harm_result(layout: &Layout, harm: &Harm, control: Option<GoodCount>) -> HarmResult {
@@ -248,6 +287,7 @@ fn fault_results(layout: &Layout) -> Vec<FaultResult> {
     let fault = |fault: &FaultLayout| FaultResult {
         kind: fault.kind.clone(),
         upstreams: fault.upstreams.iter().map(|place| layout.upstreams[*place].name.clone()).collect(),
+        hosts: fault.hosts.clone(),
         from_us: micros(fault.from),
         to_us: micros(fault.to),
         fraction: fault.fraction,

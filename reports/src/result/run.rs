@@ -93,6 +93,9 @@ pub struct FaultResult {
     pub kind: String,
     /// The upstreams that it struck.
     pub upstreams: Vec<String>,
+    /// Which of their hosts, by number; absent for all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Vec<u32>>,
     /// When it began.
     pub from_us: u64,
     /// When it was over.
@@ -114,6 +117,9 @@ pub struct AttemptsResult {
     /// nothing of the kind, and in results of a version that counted it among the attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_fetches: Option<u64>,
+    /// How often the gateway asked its hosts how they are; absent where it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_checks: Option<u64>,
     /// Those without a valid identity that came to the application, of an upstream that asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unauthorized: Option<u64>,
@@ -317,4 +323,36 @@ pub struct StationResult {
     pub in_flight_per_s: Vec<u32>,
     /// Most waiting at once, by second.
     pub queued_per_s: Vec<u32>,
+    /// Each host of an upstream that has several; empty of any other station.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<HostResult>,
+}
+
+/// One host of an upstream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HostResult {
+    /// Attempts that came there.
+    pub attempts: u64,
+    /// Turned away because every worker was busy and every place in the queue taken.
+    pub rejected: u64,
+    /// Workers; `None` for as many as it takes.
+    pub workers: Option<u32>,
+    /// Share of worker time in use, 0 to 1; `None` for unbounded workers.
+    pub utilization: Option<f64>,
+    /// Most workers in use at once.
+    pub peak_in_flight: u32,
+    /// Most waiting at once.
+    pub peak_queued: u32,
+    /// When the gateway began to pass it over and took it in again, in order of time.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<HostChangeResult>,
+}
+
+/// The gateway passes a host over from now on, or no longer does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostChangeResult {
+    /// When, microseconds from the scenario's start.
+    pub at_us: u64,
+    /// `ejected` or `unhealthy`, or `in` for one that takes part.
+    pub to: String,
 }

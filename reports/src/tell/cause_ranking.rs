@@ -65,6 +65,7 @@ pub(crate) fn step(step: &CauseStep) -> String {
         CauseKind::Keys => format!("keys of {of}"),
         CauseKind::Breaker => format!("open breaker of {of}"),
         CauseKind::Bulkhead => format!("full bulkhead of {of}"),
+        CauseKind::NoHost => format!("no host of {of} left"),
         CauseKind::GatewayPool => format!("gateway's pool, taken by {of}"),
         CauseKind::UpstreamQueue => format!("queue of {of}"),
         CauseKind::CallTimeout => format!("timeout of the call {of}"),

@@ -70,6 +70,12 @@ pub(crate) fn list(items: &[String]) -> String {
     }
 }
 
+/// Which hosts of an upstream, put behind its name: ` host 3`, ` hosts 0 and 3`.
+pub(crate) fn hosts(numbers: &[u32]) -> String {
+    let names: Vec<String> = numbers.iter().map(u32::to_string).collect();
+    format!(" host{} {}", if names.len() == 1 { "" } else { "s" }, list_some(&names, 5))
+}
+
 /// Like [`list`], but of more than `keep` items the first two and how many more.
 pub(crate) fn list_some(items: &[String], keep: usize) -> String {
     if items.len() <= keep.max(2) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gateway::server::{Ended, ObserverTag, Seen};
 use gateway::telemetry::Facts;
-use gateway::{Checks, Decision, Timestamp, Transition, UpstreamId, Violation};
+use gateway::{Checks, Decision, HostChange, Timestamp, Transition, UpstreamId, Violation};
 use simulator::{RequestTag, ServiceEvent};
 
 use crate::defect::say_defect;
@@ -31,6 +31,8 @@ impl gateway::server::Observer for Defects {
     fn on_left_queue(&self, _: Timestamp, _: ObserverTag, _: Duration) {}
 
     fn on_transition(&self, _: UpstreamId, _: Transition) {}
+
+    fn on_host_change(&self, _: UpstreamId, _: HostChange) {}
 
     fn on_exhausted(&self, _: Timestamp) {}
 

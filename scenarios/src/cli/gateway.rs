@@ -17,6 +17,7 @@ use super::run::with_causes;
 use super::serving::{Chosen, Signaled, Signals, wall_clock};
 use super::telemetry::Telling;
 use super::{ExitCode, Failure, GatewayArgs, UpstreamAddress, print, remote, say};
+use crate::scenario::NamedUpstream;
 use crate::{Variant, file};
 
 /// Serves until it is told to end.
@@ -65,13 +66,16 @@ pub(super) fn gateway(args: &GatewayArgs) -> Result<ExitCode, Failure> {
 
     let mut text = format!("gateway of {}\n", chosen.title());
     for route in variant.world.gateway.routes.iter() {
-        let upstream = route.upstream.0 as usize;
-        let (name, address) = (&variant.world.upstreams[upstream].name, upstreams[upstream]);
-        let _ = writeln!(text, "  {} -> {name} at {address}", route.path);
+        let named = &variant.world.upstreams[route.upstream.0 as usize];
+        let first = variant.world.gateway.first_host(route.upstream);
+        let hosts = upstreams[first..first + named.hosts.len()].iter().map(SocketAddr::to_string);
+        let hosts = hosts.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "  {} -> {} at {hosts}", route.path, named.name);
     }
     if let Some(auth) = &variant.world.gateway.auth {
         let provider = auth.jwks.0 as usize;
-        let (name, address) = (&variant.world.upstreams[provider].name, upstreams[provider]);
+        let address = upstreams[variant.world.gateway.first_host(auth.jwks)];
+        let name = &variant.world.upstreams[provider].name;
         let _ = writeln!(text, "  keys from {name} at {address}");
     }
     if let Some(telling) = &telling {
@@ -132,19 +136,21 @@ pub(super) fn reaches(args: &GatewayArgs, variant: &Variant, addresses: &[Option
     let mut all = vec![Reach::address("--listen", args.listen)];
     all.extend(args.admin.map(|admin| Reach::address("--admin", admin)));
     all.extend(args.otlp.as_ref().map(|collector| Reach::url("--otlp", collector)));
-    for (upstream, address) in variant.world.upstreams.iter().zip(addresses) {
-        all.extend(
-            address.map(|address| Reach::address(format!("the upstream `{}`", upstream.name), address)),
-        );
+    for ((upstream, _), address) in variant.world.hosts().zip(addresses) {
+        let name = &variant.world.upstreams[upstream].name;
+        all.extend(address.map(|address| Reach::address(format!("the upstream `{name}`"), address)));
     }
     all
 }
 
-/// Where each upstream is, by its number, as the command line or else the file says.
+/// Where each host of each upstream is, in the order of [`World::hosts`](crate::World::hosts), as the command line or else the file
+/// says. An upstream with several hosts is named once for each of them, in their order.
 pub(super) fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<Option<SocketAddr>>, Failure> {
     let upstreams = &variant.world.upstreams;
     let names: Vec<&str> = upstreams.iter().map(|upstream| &*upstream.name).collect();
-    let mut addresses: Vec<Option<SocketAddr>> = upstreams.iter().map(|upstream| upstream.listen).collect();
+    let hosts = upstreams.iter().flat_map(|upstream| &upstream.hosts);
+    let mut addresses: Vec<Option<SocketAddr>> = hosts.map(|host| host.listen).collect();
+    let mut named = vec![0; upstreams.len()];
     for UpstreamAddress { name, address } in &args.upstream {
         let Some(place) = names.iter().position(|known| known == name) else {
             let way_out = match file::nearest(name, names.iter().copied()) {
@@ -153,7 +159,16 @@ pub(super) fn addresses(args: &GatewayArgs, variant: &Variant) -> Result<Vec<Opt
             };
             return Err(Failure::usage(format!("--upstream: there is no upstream `{name}`; {way_out}")));
         };
-        addresses[place] = Some(*address);
+        let (first, count) = (first_host(upstreams, place), upstreams[place].hosts.len());
+        // Of an upstream with one host, what is said last holds.
+        let host = if count == 1 { 0 } else { named[place] };
+        if host >= count {
+            return Err(Failure::usage(format!(
+                "--upstream: `{name}` has {count} hosts, and this is one more"
+            )));
+        }
+        named[place] += 1;
+        addresses[first + host] = Some(*address);
     }
     Ok(addresses)
 }
@@ -167,22 +182,29 @@ pub(super) fn required(
 ) -> Result<Vec<SocketAddr>, Failure> {
     let upstreams = &variant.world.upstreams;
     let is_asked = asked(&variant.world.gateway, upstreams.len());
-    let missing = upstreams.iter().zip(addresses).zip(is_asked);
-    let missing = missing.filter(|((_, address), is_asked)| *is_asked && address.is_none());
-    let missing: Vec<&str> = missing.map(|((upstream, _), _)| &*upstream.name).collect();
+    let missing = variant.world.hosts().zip(addresses);
+    let missing = missing.filter(|((upstream, _), address)| is_asked[*upstream] && address.is_none());
+    let missing: Vec<&str> = missing.map(|((upstream, _), _)| &*upstreams[upstream].name).collect();
     if !missing.is_empty() {
+        let mut distinct = missing.clone();
+        distinct.dedup();
         let options: Vec<_> =
             missing.iter().map(|name| format!("--upstream {name}=127.0.0.1:PORT")).collect();
         return Err(Failure::usage(format!(
             "{} does not say where to find {}; add `{}`, or `listen` to the upstream in the file (`tuesday upstreams` \
              runs them and prints where)",
             args.scenario,
-            missing.join(", "),
+            distinct.join(", "),
             options.join(" ")
         )));
     }
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     Ok(addresses.iter().map(|address| address.unwrap_or(nowhere)).collect())
+}
+
+/// The place of an upstream's first host among all hosts.
+fn first_host(upstreams: &[NamedUpstream], place: usize) -> usize {
+    upstreams[..place].iter().map(|upstream| upstream.hosts.len()).sum()
 }
 
 /// By upstream: whether the gateway ever asks it for anything.

@@ -389,7 +389,7 @@ struct GatewayArgs {
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = serving::address)]
     listen: SocketAddr,
 
-    /// Where an upstream is [default: its `listen` in the file]
+    /// Where an upstream is, or one host after the other of an upstream with several [default: its `listen` in the file]
     #[arg(long, value_name = "NAME=ADDRESS", value_parser = upstream_address)]
     upstream: Vec<UpstreamAddress>,
 

@@ -71,6 +71,7 @@ impl Serving<'_> {
         let gateway = new.world.gateway.clone();
         server.reload(gateway).map_err(|error| match error {
             ReloadError::Routes => takes_a_start("the routes lead elsewhere"),
+            ReloadError::Hosts => takes_a_start("an upstream has more hosts or fewer"),
             ReloadError::Tokens => takes_a_start("`gateway.auth` is another"),
             ReloadError::Ended => takes_a_start("the gateway has ended"),
         })?;

@@ -65,10 +65,18 @@ fn of_world(argument: &str, world: &World) -> Vec<Reach> {
 /// What upstreams listen on that the harness runs, and are asked at, where the file says so; the others are on loopback.
 pub(super) fn of_upstreams(argument: &str, upstreams: &[NamedUpstream]) -> Vec<Reach> {
     let listens = |upstream: &NamedUpstream| {
-        let named_by = format!("{argument}: `upstreams.{}.listen`", display_key(&upstream.name));
-        Some(Reach::address(named_by, upstream.listen?))
+        let name = display_key(&upstream.name);
+        let path = |host: usize| match upstream.hosts.len() {
+            1 => format!("upstreams.{name}.listen"),
+            _ => format!("upstreams.{name}.hosts[{host}].listen"),
+        };
+        let hosts = upstream.hosts.iter().enumerate();
+        let reaches = hosts.filter_map(|(host, own)| {
+            Some(Reach::address(format!("{argument}: `{}`", path(host)), own.listen?))
+        });
+        reaches.collect::<Vec<_>>()
     };
-    upstreams.iter().filter_map(listens).collect()
+    upstreams.iter().flat_map(listens).collect()
 }
 
 /// Refuses what is not on loopback, unless that is allowed; all of it at once.

@@ -31,6 +31,7 @@ impl Place<'_> {
             Rejection::NoRoute => Cause::NoRoute,
             Rejection::ShortCircuited { .. } => Cause::Breaker(BreakerId { service, upstream }),
             Rejection::BulkheadFull => Cause::Bulkhead(upstream),
+            Rejection::NoHost => Cause::NoHost(upstream),
             Rejection::QueueFull { .. } => Cause::GatewayPool { behind: behind() },
             Rejection::QueueTimeout => Cause::QueueTimeout,
         })

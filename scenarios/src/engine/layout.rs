@@ -1,5 +1,6 @@
 //! What the recorder has to know of a variant before a run.
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use gateway::{RateLimit, RateLimits, Scope};
@@ -27,7 +28,11 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
     });
     let upstreams = world.upstreams.iter().map(|upstream| StationLayout {
         asks_for_identity: upstream.requires.is_some(),
-        ..station(upstream.name.clone(), upstream.config.pool)
+        hosts: match &upstream.hosts[..] {
+            [] | [_] => Vec::new(),
+            hosts => hosts.iter().map(|host| host.pool.workers.map(NonZero::get)).collect(),
+        },
+        ..station(upstream.name.clone(), upstream.pool())
     });
     let limits = enabled_limits(&world.gateway.limits).into_iter().filter_map(|(scope, _)| {
         let limit = world.gateway.limits.get(scope)?;
@@ -51,10 +56,11 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
     }
 }
 
-fn fault_layout(UpstreamFault { upstreams, fault }: &UpstreamFault) -> FaultLayout {
+fn fault_layout(UpstreamFault { upstreams, hosts, fault }: &UpstreamFault) -> FaultLayout {
     FaultLayout {
         kind: fault.kind().name().to_owned(),
         upstreams: upstreams.clone(),
+        hosts: hosts.clone(),
         from: fault.from(),
         to: fault.to(),
         fraction: fault.fraction(),
@@ -64,9 +70,9 @@ fn fault_layout(UpstreamFault { upstreams, fault }: &UpstreamFault) -> FaultLayo
 fn station(name: String, pool: gateway::PoolConfig) -> StationLayout {
     StationLayout {
         name,
-        workers: pool.workers.map(std::num::NonZero::get),
+        workers: pool.workers.map(NonZero::get),
         queue: pool.queue,
-        asks_for_identity: false,
+        ..StationLayout::default()
     }
 }
 

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use gateway::{Checks, Decision, Rejection, Scope, Verdict};
-use reports::{RunEvent, StationId, Witness};
+use gateway::{Checks, Decision, HostChange, Rejection, Scope, Timestamp, UpstreamId, Verdict};
+use reports::{HostPlace, RunEvent, StationId, Witness};
 use simulator::ServiceEvent;
+
+use crate::World;
 
 /// Tells what the gateway decided over an attempt of a population, once all that it had to decide is decided. `limits` are the
 /// enabled limits, each with its place in the record, and `bucket` the number of the bucket in which a limit counts the attempt.
@@ -35,23 +37,55 @@ pub(super) fn tell_decision(
     }
 }
 
-/// What the record hears of an event at a service, if anything. `for_keys` says whether a request is for the keys of somebody
-/// who judges tokens, and no client's; `may_reach` whether it bears a valid identity, where the application asks for one.
+/// The places of all services in the record, in the order of [`World::hosts`](crate::World::hosts): upstreams, and the hosts of
+/// those that have several.
+pub(super) fn stations(world: &World) -> Vec<StationId> {
+    let station = |(upstream, host): (usize, usize)| match world.upstreams[upstream].hosts.len() {
+        1 => StationId::Upstream(upstream),
+        _ => StationId::Host(HostPlace { upstream: upstream as u32, host: host as u32 }),
+    };
+    world.hosts().map(station).collect()
+}
+
+/// A change of whether the gateway passes a host over, in the words of the record.
+pub(super) fn host_change(upstream: UpstreamId, change: &HostChange, starts: Timestamp) -> RunEvent {
+    RunEvent::Host(reports::HostChange {
+        host: HostPlace { upstream: upstream.0, host: change.host.0 },
+        at: change.at - starts,
+        to: change.to.name(),
+    })
+}
+
+/// On whose behalf a request comes to a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// A client's.
+    Client,
+    /// That of somebody who judges tokens, for the keys to do so by.
+    Keys,
+    /// The gateway's, to learn how the host is.
+    Health,
+}
+
+/// What the record hears of an event at a service, if anything. `asks` says on whose behalf a request comes; `may_reach` whether it bears a valid identity, where the application asks for one.
 #[expect(
     clippy::inline_always,
     reason = "the machine names the event where it happens, so that nothing is told apart"
 )]
 #[inline(always)]
 pub(super) fn of_service<N>(
-    upstream: usize,
+    station: StationId,
     event: &ServiceEvent<'_, N>,
-    for_keys: impl FnOnce(&N) -> bool,
+    asks: impl FnOnce(&N) -> Asked,
     may_reach: impl FnOnce(&N) -> bool,
 ) -> Option<RunEvent> {
-    let station = StationId::Upstream(upstream);
+    let upstream = station.upstream()?;
     Some(match *event {
-        ServiceEvent::Attempt(request) if for_keys(request) => RunEvent::KeyFetch { upstream },
-        ServiceEvent::Attempt(_) => RunEvent::Attempt { upstream },
+        ServiceEvent::Attempt(request) => match asks(request) {
+            Asked::Client => RunEvent::Attempt { station },
+            Asked::Keys => RunEvent::KeyFetch { upstream },
+            Asked::Health => RunEvent::HealthCheck { upstream },
+        },
         ServiceEvent::Accepted(request) if may_reach(request) => return None,
         ServiceEvent::Accepted(_) => RunEvent::Unauthorized { upstream },
         ServiceEvent::Rejected => RunEvent::Rejected { station },

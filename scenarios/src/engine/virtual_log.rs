@@ -6,10 +6,10 @@ use std::time::Duration;
 use gateway::auth::{AuthConfig, Claims};
 use gateway::telemetry::{
     Ended, Facts, JsonLines, Names, RequestName, RequestRecord, RunName, ShownClaims, TraceIds,
-    emit_transition,
+    emit_host_change, emit_transition,
 };
 use gateway::{
-    Allowances, Checks, Client, Condition, RequestEnd, RouteId, Timestamp, Transition, UpstreamId,
+    Allowances, Checks, Client, Condition, HostChange, RequestEnd, RouteId, Timestamp, Transition, UpstreamId,
 };
 
 use crate::{Variant, World};
@@ -103,6 +103,11 @@ impl VirtualLog {
     /// A breaker of the gateway's changed.
     pub(super) fn on_transition(&self, upstream: UpstreamId, transition: &Transition) {
         emit_transition(Some(&self.run), self.names.upstream(upstream), transition);
+    }
+
+    /// The gateway passes a host over from now on, or no longer does.
+    pub(super) fn on_host_change(&self, upstream: UpstreamId, change: &HostChange) {
+        emit_host_change(Some(&self.run), self.names.upstream(upstream), change);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Services that ask others: the array `calls` of an upstream.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use gateway::RetryPolicy;
+use gateway::{HostsConfig, RetryPolicy};
 use simulator::Population;
 
+use super::balance::Balance;
 use super::breaker::Breaker;
 use super::context::Context;
 use super::diagnostic::Problem;
@@ -30,6 +32,8 @@ table! {
         /// The service's own circuit breaker in front of the upstream; `false` or left out for none. Calls that the breaker
         /// rejects fail at once.
         breaker: Switch<Breaker<'t>>, is policy;
+        /// By what rule each attempt is given its host, where the other has several. `{ hash = … }` is for gateways alone.
+        balance: Balance = Balance(gateway::Balance::RoundRobin), is policy;
     }
 }
 
@@ -42,7 +46,15 @@ impl Call<'_> {
         let breaker = self.breaker.on().and_then(Breaker::build);
         let upstream = upstreams.find_named(&self.upstream, &self.table)?;
         let timeout = self.timeout.value.map(|Positive(timeout)| timeout);
-        let call = simulator::Call { upstream, timeout, retry, breaker };
+        let Balance(balance) = self.balance.value;
+        if let gateway::Balance::Hash(_) = balance {
+            let message =
+                format!("`{}`: a service does not know its clients", self.table.path_of(self.balance.key));
+            let problem = Problem::error(self.balance.span_in(&self.table), message);
+            self.table.context().push(problem.help("`hash` is for `gateway.upstreams.NAME.balance`"));
+        }
+        let hosts = HostsConfig::new(NonZeroU32::MIN, balance);
+        let call = simulator::Call { upstream, timeout, retry, breaker, hosts };
         Some((call, self.upstream.span_in(&self.table)))
     }
 }
@@ -166,7 +178,7 @@ fn times(retry: &RetryPolicy) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use gateway::{BreakerConfig, RetryPolicy};
+    use gateway::{BreakerConfig, HostsConfig, RetryPolicy};
     use simulator::Call;
 
     use super::super::testing::{first_problem, world_with};
@@ -179,9 +191,10 @@ mod tests {
              { upstream = 'payments', retry = false }]",
         );
         let (retry, breaker) = (RetryPolicy::default(), Some(BreakerConfig::RECOMMENDED));
+        let hosts = HostsConfig::default();
         let wanted = [
-            Call { upstream: 2, timeout: Some(Duration::from_secs(1)), retry, breaker },
-            Call { upstream: 1, timeout: None, retry, breaker: None },
+            Call { upstream: 2, timeout: Some(Duration::from_secs(1)), retry, breaker, hosts },
+            Call { upstream: 1, timeout: None, retry, breaker: None, hosts },
         ];
         assert_eq!(world.upstreams[0].config.calls, wanted);
     }

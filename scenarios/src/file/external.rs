@@ -11,7 +11,7 @@ use super::context::Context;
 use super::diagnostic::Problem;
 use super::shape::{Choice, Shape};
 use super::table::{Empty, Item, Items, table};
-use super::tree::{Node, Table};
+use super::tree::{Node, Table, Value};
 use super::values::{FromNode, Positive, text};
 use super::words::display_key;
 use crate::scenario::{ExternalGateway, NamedUpstream};
@@ -113,7 +113,7 @@ impl FromNode for Origin {
 }
 
 /// The path of a request.
-pub(super) struct Path(String);
+pub(super) struct Path(pub(super) String);
 
 impl FromNode for Path {
     fn from_node(node: &Node) -> Result<Self, String> {
@@ -129,18 +129,39 @@ impl FromNode for Path {
     }
 }
 
-/// Refuses two upstreams on one address.
+/// Refuses two hosts on one address.
 pub(super) fn refuse_shared_addresses(tree: &Table, upstreams: &[NamedUpstream], context: &Context<'_>) {
-    for (place, upstream) in upstreams.iter().enumerate() {
-        let Some(listen) = upstream.listen else { continue };
-        if let Some(first) = upstreams[..place].iter().find(|other| other.listen == Some(listen)) {
-            let path = format!("upstreams.{}.listen", display_key(&upstream.name));
-            let message = format!("`{path}`: `upstreams.{}` listens there", display_key(&first.name));
-            let named = |key: &str, table: &Table| table.get(key)?.node.as_table().cloned();
-            let entry = named("upstreams", tree).and_then(|table| named(&upstream.name, &table));
-            let span = entry.and_then(|table| table.get("listen").map(|entry| entry.node.span.clone()));
-            context.push(Problem::error(span.unwrap_or_default(), message));
+    let all = || {
+        let hosts = |(place, upstream): (usize, &NamedUpstream)| {
+            let listen: Vec<_> = upstream.hosts.iter().map(|host| host.listen).collect();
+            listen.into_iter().enumerate().map(move |(host, listen)| (place, host, listen))
+        };
+        upstreams.iter().enumerate().flat_map(hosts)
+    };
+    let path = |place: usize, host: usize| {
+        let Some(upstream) = upstreams.get(place) else { return String::new() };
+        let name = display_key(&upstream.name);
+        if upstream.hosts.len() > 1 {
+            format!("upstreams.{name}.hosts[{host}]")
+        } else {
+            format!("upstreams.{name}")
         }
+    };
+    for (number, (place, host, listen)) in all().enumerate() {
+        let Some(listen) = listen else { continue };
+        let Some((first, first_host, _)) = all().take(number).find(|other| other.2 == Some(listen)) else {
+            continue;
+        };
+        let message = format!("`{}.listen`: `{}` listens there", path(place, host), path(first, first_host));
+        let entry = upstreams.get(place).and_then(|upstream| tree.find(&["upstreams", &upstream.name]));
+        let span = entry.and_then(|entry| entry.node.as_table()).and_then(|table| {
+            let own = || match &table.get("hosts")?.node.value {
+                Value::Array(hosts) => hosts.get(host)?.as_table()?.get("listen"),
+                _ => None,
+            };
+            own().or_else(|| table.get("listen")).map(|entry| entry.node.span.clone())
+        });
+        context.push(Problem::error(span.unwrap_or_default(), message));
     }
 }
 
@@ -154,7 +175,7 @@ pub(super) fn require_addresses(
     let tables = tree.get("upstreams").and_then(|entry| entry.node.as_table());
     for (place, upstream) in upstreams.iter().enumerate() {
         let is_asked = routes.iter().any(|route| route.upstream.0 as usize == place);
-        if is_asked && upstream.listen.is_none() {
+        if is_asked && upstream.hosts.iter().any(|host| host.listen.is_none()) {
             let entry = tables.and_then(|tables| tables.get(&upstream.name));
             // One that cannot be read has been told of.
             if entry

@@ -18,8 +18,9 @@ use super::table::{Described, Empty, Item, Items, table};
 use super::tree::{Entry, Node, Span, Value};
 use super::upstream_names::Known;
 use super::values::{AboveZero, FromNode, PartialShare, Positive, Share, read};
-use super::words::list;
+use super::words::{display_key, list};
 use crate::UpstreamFault;
+use crate::scenario::NamedUpstream;
 
 table! {
     /// Something that goes wrong for a while: one of `error = { status }`, `refuse = true`, `slow = { latency }`,
@@ -32,7 +33,9 @@ table! {
         lasts ["for"]: Positive, needed "how long it lasts, such as `for = \"90s\"`";
         /// The names of the upstreams that the fault strikes.
         upstreams: Items<Struck>, needed "whom it strikes, such as `upstreams = [\"payments\"]`";
-        /// The share of the attempts that the fault strikes, drawn at random. Above zero.
+        /// The hosts of each of them that it strikes, by their numbers from 0, such as `[0, 3]`. Default: all.
+        hosts: Items<StruckHost>;
+        /// The share of the attempts that it strikes, drawn at random. Above zero.
         fraction: AboveZero<Share> = AboveZero(Share(1.0));
         error: Kind<ErrorFault<'t>>, is kind;
         /// The connection is refused; takes no worker.
@@ -162,6 +165,24 @@ impl Item for Struck {
     const EMPTY: Empty = Empty::Refused;
 }
 
+/// The number of a host, and its place.
+pub(super) struct StruckHost(Span, u32);
+
+impl<'t> Read<'t> for StruckHost {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        Some(Self(node.span.clone(), read(node, path, context)?))
+    }
+
+    fn shape() -> Shape {
+        <u32 as FromNode>::format()
+    }
+}
+
+impl Item for StruckHost {
+    const OF: &'static str = "numbers of hosts";
+    const EMPTY: Empty = Empty::Refused;
+}
+
 impl Item for Fault<'_> {
     fn way_out() -> String {
         "each fault begins with [[faults]]".to_owned()
@@ -172,17 +193,19 @@ impl Item for Fault<'_> {
 pub(super) fn build_faults(
     faults: Items<Fault<'_>>,
     upstreams: Known<'_>,
+    built: &[NamedUpstream],
     duration: Duration,
 ) -> Vec<UpstreamFault> {
     let mut taken = HashMap::new();
     let faults = faults.0.into_iter().flatten();
-    faults.filter_map(|fault| fault.build(upstreams, duration, &mut taken)).collect()
+    faults.filter_map(|fault| fault.build(upstreams, built, duration, &mut taken)).collect()
 }
 
 impl<'t> Fault<'t> {
     fn build(
         mut self,
         upstreams: Known<'_>,
+        built: &[NamedUpstream],
         duration: Duration,
         taken: &mut HashMap<String, usize>,
     ) -> Option<UpstreamFault> {
@@ -195,6 +218,8 @@ impl<'t> Fault<'t> {
         let (at, lasts, fraction) = (self.at.value, self.lasts.value, self.fraction.value.0.0);
         let place = |Struck(span, name)| upstreams.find(&span, &path, &name, context);
         let struck = self.upstreams.value.take().and_then(|struck| struck.all(place));
+        let hosts = self.hosts.value.take().map(|hosts| hosts.0.into_iter().flatten().collect::<Vec<_>>());
+        let hosts_path = self.table.path_of(self.hosts.key);
         let (entry, kind) = self.kind()?;
         let (at, Positive(lasts), struck, kind) = (at?, lasts?, struck?, kind?);
         if kind == FaultKind::RotateKeys && struck.iter().any(|place| Some(*place) != upstreams.provider) {
@@ -202,6 +227,24 @@ impl<'t> Fault<'t> {
             let problem = Problem::error(struck_span, message);
             context.push(problem.help("that is an upstream with `serves = \"jwks\"`"));
         }
+        for StruckHost(span, number) in hosts.iter().flatten() {
+            let lacks =
+                |place: &&usize| built.get(**place).is_none_or(|named| named.hosts.len() <= *number as usize);
+            if let Some(place) = struck.iter().find(lacks) {
+                let (name, count) =
+                    (upstreams.names[*place], built.get(*place).map_or(0, |named| named.hosts.len()));
+                let message = format!("`{hosts_path}`: `{name}` has no host {number}");
+                let problem = Problem::error(span.clone(), message);
+                context.push(problem.help(match count {
+                    0 | 1 => format!(
+                        "it has one host; `upstreams.{}.hosts` says how many there are",
+                        display_key(name)
+                    ),
+                    count => format!("its hosts are 0 to {}", count - 1),
+                }));
+            }
+        }
+        let hosts = hosts.map(|hosts| hosts.iter().map(|StruckHost(_, number)| *number).collect::<Vec<_>>());
         if at >= duration {
             let message = "`faults.at`: the fault begins after the last request";
             context
@@ -215,6 +258,10 @@ impl<'t> Fault<'t> {
         // in common is counted, lest both strike the same attempts.
         let names: Vec<_> = struck.iter().map(|upstream| upstreams.names[*upstream]).collect();
         let mut name = format!("{} at {at:?} for {lasts:?} of {}", kind.name(), names.join(", "));
+        if let Some(hosts) = &hosts {
+            let numbers: Vec<_> = hosts.iter().map(u32::to_string).collect();
+            let _ = write!(name, ", hosts {}", numbers.join(", "));
+        }
         let alike = taken.entry(name.clone()).or_default();
         *alike += 1;
         if *alike > 1 {
@@ -230,7 +277,7 @@ impl<'t> Fault<'t> {
                 context.push(Problem::error(place, format!("`faults`: {error}")));
             })
             .ok()?;
-        Some(UpstreamFault { upstreams: struck, fault })
+        Some(UpstreamFault { upstreams: struck, hosts, fault })
     }
 
     /// The one kind that the fault has, and where it stands; `None` where it is not one, which is noted.
@@ -304,7 +351,7 @@ mod tests {
             ("capacity = { factor = '25%' }", FaultKind::Capacity { factor: 0.25 }),
         ] {
             let faults = world_with(&fault(fields)).faults;
-            let [UpstreamFault { upstreams, fault }] = &faults[..] else { panic!("{faults:?}") };
+            let [UpstreamFault { upstreams, hosts: None, fault }] = &faults[..] else { panic!("{faults:?}") };
             assert_eq!((fault.kind(), &upstreams[..]), (&kind, &[0][..]), "{fields}");
             assert_eq!((fault.from(), fault.to()), (60 * SECOND, 70 * SECOND));
         }

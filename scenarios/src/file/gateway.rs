@@ -1,10 +1,12 @@
 //! The gateway under test: the table `gateway`.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use gateway::{ClientTimeouts, GatewayConfig, Paths, PoolConfig};
 
 use super::auth::Auth;
+use super::balance::{Balance, Eject, Health, Learned};
 use super::breaker::Breaker;
 use super::context::Context;
 use super::external::External;
@@ -13,7 +15,7 @@ use super::retry::GatewayRetry;
 use super::shape::Choice;
 use super::table::{Named, One, Switch, table};
 use super::upstream_names::Known;
-use super::values::{Positive, names};
+use super::values::{AboveZero, Positive, Share, names};
 use crate::scenario::ExternalGateway;
 
 table! {
@@ -67,6 +69,20 @@ table! {
         try_timeout: Positive, else unbounded;
         /// The circuit breaker in front of it, which replaces that of all upstreams whole; `false` for none.
         breaker: Switch<Breaker<'t>>;
+        /// By what rule each attempt is given its host, among those that take part, where the upstream has several: a name, or
+        /// `{ hash = "key" }` or `{ hash = "ip" }` for one host for each client. A retry goes to another host than the attempt before,
+        /// if there is another.
+        balance: Balance = Balance(gateway::Balance::RoundRobin);
+        /// When a host that fails is passed over for a while; `false` or left out for never.
+        eject: Switch<Eject<'t>>;
+        /// While less than this share of the hosts takes part, all are used, those that are passed over too. Above zero. Default:
+        /// never; where no host is left, the gateway answers 503.
+        panic_below: AboveZero<Share>;
+        /// How long the share of requests of a host grows that comes back, from a tenth to the whole. Default: it has its whole share
+        /// at once.
+        slow_start: Positive, else unbounded;
+        /// How each host is asked how it is; `false` or left out for not at all.
+        health: Switch<Health<'t>>;
     }
 }
 
@@ -76,6 +92,8 @@ impl Gateway<'_> {
         let positive = |field: Option<Positive>| field.map(|Positive(time)| time);
         let client = ClientTimeouts::default();
         let breaker = self.breaker.on().and_then(Breaker::build);
+        let (policies, health_paths) =
+            build_policies(self.upstreams.all(), breaker, upstreams, self.table.context());
         let config = GatewayConfig {
             pool: PoolConfig {
                 workers: self.workers.value,
@@ -89,7 +107,8 @@ impl Gateway<'_> {
                 download: positive(self.download_timeout.value).unwrap_or(client.download),
             },
             limits: self.rate_limit.on().map(RateLimits::build).unwrap_or_default(),
-            upstreams: build_policies(self.upstreams.all(), breaker, upstreams, self.table.context()),
+            upstreams: policies,
+            health_paths,
             retry: GatewayRetry::said(self.retry),
             auth: self.auth.on().and_then(|auth| auth.build(upstreams)),
             ..GatewayConfig::default()
@@ -104,8 +123,9 @@ fn build_policies(
     breaker: Option<gateway::BreakerConfig>,
     upstreams: Known<'_>,
     context: &Context<'_>,
-) -> Vec<gateway::UpstreamPolicy> {
+) -> (Vec<gateway::UpstreamPolicy>, BTreeMap<gateway::UpstreamId, String>) {
     let general = gateway::UpstreamPolicy { breaker, ..gateway::UpstreamPolicy::default() };
+    let mut health_paths = BTreeMap::new();
     let mut policies = vec![general; upstreams.names.len()];
     for One { entry, value } in tables {
         let Some(own) = value else { continue };
@@ -113,15 +133,28 @@ fn build_policies(
         let has_breaker = own.breaker.entry.is_some();
         let own_breaker = own.breaker.on().and_then(Breaker::build);
         if let Some(place) = upstreams.find(&entry.key_span, "gateway.upstreams", &entry.key, context) {
+            let Balance(balance) = own.balance.value;
+            let hosts = gateway::HostsConfig::new(NonZeroU32::MIN, balance);
+            let learned = Learned {
+                eject: own.eject,
+                panic_below: own.panic_below,
+                slow_start: own.slow_start,
+                health: own.health,
+            };
+            let (hosts, health_path) = learned.build(hosts, &own.table);
+            if let Some(path) = health_path {
+                health_paths.insert(gateway::UpstreamId(u32::try_from(place).unwrap_or(u32::MAX)), path);
+            }
             policies[place] = gateway::UpstreamPolicy {
                 max_in_flight: own.max_in_flight.value,
                 timeout: own.timeout.value.map(|Positive(timeout)| timeout),
                 try_timeout: own.try_timeout.value.map(|Positive(timeout)| timeout),
                 breaker: if has_breaker { own_breaker } else { breaker },
+                hosts,
             };
         }
     }
-    policies
+    (policies, health_paths)
 }
 
 names! {

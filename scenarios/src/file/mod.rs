@@ -5,6 +5,7 @@
 //! first problem and lose the places of merged values.
 
 mod auth;
+mod balance;
 mod breaker;
 mod calls;
 mod clients;
@@ -16,6 +17,7 @@ mod external;
 mod failures;
 mod faults;
 mod gateway;
+mod hosts;
 mod latency;
 mod limits;
 mod load;

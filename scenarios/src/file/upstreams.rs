@@ -12,13 +12,14 @@ use super::auth::{Auth, Requires};
 use super::calls::{Call, refuse_circles};
 use super::context::Context;
 use super::diagnostic::Problem;
+use super::hosts::{Common, Hosts};
 use super::latency::Time;
 use super::shape::{Choice, Shape};
 use super::table::{Items, One, Switch, table};
 use super::tree::{Node, Span};
 use super::upstream_names::Known;
 use super::values::{FromNode, names, text};
-use crate::scenario::NamedUpstream;
+use crate::scenario::{Host, NamedUpstream};
 
 table! {
     /// A simulated service: workers that each serve one request at a time, and a queue in front of the workers. The service
@@ -28,6 +29,9 @@ table! {
         workers: NonZeroU32, else unbounded;
         /// Requests that may wait for a worker, first in, first out; the next is answered 503. Default: unbounded.
         queue: u32, else unbounded;
+        /// The hosts that the upstream consists of: a number of hosts that are all alike, or a table for each. `workers`, `queue`,
+        /// `load_latency` and faults are those of each host. How a caller chooses among them is said by `balance`. Default: one.
+        hosts: Hosts<'t>;
         latency: Time, needed "such as `latency = \"5ms\"`";
         /// The time by which each request in service lengthens the service of a request that starts, such as `"2ms"`.
         load_latency: Duration = Duration::ZERO;
@@ -78,6 +82,13 @@ pub(super) fn build_upstreams(
             upstream.config.calls = calls.into_iter().map(|(call, _)| call).collect();
         }
     }
+    // A call may name an upstream that stands further down.
+    let counts: Vec<_> = upstreams.iter().map(NamedUpstream::host_count).collect();
+    for call in upstreams.iter_mut().flat_map(|upstream| &mut upstream.config.calls) {
+        if let Some(count) = counts.get(call.upstream) {
+            call.hosts.count = *count;
+        }
+    }
     (upstreams, provider)
 }
 
@@ -91,13 +102,15 @@ fn build_upstream(
     let config = UpstreamConfig {
         pool: PoolConfig::default(),
         latency: simulator::Latency::ZERO,
+        latency_factor: 1.0,
         load_latency: Duration::ZERO,
         cancel_on_disconnect: false,
         calls: Vec::new(),
         auth: None,
     };
     let name = name.to_owned();
-    let mut upstream = NamedUpstream { name, config, listen: None, serves_keys: false, requires: None };
+    let hosts = vec![Host::default()];
+    let mut upstream = NamedUpstream { name, config, hosts, serves_keys: false, requires: None };
     let Some(table) = table else { return (upstream, Vec::new()) };
     let config = &mut upstream.config;
     config.pool.workers = table.workers.value;
@@ -106,7 +119,27 @@ fn build_upstream(
     config.load_latency = table.load_latency.value;
     config.cancel_on_disconnect = table.cancel_on_disconnect.value;
     config.auth = table.auth.on().and_then(|auth| auth.build(known));
-    upstream.listen = table.listen.value.map(|Listen(address)| address);
+    let listen = table.listen.value.map(|Listen(address)| address);
+    let common = Common { pool: config.pool, load_latency: config.load_latency, latency_factor: 1.0, listen };
+    let hosts_entry = table.hosts.entry;
+    upstream.hosts = match table.hosts.value {
+        Some(hosts) => hosts.build(&common),
+        None => vec![common],
+    };
+    if let Some(entry) = hosts_entry.filter(|_| upstream.hosts.len() > 1) {
+        let refuse = |help: &str| {
+            let message = format!("`{}`: there is more than one", table.table.path_of("hosts"));
+            table.table.context().push(Problem::error(entry.node.span.clone(), message).help(help));
+        };
+        if listen.is_some() {
+            refuse(
+                "`listen` is one address; say it of each host, such as hosts = [{ listen = \"127.0.0.1:9101\" }, …]",
+            );
+        }
+        if table.serves.value.is_some() {
+            refuse("an identity provider has one host");
+        }
+    }
     upstream.requires = table.requires.on().map(Requires::build);
     upstream.serves_keys = table.serves.value.is_some();
     let calls = table.calls.value.map_or_else(Vec::new, |Items(calls)| calls).into_iter().flatten();
@@ -114,7 +147,7 @@ fn build_upstream(
 }
 
 /// An address to listen on.
-pub(super) struct Listen(SocketAddr);
+pub(super) struct Listen(pub(super) SocketAddr);
 
 impl FromNode for Listen {
     fn from_node(node: &Node) -> Result<Self, String> {

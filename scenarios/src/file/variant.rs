@@ -99,7 +99,14 @@ pub(super) fn read_world(
         let populations = tables.clients.value.map_or_else(Vec::new, |Populated(Named(all))| all);
         build_clients(clients, populations, routes.as_ref().map(|built| &built.routes), context)
     });
-    let faults = tables.faults.value.map(|faults| build_faults(faults, known, duration)).unwrap_or_default();
+    let faults = tables.faults.value;
+    let faults = faults.map(|faults| build_faults(faults, known, &upstreams, duration)).unwrap_or_default();
+    if upstreams.iter().any(|upstream| upstream.hosts.len() > 1) {
+        gateway.upstreams.resize(upstreams.len(), gateway::UpstreamPolicy::default());
+    }
+    for (policy, upstream) in gateway.upstreams.iter_mut().zip(&upstreams) {
+        policy.hosts.count = upstream.host_count();
+    }
     external::refuse_shared_addresses(tree, &upstreams, context);
     let BuiltRoutes { routes, expect_status, weights } = routes?;
     gateway.routes = routes;

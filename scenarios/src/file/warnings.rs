@@ -32,7 +32,7 @@ pub(super) fn warn(
         }
     }
     for upstream in &world.upstreams {
-        if upstream.config.pool.workers.is_none() {
+        if upstream.hosts.iter().all(|host| host.pool.workers.is_none()) {
             let path = format!("upstreams.{}.queue", display_key(&upstream.name));
             warn_of_queue(tree.find(&["upstreams", &upstream.name, "queue"]), &path, context);
         }

@@ -22,6 +22,7 @@
 mod breakers;
 mod closed_loop;
 mod formulas;
+mod hosts;
 mod loss;
 mod queues;
 mod rate_limits;
@@ -96,6 +97,7 @@ pub struct Line {
 /// All of them. The longest runs come first, so that no thread is left with one at the end.
 pub fn checks() -> Vec<Check> {
     let families = [
+        hosts::checks(),
         queues::checks(),
         closed_loop::checks(),
         loss::checks(),

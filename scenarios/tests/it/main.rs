@@ -6,6 +6,7 @@ mod compare;
 mod contrasts;
 mod determinism;
 mod failures;
+mod hosts;
 mod library;
 mod objective;
 mod queueing_theory;

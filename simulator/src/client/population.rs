@@ -165,6 +165,8 @@ pub struct PopulationStreams {
     pub service: Stream,
     /// Of waits before retries, by request and attempt.
     pub jitter: Stream,
+    /// Of the gateway's choice of hosts, by request and attempt.
+    pub host: Stream,
 }
 
 impl PopulationStreams {
@@ -177,6 +179,7 @@ impl PopulationStreams {
             identity: stream(Purpose::Identity),
             service: stream(Purpose::Service),
             jitter: stream(Purpose::Jitter),
+            host: stream(Purpose::Host),
         }
     }
 

@@ -6,9 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gateway::AttemptEnd;
 use gateway::auth::FetchFailure;
 use gateway::server::{is_exhaustion, retry_after};
+use gateway::{AttemptEnd, HostId};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty};
@@ -26,8 +26,10 @@ const IDLE: usize = 1_024;
 
 /// A service's connections to the others, which it opens as it needs them and uses again.
 pub(super) struct Client {
-    /// By number of the upstream.
+    /// Those of one upstream after those of the one before.
     peers: Vec<Peer>,
+    /// By number of the upstream: the place of its first host.
+    first_hosts: Vec<usize>,
 }
 
 struct Peer {
@@ -42,20 +44,25 @@ struct Connection {
 }
 
 impl Client {
-    pub(super) fn new(addresses: &[SocketAddr]) -> Self {
+    pub(super) fn new(addresses: &[SocketAddr], first_hosts: Vec<usize>) -> Self {
         let peer = |address: &SocketAddr| Peer { address: *address, idle: Mutex::default() };
-        Self { peers: addresses.iter().map(peer).collect() }
+        Self { peers: addresses.iter().map(peer).collect(), first_hosts }
     }
 
-    /// Asks an upstream and reads its answer to the end. Dropped before, it closes the connection. Where the machine
+    fn peer(&self, upstream: usize, host: HostId) -> Option<&Peer> {
+        self.peers.get(*self.first_hosts.get(upstream)? + host.0 as usize)
+    }
+
+    /// Asks a host of an upstream and reads its answer to the end. Dropped before, it closes the connection. Where the machine
     /// has nothing left to open a connection with, says what as well.
     pub(super) async fn ask(
         &self,
         upstream: usize,
+        host: HostId,
         tag: RequestTag,
         bearer: Option<HeaderValue>,
     ) -> (AttemptEnd, Option<io::Error>) {
-        let Some(peer) = self.peers.get(upstream) else { return (AttemptEnd::Broken, None) };
+        let Some(peer) = self.peer(upstream, host) else { return (AttemptEnd::Broken, None) };
         let mut headers = HeaderMap::new();
         if let Ok(tag) = HeaderValue::try_from(tag.to_string()) {
             headers.insert(headers::REQUEST, tag);
@@ -74,7 +81,7 @@ impl Client {
 
     /// Asks an identity provider for its keys: the status of the answer and its body, of `most` bytes at most.
     pub(super) async fn fetch(&self, upstream: usize, most: usize) -> Result<(u16, Vec<u8>), FetchFailure> {
-        let peer = self.peers.get(upstream).ok_or(FetchFailure::Connection)?;
+        let peer = self.peer(upstream, HostId(0)).ok_or(FetchFailure::Connection)?;
         let asked = peer.ask(KEYS, HeaderMap::new(), Some(most)).await;
         let Heard { status, body, .. } = asked.map_err(|_| FetchFailure::Connection)?;
         Ok((status, body.ok_or(FetchFailure::Connection)?))

@@ -84,6 +84,8 @@ impl Door {
             return Ok(self.no_tunnel());
         }
         let tag = header::<RequestTag>(&head.headers, headers::REQUEST);
+        let tag =
+            if head.headers.contains_key(headers::GATEWAY_CHECK) { Some(RequestTag::CHECK) } else { tag };
         let gateway_attempt = header(&head.headers, headers::GATEWAY_ATTEMPT).unwrap_or(0);
         let reception = self.service.receive(tag, gateway_attempt, &head.headers).await;
         if let Reception::Refused = reception {

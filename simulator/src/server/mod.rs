@@ -44,8 +44,11 @@ use crate::upstream::UpstreamConfig;
 /// What [`Upstreams`] serve, and how.
 #[derive(Clone)]
 pub struct UpstreamsConfig {
-    /// Each service; others call it by its place here.
+    /// Each service; one with several hosts stands here once for each, one after the other.
     pub upstreams: Vec<ServiceConfig>,
+    /// How many hosts each upstream has, above zero; their sum is how many services there are. Calls name upstreams by their place
+    /// here.
+    pub hosts: Vec<usize>,
     /// Of the waits before services' retries, and of the service times of requests without a tag.
     pub seed: u64,
     /// Threads that serve; each service has one of them. One is right unless the machine has cores to spare.
@@ -57,10 +60,10 @@ pub struct UpstreamsConfig {
 }
 
 impl UpstreamsConfig {
-    /// With one thread, 16,384 connections for each service, and 16 MiB for a body.
+    /// With one thread, 16,384 connections for each service, 16 MiB for a body, and one host for each upstream.
     pub fn new(upstreams: Vec<ServiceConfig>, seed: u64) -> Self {
-        let threads = NonZeroUsize::MIN;
-        Self { upstreams, seed, threads, connections: 16_384, body_limit: 16 << 20 }
+        let (threads, hosts) = (NonZeroUsize::MIN, vec![1; upstreams.len()]);
+        Self { upstreams, hosts, seed, threads, connections: 16_384, body_limit: 16 << 20 }
     }
 }
 
@@ -128,7 +131,7 @@ pub enum StartError {
 /// never go back; among those of several they may, by as much as an alarm is late. No call has a default, so that an
 /// observer which hands on to another swallows none.
 pub trait Observer: Send + Sync + 'static {
-    /// This happened at the service `upstream`, to a request with its tag if it had one. What the kernel refuses comes to nobody.
+    /// This happened at the service `upstream`, its place in [`UpstreamsConfig::upstreams`], to a request with its tag if it had one. What the kernel refuses comes to nobody.
     fn on_event(&self, at: Timestamp, upstream: usize, event: ServiceEvent<'_, Option<RequestTag>>);
 
     /// A connection of the service `upstream`, from a client or to another service, could not be had because the machine has
@@ -139,7 +142,7 @@ pub trait Observer: Send + Sync + 'static {
     /// told: [`Invariants::poll`] says which.
     fn on_broken(&self, at: Timestamp, upstream: usize, violation: Violation);
 
-    /// The breaker of `service` in front of `upstream` changed.
+    /// The breaker of `service` in front of `upstream`, its place in [`UpstreamsConfig::hosts`], changed.
     fn on_transition(&self, service: usize, upstream: usize, transition: Transition);
 }
 
@@ -178,8 +181,10 @@ impl Upstreams {
         clock: ScenarioClock,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
-        let UpstreamsConfig { upstreams, seed, threads, connections, body_limit } = config;
-        let headers = upstreams.iter().map(|service| service.header(upstreams.len()));
+        let UpstreamsConfig { upstreams, hosts, seed, threads, connections, body_limit } = config;
+        let first_hosts: Vec<usize> =
+            (0..hosts.len()).map(|upstream| hosts[..upstream].iter().sum()).collect();
+        let headers = upstreams.iter().map(|service| service.header(hosts.len()));
         let headers = headers.collect::<Result<Vec<_>, _>>()?;
         let take = |service: &ServiceConfig| {
             Port::take(service.listen).map_err(|source| StartError::Listen {
@@ -202,7 +207,7 @@ impl Upstreams {
             let tasks = runtimes[thread].handle().clone();
             let limits = Limits { connections, body: body_limit };
             let (name, address) = (service.name.clone(), service.listen);
-            let served = Arc::new(served(number, &service, &addresses, &common, tasks));
+            let served = Arc::new(served(number, &service, (&addresses, &first_hosts), &common, tasks));
             let refusals = service.faults.refusals().into_iter();
             let refusals = refusals.map(|span| clock.starts() + span.start..clock.starts() + span.end);
             let listener = Listener::new(served, header, port, refusals.collect(), clock.now(), limits);
@@ -257,13 +262,13 @@ impl Drop for Upstreams {
 fn served(
     number: usize,
     service: &ServiceConfig,
-    addresses: &[SocketAddr],
+    (addresses, first_hosts): (&[SocketAddr], &[usize]),
     common: &Common,
     tasks: Handle,
 ) -> ServedService {
     let ServiceConfig { name, config, faults, keys, .. } = service;
     let (clock, seed) = (common.clock, common.seed);
-    let client = Arc::new(Client::new(addresses));
+    let client = Arc::new(Client::new(addresses, first_hosts.to_vec()));
     // A mistake of ours in one service ends no other.
     let invariants = Invariants::counting();
     let token_check =

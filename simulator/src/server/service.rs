@@ -8,7 +8,7 @@ use std::{io, mem};
 
 use bytes::Bytes;
 use gateway::server::{ScenarioClock, is_exhaustion};
-use gateway::{AttemptEnd, Timestamp};
+use gateway::{AttemptEnd, HostId, Timestamp};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 use tokio::runtime::Handle;
@@ -121,6 +121,7 @@ enum Next {
     Ask {
         call: CallId,
         upstream: usize,
+        host: HostId,
         tag: RequestTag,
         bearer: Option<HeaderValue>,
         deadline: Option<Timestamp>,
@@ -193,7 +194,9 @@ impl ServedService {
             self.enter(|state, now| state.on_request(now, tag, gateway_attempt, bearer, tell));
         let caller = WaitingCaller { service: Arc::clone(self), job: Some(job) };
         if let (Some(Arrival::AtDoor), Some(token_check)) = (&arrival, &self.token_check) {
-            let verdict = token_check.judge(head).await;
+            // Whoever asks how a service is needs no token.
+            let is_check = tag.is_some_and(|tag| tag.is_check());
+            let verdict = if is_check { Ok(()) } else { token_check.judge(head).await };
             arrival = self.enter(|state, now| {
                 let LiveService { service, observer, number, .. } = state;
                 let arrival = service.on_judged(now, job, verdict, &mut witness(&**observer, *number, now));
@@ -310,11 +313,11 @@ impl ServedService {
                         state.follow(now, step)
                     })
                 }
-                Next::Ask { call, upstream, tag, bearer, deadline } => {
+                Next::Ask { call, upstream, host, tag, bearer, deadline } => {
                     let end = tokio::select! {
                         // An answer that is there when the time is over is in time.
                         biased;
-                        (end, error) = self.client.ask(upstream, tag, bearer) => {
+                        (end, error) = self.client.ask(upstream, host, tag, bearer) => {
                             if let Some(error) = error {
                                 self.note_exhaustion(&error);
                             }
@@ -348,6 +351,7 @@ impl LiveService {
     ) -> (JobId, Option<Arrival<Request>>) {
         self.issued += 1;
         let (population, number, key) = match tag {
+            Some(RequestTag::CHECK) => (RequestTag::CHECKS, self.issued, self.untagged.at(self.issued)),
             Some(tag) => (tag.population, tag.request, tag.service(gateway_attempt)),
             None => (RequestTag::NO_POPULATION, self.issued, self.untagged.at(self.issued)),
         };
@@ -404,7 +408,8 @@ impl LiveService {
                 let Request { population, number, bearer, .. } = self.service.job(job)?.note();
                 let (population, request, attempt) = (*population, *number, u64::from(ask.attempt));
                 let (tag, bearer) = (RequestTag { population, request, key, attempt }, bearer.clone());
-                Some(Next::Ask { call, upstream: ask.upstream, tag, bearer, deadline })
+                let (upstream, host) = (ask.upstream, ask.host);
+                Some(Next::Ask { call, upstream, host, tag, bearer, deadline })
             }
             Step::Wait { until, call } => Some(Next::Wait { call, until }),
             Step::Answer(answer) => {
@@ -505,6 +510,7 @@ mod tests {
         let config = UpstreamConfig {
             pool: PoolConfig::default(),
             latency: Latency::constant(Duration::from_millis(1)).unwrap(),
+            latency_factor: 1.0,
             load_latency: Duration::ZERO,
             cancel_on_disconnect: false,
             calls: Vec::new(),
@@ -516,7 +522,7 @@ mod tests {
             name: "orders".to_owned(),
             service: Service::with_invariants("orders", config, Timestamp::EPOCH, faults, 1, invariants),
             asks: false,
-            client: Arc::new(Client::new(&[])),
+            client: Arc::new(Client::new(&[], Vec::new())),
             token_check: None,
             keys: None,
         };

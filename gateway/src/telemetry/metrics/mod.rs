@@ -24,6 +24,7 @@ use super::{Ended, Facts, Names};
 use crate::admission::{Allowances, Checks};
 use crate::breaker::{Condition, Transition};
 use crate::config::GatewayConfig;
+use crate::hosts::HostChange;
 use crate::outcome::Outcome;
 use crate::route::UpstreamId;
 use crate::scope::Scope;
@@ -52,6 +53,10 @@ pub struct Metrics {
     attempts: Vec<IntCounter>,
     /// By upstream, and by the condition changed to.
     transitions: Vec<[IntCounter; CONDITIONS.len()]>,
+    /// Of upstreams whose hosts changed, by what they changed to.
+    host_changes: IntCounterVec,
+    /// By upstream.
+    upstreams: Vec<Box<str>>,
     decisions: IntCounterVec,
     /// By scope, where it is limited or once was.
     limits: [OnceLock<LimitCounters>; Scope::ALL.len()],
@@ -90,6 +95,11 @@ impl Metrics {
             "Changes of circuit breakers, by what they changed to.",
             &["upstream", "to"],
         );
+        let host_changes = make.counters(
+            "gateway_host_changes_total",
+            "Hosts of upstreams that were passed over (ejected) or took part again (in), by what they changed to.",
+            &["upstream", "to"],
+        );
         let by_route = |name: &str, help: &str| {
             let latencies = make.latencies(name, help, &["route"]);
             names.routes.iter().map(|route| latencies.with_label_values(&[&*route.path])).collect()
@@ -115,6 +125,8 @@ impl Metrics {
             ),
             attempts: upstreams().map(|name| attempts.with_label_values(&[name])).collect(),
             transitions: upstreams().map(changes).collect(),
+            host_changes,
+            upstreams: upstreams().map(Box::from).collect(),
             decisions: make.counters(
                 "gateway_rate_limit_decisions_total",
                 "Verdicts of rate limits, by scope.",
@@ -207,6 +219,12 @@ impl Metrics {
         let to = CONDITIONS.iter().position(|condition| *condition == transition.to);
         if let (Some(counters), Some(to)) = (self.transitions.get(upstream.0 as usize), to) {
             counters[to].inc();
+        }
+    }
+
+    pub(super) fn on_host_change(&self, upstream: UpstreamId, change: HostChange) {
+        if let Some(name) = self.upstreams.get(upstream.0 as usize) {
+            self.host_changes.with_label_values(&[&**name, change.to.name()]).inc();
         }
     }
 

@@ -55,6 +55,7 @@ use self::users::{Surroundings, UserPool, UsersError};
 use super::bearers::Bearers;
 use super::directory::{Directory, addresses};
 use super::layout::{enabled_limits, layout};
+use super::run_events::stations;
 use super::virtual_time::{DRAIN, Rehearsal, rehearse};
 use crate::watch::{RequestCounts, RunOutline, Watch};
 use crate::{LogBook, Timeline, Variant};
@@ -251,6 +252,7 @@ impl Ground<'_> {
             journal: self.journal.clone(),
             starts: self.clock.starts(),
             populations: self.populations.clone(),
+            stations: stations(world),
             serves_keys: world.upstreams_for_keys(),
             bearers: Mutex::new(Bearers::new(world, self.clock.starts())),
             exhaustion: self.exhaustion.clone(),
@@ -424,8 +426,9 @@ fn start_external(
             let bearers = Mutex::new(Bearers::new(&well.world, clock.starts()));
             let (starts, populations) = (clock.starts(), Vec::new());
             let serves_keys = well.world.upstreams_for_keys();
+            let stations = stations(&well.world);
             let observer =
-                UpstreamObserver { journal, starts, populations, serves_keys, bearers, exhaustion };
+                UpstreamObserver { journal, starts, populations, stations, serves_keys, bearers, exhaustion };
             Some(start_upstreams(&well, seed, clock, None, observer)?)
         }
         None => None,
@@ -444,20 +447,23 @@ fn start_upstreams(
     mint: Option<&Arc<Mint>>,
     observer: UpstreamObserver,
 ) -> Result<Upstreams, LiveError> {
-    let services = variant.world.upstreams.iter().enumerate().map(|(number, named)| {
-        let faults = variant.world.faults.iter().filter(|fault| fault.upstreams.contains(&number));
+    let services = variant.world.hosts().map(|(upstream, host)| {
+        let named = &variant.world.upstreams[upstream];
+        let faults = variant.world.faults.iter().filter(|fault| fault.strikes(upstream, host));
         ServiceConfig {
             name: named.name.clone(),
-            config: named.config.clone(),
+            config: named.config_of(host),
             faults: FaultTimeline::new(seed, faults.map(|fault| &fault.fault)),
-            listen: named.listen.unwrap_or(LOOPBACK),
+            listen: named.hosts[host].listen.unwrap_or(LOOPBACK),
             keys: match mint {
                 Some(mint) if named.serves_keys => Some(Arc::clone(mint) as Arc<dyn KeyDocument>),
                 _ => None,
             },
         }
     });
-    Ok(Upstreams::start(UpstreamsConfig::new(services.collect(), seed), clock, Arc::new(observer))?)
+    let hosts = variant.world.upstreams.iter().map(|named| named.hosts.len()).collect();
+    let config = UpstreamsConfig { hosts, ..UpstreamsConfig::new(services.collect(), seed) };
+    Ok(Upstreams::start(config, clock, Arc::new(observer))?)
 }
 
 /// When the open-loop populations send.
@@ -617,6 +623,7 @@ mod tests {
             journal: Journal::new(sender),
             starts: scenario.timeline.starts,
             populations: Vec::new(),
+            stations: Vec::new(),
             serves_keys: Vec::new(),
             bearers: Mutex::new(Bearers::new(&scenario.variants[0].world, scenario.timeline.starts)),
             exhaustion: exhaustion.clone(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use gateway::server::{Ended, ObserverTag, Seen};
 use gateway::telemetry::Facts;
 use gateway::{
-    AttemptEnd, Checks, Decision, Rejection, RequestEnd, RouteId, Scope, Timestamp, Transition, UpstreamId,
-    Violation,
+    AttemptEnd, Checks, Decision, HostChange, Rejection, RequestEnd, RouteId, Scope, Timestamp, Transition,
+    UpstreamId, Violation,
 };
 use reports::{RunEvent, StationId, Witness as _};
 use simulator::{Population, PopulationStreams, RequestTag, ServiceEvent, headers};
@@ -19,7 +19,7 @@ use crate::defect::say_defect;
 use crate::engine::bearers::{Bearer, Bearers};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory::Directory;
-use crate::engine::run_events::{of_service, tell_decision};
+use crate::engine::run_events::{Asked, host_change, of_service, tell_decision};
 
 /// Notes down what the gateway decides. Requests that bear no tag of this run are nobody's.
 pub(super) struct GatewayObserver {
@@ -134,6 +134,10 @@ impl gateway::server::Observer for GatewayObserver {
         self.tell(transition.at, RunEvent::Breaker(change));
     }
 
+    fn on_host_change(&self, upstream: UpstreamId, change: HostChange) {
+        self.tell(change.at, host_change(upstream, &change, self.starts));
+    }
+
     fn on_exhausted(&self, _: Timestamp) {
         self.exhaustion.note();
     }
@@ -161,6 +165,8 @@ pub(super) struct UpstreamObserver {
     pub(super) journal: Journal,
     pub(super) starts: Timestamp,
     pub(super) populations: Vec<(Population, PopulationStreams)>,
+    /// By service: its place in the record.
+    pub(super) stations: Vec<StationId>,
     /// By upstream: whether it may be asked for keys, or by one that is.
     pub(super) serves_keys: Vec<bool>,
     /// Who may come to which application.
@@ -186,16 +192,23 @@ impl UpstreamObserver {
 }
 
 impl simulator::server::Observer for UpstreamObserver {
-    fn on_event(&self, at: Timestamp, upstream: usize, event: ServiceEvent<'_, Option<RequestTag>>) {
+    fn on_event(&self, at: Timestamp, service: usize, event: ServiceEvent<'_, Option<RequestTag>>) {
+        let station = self.stations[service];
+        let Some(upstream) = station.upstream() else { return };
         if let ServiceEvent::Attempt(tag) = event
             && let Some(request) = self.request(*tag)
         {
             self.journal.note(at - self.starts, Note::Of(request, Part::Reached));
         }
         // Whoever asks for keys names no request.
-        let for_keys = |tag: &Option<RequestTag>| self.serves_keys[upstream] && self.request(*tag).is_none();
-        let may_reach = |tag: &Option<RequestTag>| self.may_reach(at, upstream, *tag);
-        if let Some(event) = of_service(upstream, &event, for_keys, may_reach) {
+        let is_check = |tag: &Option<RequestTag>| tag.is_some_and(|tag| tag.is_check());
+        let asks = |tag: &Option<RequestTag>| match self.request(*tag) {
+            None if is_check(tag) => Asked::Health,
+            None if self.serves_keys[upstream] => Asked::Keys,
+            Some(_) | None => Asked::Client,
+        };
+        let may_reach = |tag: &Option<RequestTag>| is_check(tag) || self.may_reach(at, upstream, *tag);
+        if let Some(event) = of_service(station, &event, asks, may_reach) {
             (&mut &self.journal).hear(at - self.starts, event);
         }
     }
@@ -204,11 +217,12 @@ impl simulator::server::Observer for UpstreamObserver {
         self.exhaustion.note();
     }
 
-    fn on_broken(&self, _: Timestamp, upstream: usize, violation: Violation) {
-        say_defect(&format!("upstream {upstream}"), violation);
+    fn on_broken(&self, _: Timestamp, service: usize, violation: Violation) {
+        say_defect(&format!("service {service}"), violation);
     }
 
     fn on_transition(&self, service: usize, upstream: usize, transition: Transition) {
+        let service = self.stations[service].upstream().unwrap_or(service);
         let change = breaker_change(Some(service), upstream, &transition, self.starts);
         (&mut &self.journal).hear(transition.at - self.starts, RunEvent::Breaker(change));
     }

@@ -263,7 +263,7 @@ mod tests {
         let mut world = read(&text, &|_| Err(String::new())).scenario.unwrap().variants.remove(0).world;
         let seconds = Duration::from_secs;
         let fault = Fault::new(seconds(600), seconds(60), 1.0, FaultKind::RotateKeys, String::new()).unwrap();
-        world.faults.push(UpstreamFault { upstreams: vec![0], fault });
+        world.faults.push(UpstreamFault { upstreams: vec![0], hosts: None, fault });
         Mint::new(&world, STARTS).unwrap().unwrap()
     }
 

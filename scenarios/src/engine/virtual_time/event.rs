@@ -19,10 +19,16 @@ pub(super) enum Event {
     Retry(Ticket),
     /// The gateway tries again.
     GatewayRetry(Ticket),
+    /// A request that was given a worker finds that no host of its upstream takes part.
+    NoHost(Ticket),
     /// The client gives up on an attempt.
     ClientTimeout(Ticket),
     /// Somebody who judges tokens has to see to its keys.
     Keys { keeper: u32 },
+    /// The gateway has to see to its checks of hosts.
+    Checks,
+    /// A check of a host has not been answered in time.
+    CheckTimeout(u32),
     /// The wait in the gateway's queue has been too long.
     QueueTimeout(Ticket),
     /// The route's timeout has run out.
@@ -73,6 +79,8 @@ pub(super) enum CallOrigin {
     Service(ServiceCall),
     /// Whoever judges tokens, for the keys to do so by.
     Keys { holder: KeyHolder, fetch: u64 },
+    /// The gateway, to learn how a host is.
+    Check(u32),
 }
 
 /// Who judges tokens.
@@ -88,7 +96,8 @@ pub(super) enum KeyHolder {
 #[derive(Debug)]
 pub(super) struct AnswerAtOnce {
     pub(super) caller: CallOrigin,
-    pub(super) upstream: usize,
+    /// The service, by number.
+    pub(super) service: usize,
     pub(super) by: TurnedAway,
 }
 

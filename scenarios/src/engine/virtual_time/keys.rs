@@ -1,13 +1,13 @@
 //! The keeping of keys: the fetches of everybody who judges tokens, and their timers.
 
 use gateway::auth::{Fetch, FetchFailure};
-use gateway::{AttemptEnd, Timestamp};
+use gateway::{AttemptEnd, HostId, Timestamp};
 use reports::CauseId;
 use simulator::Stream;
 
 use super::Run;
 use super::event::{CallOrigin, Event, KeyHolder, ServiceJob};
-use super::services::Bears;
+use super::services::{Asks, Bears};
 
 /// Whoever judges tokens, and needs keys to do so by.
 pub(super) struct Keeper {
@@ -62,8 +62,8 @@ impl Run<'_> {
         let key = keeper.stream.at(keeper.fetches);
         keeper.fetches += 1;
         let caller = CallOrigin::Keys { holder: keeper.holder, fetch: fetch.number };
-        let bears = Bears { bearer: None, shows_token: false, for_keys: true };
-        let job = self.services.dispatch(&mut self.context, provider, caller, key, bears);
+        let bears = Bears { bearer: None, shows_token: false, asks: Asks::Keys };
+        let job = self.services.dispatch(&mut self.context, (provider, HostId(0)), caller, key, bears);
         self.keepers[place].fetching = Some(job);
     }
 

@@ -6,6 +6,7 @@
 //! The machines are [`Clients`], [`Pipeline`] and, in `services`, `simulator::Service`; the live engine drives the same rules.
 
 mod causes;
+mod checks;
 mod context;
 mod event;
 mod event_queue;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use gateway::auth::Presented;
 use gateway::{
-    AttemptEnd, Decision, Forward, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId, Scope,
+    AttemptEnd, Decision, Forward, HostId, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId, Scope,
     Settlement, Timestamp, UpstreamId,
 };
 use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, RunEvent, StationId};
@@ -27,11 +28,12 @@ use simulator::{
 };
 use slab::Slab;
 
+use self::checks::CheckUnderWay;
 use self::context::Context;
 use self::event::{CallOrigin, Event, KeyHolder, ServiceJob, Ticket, TryTimeout};
 use self::event_queue::{EventQueue, LaneId};
 use self::keys::Keeper;
-use self::services::{Bears, Heard, Services};
+use self::services::{Asks, Bears, Heard, Services};
 use super::bearers::{Bearer, Bearers, Shown};
 use super::client_end::ClientEnd;
 use super::directory::{self, Directory};
@@ -118,6 +120,7 @@ pub(super) fn rehearse(
     Rehearsal { requests, halves_per_s: halves.max().unwrap_or(0), jobs }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says what the run need not ask for")]
 struct Run<'w> {
     context: Context,
     ends: Timestamp,
@@ -142,7 +145,17 @@ struct Run<'w> {
     held: Vec<u32>,
     /// By upstream: why the last attempt of the gateway failed.
     last_failure: Vec<CauseId>,
+    /// Whether there are changes of breakers or hosts to ask for.
     has_breakers: bool,
+    learns_hosts: bool,
+    draws_hosts: bool,
+    /// The gateway's checks of hosts that are under way.
+    checks: Vec<CheckUnderWay>,
+    /// Checks so far.
+    checked: u32,
+    check_stream: Stream,
+    /// When the next check will be begun, if at all.
+    checks_wake: Option<Timestamp>,
     /// Those who judge tokens.
     keepers: Vec<Keeper>,
     /// By route: whether the gateway judges the tokens of its requests.
@@ -281,6 +294,15 @@ impl<'w> Run<'w> {
                     .upstreams
                     .iter()
                     .any(|named| named.config.calls.iter().any(|call| call.breaker.is_some())),
+            learns_hosts: gateway
+                .upstreams
+                .iter()
+                .any(|policy| policy.hosts.ejection().is_some() || policy.hosts.health().is_some()),
+            draws_hosts: gateway.draws_hosts(),
+            checks: Vec::new(),
+            checked: 0,
+            check_stream: Stream::new(seed, Purpose::Service, "checks of the gateway"),
+            checks_wake: None,
             ahead: 0,
             requests: Slab::new(),
             peak_requests: 0,
@@ -301,6 +323,7 @@ impl<'w> Run<'w> {
         }
         let last = self.ends + DRAIN;
         self.keep_keys();
+        self.keep_checks();
         loop {
             let (requests, services) = (&self.requests, &self.services);
             let next = self.context.events.pop(|event| is_open(requests, services, event));
@@ -316,6 +339,9 @@ impl<'w> Run<'w> {
             }
             if self.has_breakers {
                 self.record_breakers();
+            }
+            if self.learns_hosts {
+                self.record_hosts();
             }
         }
         self.context.advance(last);
@@ -357,12 +383,15 @@ impl<'w> Run<'w> {
                 self.attempt(ticket.slot);
             }
             Event::GatewayRetry(ticket) => self.gateway_retry(ticket),
+            Event::NoHost(ticket) => self.no_host(ticket),
             Event::ClientTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::ClientTimeout);
                 self.abandon(ticket, None);
                 self.answer(ticket, RequestEnd::ClientLeft, why);
             }
             Event::Keys { keeper } => self.wake_keeper(keeper as usize),
+            Event::Checks => self.wake_checks(),
+            Event::CheckTimeout(id) => self.check_timed_out(id),
             Event::QueueTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::QueueTimeout);
                 self.abandon(ticket, None);
@@ -450,7 +479,9 @@ impl<'w> Run<'w> {
         let now = self.context.now;
         let &Logical { ticket, population, route, client, .. } = &self.requests[slot as usize];
         let idempotent = self.populations[population].population.method.is_idempotent();
-        let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
+        let draw = self.host_draw(slot);
+        let request =
+            Request { peer: client.peer, client: client.client, route: Some(route), idempotent, draw };
         if let Some(sends) = self.sends_per_s.get_mut(self.context.since_start.as_secs() as usize) {
             *sends += 1;
         }
@@ -473,13 +504,25 @@ impl<'w> Run<'w> {
         let now = self.context.now;
         let Some(&Logical { population, route, client, .. }) = find(&self.requests, ticket) else { return };
         let idempotent = self.populations[population].population.method.is_idempotent();
-        let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
+        let draw = self.host_draw(ticket.slot);
+        let request =
+            Request { peer: client.peer, client: client.client, route: Some(route), idempotent, draw };
         let shown = self.bearer(ticket.slot).and_then(|bearer| self.context.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
         let (checks, decision) = self.gateway.on_resumed(now, ticket, &request, &presented);
         self.record_decision(population, &client, route, &checks, &decision);
         self.log_decided(ticket.slot, &checks, &decision);
         self.obey(ticket, decision);
+    }
+
+    /// By what the hosts of an attempt are chosen, where that is drawn: the same in every variant.
+    fn host_draw(&self, slot: u32) -> u64 {
+        if !self.draws_hosts {
+            return 0;
+        }
+        let Logical { population, sent, .. } = &self.requests[slot as usize];
+        let hosts = self.populations[*population].streams.host;
+        hosts.at(sent.index).at(u64::from(sent.attempt())).bits()
     }
 
     /// Does with an attempt what the gateway decided.
@@ -527,7 +570,8 @@ impl<'w> Run<'w> {
 
     /// Sends an attempt that has a worker on to its upstream.
     fn forward(&mut self, ticket: Ticket, forward: Forward) {
-        let Forward { route, upstream: UpstreamId(upstream), deadline, try_timeout, pass, .. } = forward;
+        let Forward { route, upstream: UpstreamId(upstream), host, deadline, try_timeout, pass, .. } =
+            forward;
         let now = self.context.now;
         if let AttemptStage::Waiting { since } = self.requests[ticket.slot as usize].stage {
             let waited = now - since;
@@ -538,19 +582,27 @@ impl<'w> Run<'w> {
         }
         self.held[route.0 as usize] += 1;
         let request = &mut self.requests[ticket.slot as usize];
+        let Some(host) = host else {
+            let from = now;
+            request.stage =
+                AttemptStage::Forwarded { pass, from, since: now, attempt: 0, try_timeout, job: None };
+            // By an event of its own: the worker that this frees may go to a request that finds no host either, and so on.
+            self.context.events.schedule(now, Event::NoHost(ticket));
+            return;
+        };
         if let Some(deadline) = deadline {
             let lane = self.route_timeouts[route.0 as usize];
             self.context.events.schedule_in(lane, deadline, Event::RouteTimeout(ticket));
         }
         request.reached_upstream = true;
-        self.dispatch(ticket, upstream as usize, pass, try_timeout, now, 0);
+        self.dispatch(ticket, (upstream as usize, host), pass, try_timeout, now, 0);
     }
 
     /// Makes an attempt of the gateway's.
     fn dispatch(
         &mut self,
         ticket: Ticket,
-        upstream: usize,
+        host: (usize, HostId),
         pass: Pass,
         try_timeout: Option<Duration>,
         from: Timestamp,
@@ -560,9 +612,8 @@ impl<'w> Run<'w> {
         let streams = &self.populations[request.population].streams;
         let key = streams.attempt(request.sent.index, request.sent.attempt(), attempt);
         let (bearer, shows_token) = (self.bearer(ticket.slot), self.shows_tokens);
-        let bears = Bears { bearer, shows_token, for_keys: false };
-        let job =
-            self.services.dispatch(&mut self.context, upstream, CallOrigin::Gateway(ticket), key, bears);
+        let bears = Bears { bearer, shows_token, asks: Asks::Client };
+        let job = self.services.dispatch(&mut self.context, host, CallOrigin::Gateway(ticket), key, bears);
         let since = self.context.now;
         let request = &mut self.requests[ticket.slot as usize];
         request.stage = AttemptStage::Forwarded { pass, from, since, attempt, try_timeout, job: Some(job) };
@@ -587,9 +638,9 @@ impl<'w> Run<'w> {
         let Some(&Logical { route, stage, .. }) = find(&self.requests, ticket) else { return };
         let AttemptStage::Forwarded { mut pass, from, attempt, try_timeout, .. } = stage else { return };
         match self.gateway.on_retry(self.context.now, &mut pass) {
-            Ok(()) => {
+            Ok(host) => {
                 let upstream = self.upstream_of[route.0 as usize];
-                self.dispatch(ticket, upstream, pass, try_timeout, from, attempt + 1);
+                self.dispatch(ticket, (upstream, host), pass, try_timeout, from, attempt + 1);
             }
             Err(rejection) => {
                 let why = self.rejected(rejection, route);
@@ -599,11 +650,26 @@ impl<'w> Run<'w> {
         }
     }
 
+    /// An attempt that was given a worker found that no host takes part.
+    fn no_host(&mut self, ticket: Ticket) {
+        let Some(&Logical { route, stage: AttemptStage::Forwarded { pass, .. }, .. }) =
+            find(&self.requests, ticket)
+        else {
+            return;
+        };
+        let why = self.rejected(Rejection::NoHost, route);
+        // Nothing was sent to any upstream.
+        self.requests[ticket.slot as usize].stage = AttemptStage::Resting;
+        self.free_worker(route, pass, None);
+        self.reject(ticket, Rejection::NoHost, why);
+    }
+
     /// The gateway hears of an upstream, if somebody still waits for it.
     fn hear(&mut self, answer: Option<Heard>) {
         match answer {
             Some(Heard::Answer { ticket, end, why }) => self.attempt_ended(ticket, end, why),
             Some(Heard::Keys { holder, fetch, end, why }) => self.hear_keys(holder, fetch, end, why),
+            Some(Heard::Check { id, end }) => self.hear_check(id, end),
             None => {}
         }
     }
@@ -722,7 +788,9 @@ fn keepers(world: &World, services: &Services, seed: u64) -> Vec<Keeper> {
     };
     let of_gateway = world.gateway.auth.as_ref().map(|_| keeper(KeyHolder::Gateway, "keys of the gateway"));
     let of_services = services.key_holders().map(|service| {
-        let name = format!("keys of {}", world.upstreams[service].name);
+        let (upstream, host) = world.hosts().nth(service).unwrap_or_default();
+        let name = &world.upstreams[upstream].name;
+        let name = if host == 0 { format!("keys of {name}") } else { format!("keys of {name}, host {host}") };
         keeper(KeyHolder::Service(service), &name)
     });
     of_gateway.into_iter().chain(of_services).collect()
@@ -751,8 +819,11 @@ fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool
         Event::Arrival { .. }
         | Event::Sends { .. }
         | Event::Keys { .. }
+        | Event::Checks
+        | Event::CheckTimeout(_)
         | Event::Retry(_)
         | Event::GatewayRetry(_)
+        | Event::NoHost(_)
         | Event::Due(_)
         | Event::AnsweredAtOnce(_)
         | Event::CallRetry(_) => true,

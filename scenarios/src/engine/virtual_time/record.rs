@@ -9,7 +9,7 @@ use super::event::Ticket;
 use super::{AttemptStage, Logical, Run};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory;
-use crate::engine::run_events::tell_decision;
+use crate::engine::run_events::{host_change, tell_decision};
 use crate::engine::virtual_log::Sent;
 
 impl Context {
@@ -109,6 +109,16 @@ impl Run<'_> {
         });
         for (service, upstream, change) in gateways.chain(of_services) {
             context.tell(RunEvent::Breaker(breaker_change(service, upstream, &change, context.starts)));
+        }
+    }
+
+    pub(super) fn record_hosts(&mut self) {
+        while let Some((upstream, change)) = self.gateway.poll_host_change() {
+            if let Some(log) = &self.log {
+                log.on_host_change(upstream, &change);
+            }
+            let event = host_change(upstream, &change, self.context.starts);
+            self.context.tell(event);
         }
     }
 

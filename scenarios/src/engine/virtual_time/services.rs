@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use gateway::auth::{AuthVerdict, Fetch, FetchFailure, KeyQueue, KeySet, Presented, SimulatedKey};
-use gateway::{AttemptEnd, Timestamp, Transition};
-use reports::{BreakerId, Cause, CauseId};
+use gateway::{AttemptEnd, HostId, Timestamp, Transition};
+use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
     Activity, Answered, Arrival, Asking, CallsOutcome, Due, FaultTimeline, Job, JobId, Service,
     ServiceAnswer, ServiceEvent, Spent, Step, Stream, TurnedAway, UnderWay, Witness,
@@ -16,14 +16,22 @@ use super::event_queue::LaneId;
 use crate::World;
 use crate::engine::bearers::{Bearer, Shown};
 use crate::engine::causes::Place;
-use crate::engine::run_events::of_service;
+use crate::engine::run_events::{Asked, of_service, stations};
 
-/// The simulated services.
-pub(super) struct Services(Vec<Running>);
+/// The simulated services: every host of every upstream, those of one upstream after those of the one before.
+pub(super) struct Services {
+    all: Vec<Running>,
+    /// By upstream: the place of its first host, and in the end how many there are.
+    first_hosts: Vec<usize>,
+}
 
 /// A service, and what the engine adds to it.
 struct Running {
     service: Service<Note>,
+    /// Its upstream, by number.
+    upstream: usize,
+    /// Its place in the record.
+    station: StationId,
     /// By number of the call.
     links: Vec<Link>,
     /// By number in its own timeline: the fault's number in the scenario.
@@ -63,8 +71,19 @@ pub(super) struct Bears {
     pub(super) bearer: Option<Bearer>,
     /// Whether the service is shown the token.
     pub(super) shows_token: bool,
-    /// Whether it is for the keys of somebody who judges tokens, and no client's.
-    pub(super) for_keys: bool,
+    /// On whose behalf it asks.
+    pub(super) asks: Asks,
+}
+
+/// On whose behalf a service is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// A client's.
+    Client,
+    /// That of somebody who judges tokens, for the keys to do so by.
+    Keys,
+    /// The gateway's, to learn how the host is.
+    Health,
 }
 
 /// An answer that leaves the services, and why it is a failure or took long.
@@ -74,12 +93,24 @@ pub(super) enum Heard {
     Answer { ticket: Ticket, end: AttemptEnd, why: CauseId },
     /// Of a fetch of keys.
     Keys { holder: KeyHolder, fetch: u64, end: AttemptEnd, why: CauseId },
+    /// Of a check of a host.
+    Check { id: u32, end: AttemptEnd },
 }
 
 /// Tells the record what happens at a service.
 struct Scribe<'c> {
     context: &'c mut Context,
     upstream: usize,
+    station: StationId,
+}
+
+impl Running {
+    /// The service, and who tells the record of it.
+    #[inline]
+    fn told<'r>(&'r mut self, context: &'r mut Context) -> (&'r mut Service<Note>, Scribe<'r>) {
+        let Self { service, upstream, station, .. } = self;
+        (service, Scribe { context, upstream: *upstream, station: *station })
+    }
 }
 
 impl Witness<Note> for Scribe<'_> {
@@ -91,13 +122,24 @@ impl Witness<Note> for Scribe<'_> {
     fn hear(&mut self, event: ServiceEvent<'_, Note>) {
         let context = &mut *self.context;
         match &event {
-            ServiceEvent::Attempt(note) => context.jobs_of_clients += usize::from(!note.bears.for_keys),
-            ServiceEvent::Gone(note) => context.jobs_of_clients -= usize::from(!note.bears.for_keys),
+            ServiceEvent::Attempt(note) => {
+                context.jobs_of_clients += usize::from(note.bears.asks == Asks::Client);
+            }
+            ServiceEvent::Gone(note) => {
+                context.jobs_of_clients -= usize::from(note.bears.asks == Asks::Client);
+            }
             _ => {}
         }
         let (bearers, now) = (&mut context.bearers, context.now);
-        let may_reach = |note: &Note| bearers.may_reach(self.upstream, note.bears.bearer, now);
-        if let Some(event) = of_service(self.upstream, &event, |note| note.bears.for_keys, may_reach) {
+        let may_reach = |note: &Note| {
+            note.bears.asks == Asks::Health || bearers.may_reach(self.upstream, note.bears.bearer, now)
+        };
+        let asks = |note: &Note| match note.bears.asks {
+            Asks::Client => Asked::Client,
+            Asks::Keys => Asked::Keys,
+            Asks::Health => Asked::Health,
+        };
+        if let Some(event) = of_service(self.station, &event, asks, may_reach) {
             context.tell(event);
         }
     }
@@ -105,9 +147,16 @@ impl Witness<Note> for Scribe<'_> {
 
 impl Services {
     pub(super) fn new(world: &World, context: &mut Context, seed: u64) -> Self {
-        let services = world.upstreams.iter().enumerate().map(|(number, named)| {
+        let mut first_hosts = vec![0];
+        first_hosts.extend(world.upstreams.iter().scan(0, |sum, named| {
+            *sum += named.hosts.len();
+            Some(*sum)
+        }));
+        let places = world.hosts().zip(stations(world));
+        let services = places.map(|((upstream, host), station)| {
+            let named = &world.upstreams[upstream];
             let faults = world.faults.iter().enumerate();
-            let faults: Vec<_> = faults.filter(|(_, fault)| fault.upstreams.contains(&number)).collect();
+            let faults: Vec<_> = faults.filter(|(_, fault)| fault.strikes(upstream, host)).collect();
             let links = named.config.calls.iter().map(|call| Link {
                 upstream: call.upstream,
                 timeouts: context.events.lane(),
@@ -116,30 +165,35 @@ impl Services {
             let timeline = FaultTimeline::new(seed, faults.iter().map(|(_, fault)| &fault.fault));
             Running {
                 links: links.collect(),
-                service: Service::new(&named.name, named.config.clone(), context.starts, timeline, seed),
+                service: Service::new(&named.name, named.config_of(host), context.starts, timeline, seed),
+                upstream,
+                station,
                 faults: faults.iter().map(|(number, _)| *number).collect(),
                 keys: named.config.auth.clone().map(KeyQueue::new),
                 provider: named.config.auth.as_ref().map(|auth| auth.jwks.0 as usize),
             }
         });
-        Self(services.collect())
+        let all = services.collect();
+        Self { all, first_hosts }
     }
 
-    /// Sends an attempt to a service, which draws its service time below `key`. An answer that comes at once is an event of its
+    /// Sends an attempt to a host of an upstream, which draws its service time below `key`. An answer that comes at once is an event of its
     /// own.
     pub(super) fn dispatch(
         &mut self,
         context: &mut Context,
-        upstream: usize,
+        (upstream, host): (usize, HostId),
         caller: CallOrigin,
         key: Stream,
         bears: Bears,
     ) -> ServiceJob {
         let (longest, unknown) = (Duration::ZERO, CauseId::UNKNOWN);
         let note = Note { caller, bears, awaits: None, longest, why_longest: unknown, why: unknown };
-        let service = &mut self.0[upstream].service;
-        let (job, arrival) = service.on_request(context.now, key, note, &mut Scribe { context, upstream });
-        let job = ServiceJob { service: upstream as u32, job };
+        let number = self.first_hosts[upstream] + host.0 as usize;
+        let now = context.now;
+        let (service, mut scribe) = self.all[number].told(context);
+        let (job, arrival) = service.on_request(now, key, note, &mut scribe);
+        let job = ServiceJob { service: number as u32, job };
         self.obey(context, job, arrival, false);
         job
     }
@@ -151,7 +205,7 @@ impl Services {
             Arrival::Started(due) => job.schedule(context, due),
             Arrival::Queued => {}
             Arrival::TurnedAway { note, by } => {
-                let answer = Box::new(AnswerAtOnce { caller: note.caller, upstream: job.number(), by });
+                let answer = Box::new(AnswerAtOnce { caller: note.caller, service: job.number(), by });
                 context.events.schedule(context.now, Event::AnsweredAtOnce(answer));
             }
         }
@@ -159,8 +213,18 @@ impl Services {
 
     /// Judges the token of a request at the door.
     fn judge(&mut self, context: &mut Context, job: ServiceJob, has_waited: bool) {
-        let Running { service, keys: Some(keys), .. } = &mut self.0[job.number()] else { return };
+        let Running { service, keys: Some(keys), .. } = &mut self.all[job.number()] else { return };
         let Some(Note { bears, .. }) = service.job(job.job).map(Job::note) else { return };
+        // Whoever asks how a service is needs no token.
+        if bears.asks == Asks::Health {
+            let now = context.now;
+            let (service, mut scribe) = self.all[job.number()].told(context);
+            let arrival = service.on_judged(now, job.job, Ok(()), &mut scribe);
+            if let Some(arrival) = arrival {
+                self.obey(context, job, arrival, has_waited);
+            }
+            return;
+        }
         let bearer = bears.bearer.filter(|_| bears.shows_token);
         let shown = bearer.and_then(|bearer| context.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
@@ -169,8 +233,9 @@ impl Services {
             AuthVerdict::Rejected(rejection) => Err(rejection),
             AuthVerdict::AwaitKeys(_) => return,
         };
-        let arrival =
-            service.on_judged(context.now, job.job, verdict, &mut Scribe { context, upstream: job.number() });
+        let now = context.now;
+        let (service, mut scribe) = self.all[job.number()].told(context);
+        let arrival = service.on_judged(now, job.job, verdict, &mut scribe);
         if let Some(arrival) = arrival {
             self.obey(context, job, arrival, has_waited);
         }
@@ -178,12 +243,12 @@ impl Services {
 
     /// The services that judge tokens by themselves.
     pub(super) fn key_holders(&self) -> impl Iterator<Item = usize> {
-        self.0.iter().enumerate().filter_map(|(number, running)| running.keys.is_some().then_some(number))
+        self.all.iter().enumerate().filter_map(|(number, running)| running.keys.is_some().then_some(number))
     }
 
     /// The fetch of keys that a service is to begin now, if one is, and whom it asks.
     pub(super) fn poll_fetch(&mut self, now: Timestamp, service: usize) -> Option<(Fetch, usize)> {
-        let Running { keys, provider, .. } = &mut self.0[service];
+        let Running { keys, provider, .. } = &mut self.all[service];
         Some((keys.as_mut()?.poll_fetch(now)?, (*provider)?))
     }
 
@@ -195,28 +260,29 @@ impl Services {
         fetch: u64,
         result: Result<KeySet<SimulatedKey>, FetchFailure>,
     ) {
-        if let Some(keys) = &mut self.0[service].keys {
+        if let Some(keys) = &mut self.all[service].keys {
             keys.on_fetched(now, fetch, result);
         }
     }
 
     /// When a service has to be woken for its keys.
     pub(super) fn next_key_wakeup(&self, service: usize) -> Option<Timestamp> {
-        Some(self.0[service].keys.as_ref()?.next_wakeup())
+        Some(self.all[service].keys.as_ref()?.next_wakeup())
     }
 
     /// That time has come.
     pub(super) fn on_key_wakeup(&mut self, now: Timestamp, service: usize) {
-        if let Some(keys) = &mut self.0[service].keys {
+        if let Some(keys) = &mut self.all[service].keys {
             keys.on_wakeup(now);
         }
     }
 
     /// Judges the jobs of a service again that waited for keys and need not any longer.
     pub(super) fn resume(&mut self, context: &mut Context, number: usize) {
-        while let Some(job) = self.0[number].keys.as_mut().and_then(KeyQueue::poll_resumed) {
-            let arrival =
-                self.0[number].service.on_keys(context.now, job, &mut Scribe { context, upstream: number });
+        while let Some(job) = self.all[number].keys.as_mut().and_then(KeyQueue::poll_resumed) {
+            let now = context.now;
+            let (service, mut scribe) = self.all[number].told(context);
+            let arrival = service.on_keys(now, job, &mut scribe);
             if let Some(arrival) = arrival {
                 self.obey(context, ServiceJob { service: number as u32, job }, arrival, true);
             }
@@ -225,7 +291,7 @@ impl Services {
 
     /// The work on a job is done, or the whole of its answer is on its way.
     pub(super) fn on_due(&mut self, context: &mut Context, due: ServiceJob) -> Option<Heard> {
-        let step = self.0[due.number()].service.on_due(context.now, due.job)?;
+        let step = self.all[due.number()].service.on_due(context.now, due.job)?;
         self.follow(context, due.number(), step, CauseId::UNKNOWN)
     }
 
@@ -236,7 +302,7 @@ impl Services {
 
     /// The wait before a further attempt at a call is over.
     pub(super) fn on_call_retry(&mut self, context: &mut Context, call: ServiceCall) -> Option<Heard> {
-        let step = self.0[call.number()].service.on_waited(context.now, call.call)?;
+        let step = self.all[call.number()].service.on_waited(context.now, call.call)?;
         self.follow(context, call.number(), step, CauseId::UNKNOWN)
     }
 
@@ -246,8 +312,8 @@ impl Services {
         context: &mut Context,
         answer: &AnswerAtOnce,
     ) -> Option<Heard> {
-        let AnswerAtOnce { caller, upstream, by } = *answer;
-        let why = self.turned_away(context, upstream, by);
+        let AnswerAtOnce { caller, service, by } = *answer;
+        let why = self.turned_away(context, service, by);
         self.tell(context, caller, by.end(), why)
     }
 
@@ -256,17 +322,16 @@ impl Services {
         // As deep as calls are nested.
         let mut next = Some(left);
         while let Some(left) = next.take() {
-            let Running { service, keys, .. } = &mut self.0[left.number()];
+            let running = &mut self.all[left.number()];
+            let Running { service, keys, .. } = running;
             if let Some(keys) = keys
                 && service.job(left.job).is_some_and(Job::is_at_door)
             {
                 keys.on_left(left.job);
             }
-            let gone = service.on_caller_left(
-                context.now,
-                left.job,
-                &mut Scribe { context, upstream: left.number() },
-            );
+            let now = context.now;
+            let (service, mut scribe) = running.told(context);
+            let gone = service.on_caller_left(now, left.job, &mut scribe);
             if let Some((note, due)) = gone {
                 left.schedule(context, due);
                 next = note.awaits;
@@ -276,26 +341,27 @@ impl Services {
 
     /// The run is over: what still waits in a queue has waited until now.
     pub(super) fn on_run_ended(&self, context: &mut Context) {
-        for (number, Running { service, .. }) in self.0.iter().enumerate() {
-            service.on_run_ended(context.now, &mut Scribe { context, upstream: number });
+        for Running { service, upstream, station, .. } in &self.all {
+            let now = context.now;
+            service.on_run_ended(now, &mut Scribe { context, upstream: *upstream, station: *station });
         }
     }
 
     /// Whether the answer to a job has begun, whose body trickles.
     pub(super) fn trickles(&self, job: ServiceJob) -> bool {
-        self.0[job.number()].service.trickles(job.job)
+        self.all[job.number()].service.trickles(job.job)
     }
 
     /// Whether an attempt at a call has neither been answered nor given up.
     pub(super) fn is_under_way(&self, call: ServiceCall) -> bool {
-        self.0[call.number()].service.under_way(call.call).is_some()
+        self.all[call.number()].service.under_way(call.call).is_some()
     }
 
     /// The next change of the condition of a service's own breaker: service, whom it asks, and the change.
     pub(super) fn poll_transition(&mut self) -> Option<(usize, usize, Transition)> {
-        self.0.iter_mut().enumerate().find_map(|(number, Running { service, .. })| {
+        self.all.iter_mut().find_map(|Running { service, upstream: number, .. }| {
             let (upstream, transition) = service.poll_transition()?;
-            Some((number, upstream, transition))
+            Some((*number, upstream, transition))
         })
     }
 
@@ -307,7 +373,7 @@ impl Services {
         step: Step,
         failure: CauseId,
     ) -> Option<Heard> {
-        let Running { service, links, .. } = &mut self.0[number];
+        let Running { service, links, .. } = &mut self.all[number];
         match step {
             Step::Ask(asking @ Asking { job, call, ask, deadline, .. }) => {
                 let call = ServiceCall { service: number as u32, call };
@@ -316,8 +382,8 @@ impl Services {
                 }
                 let bears = service.note_mut(job)?.bears;
                 let caller = CallOrigin::Service(call);
-                let awaits = self.dispatch(context, ask.upstream, caller, asking.stream(), bears);
-                self.0[number].service.note_mut(job)?.awaits = Some(awaits);
+                let awaits = self.dispatch(context, (ask.upstream, ask.host), caller, asking.stream(), bears);
+                self.all[number].service.note_mut(job)?.awaits = Some(awaits);
                 None
             }
             Step::Wait { until, call } => {
@@ -340,9 +406,10 @@ impl Services {
         answer: ServiceAnswer,
         why: CauseId,
     ) -> Option<Heard> {
-        let service = &mut self.0[number].service;
         let job = ServiceJob { service: number as u32, job: answer.job };
-        let answered = service.on_answered(context.now, answer, &mut Scribe { context, upstream: number })?;
+        let now = context.now;
+        let (service, mut scribe) = self.all[number].told(context);
+        let answered = service.on_answered(now, answer, &mut scribe)?;
         match answered {
             Answered::Trickles(due) => {
                 service.note_mut(due.job)?.why = why;
@@ -368,6 +435,7 @@ impl Services {
             CallOrigin::Gateway(ticket) => Some(Heard::Answer { ticket, end, why }),
             CallOrigin::Service(call) => self.settle(context, call, end, why),
             CallOrigin::Keys { holder, fetch } => Some(Heard::Keys { holder, fetch, end, why }),
+            CallOrigin::Check(id) => Some(Heard::Check { id, end }),
         }
     }
 
@@ -381,18 +449,18 @@ impl Services {
         why: CauseId,
     ) -> Option<Heard> {
         let number = call.number();
-        let UnderWay { job, call: place, sent } = self.0[number].service.under_way(call.call)?;
-        let awaits = self.0[number].service.note_mut(job)?.awaits.take();
+        let UnderWay { job, call: place, sent } = self.all[number].service.under_way(call.call)?;
+        let awaits = self.all[number].service.note_mut(job)?.awaits.take();
         let timed_out = end == AttemptEnd::TimedOut;
         let why = match awaits {
             _ if !timed_out => why,
             Some(awaits) => self.holds(context, awaits),
             None => CauseId::UNKNOWN,
         };
-        let Running { service, links, .. } = &mut self.0[number];
+        let Running { service, links, upstream: asks, .. } = &mut self.all[number];
         let link = &mut links[place];
-        let upstream = link.upstream;
-        let called = Cause::Call { service: number, upstream };
+        let (asks, upstream) = (*asks, link.upstream);
+        let called = Cause::Call { service: asks, upstream };
         let (took, note) = (context.now - sent, service.note_mut(job)?);
         if took >= context.noticeable && took > note.longest {
             (note.longest, note.why_longest) = (took, context.way(called, why));
@@ -405,7 +473,7 @@ impl Services {
         };
         let mut failure = CauseId::UNKNOWN;
         if has_failed {
-            let cause = if timed_out { Cause::CallTimeout { service: number, upstream } } else { called };
+            let cause = if timed_out { Cause::CallTimeout { service: asks, upstream } } else { called };
             failure = context.way(cause, why);
             link.last_failure = failure;
         }
@@ -429,14 +497,14 @@ impl ServiceJob {
 impl Services {
     /// What holds up a job.
     pub(super) fn holds(&self, context: &mut Context, held: ServiceJob) -> CauseId {
-        let (number, Running { service, provider, .. }) = (held.number(), &self.0[held.number()]);
+        let (number, Running { service, provider, .. }) = (held.number(), &self.all[held.number()]);
         let Some(job) = service.job(held.job) else { return CauseId::UNKNOWN };
         match job.activity() {
             None if job.is_at_door() => match *provider {
                 Some(provider) => context.way(Cause::Keys(provider), CauseId::UNKNOWN),
                 None => CauseId::UNKNOWN,
             },
-            None => self.holds_up(context, number),
+            None => self.holds_up_at(context, number),
             Some(Activity::Calling(call)) => {
                 let rest = match job.note().awaits {
                     Some(awaits) => self.holds(context, awaits),
@@ -448,36 +516,45 @@ impl Services {
         }
     }
 
-    /// What holds up those that ask an upstream: its queue, if there is one, and what most of its workers are busy with.
+    /// What holds up those that ask an upstream: what holds up those at its busiest host, of equals the first.
     pub(super) fn holds_up(&self, context: &mut Context, upstream: usize) -> CauseId {
+        let hosts = self.first_hosts[upstream]..self.first_hosts[upstream + 1];
+        let busy = |host: &usize| self.all[*host].service.in_flight() + self.all[*host].service.queued();
+        let busiest = hosts.clone().rev().max_by_key(busy).unwrap_or(hosts.start);
+        self.holds_up_at(context, busiest)
+    }
+
+    /// What holds up those that ask a host: its queue, if there is one, and what most of its workers are busy with.
+    fn holds_up_at(&self, context: &mut Context, number: usize) -> CauseId {
         // As deep as calls are nested.
-        let Running { service, links, .. } = &self.0[upstream];
+        let Running { service, links, upstream, .. } = &self.all[number];
         let rest = match service.main_activity() {
             Activity::Calling(call) => {
                 let rest = self.holds_up(context, links[call].upstream);
-                self.calls(context, upstream, call, rest)
+                self.calls(context, number, call, rest)
             }
-            activity => self.works(context, upstream, activity),
+            activity => self.works(context, number, activity),
         };
-        if service.queued() == 0 { rest } else { context.way(Cause::UpstreamQueue(upstream), rest) }
+        if service.queued() == 0 { rest } else { context.way(Cause::UpstreamQueue(*upstream), rest) }
     }
 
     /// The same, where it is known that there was a queue: it may have been freed at this very moment, or have no places.
-    fn holds_up_queued(&self, context: &mut Context, upstream: usize) -> CauseId {
-        let rest = self.holds_up(context, upstream);
-        let has_queue = self.0[upstream].service.queued() > 0;
-        if has_queue { rest } else { context.way(Cause::UpstreamQueue(upstream), rest) }
+    fn holds_up_queued(&self, context: &mut Context, number: usize) -> CauseId {
+        let rest = self.holds_up_at(context, number);
+        let Running { service, upstream, .. } = &self.all[number];
+        if service.queued() > 0 { rest } else { context.way(Cause::UpstreamQueue(*upstream), rest) }
     }
 
     /// Why a service answered without any work.
-    fn turned_away(&self, context: &mut Context, upstream: usize, by: TurnedAway) -> CauseId {
+    fn turned_away(&self, context: &mut Context, number: usize, by: TurnedAway) -> CauseId {
         match by {
             TurnedAway::Error { fault, .. } | TurnedAway::Refused { fault } => {
-                self.works(context, upstream, Activity::Struck(fault))
+                self.works(context, number, Activity::Struck(fault))
             }
-            TurnedAway::QueueFull => self.holds_up_queued(context, upstream),
+            TurnedAway::QueueFull => self.holds_up_queued(context, number),
             TurnedAway::Token(rejection) => {
-                let (service, provider) = (Some(upstream), self.0[upstream].provider);
+                let Running { provider, upstream, .. } = self.all[number];
+                let service = Some(upstream);
                 let place = Place { service, limits: &[], provider, upstream };
                 let cause = place.cause(rejection, || 0);
                 cause.map_or(CauseId::UNKNOWN, |cause| context.way(cause, CauseId::UNKNOWN))
@@ -487,13 +564,13 @@ impl Services {
 
     /// Why an answer is a failure or took long; `failure` is why the last attempt at a call failed, if it did.
     fn why(&self, context: &mut Context, number: usize, answer: ServiceAnswer, failure: CauseId) -> CauseId {
-        let Running { service, links, .. } = &self.0[number];
+        let Running { service, links, upstream: asks, .. } = &self.all[number];
         let Some(job) = service.job(answer.job) else { return CauseId::UNKNOWN };
         let why = match (answer.calls, job.call()) {
             (Some(CallsOutcome::Failed), _) => failure,
             (Some(CallsOutcome::ShortCircuited), Some(call)) => {
                 let Link { upstream, last_failure, .. } = links[call];
-                context.way(Cause::Breaker(BreakerId { service: Some(number), upstream }), last_failure)
+                context.way(Cause::Breaker(BreakerId { service: Some(*asks), upstream }), last_failure)
             }
             (None, _) if answer.status >= 400 => job.note().why,
             _ => self.took_longest(context, number, job),
@@ -524,18 +601,19 @@ impl Services {
         self.works(context, number, fault.map_or(Activity::Work, Activity::Struck))
     }
 
-    fn works(&self, context: &mut Context, upstream: usize, activity: Activity) -> CauseId {
+    fn works(&self, context: &mut Context, number: usize, activity: Activity) -> CauseId {
+        let Running { faults, upstream, .. } = &self.all[number];
+        let upstream = *upstream;
         let cause = match activity {
-            Activity::Struck(fault) => {
-                Cause::Fault { fault: self.0[upstream].faults[fault.0 as usize], upstream }
-            }
+            Activity::Struck(fault) => Cause::Fault { fault: faults[fault.0 as usize], upstream },
             Activity::Abandoned => Cause::AbandonedWork(upstream),
             Activity::Work | Activity::Calling(_) => Cause::Work(upstream),
         };
         context.way(cause, CauseId::UNKNOWN)
     }
 
-    fn calls(&self, context: &mut Context, service: usize, call: usize, rest: CauseId) -> CauseId {
-        context.way(Cause::Call { service, upstream: self.0[service].links[call].upstream }, rest)
+    fn calls(&self, context: &mut Context, number: usize, call: usize, rest: CauseId) -> CauseId {
+        let Running { links, upstream: service, .. } = &self.all[number];
+        context.way(Cause::Call { service: *service, upstream: links[call].upstream }, rest)
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use gateway::Scope;
 use reports::{
-    Arguments, Bound, BreakerId, MEASURES, Measure, MeasureKind, Outcome, Parameter, Selector, StationId,
-    Statistic, Unit,
+    Arguments, Bound, BreakerId, HostPlace, MEASURES, Measure, MeasureKind, Outcome, Parameter, Selector,
+    StationId, Statistic, Unit,
 };
 
 use super::super::units;
@@ -17,6 +17,8 @@ pub(super) struct Names<'n> {
     pub(super) populations: Vec<&'n str>,
     pub(super) routes: Vec<&'n str>,
     pub(super) upstreams: Vec<&'n str>,
+    /// By upstream.
+    pub(super) hosts: Vec<usize>,
 }
 
 /// In what a measure is told, as a message says it; what can be compared is called alike.
@@ -52,7 +54,7 @@ impl Term {
         for parameter in kind.parameters {
             match parameter {
                 Parameter::Selector => read.selector = written.selector()?,
-                Parameter::Upstream => read.upstream = written.upstream()?,
+                Parameter::Upstream => (read.upstream, read.host) = written.upstream()?,
                 Parameter::Outcome => read.outcome = written.outcome()?,
                 Parameter::Statistic => read.statistic = written.statistic()?,
                 Parameter::Station => read.station = written.station()?,
@@ -243,15 +245,57 @@ impl<'a, 'n> Written<'a, 'n> {
         })
     }
 
-    fn upstream(&mut self) -> Result<Option<usize>, LineError<'n>> {
-        self.optional().map(|argument| self.upstream_of(argument)).transpose()
+    fn upstream(&mut self) -> Result<(Option<usize>, Option<u32>), LineError<'n>> {
+        let Some(argument) = self.optional() else { return Ok((None, None)) };
+        let (upstream, host) = self.host_of(argument)?;
+        Ok((Some(upstream), host))
+    }
+
+    /// An upstream, or with `.hosts[N]` behind the name one of its hosts.
+    fn host_of(&self, argument: &Part<String>) -> Result<(usize, Option<u32>), LineError<'n>> {
+        let Some((name, number)) =
+            argument.value.strip_suffix(']').and_then(|text| text.rsplit_once(".hosts["))
+        else {
+            return Ok((self.upstream_of(argument)?, None));
+        };
+        let refuse = |message: String, help: String| {
+            Err(LineError { message, help: Help::Text(help), span: argument.span.clone() })
+        };
+        let upstream = self.upstream_of(&Part { value: name.to_owned(), span: argument.span.clone() })?;
+        if !self.kind.of_hosts {
+            let message = format!("`{}` is told of a whole upstream", self.kind.name);
+            return refuse(message, format!("leave out `.hosts[{number}]`"));
+        }
+        let count = self.names.hosts.get(upstream).copied().unwrap_or(1);
+        match number.parse::<u32>() {
+            // Of an upstream with one host, that is all of it.
+            Ok(0) if count == 1 => Ok((upstream, None)),
+            Ok(host) if (host as usize) < count => Ok((upstream, Some(host))),
+            _ => {
+                let name = unquoted(name.strip_prefix("upstreams.").unwrap_or(name));
+                let message = format!("`{}` has no host {number}", display_key(name));
+                refuse(
+                    message,
+                    if count == 1 {
+                        "it has one host".to_owned()
+                    } else {
+                        format!("its hosts are 0 to {}", count - 1)
+                    },
+                )
+            }
+        }
     }
 
     fn station(&mut self) -> Result<StationId, LineError<'n>> {
         let argument = self.required("`gateway` or an upstream")?;
         match &*argument.value {
             "gateway" => Ok(StationId::Gateway),
-            _ => self.upstream_of(argument).map(StationId::Upstream),
+            _ => Ok(match self.host_of(argument)? {
+                (upstream, None) => StationId::Upstream(upstream),
+                (upstream, Some(host)) => {
+                    StationId::Host(HostPlace { upstream: u32::try_from(upstream).unwrap_or(u32::MAX), host })
+                }
+            }),
         }
     }
 

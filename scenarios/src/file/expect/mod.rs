@@ -296,6 +296,7 @@ fn names_of(world: &World) -> Names<'_> {
         populations: world.populations.iter().map(|population| &*population.name).collect(),
         routes: world.gateway.routes.iter().map(|route| &*route.path).collect(),
         upstreams: world.upstreams.iter().map(|upstream| &*upstream.name).collect(),
+        hosts: world.upstreams.iter().map(|upstream| upstream.hosts.len()).collect(),
     }
 }
 
@@ -314,6 +315,7 @@ mod tests {
             populations: vec!["partner", "everyone-else"],
             routes: vec!["/orders", "/a:b(c), d"],
             upstreams: vec!["orders", "payments"],
+            hosts: vec![1, 3],
         }
     }
 

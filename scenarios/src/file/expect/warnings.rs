@@ -1,7 +1,7 @@
 //! What is surely not meant in a line of `expect.hold`.
 
 use gateway::Scope;
-use reports::{Arguments, Bound, Comparison, Expectation, Measure, Needs, Selector, StationId};
+use reports::{Arguments, Bound, Comparison, Expectation, HostPlace, Measure, Needs, Selector, StationId};
 use simulator::Load;
 
 use super::super::diagnostic::Problem;
@@ -73,7 +73,11 @@ pub(super) fn of_measure(measure: &Measure, world: &World, variant: &str, place:
             let (name, workers) = match *station {
                 StationId::Gateway => ("gateway", world.gateway.pool.workers),
                 StationId::Upstream(place) => {
-                    (upstream(place).map_or("", |named| &*named.name), upstream(place)?.config.pool.workers)
+                    (upstream(place).map_or("", |named| &*named.name), upstream(place)?.pool().workers)
+                }
+                StationId::Host(HostPlace { upstream: place, host }) => {
+                    let named = upstream(place as usize)?;
+                    (&*named.name, named.hosts.get(host as usize)?.pool.workers)
                 }
             };
             let why = format!("the workers of `{name}` are unbounded in the variant `{variant}`");

@@ -60,7 +60,8 @@ pub(super) fn group(scene: &Scene) -> Result<Option<Group>, ChartError> {
 
 fn row(scene: &Scene, fault: &FaultResult, note: Option<String>) -> Result<Row, ChartError> {
     let upstreams: Vec<String> = fault.upstreams.iter().map(|name| text::name(name)).collect();
-    let name = format!("{} on {}", text::name(&fault.kind), text::list(&upstreams));
+    let hosts = fault.hosts.as_deref().map(text::hosts).unwrap_or_default();
+    let name = format!("{} on {}{hosts}", text::name(&fault.kind), text::list(&upstreams));
     let [from, to] = [fault.from_us, fault.to_us].map(|us| us as f64 / 1e6);
     let whole = (fault.fraction >= 1.0).then(String::new);
     let share = whole.unwrap_or_else(|| format!(", {} of attempts", format::share(fault.fraction)));

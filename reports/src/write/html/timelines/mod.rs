@@ -7,6 +7,7 @@
 pub(crate) mod amplification;
 pub(crate) mod breakers;
 pub(crate) mod faults;
+mod hosts;
 pub(crate) mod latency;
 pub(crate) mod load;
 pub(crate) mod reading;
@@ -136,6 +137,7 @@ pub(super) fn timelines(result: &ExperimentResult, detail: Detail) -> Result<Opt
     groups.extend(load::groups(&scene)?.into_iter().filter(|group| !group.rows.is_empty()));
     groups.extend(latency::group(&scene)?);
     groups.extend(breakers::group(&scene)?);
+    groups.extend(hosts::group(&scene)?);
     groups.extend(saturation::group(&scene)?);
     groups.extend(workers::groups(&scene)?);
     groups.extend(amplification::group(&scene)?);
