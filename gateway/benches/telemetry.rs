@@ -134,7 +134,7 @@ fn config() -> GatewayConfig {
         Route { path: "/".to_owned(), upstream: UpstreamId(0), timeout: None, retry: None, auth: true };
     let breaker = Some(BreakerConfig::RECOMMENDED);
     GatewayConfig {
-        limits: RateLimits { per_ip: limit(), per_key: limit(), ..RateLimits::default() },
+        limits: RateLimits { per_ip: limit().into(), per_key: limit().into(), ..RateLimits::default() },
         routes: Routes::new(vec![route]).expect("one route"),
         upstreams: vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }],
         timeout: Some(Duration::from_secs(5)),

@@ -3,9 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::admission::RateLimits;
 use crate::auth::AuthConfig;
 use crate::breaker::BreakerConfig;
+use crate::limits::RateLimits;
 use crate::pool::PoolConfig;
 use crate::route::{GatewayRetry, Routes};
 use crate::waits::ClientTimeouts;

@@ -41,6 +41,7 @@ mod entrance;
 mod failure_set;
 mod identity;
 mod invariant;
+mod limits;
 mod outcome;
 mod path;
 mod pipeline;
@@ -58,7 +59,7 @@ mod timestamp;
 mod trace;
 mod waits;
 
-pub use admission::{Admission, Allowances, Checks, Limits, RateLimits, Request, SharedAdmission};
+pub use admission::{Admission, Checks, Limits, Request, SharedAdmission};
 pub use attempt::{AttemptEnd, AttemptFailure, RequestEnd};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, BreakerWindow, Condition, Counts, FailureKinds, GrowthRule,
@@ -70,6 +71,9 @@ pub use entrance::{Admitted, Entrance, NO_KEYS, Stop};
 pub use failure_set::{FailureSet, StatusSet};
 pub use identity::{Client, KeySecret, KeyedBy, Peer};
 pub use invariant::{Invariants, Violation, Violations};
+pub use limits::{
+    Charge, LimitFact, LimitFacts, LimitId, LimitList, LimitListError, LimitName, LimitRule, RateLimits,
+};
 pub use outcome::Outcome;
 pub use path::{PathFault, Paths};
 pub use pipeline::{Decision, Pipeline};

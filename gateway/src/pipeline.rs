@@ -50,16 +50,16 @@ impl From<Result<Dispatch, Rejection>> for Decision {
 impl Decision {
     /// Whether its token, if its route asks for one, was judged and accepted.
     pub const fn passed_auth(&self) -> bool {
-        !matches!(
-            self,
+        match self {
+            Self::Reject(Rejection::RateLimited { limit, .. }) => !matches!(limit.scope(), Scope::PerIp),
             Self::AwaitKeys { .. }
-                | Self::Reject(
-                    Rejection::RateLimited { scope: Scope::PerIp, .. }
-                        | Rejection::Unauthenticated { .. }
-                        | Rejection::Forbidden { .. }
-                        | Rejection::KeysUnavailable { .. }
-                )
-        )
+            | Self::Reject(
+                Rejection::Unauthenticated { .. }
+                | Rejection::Forbidden { .. }
+                | Rejection::KeysUnavailable { .. },
+            ) => false,
+            Self::Forward(_) | Self::Queue { .. } | Self::Reject(_) => true,
+        }
     }
 
     /// Whether no rate limit stopped it. One that no route serves counts as past them, though the limits of a route and of
@@ -272,12 +272,12 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::admission::RateLimits;
     use crate::auth::{AuthConfig, Claims, JwtAlgorithm, Payload, Token, TokenFault};
     use crate::breaker::BreakerConfig;
     use crate::config::UpstreamPolicy;
     use crate::failure_set::FailureSet;
     use crate::identity::{Client, KeyedBy, Peer};
+    use crate::limits::{Charge, LimitId, LimitRule, RateLimits};
     use crate::pool::PoolConfig;
     use crate::rate_limit::{Algorithm, RateLimit};
     use crate::retry::{Backoff, Jitter, RetryPolicy};
@@ -345,19 +345,21 @@ mod tests {
     #[test]
     fn the_limits_are_asked_in_order_and_the_first_refusal_spares_the_rest() {
         let limits = RateLimits {
-            per_ip: Some(limit(4)),
-            per_key: Some(limit(3)),
-            per_key_by: KeyedBy::ApiKey,
-            per_route: Some(limit(2)),
-            global: Some(limit(1)),
+            per_ip: limit(4).into(),
+            per_key: limit(3).into(),
+            per_route: limit(2).into(),
+            global: limit(1).into(),
+            charge: Charge::Asked,
         };
         let mut gateway = Pipeline::new(config(limits));
         let mut send = |ticket, request| {
             let (checks, decision) = gateway.on_request(START, ticket, &request, &NOTHING);
-            let asked: Vec<_> = checks.iter().map(|(scope, _)| scope).collect();
+            let asked: Vec<_> = checks.iter().map(|(limit, _)| limit.scope()).collect();
             (asked, decision)
         };
-        let rejected = |scope| Decision::Reject(Rejection::RateLimited { scope, retry_after: MINUTE });
+        let rejected = |scope| {
+            Decision::Reject(Rejection::RateLimited { limit: LimitId::first(scope), retry_after: MINUTE })
+        };
 
         assert!(
             matches!(send(0, request(1, "a", Some(0))), (asked, Decision::Forward(_)) if asked == Scope::ALL)
@@ -613,7 +615,8 @@ mod tests {
 
     #[test]
     fn tokens_are_judged_between_the_limits_of_address_and_client() {
-        let limits = RateLimits { per_ip: Some(limit(3)), per_key: Some(limit(1)), ..RateLimits::default() };
+        let limits =
+            RateLimits { per_ip: limit(3).into(), per_key: limit(1).into(), ..RateLimits::default() };
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
         let fetch = gateway.poll_fetch(START).unwrap();
         gateway.on_fetched(START, fetch.number, Ok(keys(1)));
@@ -629,7 +632,7 @@ mod tests {
         assert_eq!(send("a", Some(0), 2), (1, forged));
         assert_eq!(send("a", None, 2), (1, forged));
         assert!(matches!(send("a", Some(0), 1), (2, Decision::Forward(_))));
-        let limited = Rejection::RateLimited { scope: Scope::PerIp, retry_after: MINUTE };
+        let limited = Rejection::RateLimited { limit: LimitId::first(Scope::PerIp), retry_after: MINUTE };
         assert_eq!(send("b", Some(0), 1), (1, Decision::Reject(limited)));
     }
 
@@ -654,8 +657,9 @@ mod tests {
 
     #[test]
     fn a_limit_keyed_by_a_claim_counts_whom_the_token_names() {
-        let per_key_by = KeyedBy::Claim("sub".into());
-        let limits = RateLimits { per_key: Some(limit(1)), per_key_by, ..RateLimits::default() };
+        let by = KeyedBy::Claim("sub".into());
+        let per_key = LimitRule { by, ..limit(1).into() };
+        let limits = RateLimits { per_key: per_key.into(), ..RateLimits::default() };
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
         let fetch = gateway.poll_fetch(START).unwrap();
         gateway.on_fetched(START, fetch.number, Ok(keys(1)));
@@ -672,7 +676,7 @@ mod tests {
     #[test]
     fn who_waits_for_keys_holds_nothing_and_goes_on_where_it_stood() {
         let pool = PoolConfig { workers: NonZeroU32::new(9), queue: Some(0), queue_timeout: None };
-        let limits = RateLimits { per_ip: Some(limit(4)), ..RateLimits::default() };
+        let limits = RateLimits { per_ip: limit(4).into(), ..RateLimits::default() };
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), pool, ..config(limits) });
         let claims = claims("a");
         let fetch = gateway.poll_fetch(START).unwrap();

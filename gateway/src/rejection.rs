@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::auth::{ClaimFault, TokenFault};
+use crate::limits::LimitId;
 use crate::outcome::Outcome;
-use crate::scope::Scope;
 
 /// Why the gateway answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub enum Rejection {
     /// A rate limit is exhausted.
     RateLimited {
         /// Which one.
-        scope: Scope,
+        limit: LimitId,
         /// The least wait after which it would let one more through.
         retry_after: Duration,
     },
@@ -124,12 +124,13 @@ pub(crate) const fn whole_seconds(wait: Duration) -> u64 {
 #[cfg(test)]
 pub(crate) mod testing {
     use super::*;
+    use crate::scope::Scope;
 
     /// One of each kind, with no wait.
     pub(crate) const fn every_rejection() -> [Rejection; 9] {
         let retry_after = Duration::ZERO;
         [
-            Rejection::RateLimited { scope: Scope::Global, retry_after },
+            Rejection::RateLimited { limit: LimitId::first(Scope::Global), retry_after },
             Rejection::Unauthenticated { reason: TokenFault::Missing },
             Rejection::Forbidden { reason: ClaimFault::Missing },
             Rejection::KeysUnavailable { retry_after },
@@ -146,13 +147,14 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::every_rejection;
     use super::*;
+    use crate::scope::Scope;
 
     #[test]
     fn a_client_is_told_whole_seconds_and_never_to_come_too_early() {
         for (wait, told) in [(0, 1), (1, 1), (999_999_999, 1), (1_000_000_000, 1), (1_000_000_001, 2)] {
             let retry_after = Duration::from_nanos(wait);
             for rejection in [
-                Rejection::RateLimited { scope: Scope::Global, retry_after },
+                Rejection::RateLimited { limit: LimitId::first(Scope::Global), retry_after },
                 Rejection::KeysUnavailable { retry_after },
                 Rejection::ShortCircuited { retry_after },
                 Rejection::QueueFull { retry_after },

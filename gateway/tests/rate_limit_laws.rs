@@ -270,6 +270,17 @@ proptest! {
     }
 
     #[test]
+    fn to_ask_counts_nothing_and_says_what_a_check_says(settings in settings(), traffic in traffic()) {
+        let (mut asked, mut plain) = (KeyedLimiter::new(settings), KeyedLimiter::new(settings));
+        for request in judge(settings, &traffic) {
+            let admits = asked.admits(request.at, request.bucket);
+            prop_assert_eq!(asked.admits(request.at, request.bucket), admits);
+            let verdict = asked.check(request.at, request.bucket);
+            prop_assert_eq!((verdict.is_admitted(), verdict), (admits, plain.check(request.at, request.bucket)));
+        }
+    }
+
+    #[test]
     fn gcra_is_the_token_bucket(bucket in settings_of(Algorithm::TokenBucket), traffic in traffic()) {
         let gcra = RateLimit::new(Algorithm::Gcra, bucket.limit(), bucket.window()).unwrap();
         let gcra = gcra.with_burst(bucket.allowance()).unwrap();

@@ -52,6 +52,10 @@ impl Limiter for FixedWindow {
         }
     }
 
+    fn admits(&self, state: &mut Window, now: Timestamp) -> bool {
+        state.admitted < self.limit || now.nanos_since(state.start) >= self.window
+    }
+
     fn is_fresh(&self, state: &Window, now: Timestamp) -> bool {
         state.admitted == 0 || now.nanos_since(state.start) >= self.window
     }

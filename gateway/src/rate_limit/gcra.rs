@@ -65,6 +65,11 @@ impl Limiter for Gcra {
         }
     }
 
+    fn admits(&self, state: &mut Due, now: Timestamp) -> bool {
+        let now = self.units(now);
+        state.0.max(now) + u128::from(self.interval) - now <= self.horizon
+    }
+
     fn is_fresh(&self, state: &Due, now: Timestamp) -> bool {
         state.0 <= self.units(now)
     }

@@ -94,6 +94,17 @@ impl<L: Limiter> Keyed<L> {
         }
     }
 
+    /// Whether a request of `bucket` at `now` would be admitted. Counts nothing and remembers no bucket that it did not know.
+    pub(super) fn admits(&mut self, now: Timestamp, bucket: u64) -> bool {
+        let now = now.max(self.latest);
+        let hash = scramble(bucket);
+        let shard = &mut self.shards[(hash >> 48) as usize % SHARDS];
+        // A fresh bucket admits one, for no limit and no burst is zero.
+        shard
+            .find_mut(hash, |bucket| bucket.hash == hash)
+            .is_none_or(|found| self.limiter.admits(&mut found.state, now))
+    }
+
     /// Sweeps the shard whose turn it is, and sizes its table for the most that it held since its last sweep.
     /// Not for what is left now: a burst on the minute would find a table to be grown anew each minute.
     #[cold]

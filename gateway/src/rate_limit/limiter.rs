@@ -48,6 +48,9 @@ pub(super) trait Limiter {
     /// Judges a request of the bucket at `now` and counts it.
     fn check(&self, state: &mut Self::State, now: Timestamp) -> Verdict;
 
+    /// Whether a request of the bucket at `now` would be admitted. Counts nothing, and changes no later verdict.
+    fn admits(&self, state: &mut Self::State, now: Timestamp) -> bool;
+
     /// Whether from `now` on the bucket cannot be told from a [fresh](Self::fresh) one, so that it may be
     /// forgotten.
     fn is_fresh(&self, state: &Self::State, now: Timestamp) -> bool;

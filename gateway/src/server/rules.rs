@@ -222,7 +222,7 @@ impl Rules {
             client: seen.client,
             route: seen.route,
             checks,
-            allowances: policies.allowances,
+            limits: Arc::clone(&policies.shown),
             breaker,
             traced: seen.traced.cloned(),
             auth: auth.and_then(|(auth, claims)| ShownClaims::of(auth, claims)).map(Box::new),

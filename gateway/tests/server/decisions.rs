@@ -55,7 +55,7 @@ fn get(path: &str, fields: &str) -> String {
 #[test]
 fn a_limit_counts_keys_and_says_when_to_come_back() {
     let upstream = hello();
-    let limits = RateLimits { per_key: limit(3), global: limit(100), ..RateLimits::default() };
+    let limits = RateLimits { per_key: limit(3).into(), global: limit(100).into(), ..RateLimits::default() };
     let gateway =
         Gateway::with(GatewayConfig { limits, ..GatewayConfig::default() }, &[upstream.address], |_| {});
     let mut client = Client::connect(gateway.address());
@@ -88,7 +88,7 @@ fn a_limit_counts_keys_and_says_when_to_come_back() {
 #[test]
 fn a_key_is_one_field_however_it_is_spelled() {
     let upstream = hello();
-    let limits = RateLimits { per_key: limit(2), ..RateLimits::default() };
+    let limits = RateLimits { per_key: limit(2).into(), ..RateLimits::default() };
     let gateway =
         Gateway::with(GatewayConfig { limits, ..GatewayConfig::default() }, &[upstream.address], |_| {});
     // An upstream that reads the last field, or the one without the hyphen, would let the limited key go on.
@@ -111,7 +111,7 @@ fn a_key_is_one_field_however_it_is_spelled() {
 #[test]
 fn a_limit_holds_over_all_connections_and_threads() {
     let upstream = hello();
-    let limits = RateLimits { per_key: limit(100), ..RateLimits::default() };
+    let limits = RateLimits { per_key: limit(100).into(), ..RateLimits::default() };
     let config = GatewayConfig { limits, ..GatewayConfig::default() };
     // The window lasts for longer than any test.
     let gateway = Gateway::at_speed(0.001, config, &[upstream.address], |config| config.threads = 3);
@@ -458,7 +458,7 @@ fn every_algorithm_counts_the_same_as_without_sockets() {
         if algorithm.has_burst() {
             per_key = per_key.with_burst(50).unwrap();
         }
-        let limits = RateLimits { per_key: Some(per_key), ..RateLimits::default() };
+        let limits = RateLimits { per_key: per_key.into(), ..RateLimits::default() };
         let config = GatewayConfig { limits, ..GatewayConfig::default() };
         let gateway = Gateway::at_speed(1e-6, config, &[upstream.address], |_| {});
         let mut client = Client::connect(gateway.address());

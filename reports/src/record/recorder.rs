@@ -86,7 +86,8 @@ pub(crate) struct LimitRecord {
     pub(crate) peaks: Vec<PeakRecord>,
     pub(crate) admitted_per_s: CountSeries,
     pub(crate) rejected_per_s: CountSeries,
-    pub(crate) saturation: Saturation,
+    /// `None` for all limits of a scope as one.
+    pub(crate) saturation: Option<Saturation>,
 }
 
 #[derive(Debug)]
@@ -129,7 +130,10 @@ impl Recorder {
                 .collect(),
             admitted_per_s: series(),
             rejected_per_s: series(),
-            saturation: Saturation::new(limit.allowance, limit.buckets, duration),
+            saturation: limit
+                .joins
+                .is_empty()
+                .then(|| Saturation::new(limit.allowance, limit.buckets, duration)),
         };
         let station = |_: usize| StationRecord {
             wait: Durations::new(),
@@ -228,7 +232,9 @@ impl Recorder {
             None => self.checker.note(Broken::Overflow, 1),
         }
         record.admitted_per_s.add(at);
-        record.saturation.on_admitted(bucket, at, remaining);
+        if let Some(saturation) = &mut record.saturation {
+            saturation.on_admitted(bucket, at, remaining);
+        }
         for peak in &mut record.peaks {
             self.checker.check(peak.on_event(at, bucket));
         }
@@ -239,7 +245,9 @@ impl Recorder {
         let record = &mut self.limits[limit];
         record.rejected += 1;
         record.rejected_per_s.add(at);
-        record.saturation.on_rejected(bucket, at);
+        if let Some(saturation) = &mut record.saturation {
+            saturation.on_rejected(bucket, at);
+        }
     }
 
     #[inline]

@@ -152,7 +152,8 @@ fn limit_result(
         peaks: peaks.collect(),
         admitted_per_s: limit.admitted_per_s.into_points(),
         rejected_per_s: limit.rejected_per_s.into_points(),
-        saturation: limit.saturation.into_result(bucket_name),
+        saturation: limit.saturation.and_then(|saturation| saturation.into_result(bucket_name)),
+        joins: layout.joins.clone(),
     }
 }
 

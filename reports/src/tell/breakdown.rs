@@ -351,6 +351,10 @@ fn stations(result: &ExperimentResult, detail: Detail) -> Breakdown {
 
 /// `1,000 per minute, burst 100`.
 fn rule(limit: &LimitResult) -> String {
+    if !limit.joins.is_empty() {
+        let joined: Vec<String> = limit.joins.iter().map(|limit| text::line(limit)).collect();
+        return format!("all of {}", text::list(&joined));
+    }
     let rate = format!("{} per {}", format::count(limit.limit.into()), format::per_window(limit.window_us));
     limit.burst.map_or(rate.clone(), |burst| format!("{rate}, burst {}", format::count(burst.into())))
 }

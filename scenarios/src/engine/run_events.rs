@@ -2,24 +2,31 @@
 
 use std::time::Duration;
 
-use gateway::{Checks, Decision, Rejection, Scope, Verdict};
+use gateway::{Checks, Decision, Rejection, Verdict};
 use reports::{RunEvent, StationId, Witness};
 use simulator::ServiceEvent;
 
+use super::directory::Buckets;
+use super::layout::{Recorded, RecordedLimit};
+
 /// Tells what the gateway decided over an attempt of a population, once all that it had to decide is decided. `limits` are the
-/// enabled limits, each with its place in the record, and `bucket` the number of the bucket in which a limit counts the attempt.
+/// limits, each at its place in the record, and `bucket` the number of the bucket in which a limit counts the attempt.
 #[inline]
 pub(super) fn tell_decision(
     witness: &mut impl Witness,
     at: Duration,
     population: usize,
-    limits: &[(Scope, usize)],
-    bucket: impl Fn(Scope) -> u32,
+    limits: &[RecordedLimit],
+    bucket: impl Fn(Buckets) -> u32,
     (checks, decision): (&Checks, &Decision),
 ) {
-    for (scope, limit) in limits {
-        let Some(verdict) = checks.get(*scope) else { continue };
-        let (limit, bucket) = (*limit, bucket(*scope));
+    for (limit, recorded) in limits.iter().enumerate() {
+        let verdict = match recorded.what {
+            Recorded::One(limit) => checks.get(limit),
+            Recorded::All(scope) => checks.of_scope(scope),
+        };
+        let Some(verdict) = verdict else { continue };
+        let bucket = bucket(recorded.buckets);
         match verdict {
             Verdict::Admitted { remaining } => {
                 witness.hear(at, RunEvent::LimitAdmitted { limit, bucket, remaining });

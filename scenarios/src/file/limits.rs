@@ -3,32 +3,44 @@
 use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use gateway::{Algorithm, KeyedBy, RateLimitError};
+use gateway::{
+    Algorithm, Charge, KeyedBy, LimitId, LimitList, LimitListError, LimitName, LimitRule, RateLimitError,
+};
 use serde_json::{Value as Json, json};
 
+use super::context::Context;
 use super::diagnostic::Problem;
+use super::reader::Field;
 use super::shape::{Choice, Shape};
-use super::table::{Switch, table};
+use super::table::{Several, table};
 use super::tree::{Entry, Node};
-use super::values::{FromNode, Name, Positive, Written};
+use super::values::{FromNode, Name, Positive, Written, names, text};
 use super::words::{all, list, way_out};
 
 table! {
     /// Rate limits, asked in the order `per_ip`, `per_key`, `per_route`, `global`; what one of them rejects is answered
-    /// 429 and takes nothing of the later ones. `false` or left out for no limit at all.
+    /// 429 and takes nothing of the later ones. Each is a table or an array of tables, such as a second's, a minute's and an
+    /// hour's limit, which are asked in their order and must all let a request through. `false` or left out for no limit at all.
     pub(super) struct RateLimits<'t> (Choice::Free) {
-        /// A limit for each address that requests come from; `false` or left out for none.
-        per_ip: Switch<RateLimit<'t>>;
-        /// A limit for each client; `false` or left out for none.
-        per_key: Switch<ClientLimit<'t>>;
-        /// A limit for each route, over all clients; `false` or left out for none.
-        per_route: Switch<RateLimit<'t>>;
-        /// One limit over everything; `false` or left out for none.
-        global: Switch<RateLimit<'t>>;
+        /// A limit for each address that requests come from, or an array of several; `false` or left out for none.
+        per_ip: Several<'t, RateLimit<'t>>;
+        /// A limit for each client, or an array of several; `false` or left out for none.
+        per_key: Several<'t, ClientLimit<'t>>;
+        /// A limit for each route, over all clients, or an array of several; `false` or left out for none.
+        per_route: Several<'t, RateLimit<'t>>;
+        /// One limit over everything, or an array of several; `false` or left out for none.
+        global: Several<'t, RateLimit<'t>>;
+        /// Which limits of an array count a request that one of them rejects. Of one scope's limits alone: what another scope
+        /// rejects counts for the scopes before it.
+        charge: Charge = Charge::Asked;
     }
 
     /// At most so many requests in a window.
     pub(super) struct RateLimit<'t> (Choice::ByName("algorithm", None)) {
+        /// What it is called among the limits of its scope, such as `"minute"`: `per_key.minute` in measures and results, where
+        /// one without a name is `per_key[0]` by its place in the array, or `per_key` if it is the only one. A letter, then
+        /// letters, digits, `-` and `_`, at most 32 in all.
+        name: LimitName;
         /// How requests are counted.
         algorithm: Algorithm, needed "such as `algorithm = \"token-bucket\"`";
         /// Requests per `window`, at least 1.
@@ -54,20 +66,46 @@ table! {
 
 impl RateLimits<'_> {
     pub(super) fn build(self) -> gateway::RateLimits {
-        let build = |limit: Option<RateLimit<'_>>| limit.and_then(RateLimit::build);
-        let (per_key, by) = self.per_key.on().map(|client| (client.limit, client.by.value.0)).unzip();
+        let context = self.table.context();
+        let plain = |limit: RateLimit<'_>| limit.build(KeyedBy::ApiKey);
         gateway::RateLimits {
-            per_ip: build(self.per_ip.on()),
-            per_key: build(per_key),
-            per_key_by: by.unwrap_or_default(),
-            per_route: build(self.per_route.on()),
-            global: build(self.global.on()),
+            per_ip: limits(self.per_ip, plain, context),
+            per_key: limits(self.per_key, |client| client.limit.build(client.by.value.0), context),
+            per_route: limits(self.per_route, plain, context),
+            global: limits(self.global, plain, context),
+            charge: self.charge.value,
         }
     }
 }
 
+/// The limits of a scope; what is wrong with them together is noted.
+fn limits<T>(
+    scope: Field<'_, Option<Several<'_, T>>>,
+    build: impl Fn(T) -> Option<LimitRule>,
+    context: &Context<'_>,
+) -> LimitList {
+    let Some(Several(several)) = scope.value else { return LimitList::default() };
+    let (nodes, rules): (Vec<_>, Vec<_>) =
+        several.into_iter().filter_map(|(node, limit)| Some((node, build(limit?)?))).unzip();
+    let path = format!("gateway.rate_limit.{}", scope.key);
+    LimitList::new(rules).unwrap_or_else(|error| {
+        let (place, help) = match &error {
+            LimitListError::NameTwice { place, .. } => (*place, "another name tells it from that one"),
+            _ => (LimitId::MOST_IN_SCOPE, "limits of another scope are counted apart"),
+        };
+        let span = nodes.get(place).map(|node| node.span.clone()).unwrap_or_default();
+        context.push(Problem::error(span, format!("`{path}`: {error}")).help(help));
+        LimitList::default()
+    })
+}
+
 impl RateLimit<'_> {
-    fn build(self) -> Option<gateway::RateLimit> {
+    fn build(self, by: KeyedBy) -> Option<LimitRule> {
+        let name = self.name.value.clone();
+        self.counted().map(|limit| LimitRule { name, limit, by })
+    }
+
+    fn counted(self) -> Option<gateway::RateLimit> {
         let refuse = |entry: Option<&Entry>, error: RateLimitError| {
             let Some(entry) = entry else { return };
             let problem = Problem::error(entry.key_span.clone(), format!("`{}`: {error}", self.table.path()));
@@ -90,6 +128,30 @@ impl RateLimit<'_> {
         }
         let counting = limit.with_count_rejected(self.count_rejected.value);
         counting.map_err(|error| refuse(self.count_rejected.entry, error)).ok()
+    }
+}
+
+names! {
+    Charge {
+        /// Those that were asked before it: limit after limit is asked, and each counts what it lets through, as most products
+        /// do. Whoever is above the last limit then spends the ones before.
+        "asked" => Asked,
+        /// None: all are asked, and count the request only if all let it through.
+        "admitted" => Admitted,
+    }
+    fn unknown(name: &str) -> String {
+        format!("there is no charge `{name}`")
+    }
+}
+
+impl FromNode for LimitName {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let text = <Rc<str>>::from_node(node)?;
+        Self::new(&text).map_err(|error| error.to_string())
+    }
+
+    fn format() -> Shape {
+        Shape::Value(text("^[A-Za-z][A-Za-z0-9_-]{0,31}$"))
     }
 }
 

@@ -121,3 +121,76 @@ fn clients_without_a_key_are_limited_by_address() {
     assert_eq!(names[..2], ["anonymous at 127.1.0.1", "anonymous at 127.1.0.2"]);
     assert!(names[2..].iter().all(|name| name.starts_with("partners-")), "{names:?}");
 }
+
+#[test]
+fn a_second_a_minute_and_an_hour_limit_one_key_at_once() {
+    // Ten a second for two minutes. Of each second five pass the second's limit, 300 a minute, of which the minute's lets 200
+    // through and the hour's 200 in the first minute and the 50 that are left in the second one.
+    let limits = "name = \"second\"\nalgorithm = \"fixed-window\"\nlimit = 5\nwindow = \"1s\"\n\
+        [[gateway.rate_limit.per_key]]\nname = \"minute\"\nalgorithm = \"fixed-window\"\nlimit = 200\nwindow = \"1m\"\n\
+        [[gateway.rate_limit.per_key]]\nalgorithm = \"fixed-window\"\nlimit = 250\nwindow = \"1h\"";
+    // Where a limit counts only what all let through, each counts the same 250: five a second until the minute's 200 are
+    // used up after 40 s, and for ten seconds of the next minute.
+    let variants = "[variants.asked]\n[variants.admitted]\ngateway.rate_limit.charge = \"admitted\"\n\
+        [variants.one]\ngateway.rate_limit.per_key = { algorithm = \"fixed-window\", limit = 5, window = \"1m\" }\n\
+        [variants.other-list]\n[[variants.other-list.gateway.rate_limit.per_key]]\n\
+        algorithm = \"fixed-window\"\nlimit = 7\nwindow = \"1m\"";
+    let expect = r#"
+        "offered == 1200",
+        "asked: served == 250",
+        "asked: admitted(per_key.second) == 600",
+        "asked: admitted(per_key[1]) == 400",
+        "asked: admitted(per_key.minute) == 400",
+        "asked: admitted(per_key[2]) == 250",
+        "asked: admitted(per_key) == 250",
+        "asked: peak_admitted(per_key.second, 1s) == 5",
+        "asked: peak_admitted(per_key, 10s) == 50",
+        "admitted: served == 250",
+        "admitted: admitted(per_key.second) == 250",
+        "admitted: admitted(per_key.minute) == 250",
+        "admitted: admitted(per_key[2]) == 250",
+        "admitted: admitted(per_key) == 250",
+        "one: admitted(per_key) == 10",
+        "other-list: admitted(per_key) == 14",
+    "#;
+    let text = scenario("rate = \"10/s\"", limits, variants, expect).replacen(
+        "[gateway.rate_limit.per_key]",
+        "[[gateway.rate_limit.per_key]]",
+        1,
+    );
+    let result = run(&text);
+    assert_held(&result);
+    let told = |variant: usize| -> Vec<_> {
+        let limits = result.variants[variant].runs[0].limits.iter();
+        limits.map(|limit| (&*limit.scope, limit.admitted, limit.rejected, limit.joins.len())).collect()
+    };
+    assert_eq!(
+        told(0),
+        [
+            ("per_key", 250, 950, 3),
+            ("per_key.second", 600, 600, 0),
+            ("per_key.minute", 400, 200, 0),
+            ("per_key[2]", 250, 150, 0),
+        ]
+    );
+    // Each request is rejected by the first limit that refuses it.
+    assert_eq!(
+        told(1),
+        [
+            ("per_key", 250, 950, 3),
+            ("per_key.second", 250, 250, 0),
+            ("per_key.minute", 250, 200, 0),
+            ("per_key[2]", 250, 500, 0),
+        ]
+    );
+    assert_eq!(told(2).iter().map(|(scope, ..)| *scope).collect::<Vec<_>>(), ["per_key"]);
+    let setting = |variant: usize| {
+        let settings = &result.variants[variant].settings;
+        settings.iter().find(|setting| setting.key == "gateway.rate_limit.per_key").unwrap().value.clone()
+    };
+    assert_eq!(
+        setting(0),
+        "second: fixed-window, 5 per 1s; minute: fixed-window, 200 per 1m; [2]: fixed-window, 250 per 1h"
+    );
+    assert_eq!(setting(3), "fixed-window, 7 per 1m");
+}

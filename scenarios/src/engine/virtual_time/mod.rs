@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use gateway::auth::Presented;
 use gateway::{
-    AttemptEnd, Decision, Forward, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId, Scope,
-    Settlement, Timestamp, UpstreamId,
+    AttemptEnd, Decision, Forward, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId, Settlement,
+    Timestamp, UpstreamId,
 };
 use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, RunEvent, StationId};
 use simulator::{
@@ -35,7 +35,7 @@ use self::services::{Bears, Heard, Services};
 use super::bearers::{Bearer, Bearers, Shown};
 use super::client_end::ClientEnd;
 use super::directory::{self, Directory};
-use super::layout::{enabled_limits, layout};
+use super::layout::{RecordedLimit, layout, recorded_limits};
 use super::virtual_log::VirtualLog;
 use crate::{Timeline, Variant, World};
 
@@ -124,8 +124,8 @@ struct Run<'w> {
     directory: Directory,
     populations: Vec<ActivePopulation<'w>>,
     gateway: Pipeline<Ticket>,
-    /// The enabled limits, each with its place in the record.
-    limits: Vec<(Scope, usize)>,
+    /// Each at its place in the record.
+    limits: Vec<RecordedLimit>,
     queue_timeouts: LaneId,
     /// By route.
     route_timeouts: Vec<LaneId>,
@@ -254,10 +254,10 @@ impl<'w> Run<'w> {
         let keepers = keepers(&variant.world, &services, seed);
         Self {
             ends: timeline.starts + timeline.duration,
-            directory: Directory::new(populations, &gateway.limits.per_key_by),
+            directory: Directory::new(populations, &gateway.limits),
             populations: senders,
             gateway: Pipeline::new(gateway.clone()),
-            limits: enabled_limits(&gateway.limits),
+            limits: recorded_limits(&gateway.limits),
             queue_timeouts: context.events.lane(),
             upstream_of: gateway.routes.iter().map(|route| route.upstream.0 as usize).collect(),
             expect_status: &variant.world.expect_status,

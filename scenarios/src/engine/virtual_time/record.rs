@@ -89,7 +89,8 @@ impl Run<'_> {
     ) {
         let at = self.context.since_start;
         let verified = self.judges_tokens[route.0 as usize];
-        let bucket = |scope| client.bucket(scope, route.0, verified);
+        let directory = &self.directory;
+        let bucket = |buckets| directory.bucket(client, buckets, route.0, verified);
         let recorder = &mut self.context.recorder;
         tell_decision(recorder, at, population, &self.limits, bucket, (checks, decision));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::Scope;
+use gateway::{LimitId, RateLimits, Scope};
 use reports::{
     Arguments, Bound, BreakerId, MEASURES, Measure, MeasureKind, Outcome, Parameter, Selector, StationId,
     Statistic, Unit,
@@ -17,6 +17,23 @@ pub(super) struct Names<'n> {
     pub(super) populations: Vec<&'n str>,
     pub(super) routes: Vec<&'n str>,
     pub(super) upstreams: Vec<&'n str>,
+    pub(super) limits: Vec<LimitNames>,
+}
+
+/// What a rate limit may be called.
+pub(super) struct LimitNames {
+    scope: Scope,
+    /// Its name in results.
+    label: String,
+    /// By its place, such as `per_key[0]`.
+    place: String,
+}
+
+impl LimitNames {
+    pub(super) fn of(limits: &RateLimits, limit: LimitId) -> Self {
+        let scope = limit.scope();
+        Self { scope, label: limits.label(limit), place: format!("{}[{}]", scope.name(), limit.place()) }
+    }
 }
 
 /// In what a measure is told, as a message says it; what can be compared is called alike.
@@ -57,7 +74,7 @@ impl Term {
                 Parameter::Statistic => read.statistic = written.statistic()?,
                 Parameter::Station => read.station = written.station()?,
                 Parameter::Breaker => read.breaker = written.breaker()?,
-                Parameter::Limit => read.limit = written.scope()?,
+                Parameter::Limit => read.limit = written.limit()?,
                 Parameter::Window => read.window = written.window()?,
             }
         }
@@ -273,14 +290,30 @@ impl<'a, 'n> Written<'a, 'n> {
             .ok_or_else(|| unknown_name(argument, name, "upstream", &self.names.upstreams))
     }
 
-    fn scope(&mut self) -> Result<String, LineError<'n>> {
+    /// `per_key` for all limits of the scope, `per_key[0]` or `per_key.minute` for one of several.
+    fn limit(&mut self) -> Result<String, LineError<'n>> {
         let argument = self.required("a limit")?;
-        let names = Scope::ALL.map(Scope::name);
-        if names.contains(&&*argument.value) {
-            Ok(argument.value.clone())
-        } else {
-            Err(unknown(argument, "limit", &names))
+        let written = &*argument.value;
+        let limits = &self.names.limits;
+        let meant = limits.iter().find(|limit| limit.label == written || limit.place == written);
+        if let Some(meant) = meant {
+            return Ok(meant.label.clone());
         }
+        if Scope::ALL.map(Scope::name).contains(&written) {
+            // The only one of its scope may have a name.
+            let mut of_scope = limits.iter().filter(|limit| limit.scope.name() == written);
+            let only = of_scope.next().filter(|_| of_scope.next().is_none());
+            return Ok(only.map_or_else(|| written.to_owned(), |limit| limit.label.clone()));
+        }
+        let mut names: Vec<&str> = Scope::ALL.map(Scope::name).into();
+        names.extend(
+            limits
+                .iter()
+                .map(|limit| &*limit.label)
+                .filter(|label| !names.contains(label))
+                .collect::<Vec<_>>(),
+        );
+        Err(unknown(argument, "limit", &names))
     }
 
     fn window(&mut self) -> Result<Duration, LineError<'n>> {

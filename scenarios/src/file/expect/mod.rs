@@ -15,7 +15,7 @@ use reports::{Expectation, MEASURES, Measure};
 use serde_json::json;
 
 use self::line::{Help, Line, LineError, Part, Right, Term};
-use self::measure::Names;
+use self::measure::{LimitNames, Names};
 use super::context::Context;
 use super::diagnostic::{Problem, line_number};
 use super::shape::Shape;
@@ -296,6 +296,12 @@ fn names_of(world: &World) -> Names<'_> {
         populations: world.populations.iter().map(|population| &*population.name).collect(),
         routes: world.gateway.routes.iter().map(|route| &*route.path).collect(),
         upstreams: world.upstreams.iter().map(|upstream| &*upstream.name).collect(),
+        limits: world
+            .gateway
+            .limits
+            .iter()
+            .map(|(id, _)| LimitNames::of(&world.gateway.limits, id))
+            .collect(),
     }
 }
 
@@ -314,6 +320,7 @@ mod tests {
             populations: vec!["partner", "everyone-else"],
             routes: vec!["/orders", "/a:b(c), d"],
             upstreams: vec!["orders", "payments"],
+            limits: Vec::new(),
         }
     }
 
