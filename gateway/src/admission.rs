@@ -22,6 +22,8 @@ pub struct Checks {
     remaining: [u32; LimitId::MOST],
     /// The limit that rejected, which is the last that was asked.
     rejected: Option<(LimitId, Duration)>,
+    /// Where limits let it wait: the one with the latest turn, the first of equals, how long it waits there, and that turn.
+    delayed: Option<(LimitId, Duration, Timestamp)>,
 }
 
 // A bit for each.
@@ -29,19 +31,21 @@ const _: () = assert!(LimitId::MOST <= u32::BITS as usize);
 
 impl Default for Checks {
     fn default() -> Self {
-        Self { asked: 0, remaining: [0; LimitId::MOST], rejected: None }
+        Self { asked: 0, remaining: [0; LimitId::MOST], rejected: None, delayed: None }
     }
 }
 
 impl Checks {
-    /// The verdict of a limit.
+    /// The verdict of a limit. Of several that let the request wait, the one with the latest turn says so.
     pub fn get(&self, limit: LimitId) -> Option<Verdict> {
         if self.asked & (1 << limit.slot()) == 0 {
             return None;
         }
-        Some(match self.rejected {
-            Some((rejected, retry_after)) if rejected == limit => Verdict::Rejected { retry_after },
-            _ => Verdict::Admitted { remaining: self.remaining[limit.slot()] },
+        let remaining = self.remaining[limit.slot()];
+        Some(match (self.rejected, self.delayed) {
+            (Some((rejected, retry_after)), _) if rejected == limit => Verdict::Rejected { retry_after },
+            (_, Some((delayed, wait, _))) if delayed == limit => Verdict::Delayed { remaining, wait },
+            _ => Verdict::Admitted { remaining },
         })
     }
 
@@ -56,21 +60,31 @@ impl Checks {
         })
     }
 
+    /// The turn that the request has to wait for: the latest that any limit gave it, and which limit that was. `None` where none
+    /// lets it wait.
+    pub fn turn(&self) -> Option<(LimitId, Timestamp)> {
+        self.delayed.map(|(limit, _, turn)| (limit, turn))
+    }
+
     /// What the limits of a scope said together: rejected if one of them rejected, and else admitted, with as much left as has
     /// that one of which least is left. `None` where none of them said anything.
     pub fn of_scope(&self, scope: Scope) -> Option<Verdict> {
         let verdicts = self.iter().filter(|(limit, _)| limit.scope() == scope).map(|(_, verdict)| verdict);
-        verdicts.min_by_key(|verdict| match verdict {
-            Verdict::Admitted { remaining } => Some(*remaining),
-            Verdict::Rejected { .. } => None,
-        })
+        verdicts.min_by_key(|verdict| verdict.is_admitted().then(|| verdict.remaining()))
     }
 
     #[inline]
-    pub(crate) fn note(&mut self, limit: LimitId, verdict: Verdict) {
+    pub(crate) fn note(&mut self, now: Timestamp, limit: LimitId, verdict: Verdict) {
         self.asked |= 1 << limit.slot();
+        self.remaining[limit.slot()] = verdict.remaining();
         match verdict {
-            Verdict::Admitted { remaining } => self.remaining[limit.slot()] = remaining,
+            Verdict::Admitted { .. } => {}
+            Verdict::Delayed { wait, .. } => {
+                let turn = now + wait;
+                if self.delayed.is_none_or(|(_, _, latest)| turn > latest) {
+                    self.delayed = Some((limit, wait, turn));
+                }
+            }
             Verdict::Rejected { retry_after } => self.rejected = Some((limit, retry_after)),
         }
     }
@@ -126,7 +140,7 @@ fn check_all(
     };
     for (limit, bucket, limiter) in &mut asked[counting] {
         let verdict = limiter.check(now, *bucket);
-        checks.note(*limit, verdict);
+        checks.note(now, *limit, verdict);
         if let Verdict::Rejected { retry_after } = verdict {
             return Err((*limit, retry_after));
         }

@@ -22,7 +22,7 @@ use crate::timestamp::Timestamp;
 ///
 /// The calling contract: [`Entrance::on_request`] once for each request. A request that is stopped by [`Stop::AwaitKeys`] waits
 /// until its keys have been fetched, or fetching them has failed, and is then judged by [`Entrance::on_resumed`], with the same
-/// `checks`.
+/// `checks`. Of a request that is admitted, [`Checks::turn`] says when it may go on to the dispatcher; it holds nothing until then.
 #[derive(Clone)]
 pub struct Entrance {
     routes: Routes,
@@ -170,7 +170,7 @@ impl Entrance {
         }
         for (limit, rule) in asked {
             let Some(verdict) = limits.check(now, limit, bucket(rule)) else { continue };
-            checks.note(limit, verdict);
+            checks.note(now, limit, verdict);
             if let Verdict::Rejected { retry_after } = verdict {
                 return Err(Rejection::RateLimited { limit, retry_after });
             }

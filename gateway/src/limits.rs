@@ -125,13 +125,13 @@ impl RateLimits {
         self.list(limit.scope).rules().get(limit.place())
     }
 
-    /// What a limit is called wherever it is shown: `per_key` if it has no name and is the only one of its scope, and else
-    /// `per_key.NAME`, or without a name `per_key[0]` by its place.
+    /// What a limit is called wherever it is shown: `per_key` if it is the only one of its scope, so that gateways with one limit
+    /// and with several can be compared, and else `per_key.NAME`, or without a name `per_key[0]` by its place.
     pub fn label(&self, limit: LimitId) -> String {
         let (scope, rules) = (limit.scope.name(), self.list(limit.scope).rules());
         match rules.get(limit.place()).and_then(|rule| rule.name.as_ref()) {
+            _ if rules.len() <= 1 => scope.to_owned(),
             Some(name) => format!("{scope}.{name}"),
-            None if rules.len() <= 1 => scope.to_owned(),
             None => format!("{scope}[{}]", limit.place()),
         }
     }
@@ -306,7 +306,7 @@ mod tests {
             ..RateLimits::default()
         };
         let labels: Vec<String> = limits.iter().map(|(id, _)| limits.label(id)).collect();
-        assert_eq!(labels, ["per_ip", "per_key[0]", "per_key.minute", "per_key[2]", "global.all"]);
+        assert_eq!(labels, ["per_ip", "per_key[0]", "per_key.minute", "per_key[2]", "global"]);
         let facts = limits.facts();
         assert_eq!(facts.iter().map(|fact| &*fact.label).collect::<Vec<_>>(), labels);
     }

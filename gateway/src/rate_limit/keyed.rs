@@ -1,5 +1,7 @@
 //! The store of buckets that all algorithms share.
 
+use std::time::Duration;
+
 use hashbrown::HashTable;
 
 use super::limiter::{Limiter, Verdict};
@@ -89,6 +91,9 @@ impl<L: Limiter> Keyed<L> {
         match verdict {
             Verdict::Rejected { retry_after } if lag > 0 => {
                 Verdict::rejected_for((retry_after.as_nanos() as u64).saturating_add(lag))
+            }
+            Verdict::Delayed { remaining, wait } if lag > 0 => {
+                Verdict::Delayed { remaining, wait: wait.saturating_add(Duration::from_nanos(lag)) }
             }
             verdict => verdict,
         }

@@ -233,9 +233,12 @@ impl RateLimitFields {
 /// to wait. `None` where none of the scope said anything.
 fn nearest_its_end(checks: &Checks, scope: Scope) -> Option<(LimitId, u32, Option<u64>)> {
     let of_scope = checks.iter().filter(|(limit, _)| limit.scope() == scope);
-    let left = of_scope.map(|(limit, verdict)| match verdict {
-        Verdict::Admitted { remaining } => (limit, remaining, None),
-        Verdict::Rejected { retry_after } => (limit, 0, Some(whole_seconds(retry_after))),
+    let left = of_scope.map(|(limit, verdict)| {
+        let wait = match verdict {
+            Verdict::Rejected { retry_after } => Some(whole_seconds(retry_after)),
+            Verdict::Admitted { .. } | Verdict::Delayed { .. } => None,
+        };
+        (limit, verdict.remaining(), wait)
     });
     left.min_by_key(|(_, remaining, wait)| (*remaining, wait.is_none()))
 }
@@ -247,13 +250,15 @@ mod tests {
     use super::*;
     use crate::limits::{LimitList, LimitRule};
     use crate::rate_limit::{Algorithm, RateLimit};
+    use crate::timestamp::Timestamp;
 
     #[test]
     fn there_is_room_for_what_the_limits_say_at_the_longest() {
         assert!(Scope::ALL.iter().all(|scope| scope.name().len() <= "per_route".len()));
         let name = LimitName::new(&"a".repeat(LimitName::LONGEST)).unwrap();
         let limit = RateLimit::new(Algorithm::FixedWindow, u32::MAX, RateLimit::MAX_WINDOW).unwrap();
-        let list = || LimitList::from(LimitRule { name: Some(name.clone()), ..limit.into() });
+        let named = || LimitRule { name: Some(name.clone()), ..limit.into() };
+        let list = || LimitList::new(vec![named(), limit.into()]).unwrap();
         let limits = RateLimits {
             per_ip: list(),
             per_key: list(),
@@ -262,8 +267,8 @@ mod tests {
             ..RateLimits::default()
         };
         let mut checks = Checks::default();
-        for (id, _) in limits.iter() {
-            checks.note(id, Verdict::Admitted { remaining: u32::MAX });
+        for (id, _) in limits.iter().filter(|(id, _)| id.place() == 0) {
+            checks.note(Timestamp::EPOCH, id, Verdict::Admitted { remaining: u32::MAX });
         }
         let mut headers = HeaderMap::new();
         RateLimitFields::new(&limits).apply(&checks, &mut headers);
@@ -288,12 +293,13 @@ mod tests {
             headers.get("ratelimit").map(|told| told.to_str().unwrap().to_owned())
         };
         assert_eq!(told(&checks), None);
-        checks.note(LimitId::first(Scope::PerIp), Verdict::Admitted { remaining: 3 });
-        checks.note(of_key(0), Verdict::Admitted { remaining: 7 });
-        checks.note(of_key(1), Verdict::Admitted { remaining: 0 });
+        let mut note = |limit, verdict| checks.note(Timestamp::EPOCH, limit, verdict);
+        note(LimitId::first(Scope::PerIp), Verdict::Admitted { remaining: 3 });
+        note(of_key(0), Verdict::Admitted { remaining: 7 });
+        note(of_key(1), Verdict::Admitted { remaining: 0 });
         assert_eq!(told(&checks).unwrap(), r#""per_ip";r=3, "per_key.minute";r=0"#);
         // One that rejects is nearer than one that is used up.
-        checks.note(of_key(2), Verdict::Rejected { retry_after: Duration::from_secs(5) });
+        checks.note(Timestamp::EPOCH, of_key(2), Verdict::Rejected { retry_after: Duration::from_secs(5) });
         assert_eq!(told(&checks).unwrap(), r#""per_ip";r=3, "per_key.hour";r=0;t=5"#);
     }
 }

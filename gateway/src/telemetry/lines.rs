@@ -389,7 +389,7 @@ fn buckets(records: BucketRecords<'_>) -> String {
     let mut json = String::with_capacity(256);
     json.push('{');
     let mut digits = itoa::Buffer::new();
-    for (limit, BucketRecord { allowance, remaining, admitted }) in records.iter() {
+    for (limit, BucketRecord { allowance, remaining, admitted, wait_us }) in records.iter() {
         json.push_str(if json.len() == 1 { "\"" } else { ",\"" });
         // No label has a character that JSON writes otherwise.
         json.push_str(limit);
@@ -397,7 +397,12 @@ fn buckets(records: BucketRecords<'_>) -> String {
         json.push_str(digits.format(allowance));
         json.push_str(",\"remaining\":");
         json.push_str(digits.format(remaining));
-        json.push_str(if admitted { ",\"admitted\":true}" } else { ",\"admitted\":false}" });
+        json.push_str(if admitted { ",\"admitted\":true" } else { ",\"admitted\":false" });
+        if let Some(wait) = wait_us {
+            json.push_str(",\"wait_us\":");
+            json.push_str(digits.format(wait));
+        }
+        json.push('}');
     }
     json.push('}');
     json
@@ -566,13 +571,14 @@ mod tests {
         let mut checks = Checks::default();
         for (limit, _) in limits.iter() {
             let rejected = Verdict::Rejected { retry_after: Duration::from_secs(1) };
-            for verdict in [Verdict::Admitted { remaining: 9 }, rejected] {
+            let delayed = Verdict::Delayed { remaining: 3, wait: Duration::from_millis(7) };
+            for verdict in [Verdict::Admitted { remaining: 9 }, delayed, rejected] {
                 let mut checks = checks;
-                checks.note(limit, verdict);
+                checks.note(START, limit, verdict);
                 let records = BucketRecords::new(&facts, &checks);
                 assert_eq!(buckets(records), serde_json::to_string(&records).unwrap());
             }
-            checks.note(limit, Verdict::Admitted { remaining: 0 });
+            checks.note(START, limit, Verdict::Admitted { remaining: 0 });
         }
         let labels: Vec<_> = BucketRecords::new(&facts, &checks).iter().map(|(label, _)| label).collect();
         assert_eq!(labels, ["per_ip", "per_key[0]", "per_key.per-hour_2", "global"]);

@@ -111,6 +111,9 @@ pub struct BucketRecord {
     pub remaining: u32,
     /// Whether it let this one through.
     pub admitted: bool,
+    /// How long it had this one wait for its turn; `None` where it did not, or another limit had it wait longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_us: Option<u64>,
 }
 
 impl<'a> BucketRecords<'a> {
@@ -123,11 +126,16 @@ impl<'a> BucketRecords<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, BucketRecord)> {
         self.0.into_iter().flat_map(|(limits, checks)| {
             limits.iter().filter_map(|limit| {
-                let (admitted, remaining) = match checks.get(limit.id)? {
-                    Verdict::Admitted { remaining } => (true, remaining),
-                    Verdict::Rejected { .. } => (false, 0),
+                let verdict = checks.get(limit.id)?;
+                let wait_us = match verdict {
+                    Verdict::Delayed { wait, .. } => {
+                        Some(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX))
+                    }
+                    Verdict::Admitted { .. } | Verdict::Rejected { .. } => None,
                 };
-                Some((&*limit.label, BucketRecord { allowance: limit.allowance, remaining, admitted }))
+                let (remaining, admitted) = (verdict.remaining(), verdict.is_admitted());
+                let record = BucketRecord { allowance: limit.allowance, remaining, admitted, wait_us };
+                Some((&*limit.label, record))
             })
         })
     }

@@ -86,6 +86,8 @@ pub(crate) struct LimitRecord {
     pub(crate) peaks: Vec<PeakRecord>,
     pub(crate) admitted_per_s: CountSeries,
     pub(crate) rejected_per_s: CountSeries,
+    /// Of those that wait for their turn, how long; `None` for a limit that lets nobody wait.
+    pub(crate) waits: Option<Durations>,
     /// `None` for all limits of a scope as one.
     pub(crate) saturation: Option<Saturation>,
 }
@@ -130,6 +132,7 @@ impl Recorder {
                 .collect(),
             admitted_per_s: series(),
             rejected_per_s: series(),
+            waits: limit.lets_wait.then(Durations::new),
             saturation: limit
                 .joins
                 .is_empty()
@@ -191,6 +194,11 @@ impl Witness for Recorder {
                 self.on_limit_admitted(limit, bucket, at, remaining);
             }
             RunEvent::LimitRejected { limit, bucket } => self.on_limit_rejected(limit, bucket, at),
+            RunEvent::LimitDelayed { limit, wait } => {
+                if let Some(waits) = &mut self.limits[limit].waits {
+                    waits.record(wait);
+                }
+            }
             RunEvent::Admitted { population } => self.populations[population].admitted.add(at),
             RunEvent::Attempt { upstream } => self.on_attempt(upstream, at),
             RunEvent::KeyFetch { upstream } => self.attempts[upstream].key_fetches += 1,

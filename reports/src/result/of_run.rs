@@ -153,6 +153,7 @@ fn limit_result(
         admitted_per_s: limit.admitted_per_s.into_points(),
         rejected_per_s: limit.rejected_per_s.into_points(),
         saturation: limit.saturation.and_then(|saturation| saturation.into_result(bucket_name)),
+        waits: limit.waits.map(|waits| waits.distribution()),
         joins: layout.joins.clone(),
     }
 }

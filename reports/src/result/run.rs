@@ -247,6 +247,10 @@ pub struct LimitResult {
     /// How full its buckets were when; `None` where it rejected nothing, and in results of a version that did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturation: Option<SaturationResult>,
+    /// How long attempts wait for their turn, of those that do; what waits longer at another limit is told there. `None` for a
+    /// limit that lets nobody wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Distribution>,
     /// The limits that it stands for, if it is all limits of a scope as one: then `limit` and `window_us` are those of the one
     /// with the longest window, and what was let through is what all of them let through. Empty for a limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

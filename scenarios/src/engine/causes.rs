@@ -1,6 +1,6 @@
 //! What a rejection is blamed on: the first step of the way back from it, in either engine.
 
-use gateway::Rejection;
+use gateway::{LimitId, Rejection};
 use reports::{BreakerId, Cause};
 
 use super::layout::{Recorded, RecordedLimit};
@@ -38,6 +38,11 @@ impl Place<'_> {
             Rejection::QueueTimeout => Cause::QueueTimeout,
         })
     }
+}
+
+/// What holds up a request that waits for its turn at a limit; `None` for a limit that is not there.
+pub(super) fn turn_at(limits: &[RecordedLimit], limit: LimitId) -> Option<Cause> {
+    limits.iter().position(|recorded| recorded.what == Recorded::One(limit)).map(Cause::RateLimitDelay)
 }
 
 /// The route that holds most workers of the gateway: of equals the first, and the first where nobody holds any.

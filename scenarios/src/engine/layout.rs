@@ -116,6 +116,7 @@ fn limit_layout(variant: &Variant, id: LimitId, rule: &LimitRule, buckets: u32) 
         burst: limit.burst(),
         allowance: limit.allowance(),
         buckets,
+        lets_wait: limit.lets_wait(),
         joins: Vec::new(),
     }
 }
@@ -137,6 +138,7 @@ fn list_layout(variant: &Variant, scope: Scope, buckets: u32) -> LimitLayout {
         burst: None,
         allowance: longest.map_or(0, |limit| limit.limit()),
         buckets,
+        lets_wait: false,
         joins: of_scope().map(|(id, _)| limits.label(id)).collect(),
     }
 }

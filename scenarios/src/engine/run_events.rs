@@ -28,7 +28,7 @@ pub(super) fn tell_decision(
         let Some(verdict) = verdict else { continue };
         let bucket = bucket(recorded.buckets);
         match verdict {
-            Verdict::Admitted { remaining } => {
+            Verdict::Admitted { remaining } | Verdict::Delayed { remaining, .. } => {
                 witness.hear(at, RunEvent::LimitAdmitted { limit, bucket, remaining });
             }
             Verdict::Rejected { .. } => witness.hear(at, RunEvent::LimitRejected { limit, bucket }),
@@ -37,6 +37,17 @@ pub(super) fn tell_decision(
     if decision.passed_limits() {
         witness.hear(at, RunEvent::Admitted { population });
     }
+    if let Decision::Delay { limit, wait, .. } = *decision
+        && let Some(limit) = limits.iter().position(|recorded| recorded.what == Recorded::One(limit))
+    {
+        witness.hear(at, RunEvent::LimitDelayed { limit, wait });
+    }
+    tell_dispatched(witness, at, decision);
+}
+
+/// Tells what the gateway decided over an attempt that no limit stops, behind its limits.
+#[inline]
+pub(super) fn tell_dispatched(witness: &mut impl Witness, at: Duration, decision: &Decision) {
     if let Decision::Reject(Rejection::QueueFull { .. }) = decision {
         witness.hear(at, RunEvent::Rejected { station: StationId::Gateway });
     }

@@ -82,6 +82,13 @@ impl VirtualLog {
         self.present[slot] = Some((at, facts));
     }
 
+    /// An attempt that had waited for its turn came to its upstream's breaker.
+    pub(super) fn on_dispatched(&mut self, slot: u32, breaker: Option<Condition>) {
+        if let Some((_, facts)) = self.present.get_mut(slot as usize).and_then(Option::as_mut) {
+            facts.breaker = breaker;
+        }
+    }
+
     /// An attempt ended for the gateway; of no effect on one that has. `upstream` is how many attempts it made at the
     /// upstream, and when the last one was sent.
     pub(super) fn on_ended(

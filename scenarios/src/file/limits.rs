@@ -38,7 +38,7 @@ table! {
     /// At most so many requests in a window.
     pub(super) struct RateLimit<'t> (Choice::ByName("algorithm", None)) {
         /// What it is called among the limits of its scope, such as `"minute"`: `per_key.minute` in measures and results, where
-        /// one without a name is `per_key[0]` by its place in the array, or `per_key` if it is the only one. A letter, then
+        /// one without a name is `per_key[0]` by its place in the array. The only one of its scope is `per_key` in results. A letter, then
         /// letters, digits, `-` and `_`, at most 32 in all.
         name: LimitName;
         /// How requests are counted.
@@ -47,9 +47,13 @@ table! {
         limit: NonZeroU32, needed "requests in a window, such as `limit = 1000`";
         /// The time that `limit` is for, such as `"1m"`: above zero and at most 366 days.
         window: Positive, needed "such as `window = \"1m\"`";
-        /// Requests that a full bucket lets through at once, commonly a part of `limit`. Belongs to `token-bucket` and
-        /// `gcra`. Default: `limit`.
-        burst: NonZeroU32, with |name| is(name, Algorithm::has_burst);
+        /// Requests that a full bucket lets through at once, commonly a part of `limit`, and at least 1; of `leaky-bucket`, requests
+        /// beyond the one that is due, which may be 0. Belongs to `token-bucket`, `gcra` and `leaky-bucket`. Default: `limit`, of
+        /// `leaky-bucket` 0.
+        burst: u32, with |name| is(name, Algorithm::has_burst);
+        /// How many of the burst pass at once; those beyond wait for their turn. As large as `burst`, nobody waits (`nodelay` of
+        /// nginx). Belongs to `leaky-bucket`.
+        delay: u32 = 0, with |name| is(name, Algorithm::has_delay);
         /// Whether rejected requests count too, as some products have it: a client that stays above the limit is then
         /// locked out. Belongs to `sliding-window-log` and `sliding-window-counter`.
         count_rejected: bool = false, with |name| is(name, Algorithm::is_sliding);
@@ -113,6 +117,12 @@ impl RateLimit<'_> {
                 RateLimitError::BurstNotApplicable { .. } => {
                     format!("those with a burst are {}", algorithms(Algorithm::has_burst))
                 }
+                RateLimitError::DelayNotApplicable { .. } => {
+                    format!("those with a delay are {}", algorithms(Algorithm::has_delay))
+                }
+                RateLimitError::BurstZero => {
+                    format!("a burst of 0 is one of {} alone", algorithms(Algorithm::has_delay))
+                }
                 RateLimitError::CountRejectedNotApplicable { .. } => {
                     format!("those that can are {}", algorithms(Algorithm::is_sliding))
                 }
@@ -124,7 +134,11 @@ impl RateLimit<'_> {
         let limit = gateway::RateLimit::new(self.algorithm.value?, limit, window);
         let mut limit = limit.map_err(|error| refuse(self.window.entry, error)).ok()?;
         if let Some(burst) = self.burst.value {
-            limit = limit.with_burst(burst.get()).map_err(|error| refuse(self.burst.entry, error)).ok()?;
+            limit = limit.with_burst(burst).map_err(|error| refuse(self.burst.entry, error)).ok()?;
+        }
+        if self.delay.entry.is_some() {
+            let delayed = limit.with_delay(self.delay.value);
+            limit = delayed.map_err(|error| refuse(self.delay.entry, error)).ok()?;
         }
         let counting = limit.with_count_rejected(self.count_rejected.value);
         counting.map_err(|error| refuse(self.count_rejected.entry, error)).ok()

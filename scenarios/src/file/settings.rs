@@ -400,6 +400,9 @@ fn limit_text(LimitRule { limit, by, .. }: &LimitRule) -> String {
     if let Some(burst) = limit.burst() {
         let _ = write!(text, ", burst {burst}");
     }
+    if let Some(delay) = limit.delay() {
+        let _ = write!(text, ", delay {delay}");
+    }
     if limit.count_rejected() {
         text += ", counting rejected";
     }

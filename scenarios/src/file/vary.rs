@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use gateway::Algorithm;
 use reports::{AxisScale, InForce};
 use serde_json::Value as Json;
 use toml::de::DeTable;
@@ -192,7 +193,12 @@ impl Vary {
             }
             ["routes", _, "retry", ref rest @ ..] => vec![of(&[&["gateway", "retry"], rest].concat())],
             // Of one of several limits too.
-            ["gateway", "rate_limit", limit, "burst"] => vec![of(&["gateway", "rate_limit", limit, "limit"])],
+            ["gateway", "rate_limit", limit, "burst"] => {
+                let of_limit = |key| of(&["gateway", "rate_limit", limit, key]);
+                let algorithm = value_at(tree, &of_limit("algorithm"));
+                let algorithm = algorithm.and_then(|name| Algorithm::from_name(&name.text));
+                if algorithm.is_some_and(Algorithm::has_delay) { Vec::new() } else { vec![of_limit("limit")] }
+            }
             _ => Vec::new(),
         }
     }

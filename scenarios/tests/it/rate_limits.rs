@@ -194,3 +194,82 @@ fn a_second_a_minute_and_an_hour_limit_one_key_at_once() {
     );
     assert_eq!(setting(3), "fixed-window, 7 per 1m");
 }
+
+#[test]
+fn a_leaky_bucket_lets_the_burst_of_a_minutes_end_wait_its_turn() {
+    // 1,000 from 58 s and 1,000 from 60 s, 2 ms apart: 1 + 100 + ⌊1000 · 3.998 s / 60 s⌋ pass, all but the first of which wait:
+    // the median 4.81 s, and none more than 100 intervals of 60 ms. Twenty of them at once, twenty intervals less.
+    let limit = "algorithm = \"leaky-bucket\"\nlimit = 1000\nwindow = \"1m\"\nburst = 100";
+    let load = "bursts = [{ from = \"58s\", to = \"60s\", count = 1000 }, { from = \"60s\", to = \"62s\", count = 1000 }]";
+    let variants = "[variants.waits]\n[variants.some-at-once]\ngateway.rate_limit.per_key.delay = 20\n\
+        [variants.nodelay]\ngateway.rate_limit.per_key.delay = 100\n\
+        [variants.no-burst]\ngateway.rate_limit.per_key.burst = 0";
+    let expect = r#"
+        "waits: admitted(per_key) == 167",
+        "waits: served == 167",
+        "waits: latency(p50) >= 4.80s",
+        "waits: latency(p50) <= 4.82s",
+        "waits: latency(p99) >= 5.99s",
+        "waits: latency(max) <= 6.001s",
+        "some-at-once: served == 167",
+        "some-at-once: latency(p50) >= 3.60s",
+        "some-at-once: latency(p50) <= 3.62s",
+        "some-at-once: latency(max) <= 4.801s",
+        "nodelay: served == 167",
+        "nodelay: latency(max) <= 1ms",
+        "no-burst: served == 67",
+        "no-burst: latency(max) <= 1ms",
+    "#;
+    let result = run(&scenario(load, limit, variants, expect));
+    assert_held(&result);
+    let waits: Vec<_> = result
+        .variants
+        .iter()
+        .map(|variant| {
+            variant.runs[0].limits[0].waits.as_ref().map(|waits| (waits.count, waits.max_us <= 6_000_000))
+        })
+        .collect();
+    // With twenty at once, those wait that find more than twenty ahead: the first 21 do not.
+    assert_eq!(waits[0], Some((166, true)));
+    assert!(waits[1].is_some_and(|(count, _)| count < 166), "{waits:?}");
+    assert_eq!(waits[2..], [None, None]);
+}
+
+#[test]
+fn who_waits_for_its_turn_holds_nothing_and_may_leave() {
+    // One a second; ten come within 10 ms, and number k (from 0) has its turn at k seconds. A client stays 4.5 s, so that five are
+    // served. The only worker is free for everybody else meanwhile.
+    let result = run(r#"
+        name = "Turns"
+        starts = 2026-06-02T09:00:00Z
+        duration = "20s"
+        slo.latency = "1s"
+        upstreams.orders.latency = "1ms"
+        routes."/orders".upstream = "orders"
+        clients.partner = { send = "/orders", bursts = [{ from = "0s", to = "10ms", count = 10 }], timeout = "4500ms" }
+        clients.others = { send = "/orders", rate = "10/s", identities = 200 }
+        gateway.workers = 1
+        gateway.queue = 5
+        gateway.rate_limit.per_key = { algorithm = "leaky-bucket", limit = 60, window = "1m", burst = 9 }
+        [expect]
+        hold = [
+            "served(clients.partner) == 5",
+            "rejected(gave-up, clients.partner) == 5",
+            "served(clients.others) == 100%",
+            "latency(max, clients.others) <= 3ms",
+        ]
+    "#);
+    assert_held(&result);
+    let run = &result.variants[0].runs[0];
+    let causes: Vec<(u64, Vec<(&str, Option<&str>)>)> = run
+        .causes
+        .iter()
+        .map(|cause| {
+            let steps = cause.steps.iter().map(|step| (step.kind.name(), step.of.as_deref()));
+            (cause.requests, steps.collect())
+        })
+        .collect();
+    let turn = ("rate-limit-delay", Some("per_key"));
+    // Those that were served at 1 s and later were late.
+    assert_eq!(causes, [(5, vec![("client-timeout", None), turn]), (4, vec![turn])], "{causes:?}");
+}

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, Registry, TextEncoder};
+use prometheus::{Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, Registry, TextEncoder};
 
 use self::maker::Maker;
 use self::on_reading::OnReading;
@@ -27,6 +27,7 @@ use crate::breaker::{Condition, Transition};
 use crate::config::GatewayConfig;
 use crate::limits::{LimitId, RateLimits};
 use crate::outcome::Outcome;
+use crate::pipeline::Decision;
 use crate::route::UpstreamId;
 use crate::server::Monitor;
 use crate::timestamp::Timestamp;
@@ -54,6 +55,7 @@ pub struct Metrics {
     /// By upstream, and by the condition changed to.
     transitions: Vec<[IntCounter; CONDITIONS.len()]>,
     decisions: IntCounterVec,
+    waits: HistogramVec,
     /// By slot of the limit, where there is one or once was.
     limits: Box<[ArcSwapOption<LimitCounters>]>,
     /// By route.
@@ -69,6 +71,8 @@ struct LimitCounters {
     admitted: IntCounter,
     rejected: IntCounter,
     saturation: Saturation,
+    /// Of a limit that lets requests wait.
+    waits: Option<Histogram>,
 }
 
 impl Metrics {
@@ -123,6 +127,11 @@ impl Metrics {
                 "Verdicts of rate limits, by scope.",
                 &["scope", "verdict"],
             ),
+            waits: make.latencies(
+                "gateway_rate_limit_wait_seconds",
+                "Time that requests are let wait for their turn at a rate limit, by scope.",
+                &["scope"],
+            ),
             limits: (0..LimitId::MOST).map(|_| ArcSwapOption::empty()).collect(),
             reloads,
             paths: names.routes.iter().map(|route| route.path.clone()).collect(),
@@ -151,7 +160,10 @@ impl Metrics {
         for (id, rule) in limits.iter() {
             let (label, allowance) = (limits.label(id), rule.limit.allowance());
             let cell = &self.limits[id.slot()];
-            if let Some(known) = cell.load_full().filter(|known| known.label == label) {
+            let is_known = |known: &Arc<LimitCounters>| {
+                known.label == label && known.waits.is_some() == rule.limit.lets_wait()
+            };
+            if let Some(known) = cell.load_full().filter(is_known) {
                 known.saturation.reconfigure(allowance);
                 continue;
             }
@@ -160,6 +172,7 @@ impl Metrics {
                 admitted: verdict("admitted"),
                 rejected: verdict("rejected"),
                 saturation: Saturation::new(allowance),
+                waits: rule.limit.lets_wait().then(|| self.waits.with_label_values(&[&*label])),
                 label,
             })));
         }
@@ -199,12 +212,18 @@ impl Metrics {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn on_decided(&self, at: Timestamp, checks: &Checks) {
+    pub(super) fn on_decided(&self, at: Timestamp, checks: &Checks, decision: &Decision) {
         for (limit, verdict) in checks.iter() {
             if let Some(limit) = &*self.limits[limit.slot()].load() {
                 if verdict.is_admitted() { &limit.admitted } else { &limit.rejected }.inc();
                 limit.saturation.note(at, verdict);
             }
+        }
+        if let Decision::Delay { limit, wait, .. } = decision
+            && let Some(limit) = &*self.limits[limit.slot()].load()
+            && let Some(waits) = &limit.waits
+        {
+            waits.observe(wait.as_secs_f64());
         }
     }
 

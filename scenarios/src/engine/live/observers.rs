@@ -20,7 +20,7 @@ use crate::engine::bearers::{Bearer, Bearers};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory::Directory;
 use crate::engine::layout::RecordedLimit;
-use crate::engine::run_events::{of_service, tell_decision};
+use crate::engine::run_events::{of_service, tell_decision, tell_dispatched};
 
 /// Notes down what the gateway decides. Requests that bear no tag of this run are nobody's.
 pub(super) struct GatewayObserver {
@@ -101,6 +101,17 @@ impl gateway::server::Observer for GatewayObserver {
         }
         let present = Present { request, route, has_worker: false };
         ObserverTag(self.present().insert(present) as u64 + 1)
+    }
+
+    fn on_turn(&self, at: Timestamp, mark: ObserverTag, decision: &Decision) {
+        let Some((request, route)) = self.marked(mark, |present| (present.request, present.route.0)) else {
+            return;
+        };
+        let at = at - self.starts;
+        tell_dispatched(&mut &self.journal, at, decision);
+        if let Decision::Reject(rejection) = *decision {
+            self.journal.note(at, Note::Of(request, Part::Rejected { route, rejection }));
+        }
     }
 
     fn on_worker(&self, at: Timestamp, mark: ObserverTag, waited: Duration) {

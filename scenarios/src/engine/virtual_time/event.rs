@@ -19,6 +19,8 @@ pub(super) enum Event {
     Retry(Ticket),
     /// The gateway tries again.
     GatewayRetry(Ticket),
+    /// An attempt has its turn at a rate limit.
+    Turn(Ticket),
     /// The client gives up on an attempt.
     ClientTimeout(Ticket),
     /// Somebody who judges tokens has to see to its keys.

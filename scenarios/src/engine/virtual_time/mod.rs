@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use gateway::auth::Presented;
 use gateway::{
-    AttemptEnd, Decision, Forward, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId, Settlement,
-    Timestamp, UpstreamId,
+    AttemptEnd, Decision, Forward, LimitId, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId,
+    Settlement, Timestamp, UpstreamId,
 };
 use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, RunEvent, StationId};
 use simulator::{
@@ -36,6 +36,7 @@ use super::bearers::{Bearer, Bearers, Shown};
 use super::client_end::ClientEnd;
 use super::directory::{self, Directory};
 use super::layout::{RecordedLimit, layout, recorded_limits};
+use super::run_events::tell_dispatched;
 use super::virtual_log::VirtualLog;
 use crate::{Timeline, Variant, World};
 
@@ -200,6 +201,8 @@ enum AttemptStage {
     Resting,
     /// At the gateway, until that has the keys to judge its token by.
     AwaitsKeys,
+    /// At the gateway, until it has its turn at this rate limit.
+    Delayed { limit: LimitId },
     /// In the gateway's queue.
     Waiting {
         /// Since when.
@@ -350,6 +353,7 @@ impl<'w> Run<'w> {
                 self.attempt(ticket.slot);
             }
             Event::GatewayRetry(ticket) => self.gateway_retry(ticket),
+            Event::Turn(ticket) => self.take_turn(ticket),
             Event::ClientTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::ClientTimeout);
                 self.abandon(ticket, None);
@@ -441,8 +445,7 @@ impl<'w> Run<'w> {
     fn attempt(&mut self, slot: u32) {
         let now = self.context.now;
         let &Logical { ticket, population, route, client, .. } = &self.requests[slot as usize];
-        let idempotent = self.populations[population].population.method.is_idempotent();
-        let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
+        let request = self.asked(&self.requests[slot as usize]);
         if let Some(sends) = self.sends_per_s.get_mut(self.context.since_start.as_secs() as usize) {
             *sends += 1;
         }
@@ -464,8 +467,7 @@ impl<'w> Run<'w> {
     fn resume(&mut self, ticket: Ticket) {
         let now = self.context.now;
         let Some(&Logical { population, route, client, .. }) = find(&self.requests, ticket) else { return };
-        let idempotent = self.populations[population].population.method.is_idempotent();
-        let request = Request { peer: client.peer, client: client.client, route: Some(route), idempotent };
+        let request = self.asked(&self.requests[ticket.slot as usize]);
         let shown = self.bearer(ticket.slot).and_then(|bearer| self.context.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
         let (checks, decision) = self.gateway.on_resumed(now, ticket, &request, &presented);
@@ -488,6 +490,14 @@ impl<'w> Run<'w> {
                 request.stage = AttemptStage::AwaitsKeys;
                 return;
             }
+            Decision::Delay { until, limit, wait } => {
+                request.stage = AttemptStage::Delayed { limit };
+                if wait >= self.context.noticeable {
+                    self.requests[ticket.slot as usize].waited = self.turn_at(limit);
+                }
+                self.context.events.schedule(until, Event::Turn(ticket));
+                return;
+            }
             Decision::Queue { deadline } => {
                 request.stage = AttemptStage::Waiting { since: self.context.now };
                 if let Some(deadline) = deadline {
@@ -504,6 +514,23 @@ impl<'w> Run<'w> {
             }
         }
         self.record_gateway();
+    }
+
+    /// An attempt has its turn at a rate limit.
+    fn take_turn(&mut self, ticket: Ticket) {
+        let request = self.requests[ticket.slot as usize];
+        let asked = self.asked(&request);
+        let decision = self.gateway.on_turn(self.context.now, ticket, &asked);
+        tell_dispatched(&mut self.context.recorder, self.context.since_start, &decision);
+        self.log_dispatched(ticket.slot, &decision);
+        self.obey(ticket, decision);
+    }
+
+    /// What the gateway is asked of a request.
+    fn asked(&self, request: &Logical) -> Request {
+        let &Logical { population, route, client, .. } = request;
+        let idempotent = self.populations[population].population.method.is_idempotent();
+        Request { peer: client.peer, client: client.client, route: Some(route), idempotent }
     }
 
     /// Whose token the present attempt of a request bears; `None` for a population without any.
@@ -613,7 +640,7 @@ impl<'w> Run<'w> {
     fn abandon(&mut self, ticket: Ticket, settlement: Option<Settlement>) {
         let Logical { route, stage, .. } = self.requests[ticket.slot as usize];
         match stage {
-            AttemptStage::Resting => {}
+            AttemptStage::Resting | AttemptStage::Delayed { .. } => {}
             AttemptStage::AwaitsKeys => self.gateway.on_left_keys(ticket),
             AttemptStage::Waiting { since } => {
                 let waited = self.context.now - since;
@@ -703,6 +730,8 @@ fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool
         Event::ClientTimeout(ticket) | Event::RouteTimeout(ticket) => find(requests, *ticket).is_some(),
         Event::QueueTimeout(ticket) => find(requests, *ticket)
             .is_some_and(|request| matches!(request.stage, AttemptStage::Waiting { .. })),
+        Event::Turn(ticket) => find(requests, *ticket)
+            .is_some_and(|request| matches!(request.stage, AttemptStage::Delayed { .. })),
         Event::CallTimeout(call) => services.is_under_way(*call),
         Event::Arrival { .. }
         | Event::Sends { .. }

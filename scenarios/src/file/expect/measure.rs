@@ -22,17 +22,23 @@ pub(super) struct Names<'n> {
 
 /// What a rate limit may be called.
 pub(super) struct LimitNames {
-    scope: Scope,
-    /// Its name in results.
+    /// What it is called in results.
     label: String,
     /// By its place, such as `per_key[0]`.
     place: String,
+    /// By its name, if it has one, such as `per_key.minute`.
+    named: Option<String>,
 }
 
 impl LimitNames {
     pub(super) fn of(limits: &RateLimits, limit: LimitId) -> Self {
-        let scope = limit.scope();
-        Self { scope, label: limits.label(limit), place: format!("{}[{}]", scope.name(), limit.place()) }
+        let scope = limit.scope().name();
+        let name = limits.get(limit).and_then(|rule| rule.name.as_ref());
+        Self {
+            label: limits.label(limit),
+            place: format!("{scope}[{}]", limit.place()),
+            named: name.map(|name| format!("{scope}.{name}")),
+        }
     }
 }
 
@@ -295,15 +301,13 @@ impl<'a, 'n> Written<'a, 'n> {
         let argument = self.required("a limit")?;
         let written = &*argument.value;
         let limits = &self.names.limits;
-        let meant = limits.iter().find(|limit| limit.label == written || limit.place == written);
-        if let Some(meant) = meant {
-            return Ok(meant.label.clone());
-        }
         if Scope::ALL.map(Scope::name).contains(&written) {
-            // The only one of its scope may have a name.
-            let mut of_scope = limits.iter().filter(|limit| limit.scope.name() == written);
-            let only = of_scope.next().filter(|_| of_scope.next().is_none());
-            return Ok(only.map_or_else(|| written.to_owned(), |limit| limit.label.clone()));
+            return Ok(written.to_owned());
+        }
+        let is_meant =
+            |limit: &&LimitNames| limit.place == written || limit.named.as_deref() == Some(written);
+        if let Some(meant) = limits.iter().find(is_meant) {
+            return Ok(meant.label.clone());
         }
         let mut names: Vec<&str> = Scope::ALL.map(Scope::name).into();
         names.extend(
