@@ -166,13 +166,17 @@ impl Entrance {
             let asked: ArrayVec<_, { LimitId::MOST_IN_SCOPE }> =
                 asked.map(|(limit, rule)| (limit, bucket(rule))).collect();
             let checked = limits.check_all(now, &asked, checks);
-            return checked.map_err(|(limit, retry_after)| Rejection::RateLimited { limit, retry_after });
+            return checked.map_err(|(limit, retry_after)| {
+                let status =
+                    rules.get(limit.place()).map_or(LimitRule::TOO_MANY_REQUESTS, |rule| rule.status);
+                Rejection::RateLimited { limit, retry_after, status }
+            });
         }
         for (limit, rule) in asked {
             let Some(verdict) = limits.check(now, limit, bucket(rule)) else { continue };
             checks.note(now, limit, verdict);
             if let Verdict::Rejected { retry_after } = verdict {
-                return Err(Rejection::RateLimited { limit, retry_after });
+                return Err(Rejection::RateLimited { limit, retry_after, status: rule.status });
             }
         }
         Ok(())

@@ -78,7 +78,7 @@ pub use outcome::Outcome;
 pub use path::{PathFault, Paths};
 pub use pipeline::{Decision, Pipeline};
 pub use pool::{Place, Pool, PoolConfig};
-pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
+pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict, WindowFrom};
 pub use rejection::Rejection;
 pub use retry::{
     Backoff, BackoffError, Jitter, Retrier, RetryBudget, RetryBudgetConfig, RetryBudgetError, RetryPolicy,

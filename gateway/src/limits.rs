@@ -39,6 +39,8 @@ pub struct LimitRule {
     pub limit: RateLimit,
     /// What a limit for each client tells clients apart by; of no meaning to other scopes.
     pub by: KeyedBy,
+    /// The status of the answer to what it rejects, 400 to 599.
+    pub status: u16,
 }
 
 /// The name of a limit among those of its scope: a letter, then letters, digits, `-` and `_`, at most
@@ -201,11 +203,16 @@ impl From<Option<RateLimit>> for LimitList {
     }
 }
 
-/// A limit without a name, which tells clients apart by their keys.
+/// A limit without a name, which tells clients apart by their keys and answers 429.
 impl From<RateLimit> for LimitRule {
     fn from(limit: RateLimit) -> Self {
-        Self { name: None, limit, by: KeyedBy::ApiKey }
+        Self { name: None, limit, by: KeyedBy::ApiKey, status: Self::TOO_MANY_REQUESTS }
     }
+}
+
+impl LimitRule {
+    /// What a limit answers if it is told nothing else (RFC 6585, 4).
+    pub const TOO_MANY_REQUESTS: u16 = 429;
 }
 
 impl LimitName {

@@ -351,6 +351,11 @@ mod tests {
         RateLimit::new(Algorithm::FixedWindow, limit, MINUTE).unwrap()
     }
 
+    /// What the only limit of a scope says when it is used up.
+    fn limited(scope: Scope) -> Rejection {
+        Rejection::RateLimited { limit: LimitId::first(scope), retry_after: MINUTE, status: 429 }
+    }
+
     fn routes() -> Routes {
         let route = |path: &str, timeout| Route {
             path: path.to_owned(),
@@ -411,9 +416,7 @@ mod tests {
             let asked: Vec<_> = checks.iter().map(|(limit, _)| limit.scope()).collect();
             (asked, decision)
         };
-        let rejected = |scope| {
-            Decision::Reject(Rejection::RateLimited { limit: LimitId::first(scope), retry_after: MINUTE })
-        };
+        let rejected = |scope| Decision::Reject(limited(scope));
 
         assert!(
             matches!(send(0, request(1, "a", Some(0))), (asked, Decision::Forward(_)) if asked == Scope::ALL)
@@ -688,8 +691,7 @@ mod tests {
         assert_eq!(send("a", Some(0), 2), (1, forged));
         assert_eq!(send("a", None, 2), (1, forged));
         assert!(matches!(send("a", Some(0), 1), (2, Decision::Forward(_))));
-        let limited = Rejection::RateLimited { limit: LimitId::first(Scope::PerIp), retry_after: MINUTE };
-        assert_eq!(send("b", Some(0), 1), (1, Decision::Reject(limited)));
+        assert_eq!(send("b", Some(0), 1), (1, Decision::Reject(limited(Scope::PerIp))));
     }
 
     #[test]

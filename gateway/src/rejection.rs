@@ -15,6 +15,8 @@ pub enum Rejection {
         limit: LimitId,
         /// The least wait after which it would let one more through.
         retry_after: Duration,
+        /// The HTTP status that it answers.
+        status: u16,
     },
     /// Nobody knows who asks.
     Unauthenticated {
@@ -51,13 +53,16 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// The reason of [`Rejection::RateLimited`], which may have any status.
+    pub(crate) const RATE_LIMITED: &'static str = "rate-limited";
+
     /// The reason of [`Rejection::ShortCircuited`], which shares its status with others.
     pub(crate) const SHORT_CIRCUITED: &'static str = "short-circuited";
 
     /// The HTTP status of the answer.
     pub const fn status(self) -> u16 {
         match self {
-            Self::RateLimited { .. } => 429,
+            Self::RateLimited { status, .. } => status,
             Self::Unauthenticated { .. } => 401,
             Self::Forbidden { .. } => 403,
             Self::NoRoute => 404,
@@ -72,7 +77,7 @@ impl Rejection {
     /// The kebab-case name that tells one from another, in answers and logs.
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::RateLimited { .. } => "rate-limited",
+            Self::RateLimited { .. } => Self::RATE_LIMITED,
             Self::Unauthenticated { reason } => reason.name(),
             Self::Forbidden { reason } => reason.name(),
             Self::KeysUnavailable { .. } => "keys-unavailable",
@@ -130,7 +135,7 @@ pub(crate) mod testing {
     pub(crate) const fn every_rejection() -> [Rejection; 9] {
         let retry_after = Duration::ZERO;
         [
-            Rejection::RateLimited { limit: LimitId::first(Scope::Global), retry_after },
+            Rejection::RateLimited { limit: LimitId::first(Scope::Global), retry_after, status: 429 },
             Rejection::Unauthenticated { reason: TokenFault::Missing },
             Rejection::Forbidden { reason: ClaimFault::Missing },
             Rejection::KeysUnavailable { retry_after },
@@ -154,7 +159,7 @@ mod tests {
         for (wait, told) in [(0, 1), (1, 1), (999_999_999, 1), (1_000_000_000, 1), (1_000_000_001, 2)] {
             let retry_after = Duration::from_nanos(wait);
             for rejection in [
-                Rejection::RateLimited { limit: LimitId::first(Scope::Global), retry_after },
+                Rejection::RateLimited { limit: LimitId::first(Scope::Global), retry_after, status: 429 },
                 Rejection::KeysUnavailable { retry_after },
                 Rejection::ShortCircuited { retry_after },
                 Rejection::QueueFull { retry_after },

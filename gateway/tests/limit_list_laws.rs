@@ -94,7 +94,8 @@ proptest! {
                 .collect();
             let rejects = expected.last().and_then(|(limit, verdict)| match verdict {
                 Verdict::Rejected { retry_after } => {
-                    Some(Stop::Rejected(Rejection::RateLimited { limit: *limit, retry_after: *retry_after }))
+                    let (limit, retry_after, status) = (*limit, *retry_after, 429);
+                    Some(Stop::Rejected(Rejection::RateLimited { limit, retry_after, status }))
                 }
                 _ => None,
             });

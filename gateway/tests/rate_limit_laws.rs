@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gateway::{Algorithm, KeyedLimiter, RateLimit, Timestamp, Verdict};
+use gateway::{Algorithm, KeyedLimiter, RateLimit, Timestamp, Verdict, WindowFrom};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -69,6 +69,17 @@ impl Model {
         let limit = i128::from(self.settings.limit());
         let window = self.window();
         match self.settings.algorithm() {
+            Algorithm::FixedWindow if self.settings.window_from() == WindowFrom::FirstRequest => {
+                let mut own: Option<(i128, i128)> = None;
+                for request in self.history.iter().filter(|request| request.admitted) {
+                    own = match own {
+                        Some((start, count)) if request.at - start < window => Some((start, count + 1)),
+                        _ => Some((request.at, 1)),
+                    };
+                }
+                let counted = own.filter(|(start, _)| now - start < window).map_or(0, |(_, count)| count);
+                counted + further < limit
+            }
             Algorithm::FixedWindow => {
                 let this_window = self.count(|at| at / window == now / window);
                 this_window + further < limit
@@ -196,6 +207,8 @@ fn settings_of(algorithm: Algorithm) -> impl Strategy<Value = RateLimit> {
             settings.with_delay(delay).expect("asked for")
         } else if algorithm.has_burst() {
             settings.with_burst(burst).expect("asked for")
+        } else if algorithm.has_windows() && count_rejected {
+            settings.with_window_from(WindowFrom::FirstRequest).expect("asked for")
         } else {
             settings.with_count_rejected(count_rejected && algorithm.is_sliding()).expect("asked for")
         }

@@ -6,11 +6,11 @@ use std::fmt;
 ///
 /// All that differs between algorithms stands here or in the algorithm's own file. A row: the name in Rust; the name in files;
 /// the file and the type in there that implements [`Limiter`](super::limiter::Limiter); the settings that only some have,
-/// `none`, `burst`, `delay` (with a burst) or `count_rejected`; the sentence that editors and this documentation show.
+/// `windows` (from when they are counted), `burst`, `delay` (with a burst) or `count_rejected`; the sentence that editors and this documentation show.
 macro_rules! with_algorithms {
     ($make:ident) => {
         $make! {
-            FixedWindow = "fixed-window", fixed_window::FixedWindow, none,
+            FixedWindow = "fixed-window", fixed_window::FixedWindow, windows,
                 "Counts per window aligned to the clock. Around a boundary it lets twice the limit through.";
             TokenBucket = "token-bucket", token_bucket::TokenBucket, burst,
                 "A bucket of `burst` tokens, refilled at `limit` per `window`.";
@@ -64,6 +64,11 @@ macro_rules! make_algorithm {
                 matches!(self.setting(), Setting::Delay)
             }
 
+            /// Whether it can be set when windows begin.
+            pub const fn has_windows(self) -> bool {
+                matches!(self.setting(), Setting::Windows)
+            }
+
             /// Whether `count_rejected` can be set: the algorithm looks back over a sliding window.
             pub const fn is_sliding(self) -> bool {
                 matches!(self.setting(), Setting::CountRejected)
@@ -80,8 +85,8 @@ macro_rules! make_algorithm {
 
 /// The setting of a row.
 macro_rules! setting {
-    (none) => {
-        Setting::None
+    (windows) => {
+        Setting::Windows
     };
     (burst) => {
         Setting::Burst
@@ -96,7 +101,7 @@ macro_rules! setting {
 
 /// What can be set beside the limit and the window.
 enum Setting {
-    None,
+    Windows,
     Burst,
     Delay,
     CountRejected,

@@ -38,4 +38,4 @@ mod test_vectors;
 pub use algorithm::Algorithm;
 pub use keyed_limiter::KeyedLimiter;
 pub use limiter::Verdict;
-pub use settings::{RateLimit, RateLimitError};
+pub use settings::{RateLimit, RateLimitError, WindowFrom};

@@ -27,7 +27,19 @@ pub struct RateLimit {
     burst: u32,
     /// Of no meaning to an algorithm without.
     delay: u32,
+    /// Of no meaning to an algorithm whose windows slide, or that has none.
+    window_from: WindowFrom,
     count_rejected: bool,
+}
+
+/// When a window that does not slide begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WindowFrom {
+    /// With the clock: a minute's at each full minute, for all buckets at once.
+    #[default]
+    Clock,
+    /// With the first request that a bucket counts: each has its own, and the next begins with the first one after its end.
+    FirstRequest,
 }
 
 /// Why settings are no [`RateLimit`].
@@ -55,6 +67,12 @@ pub enum RateLimitError {
     #[error("{algorithm} has no burst")]
     BurstNotApplicable {
         /// The algorithm without one.
+        algorithm: Algorithm,
+    },
+    /// Only `fixed-window` has windows that begin.
+    #[error("{algorithm} has no windows that begin")]
+    WindowFromNotApplicable {
+        /// The algorithm without.
         algorithm: Algorithm,
     },
     /// Only the sliding windows can count rejected requests.
@@ -88,7 +106,8 @@ impl RateLimit {
         }
         let window = window.as_nanos() as u64;
         let burst = if algorithm.has_delay() { 0 } else { limit };
-        Ok(Self { algorithm, limit, window, burst, delay: 0, count_rejected: false })
+        let window_from = WindowFrom::Clock;
+        Ok(Self { algorithm, limit, window, burst, delay: 0, window_from, count_rejected: false })
     }
 
     /// Lets `burst` requests through at one instant after a rest, instead of `limit`; with a delay, so many beyond the one that
@@ -117,6 +136,18 @@ impl RateLimit {
             return Err(RateLimitError::DelayNotApplicable { algorithm: self.algorithm });
         }
         Ok(Self { delay, ..self })
+    }
+
+    /// When a window begins (default: with the clock).
+    ///
+    /// # Errors
+    ///
+    /// If windows are to begin with a request, and the algorithm [has none that begin](Algorithm::has_windows).
+    pub const fn with_window_from(self, window_from: WindowFrom) -> Result<Self, RateLimitError> {
+        if matches!(window_from, WindowFrom::FirstRequest) && !self.algorithm.has_windows() {
+            return Err(RateLimitError::WindowFromNotApplicable { algorithm: self.algorithm });
+        }
+        Ok(Self { window_from, ..self })
     }
 
     /// Whether rejected requests count too (default: no). A client that stays above such a limit is locked
@@ -161,6 +192,11 @@ impl RateLimit {
     /// Whether any request has to wait for its turn.
     pub const fn lets_wait(&self) -> bool {
         self.algorithm.has_delay() && self.delay < self.burst
+    }
+
+    /// When a window begins.
+    pub const fn window_from(&self) -> WindowFrom {
+        self.window_from
     }
 
     /// Whether rejected requests count too.
@@ -229,6 +265,9 @@ mod tests {
         assert_eq!(fixed.with_count_rejected(false), Ok(fixed));
 
         let log = RateLimit::new(SlidingWindowLog, 1, MINUTE).unwrap();
+        let error = log.with_window_from(WindowFrom::FirstRequest).unwrap_err();
+        assert_eq!(error.to_string(), "sliding-window-log has no windows that begin");
+        assert_eq!(log.with_window_from(WindowFrom::Clock), Ok(log));
         assert!(log.with_count_rejected(true).unwrap().count_rejected());
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn facts(config: &GatewayConfig, key: &str, requests: u32) -> Facts {
 /// The end of a request that a limit turned away.
 pub(super) fn rejected() -> Ended {
     let limit = LimitId::first(Scope::PerKey);
-    let rejection = Rejection::RateLimited { limit, retry_after: Duration::from_secs(1) };
+    let rejection = Rejection::RateLimited { limit, retry_after: Duration::from_secs(1), status: 429 };
     Ended {
         end: RequestEnd::Rejected(rejection),
         attempts: 0,

@@ -103,6 +103,8 @@ pub struct LimitLayout {
     pub buckets: u32,
     /// The lengths over which the most admissions of one bucket are counted, shortest first, each once.
     pub peak_windows: Vec<Duration>,
+    /// The status of its rejections.
+    pub status: u16,
     /// Whether it may let requests wait for their turn.
     pub lets_wait: bool,
     /// The limits that it stands for, if it is all limits of a scope as one; how full its buckets are is told of those alone.

@@ -251,6 +251,9 @@ pub struct LimitResult {
     /// limit that lets nobody wait.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits: Option<Distribution>,
+    /// The status of its rejections; `None` for 429.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
     /// The limits that it stands for, if it is all limits of a scope as one: then `limit` and `window_us` are those of the one
     /// with the longest window, and what was let through is what all of them let through. Empty for a limit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

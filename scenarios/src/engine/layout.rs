@@ -117,6 +117,7 @@ fn limit_layout(variant: &Variant, id: LimitId, rule: &LimitRule, buckets: u32) 
         allowance: limit.allowance(),
         buckets,
         lets_wait: limit.lets_wait(),
+        status: rule.status,
         joins: Vec::new(),
     }
 }
@@ -139,6 +140,7 @@ fn list_layout(variant: &Variant, scope: Scope, buckets: u32) -> LimitLayout {
         allowance: longest.map_or(0, |limit| limit.limit()),
         buckets,
         lets_wait: false,
+        status: LimitRule::TOO_MANY_REQUESTS,
         joins: of_scope().map(|(id, _)| limits.label(id)).collect(),
     }
 }

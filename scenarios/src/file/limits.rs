@@ -2,9 +2,11 @@
 
 use std::num::NonZeroU32;
 use std::rc::Rc;
+use std::time::Duration;
 
 use gateway::{
     Algorithm, Charge, KeyedBy, LimitId, LimitList, LimitListError, LimitName, LimitRule, RateLimitError,
+    WindowFrom,
 };
 use serde_json::{Value as Json, json};
 
@@ -13,8 +15,8 @@ use super::diagnostic::Problem;
 use super::reader::Field;
 use super::shape::{Choice, Shape};
 use super::table::{Several, table};
-use super::tree::{Entry, Node};
-use super::values::{FromNode, Name, Positive, Written, names, text};
+use super::tree::{Entry, Node, Value};
+use super::values::{DURATION, FromNode, Name, Positive, Written, above_zero, names, text, written};
 use super::words::{all, list, way_out};
 
 table! {
@@ -45,8 +47,10 @@ table! {
         algorithm: Algorithm, needed "such as `algorithm = \"token-bucket\"`";
         /// Requests per `window`, at least 1.
         limit: NonZeroU32, needed "requests in a window, such as `limit = 1000`";
-        /// The time that `limit` is for, such as `"1m"`: above zero and at most 366 days.
-        window: Positive, needed "such as `window = \"1m\"`";
+        /// The time that `limit` is for, such as `"1m"` or `"1d"`: above zero and at most 366 days.
+        window: Window, needed "such as `window = \"1m\"`";
+        /// When a window begins. Belongs to `fixed-window`.
+        window_from: WindowFrom = WindowFrom::Clock, with |name| is(name, Algorithm::has_windows);
         /// Requests that a full bucket lets through at once, commonly a part of `limit`, and at least 1; of `leaky-bucket`, requests
         /// beyond the one that is due, which may be 0. Belongs to `token-bucket`, `gcra` and `leaky-bucket`. Default: `limit`, of
         /// `leaky-bucket` 0.
@@ -57,6 +61,9 @@ table! {
         /// Whether rejected requests count too, as some products have it: a client that stays above the limit is then
         /// locked out. Belongs to `sliding-window-log` and `sliding-window-counter`.
         count_rejected: bool = false, with |name| is(name, Algorithm::is_sliding);
+        /// The status of the answer to what it rejects, from 400 to 599: nginx answers 503 and `HAProxy` 403, if they are told nothing
+        /// else. It is told as rejected by a limit all the same; whether a client tries again follows the status.
+        status: Status = Status(LimitRule::TOO_MANY_REQUESTS);
     }
 
     /// A limit for each client: each API key, or whatever else tells clients apart.
@@ -106,7 +113,8 @@ fn limits<T>(
 impl RateLimit<'_> {
     fn build(self, by: KeyedBy) -> Option<LimitRule> {
         let name = self.name.value.clone();
-        self.counted().map(|limit| LimitRule { name, limit, by })
+        let status = self.status.value.0;
+        self.counted().map(|limit| LimitRule { name, limit, by, status })
     }
 
     fn counted(self) -> Option<gateway::RateLimit> {
@@ -119,6 +127,9 @@ impl RateLimit<'_> {
                 }
                 RateLimitError::DelayNotApplicable { .. } => {
                     format!("those with a delay are {}", algorithms(Algorithm::has_delay))
+                }
+                RateLimitError::WindowFromNotApplicable { .. } => {
+                    format!("the one with such windows is {}", algorithms(Algorithm::has_windows))
                 }
                 RateLimitError::BurstZero => {
                     format!("a burst of 0 is one of {} alone", algorithms(Algorithm::has_delay))
@@ -140,6 +151,8 @@ impl RateLimit<'_> {
             let delayed = limit.with_delay(self.delay.value);
             limit = delayed.map_err(|error| refuse(self.delay.entry, error)).ok()?;
         }
+        let from = limit.with_window_from(self.window_from.value);
+        limit = from.map_err(|error| refuse(self.window_from.entry, error)).ok()?;
         let counting = limit.with_count_rejected(self.count_rejected.value);
         counting.map_err(|error| refuse(self.count_rejected.entry, error)).ok()
     }
@@ -157,6 +170,57 @@ names! {
         format!("there is no charge `{name}`")
     }
 }
+
+names! {
+    WindowFrom {
+        /// With the clock: a minute's at each full minute, for everybody at once.
+        "clock" => Clock,
+        /// With the first request that is counted, for each client its own; the next one begins with the first request after.
+        "first-request" => FirstRequest,
+    }
+}
+
+/// The time that a limit is for: a duration, or whole days.
+#[derive(Clone, Copy)]
+pub(super) struct Window(Duration);
+
+impl FromNode for Window {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let days = match &node.value {
+            Value::Text(text) => {
+                text.trim().strip_suffix('d').and_then(|days| days.trim_end().parse::<u32>().ok())
+            }
+            _ => None,
+        };
+        match days {
+            Some(0) => Err("expected more than zero".to_owned()),
+            Some(days @ ..=366) => Ok(Self(Duration::from_secs(u64::from(days) * 24 * 3600))),
+            Some(_) => Err("a duration is at most 366 days".to_owned()),
+            None => Positive::from_node(node).map(|Positive(window)| Self(window)),
+        }
+    }
+
+    fn format() -> Shape {
+        above_zero(Shape::Value(text(&format!("{DURATION}|^\\s*[0-9]{{1,3}}\\s*d\\s*$"))))
+    }
+}
+
+/// The status of an answer that is no success.
+pub(super) struct Status(u16);
+
+impl FromNode for Status {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let status = u32::from_node(node).ok().and_then(|status| u16::try_from(status).ok());
+        let status = status.filter(|status| (400..=599).contains(status));
+        status.map(Self).ok_or_else(|| "expected a status from 400 to 599, such as 503".to_owned())
+    }
+
+    fn format() -> Shape {
+        Shape::Value(json!({ "type": "integer", "minimum": 400, "maximum": 599 }))
+    }
+}
+
+written! { Status: |status| status.0; }
 
 impl FromNode for LimitName {
     fn from_node(node: &Node) -> Result<Self, String> {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use gateway::auth::AuthConfig;
 use gateway::{
     BreakerConfig, BreakerWindow, Charge, FailureSet, GrowthRule, HalfOpen, KeyedBy, LimitRule, OpenGrowth,
-    Paths, Scope, UpstreamPolicy,
+    Paths, Scope, UpstreamPolicy, WindowFrom,
 };
 use reports::Setting;
 
@@ -394,7 +394,7 @@ fn limits_text(rules: &[LimitRule]) -> String {
 }
 
 /// Such as `token-bucket, 1000 per 1m, burst 100`.
-fn limit_text(LimitRule { limit, by, .. }: &LimitRule) -> String {
+fn limit_text(LimitRule { limit, by, status, .. }: &LimitRule) -> String {
     let mut text =
         format!("{}, {} per {}", limit.algorithm().name(), limit.limit(), write_duration(limit.window()));
     if let Some(burst) = limit.burst() {
@@ -405,6 +405,12 @@ fn limit_text(LimitRule { limit, by, .. }: &LimitRule) -> String {
     }
     if limit.count_rejected() {
         text += ", counting rejected";
+    }
+    if limit.window_from() == WindowFrom::FirstRequest {
+        text += ", from the first request";
+    }
+    if *status != LimitRule::TOO_MANY_REQUESTS {
+        let _ = write!(text, ", answering {status}");
     }
     if let KeyedBy::Claim(claim) = by {
         let _ = write!(text, ", by the claim {claim}");

@@ -273,3 +273,31 @@ fn who_waits_for_its_turn_holds_nothing_and_may_leave() {
     // Those that were served at 1 s and later were late.
     assert_eq!(causes, [(5, vec![("client-timeout", None), turn]), (4, vec![turn])], "{causes:?}");
 }
+
+#[test]
+fn a_window_of_ones_own_and_another_status() {
+    // 20 at 58 s and 20 at 60 s, of which a clock's minutes let 10 and 10 through, and a minute from 58 s on 10. Clients try
+    // again on 503, and not on 429: each of the others is asked three times, without a success.
+    let limit = "algorithm = \"fixed-window\"\nlimit = 10\nwindow = \"1m\"";
+    let load = "retry = { retries = 2, on = [\"5xx\"], backoff = \"none\" }\n\
+        bursts = [{ from = \"58s\", to = \"58.1s\", count = 20 }, { from = \"60s\", to = \"60.1s\", count = 20 }]";
+    let variants = "[variants.clock]\n[variants.own]\ngateway.rate_limit.per_key.window_from = \"first-request\"\n\
+        [variants.own-503]\n[variants.own-503.gateway.rate_limit.per_key]\nwindow_from = \"first-request\"\nstatus = 503\n\
+        [variants.day]\n[variants.day.gateway.rate_limit]\nper_key = [\n\
+        { algorithm = \"fixed-window\", limit = 15, window = \"1d\" },\n\
+        { algorithm = \"fixed-window\", limit = 100, window = \"1m\" }]";
+    let expect = r#"
+        "clock: served == 20",
+        "own: served == 10",
+        "own: rejected(rate-limited) == 30",
+        "own-503: served == 10",
+        "own-503: rejected(rate-limited) == 30",
+        "day: served == 15",
+        "day: admitted(per_key[0]) == 15",
+    "#;
+    let result = run(&scenario(load, limit, variants, expect));
+    assert_held(&result);
+    let limit = |variant: usize| &result.variants[variant].runs[0].limits[0];
+    assert_eq!((limit(1).rejected, limit(1).status), (30, None));
+    assert_eq!((limit(2).rejected, limit(2).status), (90, Some(503)));
+}

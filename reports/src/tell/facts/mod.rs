@@ -252,6 +252,11 @@ fn who_was_limited(result: &ExperimentResult) -> Vec<String> {
         [only] => format!("The {} limit", text::line(only)),
         _ => "Rate limits".to_owned(),
     };
+    let limits_of_runs = || runs(result).flat_map(|run| &run.limits).filter(|limit| limit.joins.is_empty());
+    let mut statuses: Vec<u16> = limits_of_runs().map(|limit| limit.status.unwrap_or(429)).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    let statuses = text::list(&statuses.iter().map(u16::to_string).collect::<Vec<_>>());
     let told = widest(result, |name| {
         let limited = |run: &RunResult| {
             share_of(&population(run, name)?.summary, |summary| summary.count(Outcome::RateLimited))
@@ -265,7 +270,7 @@ fn who_was_limited(result: &ExperimentResult) -> Vec<String> {
             runs(result).filter_map(|run| population(run, name)).any(|population| population.hostile);
         let told = under_each(&groups, Dimension::Share);
         format!(
-            "{limits} rejected requests of {}{} with 429: {told}.",
+            "{limits} rejected requests of {}{} with {statuses}: {told}.",
             short(name),
             if hostile { " (hostile)" } else { "" }
         )
