@@ -15,7 +15,7 @@ use gateway::{
 use proptest::prelude::*;
 
 const NINE: Timestamp = Timestamp::from_nanos(1_780_390_800 * 1_000_000_000);
-/// Ten a second, as a limit of one each 100 ms.
+/// Of ten a second.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// A request of a client, so long after the one before it, and how long that client stays.
@@ -70,7 +70,7 @@ proptest! {
         let mut events = BTreeSet::new();
         let mut now = NINE;
         for (ticket, sent) in requests.iter().enumerate() {
-            now = now + Duration::from_millis(sent.gap_ms);
+            now += Duration::from_millis(sent.gap_ms);
             events.insert((now, Event::Arrives, ticket));
             events.insert((now + Duration::from_millis(sent.patience_ms), Event::Leaves, ticket));
         }

@@ -86,9 +86,9 @@ mod tests {
         waits
     }
 
-    /// That of so many percent, by the nearest rank, in hundredths of a second.
+    /// That of so many percent, by the nearest rank, rounded to hundredths of a second.
     fn percentile(waits: &[Duration], percent: usize) -> u128 {
-        waits[(waits.len() * percent).div_ceil(100) - 1].as_millis().div_ceil(10)
+        (waits[(waits.len() * percent).div_ceil(100) - 1].as_millis() + 5) / 10
     }
 
     #[test]

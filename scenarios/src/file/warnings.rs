@@ -48,6 +48,8 @@ pub(super) fn warn(
         let field = |key| node?.as_table()?.get(key);
         if let (Some(burst), Some(entry)) = (limit.burst(), field("burst"))
             && burst > limit.limit()
+            // Of one that lets requests wait, it is a queue: nginx's own example has five at one a second.
+            && !limit.algorithm().has_delay()
         {
             let (path, limit) = (path("burst"), limit.limit());
             let message =

@@ -516,10 +516,10 @@ impl<'w> Run<'w> {
         self.record_gateway();
     }
 
-    /// An attempt has its turn at a rate limit.
+    /// An attempt has its turn at a rate limit, if its client has not left.
     fn take_turn(&mut self, ticket: Ticket) {
-        let request = self.requests[ticket.slot as usize];
-        let asked = self.asked(&request);
+        let Some(request) = find(&self.requests, ticket) else { return };
+        let asked = self.asked(request);
         let decision = self.gateway.on_turn(self.context.now, ticket, &asked);
         tell_dispatched(&mut self.context.recorder, self.context.since_start, &decision);
         self.log_dispatched(ticket.slot, &decision);
@@ -730,14 +730,13 @@ fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool
         Event::ClientTimeout(ticket) | Event::RouteTimeout(ticket) => find(requests, *ticket).is_some(),
         Event::QueueTimeout(ticket) => find(requests, *ticket)
             .is_some_and(|request| matches!(request.stage, AttemptStage::Waiting { .. })),
-        Event::Turn(ticket) => find(requests, *ticket)
-            .is_some_and(|request| matches!(request.stage, AttemptStage::Delayed { .. })),
         Event::CallTimeout(call) => services.is_under_way(*call),
         Event::Arrival { .. }
         | Event::Sends { .. }
         | Event::Keys { .. }
         | Event::Retry(_)
         | Event::GatewayRetry(_)
+        | Event::Turn(_)
         | Event::Due(_)
         | Event::AnsweredAtOnce(_)
         | Event::CallRetry(_) => true,
