@@ -32,7 +32,7 @@ fn config() -> GatewayConfig {
     };
     GatewayConfig {
         pool: PoolConfig { workers: NonZeroU32::new(256), queue: Some(1_024), queue_timeout: None },
-        limits: RateLimits { per_ip: limit(), per_key: limit(), ..RateLimits::default() },
+        limits: RateLimits { per_ip: limit().into(), per_key: limit().into(), ..RateLimits::default() },
         routes: Routes::new(vec![route]).expect("one route"),
         upstreams: vec![UpstreamPolicy {
             max_in_flight: NonZeroU32::new(128),

@@ -140,7 +140,7 @@ fn config() -> GatewayConfig {
     };
     let breaker = Some(BreakerConfig::RECOMMENDED);
     GatewayConfig {
-        limits: RateLimits { per_ip: limit(), per_key: limit(), ..RateLimits::default() },
+        limits: RateLimits { per_ip: limit().into(), per_key: limit().into(), ..RateLimits::default() },
         routes: Routes::new(vec![route]).expect("one route"),
         upstreams: vec![UpstreamPolicy { breaker, ..UpstreamPolicy::default() }],
         timeout: Some(Duration::from_secs(5)),

@@ -1,73 +1,92 @@
-//! The rate limits in front of a gateway, and what they said of a request.
+//! The state of the rate limits in front of a gateway, and what they said of a request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use crate::identity::{Client, KeyedBy, Peer};
-use crate::rate_limit::{KeyedLimiter, RateLimit, Verdict};
+use arrayvec::ArrayVec;
+
+use crate::identity::{Client, Peer};
+use crate::limits::{LimitId, LimitRule, RateLimits};
+use crate::rate_limit::{KeyedLimiter, Verdict};
 use crate::route::RouteId;
 use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 
-/// The rate limits of a gateway; `None` where a scope is not limited.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RateLimits {
-    /// For each source address.
-    pub per_ip: Option<RateLimit>,
-    /// For each client.
-    pub per_key: Option<RateLimit>,
-    /// What that limit tells clients apart by.
-    pub per_key_by: KeyedBy,
-    /// For each route.
-    pub per_route: Option<RateLimit>,
-    /// For all requests together.
-    pub global: Option<RateLimit>,
+/// What each rate limit said of one request; nothing of a limit that is off or that was not reached, and with
+/// [`Charge::Admitted`](crate::Charge::Admitted) nothing of those that another one of their scope kept from counting the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checks {
+    /// A bit for each limit that said something, by slot.
+    asked: u32,
+    /// By slot: how many more would have been let through.
+    remaining: [u32; LimitId::MOST],
+    /// The limit that rejected, which is the last that was asked.
+    rejected: Option<(LimitId, Duration)>,
+    /// Where limits let it wait: the one with the latest turn, the first of equals, how long it waits there, and that turn.
+    delayed: Option<(LimitId, Duration, Timestamp)>,
 }
 
-impl RateLimits {
-    /// The limit of a scope.
-    pub const fn get(&self, scope: Scope) -> Option<&RateLimit> {
-        match scope {
-            Scope::PerIp => self.per_ip.as_ref(),
-            Scope::PerKey => self.per_key.as_ref(),
-            Scope::PerRoute => self.per_route.as_ref(),
-            Scope::Global => self.global.as_ref(),
-        }
-    }
+// A bit for each.
+const _: () = assert!(LimitId::MOST <= u32::BITS as usize);
 
-    /// The sizes of the buckets.
-    pub fn allowances(&self) -> Allowances {
-        Allowances(Scope::ALL.map(|scope| self.get(scope).map(RateLimit::allowance)))
+impl Default for Checks {
+    fn default() -> Self {
+        Self { asked: 0, remaining: [0; LimitId::MOST], rejected: None, delayed: None }
     }
 }
-
-/// How many requests a bucket of each scope has room for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Allowances([Option<u32>; 4]);
-
-impl Allowances {
-    /// That of a scope; `None` where it is not limited.
-    pub const fn get(&self, scope: Scope) -> Option<u32> {
-        self.0[scope as usize]
-    }
-}
-
-/// What each rate limit said of one request; nothing for a limit that is off or that was not reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Checks([Option<Verdict>; 4]);
 
 impl Checks {
-    /// The verdict of a scope.
-    pub const fn get(&self, scope: Scope) -> Option<Verdict> {
-        self.0[scope as usize]
+    /// The verdict of a limit. Of several that let the request wait, the one with the latest turn says so.
+    pub fn get(&self, limit: LimitId) -> Option<Verdict> {
+        if self.asked & (1 << limit.slot()) == 0 {
+            return None;
+        }
+        let remaining = self.remaining[limit.slot()];
+        Some(match (self.rejected, self.delayed) {
+            (Some((rejected, retry_after)), _) if rejected == limit => Verdict::Rejected { retry_after },
+            (_, Some((delayed, wait, _))) if delayed == limit => Verdict::Delayed { remaining, wait },
+            _ => Verdict::Admitted { remaining },
+        })
     }
 
     /// The verdicts in the order in which they were given.
-    pub fn iter(&self) -> impl Iterator<Item = (Scope, Verdict)> {
-        Scope::ALL.into_iter().filter_map(|scope| Some((scope, self.get(scope)?)))
+    pub fn iter(&self) -> impl Iterator<Item = (LimitId, Verdict)> {
+        let mut left = self.asked;
+        std::iter::from_fn(move || {
+            let slot = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            left &= left - 1;
+            let limit = LimitId::of_slot(slot);
+            Some((limit, self.get(limit)?))
+        })
     }
 
-    pub(crate) fn note(&mut self, scope: Scope, verdict: Verdict) {
-        self.0[scope as usize] = Some(verdict);
+    /// The turn that the request has to wait for: the latest that any limit gave it, and which limit that was. `None` where none
+    /// lets it wait.
+    pub fn turn(&self) -> Option<(LimitId, Timestamp)> {
+        self.delayed.map(|(limit, _, turn)| (limit, turn))
+    }
+
+    /// What the limits of a scope said together: rejected if one of them rejected, and else admitted, with as much left as has
+    /// that one of which least is left. `None` where none of them said anything.
+    pub fn of_scope(&self, scope: Scope) -> Option<Verdict> {
+        let verdicts = self.iter().filter(|(limit, _)| limit.scope() == scope).map(|(_, verdict)| verdict);
+        verdicts.min_by_key(|verdict| verdict.is_admitted().then(|| verdict.remaining()))
+    }
+
+    #[inline]
+    pub(crate) fn note(&mut self, now: Timestamp, limit: LimitId, verdict: Verdict) {
+        self.asked |= 1 << limit.slot();
+        self.remaining[limit.slot()] = verdict.remaining();
+        match verdict {
+            Verdict::Admitted { .. } => {}
+            Verdict::Delayed { wait, .. } => {
+                let turn = now + wait;
+                if self.delayed.is_none_or(|(_, _, latest)| turn > latest) {
+                    self.delayed = Some((limit, wait, turn));
+                }
+            }
+            Verdict::Rejected { retry_after } => self.rejected = Some((limit, retry_after)),
+        }
     }
 }
 
@@ -89,27 +108,91 @@ pub struct Request {
 
 /// The state of the rate limits of a gateway.
 pub trait Limits {
-    /// Asks the limit of a scope about one request for a bucket; `None` where the scope is not limited.
-    fn check(&mut self, now: Timestamp, scope: Scope, bucket: u64) -> Option<Verdict>;
+    /// Asks a limit about one request for a bucket, and counts the request; `None` where there is no such limit.
+    fn check(&mut self, now: Timestamp, limit: LimitId, bucket: u64) -> Option<Verdict>;
+
+    /// Asks limits of one scope, in ascending order, about one request, each for its bucket; they count the request if all of them
+    /// let it through. `checks` becomes what those said that counted it, or the one that rejects.
+    ///
+    /// # Errors
+    ///
+    /// The first limit that rejects, and after which wait it would not.
+    fn check_all(
+        &mut self,
+        now: Timestamp,
+        asked: &[(LimitId, u64)],
+        checks: &mut Checks,
+    ) -> Result<(), (LimitId, Duration)>;
+}
+
+/// What [`Limits::check_all`] asks at once.
+type Together<T> = ArrayVec<T, { LimitId::MOST_IN_SCOPE }>;
+
+/// [`Limits::check_all`] of limiters that nobody else asks meanwhile.
+fn check_all(
+    now: Timestamp,
+    asked: Together<(LimitId, u64, &mut KeyedLimiter)>,
+    checks: &mut Checks,
+) -> Result<(), (LimitId, Duration)> {
+    let mut asked = asked;
+    let refuses = asked.iter_mut().position(|(_, bucket, limiter)| !limiter.admits(now, *bucket));
+    let counting = match refuses {
+        // It may count what it rejects.
+        Some(refuses) => refuses..refuses + 1,
+        None => 0..asked.len(),
+    };
+    for (limit, bucket, limiter) in &mut asked[counting] {
+        let verdict = limiter.check(now, *bucket);
+        checks.note(now, *limit, verdict);
+        if let Verdict::Rejected { retry_after } = verdict {
+            return Err((*limit, retry_after));
+        }
+    }
+    Ok(())
 }
 
 /// The limits in front of a gateway and their state, for one caller at a time.
 #[derive(Debug)]
 pub struct Admission {
-    limiters: [Option<KeyedLimiter>; 4],
+    /// By slot.
+    limiters: Vec<Option<KeyedLimiter>>,
 }
 
 impl Admission {
     /// Limits under which nobody has sent anything yet.
     pub fn new(limits: &RateLimits) -> Self {
-        Self { limiters: Scope::ALL.map(|scope| limits.get(scope).copied().map(KeyedLimiter::new)) }
+        Self { limiters: by_slot(limits, |_, rule| KeyedLimiter::new(rule.limit)) }
     }
+}
+
+/// Something for each limit, up to the last slot in use.
+fn by_slot<T>(limits: &RateLimits, mut make: impl FnMut(LimitId, &LimitRule) -> T) -> Vec<Option<T>> {
+    let slots = limits.iter().map(|(limit, _)| limit.slot() + 1).max().unwrap_or(0);
+    let make = |slot| {
+        let limit = LimitId::of_slot(slot);
+        limits.get(limit).map(|rule| make(limit, rule))
+    };
+    (0..slots).map(make).collect()
 }
 
 impl Limits for Admission {
     #[inline]
-    fn check(&mut self, now: Timestamp, scope: Scope, bucket: u64) -> Option<Verdict> {
-        Some(self.limiters[scope as usize].as_mut()?.check(now, bucket))
+    fn check(&mut self, now: Timestamp, limit: LimitId, bucket: u64) -> Option<Verdict> {
+        Some(self.limiters.get_mut(limit.slot())?.as_mut()?.check(now, bucket))
+    }
+
+    fn check_all(
+        &mut self,
+        now: Timestamp,
+        asked: &[(LimitId, u64)],
+        checks: &mut Checks,
+    ) -> Result<(), (LimitId, Duration)> {
+        let limiters = self.limiters.iter_mut().enumerate();
+        let asked = limiters.filter_map(|(slot, limiter)| {
+            let (limit, bucket) = asked.iter().find(|(limit, _)| limit.slot() == slot)?;
+            Some((*limit, *bucket, limiter.as_mut()?))
+        });
+        check_all(now, asked.collect(), checks)
     }
 }
 
@@ -119,20 +202,30 @@ impl Limits for Admission {
 /// both.
 #[derive(Debug)]
 pub struct SharedAdmission {
-    limiters: [Option<SharedLimiter>; 4],
-    per_key_by: KeyedBy,
+    /// By slot.
+    limiters: Vec<Option<SharedLimiter>>,
 }
 
 /// One limit and its buckets.
 #[derive(Clone, Debug)]
 struct SharedLimiter {
-    limit: RateLimit,
+    rule: LimitRule,
     shards: Arc<[Mutex<KeyedLimiter>]>,
 }
 
 impl SharedLimiter {
-    fn new(limit: RateLimit) -> Self {
-        Self { limit, shards: (0..SHARDS).map(|_| Mutex::new(KeyedLimiter::new(limit))).collect() }
+    fn new(rule: LimitRule) -> Self {
+        let shard = |_| Mutex::new(KeyedLimiter::new(rule.limit));
+        Self { shards: (0..SHARDS).map(shard).collect(), rule }
+    }
+
+    /// The limiter that has the bucket.
+    #[inline]
+    fn lock(&self, bucket: u64) -> MutexGuard<'_, KeyedLimiter> {
+        // Addresses and routes are numbers in a row, keys are digests: a multiplication spreads them all (Knuth's
+        // multiplicative hashing; the highest bits are the mixed ones).
+        let shard = bucket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SHARDS.ilog2());
+        self.shards[shard as usize].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -142,65 +235,107 @@ const SHARDS: usize = 64;
 impl SharedAdmission {
     /// Limits under which nobody has sent anything yet.
     pub fn new(limits: &RateLimits) -> Self {
-        let limiters = Scope::ALL.map(|scope| limits.get(scope).copied().map(SharedLimiter::new));
-        Self { limiters, per_key_by: limits.per_key_by.clone() }
+        Self { limiters: by_slot(limits, |_, rule| SharedLimiter::new(rule.clone())) }
     }
 
-    /// The same gateway under other limits. One that is equal, and counts by the same, keeps its buckets and shares them with
-    /// what was before.
+    /// The same gateway under other limits. One that is equal, wherever it stood in its scope, keeps its buckets and shares them
+    /// with what was before.
     #[must_use]
     pub fn reconfigured(&self, limits: &RateLimits) -> Self {
-        let keeps_keys = self.per_key_by == limits.per_key_by;
-        let limiters = Scope::ALL.map(|scope| {
-            let limit = limits.get(scope)?;
-            let kept = self.limiters[scope as usize].as_ref().filter(|kept| kept.limit == *limit);
-            let kept = kept.filter(|_| keeps_keys || scope != Scope::PerKey);
-            Some(kept.cloned().unwrap_or_else(|| SharedLimiter::new(*limit)))
+        let mut taken = [false; LimitId::MOST];
+        let limiters = by_slot(limits, |limit, rule| {
+            let is_kept = |slot: usize| {
+                let known = self.limiters.get(slot).and_then(Option::as_ref);
+                known.is_some_and(|known| known.rule == *rule) && !taken[slot]
+            };
+            // Its own place first: of two that are equal, each keeps its own.
+            let first = LimitId::first(limit.scope()).slot();
+            let mut slots = std::iter::once(limit.slot()).chain(first..first + LimitId::MOST_IN_SCOPE);
+            let kept = slots.find(|slot| is_kept(*slot));
+            let kept = kept.and_then(|slot| {
+                taken[slot] = true;
+                self.limiters[slot].clone()
+            });
+            kept.unwrap_or_else(|| SharedLimiter::new(rule.clone()))
         });
-        Self { limiters, per_key_by: limits.per_key_by.clone() }
+        Self { limiters }
     }
 
-    /// Buckets that are not fresh at `now`, by scope; `None` where it is not limited. Takes lock after lock, so that they are
-    /// of about the same moment.
-    pub fn buckets(&self, now: Timestamp) -> [Option<usize>; Scope::ALL.len()] {
+    /// Buckets of each limit that are not fresh at `now`. Takes lock after lock, so that they are of about the same moment.
+    pub fn buckets(&self, now: Timestamp) -> Vec<(LimitId, usize)> {
         let in_use =
             |shard: &Mutex<KeyedLimiter>| shard.lock().unwrap_or_else(PoisonError::into_inner).in_use(now);
-        Scope::ALL.map(|scope| Some(self.limiters[scope as usize].as_ref()?.shards.iter().map(in_use).sum()))
+        let limiters = self.limiters.iter().enumerate();
+        limiters
+            .filter_map(|(slot, limiter)| {
+                Some((LimitId::of_slot(slot), limiter.as_ref()?.shards.iter().map(in_use).sum()))
+            })
+            .collect()
     }
 }
 
 impl Limits for &SharedAdmission {
-    fn check(&mut self, now: Timestamp, scope: Scope, bucket: u64) -> Option<Verdict> {
-        let SharedLimiter { shards, .. } = self.limiters[scope as usize].as_ref()?;
-        // Addresses and routes are numbers in a row, keys are digests: a multiplication spreads them all (Knuth's
-        // multiplicative hashing; the highest bits are the mixed ones).
-        let shard = bucket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SHARDS.ilog2());
-        let mut limiter = shards[shard as usize].lock().unwrap_or_else(PoisonError::into_inner);
-        Some(limiter.check(now, bucket))
+    fn check(&mut self, now: Timestamp, limit: LimitId, bucket: u64) -> Option<Verdict> {
+        let limiter = self.limiters.get(limit.slot())?.as_ref()?;
+        Some(limiter.lock(bucket).check(now, bucket))
+    }
+
+    fn check_all(
+        &mut self,
+        now: Timestamp,
+        asked: &[(LimitId, u64)],
+        checks: &mut Checks,
+    ) -> Result<(), (LimitId, Duration)> {
+        let limiters = asked.iter().filter_map(|(limit, bucket)| {
+            Some((*limit, *bucket, self.limiters.get(limit.slot())?.as_ref()?))
+        });
+        let mut limiters: Together<_> = limiters.collect();
+        // Everybody takes locks in one order, so that no two threads wait for each other. That of the list would not do: a reload
+        // may change the list, and share its limiters with what was before.
+        limiters.sort_unstable_by_key(|(_, _, limiter)| limiter.shards.as_ptr().addr());
+        let locks =
+            limiters.into_iter().map(|(limit, bucket, limiter)| (limit, bucket, limiter.lock(bucket)));
+        let mut locks: Together<_> = locks.collect();
+        locks.sort_unstable_by_key(|(limit, ..)| *limit);
+        let asked = locks.iter_mut().map(|(limit, bucket, limiter)| (*limit, *bucket, &mut **limiter));
+        check_all(now, asked.collect(), checks)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
-    use std::time::Duration;
 
     use super::*;
     use crate::config::GatewayConfig;
     use crate::entrance::{Entrance, NO_KEYS};
     use crate::identity::KeySecret;
-    use crate::rate_limit::Algorithm;
+    use crate::limits::{Charge, LimitList};
+    use crate::rate_limit::{Algorithm, RateLimit};
     use crate::route::{Route, Routes, UpstreamId};
+
+    fn limit(limit: u32) -> RateLimit {
+        RateLimit::new(Algorithm::FixedWindow, limit, Duration::from_secs(60)).unwrap()
+    }
+
+    fn list(limits: &[u32]) -> LimitList {
+        LimitList::new(limits.iter().map(|most| limit(*most).into()).collect()).unwrap()
+    }
 
     #[test]
     fn shards_and_threads_change_no_verdict() {
-        let limit = |limit| RateLimit::new(Algorithm::FixedWindow, limit, Duration::from_secs(60)).ok();
+        for charge in [Charge::Asked, Charge::Admitted] {
+            shards_and_threads_change_no_verdict_with(charge);
+        }
+    }
+
+    fn shards_and_threads_change_no_verdict_with(charge: Charge) {
         let limits = RateLimits {
-            per_ip: limit(50),
-            per_key: limit(40),
-            per_key_by: KeyedBy::ApiKey,
-            per_route: limit(3_000),
-            global: limit(2_500),
+            per_ip: list(&[50]),
+            per_key: list(&[45, 40, 60]),
+            per_route: list(&[3_000]),
+            global: list(&[2_500]),
+            charge,
         };
         let now = Timestamp::from_nanos(1_780_390_800_000_000_000);
         let request = |number: u32| Request {
@@ -220,8 +355,12 @@ mod tests {
             auth: true,
         };
         let routes = Routes::new(["/0", "/1", "/2"].map(route).into()).unwrap();
-        let config = GatewayConfig { routes, ..GatewayConfig::default() };
-        let entrance = Entrance::new(&config, KeySecret([3; 16]));
+        let of = |limits: &RateLimits| {
+            let config =
+                GatewayConfig { routes: routes.clone(), limits: limits.clone(), ..GatewayConfig::default() };
+            Entrance::new(&config, KeySecret([3; 16]))
+        };
+        let entrance = of(&limits);
         let (mut alone, shared) = (Admission::new(&limits), SharedAdmission::new(&limits));
         for number in 0..8_000 {
             let request = request(number);
@@ -231,7 +370,8 @@ mod tests {
             assert_eq!((one, alone), (other, shared), "request {number}");
         }
 
-        let shared = SharedAdmission::new(&RateLimits { global: limit(2_500), ..RateLimits::default() });
+        let limits = RateLimits { global: list(&[2_600, 2_500]), charge, ..RateLimits::default() };
+        let (shared, entrance) = (SharedAdmission::new(&limits), of(&limits));
         let admitted = |from: u32| {
             (from..from + 2_000).filter(|n| {
                 let request = Request { route: Some(RouteId(0)), ..request(*n) };
@@ -244,5 +384,32 @@ mod tests {
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(admitted, 2_500);
+        // What threads do to one another is never that a limit counts what another one of its scope rejects.
+        let second = LimitId::first(Scope::Global);
+        let left = (&shared).check(now, second, 0);
+        let counted = if charge == Charge::Asked { 2_600 } else { 2_500 };
+        let expected = match 2_600_u32.checked_sub(counted + 1) {
+            Some(remaining) => Verdict::Admitted { remaining },
+            None => Verdict::Rejected { retry_after: Duration::from_secs(60) },
+        };
+        assert_eq!(left, Some(expected));
+    }
+
+    #[test]
+    fn a_limit_that_moves_in_its_scope_keeps_its_buckets() {
+        let limits = |most: &[u32]| RateLimits { per_key: list(most), ..RateLimits::default() };
+        let now = Timestamp::from_nanos(1_780_390_800_000_000_000);
+        let id = |place| LimitId::new(Scope::PerKey, place).unwrap();
+        let before = SharedAdmission::new(&limits(&[5, 3]));
+        assert_eq!((&before).check(now, id(1), 7), Some(Verdict::Admitted { remaining: 2 }));
+        let after = before.reconfigured(&limits(&[3, 4]));
+        assert_eq!((&after).check(now, id(0), 7), Some(Verdict::Admitted { remaining: 1 }));
+        assert_eq!((&after).check(now, id(1), 7), Some(Verdict::Admitted { remaining: 3 }));
+        // Of two that are equal each keeps its own.
+        let twice = SharedAdmission::new(&limits(&[5, 5]));
+        assert_eq!((&twice).check(now, id(1), 7), Some(Verdict::Admitted { remaining: 4 }));
+        let again = twice.reconfigured(&limits(&[5, 5]));
+        assert_eq!((&again).check(now, id(0), 7), Some(Verdict::Admitted { remaining: 4 }));
+        assert_eq!((&again).check(now, id(1), 7), Some(Verdict::Admitted { remaining: 3 }));
     }
 }

@@ -178,6 +178,7 @@ impl Outcome {
     /// status has several. Another gateway than this one names no reasons, and may answer well from a cache.
     pub fn of_own_answer(status: u16, reason: Option<&str>) -> Self {
         match status {
+            _ if reason == Some(Rejection::RATE_LIMITED) => Self::RateLimited,
             401 => Self::Unauthenticated,
             403 => Self::Forbidden,
             404 => Self::NoRoute,

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use crate::admission::RateLimits;
 use crate::auth::AuthConfig;
 use crate::breaker::BreakerConfig;
 use crate::hosts::HostsConfig;
+use crate::limits::RateLimits;
 use crate::pool::PoolConfig;
 use crate::route::{GatewayRetry, Routes, UpstreamId};
 use crate::waits::ClientTimeouts;

@@ -2,13 +2,15 @@
 //! themselves are in `attempt`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::admission::{Allowances, Checks};
+use crate::admission::Checks;
 use crate::attempt::RequestEnd;
 use crate::auth::{AuthConfig, Claims};
 use crate::breaker::Condition;
 use crate::identity::Client;
+use crate::limits::LimitFacts;
 use crate::route::RouteId;
 use crate::trace::Traced;
 
@@ -24,8 +26,8 @@ pub struct Facts {
     pub route: Option<RouteId>,
     /// What each rate limit said.
     pub checks: Checks,
-    /// The sizes of the buckets that it was judged by.
-    pub allowances: Allowances,
+    /// What is shown of the limits that it was judged by.
+    pub limits: Arc<LimitFacts>,
     /// Its upstream's breaker, after it was asked; `None` for a request that did not get there, or no breaker.
     pub breaker: Option<Condition>,
     /// Its names; `None` where nobody asked for them.

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use arrayvec::ArrayVec;
+
 use crate::admission::{Checks, Limits, Request};
 use crate::auth::{AuthVerdict, Claims, KeyWait};
 use crate::config::GatewayConfig;
 use crate::identity::{Client, KeySecret, KeyedBy};
+use crate::limits::{Charge, LimitId, LimitRule, RateLimits};
 use crate::rate_limit::Verdict;
 use crate::rejection::Rejection;
 use crate::route::{RouteId, Routes};
@@ -19,11 +22,11 @@ use crate::timestamp::Timestamp;
 ///
 /// The calling contract: [`Entrance::on_request`] once for each request. A request that is stopped by [`Stop::AwaitKeys`] waits
 /// until its keys have been fetched, or fetching them has failed, and is then judged by [`Entrance::on_resumed`], with the same
-/// `checks`.
+/// `checks`. Of a request that is admitted, [`Checks::turn`] says when it may go on to the dispatcher; it holds nothing until then.
 #[derive(Clone)]
 pub struct Entrance {
     routes: Routes,
-    per_key_by: KeyedBy,
+    limits: RateLimits,
     secret: KeySecret,
 }
 
@@ -60,7 +63,7 @@ pub const NO_KEYS: Option<fn(bool) -> AuthVerdict> = None;
 impl Entrance {
     /// That of a gateway, which digests claims under `secret`.
     pub fn new(config: &GatewayConfig, secret: KeySecret) -> Self {
-        Self { routes: config.routes.clone(), per_key_by: config.limits.per_key_by.clone(), secret }
+        Self { routes: config.routes.clone(), limits: config.limits.clone(), secret }
     }
 
     /// The routing table.
@@ -83,7 +86,8 @@ impl Entrance {
         judge_token: Option<impl FnOnce(bool) -> AuthVerdict>,
         checks: &mut Checks,
     ) -> Result<Admitted, Stop> {
-        ask(limits, now, Scope::PerIp, request.peer.bucket(), checks).map_err(Stop::Rejected)?;
+        let bucket = |_: &LimitRule| request.peer.bucket();
+        self.ask(limits, now, Scope::PerIp, bucket, checks).map_err(Stop::Rejected)?;
         self.authenticate(now, request, limits, judge_token, false, checks)
     }
 
@@ -122,39 +126,59 @@ impl Entrance {
             },
             None => None,
         };
-        let client = self.per_key_by.client(self.secret, claims.as_ref(), request.client);
-        let route = admit(now, client, request.route, limits, checks).map_err(Stop::Rejected)?;
+        let client_by = |by: &KeyedBy| by.client(self.secret, claims.as_ref(), request.client);
+        let route = self.admit(now, client_by, request.route, limits, checks).map_err(Stop::Rejected)?;
+        let client = client_by(self.limits.per_key_by());
         Ok(Admitted { route, client, claims })
     }
-}
 
-/// Asks what comes after the token, limit after limit; the first to refuse is the last to be asked, so that later ones lose
-/// nothing to a request that never reaches them.
-fn admit(
-    now: Timestamp,
-    client: Client,
-    route: Option<RouteId>,
-    limits: &mut impl Limits,
-    checks: &mut Checks,
-) -> Result<RouteId, Rejection> {
-    ask(limits, now, Scope::PerKey, client.bucket(), checks)?;
-    let route = route.ok_or(Rejection::NoRoute)?;
-    ask(limits, now, Scope::PerRoute, u64::from(route.0), checks)?;
-    ask(limits, now, Scope::Global, 0, checks)?;
-    Ok(route)
-}
+    /// Asks what comes after the token, scope after scope; the first to refuse is the last to be asked, so that later ones lose
+    /// nothing to a request that never reaches them.
+    fn admit(
+        &self,
+        now: Timestamp,
+        client_by: impl Fn(&KeyedBy) -> Client,
+        route: Option<RouteId>,
+        limits: &mut impl Limits,
+        checks: &mut Checks,
+    ) -> Result<RouteId, Rejection> {
+        self.ask(limits, now, Scope::PerKey, |rule| client_by(&rule.by).bucket(), checks)?;
+        let route = route.ok_or(Rejection::NoRoute)?;
+        self.ask(limits, now, Scope::PerRoute, |_| u64::from(route.0), checks)?;
+        self.ask(limits, now, Scope::Global, |_| 0, checks)?;
+        Ok(route)
+    }
 
-fn ask(
-    limits: &mut impl Limits,
-    now: Timestamp,
-    scope: Scope,
-    bucket: u64,
-    checks: &mut Checks,
-) -> Result<(), Rejection> {
-    let Some(verdict) = limits.check(now, scope, bucket) else { return Ok(()) };
-    checks.note(scope, verdict);
-    match verdict {
-        Verdict::Rejected { retry_after } => Err(Rejection::RateLimited { scope, retry_after }),
-        Verdict::Admitted { .. } => Ok(()),
+    /// Asks the limits of a scope, each for the bucket in which it counts the request.
+    #[inline]
+    fn ask(
+        &self,
+        limits: &mut impl Limits,
+        now: Timestamp,
+        scope: Scope,
+        bucket: impl Fn(&LimitRule) -> u64,
+        checks: &mut Checks,
+    ) -> Result<(), Rejection> {
+        let rules = self.limits.list(scope).rules();
+        let asked =
+            rules.iter().enumerate().filter_map(|(place, rule)| Some((LimitId::new(scope, place)?, rule)));
+        if rules.len() > 1 && self.limits.charge == Charge::Admitted {
+            let asked: ArrayVec<_, { LimitId::MOST_IN_SCOPE }> =
+                asked.map(|(limit, rule)| (limit, bucket(rule))).collect();
+            let checked = limits.check_all(now, &asked, checks);
+            return checked.map_err(|(limit, retry_after)| {
+                let status =
+                    rules.get(limit.place()).map_or(LimitRule::TOO_MANY_REQUESTS, |rule| rule.status);
+                Rejection::RateLimited { limit, retry_after, status }
+            });
+        }
+        for (limit, rule) in asked {
+            let Some(verdict) = limits.check(now, limit, bucket(rule)) else { continue };
+            checks.note(now, limit, verdict);
+            if let Verdict::Rejected { retry_after } = verdict {
+                return Err(Rejection::RateLimited { limit, retry_after, status: rule.status });
+            }
+        }
+        Ok(())
     }
 }

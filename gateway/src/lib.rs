@@ -42,6 +42,7 @@ mod failure_set;
 mod hosts;
 mod identity;
 mod invariant;
+mod limits;
 mod outcome;
 mod path;
 mod pipeline;
@@ -59,7 +60,7 @@ mod timestamp;
 mod trace;
 mod waits;
 
-pub use admission::{Admission, Allowances, Checks, Limits, RateLimits, Request, SharedAdmission};
+pub use admission::{Admission, Checks, Limits, Request, SharedAdmission};
 pub use attempt::{AttemptEnd, AttemptFailure, RequestEnd};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, BreakerWindow, Condition, Counts, FailureKinds, GrowthRule,
@@ -75,11 +76,14 @@ pub use hosts::{
 };
 pub use identity::{Client, KeySecret, KeyedBy, Peer};
 pub use invariant::{Invariants, Violation, Violations};
+pub use limits::{
+    Charge, LimitFact, LimitFacts, LimitId, LimitList, LimitListError, LimitName, LimitRule, RateLimits,
+};
 pub use outcome::Outcome;
 pub use path::{PathFault, Paths};
 pub use pipeline::{Decision, Pipeline};
 pub use pool::{Place, Pool, PoolConfig};
-pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict};
+pub use rate_limit::{Algorithm, KeyedLimiter, RateLimit, RateLimitError, Verdict, WindowFrom};
 pub use rejection::Rejection;
 pub use retry::{
     Backoff, BackoffError, InFlightBudget, InFlightBudgetError, Jitter, Retrier, RetryBudgetConfig,

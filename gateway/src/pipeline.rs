@@ -1,8 +1,12 @@
 //! The whole path of a request through the gateway, for one caller in virtual time: the stages of `entrance`, then those of
 //! `dispatcher`. A server takes requests through the same two in `server/rules.rs`.
 
+use std::cmp::Reverse;
 use std::hash::Hash;
 use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 
 use crate::admission::{Admission, Checks, Request};
 use crate::attempt::AttemptEnd;
@@ -13,6 +17,7 @@ use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
 use crate::entrance::{Entrance, Stop};
 use crate::hosts::{HostChange, HostCheck, HostId};
 use crate::identity::KeySecret;
+use crate::limits::LimitId;
 use crate::rejection::Rejection;
 use crate::route::{RouteId, UpstreamId};
 use crate::scope::Scope;
@@ -33,6 +38,15 @@ pub enum Decision {
         /// When that is over at the latest, one way or the other.
         deadline: Timestamp,
     },
+    /// It waits for its turn at a rate limit, and holds nothing meanwhile.
+    Delay {
+        /// Its turn.
+        until: Timestamp,
+        /// The limit.
+        limit: LimitId,
+        /// How long that is.
+        wait: Duration,
+    },
     /// It is answered by the gateway.
     Reject(Rejection),
 }
@@ -51,16 +65,16 @@ impl From<Result<Dispatch, Rejection>> for Decision {
 impl Decision {
     /// Whether its token, if its route asks for one, was judged and accepted.
     pub const fn passed_auth(&self) -> bool {
-        !matches!(
-            self,
+        match self {
+            Self::Reject(Rejection::RateLimited { limit, .. }) => !matches!(limit.scope(), Scope::PerIp),
             Self::AwaitKeys { .. }
-                | Self::Reject(
-                    Rejection::RateLimited { scope: Scope::PerIp, .. }
-                        | Rejection::Unauthenticated { .. }
-                        | Rejection::Forbidden { .. }
-                        | Rejection::KeysUnavailable { .. }
-                )
-        )
+            | Self::Reject(
+                Rejection::Unauthenticated { .. }
+                | Rejection::Forbidden { .. }
+                | Rejection::KeysUnavailable { .. },
+            ) => false,
+            Self::Forward(_) | Self::Queue { .. } | Self::Delay { .. } | Self::Reject(_) => true,
+        }
     }
 
     /// Whether no rate limit stopped it. One that no route serves counts as past them, though the limits of a route and of
@@ -70,8 +84,8 @@ impl Decision {
     }
 }
 
-/// The path of a request through the gateway: address limit, token, client limit, route, route limit, global limit, breaker,
-/// bulkhead, worker, upstream.
+/// The path of a request through the gateway: address limit, token, client limit, route, route limit, global limit, the wait for
+/// its turn at a limit, breaker, bulkhead, worker, upstream.
 ///
 /// A request rejected at one stage takes nothing at later ones, and one that had to queue is not judged again. The stages are those
 /// of [`Entrance`] and [`Dispatcher`], which a server drives with shared limits, real keys and a lock around the dispatcher. Here
@@ -90,6 +104,8 @@ impl Decision {
 /// - A [`Decision::AwaitKeys`] waits until [`Pipeline::poll_resumed`] names it, and is then decided over by
 ///   [`Pipeline::on_resumed`], as the same request with the same token; or until [`Pipeline::on_left_keys`], when the client
 ///   leaves.
+/// - A [`Decision::Delay`] waits until then, and goes on by [`Pipeline::on_turn`], as the same request. Nothing is to be called
+///   if its client leaves before.
 /// - Where tokens are judged, keys have to be fetched: at the start and after any call, [`Pipeline::poll_fetch`] until it
 ///   gives nothing; [`Pipeline::on_fetched`] with what comes of a fetch, and [`Pipeline::on_wakeup`] at
 ///   [`Pipeline::next_wakeup`]. After those two, `poll_resumed` until it gives nothing.
@@ -100,6 +116,8 @@ pub struct Pipeline<T> {
     /// `None` for a gateway that judges no tokens.
     keys: Option<KeyQueue<SimulatedKey, T>>,
     dispatcher: Dispatcher<T>,
+    /// The turns of requests that wait for keys, where a limit has given them one.
+    turns: HashMap<T, (LimitId, Timestamp), FixedState>,
 }
 
 /// Nobody outside chooses the claims of a simulation.
@@ -113,6 +131,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
             limits: Admission::new(&config.limits),
             keys: config.auth.clone().map(KeyQueue::new),
             dispatcher: Dispatcher::new(config),
+            turns: HashMap::default(),
         }
     }
 
@@ -125,10 +144,14 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         presented: &Presented<'_, SimulatedKey>,
     ) -> (Checks, Decision) {
         let mut checks = Checks::default();
-        let Self { entrance, limits, keys, dispatcher } = self;
+        let Self { entrance, limits, keys, .. } = self;
         let judge = keys.as_mut().map(|keys| |has_waited| keys.judge(now, ticket, presented, has_waited));
         let entered = entrance.on_request(now, request, limits, judge, &mut checks);
-        (checks, dispatch(dispatcher, now, ticket, request, entered.map(|admitted| admitted.route)))
+        let entered = entered.map(|admitted| admitted.route);
+        if let (Err(Stop::AwaitKeys(_)), Some(turn)) = (entered, checks.turn()) {
+            self.turns.insert(ticket, turn);
+        }
+        (checks, self.on_entered(now, ticket, request, entered, checks.turn()))
     }
 
     /// Decides over a request that waited for keys. It is counted for its address no second time, and does not wait again.
@@ -140,10 +163,38 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         presented: &Presented<'_, SimulatedKey>,
     ) -> (Checks, Decision) {
         let mut checks = Checks::default();
-        let Self { entrance, limits, keys, dispatcher } = self;
+        let Self { entrance, limits, keys, .. } = self;
         let judge = keys.as_mut().map(|keys| |has_waited| keys.judge(now, ticket, presented, has_waited));
         let entered = entrance.on_resumed(now, request, limits, judge, &mut checks);
-        (checks, dispatch(dispatcher, now, ticket, request, entered.map(|admitted| admitted.route)))
+        let entered = entered.map(|admitted| admitted.route);
+        // The latest counts, whichever limit gave it, before the keys or after.
+        let before = if self.turns.is_empty() { None } else { self.turns.remove(&ticket) };
+        let turn = [before, checks.turn()]
+            .into_iter()
+            .flatten()
+            .max_by_key(|(limit, turn)| (*turn, Reverse(*limit)));
+        (checks, self.on_entered(now, ticket, request, entered, turn))
+    }
+
+    /// It is the turn of a request that a limit let wait. It is judged by no limit again.
+    pub fn on_turn(&mut self, now: Timestamp, ticket: T, request: &Request) -> Decision {
+        let route = request.route.ok_or(Stop::Rejected(Rejection::NoRoute));
+        dispatch(&mut self.dispatcher, now, ticket, request, route)
+    }
+
+    /// What becomes of a request that has come as far as `entered`, and may go on from its `turn` on.
+    fn on_entered(
+        &mut self,
+        now: Timestamp,
+        ticket: T,
+        request: &Request,
+        entered: Result<RouteId, Stop>,
+        turn: Option<(LimitId, Timestamp)>,
+    ) -> Decision {
+        match turn.filter(|(_, until)| entered.is_ok() && *until > now) {
+            Some((limit, until)) => Decision::Delay { until, limit, wait: until - now },
+            None => dispatch(&mut self.dispatcher, now, ticket, request, entered),
+        }
     }
 
     /// The next request that waited for keys and need not any longer, in order of their arrival.
@@ -155,6 +206,9 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
     pub fn on_left_keys(&mut self, ticket: T) {
         if let Some(keys) = &mut self.keys {
             keys.on_left(ticket);
+        }
+        if !self.turns.is_empty() {
+            self.turns.remove(&ticket);
         }
     }
 
@@ -293,12 +347,12 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::admission::RateLimits;
     use crate::auth::{AuthConfig, Claims, JwtAlgorithm, Payload, Token, TokenFault};
     use crate::breaker::BreakerConfig;
     use crate::config::UpstreamPolicy;
     use crate::failure_set::FailureSet;
     use crate::identity::{Client, KeyedBy, Peer};
+    use crate::limits::{Charge, LimitList, LimitRule, RateLimits};
     use crate::pool::PoolConfig;
     use crate::rate_limit::{Algorithm, RateLimit};
     use crate::retry::{Backoff, Jitter, RetryPolicy};
@@ -316,6 +370,11 @@ mod tests {
 
     fn limit(limit: u32) -> RateLimit {
         RateLimit::new(Algorithm::FixedWindow, limit, MINUTE).unwrap()
+    }
+
+    /// What the only limit of a scope says when it is used up.
+    fn limited(scope: Scope) -> Rejection {
+        Rejection::RateLimited { limit: LimitId::first(scope), retry_after: MINUTE, status: 429 }
     }
 
     fn routes() -> Routes {
@@ -368,19 +427,19 @@ mod tests {
     #[test]
     fn the_limits_are_asked_in_order_and_the_first_refusal_spares_the_rest() {
         let limits = RateLimits {
-            per_ip: Some(limit(4)),
-            per_key: Some(limit(3)),
-            per_key_by: KeyedBy::ApiKey,
-            per_route: Some(limit(2)),
-            global: Some(limit(1)),
+            per_ip: limit(4).into(),
+            per_key: limit(3).into(),
+            per_route: limit(2).into(),
+            global: limit(1).into(),
+            charge: Charge::Asked,
         };
         let mut gateway = Pipeline::new(config(limits));
         let mut send = |ticket, request| {
             let (checks, decision) = gateway.on_request(START, ticket, &request, &NOTHING);
-            let asked: Vec<_> = checks.iter().map(|(scope, _)| scope).collect();
+            let asked: Vec<_> = checks.iter().map(|(limit, _)| limit.scope()).collect();
             (asked, decision)
         };
-        let rejected = |scope| Decision::Reject(Rejection::RateLimited { scope, retry_after: MINUTE });
+        let rejected = |scope| Decision::Reject(limited(scope));
 
         assert!(
             matches!(send(0, request(1, "a", Some(0))), (asked, Decision::Forward(_)) if asked == Scope::ALL)
@@ -476,7 +535,9 @@ mod tests {
                 gateway.on_finished(now, forward.pass, end);
                 Ok(())
             }
-            Decision::Queue { .. } | Decision::AwaitKeys { .. } => panic!("nobody holds a worker"),
+            Decision::Queue { .. } | Decision::AwaitKeys { .. } | Decision::Delay { .. } => {
+                panic!("nobody holds a worker")
+            }
             Decision::Reject(rejection) => Err(rejection),
         }
     }
@@ -636,7 +697,8 @@ mod tests {
 
     #[test]
     fn tokens_are_judged_between_the_limits_of_address_and_client() {
-        let limits = RateLimits { per_ip: Some(limit(3)), per_key: Some(limit(1)), ..RateLimits::default() };
+        let limits =
+            RateLimits { per_ip: limit(3).into(), per_key: limit(1).into(), ..RateLimits::default() };
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
         let fetch = gateway.poll_fetch(START).unwrap();
         gateway.on_fetched(START, fetch.number, Ok(keys(1)));
@@ -652,8 +714,7 @@ mod tests {
         assert_eq!(send("a", Some(0), 2), (1, forged));
         assert_eq!(send("a", None, 2), (1, forged));
         assert!(matches!(send("a", Some(0), 1), (2, Decision::Forward(_))));
-        let limited = Rejection::RateLimited { scope: Scope::PerIp, retry_after: MINUTE };
-        assert_eq!(send("b", Some(0), 1), (1, Decision::Reject(limited)));
+        assert_eq!(send("b", Some(0), 1), (1, Decision::Reject(limited(Scope::PerIp))));
     }
 
     #[test]
@@ -678,8 +739,9 @@ mod tests {
 
     #[test]
     fn a_limit_keyed_by_a_claim_counts_whom_the_token_names() {
-        let per_key_by = KeyedBy::Claim("sub".into());
-        let limits = RateLimits { per_key: Some(limit(1)), per_key_by, ..RateLimits::default() };
+        let by = KeyedBy::Claim("sub".into());
+        let per_key = LimitRule { by, ..limit(1).into() };
+        let limits = RateLimits { per_key: per_key.into(), ..RateLimits::default() };
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
         let fetch = gateway.poll_fetch(START).unwrap();
         gateway.on_fetched(START, fetch.number, Ok(keys(1)));
@@ -696,7 +758,7 @@ mod tests {
     #[test]
     fn who_waits_for_keys_holds_nothing_and_goes_on_where_it_stood() {
         let pool = PoolConfig { workers: NonZeroU32::new(9), queue: Some(0), queue_timeout: None };
-        let limits = RateLimits { per_ip: Some(limit(4)), ..RateLimits::default() };
+        let limits = RateLimits { per_ip: limit(4).into(), ..RateLimits::default() };
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), pool, ..config(limits) });
         let claims = claims("a");
         let fetch = gateway.poll_fetch(START).unwrap();
@@ -721,6 +783,79 @@ mod tests {
         }
         assert!(resumed(&mut gateway).is_none());
         assert_eq!((gateway.awaiting_keys(), gateway.in_flight()), (0, 2));
+    }
+
+    /// So many requests beyond the one that is due wait for a second each.
+    fn leaky(burst: u32) -> RateLimit {
+        RateLimit::new(Algorithm::LeakyBucket, 60, MINUTE).unwrap().with_burst(burst).unwrap()
+    }
+
+    #[test]
+    fn who_waits_for_its_turn_holds_nothing_and_is_judged_by_no_limit_again() {
+        let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(0), queue_timeout: None };
+        let limits = RateLimits {
+            per_ip: leaky(2).into(),
+            per_key: LimitList::new(vec![limit(3).into(), leaky(5).into()]).unwrap(),
+            ..RateLimits::default()
+        };
+        let mut gateway = Pipeline::new(GatewayConfig { pool, ..config(limits) });
+        let one = request(1, "a", Some(0));
+        let (_, first) = gateway.on_request(START, 0, &one, &NOTHING);
+        let Decision::Forward(Forward { pass, .. }) = first else { panic!("{first:?}") };
+        let delay = |scope, place, seconds| Decision::Delay {
+            until: START + Duration::from_secs(seconds),
+            limit: LimitId::new(scope, place).unwrap(),
+            wait: Duration::from_secs(seconds),
+        };
+        // Both let it wait for as long: the first of them is told.
+        assert_eq!(gateway.on_request(START, 1, &one, &NOTHING).1, delay(Scope::PerIp, 0, 1));
+        // Of another address, whose own turn is at once: the key's limit is the longer wait.
+        assert_eq!(
+            gateway.on_request(START, 2, &request(2, "a", Some(0)), &NOTHING).1,
+            delay(Scope::PerKey, 1, 2)
+        );
+        // A limit that rejects is no wait.
+        let (_, rejected) = gateway.on_request(START, 3, &request(3, "a", Some(0)), &NOTHING);
+        assert!(matches!(rejected, Decision::Reject(Rejection::RateLimited { .. })), "{rejected:?}");
+        assert_eq!((gateway.in_flight(), gateway.queued()), (1, 0));
+
+        // The worker is taken: it is asked for when the turn has come, and only then.
+        let full = gateway.on_turn(at(1_000), 1, &one);
+        assert!(matches!(full, Decision::Reject(Rejection::QueueFull { .. })), "{full:?}");
+        gateway.on_finished(at(1_500), pass, OK);
+        assert!(matches!(gateway.on_turn(at(2_000), 2, &request(2, "a", Some(0))), Decision::Forward(_)));
+    }
+
+    #[test]
+    fn a_turn_that_was_given_before_the_keys_came_is_kept() {
+        let limits =
+            RateLimits { per_ip: leaky(3).into(), per_key: leaky(3).into(), ..RateLimits::default() };
+        let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
+        let claims = claims("a");
+        let fetch = gateway.poll_fetch(START).unwrap();
+        for (ticket, key) in [(0, "a"), (1, "b"), (2, "c"), (3, "c")] {
+            let (_, decision) =
+                gateway.on_request(START, ticket, &request(1, key, Some(0)), &token(&claims, 1));
+            assert_eq!(decision, Decision::AwaitKeys { deadline: fetch.deadline });
+        }
+        gateway.on_left_keys(1);
+        gateway.on_fetched(at(1_500), fetch.number, Ok(keys(1)));
+        let mut resumed = Vec::new();
+        while let Some(ticket) = gateway.poll_resumed() {
+            let key = if ticket == 0 { "a" } else { "c" };
+            let one = request(1, key, Some(0));
+            resumed.push((ticket, gateway.on_resumed(at(1_500), ticket, &one, &token(&claims, 1)).1));
+        }
+        assert!(matches!(resumed[0], (0, Decision::Forward(_))), "{resumed:?}");
+        // The third of its address has its turn at 2 s. The fourth has it at 3 s there, and as the second of its key a second
+        // after the keys, at 2.5 s.
+        let delay = |until, millis| Decision::Delay {
+            until: at(until),
+            limit: LimitId::first(Scope::PerIp),
+            wait: Duration::from_millis(millis),
+        };
+        assert_eq!(resumed[1..], [(2, delay(2_000, 500)), (3, delay(3_000, 1_500))]);
+        assert!(gateway.turns.is_empty());
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::auth::{ClaimFault, TokenFault};
+use crate::limits::LimitId;
 use crate::outcome::Outcome;
-use crate::scope::Scope;
 
 /// Why the gateway answers by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,9 +12,11 @@ pub enum Rejection {
     /// A rate limit is exhausted.
     RateLimited {
         /// Which one.
-        scope: Scope,
+        limit: LimitId,
         /// The least wait after which it would let one more through.
         retry_after: Duration,
+        /// The HTTP status that it answers.
+        status: u16,
     },
     /// Nobody knows who asks.
     Unauthenticated {
@@ -53,13 +55,16 @@ pub enum Rejection {
 }
 
 impl Rejection {
+    /// The reason of [`Rejection::RateLimited`], which may have any status.
+    pub(crate) const RATE_LIMITED: &'static str = "rate-limited";
+
     /// The reason of [`Rejection::ShortCircuited`], which shares its status with others.
     pub(crate) const SHORT_CIRCUITED: &'static str = "short-circuited";
 
     /// The HTTP status of the answer.
     pub const fn status(self) -> u16 {
         match self {
-            Self::RateLimited { .. } => 429,
+            Self::RateLimited { status, .. } => status,
             Self::Unauthenticated { .. } => 401,
             Self::Forbidden { .. } => 403,
             Self::NoRoute => 404,
@@ -75,7 +80,7 @@ impl Rejection {
     /// The kebab-case name that tells one from another, in answers and logs.
     pub const fn reason(self) -> &'static str {
         match self {
-            Self::RateLimited { .. } => "rate-limited",
+            Self::RateLimited { .. } => Self::RATE_LIMITED,
             Self::Unauthenticated { reason } => reason.name(),
             Self::Forbidden { reason } => reason.name(),
             Self::KeysUnavailable { .. } => "keys-unavailable",
@@ -129,12 +134,13 @@ pub(crate) const fn whole_seconds(wait: Duration) -> u64 {
 #[cfg(test)]
 pub(crate) mod testing {
     use super::*;
+    use crate::scope::Scope;
 
     /// One of each kind, with no wait.
     pub(crate) const fn every_rejection() -> [Rejection; 10] {
         let retry_after = Duration::ZERO;
         [
-            Rejection::RateLimited { scope: Scope::Global, retry_after },
+            Rejection::RateLimited { limit: LimitId::first(Scope::Global), retry_after, status: 429 },
             Rejection::Unauthenticated { reason: TokenFault::Missing },
             Rejection::Forbidden { reason: ClaimFault::Missing },
             Rejection::KeysUnavailable { retry_after },
@@ -152,13 +158,14 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::every_rejection;
     use super::*;
+    use crate::scope::Scope;
 
     #[test]
     fn a_client_is_told_whole_seconds_and_never_to_come_too_early() {
         for (wait, told) in [(0, 1), (1, 1), (999_999_999, 1), (1_000_000_000, 1), (1_000_000_001, 2)] {
             let retry_after = Duration::from_nanos(wait);
             for rejection in [
-                Rejection::RateLimited { scope: Scope::Global, retry_after },
+                Rejection::RateLimited { limit: LimitId::first(Scope::Global), retry_after, status: 429 },
                 Rejection::KeysUnavailable { retry_after },
                 Rejection::ShortCircuited { retry_after },
                 Rejection::QueueFull { retry_after },

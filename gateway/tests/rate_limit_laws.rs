@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gateway::{Algorithm, KeyedLimiter, RateLimit, Timestamp, Verdict};
+use gateway::{Algorithm, KeyedLimiter, RateLimit, Timestamp, Verdict, WindowFrom};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -38,12 +38,30 @@ impl Model {
         self.history.push(Counted { at: now, admitted });
         if admitted {
             // The largest number of further requests of which the last is admitted.
-            let remaining = partition_point(i128::from(u32::MAX), |further| self.admits(now, further));
-            Verdict::Admitted { remaining: remaining as u32 }
+            let remaining = partition_point(i128::from(u32::MAX), |further| self.admits(now, further)) as u32;
+            match self.wait() {
+                0 => Verdict::Admitted { remaining },
+                wait => Verdict::Delayed { remaining, wait: Duration::from_nanos(wait as u64) },
+            }
         } else {
             let wait = partition_point(4 * self.window(), |wait| !self.admits(now + wait, 0));
             Verdict::Rejected { retry_after: Duration::from_nanos(wait as u64) }
         }
+    }
+
+    /// How long the last request waits for its turn, in nanoseconds: where it stands in the list of departures, which are an
+    /// interval apart, or when their requests come if that is later. As many as `delay` go ahead of their departures.
+    fn wait(&self) -> i128 {
+        let Some(delay) = self.settings.delay() else { return 0 };
+        let limit = i128::from(self.settings.limit());
+        let (mut departure, mut arrival) = (i128::MIN, 0);
+        for request in self.history.iter().filter(|request| request.admitted) {
+            // In parts of a nanosecond, of which there are `limit`.
+            arrival = request.at * limit;
+            departure = arrival.max(departure.saturating_add(self.window()));
+        }
+        let early = departure - arrival - i128::from(delay) * self.window();
+        if early > 0 { (early + limit - 1) / limit } else { 0 }
     }
 
     /// Whether a request at `now` is admitted when `further` have been just before it, beside the history.
@@ -51,6 +69,17 @@ impl Model {
         let limit = i128::from(self.settings.limit());
         let window = self.window();
         match self.settings.algorithm() {
+            Algorithm::FixedWindow if self.settings.window_from() == WindowFrom::FirstRequest => {
+                let mut own: Option<(i128, i128)> = None;
+                for request in self.history.iter().filter(|request| request.admitted) {
+                    own = match own {
+                        Some((start, count)) if request.at - start < window => Some((start, count + 1)),
+                        _ => Some((request.at, 1)),
+                    };
+                }
+                let counted = own.filter(|(start, _)| now - start < window).map_or(0, |(_, count)| count);
+                counted + further < limit
+            }
             Algorithm::FixedWindow => {
                 let this_window = self.count(|at| at / window == now / window);
                 this_window + further < limit
@@ -62,7 +91,9 @@ impl Model {
                 let in_view = window - now % window;
                 current * window + previous * in_view < limit * window
             }
-            Algorithm::TokenBucket | Algorithm::Gcra => self.level(now) - further * window >= window,
+            Algorithm::TokenBucket | Algorithm::Gcra | Algorithm::LeakyBucket => {
+                self.level(now) - further * window >= window
+            }
         }
     }
 
@@ -167,10 +198,17 @@ fn count() -> impl Strategy<Value = u32> {
 }
 
 fn settings_of(algorithm: Algorithm) -> impl Strategy<Value = RateLimit> {
-    (count(), window(), count(), any::<bool>()).prop_map(move |(limit, window, burst, count_rejected)| {
+    let settings = (count(), window(), count(), any::<bool>(), 0_u32..6);
+    settings.prop_map(move |(limit, window, burst, count_rejected, delay)| {
         let settings = RateLimit::new(algorithm, limit, window).expect("in range");
-        if algorithm.has_burst() {
+        if algorithm.has_delay() {
+            // Of `u32::MAX` beyond the one that is due, one is lost.
+            let settings = settings.with_burst((burst - 1).min(u32::MAX - 1)).expect("asked for");
+            settings.with_delay(delay).expect("asked for")
+        } else if algorithm.has_burst() {
             settings.with_burst(burst).expect("asked for")
+        } else if algorithm.has_windows() && count_rejected {
+            settings.with_window_from(WindowFrom::FirstRequest).expect("asked for")
         } else {
             settings.with_count_rejected(count_rejected && algorithm.is_sliding()).expect("asked for")
         }
@@ -245,7 +283,7 @@ proptest! {
                 for (last, to) in times.iter().enumerate().skip(first) {
                     let (length, count) = (to - from, i128::from((last - first + 1) as u64));
                     let bound = match settings.algorithm() {
-                        Algorithm::TokenBucket | Algorithm::Gcra => {
+                        Algorithm::TokenBucket | Algorithm::Gcra | Algorithm::LeakyBucket => {
                             i128::from(settings.allowance()) + limit * length / window
                         }
                         // The others bound an interval as long as the window, without its end.
@@ -270,6 +308,17 @@ proptest! {
     }
 
     #[test]
+    fn to_ask_counts_nothing_and_says_what_a_check_says(settings in settings(), traffic in traffic()) {
+        let (mut asked, mut plain) = (KeyedLimiter::new(settings), KeyedLimiter::new(settings));
+        for request in judge(settings, &traffic) {
+            let admits = asked.admits(request.at, request.bucket);
+            prop_assert_eq!(asked.admits(request.at, request.bucket), admits);
+            let verdict = asked.check(request.at, request.bucket);
+            prop_assert_eq!((verdict.is_admitted(), verdict), (admits, plain.check(request.at, request.bucket)));
+        }
+    }
+
+    #[test]
     fn gcra_is_the_token_bucket(bucket in settings_of(Algorithm::TokenBucket), traffic in traffic()) {
         let gcra = RateLimit::new(Algorithm::Gcra, bucket.limit(), bucket.window()).unwrap();
         let gcra = gcra.with_burst(bucket.allowance()).unwrap();
@@ -277,6 +326,24 @@ proptest! {
             judge(settings, &traffic).into_iter().map(|request| request.verdict).collect()
         };
         prop_assert_eq!(verdicts(bucket), verdicts(gcra));
+    }
+
+    #[test]
+    fn turns_of_a_bucket_are_an_interval_apart(
+        (limit, burst, window) in (1_u32..40, 1_u32..40, window()),
+        traffic in traffic(),
+    ) {
+        let settings = RateLimit::new(Algorithm::LeakyBucket, limit, window).unwrap().with_burst(burst).unwrap();
+        let mut turns: BTreeMap<u64, Vec<i128>> = BTreeMap::new();
+        for request in judge(settings, &traffic).iter().filter(|request| request.verdict.is_admitted()) {
+            let wait = request.verdict.wait().as_nanos() as i128;
+            turns.entry(request.bucket).or_default().push(nanos(request.at) + wait);
+        }
+        let interval = window_nanos(&settings) / i128::from(limit);
+        for turns in turns.values() {
+            // Each is rounded up to a nanosecond.
+            prop_assert!(turns.windows(2).all(|pair| pair[1] - pair[0] + 1 >= interval), "{turns:?}");
+        }
     }
 
     #[test]
@@ -327,6 +394,9 @@ proptest! {
                 Verdict::Rejected { retry_after } => {
                     Verdict::Rejected { retry_after: retry_after + (latest - told) }
                 }
+                Verdict::Delayed { remaining, wait } => {
+                    Verdict::Delayed { remaining, wait: wait + (latest - told) }
+                }
                 admitted @ Verdict::Admitted { .. } => admitted,
             };
             prop_assert_eq!(limiter.check(told, request.bucket), expected, "request {} at {:?}", index, told);
@@ -352,6 +422,7 @@ fn forgetting_cannot_be_seen() {
     let second = Duration::from_secs(1);
     for algorithm in Algorithm::ALL {
         let settings = RateLimit::new(algorithm, 3, second).unwrap();
+        let settings = if algorithm.has_delay() { settings.with_burst(3).unwrap() } else { settings };
         let mut limiter = KeyedLimiter::new(settings);
         let mut models: BTreeMap<u64, Model> = BTreeMap::new();
         let mut now = Timestamp::from_nanos(NINE);

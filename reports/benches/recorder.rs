@@ -38,6 +38,9 @@ fn layout() -> Layout {
             allowance: 1_000,
             buckets: BUCKETS,
             peak_windows: vec![Duration::from_secs(4), MINUTE],
+            status: 429,
+            lets_wait: false,
+            joins: Vec::new(),
         }],
         keeps_pairs: true,
         ..Layout::default()

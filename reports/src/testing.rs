@@ -623,6 +623,9 @@ fn limits(name: &str, peaks: [u64; 2], admitted_per_s: Vec<u32>) -> Vec<LimitRes
             }],
             others: None,
         }),
+        waits: None,
+        status: None,
+        joins: Vec::new(),
     }]
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
-use gateway::{RateLimit, Scope};
+use gateway::RateLimit;
 use rayon::prelude::*;
 use reports::{
     Bound, Comparison, Engine, Expectation, ExpectationCheck, ExpectationResult, ExperimentResult, Measure,
@@ -326,26 +326,36 @@ fn asserts_harm(variant: &Variant, expectation: &Expectation) -> bool {
         Some(Selector::Population(number)) => variant.world.populations[number].hostile,
         _ => false,
     };
-    let asked = Scope::ALL.into_iter().find_map(|scope| Some((scope, measure.window_of(scope.name())?)));
-    match asked {
+    // What all limits of a scope let through is more than one of them says, or not, by that one.
+    let limits = &variant.world.gateway.limits;
+    let asked: Vec<(&RateLimit, Duration)> = limits
+        .iter()
+        .filter_map(|(id, rule)| {
+            let window =
+                measure.window_of(&limits.label(id)).or_else(|| measure.window_of(id.scope().name()));
+            Some((&rule.limit, window?))
+        })
+        .collect();
+    match &*asked {
         _ if is_of_hostile => false,
-        Some((scope, window)) => {
+        [] => expectation.asserts_harm(),
+        asked => {
             let is_more = matches!(expectation.comparison, Comparison::Greater | Comparison::AtLeast);
-            let exceeds = |limit: &RateLimit| match expectation.bound {
-                Bound::Number(bound) => window <= limit.window() && bound > f64::from(limit.limit()),
+            let exceeds = |(limit, window): &(&RateLimit, Duration)| match expectation.bound {
+                Bound::Number(bound) => *window <= limit.window() && bound > f64::from(limit.limit()),
                 _ => false,
             };
-            is_more && variant.world.gateway.limits.get(scope).is_some_and(exceeds)
+            is_more && asked.iter().any(exceeds)
         }
-        None => expectation.asserts_harm(),
     }
 }
 
 /// What is kept of a recording.
 pub(crate) fn close(variant: &Variant, seed: u64, recording: Recording) -> RunResult {
-    let enabled: Vec<_> =
-        Scope::ALL.into_iter().filter(|scope| variant.world.gateway.limits.get(*scope).is_some()).collect();
-    recording.into_result(seed, |limit, bucket| engine::bucket_name(&variant.world, enabled[limit], bucket))
+    let recorded = engine::recorded_limits(&variant.world.gateway.limits);
+    recording.into_result(seed, |limit, bucket| {
+        engine::bucket_name(&variant.world, recorded[limit].buckets, bucket)
+    })
 }
 
 /// A line before it was held against anything.

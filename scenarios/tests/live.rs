@@ -440,3 +440,56 @@ fn free_address() -> std::net::SocketAddr {
         (20_000..30_000).map(|port| std::net::SocketAddr::from((Ipv4Addr::new(127, 0, 0, 9), port)));
     ports.find(|address| TcpListener::bind(address).is_ok()).expect("some port is free")
 }
+
+/// Each of its variants in virtual time and over sockets. Sends come together, so that who is let through is no matter of
+/// lateness.
+const LISTS: &str = r#"
+    name = "Lists and turns"
+    starts = 2026-06-02T09:00:00Z
+    duration = "10s"
+    slo.latency = "1s"
+    upstreams.orders.latency = "1ms"
+    routes."/orders".upstream = "orders"
+    clients.partner = { send = "/orders", bursts = [{ from = "1s", to = "1100ms", count = 30 }], timeout = "60s" }
+    [variants.asked]
+    [[variants.asked.gateway.rate_limit.per_key]]
+    name = "hour"
+    algorithm = "fixed-window"
+    limit = 20
+    window = "1h"
+    [[variants.asked.gateway.rate_limit.per_key]]
+    name = "minute"
+    algorithm = "fixed-window"
+    limit = 7
+    window = "1m"
+    [variants.leaky]
+    gateway.rate_limit.per_key = { algorithm = "leaky-bucket", limit = 60, window = "1m", burst = 4 }
+    [expect]
+    hold = [
+        "asked: admitted(per_key.hour) == 20",
+        "asked: admitted(per_key[1]) == 7",
+        "asked: admitted(per_key) == 7",
+        "asked: served == 7",
+        "leaky: served == 5",
+        "leaky: admitted(per_key) == 5",
+    ]
+"#;
+
+#[test]
+fn lists_of_limits_and_turns_as_in_virtual_time() {
+    let _alone = alone();
+    let scenario = scenario(LISTS);
+    let simulated = run_experiment(&scenario, &[scenario.seed], || {});
+    for result in [&simulated, &live(&scenario, 2.0, &Stop::default())] {
+        for line in &result.expectations {
+            assert!(line.held, "{line:#?}");
+        }
+        let limits = |variant| run(result, variant).limits;
+        let labels: Vec<_> = limits("asked").iter().map(|limit| limit.scope.clone()).collect();
+        assert_eq!(labels, ["per_key", "per_key.hour", "per_key.minute"]);
+        let waits = limits("leaky")[0].waits.clone().unwrap();
+        assert_eq!(waits.count, 4);
+        let partner = run(result, "leaky").populations[0].summary.clone();
+        assert_eq!((partner.count(Outcome::Served), partner.count(Outcome::RateLimited)), (5, 25));
+    }
+}

@@ -242,7 +242,7 @@ fn what_the_schema_refuses_the_reader_refuses() {
         ),
         ("constant = '5ms'", "log-normal = { median = '1s' }", "", "/upstreams/orders/latency/log-normal"),
         ("[routes.'/orders']", "[routes.orders]", "", "/routes"),
-        ("fixed-window", "leaky-bucket", "", "/gateway/rate_limit/per_key/algorithm"),
+        ("fixed-window", "round-robin", "", "/gateway/rate_limit/per_key/algorithm"),
         ("limit = 10", "limit = 0", "", "/gateway/rate_limit/per_key/limit"),
         ("limit = 10", "limit = 10\nburst = 5", "", "/gateway/rate_limit/per_key/algorithm"),
         ("window = '1m'", "", "", "/gateway/rate_limit/per_key"),

@@ -5,17 +5,19 @@ use std::fmt;
 /// Hands the table of all algorithms to the macro `$make`, in the order in which they are documented and shown.
 ///
 /// All that differs between algorithms stands here or in the algorithm's own file. A row: the name in Rust; the name in files;
-/// the file and the type in there that implements [`Limiter`](super::limiter::Limiter); the setting that only some have,
-/// `none`, `burst` or `count_rejected`; the sentence that editors and this documentation show.
+/// the file and the type in there that implements [`Limiter`](super::limiter::Limiter); the settings that only some have,
+/// `windows` (from when they are counted), `burst`, `delay` (with a burst) or `count_rejected`; the sentence that editors and this documentation show.
 macro_rules! with_algorithms {
     ($make:ident) => {
         $make! {
-            FixedWindow = "fixed-window", fixed_window::FixedWindow, none,
+            FixedWindow = "fixed-window", fixed_window::FixedWindow, windows,
                 "Counts per window aligned to the clock. Around a boundary it lets twice the limit through.";
             TokenBucket = "token-bucket", token_bucket::TokenBucket, burst,
                 "A bucket of `burst` tokens, refilled at `limit` per `window`.";
             Gcra = "gcra", gcra::Gcra, burst,
                 "Admits what the token bucket admits, from one timestamp of state.";
+            LeakyBucket = "leaky-bucket", leaky_bucket::LeakyBucket, delay,
+                "Up to `burst` requests wait for their turn, one each `window / limit`; nginx's `limit_req`.";
             SlidingWindowLog = "sliding-window-log", sliding_log::SlidingLog, count_rejected,
                 "Exact: no interval as long as the window admits more than the limit.";
             SlidingWindowCounter = "sliding-window-counter", sliding_counter::SlidingCounter, count_rejected,
@@ -54,7 +56,17 @@ macro_rules! make_algorithm {
 
             /// Whether a `burst` can be set beside the limit.
             pub const fn has_burst(self) -> bool {
-                matches!(self.setting(), Setting::Burst)
+                matches!(self.setting(), Setting::Burst | Setting::Delay)
+            }
+
+            /// Whether a `delay` can be set beside the burst: the algorithm lets requests wait, and a burst of 0 is one.
+            pub const fn has_delay(self) -> bool {
+                matches!(self.setting(), Setting::Delay)
+            }
+
+            /// Whether it can be set when windows begin.
+            pub const fn has_windows(self) -> bool {
+                matches!(self.setting(), Setting::Windows)
             }
 
             /// Whether `count_rejected` can be set: the algorithm looks back over a sliding window.
@@ -73,11 +85,14 @@ macro_rules! make_algorithm {
 
 /// The setting of a row.
 macro_rules! setting {
-    (none) => {
-        Setting::None
+    (windows) => {
+        Setting::Windows
     };
     (burst) => {
         Setting::Burst
+    };
+    (delay) => {
+        Setting::Delay
     };
     (count_rejected) => {
         Setting::CountRejected
@@ -86,8 +101,9 @@ macro_rules! setting {
 
 /// What can be set beside the limit and the window.
 enum Setting {
-    None,
+    Windows,
     Burst,
+    Delay,
     CountRejected,
 }
 
@@ -115,6 +131,6 @@ mod tests {
         for algorithm in Algorithm::ALL {
             assert_eq!(Algorithm::from_name(algorithm.name()), Some(algorithm));
         }
-        assert_eq!(Algorithm::from_name("leaky-bucket"), None);
+        assert_eq!(Algorithm::from_name("leaky"), None);
     }
 }

@@ -38,6 +38,13 @@ impl Gcra {
         Self { limit: settings.limit(), interval: window, horizon: u128::from(burst) * u128::from(window) }
     }
 
+    /// By how many nanoseconds the schedule is further ahead of `now` than so many intervals, rounded up; 0 where it is not.
+    pub(super) fn ahead_by_more_than(&self, state: &Due, now: Timestamp, intervals: u64) -> u64 {
+        let near = self.units(now) + u128::from(intervals) * u128::from(self.interval);
+        let beyond = state.0.saturating_sub(near).div_ceil(u128::from(self.limit));
+        u64::try_from(beyond).unwrap_or(u64::MAX)
+    }
+
     fn units(&self, now: Timestamp) -> u128 {
         u128::from(now.as_nanos()) * u128::from(self.limit)
     }
@@ -63,6 +70,11 @@ impl Limiter for Gcra {
             // More than `interval` only if the clock ran backwards.
             Verdict::rejected_for(u64::try_from(wait).unwrap_or(u64::MAX))
         }
+    }
+
+    fn admits(&self, state: &mut Due, now: Timestamp) -> bool {
+        let now = self.units(now);
+        state.0.max(now) + u128::from(self.interval) - now <= self.horizon
     }
 
     fn is_fresh(&self, state: &Due, now: Timestamp) -> bool {

@@ -1,5 +1,7 @@
 //! The store of buckets that all algorithms share.
 
+use std::time::Duration;
+
 use hashbrown::HashTable;
 
 use super::limiter::{Limiter, Verdict};
@@ -90,8 +92,22 @@ impl<L: Limiter> Keyed<L> {
             Verdict::Rejected { retry_after } if lag > 0 => {
                 Verdict::rejected_for((retry_after.as_nanos() as u64).saturating_add(lag))
             }
+            Verdict::Delayed { remaining, wait } if lag > 0 => {
+                Verdict::Delayed { remaining, wait: wait.saturating_add(Duration::from_nanos(lag)) }
+            }
             verdict => verdict,
         }
+    }
+
+    /// Whether a request of `bucket` at `now` would be admitted. Counts nothing and remembers no bucket that it did not know.
+    pub(super) fn admits(&mut self, now: Timestamp, bucket: u64) -> bool {
+        let now = now.max(self.latest);
+        let hash = scramble(bucket);
+        let shard = &mut self.shards[(hash >> 48) as usize % SHARDS];
+        // A fresh bucket admits one, for no limit and no burst is zero.
+        shard
+            .find_mut(hash, |bucket| bucket.hash == hash)
+            .is_none_or(|found| self.limiter.admits(&mut found.state, now))
     }
 
     /// Sweeps the shard whose turn it is, and sizes its table for the most that it held since its last sweep.

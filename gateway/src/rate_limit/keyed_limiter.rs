@@ -67,6 +67,12 @@ macro_rules! make_buckets {
                 }
             }
 
+            fn admits(&mut self, now: Timestamp, bucket: u64) -> bool {
+                match self {
+                    $(Self::$algorithm(keyed) => keyed.admits(now, bucket),)*
+                }
+            }
+
             fn len(&self) -> usize {
                 match self {
                     $(Self::$algorithm(keyed) => keyed.len(),)*
@@ -94,6 +100,12 @@ impl KeyedLimiter {
     #[inline]
     pub fn check(&mut self, now: Timestamp, bucket: u64) -> Verdict {
         self.buckets.check(now, bucket)
+    }
+
+    /// Whether a request of `bucket` that arrives at `now` would be admitted. It is not counted: the next
+    /// [`check`](Self::check) says the same.
+    pub fn admits(&mut self, now: Timestamp, bucket: u64) -> bool {
+        self.buckets.admits(now, bucket)
     }
 
     /// How many buckets are remembered; others are fresh.

@@ -12,6 +12,13 @@ pub enum Verdict {
         /// How many more requests of this bucket would be admitted at this same instant.
         remaining: u32,
     },
+    /// The request may pass when it has its turn.
+    Delayed {
+        /// How many more requests of this bucket would be admitted at this same instant.
+        remaining: u32,
+        /// How long until its turn, longer than zero.
+        wait: Duration,
+    },
     /// The request may not pass.
     Rejected {
         /// The least wait after which a request of this bucket would be admitted if no other came before, to
@@ -22,9 +29,25 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether the request may pass.
+    /// Whether the request may pass, at once or when it has its turn.
     pub const fn is_admitted(self) -> bool {
-        matches!(self, Self::Admitted { .. })
+        !matches!(self, Self::Rejected { .. })
+    }
+
+    /// How many more requests would be admitted at the same instant.
+    pub const fn remaining(self) -> u32 {
+        match self {
+            Self::Admitted { remaining } | Self::Delayed { remaining, .. } => remaining,
+            Self::Rejected { .. } => 0,
+        }
+    }
+
+    /// How long a request that may pass waits for its turn.
+    pub const fn wait(self) -> Duration {
+        match self {
+            Self::Delayed { wait, .. } => wait,
+            Self::Admitted { .. } | Self::Rejected { .. } => Duration::ZERO,
+        }
     }
 
     pub(super) const fn rejected_for(nanos: u64) -> Self {
@@ -47,6 +70,9 @@ pub(super) trait Limiter {
 
     /// Judges a request of the bucket at `now` and counts it.
     fn check(&self, state: &mut Self::State, now: Timestamp) -> Verdict;
+
+    /// Whether a request of the bucket at `now` would be admitted. Counts nothing, and changes no later verdict.
+    fn admits(&self, state: &mut Self::State, now: Timestamp) -> bool;
 
     /// Whether from `now` on the bucket cannot be told from a [fresh](Self::fresh) one, so that it may be
     /// forgotten.

@@ -1,4 +1,4 @@
-//! How many requests a bucket may send: five algorithms, one store of buckets.
+//! How many requests a bucket may send: six algorithms, one store of buckets.
 //!
 //! Two gateways with the same "1000 per minute" in their configuration can let twice as many requests
 //! through, or half, because the sentence leaves open *which* minute and *how soon again*. The algorithms
@@ -9,6 +9,7 @@
 //! | [fixed window](Algorithm::FixedWindow) | a count | 2 × limit in an interval as long as the window |
 //! | [token bucket](Algorithm::TokenBucket) | tokens and an instant | burst + ⌊limit · t / window⌋ in any interval t |
 //! | [GCRA](Algorithm::Gcra) | an instant | the same |
+//! | [leaky bucket](Algorithm::LeakyBucket) | an instant | 1 + burst + ⌊limit · t / window⌋ in any interval t, of which some wait |
 //! | [sliding window log](Algorithm::SlidingWindowLog) | an instant per request | limit in an interval as long as the window |
 //! | [sliding window counter](Algorithm::SlidingWindowCounter) | two counts | 2 × limit in an interval as long as the window |
 //!
@@ -23,6 +24,7 @@ mod fixed_window;
 mod gcra;
 mod keyed;
 mod keyed_limiter;
+mod leaky_bucket;
 mod limiter;
 mod settings;
 mod sliding_counter;
@@ -36,4 +38,4 @@ mod test_vectors;
 pub use algorithm::Algorithm;
 pub use keyed_limiter::KeyedLimiter;
 pub use limiter::Verdict;
-pub use settings::{RateLimit, RateLimitError};
+pub use settings::{RateLimit, RateLimitError, WindowFrom};

@@ -23,9 +23,23 @@ pub struct RateLimit {
     limit: u32,
     /// Nanoseconds, in `1..=MAX_WINDOW`.
     window: u64,
-    /// The limit, unless set; of no meaning to an algorithm without a burst.
+    /// Unless set, the limit, or 0 for an algorithm with a delay; of no meaning to an algorithm without a burst.
     burst: u32,
+    /// Of no meaning to an algorithm without.
+    delay: u32,
+    /// Of no meaning to an algorithm whose windows slide, or that has none.
+    window_from: WindowFrom,
     count_rejected: bool,
+}
+
+/// When a window that does not slide begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum WindowFrom {
+    /// With the clock: a minute's at each full minute, for all buckets at once.
+    #[default]
+    Clock,
+    /// With the first request that a bucket counts: each has its own, and the next begins with the first one after its end.
+    FirstRequest,
 }
 
 /// Why settings are no [`RateLimit`].
@@ -43,10 +57,22 @@ pub enum RateLimitError {
     /// A bucket that holds no token never admits.
     #[error("burst must be at least 1")]
     BurstZero,
-    /// Only `token-bucket` and `gcra` have a burst.
+    /// Only `leaky-bucket` has a delay.
+    #[error("{algorithm} lets nobody wait")]
+    DelayNotApplicable {
+        /// The algorithm without one.
+        algorithm: Algorithm,
+    },
+    /// Only `token-bucket`, `gcra` and `leaky-bucket` have a burst.
     #[error("{algorithm} has no burst")]
     BurstNotApplicable {
         /// The algorithm without one.
+        algorithm: Algorithm,
+    },
+    /// Only `fixed-window` has windows that begin.
+    #[error("{algorithm} has no windows that begin")]
+    WindowFromNotApplicable {
+        /// The algorithm without.
         algorithm: Algorithm,
     },
     /// Only the sliding windows can count rejected requests.
@@ -62,7 +88,8 @@ impl RateLimit {
     /// count and a window below 2⁸⁷.
     pub const MAX_WINDOW: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
-    /// `limit` requests per `window`. Burst, where there is one, is `limit`; rejected requests do not count.
+    /// `limit` requests per `window`. Burst, where there is one, is `limit`, and 0 where there is a delay too, which is 0;
+    /// rejected requests do not count.
     ///
     /// # Errors
     ///
@@ -78,22 +105,49 @@ impl RateLimit {
             return Err(RateLimitError::WindowTooLong);
         }
         let window = window.as_nanos() as u64;
-        Ok(Self { algorithm, limit, window, burst: limit, count_rejected: false })
+        let burst = if algorithm.has_delay() { 0 } else { limit };
+        let window_from = WindowFrom::Clock;
+        Ok(Self { algorithm, limit, window, burst, delay: 0, window_from, count_rejected: false })
     }
 
-    /// Lets `burst` requests through at one instant after a rest, instead of `limit`.
+    /// Lets `burst` requests through at one instant after a rest, instead of `limit`; with a delay, so many beyond the one that
+    /// is due, instead of none.
     ///
     /// # Errors
     ///
-    /// If `burst` is zero, or the algorithm [has none](Algorithm::has_burst).
+    /// If `burst` is zero and there is no delay, or the algorithm [has none](Algorithm::has_burst).
     pub const fn with_burst(self, burst: u32) -> Result<Self, RateLimitError> {
         if !self.algorithm.has_burst() {
             return Err(RateLimitError::BurstNotApplicable { algorithm: self.algorithm });
         }
-        if burst == 0 {
+        if burst == 0 && !self.algorithm.has_delay() {
             return Err(RateLimitError::BurstZero);
         }
         Ok(Self { burst, ..self })
+    }
+
+    /// Lets so many requests of the burst pass at once; those beyond wait for their turn. As many as the burst, and nobody waits.
+    ///
+    /// # Errors
+    ///
+    /// If the algorithm [has none](Algorithm::has_delay).
+    pub const fn with_delay(self, delay: u32) -> Result<Self, RateLimitError> {
+        if !self.algorithm.has_delay() {
+            return Err(RateLimitError::DelayNotApplicable { algorithm: self.algorithm });
+        }
+        Ok(Self { delay, ..self })
+    }
+
+    /// When a window begins (default: with the clock).
+    ///
+    /// # Errors
+    ///
+    /// If windows are to begin with a request, and the algorithm [has none that begin](Algorithm::has_windows).
+    pub const fn with_window_from(self, window_from: WindowFrom) -> Result<Self, RateLimitError> {
+        if matches!(window_from, WindowFrom::FirstRequest) && !self.algorithm.has_windows() {
+            return Err(RateLimitError::WindowFromNotApplicable { algorithm: self.algorithm });
+        }
+        Ok(Self { window_from, ..self })
     }
 
     /// Whether rejected requests count too (default: no). A client that stays above such a limit is locked
@@ -124,9 +178,25 @@ impl RateLimit {
         Duration::from_nanos(self.window)
     }
 
-    /// The bucket's capacity, at least 1; `None` for an algorithm [without](Algorithm::has_burst).
+    /// The bucket's capacity, at least 1, or with a delay the requests beyond the one that is due; `None` for an algorithm
+    /// [without](Algorithm::has_burst).
     pub const fn burst(&self) -> Option<u32> {
         if self.algorithm.has_burst() { Some(self.burst) } else { None }
+    }
+
+    /// How many of the burst pass at once; `None` for an algorithm [without](Algorithm::has_delay).
+    pub const fn delay(&self) -> Option<u32> {
+        if self.algorithm.has_delay() { Some(self.delay) } else { None }
+    }
+
+    /// Whether any request has to wait for its turn.
+    pub const fn lets_wait(&self) -> bool {
+        self.algorithm.has_delay() && self.delay < self.burst
+    }
+
+    /// When a window begins.
+    pub const fn window_from(&self) -> WindowFrom {
+        self.window_from
     }
 
     /// Whether rejected requests count too.
@@ -134,10 +204,15 @@ impl RateLimit {
         self.count_rejected
     }
 
-    /// How many requests a bucket admits at one instant after a rest: the burst where there is one, otherwise
-    /// the limit. A bucket is in use by `1 − remaining / allowance`.
+    /// How many requests a bucket admits at one instant after a rest: the burst where there is one (with a delay, one
+    /// more), otherwise the limit. A bucket is in use by `1 − remaining / allowance`.
     pub const fn allowance(&self) -> u32 {
-        if self.algorithm.has_burst() { self.burst } else { self.limit }
+        match self.algorithm.has_burst() {
+            // The one that is due is none of the burst.
+            true if self.algorithm.has_delay() => self.burst.saturating_add(1),
+            true => self.burst,
+            false => self.limit,
+        }
     }
 
     pub(super) const fn window_nanos(&self) -> u64 {
@@ -155,8 +230,9 @@ mod tests {
     fn burst_defaults_to_the_limit_where_there_is_one() {
         for algorithm in Algorithm::ALL {
             let settings = RateLimit::new(algorithm, 1000, MINUTE).unwrap();
-            assert_eq!(settings.burst(), algorithm.has_burst().then_some(1000));
-            assert_eq!(settings.allowance(), 1000);
+            let (burst, allowance) = if algorithm.has_delay() { (0, 1) } else { (1000, 1000) };
+            assert_eq!(settings.burst(), algorithm.has_burst().then_some(burst));
+            assert_eq!(settings.allowance(), allowance);
             assert!(!settings.count_rejected());
         }
     }
@@ -176,11 +252,22 @@ mod tests {
         let error = gcra.with_count_rejected(true).unwrap_err();
         assert_eq!(error.to_string(), "gcra cannot count rejected requests");
 
+        assert_eq!(gcra.with_delay(1).unwrap_err().to_string(), "gcra lets nobody wait");
+
+        let leaky = RateLimit::new(Algorithm::LeakyBucket, 1, MINUTE).unwrap();
+        assert!(!leaky.lets_wait() && leaky.with_burst(0).is_ok());
+        let waiting = leaky.with_burst(3).unwrap();
+        assert_eq!((waiting.lets_wait(), waiting.allowance()), (true, 4));
+        assert!(!waiting.with_delay(3).unwrap().lets_wait());
+
         let fixed = RateLimit::new(FixedWindow, 1, MINUTE).unwrap();
         assert_eq!(fixed.with_burst(5).unwrap_err().to_string(), "fixed-window has no burst");
         assert_eq!(fixed.with_count_rejected(false), Ok(fixed));
 
         let log = RateLimit::new(SlidingWindowLog, 1, MINUTE).unwrap();
+        let error = log.with_window_from(WindowFrom::FirstRequest).unwrap_err();
+        assert_eq!(error.to_string(), "sliding-window-log has no windows that begin");
+        assert_eq!(log.with_window_from(WindowFrom::Clock), Ok(log));
         assert!(log.with_count_rejected(true).unwrap().count_rejected());
     }
 }

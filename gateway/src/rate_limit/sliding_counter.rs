@@ -103,6 +103,11 @@ impl Limiter for SlidingCounter {
         }
     }
 
+    fn admits(&self, state: &mut Counts, now: Timestamp) -> bool {
+        let state = self.roll(*state, now);
+        state.current.saturating_add(self.carried(&state, now)) < self.limit
+    }
+
     fn is_fresh(&self, state: &Counts, now: Timestamp) -> bool {
         // What has faded below one request decides nothing any more, although its window is not over.
         let state = self.roll(*state, now);

@@ -70,6 +70,12 @@ impl Limiter for SlidingLog {
         Verdict::rejected_for(self.window - now.nanos_since(oldest))
     }
 
+    fn admits(&self, log: &mut Timestamps, now: Timestamp) -> bool {
+        let now = log.newest().map_or(now, |newest| newest.max(now));
+        self.expire(log, now);
+        log.len() < self.limit as usize
+    }
+
     fn is_fresh(&self, log: &Timestamps, now: Timestamp) -> bool {
         log.newest().is_none_or(|newest| !self.counts(newest, now))
     }

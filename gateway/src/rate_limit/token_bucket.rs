@@ -73,6 +73,10 @@ impl Limiter for TokenBucket {
         }
     }
 
+    fn admits(&self, state: &mut Tokens, now: Timestamp) -> bool {
+        self.level(state, now) >= u128::from(self.window)
+    }
+
     fn is_fresh(&self, state: &Tokens, now: Timestamp) -> bool {
         self.level(state, now) == self.capacity
     }

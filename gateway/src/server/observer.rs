@@ -36,6 +36,10 @@ pub trait Observer: Send + Sync + 'static {
         decision: &Decision,
     ) -> ObserverTag;
 
+    /// A request had its turn at a rate limit, for which [`Decision::Delay`] had let it wait, and this was decided then. Not told
+    /// of one whose client left before.
+    fn on_turn(&self, at: Timestamp, mark: ObserverTag, decision: &Decision);
+
     /// A request took a worker, after this wait in the queue (zero for one that had not to wait).
     fn on_worker(&self, at: Timestamp, mark: ObserverTag, waited: Duration);
 
@@ -72,6 +76,8 @@ impl Observer for () {
     fn on_decided(&self, _: Timestamp, _: &Seen<'_>, _: &Checks, _: &Decision) -> ObserverTag {
         ObserverTag::default()
     }
+
+    fn on_turn(&self, _: Timestamp, _: ObserverTag, _: &Decision) {}
 
     fn on_worker(&self, _: Timestamp, _: ObserverTag, _: Duration) {}
 

@@ -1,12 +1,14 @@
 //! What a reload gives a running server in front of the dispatcher. A limit that is the same before and after keeps its counts.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use super::problem::RateLimitFields;
-use crate::admission::{Allowances, SharedAdmission};
+use crate::admission::SharedAdmission;
 use crate::config::GatewayConfig;
 use crate::entrance::Entrance;
 use crate::identity::KeySecret;
+use crate::limits::LimitFacts;
 use crate::waits::ClientTimeouts;
 
 /// What requests are judged by in front of the dispatcher. Each goes by what was in force when it came.
@@ -15,7 +17,8 @@ pub(super) struct Policies {
     pub(super) client: ClientTimeouts,
     pub(super) fields: RateLimitFields,
     pub(super) limits: SharedAdmission,
-    pub(super) allowances: Allowances,
+    /// What is shown of the limits.
+    pub(super) shown: Arc<LimitFacts>,
     /// Whether the choice of a host is drawn at random anywhere.
     pub(super) draws_hosts: bool,
     /// By route: the hosts of its upstream.
@@ -39,7 +42,7 @@ impl Policies {
             client: config.client,
             fields: RateLimitFields::new(&config.limits),
             limits,
-            allowances: config.limits.allowances(),
+            shown: config.limits.facts(),
             draws_hosts: config.draws_hosts(),
             host_counts: host_counts(config),
         }

@@ -1,15 +1,17 @@
 //! The gateway's own answers: problem documents (RFC 9457), `Retry-After` and the fields of rate limits.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use arrayvec::ArrayString;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::admission::{Checks, RateLimits};
+use crate::admission::Checks;
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::TokenFault;
+use crate::limits::{LimitFacts, LimitId, LimitName, RateLimits};
 use crate::rate_limit::Verdict;
 use crate::rejection::{Rejection, whole_seconds};
 use crate::scope::Scope;
@@ -129,8 +131,8 @@ impl Problem {
         )
     }
 
-    /// The answer.
-    pub(super) fn answer(self) -> Response<Bytes> {
+    /// The answer of a gateway of which these limits are shown.
+    pub(super) fn answer(self, limits: &LimitFacts) -> Response<Bytes> {
         let status = self.status();
         let title = status.canonical_reason().unwrap_or_default();
         let kind = if let Self::Rejected(Rejection::RateLimited { .. }) = self {
@@ -143,10 +145,10 @@ impl Problem {
             r#"{{"type":"{kind}","title":"{title}","status":{},"detail":"{detail}","reason":"{reason}""#,
             status.as_u16()
         );
-        if let Self::Rejected(Rejection::RateLimited { scope, .. }) = self {
-            let name = scope.name();
+        if let Self::Rejected(Rejection::RateLimited { limit, .. }) = self {
+            let (scope, name) = (limit.scope().name(), limits.label(limit));
             // Writing to a string does not fail.
-            let _ = write!(body, r#","scope":"{name}","violated-policies":["{name}"]"#);
+            let _ = write!(body, r#","scope":"{scope}","violated-policies":["{name}"]"#);
         }
         body.push_str("}\n");
         let mut response = Response::new(Bytes::from(body));
@@ -172,29 +174,34 @@ pub(super) fn close_after(headers: &mut HeaderMap) {
 }
 
 /// The `RateLimit-Policy` and `RateLimit` fields of answers (draft-ietf-httpapi-ratelimit-headers-10).
+///
+/// The policy names all limits. What is left is told of one limit a scope, that of which least is left: more would be as long
+/// as the answer, and who paces itself by that one stays within the others of the moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RateLimitFields {
     /// The same for all answers; `None` for a gateway without limits.
     policy: Option<HeaderValue>,
+    limits: Arc<LimitFacts>,
 }
 
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// All scopes with the longest name and the largest numbers: it is written where it stands, for every answer has it.
-const LONGEST_LIMIT: usize = Scope::ALL.len() * r#", "per-route";r=4294967295;t=18446744073709551615"#.len();
+const LONGEST_LIMIT: usize =
+    Scope::ALL.len() * (r#", "per_route.";r=4294967295;t=18446744073709551615"#.len() + LimitName::LONGEST);
 
 impl RateLimitFields {
     pub(super) fn new(limits: &RateLimits) -> Self {
         let mut policy = String::new();
-        for scope in Scope::ALL {
-            if let Some(limit) = limits.get(scope) {
-                let separator = if policy.is_empty() { "" } else { ", " };
-                let window = whole_seconds(limit.window());
-                let _ = write!(policy, r#"{separator}"{}";q={};w={window}"#, scope.name(), limit.limit());
-            }
+        for (id, rule) in limits.iter() {
+            let separator = if policy.is_empty() { "" } else { ", " };
+            let (name, limit, window) =
+                (limits.label(id), rule.limit.limit(), whole_seconds(rule.limit.window()));
+            let _ = write!(policy, r#"{separator}"{name}";q={limit};w={window}"#);
         }
-        Self { policy: HeaderValue::try_from(policy).ok().filter(|policy| !policy.is_empty()) }
+        let policy = HeaderValue::try_from(policy).ok().filter(|policy| !policy.is_empty());
+        Self { policy, limits: limits.facts() }
     }
 
     /// Adds what the limits said of a request to its answer.
@@ -202,13 +209,10 @@ impl RateLimitFields {
         let Some(policy) = &self.policy else { return };
         let (mut limit, mut digits) = (ArrayString::<LONGEST_LIMIT>::new(), itoa::Buffer::new());
         // Piece by piece, without the machinery of `write!`.
-        for (scope, verdict) in checks.iter() {
-            let (remaining, wait) = match verdict {
-                Verdict::Admitted { remaining } => (remaining, None),
-                Verdict::Rejected { retry_after } => (0, Some(whole_seconds(retry_after))),
-            };
+        for (id, remaining, wait) in Scope::ALL.into_iter().filter_map(|scope| nearest_its_end(checks, scope))
+        {
             let separator = if limit.is_empty() { "\"" } else { ", \"" };
-            for piece in [separator, scope.name(), "\";r=", digits.format(remaining)] {
+            for piece in [separator, self.limits.label(id), "\";r=", digits.format(remaining)] {
                 limit.push_str(piece);
             }
             if let Some(wait) = wait {
@@ -226,12 +230,77 @@ impl RateLimitFields {
     }
 }
 
+/// The limit of a scope of which least is left, the first of equals, with what is left; of one that rejects, how many seconds
+/// to wait. `None` where none of the scope said anything.
+fn nearest_its_end(checks: &Checks, scope: Scope) -> Option<(LimitId, u32, Option<u64>)> {
+    let of_scope = checks.iter().filter(|(limit, _)| limit.scope() == scope);
+    let left = of_scope.map(|(limit, verdict)| {
+        let wait = match verdict {
+            Verdict::Rejected { retry_after } => Some(whole_seconds(retry_after)),
+            Verdict::Admitted { .. } | Verdict::Delayed { .. } => None,
+        };
+        (limit, verdict.remaining(), wait)
+    });
+    left.min_by_key(|(_, remaining, wait)| (*remaining, wait.is_none()))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::limits::{LimitList, LimitRule};
+    use crate::rate_limit::{Algorithm, RateLimit};
+    use crate::timestamp::Timestamp;
 
     #[test]
     fn there_is_room_for_what_the_limits_say_at_the_longest() {
-        assert!(Scope::ALL.iter().all(|scope| scope.name().len() <= "per-route".len()));
+        assert!(Scope::ALL.iter().all(|scope| scope.name().len() <= "per_route".len()));
+        let name = LimitName::new(&"a".repeat(LimitName::LONGEST)).unwrap();
+        let limit = RateLimit::new(Algorithm::FixedWindow, u32::MAX, RateLimit::MAX_WINDOW).unwrap();
+        let named = || LimitRule { name: Some(name.clone()), ..limit.into() };
+        let list = || LimitList::new(vec![named(), limit.into()]).unwrap();
+        let limits = RateLimits {
+            per_ip: list(),
+            per_key: list(),
+            per_route: list(),
+            global: list(),
+            ..RateLimits::default()
+        };
+        let mut checks = Checks::default();
+        for (id, _) in limits.iter().filter(|(id, _)| id.place() == 0) {
+            checks.note(Timestamp::EPOCH, id, Verdict::Admitted { remaining: u32::MAX });
+        }
+        let mut headers = HeaderMap::new();
+        RateLimitFields::new(&limits).apply(&checks, &mut headers);
+        assert_eq!(headers["ratelimit"].to_str().unwrap().matches(";r=4294967295").count(), 4);
+    }
+
+    #[test]
+    fn of_each_scope_the_limit_is_told_that_is_nearest_to_its_end() {
+        let limit = RateLimit::new(Algorithm::FixedWindow, 9, Duration::from_secs(60)).unwrap();
+        let rule = |name| LimitRule { name: LimitName::new(name).ok(), ..limit.into() };
+        let limits = RateLimits {
+            per_ip: limit.into(),
+            per_key: LimitList::new(vec![rule("second"), rule("minute"), rule("hour")]).unwrap(),
+            ..RateLimits::default()
+        };
+        let (fields, of_key) =
+            (RateLimitFields::new(&limits), |place| LimitId::new(Scope::PerKey, place).unwrap());
+        let mut checks = Checks::default();
+        let told = |checks: &Checks| {
+            let mut headers = HeaderMap::new();
+            fields.apply(checks, &mut headers);
+            headers.get("ratelimit").map(|told| told.to_str().unwrap().to_owned())
+        };
+        assert_eq!(told(&checks), None);
+        let mut note = |limit, verdict| checks.note(Timestamp::EPOCH, limit, verdict);
+        note(LimitId::first(Scope::PerIp), Verdict::Admitted { remaining: 3 });
+        note(of_key(0), Verdict::Admitted { remaining: 7 });
+        note(of_key(1), Verdict::Admitted { remaining: 0 });
+        assert_eq!(told(&checks).unwrap(), r#""per_ip";r=3, "per_key.minute";r=0"#);
+        // One that rejects is nearer than one that is used up.
+        checks.note(Timestamp::EPOCH, of_key(2), Verdict::Rejected { retry_after: Duration::from_secs(5) });
+        assert_eq!(told(&checks).unwrap(), r#""per_ip";r=3, "per_key.hour";r=0;t=5"#);
     }
 }

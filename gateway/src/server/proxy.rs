@@ -82,7 +82,10 @@ async fn answer(
             };
             (response.map(|()| body), closes)
         }
-        Err(problem) => (problem.answer().map(|body| AnswerBody::own(body, active)), problem.closes()),
+        Err(problem) => {
+            let answer = problem.answer(&policies.shown);
+            (answer.map(|body| AnswerBody::own(body, active)), problem.closes())
+        }
     };
     policies.fields.apply(&checks, response.headers_mut());
     if http1 && response.status() != StatusCode::SWITCHING_PROTOCOLS {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
 
 use super::config::ReloadError;
 use super::exchange::Exchange;
@@ -169,10 +170,16 @@ impl Rules {
         let entered = self.enter(policies, arrived, request, seen, &mut checks, bearer).await;
         // Nothing passes in between but what a token takes.
         let entered_at = if self.keys.is_some() { self.clock.now() } else { arrived };
+        let delayed = match &entered {
+            Ok(admitted) => self.delay(policies, (arrived, entered_at), admitted, seen, &checks).await,
+            Err(_) => None,
+        };
         let mut breaker = None;
         let (at, client, claims, dispatched, waiting) = match entered {
             Ok(Admitted { route, client, claims }) => {
-                let upload = self.upload(policies, arrived, route, seen, &checks, source).await;
+                let (decision, mark, checks) = (BREAKER_REFUSES, delayed, &checks);
+                let waits = Undecided { rules: self, policies, decision, mark, arrived, seen, checks };
+                let upload = self.upload(waits, route, source).await;
                 let mut behind = self.behind();
                 let at = self.clock.now();
                 behind.issued += 1;
@@ -190,7 +197,14 @@ impl Rules {
             Err(rejection) => (entered_at, request.client, None, Err(rejection), None),
         };
         let seen = Seen { claims: claims.as_ref(), client, ..*seen };
-        let mark = self.observer.on_decided(at, &seen, &checks, &dispatched.into());
+        let decision = dispatched.into();
+        let mark = match delayed {
+            Some(mark) => {
+                self.observer.on_turn(at, mark, &decision);
+                mark
+            }
+            None => self.observer.on_decided(at, &seen, &checks, &decision),
+        };
         let facts = Arc::new(self.facts(policies, &seen, checks, breaker));
         let mut guard = RequestGuard {
             rules: Arc::clone(self),
@@ -231,7 +245,7 @@ impl Rules {
             client: seen.client,
             route: seen.route,
             checks,
-            allowances: policies.allowances,
+            limits: Arc::clone(&policies.shown),
             breaker,
             traced: seen.traced.cloned(),
             auth: auth.and_then(|(auth, claims)| ShownClaims::of(auth, claims)).map(Box::new),
@@ -259,7 +273,7 @@ impl Rules {
                 Err(Stop::AwaitKeys(wait)) => wait,
             };
             let decision = Decision::AwaitKeys { deadline: wait.deadline };
-            let waiting = Undecided { rules: self, policies, decision, arrived, seen, checks };
+            let waiting = Undecided { rules: self, policies, decision, mark: None, arrived, seen, checks };
             if let Some(keys) = keys {
                 keys.wait(wait).await;
             }
@@ -269,23 +283,37 @@ impl Rules {
         }
     }
 
-    /// How much of a request's body has come: all of it, if it is to be a probe, and the client sends it.
-    async fn upload(
+    /// Has a request wait for its turn at a rate limit, if one lets it wait, and tells of it. `arrived` is when it came, and when
+    /// its limits had let it through.
+    async fn delay(
         &self,
         policies: &Policies,
-        arrived: Timestamp,
-        route: RouteId,
+        (arrived, entered): (Timestamp, Timestamp),
+        admitted: &Admitted,
         seen: &Seen<'_>,
         checks: &Checks,
-        source: Option<&Source>,
-    ) -> Upload {
-        let Some(source) = source else { return Upload::Whole };
-        if !self.behind().dispatcher.asks_for_whole_body(self.clock.now(), route) {
-            return source.upload();
-        }
-        let decision = Decision::Reject(Rejection::ShortCircuited { retry_after: Duration::ZERO });
-        let waiting = Undecided { rules: self, policies, decision, arrived, seen, checks };
-        let upload = source.gather().await;
+    ) -> Option<ObserverTag> {
+        let (limit, until) = checks.turn().filter(|(_, turn)| *turn > entered)?;
+        let decision = Decision::Delay { until, limit, wait: until - entered };
+        let seen = &Seen { claims: admitted.claims.as_ref(), client: admitted.client, ..*seen };
+        let mark = self.observer.on_decided(entered, seen, checks, &decision);
+        let waiting = Undecided { rules: self, policies, decision, mark: Some(mark), arrived, seen, checks };
+        sleep_until(Instant::from_std(self.clock.moment(until))).await;
+        // It is still here.
+        std::mem::forget(waiting);
+        Some(mark)
+    }
+
+    /// How much of a request's body has come: all of it, if it is to be a probe, and the client sends it. `waiting` tells of a
+    /// client that leaves before.
+    async fn upload(&self, waiting: Undecided<'_>, route: RouteId, source: Option<&Source>) -> Upload {
+        let upload = match source {
+            None => Upload::Whole,
+            Some(source) if self.behind().dispatcher.asks_for_whole_body(self.clock.now(), route) => {
+                source.gather().await
+            }
+            Some(source) => source.upload(),
+        };
         // It is still here.
         std::mem::forget(waiting);
         upload
@@ -399,12 +427,17 @@ fn start(waiting: Option<oneshot::Sender<Started>>, started: Started) -> Option<
     }
 }
 
+/// What a client that leaves before its body has come whole would have been told.
+const BREAKER_REFUSES: Decision = Decision::Reject(Rejection::ShortCircuited { retry_after: Duration::ZERO });
+
 /// A request that waits before it is decided over. Dropped, its client has left.
 struct Undecided<'a> {
     rules: &'a Rules,
     policies: &'a Policies,
-    /// What is told of it then.
+    /// What is told of it then, if nothing was before.
     decision: Decision,
+    /// What was given for what was told of it before.
+    mark: Option<ObserverTag>,
     arrived: Timestamp,
     seen: &'a Seen<'a>,
     checks: &'a Checks,
@@ -413,7 +446,8 @@ struct Undecided<'a> {
 impl Drop for Undecided<'_> {
     fn drop(&mut self) {
         let (at, observer) = (self.rules.clock.now(), &self.rules.observer);
-        let mark = observer.on_decided(at, self.seen, self.checks, &self.decision);
+        let mark =
+            self.mark.unwrap_or_else(|| observer.on_decided(at, self.seen, self.checks, &self.decision));
         let total_time = at - self.arrived;
         let ended = Ended { end: RequestEnd::ClientLeft, attempts: 0, upstream_time: None, total_time };
         let facts = self.rules.facts(self.policies, self.seen, *self.checks, None);

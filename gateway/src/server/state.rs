@@ -1,7 +1,7 @@
 //! What a running server holds.
 
 use crate::breaker::Condition;
-use crate::scope::Scope;
+use crate::limits::LimitId;
 use crate::timestamp::Timestamp;
 
 /// What a server holds at one instant.
@@ -15,8 +15,8 @@ pub struct ServerState {
     pub queued: u32,
     /// By upstream.
     pub upstreams: Vec<UpstreamState>,
-    /// Buckets that are not fresh, by scope; `None` where it is not limited.
-    pub buckets: [Option<usize>; Scope::ALL.len()],
+    /// Buckets of each limit that are not fresh.
+    pub buckets: Vec<(LimitId, usize)>,
     /// How often a counter of the server was found wrong since the start: 0, unless the gateway has a defect.
     pub broken_invariants: u64,
 }

@@ -388,21 +388,24 @@ impl RequestRecord<'_> {
 }
 
 /// What the limits said as JSON: what serde makes of it, piece by piece, for it stands in every line.
-fn buckets(records: BucketRecords) -> String {
-    let BucketRecords { per_ip, per_key, per_route, global } = records;
-    let scopes = [("per_ip", per_ip), ("per_key", per_key), ("per_route", per_route), ("global", global)];
+fn buckets(records: BucketRecords<'_>) -> String {
     let mut json = String::with_capacity(256);
     json.push('{');
     let mut digits = itoa::Buffer::new();
-    for (scope, bucket) in scopes {
-        let Some(BucketRecord { allowance, remaining, admitted }) = bucket else { continue };
+    for (limit, BucketRecord { allowance, remaining, admitted, wait_us }) in records.iter() {
         json.push_str(if json.len() == 1 { "\"" } else { ",\"" });
-        json.push_str(scope);
+        // No label has a character that JSON writes otherwise.
+        json.push_str(limit);
         json.push_str("\":{\"allowance\":");
         json.push_str(digits.format(allowance));
         json.push_str(",\"remaining\":");
         json.push_str(digits.format(remaining));
-        json.push_str(if admitted { ",\"admitted\":true}" } else { ",\"admitted\":false}" });
+        json.push_str(if admitted { ",\"admitted\":true" } else { ",\"admitted\":false" });
+        if let Some(wait) = wait_us {
+            json.push_str(",\"wait_us\":");
+            json.push_str(digits.format(wait));
+        }
+        json.push('}');
     }
     json.push('}');
     json
@@ -494,8 +497,11 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::admission::Checks;
     use crate::attempt::{AttemptEnd, RequestEnd};
     use crate::breaker::{Condition, Counts};
+    use crate::limits::{LimitList, LimitName, LimitRule, RateLimits};
+    use crate::rate_limit::{Algorithm, RateLimit, Verdict};
     use crate::telemetry::testing::{START, config, facts, rejected};
     use crate::telemetry::{Ended, Names, ShownClaims, TraceIds};
 
@@ -572,16 +578,30 @@ mod tests {
 
     #[test]
     fn buckets_are_the_json_that_serde_makes_of_them() {
-        let bucket = |remaining, admitted| Some(BucketRecord { allowance: 10, remaining, admitted });
-        let (some, none) = (bucket(9, true), bucket(0, false));
-        for records in [
-            BucketRecords::default(),
-            BucketRecords { global: none, ..BucketRecords::default() },
-            BucketRecords { per_ip: some, per_route: none, ..BucketRecords::default() },
-            BucketRecords { per_ip: some, per_key: none, per_route: some, global: some },
-        ] {
-            assert_eq!(buckets(records), serde_json::to_string(&records).unwrap());
+        let limit = RateLimit::new(Algorithm::FixedWindow, 10, Duration::from_secs(60)).unwrap();
+        let named = LimitRule { name: LimitName::new("per-hour_2").ok(), ..limit.into() };
+        let limits = RateLimits {
+            per_ip: limit.into(),
+            per_key: LimitList::new(vec![limit.into(), named]).unwrap(),
+            global: limit.into(),
+            ..RateLimits::default()
+        };
+        let facts = limits.facts();
+        assert_eq!(buckets(BucketRecords::default()), "{}");
+        let mut checks = Checks::default();
+        for (limit, _) in limits.iter() {
+            let rejected = Verdict::Rejected { retry_after: Duration::from_secs(1) };
+            let delayed = Verdict::Delayed { remaining: 3, wait: Duration::from_millis(7) };
+            for verdict in [Verdict::Admitted { remaining: 9 }, delayed, rejected] {
+                let mut checks = checks;
+                checks.note(START, limit, verdict);
+                let records = BucketRecords::new(&facts, &checks);
+                assert_eq!(buckets(records), serde_json::to_string(&records).unwrap());
+            }
+            checks.note(START, limit, Verdict::Admitted { remaining: 0 });
         }
+        let labels: Vec<_> = BucketRecords::new(&facts, &checks).iter().map(|(label, _)| label).collect();
+        assert_eq!(labels, ["per_ip", "per_key[0]", "per_key.per-hour_2", "global"]);
     }
 
     #[test]

@@ -59,8 +59,12 @@ impl<O: Observer> Observer for Telemetry<O> {
         checks: &Checks,
         decision: &Decision,
     ) -> ObserverTag {
-        self.metrics.on_decided(at, checks);
+        self.metrics.on_decided(at, checks, decision);
         self.inner.on_decided(at, request, checks, decision)
+    }
+
+    fn on_turn(&self, at: Timestamp, mark: ObserverTag, decision: &Decision) {
+        self.inner.on_turn(at, mark, decision);
     }
 
     fn on_worker(&self, at: Timestamp, mark: ObserverTag, waited: Duration) {
@@ -150,6 +154,10 @@ mod tests {
             ObserverTag(7)
         }
 
+        fn on_turn(&self, _: Timestamp, _: ObserverTag, _: &Decision) {
+            self.of("turn");
+        }
+
         fn on_worker(&self, _: Timestamp, _: ObserverTag, _: Duration) {
             self.of("worker");
         }
@@ -208,6 +216,7 @@ mod tests {
         };
         let decision = Decision::Reject(Rejection::QueueFull { retry_after: Duration::ZERO });
         assert_eq!(telemetry.on_decided(START, &seen, &facts.checks, &decision), ObserverTag(7));
+        telemetry.on_turn(START, ObserverTag(7), &decision);
         telemetry.on_worker(START, ObserverTag(7), Duration::ZERO);
         telemetry.on_load(START, 1, 0);
         telemetry.on_queue_timeout(START, ObserverTag(7));
@@ -222,6 +231,7 @@ mod tests {
         let told = told.0.lock().unwrap();
         let all = [
             "decided",
+            "turn",
             "worker",
             "load",
             "queue timeout",

@@ -9,12 +9,13 @@ use jiff::Timestamp as CivilTime;
 use serde::{Serialize, Serializer};
 
 use super::{Ended, Facts, RequestName, ShownClaims, SpanId, TraceId};
+use crate::admission::Checks;
 use crate::breaker::Condition;
 use crate::config::GatewayConfig;
 use crate::identity::Client;
+use crate::limits::LimitFacts;
 use crate::rate_limit::Verdict;
 use crate::route::UpstreamId;
-use crate::scope::Scope;
 use crate::timestamp::Timestamp;
 use crate::trace::hex_digits;
 
@@ -76,7 +77,7 @@ pub struct RequestRecord<'a> {
     pub breaker: Option<&'static str>,
     /// What the rate limits said, each by its scope.
     #[serde(skip_serializing_if = "BucketRecords::is_empty")]
-    pub rate_limits: BucketRecords,
+    pub rate_limits: BucketRecords<'a>,
     /// Claims of its identity that may be shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth: Option<&'a ShownClaims>,
@@ -97,22 +98,9 @@ pub struct RunName {
     pub control: bool,
 }
 
-/// What each rate limit said of a request; nothing of one that is off or was not reached.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct BucketRecords {
-    /// Of the source address.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub per_ip: Option<BucketRecord>,
-    /// Of the client.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub per_key: Option<BucketRecord>,
-    /// Of the route.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub per_route: Option<BucketRecord>,
-    /// Of all requests.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub global: Option<BucketRecord>,
-}
+/// What each rate limit said of a request, by what the limit is called; nothing of one that is off or was not reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BucketRecords<'a>(Option<(&'a LimitFacts, &'a Checks)>);
 
 /// One bucket as a request left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -123,12 +111,44 @@ pub struct BucketRecord {
     pub remaining: u32,
     /// Whether it let this one through.
     pub admitted: bool,
+    /// How long it had this one wait for its turn; `None` where it did not, or another limit had it wait longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_us: Option<u64>,
 }
 
-impl BucketRecords {
+impl<'a> BucketRecords<'a> {
+    /// What these limits said.
+    pub const fn new(limits: &'a LimitFacts, checks: &'a Checks) -> Self {
+        Self(Some((limits, checks)))
+    }
+
+    /// Each with what the limit is called, in the order in which they were asked.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a str, BucketRecord)> {
+        self.0.into_iter().flat_map(|(limits, checks)| {
+            limits.iter().filter_map(|limit| {
+                let verdict = checks.get(limit.id)?;
+                let wait_us = match verdict {
+                    Verdict::Delayed { wait, .. } => {
+                        Some(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX))
+                    }
+                    Verdict::Admitted { .. } | Verdict::Rejected { .. } => None,
+                };
+                let (remaining, admitted) = (verdict.remaining(), verdict.is_admitted());
+                let record = BucketRecord { allowance: limit.allowance, remaining, admitted, wait_us };
+                Some((&*limit.label, record))
+            })
+        })
+    }
+
     /// Whether no limit said anything.
-    pub const fn is_empty(&self) -> bool {
-        matches!(self, Self { per_ip: None, per_key: None, per_route: None, global: None })
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl Serialize for BucketRecords<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 
@@ -179,14 +199,6 @@ impl<'a> RequestRecord<'a> {
     ) -> Self {
         let route = facts.route.and_then(|route| names.routes.get(route.0 as usize));
         let span = facts.traced.as_ref().map(|traced| traced.span);
-        let bucket = |scope| {
-            let allowance = facts.allowances.get(scope)?;
-            let (admitted, remaining) = match facts.checks.get(scope)? {
-                Verdict::Admitted { remaining } => (true, remaining),
-                Verdict::Rejected { .. } => (false, 0),
-            };
-            Some(BucketRecord { allowance, remaining, admitted })
-        };
         let micros = |time: std::time::Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         Self {
             timestamp: at,
@@ -208,12 +220,7 @@ impl<'a> RequestRecord<'a> {
             upstream_latency_us: ended.upstream_time.map(micros),
             total_latency_us: micros(ended.total_time),
             breaker: facts.breaker.map(Condition::name),
-            rate_limits: BucketRecords {
-                per_ip: bucket(Scope::PerIp),
-                per_key: bucket(Scope::PerKey),
-                per_route: bucket(Scope::PerRoute),
-                global: bucket(Scope::Global),
-            },
+            rate_limits: BucketRecords::new(&facts.limits, &facts.checks),
             auth: facts.auth.as_deref(),
         }
     }

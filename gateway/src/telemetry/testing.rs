@@ -4,12 +4,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::{Ended, Facts};
-use crate::admission::{Admission, Checks, RateLimits, Request};
+use crate::admission::{Admission, Checks, Request};
 use crate::attempt::RequestEnd;
 use crate::breaker::{BreakerConfig, Condition};
 use crate::config::{GatewayConfig, UpstreamPolicy};
 use crate::entrance::{Entrance, NO_KEYS};
 use crate::identity::{Client, KeySecret, Peer};
+use crate::limits::{LimitId, RateLimits};
 use crate::rate_limit::{Algorithm, RateLimit};
 use crate::rejection::Rejection;
 use crate::route::{Route, RouteId, Routes, UpstreamId};
@@ -31,7 +32,7 @@ pub(crate) fn config() -> GatewayConfig {
     };
     let per_key = RateLimit::new(Algorithm::TokenBucket, 60, Duration::from_secs(60))
         .and_then(|limit| limit.with_burst(10));
-    let limits = RateLimits { per_key: per_key.ok(), ..RateLimits::default() };
+    let limits = RateLimits { per_key: per_key.ok().into(), ..RateLimits::default() };
     let breaker = Some(BreakerConfig::RECOMMENDED);
     GatewayConfig {
         limits,
@@ -56,13 +57,14 @@ pub(super) fn facts(config: &GatewayConfig, key: &str, requests: u32) -> Facts {
     };
     let checks = (0..requests).map(|_| check()).last().unwrap();
     let breaker = Some(Condition::Closed);
-    let allowances = config.limits.allowances();
-    Facts { peer, client, route, checks, allowances, breaker, traced: None, auth: None }
+    let limits = config.limits.facts();
+    Facts { peer, client, route, checks, limits, breaker, traced: None, auth: None }
 }
 
 /// The end of a request that a limit turned away.
 pub(super) fn rejected() -> Ended {
-    let rejection = Rejection::RateLimited { scope: Scope::PerKey, retry_after: Duration::from_secs(1) };
+    let limit = LimitId::first(Scope::PerKey);
+    let rejection = Rejection::RateLimited { limit, retry_after: Duration::from_secs(1), status: 429 };
     Ended {
         end: RequestEnd::Rejected(rejection),
         attempts: 0,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use ::gateway::auth::{AuthConfig, ClaimFault, JwksCacheConfig, RequiredClaim, TokenFault};
 use ::gateway::server::{ScenarioClock, Server, ServerConfig, StartError};
 use ::gateway::{
-    Algorithm, Decision, GatewayConfig, KeyedBy, RateLimit, RateLimits, Rejection, RequestEnd, Route, Routes,
-    UpstreamId,
+    Algorithm, Decision, GatewayConfig, KeyedBy, LimitRule, RateLimit, RateLimits, Rejection, RequestEnd,
+    Route, Routes, UpstreamId,
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -210,9 +210,9 @@ fn a_route_without_auth_is_for_everybody_and_nobodys_identity_passes() {
 fn a_limit_counts_whom_the_token_names() {
     let issuer = Issuer::new();
     let (application, provider) = (hello(), Provider::new(State::Serves(issuer.jwks())));
-    let per_key = RateLimit::new(Algorithm::FixedWindow, 2, Duration::from_secs(60)).ok();
-    let per_key_by = KeyedBy::Claim("sub".into());
-    let limits = RateLimits { per_key, per_key_by, ..RateLimits::default() };
+    let per_key = RateLimit::new(Algorithm::FixedWindow, 2, Duration::from_secs(60)).unwrap();
+    let per_key = LimitRule { by: KeyedBy::Claim("sub".into()), ..per_key.into() };
+    let limits = RateLimits { per_key: per_key.into(), ..RateLimits::default() };
     let gateway = start(&application, &provider, 1.0, GatewayConfig { limits, ..config(|_| {}) });
     let mut client = Client::connect(gateway.address());
     let mut statuses = |subject: &str| {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::gateway::{
-    Algorithm, Backoff, BreakerConfig, ClientTimeouts, Condition, FailureSet, GatewayConfig, GatewayRetry,
-    Jitter, PoolConfig, RateLimit, RateLimits, Rejection, RetryPolicy, UpstreamPolicy,
+    Algorithm, Backoff, BreakerConfig, ClientTimeouts, Condition, Decision, FailureSet, GatewayConfig,
+    GatewayRetry, Jitter, PoolConfig, RateLimit, RateLimits, Rejection, RetryPolicy, UpstreamPolicy,
 };
 use ::gateway::{AttemptEnd, RequestEnd};
 use tokio::sync::Notify;
@@ -55,7 +55,7 @@ fn get(path: &str, fields: &str) -> String {
 #[test]
 fn a_limit_counts_keys_and_says_when_to_come_back() {
     let upstream = hello();
-    let limits = RateLimits { per_key: limit(3), global: limit(100), ..RateLimits::default() };
+    let limits = RateLimits { per_key: limit(3).into(), global: limit(100).into(), ..RateLimits::default() };
     let gateway =
         Gateway::with(GatewayConfig { limits, ..GatewayConfig::default() }, &[upstream.address], |_| {});
     let mut client = Client::connect(gateway.address());
@@ -88,7 +88,7 @@ fn a_limit_counts_keys_and_says_when_to_come_back() {
 #[test]
 fn a_key_is_one_field_however_it_is_spelled() {
     let upstream = hello();
-    let limits = RateLimits { per_key: limit(2), ..RateLimits::default() };
+    let limits = RateLimits { per_key: limit(2).into(), ..RateLimits::default() };
     let gateway =
         Gateway::with(GatewayConfig { limits, ..GatewayConfig::default() }, &[upstream.address], |_| {});
     // An upstream that reads the last field, or the one without the hyphen, would let the limited key go on.
@@ -111,7 +111,7 @@ fn a_key_is_one_field_however_it_is_spelled() {
 #[test]
 fn a_limit_holds_over_all_connections_and_threads() {
     let upstream = hello();
-    let limits = RateLimits { per_key: limit(100), ..RateLimits::default() };
+    let limits = RateLimits { per_key: limit(100).into(), ..RateLimits::default() };
     let config = GatewayConfig { limits, ..GatewayConfig::default() };
     // The window lasts for longer than any test.
     let gateway = Gateway::at_speed(0.001, config, &[upstream.address], |config| config.threads = 3);
@@ -459,7 +459,11 @@ fn every_algorithm_counts_the_same_as_without_sockets() {
         if algorithm.has_burst() {
             per_key = per_key.with_burst(50).unwrap();
         }
-        let limits = RateLimits { per_key: Some(per_key), ..RateLimits::default() };
+        if algorithm.has_delay() {
+            // Nobody's turn would come.
+            per_key = per_key.with_delay(50).unwrap();
+        }
+        let limits = RateLimits { per_key: per_key.into(), ..RateLimits::default() };
         let config = GatewayConfig { limits, ..GatewayConfig::default() };
         let gateway = Gateway::at_speed(1e-6, config, &[upstream.address], |_| {});
         let mut client = Client::connect(gateway.address());
@@ -470,6 +474,57 @@ fn every_algorithm_counts_the_same_as_without_sockets() {
         }
         gateway.log.settled(600);
     }
+}
+
+fn leaky(limit: u32, burst: u32) -> RateLimits {
+    let leaky = RateLimit::new(Algorithm::LeakyBucket, limit, MINUTE).unwrap().with_burst(burst).unwrap();
+    RateLimits { per_key: leaky.into(), ..RateLimits::default() }
+}
+
+/// One each ten seconds, by a clock fifty times as fast: the first passes, and the others have their turn one after the other.
+#[test]
+fn whoever_waits_for_its_turn_is_passed_on_when_it_comes() {
+    let upstream = hello();
+    let config = GatewayConfig { limits: leaky(6, 3), pool: pool(1, 0, None), ..GatewayConfig::default() };
+    let gateway = Gateway::at_speed(50.0, config, &[upstream.address], |_| {});
+    let mut clients: Vec<_> = (0..4).map(|_| Client::connect(gateway.address())).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send(get("/", ""));
+        gateway.log.until("a decision", |told| told.decided.len() > number);
+    }
+    // Nobody holds the only worker while it waits.
+    assert!(clients.iter_mut().all(|client| client.answer(false).status == 200));
+    let told = gateway.log.settled(4);
+    // However slowly they were sent: the marks are their numbers.
+    let delayed = |(mark, (_, decision)): (u64, &(_, Decision))| {
+        matches!(decision, Decision::Delay { .. }).then_some(mark)
+    };
+    let delayed: Vec<u64> = (0..).zip(&told.decided).filter_map(delayed).collect();
+    let turns: Vec<u64> = told.turned.iter().map(|(mark, _)| mark.0).collect();
+    assert_eq!((told.served(), &turns), (4, &delayed));
+    assert!(!delayed.is_empty(), "{told:?}");
+    assert!(told.turned.iter().all(|(_, decision)| matches!(decision, Decision::Forward(_))), "{told:?}");
+}
+
+/// Under a clock that all but stands, its turn never comes, and it leaves.
+#[test]
+fn who_leaves_while_it_waits_for_its_turn_is_told_once_and_held_nothing() {
+    let upstream = hello();
+    let config = GatewayConfig { limits: leaky(60, 1), ..GatewayConfig::default() };
+    let gateway = Gateway::at_speed(1e-6, config, &[upstream.address], |_| {});
+    assert_eq!(Client::connect(gateway.address()).get("/").status, 200);
+    let mut waiting = Client::connect(gateway.address());
+    waiting.send(get("/", ""));
+    let told = gateway.log.until("a wait", |told| told.decided.len() == 2);
+    assert!(matches!(told.decided[1].1, Decision::Delay { .. }), "{told:?}");
+    assert_eq!(told.load, (0, 0));
+    // One more than may wait.
+    let rejected = Client::connect(gateway.address()).get("/");
+    assert_eq!(rejected.status, 429);
+    drop(waiting);
+    let told = gateway.log.settled(3);
+    assert_eq!((told.served(), told.turned.len()), (1, 0));
+    assert_eq!(told.ends().iter().filter(|end| **end == RequestEnd::ClientLeft).count(), 1);
 }
 
 #[test]

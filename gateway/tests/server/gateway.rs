@@ -77,6 +77,8 @@ pub(crate) struct Log {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
     pub(crate) decided: Vec<(Option<Vec<u8>>, Decision)>,
+    /// What was decided when requests had their turn at a limit.
+    pub(crate) turned: Vec<(ObserverTag, Decision)>,
     pub(crate) workers: Vec<Duration>,
     pub(crate) load: (u32, u32),
     pub(crate) loads: Vec<(Timestamp, u32, u32)>,
@@ -144,6 +146,10 @@ impl Observer for Log {
             told.decided.push((request.key.map(<[u8]>::to_vec), *decision));
         });
         mark
+    }
+
+    fn on_turn(&self, _: Timestamp, mark: ObserverTag, decision: &Decision) {
+        self.tell(|told| told.turned.push((mark, *decision)));
     }
 
     fn on_worker(&self, _: Timestamp, _: ObserverTag, waited: Duration) {

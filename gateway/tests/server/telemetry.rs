@@ -37,7 +37,7 @@ fn config() -> GatewayConfig {
     let breaker = BreakerConfig::new(Duration::from_secs(30), 0.5, 4).ok();
     let pool = PoolConfig { workers: NonZeroU32::new(8), queue: Some(4), queue_timeout: None };
     GatewayConfig {
-        limits: RateLimits { per_key: limit(4), global: limit(1_000), ..RateLimits::default() },
+        limits: RateLimits { per_key: limit(4).into(), global: limit(1_000).into(), ..RateLimits::default() },
         pool,
         routes: routes(2),
         upstreams: vec![
@@ -236,17 +236,9 @@ fn a_hundred_thousand_keys_are_not_one_series_more() {
         };
         let mark = observer.on_decided(START, &seen, &checks, &decision);
         observer.on_worker(START, mark, Duration::ZERO);
-        let allowances = config.limits.allowances();
-        let facts = Arc::new(Facts {
-            peer,
-            client,
-            route,
-            checks,
-            allowances,
-            breaker: None,
-            traced: None,
-            auth: None,
-        });
+        let limits = config.limits.facts();
+        let facts =
+            Arc::new(Facts { peer, client, route, checks, limits, breaker: None, traced: None, auth: None });
         let time = Duration::from_millis(u64::from(number % 100));
         let ended = Ended { end, attempts: 1, upstream_time: Some(time), total_time: time };
         observer.on_finished(START, mark, &facts, &ended);

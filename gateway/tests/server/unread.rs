@@ -119,7 +119,7 @@ fn a_rejected_body_costs_no_request_behind_it() {
     let upstream = Upstream::answering(|request| Reply::Send(ok(request.body.len().to_string())));
     let mut config = GatewayConfig::default();
     let once = RateLimit::new(Algorithm::FixedWindow, 1, Duration::from_secs(86_400)).unwrap();
-    config.limits = RateLimits { per_key: Some(once), ..RateLimits::default() };
+    config.limits = RateLimits { per_key: once.into(), ..RateLimits::default() };
     let gateway = Gateway::with(config, &[upstream.address], |_| {});
     let mut client = Client::connect(gateway.address());
     for (key, status) in [("a", 200), ("a", 429), ("b", 200), ("b", 429), ("a", 429), ("c", 200)] {

@@ -26,6 +26,8 @@ pub enum Cause {
     QueueTimeout,
     /// A rate limit rejected it.
     RateLimit(usize),
+    /// It waited for its turn at a rate limit.
+    RateLimitDelay(usize),
     /// No route serves the path.
     NoRoute,
     /// Its token was not accepted.
@@ -215,6 +217,8 @@ pub enum CauseKind {
     QueueTimeout,
     /// A rate limit rejected it.
     RateLimit,
+    /// It waited for its turn at a rate limit.
+    RateLimitDelay,
     /// No route serves the path.
     NoRoute,
     /// Its token was not accepted, for the reason named.
@@ -266,6 +270,7 @@ impl CauseKind {
             Self::TryTimeout => "try-timeout",
             Self::QueueTimeout => "queue-timeout",
             Self::RateLimit => "rate-limit",
+            Self::RateLimitDelay => "rate-limit-delay",
             Self::NoRoute => "no-route",
             Self::Token => "token",
             Self::Keys => "keys",
@@ -295,6 +300,9 @@ impl CauseStep {
             Cause::TryTimeout => (CauseKind::TryTimeout, None),
             Cause::QueueTimeout => (CauseKind::QueueTimeout, None),
             Cause::RateLimit(limit) => (CauseKind::RateLimit, Some(layout.limits[limit].scope.clone())),
+            Cause::RateLimitDelay(limit) => {
+                (CauseKind::RateLimitDelay, Some(layout.limits[limit].scope.clone()))
+            }
             Cause::NoRoute => (CauseKind::NoRoute, None),
             Cause::Token { service: None, reason } => (CauseKind::Token, Some(reason.to_owned())),
             Cause::Token { service: Some(service), reason } => {

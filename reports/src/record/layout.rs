@@ -90,9 +90,10 @@ pub struct FaultLayout {
 /// A rate limit of the gateway.
 #[derive(Clone, Debug, Default)]
 pub struct LimitLayout {
-    /// `per_ip`, `per_key`, `per_route` or `global`.
+    /// What it is called: `per_ip`, `per_key`, `per_route` or `global`, and one of several of its scope `per_key.NAME` or
+    /// `per_key[0]`.
     pub scope: String,
-    /// The algorithm's name.
+    /// The algorithm's name; `list` for all limits of a scope as one.
     pub algorithm: String,
     /// Requests per window.
     pub limit: u32,
@@ -106,6 +107,12 @@ pub struct LimitLayout {
     pub buckets: u32,
     /// The lengths over which the most admissions of one bucket are counted, shortest first, each once.
     pub peak_windows: Vec<Duration>,
+    /// The status of its rejections.
+    pub status: u16,
+    /// Whether it may let requests wait for their turn.
+    pub lets_wait: bool,
+    /// The limits that it stands for, if it is all limits of a scope as one; how full its buckets are is told of those alone.
+    pub joins: Vec<String>,
 }
 
 /// A circuit breaker: whose, and in front of which upstream.

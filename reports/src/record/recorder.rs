@@ -94,7 +94,10 @@ pub(crate) struct LimitRecord {
     pub(crate) peaks: Vec<PeakRecord>,
     pub(crate) admitted_per_s: CountSeries,
     pub(crate) rejected_per_s: CountSeries,
-    pub(crate) saturation: Saturation,
+    /// Of those that wait for their turn, how long; `None` for a limit that lets nobody wait.
+    pub(crate) waits: Option<Durations>,
+    /// `None` for all limits of a scope as one.
+    pub(crate) saturation: Option<Saturation>,
 }
 
 #[derive(Debug)]
@@ -137,7 +140,11 @@ impl Recorder {
                 .collect(),
             admitted_per_s: series(),
             rejected_per_s: series(),
-            saturation: Saturation::new(limit.allowance, limit.buckets, duration),
+            waits: limit.lets_wait.then(Durations::new),
+            saturation: limit
+                .joins
+                .is_empty()
+                .then(|| Saturation::new(limit.allowance, limit.buckets, duration)),
         };
         let station = |_: usize| StationRecord {
             wait: Durations::new(),
@@ -208,6 +215,11 @@ impl Witness for Recorder {
                 self.on_limit_admitted(limit, bucket, at, remaining);
             }
             RunEvent::LimitRejected { limit, bucket } => self.on_limit_rejected(limit, bucket, at),
+            RunEvent::LimitDelayed { limit, wait } => {
+                if let Some(waits) = &mut self.limits[limit].waits {
+                    waits.record(wait);
+                }
+            }
             RunEvent::Admitted { population } => self.populations[population].admitted.add(at),
             RunEvent::Attempt { station } => self.on_attempt(station, at),
             RunEvent::KeyFetch { upstream } => self.attempts[upstream].key_fetches += 1,
@@ -256,7 +268,9 @@ impl Recorder {
             None => self.checker.note(Broken::Overflow, 1),
         }
         record.admitted_per_s.add(at);
-        record.saturation.on_admitted(bucket, at, remaining);
+        if let Some(saturation) = &mut record.saturation {
+            saturation.on_admitted(bucket, at, remaining);
+        }
         for peak in &mut record.peaks {
             self.checker.check(peak.on_event(at, bucket));
         }
@@ -267,7 +281,9 @@ impl Recorder {
         let record = &mut self.limits[limit];
         record.rejected += 1;
         record.rejected_per_s.add(at);
-        record.saturation.on_rejected(bucket, at);
+        if let Some(saturation) = &mut record.saturation {
+            saturation.on_rejected(bucket, at);
+        }
     }
 
     #[inline]

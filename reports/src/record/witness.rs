@@ -46,6 +46,13 @@ pub enum RunEvent {
         /// The bucket that had no room.
         bucket: u32,
     },
+    /// An attempt that every rate limit lets through waits for its turn at this one.
+    LimitDelayed {
+        /// Which limit.
+        limit: usize,
+        /// For how long, if its client stays.
+        wait: Duration,
+    },
     /// An attempt passed every rate limit.
     Admitted {
         /// Whose attempt.

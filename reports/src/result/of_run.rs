@@ -162,7 +162,10 @@ fn limit_result(
         peaks: peaks.collect(),
         admitted_per_s: limit.admitted_per_s.into_points(),
         rejected_per_s: limit.rejected_per_s.into_points(),
-        saturation: limit.saturation.into_result(bucket_name),
+        saturation: limit.saturation.and_then(|saturation| saturation.into_result(bucket_name)),
+        waits: limit.waits.map(|waits| waits.distribution()),
+        status: (layout.joins.is_empty() && ![0, 429].contains(&layout.status)).then_some(layout.status),
+        joins: layout.joins.clone(),
     }
 }
 

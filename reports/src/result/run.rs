@@ -224,9 +224,11 @@ pub struct PopulationResult {
 /// What one rate limit of the gateway did.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitResult {
-    /// `per_ip`, `per_key`, `per_route` or `global`.
+    /// What it is called: `per_ip`, `per_key`, `per_route` or `global`, and one of several of its scope `per_key.NAME` or
+    /// `per_key[0]`.
     pub scope: String,
-    /// `fixed-window`, `token-bucket`, `gcra`, `sliding-window-log` or `sliding-window-counter`.
+    /// `fixed-window`, `token-bucket`, `gcra`, `sliding-window-log` or `sliding-window-counter`; `list` for all limits of a scope
+    /// as one.
     pub algorithm: String,
     /// Requests per window.
     pub limit: u32,
@@ -251,6 +253,17 @@ pub struct LimitResult {
     /// How full its buckets were when; `None` where it rejected nothing, and in results of a version that did not keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saturation: Option<SaturationResult>,
+    /// How long attempts wait for their turn, of those that do; what waits longer at another limit is told there. `None` for a
+    /// limit that lets nobody wait.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Distribution>,
+    /// The status of its rejections; `None` for 429.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The limits that it stands for, if it is all limits of a scope as one: then `limit` and `window_us` are those of the one
+    /// with the longest window, and what was let through is what all of them let through. Empty for a limit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub joins: Vec<String>,
 }
 
 /// A bucket of a rate limit and a count.

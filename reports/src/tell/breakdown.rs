@@ -267,6 +267,11 @@ fn limits(result: &ExperimentResult, detail: Detail) -> Breakdown {
     let most_in =
         |window_us: &u64| format!("most in\u{a0}{}", format::span(*window_us as f64).replace(' ', "\u{a0}"));
     columns.extend(windows.iter().map(most_in));
+    // Only where a limit lets requests wait.
+    let waits = runs(result).flat_map(|run| &run.limits).any(|limit| limit.waits.is_some());
+    if waits {
+        columns.extend(["waited", "wait p50", "wait p99"].map(str::to_owned));
+    }
     let row = |scope: &str, variant: &VariantResult| {
         let of = |measure: &dyn Fn(&LimitResult) -> Option<f64>| {
             median(variant, Dimension::Count, |run| limit(run, scope).and_then(measure))
@@ -283,6 +288,14 @@ fn limits(result: &ExperimentResult, detail: Detail) -> Breakdown {
         cells.extend(windows.iter().map(|window_us| {
             median(variant, Dimension::Count, |run| peak(run, scope, *window_us).map(|count| count as f64))
         }));
+        if waits {
+            cells.push(of(&|limit| limit.waits.as_ref().map(|waits| waits.count as f64)));
+            cells.extend([50.0, 99.0].map(|p| {
+                median(variant, Dimension::DurationUs, |run| {
+                    Some(limit(run, scope)?.waits.as_ref()?.at(p)? as f64)
+                })
+            }));
+        }
         cells
     };
     Breakdown {
@@ -351,6 +364,10 @@ fn stations(result: &ExperimentResult, detail: Detail) -> Breakdown {
 
 /// `1,000 per minute, burst 100`.
 fn rule(limit: &LimitResult) -> String {
+    if !limit.joins.is_empty() {
+        let joined: Vec<String> = limit.joins.iter().map(|limit| text::line(limit)).collect();
+        return format!("all of {}", text::list(&joined));
+    }
     let rate = format!("{} per {}", format::count(limit.limit.into()), format::per_window(limit.window_us));
     limit.burst.map_or(rate.clone(), |burst| format!("{rate}, burst {}", format::count(burst.into())))
 }

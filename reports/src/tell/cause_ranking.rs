@@ -60,6 +60,7 @@ pub(crate) fn step(step: &CauseStep) -> String {
         CauseKind::TryTimeout => "gateway's timeout of an attempt".to_owned(),
         CauseKind::QueueTimeout => "gateway's queue timeout".to_owned(),
         CauseKind::RateLimit => format!("{of} limit"),
+        CauseKind::RateLimitDelay => format!("turn at the {of} limit"),
         CauseKind::NoRoute => "no route".to_owned(),
         CauseKind::Token => format!("token not accepted: {of}"),
         CauseKind::Keys => format!("keys of {of}"),

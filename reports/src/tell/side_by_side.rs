@@ -475,9 +475,14 @@ pub(crate) fn peak(run: &RunResult, scope: &str, window_us: u64) -> Option<u64> 
     peaks.iter().find(|peak| peak.window_us == window_us).map(|peak| peak.count)
 }
 
-/// Whom a limit of that scope counts.
-pub(crate) fn bucket_noun(scope: &str) -> &'static str {
-    match scope {
+/// The scope of a limit, of what the limit is called: `per_key` of `per_key.minute` and `per_key[0]`.
+pub(crate) fn scope_of(limit: &str) -> &str {
+    limit.split(['.', '[']).next().unwrap_or(limit)
+}
+
+/// Whom a limit counts.
+pub(crate) fn bucket_noun(limit: &str) -> &'static str {
+    match scope_of(limit) {
         "per_key" => "one key",
         "per_ip" => "one address",
         "per_route" => "one route",

@@ -22,6 +22,8 @@ impl gateway::server::Observer for Defects {
         ObserverTag::default()
     }
 
+    fn on_turn(&self, _: Timestamp, _: ObserverTag, _: &Decision) {}
+
     fn on_worker(&self, _: Timestamp, _: ObserverTag, _: Duration) {}
 
     fn on_load(&self, _: Timestamp, _: u32, _: u32) {}

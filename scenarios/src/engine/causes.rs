@@ -1,15 +1,17 @@
 //! What a rejection is blamed on: the first step of the way back from it, in either engine.
 
-use gateway::{Rejection, Scope};
+use gateway::{LimitId, Rejection};
 use reports::{BreakerId, Cause};
+
+use super::layout::{Recorded, RecordedLimit};
 
 /// Where a rejection was given.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     /// The service that rejected; `None` for the gateway.
     pub(super) service: Option<usize>,
-    /// The enabled limits, each with its place in the record.
-    pub(super) limits: &'a [(Scope, usize)],
+    /// The limits, each at its place in the record.
+    pub(super) limits: &'a [RecordedLimit],
     /// The upstream that keys are fetched from, where tokens are judged.
     pub(super) provider: Option<usize>,
     /// The upstream of the route.
@@ -22,8 +24,9 @@ impl Place<'_> {
     pub(super) fn cause(&self, rejection: Rejection, behind: impl FnOnce() -> usize) -> Option<Cause> {
         let Self { service, upstream, .. } = *self;
         Some(match rejection {
-            Rejection::RateLimited { scope, .. } => {
-                Cause::RateLimit(self.limits.iter().find(|(limited, _)| *limited == scope)?.1)
+            Rejection::RateLimited { limit, .. } => {
+                let is_this = |recorded: &RecordedLimit| recorded.what == Recorded::One(limit);
+                Cause::RateLimit(self.limits.iter().position(is_this)?)
             }
             Rejection::Unauthenticated { reason } => Cause::Token { service, reason: reason.name() },
             Rejection::Forbidden { reason } => Cause::Token { service, reason: reason.name() },
@@ -36,6 +39,11 @@ impl Place<'_> {
             Rejection::QueueTimeout => Cause::QueueTimeout,
         })
     }
+}
+
+/// What holds up a request that waits for its turn at a limit; `None` for a limit that is not there.
+pub(super) fn turn_at(limits: &[RecordedLimit], limit: LimitId) -> Option<Cause> {
+    limits.iter().position(|recorded| recorded.what == Recorded::One(limit)).map(Cause::RateLimitDelay)
 }
 
 /// The route that holds most workers of the gateway: of equals the first, and the first where nobody holds any.

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use gateway::{Client, KeySecret, KeyedBy, Peer, Scope};
+use gateway::{Client, KeySecret, KeyedBy, LimitRule, Peer, RateLimits, Scope};
 use reports::{BucketName, BucketOwner};
 use simulator::{Identities, Identity, Population, api_key, loopback_address, subject};
 
@@ -16,8 +16,51 @@ pub(super) struct Directory {
     first: Vec<(u32, u32)>,
     /// By number of the key; of a population without keys, by number of the address.
     clients: Vec<Client>,
-    /// Who counts as whom where the limit per client goes by a claim.
-    claimants: Claimants,
+    /// Who counts as whom, for each claim that a limit per client goes by.
+    claimants: Vec<Claimants>,
+}
+
+/// What the buckets of a limit are: how a request's bucket is numbered in the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Buckets {
+    /// Addresses.
+    Addresses,
+    /// Keys, and addresses where there are none.
+    Keys,
+    /// Whoever makes a claim, by its place among [`claims`], and keys where there is none.
+    Claimants(usize),
+    /// Routes.
+    Routes,
+    /// The one bucket of all.
+    All,
+}
+
+/// The claims that limits per client go by, each once.
+fn claims(limits: &RateLimits) -> Vec<&str> {
+    let mut claims = Vec::new();
+    for rule in limits.per_key.rules() {
+        if let KeyedBy::Claim(claim) = &rule.by
+            && !claims.contains(&claim.as_str())
+        {
+            claims.push(claim);
+        }
+    }
+    claims
+}
+
+impl Buckets {
+    /// Those of a limit of that scope.
+    pub(super) fn of(limits: &RateLimits, scope: Scope, rule: &LimitRule) -> Self {
+        match (scope, &rule.by) {
+            (Scope::PerIp, _) => Self::Addresses,
+            (Scope::PerKey, KeyedBy::ApiKey) => Self::Keys,
+            (Scope::PerKey, KeyedBy::Claim(claim)) => {
+                claims(limits).iter().position(|known| known == claim).map_or(Self::Keys, Self::Claimants)
+            }
+            (Scope::PerRoute, _) => Self::Routes,
+            (Scope::Global, _) => Self::All,
+        }
+    }
 }
 
 /// The buckets of a limit per client that goes by a claim of verified tokens, numbered on from those of keys.
@@ -37,16 +80,17 @@ pub(super) struct NumberedClient {
     pub(super) peer: Peer,
     key: u32,
     address: u32,
-    claimant: Option<u32>,
+    population: u32,
+    identity: u32,
 }
 
 /// Simulated keys are no secrets, and a run is the same wherever it is run.
 const SECRET: KeySecret = KeySecret([0; 16]);
 
 impl Directory {
-    pub(super) fn new(populations: &[Population], per_key_by: &KeyedBy) -> Self {
+    pub(super) fn new(populations: &[Population], limits: &RateLimits) -> Self {
         let (mut keys, mut addresses) = (0, 0);
-        let claimants = Claimants::new(populations, per_key_by);
+        let claimants = claims(limits).iter().map(|claim| Claimants::new(populations, claim)).collect();
         let mut directory = Self { first: Vec::new(), clients: Vec::new(), claimants };
         for population in populations {
             directory.first.push((keys, addresses));
@@ -75,8 +119,32 @@ impl Directory {
         // Who has no key is whoever sends from that address.
         let key = first_key + identity.key.unwrap_or(identity.address);
         let address = first_address + identity.address;
-        let claimant = self.claimants.bucket(population, identity);
-        NumberedClient { client: self.clients[key as usize], peer: peer(address), key, address, claimant }
+        let (population, identity) = (population as u32, identity.index);
+        let (client, peer) = (self.clients[key as usize], peer(address));
+        NumberedClient { client, peer, key, address, population, identity }
+    }
+
+    /// The number of the bucket in which a limit counts a request of this caller on that route, whose tokens are verified or not.
+    #[inline]
+    pub(super) fn bucket(
+        &self,
+        caller: &NumberedClient,
+        buckets: Buckets,
+        route: u32,
+        verified: bool,
+    ) -> u32 {
+        match buckets {
+            Buckets::Addresses => caller.address,
+            Buckets::Keys => caller.key,
+            Buckets::Claimants(claim) => {
+                let claimants = self.claimants.get(claim).filter(|_| verified);
+                claimants
+                    .and_then(|claimants| claimants.bucket(caller.population as usize, caller.identity))
+                    .unwrap_or(caller.key)
+            }
+            Buckets::Routes => route,
+            Buckets::All => 0,
+        }
     }
 }
 
@@ -85,22 +153,10 @@ impl NumberedClient {
     pub(super) fn ip(&self) -> Ipv4Addr {
         address(self.address)
     }
-
-    /// The number of the bucket in which a limit of that scope counts a request of this caller on that route, whose tokens
-    /// are verified or not.
-    pub(super) fn bucket(&self, scope: Scope, route: u32, verified: bool) -> u32 {
-        match scope {
-            Scope::PerIp => self.address,
-            Scope::PerKey => self.claimant.filter(|_| verified).unwrap_or(self.key),
-            Scope::PerRoute => route,
-            Scope::Global => 0,
-        }
-    }
 }
 
 impl Claimants {
-    fn new(populations: &[Population], per_key_by: &KeyedBy) -> Self {
-        let KeyedBy::Claim(claim) = per_key_by else { return Self::default() };
+    fn new(populations: &[Population], claim: &str) -> Self {
         let mut claimants = Self::default();
         let keys: u32 = populations.iter().map(|population| callers(&population.identities)).sum();
         for population in populations {
@@ -113,7 +169,7 @@ impl Claimants {
                     return Some((next, true));
                 }
                 let text = |text: &Option<String>| text.clone().map(serde_json::Value::from);
-                let value = match &**claim {
+                let value = match claim {
                     "iss" => text(&token.issuer),
                     "aud" => text(&token.audience),
                     claim => token.claims.get(claim).cloned(),
@@ -146,9 +202,9 @@ impl Claimants {
         names.next().is_none().then_some(BucketOwner { population, address: None })
     }
 
-    fn bucket(&self, population: usize, identity: Identity) -> Option<u32> {
+    fn bucket(&self, population: usize, identity: u32) -> Option<u32> {
         let (first, own) = (*self.first.get(population)?)?;
-        Some(first + if own { identity.index } else { 0 })
+        Some(first + if own { identity } else { 0 })
     }
 }
 
@@ -170,41 +226,43 @@ const fn callers(identities: &Identities) -> u32 {
 /// A file may name sixteen million clients, of whom a thousand send: no more is set aside than for so many.
 const MOST_BUCKETS: u32 = 1 << 20;
 
-/// For how many buckets of a limit of that scope room is to be set aside: as many as there can be, within reason; 0 where that
-/// depends on the claims of tokens.
-pub(super) fn buckets(world: &World, scope: Scope) -> u32 {
+/// For how many buckets of a limit room is to be set aside: as many as there can be, within reason; 0 where that depends on the
+/// claims of tokens.
+pub(super) fn room(world: &World, buckets: Buckets) -> u32 {
     let all = |of: fn(&Identities) -> u32| {
         let each = world.populations.iter().map(|population| of(&population.identities));
         each.fold(0, u32::saturating_add)
     };
-    let buckets = match (scope, &world.gateway.limits.per_key_by) {
-        (Scope::PerIp, _) => all(Identities::ips),
-        (Scope::PerKey, KeyedBy::ApiKey) => all(callers),
-        (Scope::PerKey, KeyedBy::Claim(_)) => 0,
-        (Scope::PerRoute, _) => world.gateway.routes.iter().count() as u32,
-        (Scope::Global, _) => 1,
+    let room = match buckets {
+        Buckets::Addresses => all(Identities::ips),
+        Buckets::Keys => all(callers),
+        Buckets::Claimants(_) => 0,
+        Buckets::Routes => world.gateway.routes.iter().count() as u32,
+        Buckets::All => 1,
     };
-    buckets.min(MOST_BUCKETS)
+    room.min(MOST_BUCKETS)
 }
 
 /// The name of a bucket, and whose it is, from its number.
-pub(crate) fn bucket_name(world: &World, scope: Scope, bucket: u32) -> BucketName {
-    match scope {
-        Scope::PerIp => BucketName {
+pub(crate) fn bucket_name(world: &World, buckets: Buckets, bucket: u32) -> BucketName {
+    match buckets {
+        Buckets::Addresses => BucketName {
             name: loopback_address(bucket).map(|address| address.to_string()).unwrap_or_default(),
             owner: owner_of_address(&world.populations, bucket),
         },
-        Scope::PerKey => per_key_bucket(world, bucket),
-        Scope::PerRoute => {
+        Buckets::Keys => per_key_bucket(world, None, bucket),
+        Buckets::Claimants(claim) => per_key_bucket(world, Some(claim), bucket),
+        Buckets::Routes => {
             let route = world.gateway.routes.iter().nth(bucket as usize);
             route.map(|route| route.path.clone()).unwrap_or_default().into()
         }
-        Scope::Global => "all".to_owned().into(),
+        Buckets::All => "all".to_owned().into(),
     }
 }
 
-/// A key, which begins with the name of its population; the address of a client without a key; or a claim.
-fn per_key_bucket(world: &World, bucket: u32) -> BucketName {
+/// A key, which begins with the name of its population; the address of a client without a key; or whoever makes a claim, the one at
+/// that place among [`claims`].
+fn per_key_bucket(world: &World, claim: Option<usize>, bucket: u32) -> BucketName {
     let (mut key, mut addresses) = (bucket, 0);
     for population in &world.populations {
         let identities = &population.identities;
@@ -220,7 +278,9 @@ fn per_key_bucket(world: &World, bucket: u32) -> BucketName {
         key -= callers(identities);
         addresses += identities.ips();
     }
-    let claimants = Claimants::new(&world.populations, &world.gateway.limits.per_key_by);
+    let claims = claims(&world.gateway.limits);
+    let Some(claim) = claim.and_then(|claim| claims.get(claim)) else { return String::new().into() };
+    let claimants = Claimants::new(&world.populations, claim);
     let name = claimants.names.get(key as usize).cloned().unwrap_or_default();
     BucketName { name, owner: claimants.owner(&world.populations, bucket) }
 }

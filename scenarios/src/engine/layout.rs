@@ -3,15 +3,42 @@
 use std::num::NonZero;
 use std::time::Duration;
 
-use gateway::{RateLimit, RateLimits, Scope};
+use gateway::{LimitId, LimitRule, RateLimit, RateLimits, Scope};
 use reports::{FaultLayout, Layout, LimitLayout, PopulationLayout, RouteLayout, StationLayout, harm_span};
 
-use super::directory;
+use super::directory::{self, Buckets};
 use crate::{Timeline, UpstreamFault, Variant};
 
-/// The gateway's limits that are on, each with its place in the record.
-pub(super) fn enabled_limits(limits: &RateLimits) -> Vec<(Scope, usize)> {
-    Scope::ALL.into_iter().filter(|scope| limits.get(*scope).is_some()).zip(0..).collect()
+/// Something of the gateway that lets requests through or rejects them, and that the record tells of. Its place in the record is
+/// its place among [`recorded_limits`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordedLimit {
+    pub(super) what: Recorded,
+    /// What it counts by.
+    pub(crate) buckets: Buckets,
+}
+
+/// What the record tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// A limit.
+    One(LimitId),
+    /// All limits of a scope that has several, as one: it lets through what all of them let through.
+    All(Scope),
+}
+
+/// What the record tells of the gateway's limits, in the order in which a request meets them: each, and before those of a scope
+/// that has several, all of them as one. Together they count by what the first of them counts by.
+pub(crate) fn recorded_limits(limits: &RateLimits) -> Vec<RecordedLimit> {
+    let mut recorded = Vec::new();
+    for (id, rule) in limits.iter() {
+        let buckets = Buckets::of(limits, id.scope(), rule);
+        if id.place() == 0 && limits.list(id.scope()).rules().len() > 1 {
+            recorded.push(RecordedLimit { what: Recorded::All(id.scope()), buckets });
+        }
+        recorded.push(RecordedLimit { what: Recorded::One(id), buckets });
+    }
+    recorded
 }
 
 /// What the recorder has to know of a variant.
@@ -34,10 +61,13 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         },
         ..station(upstream.name.clone(), upstream.pool())
     });
-    let limits = enabled_limits(&world.gateway.limits).into_iter().filter_map(|(scope, _)| {
-        let limit = world.gateway.limits.get(scope)?;
-        let buckets = directory::buckets(world, scope);
-        Some(limit_layout(scope, limit, buckets, peak_windows(variant, scope, limit)))
+    let limits = &world.gateway.limits;
+    let recorded = recorded_limits(limits).into_iter().filter_map(|recorded| {
+        let room = directory::room(world, recorded.buckets);
+        match recorded.what {
+            Recorded::One(limit) => Some(limit_layout(variant, limit, limits.get(limit)?, room)),
+            Recorded::All(scope) => Some(list_layout(variant, scope, room)),
+        }
     });
     Layout {
         duration: timeline.duration,
@@ -47,7 +77,7 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
         routes: routes.collect(),
         gateway: station("gateway".to_owned(), world.gateway.pool),
         upstreams: upstreams.collect(),
-        limits: limits.collect(),
+        limits: recorded.collect(),
         faults: world.faults.iter().map(fault_layout).collect(),
         external: world.external.as_ref().map(|external| external.place().to_owned()),
         harm_span: timeline.incident.map(|incident| harm_span(incident.from, incident.to)),
@@ -76,23 +106,57 @@ fn station(name: String, pool: gateway::PoolConfig) -> StationLayout {
     }
 }
 
-fn limit_layout(scope: Scope, limit: &RateLimit, buckets: u32, peak_windows: Vec<Duration>) -> LimitLayout {
+fn limit_layout(variant: &Variant, id: LimitId, rule: &LimitRule, buckets: u32) -> LimitLayout {
+    let (limits, limit) = (&variant.world.gateway.limits, &rule.limit);
+    let scope = limits.label(id);
+    let mut windows = vec![limit.window()];
+    if limits.list(id.scope()).rules().len() == 1 {
+        windows.push(ACROSS_A_BOUNDARY);
+    }
     LimitLayout {
-        scope: scope.name().to_owned(),
+        peak_windows: with_expected(windows, variant, &scope),
+        scope,
         algorithm: limit.algorithm().name().to_owned(),
         limit: limit.limit(),
         window: limit.window(),
         burst: limit.burst(),
         allowance: limit.allowance(),
         buckets,
-        peak_windows,
+        lets_wait: limit.lets_wait(),
+        status: rule.status,
+        joins: Vec::new(),
     }
 }
 
-/// The limit's own window, the four seconds of a burst across its boundary, and what is expected of others.
-fn peak_windows(variant: &Variant, scope: Scope, limit: &RateLimit) -> Vec<Duration> {
-    let mut windows = vec![limit.window(), Duration::from_secs(4)];
-    windows.extend(variant.expected.measures().filter_map(|measure| measure.window_of(scope.name())));
+/// Of all limits of a scope as one, which rejects whatever one of them rejects; what it allows is what the limit with the longest
+/// window allows.
+fn list_layout(variant: &Variant, scope: Scope, buckets: u32) -> LimitLayout {
+    let limits = &variant.world.gateway.limits;
+    let of_scope = || limits.iter().filter(|(id, _)| id.scope() == scope);
+    let mut windows: Vec<Duration> = of_scope().map(|(_, rule)| rule.limit.window()).collect();
+    windows.push(ACROSS_A_BOUNDARY);
+    let longest = of_scope().map(|(_, rule)| rule.limit).max_by_key(RateLimit::window);
+    LimitLayout {
+        peak_windows: with_expected(windows, variant, scope.name()),
+        scope: scope.name().to_owned(),
+        algorithm: "list".to_owned(),
+        limit: longest.map_or(0, |limit| limit.limit()),
+        window: longest.map_or(Duration::ZERO, |limit| limit.window()),
+        burst: None,
+        allowance: longest.map_or(0, |limit| limit.limit()),
+        buckets,
+        lets_wait: false,
+        status: LimitRule::TOO_MANY_REQUESTS,
+        joins: of_scope().map(|(id, _)| limits.label(id)).collect(),
+    }
+}
+
+/// The four seconds of a burst across the boundary of a window.
+const ACROSS_A_BOUNDARY: Duration = Duration::from_secs(4);
+
+/// These windows, and what is expected of others.
+fn with_expected(mut windows: Vec<Duration>, variant: &Variant, limit: &str) -> Vec<Duration> {
+    windows.extend(variant.expected.measures().filter_map(|measure| measure.window_of(limit)));
     windows.sort_unstable();
     windows.dedup();
     windows

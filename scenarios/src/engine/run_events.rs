@@ -2,28 +2,34 @@
 
 use std::time::Duration;
 
-use gateway::{Checks, Decision, HostChange, Rejection, Scope, Timestamp, UpstreamId, Verdict};
+use gateway::{Checks, Decision, HostChange, Rejection, Timestamp, UpstreamId, Verdict};
 use reports::{HostPlace, RunEvent, StationId, Witness};
 use simulator::ServiceEvent;
 
+use super::directory::Buckets;
+use super::layout::{Recorded, RecordedLimit};
 use crate::World;
 
 /// Tells what the gateway decided over an attempt of a population, once all that it had to decide is decided. `limits` are the
-/// enabled limits, each with its place in the record, and `bucket` the number of the bucket in which a limit counts the attempt.
+/// limits, each at its place in the record, and `bucket` the number of the bucket in which a limit counts the attempt.
 #[inline]
 pub(super) fn tell_decision(
     witness: &mut impl Witness,
     at: Duration,
     population: usize,
-    limits: &[(Scope, usize)],
-    bucket: impl Fn(Scope) -> u32,
+    limits: &[RecordedLimit],
+    bucket: impl Fn(Buckets) -> u32,
     (checks, decision): (&Checks, &Decision),
 ) {
-    for (scope, limit) in limits {
-        let Some(verdict) = checks.get(*scope) else { continue };
-        let (limit, bucket) = (*limit, bucket(*scope));
+    for (limit, recorded) in limits.iter().enumerate() {
+        let verdict = match recorded.what {
+            Recorded::One(limit) => checks.get(limit),
+            Recorded::All(scope) => checks.of_scope(scope),
+        };
+        let Some(verdict) = verdict else { continue };
+        let bucket = bucket(recorded.buckets);
         match verdict {
-            Verdict::Admitted { remaining } => {
+            Verdict::Admitted { remaining } | Verdict::Delayed { remaining, .. } => {
                 witness.hear(at, RunEvent::LimitAdmitted { limit, bucket, remaining });
             }
             Verdict::Rejected { .. } => witness.hear(at, RunEvent::LimitRejected { limit, bucket }),
@@ -32,6 +38,17 @@ pub(super) fn tell_decision(
     if decision.passed_limits() {
         witness.hear(at, RunEvent::Admitted { population });
     }
+    if let Decision::Delay { limit, wait, .. } = *decision
+        && let Some(limit) = limits.iter().position(|recorded| recorded.what == Recorded::One(limit))
+    {
+        witness.hear(at, RunEvent::LimitDelayed { limit, wait });
+    }
+    tell_dispatched(witness, at, decision);
+}
+
+/// Tells what the gateway decided over an attempt that no limit stops, behind its limits.
+#[inline]
+pub(super) fn tell_dispatched(witness: &mut impl Witness, at: Duration, decision: &Decision) {
     if let Decision::Reject(Rejection::QueueFull { .. }) = decision {
         witness.hear(at, RunEvent::Rejected { station: StationId::Gateway });
     }

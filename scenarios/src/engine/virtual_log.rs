@@ -1,6 +1,7 @@
 //! The log of a run in virtual time: the same records as the server's, with the same names.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateway::auth::{AuthConfig, Claims};
@@ -9,7 +10,7 @@ use gateway::telemetry::{
     emit_host_change, emit_transition,
 };
 use gateway::{
-    Allowances, Checks, Client, Condition, HostChange, RequestEnd, RouteId, Timestamp, Transition, UpstreamId,
+    Checks, Client, Condition, HostChange, LimitFacts, RequestEnd, RouteId, Timestamp, Transition, UpstreamId,
 };
 
 use crate::{Variant, World};
@@ -21,7 +22,7 @@ pub(super) struct VirtualLog {
     run: RunName,
     ids: TraceIds,
     auth: Option<AuthConfig>,
-    allowances: Allowances,
+    limits: Arc<LimitFacts>,
     /// By slot of the request.
     present: Vec<Option<(Timestamp, Facts)>>,
 }
@@ -42,8 +43,8 @@ impl VirtualLog {
     pub(super) fn new(variant: &Variant, seed: u64, lines: JsonLines, run: RunName) -> Self {
         let names = names(&variant.world);
         let gateway = &variant.world.gateway;
-        let (auth, allowances) = (gateway.auth.clone(), gateway.limits.allowances());
-        Self { lines, names, run, ids: TraceIds::new(seed), auth, allowances, present: Vec::new() }
+        let (auth, limits) = (gateway.auth.clone(), gateway.limits.facts());
+        Self { lines, names, run, ids: TraceIds::new(seed), auth, limits, present: Vec::new() }
     }
 
     /// Has everything that is logged meanwhile written to the lines of this run.
@@ -61,13 +62,13 @@ impl VirtualLog {
         let shown = self.auth.as_ref().zip(claims).and_then(|(auth, claims)| ShownClaims::of(auth, &claims));
         let mut traced = self.ids.next(None);
         traced.request = RequestName::Given(name.into());
-        let (route, checks, allowances) = (Some(route), *checks, self.allowances);
+        let (route, checks, limits) = (Some(route), *checks, Arc::clone(&self.limits));
         let facts = Facts {
             peer,
             client,
             route,
             checks,
-            allowances,
+            limits,
             breaker,
             traced: Some(traced),
             auth: shown.map(Box::new),
@@ -79,6 +80,13 @@ impl VirtualLog {
         // One that waited for keys has been here since it came.
         let at = self.present[slot].as_ref().map_or(at, |(came, _)| *came);
         self.present[slot] = Some((at, facts));
+    }
+
+    /// An attempt that had waited for its turn came to its upstream's breaker.
+    pub(super) fn on_dispatched(&mut self, slot: u32, breaker: Option<Condition>) {
+        if let Some((_, facts)) = self.present.get_mut(slot as usize).and_then(Option::as_mut) {
+            facts.breaker = breaker;
+        }
     }
 
     /// An attempt ended for the gateway; of no effect on one that has. `upstream` is how many attempts it made at the

@@ -7,15 +7,62 @@
 
 use std::rc::Rc;
 
+use super::context::Context;
+use super::diagnostic::Problem;
 use super::reader::Read;
 use super::shape::Shape;
-use super::tree::{Table, Value};
+use super::tree::{Entry, Node, Table, Value};
 use super::variant::Variant;
 
 /// The tables of the file with those of the patch laid over them. A patched value has its place in
 /// the patch.
 pub(super) fn merge(base: &Table, patch: &Table) -> Table {
     merge_at(Some(&Variant::shape()), base, patch)
+}
+
+/// As [`merge`], where a key of the patch may also be a place in an array: `per_key-1-` is the second item of `per_key`, as a sweep
+/// has it ([`Vary`](super::Vary)). What names no item is noted, and left out.
+pub(super) fn lay(base: &Table, patch: &Table, context: &Context<'_>) -> Table {
+    let placed = placed(Some(&Variant::shape()), base, patch, context);
+    merge(base, &placed)
+}
+
+/// The patch with whole arrays in the place of their items.
+fn placed(shape: Option<&Shape>, base: &Table, patch: &Table, context: &Context<'_>) -> Table {
+    let entry = |entry: &Entry| {
+        let of_base = |key: &str| base.get(key).map(|entry| &entry.node.value);
+        let Some(patch) = entry.node.as_table() else { return Some(entry.clone()) };
+        let placed_in = |key: &str, node: Node| Some(Entry { key: key.into(), node, ..entry.clone() });
+        if let (Some((array, place)), None) = (split_place(&entry.key), of_base(&entry.key)) {
+            let below = shape.and_then(|shape| shape.below(array)?.item());
+            let items = if let Some(Value::Array(items)) = of_base(array) { &**items } else { &[] };
+            let Some(item) = items.get(place).and_then(Node::as_table) else {
+                let message = format!("there is no `{array}[{place}]`");
+                let problem = Problem::error(entry.key_span.clone(), message);
+                context.push(problem.help(match items.len() {
+                    0 => format!("`{array}` is no array in this file"),
+                    count => format!("`{array}` has {count} of them, counted from 0"),
+                }));
+                return None;
+            };
+            let mut items = items.to_vec();
+            let merged = merge_at(below.as_ref(), item, &placed(below.as_ref(), item, patch, context));
+            items[place].value = Value::Table(Rc::new(merged));
+            let span = entry.node.span.clone();
+            return placed_in(array, Node { span, value: Value::Array(items.into()) });
+        }
+        let Some(Value::Table(base)) = of_base(&entry.key) else { return Some(entry.clone()) };
+        let below = shape.and_then(|shape| shape.below(&entry.key));
+        let value = Value::Table(Rc::new(placed(below.as_ref(), base, patch, context)));
+        placed_in(&entry.key, Node { span: entry.node.span.clone(), value })
+    };
+    Table::new(patch.entries().iter().filter_map(entry).collect())
+}
+
+/// The array and the place that a key such as `per_key-1-` names.
+pub(super) fn split_place(key: &str) -> Option<(&str, usize)> {
+    let (array, place) = key.strip_suffix('-')?.rsplit_once('-')?;
+    Some((array, place.parse().ok().filter(|_| !array.is_empty())?))
 }
 
 fn merge_at(shape: Option<&Shape>, base: &Table, patch: &Table) -> Table {

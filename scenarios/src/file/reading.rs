@@ -150,7 +150,7 @@ fn read_variants(
     if let Some(Laid { variant, patch }) = laid
         && let Some((_, tree)) = merged.iter_mut().find(|(name, _)| **name == *variant)
     {
-        *tree = patch::merge(tree, patch);
+        *tree = patch::lay(tree, patch, context);
     }
     let names: Vec<&str> = merged.iter().map(|(name, _)| &**name).collect();
     let common = Common::table();

@@ -151,6 +151,17 @@ impl Definitions {
                 let each = self.schema(&each(), "", &Map::new());
                 keywords(json!({ "type": "array", "items": each }))
             }
+            Shape::Several(one, each) => {
+                let each = self.schema(&each(), "", &Map::new());
+                let mut schema = self.schema(one, about, more);
+                schema.extend(keywords(json!({
+                    "type": ["object", "array", "boolean"],
+                    "not": { "const": true },
+                    "items": each,
+                    "minItems": 1
+                })));
+                return schema;
+            }
             Shape::Either(shapes) => {
                 let any = shapes.iter().map(|(shape, about)| self.schema(shape, about, &Map::new()));
                 keywords(json!({ "anyOf": any.collect::<Vec<_>>() }))

@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use gateway::auth::AuthConfig;
 use gateway::{
-    BreakerConfig, BreakerWindow, FailureSet, GrowthRule, HalfOpen, KeyedBy, OpenGrowth, Paths, RateLimit,
-    Scope, UpstreamPolicy,
+    BreakerConfig, BreakerWindow, Charge, FailureSet, GrowthRule, HalfOpen, KeyedBy, LimitRule, OpenGrowth,
+    Paths, Scope, UpstreamPolicy, WindowFrom,
 };
 use reports::Setting;
 
@@ -280,13 +280,11 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
         gateway.auth.as_ref().map_or_else(|| "off".to_owned(), |auth| auth_text(auth, world)),
     ));
     for scope in Scope::ALL {
-        let mut limit = gateway.limits.get(scope).map_or_else(|| "off".to_owned(), limit_text);
-        if let (Scope::PerKey, Some(_), KeyedBy::Claim(claim)) =
-            (scope, gateway.limits.per_key, &gateway.limits.per_key_by)
-        {
-            let _ = write!(limit, ", by the claim {claim}");
-        }
+        let limit = limits_text(gateway.limits.list(scope).rules());
         settings.push(setting(&format!("rate_limit.{}", scope.name()), limit));
+    }
+    if gateway.limits.charge == Charge::Admitted {
+        settings.push(setting("rate_limit.charge", "admitted".to_owned()));
     }
     if gateway.routes.paths() == Paths::Verbatim {
         settings.push(setting("paths", "verbatim".to_owned()));
@@ -388,15 +386,38 @@ fn unbounded(number: Option<u32>) -> String {
     number.map_or_else(|| "unbounded".to_owned(), |number| number.to_string())
 }
 
+/// The limits of a scope, such as `second: fixed-window, 50 per 1s; hour: fixed-window, 9000 per 1h`.
+fn limits_text(rules: &[LimitRule]) -> String {
+    let texts = rules.iter().enumerate().map(|(place, rule)| match &rule.name {
+        Some(name) => format!("{name}: {}", limit_text(rule)),
+        None if rules.len() > 1 => format!("[{place}]: {}", limit_text(rule)),
+        None => limit_text(rule),
+    });
+    let texts: Vec<String> = texts.collect();
+    if texts.is_empty() { "off".to_owned() } else { texts.join("; ") }
+}
+
 /// Such as `token-bucket, 1000 per 1m, burst 100`.
-fn limit_text(limit: &RateLimit) -> String {
+fn limit_text(LimitRule { limit, by, status, .. }: &LimitRule) -> String {
     let mut text =
         format!("{}, {} per {}", limit.algorithm().name(), limit.limit(), write_duration(limit.window()));
     if let Some(burst) = limit.burst() {
         let _ = write!(text, ", burst {burst}");
     }
+    if let Some(delay) = limit.delay() {
+        let _ = write!(text, ", delay {delay}");
+    }
     if limit.count_rejected() {
         text += ", counting rejected";
+    }
+    if limit.window_from() == WindowFrom::FirstRequest {
+        text += ", from the first request";
+    }
+    if *status != LimitRule::TOO_MANY_REQUESTS {
+        let _ = write!(text, ", answering {status}");
+    }
+    if let KeyedBy::Claim(claim) = by {
+        let _ = write!(text, ", by the claim {claim}");
     }
     text
 }

@@ -16,6 +16,8 @@ pub(super) enum Shape {
     /// Things by name.
     Named(fn() -> Shape),
     Array(fn() -> Shape),
+    /// A table, an array of several of them, or `false` for none; a variant replaces an array whole.
+    Several(Box<Shape>, fn() -> Shape),
     /// One of these, each with what it is; a variant replaces the whole.
     Either(Vec<(Shape, &'static str)>),
     /// A shape with further keywords of JSON Schema.
@@ -95,7 +97,7 @@ impl Shape {
     /// What stands behind a key of a table.
     pub(super) fn below(&self, key: &str) -> Option<Self> {
         match self {
-            Self::With(shape, _) => shape.below(key),
+            Self::With(shape, _) | Self::Several(shape, _) => shape.below(key),
             Self::Table(table) => table.field(key).map(|field| (field.shape)()),
             Self::Named(each) => Some(each()),
             Self::Value(_) | Self::Name(_) | Self::Array(_) | Self::Either(_) => None,
@@ -106,14 +108,14 @@ impl Shape {
     pub(super) fn item(&self) -> Option<Self> {
         match self {
             Self::With(shape, _) => shape.item(),
-            Self::Array(each) => Some(each()),
+            Self::Array(each) | Self::Several(_, each) => Some(each()),
             _ => None,
         }
     }
 
     pub(super) fn as_table(&self) -> Option<&TableShape> {
         match self {
-            Self::With(shape, _) => shape.as_table(),
+            Self::With(shape, _) | Self::Several(shape, _) => shape.as_table(),
             Self::Table(table) => Some(table),
             _ => None,
         }
@@ -122,7 +124,7 @@ impl Shape {
     /// The keys of a table; none of anything else.
     pub(super) fn into_fields(self) -> Vec<FieldShape> {
         match self {
-            Self::With(shape, _) => shape.into_fields(),
+            Self::With(shape, _) | Self::Several(shape, _) => shape.into_fields(),
             Self::Table(table) => table.fields,
             _ => Vec::new(),
         }

@@ -21,6 +21,10 @@ pub(super) trait Described<'t>: Sized {
 /// A table, or `false` for none.
 pub(super) struct Switch<T>(Option<T>);
 
+/// A table, an array of several, or `false` for none, each with its place in the file. `None` is one that cannot be read, which
+/// is noted.
+pub(super) struct Several<'t, T>(pub(super) Vec<(&'t Node, Option<T>)>);
+
 /// Tables or values by name, in the order of the file.
 pub(super) struct Named<'t, T>(pub(super) Vec<One<'t, T>>);
 
@@ -93,6 +97,33 @@ impl<'t, T: Read<'t>> Read<'t> for Switch<T> {
 
     fn shape() -> Shape {
         or_false(T::shape())
+    }
+}
+
+impl<'t, T: Read<'t>> Read<'t> for Several<'t, T> {
+    fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
+        let refuse = |expected: &str, help: &str| {
+            let problem = Problem::error(node.span.clone(), format!("`{path}`: expected {expected}"));
+            context.push(problem.help(help));
+            None
+        };
+        match &node.value {
+            Value::Boolean(false) => Some(Self(Vec::new())),
+            Value::Array(items) if items.is_empty() => {
+                refuse("at least one table, found none", "`false` is for none")
+            }
+            Value::Array(items) => {
+                let read = |(place, item)| (item, T::read(item, &format!("{path}[{place}]"), context));
+                Some(Self(items.iter().enumerate().map(read).collect()))
+            }
+            Value::Table(_) => Some(Self(vec![(node, T::read(node, path, context))])),
+            Value::Boolean(true) => refuse("a table, an array of tables or false, found true", ""),
+            _ => refuse(&format!("a table or an array of tables, found {}", node.kind()), ""),
+        }
+    }
+
+    fn shape() -> Shape {
+        Shape::Several(Box::new(T::shape()), T::shape)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use gateway::Algorithm;
 use reports::{AxisScale, InForce};
 use serde_json::Value as Json;
 use toml::de::DeTable;
@@ -16,7 +17,7 @@ use super::patch;
 use super::quantity::{Kind, Quantity, scale_of, spread};
 use super::reader::Read;
 use super::reading::{Laid, read_scenario};
-use super::shape::FieldShape;
+use super::shape::{FieldShape, Shape};
 use super::table::Described;
 use super::text::parse;
 use super::tree::{Node, Table, Value};
@@ -160,7 +161,7 @@ impl Vary {
         let tree = merged(text, variant)?;
         for inherited in self.inherited_from(&tree) {
             if let Some(value) = value_at(&tree, &inherited) {
-                let from = inherited.iter().map(|key| display_key(key)).collect::<Vec<_>>().join(".");
+                let from = inherited.iter().map(|key| displayed(key)).collect::<Vec<_>>().join(".");
                 return Some(InForce::Value { number: value.number(), text: value.text, from: Some(from) });
             }
         }
@@ -190,7 +191,13 @@ impl Vary {
                 vec![of(&[&["gateway", "breaker"], rest].concat())]
             }
             ["routes", _, "retry", ref rest @ ..] => vec![of(&[&["gateway", "retry"], rest].concat())],
-            ["gateway", "rate_limit", scope, "burst"] => vec![of(&["gateway", "rate_limit", scope, "limit"])],
+            // Of one of several limits too.
+            ["gateway", "rate_limit", limit, "burst"] => {
+                let of_limit = |key| of(&["gateway", "rate_limit", limit, key]);
+                let algorithm = value_at(tree, &of_limit("algorithm"));
+                let algorithm = algorithm.and_then(|name| Algorithm::from_name(&name.text));
+                if algorithm.is_some_and(Algorithm::has_delay) { Vec::new() } else { vec![of_limit("limit")] }
+            }
             _ => Vec::new(),
         }
     }
@@ -210,12 +217,15 @@ pub(crate) fn read_laid_over(
 ) -> LaidOver {
     let lines: Vec<String> = settings.iter().filter_map(|(vary, value)| vary.line(value)).collect();
     let settings = lines.join("\n");
+    // What is parsed is as long as what is shown, so that places in the one are places in the other.
+    let parsed: Vec<String> = lines.iter().map(|line| without_brackets(line)).collect();
+    let parsed = parsed.join("\n");
     let whole = format!("{text}\n{settings}");
     let context = Context::new(companion);
     // As far into the text as the settings stand behind the file, so that places of both are told apart.
     let blank = " ".repeat(text.len());
     let scenario = parse(text, &context).and_then(|file| {
-        let laid = parse(&format!("{blank}\n{settings}"), &context)?;
+        let laid = parse(&format!("{blank}\n{parsed}"), &context)?;
         read_scenario(&whole, &file, Some(Laid { variant, patch: &laid }), &context)
     });
     let scenario = scenario.filter(|_| !context.is_fatal()).map(|mut scenario| {
@@ -236,7 +246,11 @@ pub(crate) fn read_laid_over(
 /// What the format says of a key.
 fn described(path: &[String]) -> Option<FieldShape> {
     let (last, tables) = path.split_last()?;
-    let table = tables.iter().try_fold(Variant::shape(), |shape, key| shape.below(key))?;
+    let below = |shape: Shape, key: &String| match shape.below(key) {
+        Some(below) => Some(below),
+        None => shape.below(patch::split_place(key)?.0)?.item(),
+    };
+    let table = tables.iter().try_fold(Variant::shape(), below)?;
     table.into_fields().into_iter().find(|field| field.key == *last)
 }
 
@@ -249,15 +263,50 @@ fn merged(text: &str, variant: &str) -> Option<Table> {
 }
 
 fn value_at(tree: &Table, path: &[String]) -> Option<Quantity> {
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    written(&tree.find(&path)?.node).map(|text| Quantity::of(&text))
+    let (last, tables) = path.split_last()?;
+    let mut table = tree;
+    for key in tables {
+        table = match (table.get(key), patch::split_place(key)) {
+            (Some(entry), _) => entry.node.as_table()?,
+            (None, Some((array, place))) => match &table.get(array)?.node.value {
+                Value::Array(items) => items.get(place)?.as_table()?,
+                _ => return None,
+            },
+            (None, None) => return None,
+        };
+    }
+    written(&table.get(last)?.node).map(|text| Quantity::of(&text))
+}
+
+/// A part of a key as it is shown: `per_key[1]` for the place that is kept as `per_key-1-`.
+fn displayed(key: &str) -> String {
+    match patch::split_place(key) {
+        Some((array, place)) => format!("{}[{place}]", display_key(array)),
+        None => display_key(key),
+    }
+}
+
+/// A line that sets a key, as TOML parses it: a place in an array, `per_key[1]`, is no part of a key there. A key may have dashes,
+/// so that `per_key-1-`, which is as long, stands for it.
+fn without_brackets(line: &str) -> String {
+    let Some((key, value)) = split_outside_quotes(line, '=') else { return line.to_owned() };
+    let (mut quote, mut dashed) = (None, String::with_capacity(line.len()));
+    for character in key.chars() {
+        match quote {
+            Some(open) if character == open => quote = None,
+            None if matches!(character, '"' | '\'') => quote = Some(character),
+            _ => {}
+        }
+        dashed.push(if quote.is_none() && matches!(character, '[' | ']') { '-' } else { character });
+    }
+    dashed + "=" + value
 }
 
 /// The parts of a key as TOML has it: `routes."/orders".timeout`.
 fn path_of(key: &str) -> Result<Vec<String>, String> {
     let refused =
         || format!("`{key}` is no key of a file; such as `gateway.timeout` or `routes.\"/orders\".timeout`");
-    let line = format!("{key} = 0");
+    let line = without_brackets(&format!("{key} = 0"));
     let document = DeTable::parse(&line).map_err(|_| refused())?;
     let mut table = &Table::from_document(document.get_ref());
     let mut path = Vec::new();

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use gateway::Scope;
 use simulator::FaultKind;
 
 use super::context::Context;
 use super::diagnostic::Problem;
-use super::tree::{Entry, Table, Value};
+use super::tree::{Entry, Node, Table, Value};
 use super::units::write_duration;
 use super::words::{display_key, list};
 use crate::{UpstreamFault, World};
@@ -37,12 +36,20 @@ pub(super) fn warn(
             warn_of_queue(tree.find(&["upstreams", &upstream.name, "queue"]), &path, context);
         }
     }
-    for scope in Scope::ALL {
-        let Some(limit) = world.gateway.limits.get(scope) else { continue };
-        let path = |key| format!("gateway.rate_limit.{}.{key}", scope.name());
-        let field = |key| tree.find(&["gateway", "rate_limit", scope.name(), key]);
+    for (id, rule) in world.gateway.limits.iter() {
+        let (limit, scope) = (&rule.limit, id.scope().name());
+        let (node, place) = match tree.find(&["gateway", "rate_limit", scope]).map(|entry| &entry.node) {
+            Some(Node { value: Value::Array(items), .. }) => {
+                (items.get(id.place()), format!("[{}]", id.place()))
+            }
+            node => (node, String::new()),
+        };
+        let path = |key| format!("gateway.rate_limit.{scope}{place}.{key}");
+        let field = |key| node?.as_table()?.get(key);
         if let (Some(burst), Some(entry)) = (limit.burst(), field("burst"))
             && burst > limit.limit()
+            // Of one that lets requests wait, it is a queue: nginx's own example has five at one a second.
+            && !limit.algorithm().has_delay()
         {
             let (path, limit) = (path("burst"), limit.limit());
             let message =
@@ -51,8 +58,10 @@ pub(super) fn warn(
             context
                 .push(problem.help("the burst is what one instant may bring, commonly a part of the limit"));
         }
+        // Beside a shorter one of its scope, a long window says what it says.
+        let of_scope = world.gateway.limits.list(id.scope()).rules();
         if let Some(entry) = field("window")
-            && limit.window() > duration
+            && of_scope.iter().all(|rule| rule.limit.window() > duration)
         {
             let message = format!(
                 "`{}`: the scenario lasts {}, less than one window of {}",

@@ -219,3 +219,183 @@ fn a_bucket_of_a_claim_is_a_populations_own_or_nobodys() {
     owners.sort_unstable();
     assert_eq!(owners, [("first", Some(("acme", None))), ("second", None)]);
 }
+
+#[test]
+fn a_second_a_minute_and_an_hour_limit_one_key_at_once() {
+    // Ten a second for two minutes. Of each second five pass the second's limit, 300 a minute, of which the minute's lets 200
+    // through and the hour's 200 in the first minute and the 50 that are left in the second one.
+    let limits = "name = \"second\"\nalgorithm = \"fixed-window\"\nlimit = 5\nwindow = \"1s\"\n\
+        [[gateway.rate_limit.per_key]]\nname = \"minute\"\nalgorithm = \"fixed-window\"\nlimit = 200\nwindow = \"1m\"\n\
+        [[gateway.rate_limit.per_key]]\nalgorithm = \"fixed-window\"\nlimit = 250\nwindow = \"1h\"";
+    // Where a limit counts only what all let through, each counts the same 250: five a second until the minute's 200 are
+    // used up after 40 s, and for ten seconds of the next minute.
+    let variants = "[variants.asked]\n[variants.admitted]\ngateway.rate_limit.charge = \"admitted\"\n\
+        [variants.one]\ngateway.rate_limit.per_key = { algorithm = \"fixed-window\", limit = 5, window = \"1m\" }\n\
+        [variants.other-list]\n[[variants.other-list.gateway.rate_limit.per_key]]\n\
+        algorithm = \"fixed-window\"\nlimit = 7\nwindow = \"1m\"";
+    let expect = r#"
+        "offered == 1200",
+        "asked: served == 250",
+        "asked: admitted(per_key.second) == 600",
+        "asked: admitted(per_key[1]) == 400",
+        "asked: admitted(per_key.minute) == 400",
+        "asked: admitted(per_key[2]) == 250",
+        "asked: admitted(per_key) == 250",
+        "asked: peak_admitted(per_key.second, 1s) == 5",
+        "asked: peak_admitted(per_key, 10s) == 50",
+        "admitted: served == 250",
+        "admitted: admitted(per_key.second) == 250",
+        "admitted: admitted(per_key.minute) == 250",
+        "admitted: admitted(per_key[2]) == 250",
+        "admitted: admitted(per_key) == 250",
+        "one: admitted(per_key) == 10",
+        "other-list: admitted(per_key) == 14",
+    "#;
+    let text = scenario("rate = \"10/s\"", limits, variants, expect).replacen(
+        "[gateway.rate_limit.per_key]",
+        "[[gateway.rate_limit.per_key]]",
+        1,
+    );
+    let result = run(&text);
+    assert_held(&result);
+    let told = |variant: usize| -> Vec<_> {
+        let limits = result.variants[variant].runs[0].limits.iter();
+        limits.map(|limit| (&*limit.scope, limit.admitted, limit.rejected, limit.joins.len())).collect()
+    };
+    assert_eq!(
+        told(0),
+        [
+            ("per_key", 250, 950, 3),
+            ("per_key.second", 600, 600, 0),
+            ("per_key.minute", 400, 200, 0),
+            ("per_key[2]", 250, 150, 0),
+        ]
+    );
+    // Each request is rejected by the first limit that refuses it.
+    assert_eq!(
+        told(1),
+        [
+            ("per_key", 250, 950, 3),
+            ("per_key.second", 250, 250, 0),
+            ("per_key.minute", 250, 200, 0),
+            ("per_key[2]", 250, 500, 0),
+        ]
+    );
+    assert_eq!(told(2).iter().map(|(scope, ..)| *scope).collect::<Vec<_>>(), ["per_key"]);
+    let setting = |variant: usize| {
+        let settings = &result.variants[variant].settings;
+        settings.iter().find(|setting| setting.key == "gateway.rate_limit.per_key").unwrap().value.clone()
+    };
+    assert_eq!(
+        setting(0),
+        "second: fixed-window, 5 per 1s; minute: fixed-window, 200 per 1m; [2]: fixed-window, 250 per 1h"
+    );
+    assert_eq!(setting(3), "fixed-window, 7 per 1m");
+}
+
+#[test]
+fn a_leaky_bucket_lets_the_burst_of_a_minutes_end_wait_its_turn() {
+    // 1,000 from 58 s and 1,000 from 60 s, 2 ms apart: 1 + 100 + ⌊1000 · 3.998 s / 60 s⌋ pass, all but the first of which wait:
+    // the median 4.81 s, and none more than 100 intervals of 60 ms. Twenty of them at once, twenty intervals less.
+    let limit = "algorithm = \"leaky-bucket\"\nlimit = 1000\nwindow = \"1m\"\nburst = 100";
+    let load = "bursts = [{ from = \"58s\", to = \"60s\", count = 1000 }, { from = \"60s\", to = \"62s\", count = 1000 }]";
+    let variants = "[variants.waits]\n[variants.some-at-once]\ngateway.rate_limit.per_key.delay = 20\n\
+        [variants.nodelay]\ngateway.rate_limit.per_key.delay = 100\n\
+        [variants.no-burst]\ngateway.rate_limit.per_key.burst = 0";
+    let expect = r#"
+        "waits: admitted(per_key) == 167",
+        "waits: served == 167",
+        "waits: latency(p50) >= 4.80s",
+        "waits: latency(p50) <= 4.82s",
+        "waits: latency(p99) >= 5.99s",
+        "waits: latency(max) <= 6.001s",
+        "some-at-once: served == 167",
+        "some-at-once: latency(p50) >= 3.60s",
+        "some-at-once: latency(p50) <= 3.62s",
+        "some-at-once: latency(max) <= 4.801s",
+        "nodelay: served == 167",
+        "nodelay: latency(max) <= 1ms",
+        "no-burst: served == 67",
+        "no-burst: latency(max) <= 1ms",
+    "#;
+    let result = run(&scenario(load, limit, variants, expect));
+    assert_held(&result);
+    let waits: Vec<_> = result
+        .variants
+        .iter()
+        .map(|variant| {
+            variant.runs[0].limits[0].waits.as_ref().map(|waits| (waits.count, waits.max_us <= 6_000_000))
+        })
+        .collect();
+    // With twenty at once, those wait that find more than twenty ahead: the first 21 do not.
+    assert_eq!(waits[0], Some((166, true)));
+    assert!(waits[1].is_some_and(|(count, _)| count < 166), "{waits:?}");
+    assert_eq!(waits[2..], [None, None]);
+}
+
+#[test]
+fn who_waits_for_its_turn_holds_nothing_and_may_leave() {
+    // One a second; ten come within 10 ms, and number k (from 0) has its turn at k seconds. A client stays 4.5 s, so that five are
+    // served. The only worker is free for everybody else meanwhile, who are so many that none comes twice within a second.
+    let result = run(r#"
+        name = "Turns"
+        starts = 2026-06-02T09:00:00Z
+        duration = "20s"
+        slo.latency = "1s"
+        upstreams.orders.latency = "1ms"
+        routes."/orders".upstream = "orders"
+        clients.partner = { send = "/orders", bursts = [{ from = "0s", to = "10ms", count = 10 }], timeout = "4500ms" }
+        clients.others = { send = "/orders", rate = "10/s", identities = 100000 }
+        gateway.workers = 1
+        gateway.queue = 5
+        gateway.rate_limit.per_key = { algorithm = "leaky-bucket", limit = 1, window = "1s", burst = 9 }
+        [expect]
+        hold = [
+            "served(clients.partner) == 5",
+            "rejected(gave-up, clients.partner) == 5",
+            "served(clients.others) == 100%",
+            "latency(max, clients.others) <= 3ms",
+        ]
+    "#);
+    assert_held(&result);
+    let run = &result.variants[0].runs[0];
+    let causes: Vec<_> = run
+        .causes
+        .iter()
+        .map(|cause| {
+            let steps = cause.steps.iter().map(|step| (step.kind.name(), step.of.as_deref()));
+            (cause.requests, steps.collect::<Vec<_>>())
+        })
+        .collect();
+    let turn = ("rate-limit-delay", Some("per_key"));
+    // Those that were served at 1 s and later were late.
+    assert_eq!(causes, [(5, vec![("client-timeout", None), turn]), (4, vec![turn])], "{causes:?}");
+}
+
+#[test]
+fn a_window_of_ones_own_and_another_status() {
+    // 20 at 58 s and 20 at 60 s, of which a clock's minutes let 10 and 10 through, and a minute from 58 s on 10. Clients try
+    // again on 503, and not on 429: each of the others is asked three times, without a success.
+    let limit = "algorithm = \"fixed-window\"\nlimit = 10\nwindow = \"1m\"";
+    let load = "retry = { retries = 2, on = [\"5xx\"], backoff = \"none\" }\n\
+        bursts = [{ from = \"58s\", to = \"58.1s\", count = 20 }, { from = \"60s\", to = \"60.1s\", count = 20 }]";
+    let variants = "[variants.clock]\n[variants.own]\ngateway.rate_limit.per_key.window_from = \"first-request\"\n\
+        [variants.own-503]\n[variants.own-503.gateway.rate_limit.per_key]\nwindow_from = \"first-request\"\nstatus = 503\n\
+        [variants.day]\n[variants.day.gateway.rate_limit]\nper_key = [\n\
+        { algorithm = \"fixed-window\", limit = 15, window = \"1d\" },\n\
+        { algorithm = \"fixed-window\", limit = 100, window = \"1m\" }]";
+    let expect = r#"
+        "clock: served == 20",
+        "own: served == 10",
+        "own: rejected(rate-limited) == 30",
+        "own-503: served == 10",
+        "own-503: rejected(rate-limited) == 30",
+        "day: served == 15",
+        "day: admitted(per_key[0]) == 15",
+    "#;
+    let result = run(&scenario(load, limit, variants, expect));
+    assert_held(&result);
+    let limit = |variant: usize| &result.variants[variant].runs[0].limits[0];
+    assert_eq!((limit(1).rejected, limit(1).status), (30, None));
+    assert_eq!((limit(2).rejected, limit(2).status), (90, Some(503)));
+}

@@ -332,3 +332,43 @@ fn a_point_that_turns_everybody_away_is_not_recommended() {
     assert!(result.points.iter().all(|point| !point.holds()));
     assert_eq!(result.smallest, None);
 }
+
+#[test]
+fn one_of_several_limits_is_varied_by_its_place() {
+    // Five a second for ten seconds against ten a second and so many a minute.
+    let text = r#"
+name = "List"
+starts = 2026-06-02T09:00:00Z
+duration = "10s"
+slo.latency = "1s"
+upstreams.a.latency = "1ms"
+routes."/".upstream = "a"
+clients.all = { send = "/", rate = "5/s", arrivals = "uniform" }
+expect.hold = ["offered == 50"]
+[[gateway.rate_limit.per_key]]
+algorithm = "token-bucket"
+limit = 10
+window = "1s"
+[[gateway.rate_limit.per_key]]
+algorithm = "fixed-window"
+limit = 20
+window = "1m"
+"#;
+    let folder = desk(text);
+    let result = swept(&folder, &["--vary", "gateway.rate_limit.per_key[1].limit=5,20,40", "--seeds", "1"]);
+    assert_eq!(texts(&result, 0), ["5", "20", "40"]);
+    let rate = result.measures.iter().position(|measure| measure.name == "success_rate").unwrap();
+    let medians: Vec<f64> = result.points.iter().map(|point| point.measured[rate].unwrap().median).collect();
+    assert!(
+        medians.iter().zip([0.1, 0.4, 0.8]).all(|(share, expected)| (share - expected).abs() < 1e-9),
+        "{medians:?}"
+    );
+    // What a limit inherits is its own.
+    let result = swept(&folder, &["--vary", "gateway.rate_limit.per_key[0].burst=2,4", "--seeds", "1"]);
+    assert_eq!(texts(&result, 0), ["not set", "2", "4"]);
+
+    let (code, _, err) =
+        tuesday(&folder, &["sweep", "pool.toml", "--vary", "gateway.rate_limit.per_key[2].limit=5,20"]);
+    assert_eq!(code, Some(2));
+    assert!(err.contains("there is no `per_key[2]`") && err.contains("`per_key` has 2 of them"), "{err}");
+}

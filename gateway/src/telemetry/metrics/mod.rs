@@ -1,6 +1,6 @@
 //! What is counted of a server, as Prometheus reads it.
 //!
-//! Every series is one of a route, an upstream, a scope or a word of ours, and none is a client's: a gateway sees as many
+//! Every series is one of a route, an upstream, a limit or a word of ours, and none is a client's: a gateway sees as many
 //! keys as attackers care to send. On the path of a request stand atomics that are found by number; what can be asked of
 //! the server itself, such as the length of its queue, is asked when somebody looks.
 
@@ -10,24 +10,26 @@ mod sample;
 mod saturation;
 
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, Registry, TextEncoder};
+use prometheus::{Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, Registry, TextEncoder};
 
 use self::maker::Maker;
 use self::on_reading::OnReading;
 pub use self::sample::Sample;
 use self::saturation::Saturation;
 use super::{Ended, Facts, Names};
-use crate::admission::{Allowances, Checks};
+use crate::admission::Checks;
 use crate::breaker::{Condition, Transition};
 use crate::config::GatewayConfig;
 use crate::hosts::HostChange;
+use crate::limits::{LimitId, RateLimits};
 use crate::outcome::Outcome;
+use crate::pipeline::Decision;
 use crate::route::UpstreamId;
-use crate::scope::Scope;
 use crate::server::Monitor;
 use crate::timestamp::Timestamp;
 
@@ -58,8 +60,9 @@ pub struct Metrics {
     /// By upstream.
     upstreams: Vec<Box<str>>,
     decisions: IntCounterVec,
-    /// By scope, where it is limited or once was.
-    limits: [OnceLock<LimitCounters>; Scope::ALL.len()],
+    waits: HistogramVec,
+    /// By slot of the limit, where there is one or once was.
+    limits: Box<[ArcSwapOption<LimitCounters>]>,
     /// By route.
     paths: Vec<Box<str>>,
     reloads: Reloads,
@@ -68,9 +71,13 @@ pub struct Metrics {
 }
 
 struct LimitCounters {
+    /// What the limit is called.
+    label: String,
     admitted: IntCounter,
     rejected: IntCounter,
     saturation: Saturation,
+    /// Of a limit that lets requests wait.
+    waits: Option<Histogram>,
 }
 
 impl Metrics {
@@ -132,20 +139,25 @@ impl Metrics {
                 "Verdicts of rate limits, by scope.",
                 &["scope", "verdict"],
             ),
-            limits: Default::default(),
+            waits: make.latencies(
+                "gateway_rate_limit_wait_seconds",
+                "Time that requests are let wait for their turn at a rate limit, by scope.",
+                &["scope"],
+            ),
+            limits: (0..LimitId::MOST).map(|_| ArcSwapOption::empty()).collect(),
             reloads,
             paths: names.routes.iter().map(|route| route.path.clone()).collect(),
             upstream_of: names.routes.iter().map(|route| route.upstream.0 as usize).collect(),
             read: Mutex::new(OnReading::new(&make, config, names)),
             registry,
         };
-        this.count_limits(config.limits.allowances());
+        this.count_limits(&config.limits);
         this
     }
 
     /// The server goes by another configuration since `at`, with the same names.
     pub fn reconfigure(&self, config: &GatewayConfig, names: &Names, at: Timestamp) {
-        self.count_limits(config.limits.allowances());
+        self.count_limits(&config.limits);
         self.read().reconfigure(config, names);
         self.reloads.succeeded(at);
     }
@@ -155,16 +167,26 @@ impl Metrics {
         self.reloads.failed();
     }
 
-    fn count_limits(&self, allowances: Allowances) {
-        for scope in Scope::ALL {
-            let Some(allowance) = allowances.get(scope) else { continue };
-            let verdict = |verdict| self.decisions.with_label_values(&[scope.name(), verdict]);
-            let counters = self.limits[scope as usize].get_or_init(|| LimitCounters {
+    /// Counts of these limits from now on. A limit that is called as the one before in its place goes on where that one was.
+    fn count_limits(&self, limits: &RateLimits) {
+        for (id, rule) in limits.iter() {
+            let (label, allowance) = (limits.label(id), rule.limit.allowance());
+            let cell = &self.limits[id.slot()];
+            let is_known = |known: &Arc<LimitCounters>| {
+                known.label == label && known.waits.is_some() == rule.limit.lets_wait()
+            };
+            if let Some(known) = cell.load_full().filter(is_known) {
+                known.saturation.reconfigure(allowance);
+                continue;
+            }
+            let verdict = |verdict| self.decisions.with_label_values(&[&*label, verdict]);
+            cell.store(Some(Arc::new(LimitCounters {
                 admitted: verdict("admitted"),
                 rejected: verdict("rejected"),
                 saturation: Saturation::new(allowance),
-            });
-            counters.saturation.reconfigure(allowance);
+                waits: rule.limit.lets_wait().then(|| self.waits.with_label_values(&[&*label])),
+                label,
+            })));
         }
     }
 
@@ -202,12 +224,18 @@ impl Metrics {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn on_decided(&self, at: Timestamp, checks: &Checks) {
-        for (scope, verdict) in checks.iter() {
-            if let Some(limit) = self.limits[scope as usize].get() {
+    pub(super) fn on_decided(&self, at: Timestamp, checks: &Checks, decision: &Decision) {
+        for (limit, verdict) in checks.iter() {
+            if let Some(limit) = &*self.limits[limit.slot()].load() {
                 if verdict.is_admitted() { &limit.admitted } else { &limit.rejected }.inc();
                 limit.saturation.note(at, verdict);
             }
+        }
+        if let Decision::Delay { limit, wait, .. } = decision
+            && let Some(limit) = &*self.limits[limit.slot()].load()
+            && let Some(waits) = &limit.waits
+        {
+            waits.observe(wait.as_secs_f64());
         }
     }
 

@@ -1,14 +1,13 @@
 //! Metrics that are brought up to date when somebody reads them.
 
-use std::sync::OnceLock;
-
+use arc_swap::ArcSwapOption;
 use prometheus::{Gauge, GaugeVec, IntCounter, IntCounterVec};
 
 use super::maker::Maker;
 use super::{CONDITIONS, LimitCounters};
 use crate::breaker::Condition;
 use crate::config::GatewayConfig;
-use crate::scope::Scope;
+use crate::limits::LimitId;
 use crate::server::{Monitor, ServerState};
 use crate::telemetry::Names;
 
@@ -28,8 +27,8 @@ pub(super) struct OnReading {
     breakers: Vec<Option<[Gauge; CONDITIONS.len()]>>,
     saturation: GaugeVec,
     buckets: GaugeVec,
-    /// By scope: the highest share in use, and the buckets that are not fresh; `None` where it is not limited.
-    limits: [Option<(Gauge, Gauge)>; Scope::ALL.len()],
+    /// Of each limit: the highest share in use, and the buckets that are not fresh.
+    limits: Vec<(LimitId, Gauge, Gauge)>,
     bounds: Bounds,
 }
 
@@ -75,7 +74,7 @@ impl OnReading {
             breakers: Vec::new(),
             saturation,
             buckets,
-            limits: Default::default(),
+            limits: Vec::new(),
             bounds: Bounds::new(make),
         };
         this.reconfigure(config, names);
@@ -91,11 +90,11 @@ impl OnReading {
             config.policy(number).breaker.map(|_| CONDITIONS.map(series))
         });
         self.breakers = breakers.collect();
-        self.limits = Scope::ALL.map(|scope| {
-            config.limits.get(scope)?;
-            let scope = &[scope.name()];
-            Some((saturation.with_label_values(scope), buckets.with_label_values(scope)))
+        let limits = config.limits.iter().map(|(limit, _)| {
+            let label = &[&*config.limits.label(limit)];
+            (limit, saturation.with_label_values(label), buckets.with_label_values(label))
         });
+        self.limits = limits.collect();
         self.bounds.set(config, names);
     }
 
@@ -103,12 +102,12 @@ impl OnReading {
         self.drops.push((dropped, self.dropped.with_label_values(&[sink])));
     }
 
-    /// Asks everybody who knows. `limits` are the counters of the limits, by scope.
-    pub(super) fn update(&self, limits: &[OnceLock<LimitCounters>], saturation_seconds: u64) {
+    /// Asks everybody who knows. `limits` are the counters of the limits, by slot.
+    pub(super) fn update(&self, limits: &[ArcSwapOption<LimitCounters>], saturation_seconds: u64) {
         if let Some(state) = self.monitor.as_ref().and_then(Monitor::state) {
             self.set(&state);
-            for (gauges, limit) in self.limits.iter().zip(limits) {
-                if let (Some((highest, _)), Some(limit)) = (gauges, limit.get()) {
+            for (limit, highest, _) in &self.limits {
+                if let Some(limit) = &*limits[limit.slot()].load() {
                     highest.set(limit.saturation.highest(state.at, saturation_seconds));
                 }
             }
@@ -134,9 +133,9 @@ impl OnReading {
                 }
             }
         }
-        for (gauges, held) in self.limits.iter().zip(state.buckets) {
-            if let (Some((_, buckets)), Some(held)) = (gauges, held) {
-                buckets.set(held as f64);
+        for (limit, _, buckets) in &self.limits {
+            if let Some((_, held)) = state.buckets.iter().find(|(known, _)| known == limit) {
+                buckets.set(*held as f64);
             }
         }
     }

@@ -38,10 +38,7 @@ impl Saturation {
     /// A bucket gave its verdict.
     pub(super) fn note(&self, at: Timestamp, verdict: Verdict) {
         let allowance = self.allowance.load(Relaxed);
-        let remaining = match verdict {
-            Verdict::Admitted { remaining } => remaining.min(allowance),
-            Verdict::Rejected { .. } => 0,
-        };
+        let remaining = verdict.remaining().min(allowance);
         let millionths = u64::from(allowance - remaining) * 1_000_000 / u64::from(allowance.max(1));
         let second = second(at);
         let seen = second << 32 | millionths;

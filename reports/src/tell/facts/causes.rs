@@ -187,6 +187,7 @@ impl<'r> Reason<'r> {
             }
             CauseKind::UpstreamQueue => format!("were held up or turned away in the queue of {}", short(of)),
             CauseKind::RateLimit => format!("were rejected by the {} limit", short(of)),
+            CauseKind::RateLimitDelay => format!("waited for their turn at the {} limit", short(of)),
             CauseKind::Breaker => format!("were refused by the breaker of {}", short(of)),
             CauseKind::Bulkhead => format!("found the bulkhead of {} full", short(of)),
             CauseKind::NoHost => format!("found no host of {} that was not passed over", short(of)),

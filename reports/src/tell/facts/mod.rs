@@ -18,7 +18,7 @@ use crate::result::experiment::{ExperimentResult, VariantResult};
 use crate::result::run::{LimitResult, PopulationResult, RunResult, StationResult, Summary};
 use crate::result::spread::Spread;
 use crate::tell::side_by_side::{
-    bucket_noun, faulted, limit, peak, peaks_asked_for, peaks_that_matter, runs,
+    bucket_noun, faulted, limit, peak, peaks_asked_for, peaks_that_matter, runs, scope_of,
 };
 use crate::words::format::{self, Dimension};
 use crate::words::text;
@@ -111,7 +111,7 @@ fn admitted_at_most(result: &ExperimentResult, scope: &str, window_us: u64) -> O
     }
     let groups = descending(&values);
     let window = format::span(window_us as f64);
-    let whom = match scope {
+    let whom = match scope_of(scope) {
         "per_key" => "of one key ",
         "per_ip" => "of one address ",
         "per_route" => "to one route ",
@@ -126,8 +126,10 @@ fn admitted_at_most(result: &ExperimentResult, scope: &str, window_us: u64) -> O
         aside.push(format!("the limit is {rule}"));
     }
     let aside = if aside.is_empty() { String::new() } else { format!(" ({})", aside.join("; ")) };
+    // One of several of its scope.
+    let limit = if scope_of(scope) == scope { String::new() } else { format!(" {}", text::line(scope)) };
     let mut parts = vec![format!(
-        "{} let up to {} requests {whom}through{aside}",
+        "{} let up to {} requests {whom}through{limit}{aside}",
         described(first),
         Dimension::Count.show(first.value),
     )];
@@ -250,6 +252,11 @@ fn who_was_limited(result: &ExperimentResult) -> Vec<String> {
         [only] => format!("The {} limit", text::line(only)),
         _ => "Rate limits".to_owned(),
     };
+    let limits_of_runs = || runs(result).flat_map(|run| &run.limits).filter(|limit| limit.joins.is_empty());
+    let mut statuses: Vec<u16> = limits_of_runs().map(|limit| limit.status.unwrap_or(429)).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    let statuses = text::list(&statuses.iter().map(u16::to_string).collect::<Vec<_>>());
     let told = widest(result, |name| {
         let limited = |run: &RunResult| {
             share_of(&population(run, name)?.summary, |summary| summary.count(Outcome::RateLimited))
@@ -263,7 +270,7 @@ fn who_was_limited(result: &ExperimentResult) -> Vec<String> {
             runs(result).filter_map(|run| population(run, name)).any(|population| population.hostile);
         let told = under_each(&groups, Dimension::Share);
         format!(
-            "{limits} rejected requests of {}{} with 429: {told}.",
+            "{limits} rejected requests of {}{} with {statuses}: {told}.",
             short(name),
             if hostile { " (hostile)" } else { "" }
         )
@@ -480,7 +487,7 @@ fn names(variants: &[&VariantResult], name: impl Fn(&VariantResult) -> String) -
 fn described(variant: &VariantResult, scope: &str) -> String {
     let name = short(&variant.name);
     match variant.runs.first().and_then(|run| limit(run, scope)) {
-        Some(limit) if !name.contains(&limit.algorithm) => {
+        Some(limit) if limit.joins.is_empty() && !name.contains(&limit.algorithm) => {
             format!("{name} ({})", text::line(&limit.algorithm))
         }
         _ => name,
@@ -490,7 +497,7 @@ fn described(variant: &VariantResult, scope: &str) -> String {
 /// The different `1,000 per minute` of that scope.
 fn limits_of(result: &ExperimentResult, scope: &str) -> Vec<String> {
     let mut rules = Vec::new();
-    for limit in runs(result).filter_map(|run| limit(run, scope)) {
+    for limit in runs(result).filter_map(|run| limit(run, scope)).filter(|limit| limit.joins.is_empty()) {
         let rule =
             format!("{} per {}", format::count(limit.limit.into()), format::per_window(limit.window_us));
         if !rules.contains(&rule) {

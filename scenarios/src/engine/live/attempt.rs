@@ -172,6 +172,8 @@ mod tests {
             (301, None, Outcome::Redirected),
             (304, None, Outcome::Served),
             (429, Some("rate-limited"), Outcome::RateLimited),
+            (503, Some("rate-limited"), Outcome::RateLimited),
+            (403, Some("rate-limited"), Outcome::RateLimited),
             (503, Some("short-circuited"), Outcome::ShortCircuited),
             (503, Some("queue-full"), Outcome::Shed),
             (503, None, Outcome::Shed),

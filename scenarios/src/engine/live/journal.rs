@@ -7,11 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use gateway::telemetry::JsonLines;
-use gateway::{Rejection, Scope, Timestamp};
+use gateway::{Rejection, Timestamp};
 use reports::{Broken, Cause, CauseId, Finished, Outcome, Recorder, RunEvent, Witness};
 
 use super::client_log::{ClientLog, Tried};
 use crate::engine::causes::{Place, behind};
+use crate::engine::layout::RecordedLimit;
 use crate::watch::RequestCounts;
 
 /// Something that happened, so long after the scenario's start.
@@ -136,8 +137,8 @@ fn rested(entries: &Receiver<Entry>) -> impl Iterator<Item = Entry> {
 pub(super) struct Scribe {
     recorder: Recorder,
     starts: Timestamp,
-    /// By scope, the place of the limit in the record.
-    limits: Vec<(Scope, usize)>,
+    /// Each at its place in the record.
+    limits: Vec<RecordedLimit>,
     /// By route.
     upstream_of: Vec<usize>,
     /// The identity provider that the gateway asks.
@@ -190,7 +191,7 @@ impl Scribe {
     pub(super) fn new(
         recorder: Recorder,
         starts: Timestamp,
-        limits: Vec<(Scope, usize)>,
+        limits: Vec<RecordedLimit>,
         upstream_of: Vec<usize>,
         provider: Option<usize>,
         log: Option<ClientLog>,

@@ -54,7 +54,7 @@ pub(crate) use self::tokens::key_document;
 use self::users::{Surroundings, UserPool, UsersError};
 use super::bearers::Bearers;
 use super::directory::{Directory, addresses};
-use super::layout::{enabled_limits, layout};
+use super::layout::{layout, recorded_limits};
 use super::run_events::stations;
 use super::virtual_time::{DRAIN, Rehearsal, rehearse};
 use crate::watch::{RequestCounts, RunOutline, Watch};
@@ -264,10 +264,10 @@ impl Ground<'_> {
         GatewayObserver {
             journal: self.journal.clone(),
             starts: self.clock.starts(),
-            directory: Directory::new(&world.populations, &world.gateway.limits.per_key_by),
+            directory: Directory::new(&world.populations, &world.gateway.limits),
             judges_tokens: world.judges_tokens(),
             populations: self.populations.clone(),
-            limits: enabled_limits(&world.gateway.limits),
+            limits: recorded_limits(&world.gateway.limits),
             present: Mutex::new(Slab::new()),
             exhaustion: self.exhaustion.clone(),
         }
@@ -349,7 +349,7 @@ fn lateness_margins(timeline: &Timeline) -> Vec<Duration> {
 
 /// Who writes the record of a run.
 fn scribe(timeline: &Timeline, variant: &Variant, log: Option<ClientLog>, drive: &Drive) -> Scribe {
-    let limits = enabled_limits(&variant.world.gateway.limits);
+    let limits = recorded_limits(&variant.world.gateway.limits);
     let layout = reports::Layout {
         keeps_pairs: true,
         lateness_margins: lateness_margins(timeline),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gateway::server::{Ended, ObserverTag, Seen};
 use gateway::telemetry::Facts;
 use gateway::{
-    AttemptEnd, Checks, Decision, HostChange, Rejection, RequestEnd, RouteId, Scope, Timestamp, Transition,
+    AttemptEnd, Checks, Decision, HostChange, Rejection, RequestEnd, RouteId, Timestamp, Transition,
     UpstreamId, Violation,
 };
 use reports::{RunEvent, StationId, Witness as _};
@@ -19,7 +19,8 @@ use crate::defect::say_defect;
 use crate::engine::bearers::{Bearer, Bearers};
 use crate::engine::breakers::breaker_change;
 use crate::engine::directory::Directory;
-use crate::engine::run_events::{Asked, host_change, of_service, tell_decision};
+use crate::engine::layout::RecordedLimit;
+use crate::engine::run_events::{Asked, host_change, of_service, tell_decision, tell_dispatched};
 
 /// Notes down what the gateway decides. Requests that bear no tag of this run are nobody's.
 pub(super) struct GatewayObserver {
@@ -29,8 +30,8 @@ pub(super) struct GatewayObserver {
     /// By route: whether the gateway judges the tokens of its requests.
     pub(super) judges_tokens: Vec<bool>,
     pub(super) populations: Vec<(Population, PopulationStreams)>,
-    /// The enabled limits, each with its place in the record.
-    pub(super) limits: Vec<(Scope, usize)>,
+    /// Each at its place in the record.
+    pub(super) limits: Vec<RecordedLimit>,
     /// Requests of this run that the gateway has not ended; a mark is a place here, from 1.
     pub(super) present: Mutex<Slab<Present>>,
     pub(super) exhaustion: Exhaustion,
@@ -92,7 +93,7 @@ impl gateway::server::Observer for GatewayObserver {
         let caller = self.directory.caller(request.population as usize, identity);
         let route = seen.route.unwrap_or(RouteId(0));
         let verified = self.judges_tokens.get(route.0 as usize).copied().unwrap_or(false);
-        let bucket = |scope| caller.bucket(scope, route.0, verified);
+        let bucket = |buckets| self.directory.bucket(&caller, buckets, route.0, verified);
         let (at, place) = (at - self.starts, request.population as usize);
         tell_decision(&mut &self.journal, at, place, &self.limits, bucket, (checks, decision));
         if let Decision::Reject(rejection) = *decision {
@@ -100,6 +101,17 @@ impl gateway::server::Observer for GatewayObserver {
         }
         let present = Present { request, route, has_worker: false };
         ObserverTag(self.present().insert(present) as u64 + 1)
+    }
+
+    fn on_turn(&self, at: Timestamp, mark: ObserverTag, decision: &Decision) {
+        let Some((request, route)) = self.marked(mark, |present| (present.request, present.route.0)) else {
+            return;
+        };
+        let at = at - self.starts;
+        tell_dispatched(&mut &self.journal, at, decision);
+        if let Decision::Reject(rejection) = *decision {
+            self.journal.note(at, Note::Of(request, Part::Rejected { route, rejection }));
+        }
     }
 
     fn on_worker(&self, at: Timestamp, mark: ObserverTag, waited: Duration) {

@@ -1,11 +1,11 @@
 //! Why a request is not served well, as far as the gateway can tell; the services tell the rest.
 
-use gateway::{Rejection, RouteId, Timestamp};
+use gateway::{LimitId, Rejection, RouteId, Timestamp};
 use reports::{Cause, CauseId};
 
 use super::event::{KeyHolder, Ticket};
 use super::{AttemptStage, Logical, Run};
-use crate::engine::causes::{Place, behind};
+use crate::engine::causes::{Place, behind, turn_at};
 
 impl Run<'_> {
     /// Where a request that is served now spent most of its time; `why` its upstream took as long as it did.
@@ -33,11 +33,20 @@ impl Run<'_> {
     pub(super) fn holds(&mut self, request: &Logical) -> CauseId {
         match request.stage {
             AttemptStage::AwaitsKeys => self.no_keys(),
+            AttemptStage::Delayed { limit } => self.turn_at(limit),
             AttemptStage::Waiting { .. } => self.pool_is_taken(),
             AttemptStage::Forwarded { job: Some(job), .. } => self.services.holds(&mut self.context, job),
             AttemptStage::Forwarded { job: None, .. } | AttemptStage::Resting => {
                 self.context.way(Cause::Backoff, CauseId::UNKNOWN)
             }
+        }
+    }
+
+    /// What holds up those who wait for their turn at a rate limit.
+    pub(super) fn turn_at(&mut self, limit: LimitId) -> CauseId {
+        match turn_at(&self.limits, limit) {
+            Some(cause) => self.context.way(cause, CauseId::UNKNOWN),
+            None => CauseId::UNKNOWN,
         }
     }
 

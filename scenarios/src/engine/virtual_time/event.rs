@@ -21,6 +21,8 @@ pub(super) enum Event {
     GatewayRetry(Ticket),
     /// A request that was given a worker finds that no host of its upstream takes part.
     NoHost(Ticket),
+    /// An attempt has its turn at a rate limit.
+    Turn(Ticket),
     /// The client gives up on an attempt.
     ClientTimeout(Ticket),
     /// Somebody who judges tokens has to see to its keys.

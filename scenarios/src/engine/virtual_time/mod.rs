@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use gateway::auth::Presented;
 use gateway::{
-    AttemptEnd, Decision, Forward, HostId, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId, Scope,
+    AttemptEnd, Decision, Forward, HostId, LimitId, Pass, Pipeline, Rejection, Request, RequestEnd, RouteId,
     Settlement, Timestamp, UpstreamId,
 };
 use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, RunEvent, StationId};
@@ -37,7 +37,8 @@ use self::services::{Asks, Bears, Heard, Services};
 use super::bearers::{Bearer, Bearers, Shown};
 use super::client_end::ClientEnd;
 use super::directory::{self, Directory};
-use super::layout::{enabled_limits, layout};
+use super::layout::{RecordedLimit, layout, recorded_limits};
+use super::run_events::tell_dispatched;
 use super::virtual_log::VirtualLog;
 use crate::{Timeline, Variant, World};
 
@@ -127,8 +128,8 @@ struct Run<'w> {
     directory: Directory,
     populations: Vec<ActivePopulation<'w>>,
     gateway: Pipeline<Ticket>,
-    /// The enabled limits, each with its place in the record.
-    limits: Vec<(Scope, usize)>,
+    /// Each at its place in the record.
+    limits: Vec<RecordedLimit>,
     queue_timeouts: LaneId,
     /// By route.
     route_timeouts: Vec<LaneId>,
@@ -215,6 +216,8 @@ enum AttemptStage {
     Resting,
     /// At the gateway, until that has the keys to judge its token by.
     AwaitsKeys,
+    /// At the gateway, until it has its turn at this rate limit.
+    Delayed { limit: LimitId },
     /// In the gateway's queue.
     Waiting {
         /// Since when.
@@ -271,10 +274,10 @@ impl<'w> Run<'w> {
         let keepers = keepers(&variant.world, &services, seed);
         Self {
             ends: timeline.starts + timeline.duration,
-            directory: Directory::new(populations, &gateway.limits.per_key_by),
+            directory: Directory::new(populations, &gateway.limits),
             populations: senders,
             gateway: Pipeline::new(gateway.clone()),
-            limits: enabled_limits(&gateway.limits),
+            limits: recorded_limits(&gateway.limits),
             queue_timeouts: context.events.lane(),
             upstream_of: gateway.routes.iter().map(|route| route.upstream.0 as usize).collect(),
             expect_status: &variant.world.expect_status,
@@ -384,6 +387,7 @@ impl<'w> Run<'w> {
             }
             Event::GatewayRetry(ticket) => self.gateway_retry(ticket),
             Event::NoHost(ticket) => self.no_host(ticket),
+            Event::Turn(ticket) => self.take_turn(ticket),
             Event::ClientTimeout(ticket) => {
                 let why = self.timed_out(ticket, Cause::ClientTimeout);
                 self.abandon(ticket, None);
@@ -478,10 +482,7 @@ impl<'w> Run<'w> {
     fn attempt(&mut self, slot: u32) {
         let now = self.context.now;
         let &Logical { ticket, population, route, client, .. } = &self.requests[slot as usize];
-        let idempotent = self.populations[population].population.method.is_idempotent();
-        let draw = self.host_draw(slot);
-        let request =
-            Request { peer: client.peer, client: client.client, route: Some(route), idempotent, draw };
+        let request = self.asked(slot);
         if let Some(sends) = self.sends_per_s.get_mut(self.context.since_start.as_secs() as usize) {
             *sends += 1;
         }
@@ -503,10 +504,7 @@ impl<'w> Run<'w> {
     fn resume(&mut self, ticket: Ticket) {
         let now = self.context.now;
         let Some(&Logical { population, route, client, .. }) = find(&self.requests, ticket) else { return };
-        let idempotent = self.populations[population].population.method.is_idempotent();
-        let draw = self.host_draw(ticket.slot);
-        let request =
-            Request { peer: client.peer, client: client.client, route: Some(route), idempotent, draw };
+        let request = self.asked(ticket.slot);
         let shown = self.bearer(ticket.slot).and_then(|bearer| self.context.bearers.token(bearer));
         let presented = shown.as_ref().map_or(Presented::Nothing, Shown::presented);
         let (checks, decision) = self.gateway.on_resumed(now, ticket, &request, &presented);
@@ -539,6 +537,14 @@ impl<'w> Run<'w> {
                 request.stage = AttemptStage::AwaitsKeys;
                 return;
             }
+            Decision::Delay { until, limit, wait } => {
+                request.stage = AttemptStage::Delayed { limit };
+                if wait >= self.context.noticeable {
+                    self.requests[ticket.slot as usize].waited = self.turn_at(limit);
+                }
+                self.context.events.schedule(until, Event::Turn(ticket));
+                return;
+            }
             Decision::Queue { deadline } => {
                 request.stage = AttemptStage::Waiting { since: self.context.now };
                 if let Some(deadline) = deadline {
@@ -555,6 +561,26 @@ impl<'w> Run<'w> {
             }
         }
         self.record_gateway();
+    }
+
+    /// An attempt has its turn at a rate limit, if its client has not left.
+    fn take_turn(&mut self, ticket: Ticket) {
+        if find(&self.requests, ticket).is_none() {
+            return;
+        }
+        let asked = self.asked(ticket.slot);
+        let decision = self.gateway.on_turn(self.context.now, ticket, &asked);
+        tell_dispatched(&mut self.context.recorder, self.context.since_start, &decision);
+        self.log_dispatched(ticket.slot, &decision);
+        self.obey(ticket, decision);
+    }
+
+    /// What the gateway is asked of a request.
+    fn asked(&self, slot: u32) -> Request {
+        let Logical { population, route, client, .. } = self.requests[slot as usize];
+        let idempotent = self.populations[population].population.method.is_idempotent();
+        let draw = self.host_draw(slot);
+        Request { peer: client.peer, client: client.client, route: Some(route), idempotent, draw }
     }
 
     /// Whose token the present attempt of a request bears; `None` for a population without any.
@@ -710,7 +736,7 @@ impl<'w> Run<'w> {
     fn abandon(&mut self, ticket: Ticket, settlement: Option<Settlement>) {
         let Logical { route, stage, .. } = self.requests[ticket.slot as usize];
         match stage {
-            AttemptStage::Resting => {}
+            AttemptStage::Resting | AttemptStage::Delayed { .. } => {}
             AttemptStage::AwaitsKeys => self.gateway.on_left_keys(ticket),
             AttemptStage::Waiting { since } => {
                 let waited = self.context.now - since;
@@ -824,6 +850,7 @@ fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool
         | Event::Retry(_)
         | Event::GatewayRetry(_)
         | Event::NoHost(_)
+        | Event::Turn(_)
         | Event::Due(_)
         | Event::AnsweredAtOnce(_)
         | Event::CallRetry(_) => true,

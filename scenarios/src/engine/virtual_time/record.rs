@@ -33,8 +33,9 @@ impl Run<'_> {
             return;
         }
         let Logical { population, route, client, sent, .. } = self.requests[slot as usize];
-        // What a limit turned away never came to the breaker.
-        let admitted = decision.passed_limits() && !matches!(decision, Decision::Reject(Rejection::NoRoute));
+        // What a limit turned away never came to the breaker, and what waits for its turn has not yet.
+        let admitted = decision.passed_limits()
+            && !matches!(decision, Decision::Reject(Rejection::NoRoute) | Decision::Delay { .. });
         let claims = self.verified_claims(slot, decision);
         let Some(log) = &mut self.log else { return };
         let upstream = UpstreamId(self.upstream_of[route.0 as usize] as u32);
@@ -52,6 +53,19 @@ impl Run<'_> {
                 claims,
             },
         );
+    }
+
+    /// The gateway decided over an attempt that had waited for its turn.
+    pub(super) fn log_dispatched(&mut self, slot: u32, decision: &Decision) {
+        let route = self.requests[slot as usize].route;
+        if let Some(log) = &mut self.log
+            && decision.passed_limits()
+        {
+            log.on_dispatched(
+                slot,
+                self.gateway.condition(UpstreamId(self.upstream_of[route.0 as usize] as u32)),
+            );
+        }
     }
 
     /// What the token of an attempt says, if it was verified.
@@ -74,7 +88,10 @@ impl Run<'_> {
         let Some(log) = &mut self.log else { return };
         let upstream = match request.stage {
             AttemptStage::Forwarded { since, attempt, .. } => Some((attempt + 1, since)),
-            AttemptStage::Resting | AttemptStage::AwaitsKeys | AttemptStage::Waiting { .. } => None,
+            AttemptStage::Resting
+            | AttemptStage::AwaitsKeys
+            | AttemptStage::Delayed { .. }
+            | AttemptStage::Waiting { .. } => None,
         };
         log.on_ended(request.ticket.slot, self.context.now, end, upstream);
     }
@@ -89,7 +106,8 @@ impl Run<'_> {
     ) {
         let at = self.context.since_start;
         let verified = self.judges_tokens[route.0 as usize];
-        let bucket = |scope| client.bucket(scope, route.0, verified);
+        let directory = &self.directory;
+        let bucket = |buckets| directory.bucket(client, buckets, route.0, verified);
         let recorder = &mut self.context.recorder;
         tell_decision(recorder, at, population, &self.limits, bucket, (checks, decision));
     }

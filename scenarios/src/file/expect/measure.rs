@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::Scope;
+use gateway::{LimitId, RateLimits, Scope};
 use reports::{
     Arguments, Bound, BreakerId, HostPlace, MEASURES, Measure, MeasureKind, Outcome, Parameter, Selector,
     StationId, Statistic, Unit,
@@ -19,6 +19,29 @@ pub(super) struct Names<'n> {
     pub(super) upstreams: Vec<&'n str>,
     /// By upstream.
     pub(super) hosts: Vec<usize>,
+    pub(super) limits: Vec<LimitNames>,
+}
+
+/// What a rate limit may be called.
+pub(super) struct LimitNames {
+    /// What it is called in results.
+    label: String,
+    /// By its place, such as `per_key[0]`.
+    place: String,
+    /// By its name, if it has one, such as `per_key.minute`.
+    named: Option<String>,
+}
+
+impl LimitNames {
+    pub(super) fn of(limits: &RateLimits, limit: LimitId) -> Self {
+        let scope = limit.scope().name();
+        let name = limits.get(limit).and_then(|rule| rule.name.as_ref());
+        Self {
+            label: limits.label(limit),
+            place: format!("{scope}[{}]", limit.place()),
+            named: name.map(|name| format!("{scope}.{name}")),
+        }
+    }
 }
 
 /// In what a measure is told, as a message says it; what can be compared is called alike.
@@ -59,7 +82,7 @@ impl Term {
                 Parameter::Statistic => read.statistic = written.statistic()?,
                 Parameter::Station => read.station = written.station()?,
                 Parameter::Breaker => read.breaker = written.breaker()?,
-                Parameter::Limit => read.limit = written.scope()?,
+                Parameter::Limit => read.limit = written.limit()?,
                 Parameter::Window => read.window = written.window()?,
             }
         }
@@ -317,14 +340,28 @@ impl<'a, 'n> Written<'a, 'n> {
             .ok_or_else(|| unknown_name(argument, name, "upstream", &self.names.upstreams))
     }
 
-    fn scope(&mut self) -> Result<String, LineError<'n>> {
+    /// `per_key` for all limits of the scope, `per_key[0]` or `per_key.minute` for one of several.
+    fn limit(&mut self) -> Result<String, LineError<'n>> {
         let argument = self.required("a limit")?;
-        let names = Scope::ALL.map(Scope::name);
-        if names.contains(&&*argument.value) {
-            Ok(argument.value.clone())
-        } else {
-            Err(unknown(argument, "limit", &names))
+        let written = &*argument.value;
+        let limits = &self.names.limits;
+        if Scope::ALL.map(Scope::name).contains(&written) {
+            return Ok(written.to_owned());
         }
+        let is_meant =
+            |limit: &&LimitNames| limit.place == written || limit.named.as_deref() == Some(written);
+        if let Some(meant) = limits.iter().find(is_meant) {
+            return Ok(meant.label.clone());
+        }
+        let mut names: Vec<&str> = Scope::ALL.map(Scope::name).into();
+        names.extend(
+            limits
+                .iter()
+                .map(|limit| &*limit.label)
+                .filter(|label| !names.contains(label))
+                .collect::<Vec<_>>(),
+        );
+        Err(unknown(argument, "limit", &names))
     }
 
     fn window(&mut self) -> Result<Duration, LineError<'n>> {

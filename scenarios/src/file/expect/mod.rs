@@ -15,7 +15,7 @@ use reports::{Expectation, MEASURES, Measure};
 use serde_json::json;
 
 use self::line::{Help, Line, LineError, Part, Right, Term};
-use self::measure::Names;
+use self::measure::{LimitNames, Names};
 use super::context::Context;
 use super::diagnostic::{Problem, line_number};
 use super::shape::Shape;
@@ -297,6 +297,12 @@ fn names_of(world: &World) -> Names<'_> {
         routes: world.gateway.routes.iter().map(|route| &*route.path).collect(),
         upstreams: world.upstreams.iter().map(|upstream| &*upstream.name).collect(),
         hosts: world.upstreams.iter().map(|upstream| upstream.hosts.len()).collect(),
+        limits: world
+            .gateway
+            .limits
+            .iter()
+            .map(|(id, _)| LimitNames::of(&world.gateway.limits, id))
+            .collect(),
     }
 }
 
@@ -316,6 +322,7 @@ mod tests {
             routes: vec!["/orders", "/a:b(c), d"],
             upstreams: vec!["orders", "payments"],
             hosts: vec![1, 3],
+            limits: Vec::new(),
         }
     }
 

@@ -1,6 +1,5 @@
 //! What is surely not meant in a line of `expect.hold`.
 
-use gateway::Scope;
 use reports::{Arguments, Bound, Comparison, Expectation, HostPlace, Measure, Needs, Selector, StationId};
 use simulator::Load;
 
@@ -64,9 +63,11 @@ pub(super) fn of_measure(measure: &Measure, world: &World, variant: &str, place:
             Some(never(&why).help("who may come to it is said by `upstreams.NAME.requires`"))
         }
         Needs::Limit => {
-            let is_set = |scope: &Scope| scope.name() == limit && world.gateway.limits.get(*scope).is_some();
+            let limits = &world.gateway.limits;
+            let is_set =
+                limits.iter().any(|(id, _)| id.scope().name() == limit || limits.label(id) == *limit);
             let why = format!("the variant `{variant}` has no `{limit}` limit");
-            (!Scope::ALL.iter().any(is_set)).then(|| never(&why).help(name_one))
+            (!is_set).then(|| never(&why).help(name_one))
         }
         Needs::BoundedWorkers => {
             let upstream = |place: usize| world.upstreams.get(place);
