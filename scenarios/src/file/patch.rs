@@ -133,8 +133,22 @@ mod tests {
 
     /// The merged tree is the tree of `wanted`.
     fn assert_merged(base: &str, patch: &str, wanted: &str) {
+        let wanted = Value::Table(Rc::new(table(wanted)));
         let merged = Value::Table(Rc::new(merge(&table(base), &table(patch))));
-        assert!(merged.same(&Value::Table(Rc::new(table(wanted)))), "{merged:#?}");
+        assert!(merged.same(&wanted), "{merged:#?}");
+        // Seen from the other side, it is the same.
+        let filled = Value::Table(Rc::new(fill(&Variant::shape(), &table(patch), &table(base))));
+        assert!(filled.same(&wanted), "{filled:#?}");
+    }
+
+    #[test]
+    fn what_is_filled_in_stands_behind_what_is_said() {
+        let filled =
+            fill(&Variant::shape(), &table("b = 1\na.y = 2"), &table("a.x = 3\na.y = 4\nc = 5\nb = 6"));
+        let keys =
+            |table: &Table| table.entries().iter().map(|entry| entry.key.to_string()).collect::<Vec<_>>();
+        assert_eq!(keys(&filled), keys(&table("b = 1\na.y = 2\nc = 5")));
+        assert_eq!(keys(filled.get("a").unwrap().node.as_table().unwrap()), ["y", "x"]);
     }
 
     #[test]

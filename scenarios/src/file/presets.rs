@@ -34,7 +34,7 @@ static GATEWAYS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/presets/gateways");
 static CALLERS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/presets/callers");
 
 /// The key that names a preset.
-const KEY: &str = "preset";
+pub(super) const KEY: &str = "preset";
 
 /// The name of a preset of `gateway`.
 #[derive(Clone, Copy, PartialEq)]

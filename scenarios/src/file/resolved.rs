@@ -124,11 +124,11 @@ impl Resolver<'_> {
         }
         for (entry, shape, path) in below {
             match &entry.node.value {
-                Value::Table(table) => self.begin(&shape, table, path, false),
+                Value::Table(table) => self.begin(&shape, table, &path, false),
                 Value::Array(items) => {
                     let Some(item) = shape.item() else { continue };
                     for table in items.iter().filter_map(Node::as_table) {
-                        self.begin(&item, table, path.clone(), true);
+                        self.begin(&item, table, &path, true);
                     }
                 }
                 _ => {}
@@ -136,12 +136,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn begin(&mut self, shape: &Shape, table: &Table, path: String, is_item: bool) {
+    fn begin(&mut self, shape: &Shape, table: &Table, path: &str, is_item: bool) {
         // Names stand in the paths of what they name.
         if shape.as_table().is_some() || table.entries().is_empty() {
-            self.held.push(Held::Table { path: path.clone(), is_item });
+            self.held.push(Held::Table { path: path.to_owned(), is_item });
         }
-        self.table(shape, table, &path);
+        self.table(shape, table, path);
     }
 
     /// A value, or a table that is told after the values.
@@ -173,18 +173,20 @@ impl Resolver<'_> {
         let chosen = described.chosen(table).or_else(|| described.chosen_by_default());
         let is_foreign = chosen.is_some_and(|chosen| !field.belongs_to(chosen))
             || (field.belongs.is_some() && chosen.is_none());
-        if field.is_kind || is_foreign || described.at_odds(table, field.key).is_some() {
+        // A preset that nobody names sets nothing.
+        if field.key == presets::KEY
+            || field.is_kind
+            || is_foreign
+            || described.at_odds(table, field.key).is_some()
+        {
             return;
         }
-        let (value, json, origin) = match field.default {
-            Some(default) => {
-                let json = default();
-                (toml_of(&json), json, Origin::Default)
-            }
-            None => {
-                let Some(words) = in_words(field) else { return };
-                (words.clone(), Json::String(words), Origin::Nothing)
-            }
+        let (value, json, origin) = if let Some(default) = field.default {
+            let json = default();
+            (toml_of(&json), json, Origin::Default)
+        } else {
+            let Some(words) = in_words(field) else { return };
+            (words.clone(), Json::String(words), Origin::Nothing)
         };
         let (path, key) = (joined(path, field.key), field.key.to_owned());
         self.held.push(Held::Value(HeldValue { path, key, value, json, origin }));

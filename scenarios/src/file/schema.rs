@@ -14,6 +14,7 @@ use std::mem;
 use serde_json::{Map, Value, json};
 
 use super::common::scenario;
+use super::presets::KEY as PRESET;
 use super::shape::{Choice, Shape, TableShape, WHOLE};
 use super::table::Described;
 use super::variant::Variant;
@@ -97,7 +98,7 @@ fn leave_calls_to_presets(schema: &mut Value) {
     let mut call = mem::take(&mut schema["definitions"]["Call"]);
     let needs = needs_below(call.as_object_mut(), schema);
     if !needs.is_empty() {
-        call["allOf"] = json!([without_preset(needs)]);
+        call["allOf"] = json!([without_preset(&needs)]);
     }
     schema["definitions"]["Call"] = call;
 }
@@ -110,12 +111,9 @@ fn needs_below(table: Option<&mut Map<String, Value>>, root: &mut Value) -> Map<
 }
 
 /// What the keys of a table need, unless the table names a preset.
-fn without_preset(needs: Map<String, Value>) -> Value {
+fn without_preset(needs: &Map<String, Value>) -> Value {
     json!({ "if": { "required": [PRESET] }, "else": { "properties": needs } })
 }
-
-/// The key that names a preset, which may bring whatever a table below needs.
-const PRESET: &str = "preset";
 
 /// Takes what a table needs to be whole out of its schema and returns it, as a schema that asks for nothing else.
 /// `root` has the definitions; a choice picked by key is replaced whole, and so keeps what it needs.
@@ -141,7 +139,7 @@ fn take_whole(schema: &mut Value, root: &mut Value) -> Option<Value> {
     let fields = needs_below(Some(table), root);
     if !fields.is_empty() {
         if table["properties"].get(PRESET).is_some() {
-            whole.insert("allOf".to_owned(), json!([without_preset(fields)]));
+            whole.insert("allOf".to_owned(), json!([without_preset(&fields)]));
         } else {
             whole.insert("properties".to_owned(), Value::Object(fields));
         }
