@@ -170,6 +170,22 @@ fn what_the_reader_takes_the_schema_takes() {
              [variants.c]\nclients.shoppers.retry = false\ngateway.breaker = false\n\
              [variants.d]\nfaults = []",
         ),
+        // What the file leaves out, a preset brings.
+        ("algorithm = 'fixed-window'", "", "[gateway]\npreset = 'kong'\nretry = {}\nbreaker = {}"),
+        (
+            "upstream = 'orders'\n",
+            "upstream = 'orders'\nretry = {}\n",
+            "[gateway]\npreset = 'envoy'\ntimeout = '1s'\nbreaker = {}\n\
+             [gateway.rate_limit]\nper_ip = [{ limit = 9, window = '1s' }, { algorithm = 'gcra', limit = 9, window = '1m' }]",
+        ),
+        (
+            "constant = '5ms' }",
+            "constant = '5ms' }\ncalls = [{ upstream = 'stock', timeout = '1s', preset = 'resilience4j', retry = {}, breaker = {} }]\n\
+             [upstreams.stock]\nlatency = '1ms'",
+            "",
+        ),
+        ("rate = '1/s'", "rate = '1/s'\npreset = 'aws-sdk-2026'\nretry = { budget = { tokens = 50 } }", ""),
+        ("", "", "[variants.a.gateway]\npreset = 'nginx'\n[variants.b.clients.shoppers]\npreset = 'finagle'"),
         // What the file leaves out, each of its variants brings.
         (
             "rate = '1/s'",
@@ -248,6 +264,17 @@ fn what_the_schema_refuses_the_reader_refuses() {
         ("window = '1m'", "", "", "/gateway/rate_limit/per_key"),
         ("", "", "[gateway.rate_limit]\nper_ip = true", "/gateway/rate_limit/per_ip"),
         ("", "", "[variants.a]\nseed = 1", "/variants/a"),
+        ("", "", "[gateway]\npreset = 'ngnix'", "/gateway/preset"),
+        ("", "", "[gateway]\npreset = 'grpc'", "/gateway/preset"),
+        ("rate = '1/s'", "rate = '1/s'\npreset = 'nginx'", "", "/clients/shoppers/preset"),
+        ("rate = '1/s'", "rate = '1/s'\nretry = { backoff = 'none' }", "", "/clients/shoppers/retry"),
+        ("upstream = 'orders'\n", "upstream = 'orders'\nretry = {}\n", "", "/routes/~1orders/retry"),
+        (
+            "",
+            "",
+            "[gateway.rate_limit]\nper_ip = [{ limit = 9, window = '1s' }]",
+            "/gateway/rate_limit/per_ip/0",
+        ),
         (
             "",
             "",

@@ -16,6 +16,7 @@ mod progress;
 mod reload;
 mod remote;
 mod report;
+mod resolved;
 mod run;
 mod saved;
 mod schema;
@@ -102,7 +103,10 @@ enum Command {
     Check(CheckArgs),
     /// List the scenarios that ship with this command
     List(ListArgs),
-    /// Print a scenario that ships with this command
+    /// Print a scenario that ships with this command, or every value that holds in a scenario
+    ///
+    /// With `--resolved`, the name may be that of a file. It prints a scenario file of one variant with everything that the file leaves
+    /// out, and behind each value where it comes from: a line of the file, the variant, a preset, or a default.
     Show(ShowArgs),
     /// Print the JSON Schema of the scenario file, for editors
     Schema,
@@ -364,9 +368,30 @@ struct ListArgs {
 
 #[derive(Debug, Args)]
 struct ShowArgs {
-    /// Name of a shipped scenario
+    /// Name of a shipped scenario; with `--resolved`, of a scenario file too
     #[arg(value_name = "NAME")]
     name: String,
+
+    /// Print every value that holds, and where it comes from
+    #[arg(long)]
+    resolved: bool,
+
+    /// Resolve this variant [default: the first]
+    #[arg(long, value_name = "NAME", requires = "resolved")]
+    variant: Option<String>,
+
+    /// How to print the values
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "toml", requires = "resolved")]
+    format: ResolvedFormat,
+}
+
+/// A value of `show --format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ResolvedFormat {
+    /// A scenario file with comments
+    Toml,
+    /// An object for programs
+    Json,
 }
 
 /// Shown below the help.
@@ -570,6 +595,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::report(&args),
         Command::Check(args) => check::check(&args),
         Command::List(args) => library::list(&args),
+        Command::Show(args) if args.resolved => resolved::show(&args),
         Command::Show(args) => library::show(&args),
         Command::Schema => schema::schema(),
         Command::Gateway(args) => gateway::gateway(&args),

@@ -208,7 +208,7 @@ pub(super) struct Claims(serde_json::Map<String, Json>);
 
 impl<'t> Read<'t> for Claims {
     fn read(node: &'t Node, path: &str, context: &'t Context<'t>) -> Option<Self> {
-        let read_claim = |Entry { key, key_span, node }: &Entry| {
+        let read_claim = |Entry { key, key_span, node, .. }: &Entry| {
             if let Some(other) = of_its_own(key) {
                 let message = format!("`{path}`: the claim `{key}` is not the author's to make");
                 context.push(Problem::error(key_span.clone(), message).help(other));

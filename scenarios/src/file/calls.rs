@@ -10,6 +10,7 @@ use super::balance::Balance;
 use super::breaker::Breaker;
 use super::context::Context;
 use super::diagnostic::Problem;
+use super::presets::CallerPreset;
 use super::retry::Retry;
 use super::shape::Choice;
 use super::table::{Item, Switch, table};
@@ -25,6 +26,9 @@ table! {
     pub(super) struct Call<'t> (Choice::Free) {
         /// The name of the upstream that is called.
         upstream: Rc<str>, needed "the name of one of the `upstreams`";
+        /// The library whose defaults hold where the file says nothing: the retries that it makes by itself, and for a `retry` or
+        /// `breaker` of the file the values that are left out. Default: what is left out is off.
+        preset: CallerPreset, is policy;
         /// How long the service waits for the answer to each attempt. Default: for as long as it takes.
         timeout: Positive, else unbounded, is policy;
         /// When the service tries again; `false` or left out for never.
@@ -42,6 +46,8 @@ impl Item for Call<'_> {}
 impl Call<'_> {
     /// The call, and the place of the name it asks.
     pub(super) fn build(self, upstreams: Known<'_>) -> Option<(simulator::Call, Span)> {
+        // The tree that is read has the preset below it.
+        let _: Option<CallerPreset> = self.preset.value;
         let retry = self.retry.on().map(Retry::build_of_server).unwrap_or_default();
         let breaker = self.breaker.on().and_then(Breaker::build);
         let upstream = upstreams.find_named(&self.upstream, &self.table)?;

@@ -15,6 +15,7 @@ use super::context::Context;
 use super::diagnostic::Problem;
 use super::latency::Time;
 use super::load::{Burst, RampPoint, Users, UsersPoint};
+use super::presets::CallerPreset;
 use super::reader::Read;
 use super::retry::Retry;
 use super::routes::is_sent_as_written;
@@ -59,6 +60,9 @@ table! {
             needed "the time a user thinks before each request, such as \"2s\"", with |load| load == "users";
         /// How users with a constant think time begin. Belongs to `users`.
         start: Start = Start::Spread, with |load| load == "users";
+        /// The library whose defaults hold where the file says nothing: the retries that it makes by itself, and for a `retry` of the
+        /// file the values that are left out. Default: what is left out is off.
+        preset: CallerPreset, is policy;
         /// How long a client waits for an answer before the client gives up. Default: for as long as it takes.
         timeout: Positive, else unbounded, is policy;
         /// Whether these clients mean harm. Hostile clients do not count in goodput, nor in any measure of everybody.
@@ -119,6 +123,8 @@ const LARGEST_BODY: u64 = 1 << 20;
 
 impl Population<'_> {
     fn build(mut self, name: &str, routes: Option<&Routes>) -> Option<simulator::Population> {
+        // The tree that is read has the preset below it.
+        let _: Option<CallerPreset> = self.preset.value;
         let identities = self.build_identities();
         let targets = self
             .send

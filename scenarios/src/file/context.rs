@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use simulator::Latency;
 
 use super::diagnostic::{Problem, Severity, char_end, char_start};
+use super::presets::{Filled, note};
 use super::tree::Span;
 
 /// How to come by the text of a file that a scenario names.
@@ -27,6 +28,8 @@ pub(super) struct Context<'f> {
     measured: RefCell<HashMap<String, Result<Latency, String>>>,
     /// The bytes of all of them.
     companion_bytes: Cell<usize>,
+    /// What the presets of the file set, in each of its variants.
+    filled: RefCell<Vec<Filled>>,
 }
 
 impl<'f> Context<'f> {
@@ -38,7 +41,13 @@ impl<'f> Context<'f> {
             companion,
             measured: RefCell::default(),
             companion_bytes: Cell::new(0),
+            filled: RefCell::default(),
         }
+    }
+
+    /// Takes note of what presets set, to be told where a problem has to do with it.
+    pub(super) fn has_presets(&self, filled: Vec<Filled>) {
+        self.filled.borrow_mut().extend(filled);
     }
 
     /// Notes a problem, once: what stands in the file is read again for every variant.
@@ -119,7 +128,12 @@ impl<'f> Context<'f> {
     pub(super) fn into_sorted(self, text: &str) -> Vec<Problem> {
         let mut problems = self.errors.into_inner();
         problems.append(&mut self.warnings.into_inner());
+        let filled = self.filled.into_inner();
         for problem in &mut problems {
+            if let Some(note) = note(&filled, problem) {
+                let help = if problem.help.is_empty() { note } else { format!("{}; {note}", problem.help) };
+                *problem = problem.clone().help(help);
+            }
             problem.span = char_start(text, problem.span.start)..char_end(text, problem.span.end);
         }
         problems.sort_by_key(|problem| (problem.span.start, problem.span.end));

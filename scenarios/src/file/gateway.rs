@@ -11,6 +11,7 @@ use super::breaker::Breaker;
 use super::context::Context;
 use super::external::External;
 use super::limits::RateLimits;
+use super::presets::GatewayPreset;
 use super::retry::GatewayRetry;
 use super::shape::Choice;
 use super::table::{Named, One, Switch, table};
@@ -21,6 +22,9 @@ use crate::scenario::ExternalGateway;
 table! {
     /// The gateway under test; `false` or left out for a plain reverse proxy.
     pub(super) struct Gateway<'t> (Choice::Free) {
+        /// The product whose defaults hold where the file says nothing: timeouts and retries that the product has by itself, and for
+        /// each limit, breaker or retry policy of the file the values that are left out. Default: what is left out is off or unbounded.
+        preset: GatewayPreset;
         /// Requests under way at a time, at least 1: the thread pool that all routes share. Default: unbounded.
         workers: NonZeroU32, else unbounded;
         /// Requests that may wait for a worker, first in, first out; the next is answered 503. Default: unbounded.
@@ -89,6 +93,8 @@ table! {
 impl Gateway<'_> {
     /// The gateway without its routes, the gateway that takes its place, and how paths are read.
     pub(super) fn build(self, upstreams: Known<'_>) -> (GatewayConfig, Option<ExternalGateway>, Paths) {
+        // The tree that is read has the preset below it.
+        let _: Option<GatewayPreset> = self.preset.value;
         let positive = |field: Option<Positive>| field.map(|Positive(time)| time);
         let client = ClientTimeouts::default();
         let breaker = self.breaker.on().and_then(Breaker::build);

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::reader::Read;
-use super::shape::Shape;
+use super::shape::{Shape, TableShape};
 use super::tree::{Entry, Node, Table, Value};
 use super::variant::Variant;
 
@@ -82,26 +82,43 @@ fn merge_at(shape: Option<&Shape>, base: &Table, patch: &Table) -> Table {
             None => merged.push(entry.clone()),
         }
     }
-    if let Some(table) = shape.and_then(Shape::as_table)
-        && let Some(chosen) = table.chosen(patch)
-    {
-        merged.retain(|entry| patch.place(&entry.key).is_some() || table.has(chosen, &entry.key));
-    }
     if let Some(table) = shape.and_then(Shape::as_table) {
-        // A patch that says nothing of the other key changes nothing of it.
-        let says = |key: &str| {
-            table
-                .field(key)
-                .and_then(|field| field.rests)
-                .is_some_and(|rests| patch.place(rests.key).is_some())
-        };
-        merged.retain(|entry| {
-            patch.place(&entry.key).is_some()
-                || !says(&entry.key)
-                || table.at_odds(patch, &entry.key).is_none()
-        });
+        let drops = drops(table, patch);
+        merged.retain(|entry| patch.place(&entry.key).is_some() || !drops(&entry.key));
     }
     Table::new(merged)
+}
+
+/// Whether a patch drops a key that it inherits and does not name: one that has no meaning with what the patch chooses.
+fn drops<'t>(table: &'t TableShape, patch: &'t Table) -> impl Fn(&str) -> bool + 't {
+    let chosen = table.chosen(patch);
+    move |key| {
+        let is_foreign = chosen.is_some_and(|chosen| !table.has(chosen, key));
+        // A patch that says nothing of the other key changes nothing of it.
+        let rests = table.field(key).and_then(|field| field.rests);
+        let says = rests.is_some_and(|rests| patch.place(rests.key).is_some());
+        is_foreign || (says && table.at_odds(patch, key).is_some())
+    }
+}
+
+/// The table with what it leaves out filled from another one below it: the values that [`merge`] has of the two with the table
+/// as the patch. The table's own entries come first, in their order, so that what is filled in moves none of them.
+pub(super) fn fill(shape: &Shape, table: &Table, below: &Table) -> Table {
+    let mut filled = table.entries().to_vec();
+    let described = shape.as_table();
+    for entry in below.entries() {
+        if let Some(said) = table.place(&entry.key).and_then(|place| filled.get_mut(place)) {
+            if let (Value::Table(own), Value::Table(under)) = (&said.node.value, &entry.node.value)
+                && let Some(each) = shape.below(&entry.key)
+                && !each.is_replaced_whole()
+            {
+                said.node.value = Value::Table(Rc::new(fill(&each, own, under)));
+            }
+        } else if !described.is_some_and(|described| drops(described, table)(&entry.key)) {
+            filled.push(entry.clone());
+        }
+    }
+    Table::new(filled)
 }
 
 #[cfg(test)]
@@ -116,8 +133,22 @@ mod tests {
 
     /// The merged tree is the tree of `wanted`.
     fn assert_merged(base: &str, patch: &str, wanted: &str) {
+        let wanted = Value::Table(Rc::new(table(wanted)));
         let merged = Value::Table(Rc::new(merge(&table(base), &table(patch))));
-        assert!(merged.same(&Value::Table(Rc::new(table(wanted)))), "{merged:#?}");
+        assert!(merged.same(&wanted), "{merged:#?}");
+        // Seen from the other side, it is the same.
+        let filled = Value::Table(Rc::new(fill(&Variant::shape(), &table(patch), &table(base))));
+        assert!(filled.same(&wanted), "{filled:#?}");
+    }
+
+    #[test]
+    fn what_is_filled_in_stands_behind_what_is_said() {
+        let filled =
+            fill(&Variant::shape(), &table("b = 1\na.y = 2"), &table("a.x = 3\na.y = 4\nc = 5\nb = 6"));
+        let keys =
+            |table: &Table| table.entries().iter().map(|entry| entry.key.to_string()).collect::<Vec<_>>();
+        assert_eq!(keys(&filled), keys(&table("b = 1\na.y = 2\nc = 5")));
+        assert_eq!(keys(filled.get("a").unwrap().node.as_table().unwrap()), ["y", "x"]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::text::parse;
 use super::tree::{Entry, Table};
 use super::values::Positive;
 use super::words::display_key;
-use super::{patch, settings, variant, warnings};
+use super::{patch, presets, settings, variant, warnings};
 use crate::{Incident, Scenario, Timeline, Variant, World};
 
 /// More values are refused, those of the file counted again for every variant, since each is read as a whole: a
@@ -118,18 +118,27 @@ fn checked_patches<'t>(
         patches.push((entry.key.clone(), patch));
     }
     // Every variant is read as a whole, the file under it and all.
-    let shared = file.entries().iter().filter(|entry| &*entry.key != "variants");
-    let shared: usize = shared.map(|entry| entry.node.values()).sum();
+    let shared = values_beside_variants(file);
     let patched: usize = patches.iter().map(|(_, patch)| patch.values()).sum();
-    let values = shared * (patches.len() + 1) + patched;
-    if values > MOST_VALUES {
-        let message = format!(
-            "a scenario has at most {MOST_VALUES} values, those of the file counted for each variant, found {values}"
-        );
-        context.push(Problem::error(0..0, message));
-        return None;
-    }
+    refuse_too_many(shared * (patches.len() + 1) + patched, context)?;
     Some(patches)
+}
+
+fn values_beside_variants(file: &Table) -> usize {
+    let beside = file.entries().iter().filter(|entry| &*entry.key != "variants");
+    beside.map(|entry| entry.node.values()).sum()
+}
+
+/// `None` if these are more values than are read, which is noted.
+fn refuse_too_many(values: usize, context: &Context<'_>) -> Option<()> {
+    if values <= MOST_VALUES {
+        return Some(());
+    }
+    let message = format!(
+        "a scenario has at most {MOST_VALUES} values, those of the file counted for each variant, found {values}"
+    );
+    context.push(Problem::error(0..0, message));
+    None
 }
 
 /// The merged world of every variant, and what must hold of it. A duration that could not be read is not warned of.
@@ -152,6 +161,17 @@ fn read_variants(
     {
         *tree = patch::lay(tree, patch, context);
     }
+    let under_presets = |tree: &Table| {
+        let (tree, filled) = presets::lay(tree);
+        context.has_presets(filled);
+        tree
+    };
+    for (_, tree) in &mut merged {
+        *tree = under_presets(tree);
+    }
+    let file = &under_presets(file);
+    // A preset of one word may bring as many values as a table.
+    refuse_too_many(merged.iter().map(|(_, tree)| values_beside_variants(tree)).sum(), context)?;
     let names: Vec<&str> = merged.iter().map(|(name, _)| &**name).collect();
     let common = Common::table();
     let read = |tree: &Table, context: &Context<'_>| {

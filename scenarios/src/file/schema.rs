@@ -14,6 +14,7 @@ use std::mem;
 use serde_json::{Map, Value, json};
 
 use super::common::scenario;
+use super::presets::KEY as PRESET;
 use super::shape::{Choice, Shape, TableShape, WHOLE};
 use super::table::Described;
 use super::variant::Variant;
@@ -29,6 +30,7 @@ pub fn json_schema() -> String {
     schema.insert("definitions".to_owned(), definitions.0.into());
     let mut schema = schema.into();
     require_whole_worlds(&mut schema);
+    leave_calls_to_presets(&mut schema);
     settle_wholes(&mut schema);
     format!("{schema:#}\n")
 }
@@ -49,7 +51,8 @@ fn require_whole_worlds(schema: &mut Value) {
         let (of_the_world, common): (Vec<_>, _) =
             mem::take(required).into_iter().partition(|key| tables.iter().any(|table| key == table));
         *required = common;
-        schema["then"] = json!({ "required": of_the_world, "properties": world });
+        let rests = leave_to_preset_of_gateway(&mut world, &mut schema["definitions"]);
+        schema["then"] = json!({ "required": of_the_world, "properties": world, "allOf": rests });
         schema["if"] = json!({
             "not": { "required": ["variants"], "properties": { "variants": { "minProperties": 1 } } }
         });
@@ -59,6 +62,57 @@ fn require_whole_worlds(schema: &mut Value) {
         let shared = schema["properties"][table].clone();
         schema["definitions"]["Variant"]["properties"][table] = shared;
     }
+}
+
+/// What a preset of the gateway may bring into other places than the table `gateway`: a route's policy of retries, and the algorithm
+/// of limits in an array, which needs everything else on the spot. Takes both out of what is needed, and returns what is needed
+/// without a preset.
+fn leave_to_preset_of_gateway(world: &mut Map<String, Value>, definitions: &mut Value) -> Value {
+    let mut needs = Map::new();
+    let of_routes = world.get_mut("routes").and_then(|routes| {
+        routes.pointer_mut("/additionalProperties/properties")?.as_object_mut()?.remove("retry")
+    });
+    if let Some(retry) = of_routes {
+        let routes = json!({ "additionalProperties": { "properties": { "retry": retry } } });
+        needs.insert("routes".to_owned(), routes);
+    }
+    let mut scopes = Map::new();
+    let of_limits = definitions.pointer("/RateLimits/properties").and_then(Value::as_object).cloned();
+    for (scope, limit) in of_limits.into_iter().flatten() {
+        let item = limit.pointer("/items/$ref").and_then(Value::as_str);
+        let Some(item) = item.and_then(|target| target.strip_prefix(DEFINITIONS)) else { continue };
+        if let Some(required) = definitions[item]["required"].as_array_mut() {
+            required.retain(|key| key != "algorithm");
+        }
+        scopes.insert(scope, json!({ "items": { "required": ["algorithm"] } }));
+    }
+    let limits = json!({ "properties": { "rate_limit": { "properties": scopes } } });
+    needs.insert("gateway".to_owned(), limits);
+    let has_preset =
+        json!({ "required": ["gateway"], "properties": { "gateway": { "required": [PRESET] } } });
+    json!([{ "if": has_preset, "else": { "properties": needs } }])
+}
+
+/// A call stands in an array, and so needs everything on the spot, but for what its preset may bring.
+fn leave_calls_to_presets(schema: &mut Value) {
+    let mut call = mem::take(&mut schema["definitions"]["Call"]);
+    let needs = needs_below(call.as_object_mut(), schema);
+    if !needs.is_empty() {
+        call["allOf"] = json!([without_preset(&needs)]);
+    }
+    schema["definitions"]["Call"] = call;
+}
+
+/// What the tables in a table need to be whole, taken out of their schemas.
+fn needs_below(table: Option<&mut Map<String, Value>>, root: &mut Value) -> Map<String, Value> {
+    let fields = table.and_then(|table| table.get_mut("properties")?.as_object_mut());
+    let needs = fields.into_iter().flatten();
+    needs.filter_map(|(key, field)| Some((key.clone(), take_whole(field, root)?))).collect()
+}
+
+/// What the keys of a table need, unless the table names a preset.
+fn without_preset(needs: &Map<String, Value>) -> Value {
+    json!({ "if": { "required": [PRESET] }, "else": { "properties": needs } })
 }
 
 /// Takes what a table needs to be whole out of its schema and returns it, as a schema that asks for nothing else.
@@ -82,14 +136,13 @@ fn take_whole(schema: &mut Value, root: &mut Value) -> Option<Value> {
     if let Some(required) = table.remove("required") {
         whole.insert("required".to_owned(), required);
     }
-    let mut fields = Map::new();
-    for (key, field) in table.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten() {
-        if let Some(needs) = take_whole(field, root) {
-            fields.insert(key.clone(), needs);
-        }
-    }
+    let fields = needs_below(Some(table), root);
     if !fields.is_empty() {
-        whole.insert("properties".to_owned(), Value::Object(fields));
+        if table["properties"].get(PRESET).is_some() {
+            whole.insert("allOf".to_owned(), json!([without_preset(&fields)]));
+        } else {
+            whole.insert("properties".to_owned(), Value::Object(fields));
+        }
     }
     if let Some(needs) = table.get_mut("additionalProperties").and_then(|each| take_whole(each, root)) {
         whole.insert("additionalProperties".to_owned(), needs);
@@ -452,8 +505,10 @@ mod tests {
         let unused: Vec<_> = schema.keys.difference(&reference.keys).collect();
         assert!(unused.is_empty(), "reference.toml is without {unused:?}");
         // What variants can be ranked by is named beside the key: a verdict goes by a few of them.
-        let is_named =
-            |(key, name): &&(String, String)| key == "objective" && REFERENCE.contains(&format!("{name:?}"));
+        // So are presets: one of each kind shows how they are used.
+        let is_named = |(key, name): &&(String, String)| {
+            ["objective", "preset"].contains(&&**key) && REFERENCE.contains(&format!("{name:?}"))
+        };
         let unused = schema.names.difference(&reference.names);
         let unused: Vec<_> = unused.filter(|name| !is_named(name)).collect();
         assert!(unused.is_empty(), "reference.toml is without {unused:?}");

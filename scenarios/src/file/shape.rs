@@ -32,6 +32,8 @@ pub(super) struct TableShape {
     pub(super) about: &'static str,
     pub(super) choice: Choice,
     pub(super) fields: Vec<FieldShape>,
+    /// The names of the tables whose keys it has besides its own.
+    pub(super) bases: Vec<&'static str>,
 }
 
 /// What decides which keys of a table have a meaning.
@@ -148,7 +150,14 @@ impl TableShape {
     pub(super) fn above(mut self, base: Self) -> Self {
         self.choice = base.choice;
         self.fields.splice(0..0, base.fields);
+        self.bases.push(base.name);
+        self.bases.extend(base.bases);
         self
+    }
+
+    /// Whether it is the table of that name, or has all keys of that table.
+    pub(super) fn is_a(&self, name: &str) -> bool {
+        self.name == name || self.bases.contains(&name)
     }
 
     /// What can be chosen.

@@ -223,6 +223,7 @@ macro_rules! table {
                         name: stringify!($Name),
                         about: concat!($($doc, "\n"),*),
                         choice: $choice,
+                        bases: Vec::new(),
                         fields: vec![$($crate::file::shape::FieldShape {
                             $(default: Some(|| {
                                 let default: $T = $default;

@@ -51,6 +51,8 @@ pub(super) struct Entry {
     pub(super) key: Rc<str>,
     pub(super) key_span: Span,
     pub(super) node: Node,
+    /// The preset that sets it, where the file does not. The entry has the place of the preset's name in the file then.
+    pub(super) preset: Option<&'static str>,
 }
 
 impl Table {
@@ -98,6 +100,7 @@ impl Table {
             key: AsRef::<str>::as_ref(key.get_ref() as &std::borrow::Cow<'_, str>).into(),
             key_span: key.span(),
             node: Node::from_value(value),
+            preset: None,
         };
         Self::new(document.iter().map(entry).collect())
     }

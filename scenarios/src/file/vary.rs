@@ -14,6 +14,7 @@ use super::common::Common;
 use super::context::{Companion, Context};
 use super::diagnostic::Problem;
 use super::patch;
+use super::presets;
 use super::quantity::{Kind, Quantity, scale_of, spread};
 use super::reader::Read;
 use super::reading::{Laid, read_scenario};
@@ -254,12 +255,13 @@ fn described(path: &[String]) -> Option<FieldShape> {
     table.into_fields().into_iter().find(|field| field.key == *last)
 }
 
-/// The file as that variant makes it.
+/// The file as that variant makes it, with its presets below it.
 fn merged(text: &str, variant: &str) -> Option<Table> {
     let document = DeTable::parse(text).ok()?;
     let file = Table::from_document(document.get_ref());
     let patch = file.find(&["variants", variant]).and_then(|entry| entry.node.as_table()).cloned();
-    Some(patch.map_or_else(|| file.clone(), |patch| patch::merge(&file, &patch)))
+    let merged = patch.map_or_else(|| file.clone(), |patch| patch::merge(&file, &patch));
+    Some(presets::lay(&merged).0)
 }
 
 fn value_at(tree: &Table, path: &[String]) -> Option<Quantity> {

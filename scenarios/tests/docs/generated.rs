@@ -112,6 +112,74 @@ fn the_page_of_the_format_is_its_schema() {
     assert_made("format.md", &page);
 }
 
+#[test]
+fn the_page_of_presets_is_their_data() {
+    let mut page = "# Presets\n\n\
+        What a product does if its configuration says nothing else, in the words of a scenario. `preset` in `[gateway]` names a gateway, \
+        `preset` in `clients.NAME` or in a call of a service names the library that sends.\n\n\
+        A preset stands below the file: the file's own keys go before the preset, and a variant goes before both. What the file chooses \
+        drops what the preset says of the other choice: a file with `algorithm = \"fixed-window\"` takes no `burst` from the preset.\n\n\
+        A preset switches nothing on that the product does not do by itself. So most values are for what the file has: `status` of each \
+        limit is that of each limit in the file, and a file without limits has none. `false` switches off what the preset has switched on.\n\n\
+        `tuesday show --resolved FILE` prints every value that holds, and where it comes from. A key that this page leaves out is not known, \
+        or has no equal.\n"
+        .to_owned();
+    for (heading, folder, prefix) in
+        [("Gateways", "gateways", "gateway."), ("Clients and calls", "callers", "")]
+    {
+        write!(page, "\n## {heading}\n").unwrap();
+        let folder = root().join("scenarios/presets").join(folder);
+        let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort();
+        assert!(files.len() >= 9, "{files:?}");
+        for file in files {
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            write!(page, "\n### {name}\n\n{}", preset_section(&fs::read_to_string(&file).unwrap(), prefix))
+                .unwrap();
+        }
+    }
+    assert_made("presets.md", &page);
+}
+
+/// The product, what is to be said of the preset, and a table of its values with the comments before them.
+fn preset_section(text: &str, prefix: &str) -> String {
+    let (mut about, mut said, mut rows) = (String::new(), String::new(), String::new());
+    let (mut place, mut comment) = (String::new(), Vec::new());
+    for line in text.lines() {
+        if let Some(more) = line.strip_prefix("# ") {
+            comment.push(more);
+        } else if let Some(table) = line.strip_prefix('[') {
+            place = table.trim_end_matches(']').replace("\"*\"", "NAME");
+            comment.clear();
+        } else if let Some((key, value)) = line.split_once(" = ") {
+            if key == "about" {
+                value.trim_matches('"').clone_into(&mut about);
+                said = comment.join(" ");
+            } else {
+                let (source, meaning) = comment.split_last().unwrap();
+                assert!(source.starts_with("https://"), "{line} has no source: {comment:?}");
+                let key = match place.strip_prefix("each.") {
+                    Some(table) => {
+                        let (table, below) = table.split_once('.').unwrap_or((table, ""));
+                        let below = if below.is_empty() { String::new() } else { format!("{below}.") };
+                        format!("`{below}{key}` of each {}", table.replace('_', " "))
+                    }
+                    None => {
+                        let below = place.strip_prefix("sets").unwrap().trim_start_matches('.');
+                        let below = if below.is_empty() { String::new() } else { format!("{below}.") };
+                        format!("`{prefix}{below}{key}`")
+                    }
+                };
+                let meaning = cell(&meaning.join(" "));
+                writeln!(rows, "| {key} | `{}` | {meaning} [Source]({source}) |", cell(value)).unwrap();
+            }
+            comment.clear();
+        }
+    }
+    assert!(!about.is_empty() && !rows.is_empty(), "{text}");
+    format!("Of {about}.\n\n{said}\n\n| key | value | in the product |\n|---|---|---|\n{rows}")
+}
+
 /// The first keys and sections. A table that stands in several places is described in the first one.
 const FIRST: [&str; 4] = ["name", "slo", "gateway", "upstreams"];
 

@@ -9,6 +9,7 @@ mod failures;
 mod hosts;
 mod library;
 mod objective;
+mod presets;
 mod queueing_theory;
 mod rate_limits;
 mod request_path;
