@@ -1,11 +1,11 @@
 //! What a gateway is told to do.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::auth::AuthConfig;
 use crate::breaker::BreakerConfig;
+use crate::concurrency::{CallerCaps, ConcurrencyCap};
 use crate::hosts::HostsConfig;
 use crate::limits::RateLimits;
 use crate::pool::PoolConfig;
@@ -31,6 +31,8 @@ pub struct GatewayConfig {
     pub auth: Option<AuthConfig>,
     /// The rate limits.
     pub limits: RateLimits,
+    /// How many requests each caller may have under way at once.
+    pub concurrency: CallerCaps,
     /// Who answers for which path.
     pub routes: Routes,
     /// When the gateway tries again by itself; a route's own goes before it.
@@ -62,8 +64,8 @@ impl GatewayConfig {
 /// What a gateway holds against one upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UpstreamPolicy {
-    /// The bulkhead: requests for this upstream that may hold or wait for a worker at once; `None` for any number.
-    pub max_in_flight: Option<NonZeroU32>,
+    /// The bulkhead: how many requests for this upstream may be under way, wait and be tried again at once.
+    pub concurrency: ConcurrencyCap,
     /// Goes before the gateway's timeout.
     pub timeout: Option<Duration>,
     /// Goes before the gateway's timeout of an attempt.
