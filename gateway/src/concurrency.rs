@@ -301,6 +301,10 @@ impl<T: Copy + Eq + Hash, P> Gates<T, P> {
                 self.invariants.hold(false, "a request leaves a gate that there is not");
                 continue;
             };
+            if gate.pool.in_flight() == 0 {
+                self.invariants.hold(false, "a place under a cap is given back that nobody holds");
+                continue;
+            }
             gate.pool.release();
             if gate.pool.queued() > 0 {
                 self.freed.push_back(id);
@@ -521,9 +525,10 @@ mod tests {
             let mut came = Vec::new();
             'again: loop {
                 for scope in (0..4).rev() {
-                    let next = self.waiting.iter().position(|known| {
-                        known.passed == scope && self.has_room(scope, known.gates[scope])
-                    });
+                    let next = self
+                        .waiting
+                        .iter()
+                        .position(|known| known.passed == scope && self.has_room(scope, known.gates[scope]));
                     if let Some(next) = next {
                         let known = self.waiting.remove(next);
                         let ticket = known.ticket;

@@ -50,6 +50,14 @@ impl GatewayConfig {
         before.map(|upstream| self.policy(upstream).hosts.count.get() as usize).sum()
     }
 
+    /// Whether requests may wait for a place under a cap on concurrency.
+    pub fn has_pending(&self) -> bool {
+        let callers = [self.concurrency.per_ip, self.concurrency.per_key].into_iter().flatten();
+        let routes = self.routes.iter().filter_map(|route| route.concurrency);
+        let upstreams = self.upstreams.iter().map(|policy| policy.concurrency);
+        callers.map(|caller| caller.cap).chain(routes).chain(upstreams).any(|cap| cap.max_pending > 0)
+    }
+
     /// Whether the choice of a host is drawn at random anywhere.
     pub fn draws_hosts(&self) -> bool {
         self.upstreams.iter().any(|policy| policy.hosts.draws())

@@ -356,8 +356,8 @@ mod tests {
 
     use super::*;
     use crate::auth::{AuthConfig, Claims, JwtAlgorithm, Payload, Token, TokenFault};
-    use crate::concurrency::ConcurrencyCap;
     use crate::breaker::BreakerConfig;
+    use crate::concurrency::ConcurrencyCap;
     use crate::config::UpstreamPolicy;
     use crate::failure_set::FailureSet;
     use crate::identity::{Client, KeyedBy, Peer};
@@ -575,7 +575,11 @@ mod tests {
     fn a_bulkhead_counts_who_waits_and_frees_what_is_turned_away() {
         let max_in_flight = NonZeroU32::new(2);
         let breaker = BreakerConfig::new(MINUTE, 1.0, 1).ok();
-        let upstreams = vec![UpstreamPolicy { concurrency: ConcurrencyCap { max_in_flight, ..ConcurrencyCap::default() }, breaker, ..UpstreamPolicy::default() }];
+        let upstreams = vec![UpstreamPolicy {
+            concurrency: ConcurrencyCap { max_in_flight, ..ConcurrencyCap::default() },
+            breaker,
+            ..UpstreamPolicy::default()
+        }];
         let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(9), queue_timeout: None };
         let mut gateway = Pipeline::new(GatewayConfig { pool, upstreams, ..config(RateLimits::default()) });
         let mut send = |ticket| gateway.on_request(START, ticket, &request(1, "a", Some(0)), &NOTHING).1;

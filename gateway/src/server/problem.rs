@@ -8,10 +8,10 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::concurrency::CapScope;
 use crate::admission::Checks;
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::TokenFault;
+use crate::concurrency::CapScope;
 use crate::limits::{LimitFacts, LimitId, LimitName, RateLimits};
 use crate::rate_limit::Verdict;
 use crate::rejection::{Rejection, whole_seconds};

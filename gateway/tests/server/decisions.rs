@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::gateway::{
-    Algorithm, Backoff, BreakerConfig, CallerCap, CallerCaps, ClientTimeouts, ConcurrencyCap, Condition, Decision, FailureSet, GatewayConfig,
-    GatewayRetry, Jitter, PoolConfig, RateLimit, RateLimits, Rejection, RetryPolicy, UpstreamPolicy,
+    Algorithm, Backoff, BreakerConfig, CallerCap, CallerCaps, ClientTimeouts, ConcurrencyCap, Condition,
+    Decision, FailureSet, GatewayConfig, GatewayRetry, Jitter, PoolConfig, RateLimit, RateLimits, Rejection,
+    RetryPolicy, UpstreamPolicy,
 };
 use ::gateway::{AttemptEnd, RequestEnd};
 use tokio::sync::Notify;
@@ -294,11 +295,8 @@ fn a_client_has_only_so_many_under_way_at_once() {
     let hanging = Upstream::answering(|_| Reply::Hang(Vec::new()));
     let per_key = Some(CallerCap { cap: at_most(1, 0), status: 429 });
     let concurrency = CallerCaps { per_ip: None, per_key };
-    let gateway = Gateway::with(
-        GatewayConfig { concurrency, ..GatewayConfig::default() },
-        &[hanging.address],
-        |_| {},
-    );
+    let gateway =
+        Gateway::with(GatewayConfig { concurrency, ..GatewayConfig::default() }, &[hanging.address], |_| {});
     let mut holding = Client::connect(gateway.address());
     holding.send(get("/", "x-api-key: a\r\n"));
     hanging.next();

@@ -35,9 +35,9 @@ table! {
 
 /// The three keys of a cap, wherever they stand.
 pub(super) struct Cap<'f, 't> {
-    pub(super) max_in_flight: &'f Field<'t, Option<NonZeroU32>>,
-    pub(super) max_pending: &'f Field<'t, u32>,
-    pub(super) max_retries: &'f Field<'t, Option<u32>>,
+    pub(super) in_flight: &'f Field<'t, Option<NonZeroU32>>,
+    pub(super) pending: &'f Field<'t, u32>,
+    pub(super) retries: &'f Field<'t, Option<u32>>,
 }
 
 impl Concurrency<'_> {
@@ -53,7 +53,7 @@ impl Caller<'_> {
     fn build(self) -> Option<CallerCap> {
         self.max_in_flight.value?;
         let Self { max_in_flight, max_pending, max_retries, status, table } = self;
-        let keys = Cap { max_in_flight: &max_in_flight, max_pending: &max_pending, max_retries: &max_retries };
+        let keys = Cap { in_flight: &max_in_flight, pending: &max_pending, retries: &max_retries };
         Some(CallerCap { cap: keys.build(&table), status: status.value.0 })
     }
 }
@@ -61,15 +61,17 @@ impl Caller<'_> {
 impl Cap<'_, '_> {
     /// The cap; that requests wait where as many as come may be under way is noted.
     pub(super) fn build(&self, table: &Fields<'_>) -> ConcurrencyCap {
-        if let (Some(entry), None) = (self.max_pending.entry, self.max_in_flight.entry) {
+        if let (Some(entry), None) = (self.pending.entry, self.in_flight.entry) {
             let message = format!("`{}`: nobody waits without `max_in_flight`", table.path_of(&entry.key));
             let problem = Problem::error(entry.key_span.clone(), message);
-            table.context().push(problem.help("`max_in_flight` is how many may be under way while others wait"));
+            table
+                .context()
+                .push(problem.help("`max_in_flight` is how many may be under way while others wait"));
         }
         ConcurrencyCap {
-            max_in_flight: self.max_in_flight.value,
-            max_pending: self.max_pending.value,
-            max_retries: self.max_retries.value,
+            max_in_flight: self.in_flight.value,
+            max_pending: self.pending.value,
+            max_retries: self.retries.value,
         }
     }
 }

@@ -140,11 +140,7 @@ fn build_policies(
         let Some(own) = value else { continue };
         // Its own breaker replaces the general one whole, and `false` switches it off.
         let has_breaker = own.breaker.entry.is_some();
-        let cap = Cap {
-            max_in_flight: &own.max_in_flight,
-            max_pending: &own.max_pending,
-            max_retries: &own.max_retries,
-        };
+        let cap = Cap { in_flight: &own.max_in_flight, pending: &own.max_pending, retries: &own.max_retries };
         let concurrency = cap.build(&own.table);
         let own_breaker = own.breaker.on().and_then(Breaker::build);
         if let Some(place) = upstreams.find(&entry.key_span, "gateway.upstreams", &entry.key, context) {

@@ -77,9 +77,9 @@ pub(super) fn build_routes(
             route.try_timeout = table.try_timeout.value.map(|Positive(timeout)| timeout);
             route.retry = GatewayRetry::said(table.retry);
             let cap = Cap {
-                max_in_flight: &table.max_in_flight,
-                max_pending: &table.max_pending,
-                max_retries: &table.max_retries,
+                in_flight: &table.max_in_flight,
+                pending: &table.max_pending,
+                retries: &table.max_retries,
             };
             let cap = cap.build(&table.table);
             route.concurrency = (cap != ConcurrencyCap::default()).then_some(cap);

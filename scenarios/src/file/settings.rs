@@ -10,7 +10,10 @@ use std::num::NonZeroU32;
 use std::rc::Rc;
 
 use gateway::auth::AuthConfig;
-use gateway::{BreakerConfig, BreakerWindow, CallerCap, Charge, ConcurrencyCap, FailureSet, GrowthRule, HalfOpen, KeyedBy, LimitRule, OpenGrowth, Paths, Scope, UpstreamPolicy, WindowFrom};
+use gateway::{
+    BreakerConfig, BreakerWindow, CallerCap, Charge, ConcurrencyCap, FailureSet, GrowthRule, HalfOpen,
+    KeyedBy, LimitRule, OpenGrowth, Paths, Scope, UpstreamPolicy, WindowFrom,
+};
 use reports::Setting;
 
 use super::tree::{Entry, Node, Table, Value};
@@ -283,7 +286,8 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
     if gateway.limits.charge == Charge::Admitted {
         settings.push(setting("rate_limit.charge", "admitted".to_owned()));
     }
-    for (scope, caller) in [("per_ip", gateway.concurrency.per_ip), ("per_key", gateway.concurrency.per_key)] {
+    for (scope, caller) in [("per_ip", gateway.concurrency.per_ip), ("per_key", gateway.concurrency.per_key)]
+    {
         let Some(CallerCap { cap, status }) = caller else { continue };
         let keys = cap_settings(cap).map(|(key, value)| format!("{key} {value}"));
         let text: Vec<_> = keys.chain([format!("status {status}")]).collect();

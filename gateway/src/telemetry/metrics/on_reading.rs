@@ -78,8 +78,15 @@ impl OnReading {
                 "Counters of the gateway that were found wrong: 0, unless the gateway has a defect.",
             ),
             in_use: make.gauge("gateway_pool_workers_in_use", "Workers of the pool in use."),
-            queued: make.gauge("gateway_pool_queue_length", "Requests that wait, for a place under a cap or for a worker."),
-            upstreams: names.upstreams.iter().map(|name| [&in_flight, &pending, &retries].map(|gauge| gauge.with_label_values(&[&**name]))).collect(),
+            queued: make.gauge(
+                "gateway_pool_queue_length",
+                "Requests that wait, for a place under a cap or for a worker.",
+            ),
+            upstreams: names
+                .upstreams
+                .iter()
+                .map(|name| [&in_flight, &pending, &retries].map(|gauge| gauge.with_label_values(&[&**name])))
+                .collect(),
             state,
             breakers: Vec::new(),
             saturation,
