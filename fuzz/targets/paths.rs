@@ -26,6 +26,7 @@ fn table(paths: Paths, routes: &[&str]) -> Routes {
         timeout: None,
         try_timeout: None,
         retry: None,
+        concurrency: None,
         auth: true,
     };
     Routes::reading(paths, routes.iter().map(route).collect()).expect("the routes are in order")

@@ -28,6 +28,7 @@ fn config() -> GatewayConfig {
         timeout: None,
         try_timeout: None,
         retry: None,
+        concurrency: None,
         auth: true,
     };
     GatewayConfig {

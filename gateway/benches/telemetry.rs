@@ -136,6 +136,7 @@ fn config() -> GatewayConfig {
         timeout: None,
         try_timeout: None,
         retry: None,
+        concurrency: None,
         auth: true,
     };
     let breaker = Some(BreakerConfig::RECOMMENDED);

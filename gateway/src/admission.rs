@@ -352,6 +352,7 @@ mod tests {
             timeout: None,
             try_timeout: None,
             retry: None,
+            concurrency: None,
             auth: true,
         };
         let routes = Routes::new(["/0", "/1", "/2"].map(route).into()).unwrap();

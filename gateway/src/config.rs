@@ -1,11 +1,11 @@
 //! What a gateway is told to do.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::auth::AuthConfig;
 use crate::breaker::BreakerConfig;
+use crate::concurrency::{CallerCaps, ConcurrencyCap};
 use crate::hosts::HostsConfig;
 use crate::limits::RateLimits;
 use crate::pool::PoolConfig;
@@ -31,6 +31,8 @@ pub struct GatewayConfig {
     pub auth: Option<AuthConfig>,
     /// The rate limits.
     pub limits: RateLimits,
+    /// How many requests each caller may have under way at once.
+    pub concurrency: CallerCaps,
     /// Who answers for which path.
     pub routes: Routes,
     /// When the gateway tries again by itself; a route's own goes before it.
@@ -48,6 +50,14 @@ impl GatewayConfig {
         before.map(|upstream| self.policy(upstream).hosts.count.get() as usize).sum()
     }
 
+    /// Whether requests may wait for a place under a cap on concurrency.
+    pub fn has_pending(&self) -> bool {
+        let callers = [self.concurrency.per_ip, self.concurrency.per_key].into_iter().flatten();
+        let routes = self.routes.iter().filter_map(|route| route.concurrency);
+        let upstreams = self.upstreams.iter().map(|policy| policy.concurrency);
+        callers.map(|caller| caller.cap).chain(routes).chain(upstreams).any(|cap| cap.max_pending > 0)
+    }
+
     /// Whether the choice of a host is drawn at random anywhere.
     pub fn draws_hosts(&self) -> bool {
         self.upstreams.iter().any(|policy| policy.hosts.draws())
@@ -62,8 +72,8 @@ impl GatewayConfig {
 /// What a gateway holds against one upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct UpstreamPolicy {
-    /// The bulkhead: requests for this upstream that may hold or wait for a worker at once; `None` for any number.
-    pub max_in_flight: Option<NonZeroU32>,
+    /// The bulkhead: how many requests for this upstream may be under way, wait and be tried again at once.
+    pub concurrency: ConcurrencyCap,
     /// Goes before the gateway's timeout.
     pub timeout: Option<Duration>,
     /// Goes before the gateway's timeout of an attempt.

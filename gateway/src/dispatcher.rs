@@ -1,4 +1,4 @@
-//! What stands behind the limits: breaker, bulkhead, worker, upstream, host.
+//! What stands behind the limits: breaker, caps on concurrency, worker, upstream, host.
 
 use std::hash::Hash;
 use std::time::Duration;
@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::admission::Request;
 use crate::attempt::AttemptEnd;
 use crate::breaker::{Breaker, Condition, Permit, Settlement, ShortCircuit, Transition};
+use crate::concurrency::{CapScope, Caps, Entered, GatePass, Gates, Way};
 use crate::config::{GatewayConfig, UpstreamPolicy};
 use crate::hosts::{HostChange, HostCheck, HostCondition, HostId, HostPass, Hosts};
 use crate::invariant::Invariants;
@@ -15,7 +16,7 @@ use crate::retry::{Retrier, RetryState};
 use crate::route::{GatewayRetry, Route, RouteId, Routes, UpstreamId};
 use crate::timestamp::Timestamp;
 
-/// The path of a request behind the limits: breaker, bulkhead, worker, upstream, host.
+/// The path of a request behind the limits: breaker, caps on concurrency, worker, upstream, host.
 ///
 /// All of it is one per gateway, however many threads serve: a pool per thread would be as many pools.
 ///
@@ -25,11 +26,14 @@ use crate::timestamp::Timestamp;
 ///   [`Dispatcher::on_finished`]: when the answer is whole or the attempt failed otherwise, when the deadline passes (the
 ///   client is answered 504) or when the client leaves, whichever comes first.
 /// - Before that, a failed attempt may be made again: [`Dispatcher::on_attempt_ended`] says whether and when, and
-///   [`Dispatcher::on_retry`] begins the next one. The worker and the place in the bulkhead stay held all the while.
-/// - A [`Dispatch::Queue`] waits until an `on_finished` starts it, or until [`Dispatcher::on_left_queue`]: when its
-///   deadline passes (the client is answered by [`Rejection::QueueTimeout`]) or when the client leaves.
+///   [`Dispatcher::on_retry`] begins the next one. The worker and the places under caps stay held all the while.
+/// - A [`Dispatch::Queue`] waits, for a place under a cap or for a worker, until it is started by `on_finished` or by
+///   [`Dispatcher::poll_started`], or until [`Dispatcher::on_left_queue`]: when its deadline passes (the client is answered by
+///   [`Rejection::QueueTimeout`]) or when the client leaves.
+/// - After `on_finished` and `on_left_queue`, `poll_started` is asked until it gives nothing.
 #[derive(Debug)]
 pub struct Dispatcher<T> {
+    gates: Gates<T, Waiting>,
     pool: Pool<T, Waiting>,
     timeout: Option<Duration>,
     routes: Routes,
@@ -53,8 +57,6 @@ struct RouteRetry {
 #[derive(Debug)]
 struct UpstreamGuard {
     policy: UpstreamPolicy,
-    /// Requests that hold or wait for a worker.
-    in_flight: u32,
     breaker: Option<Breaker>,
     /// The last one that was taken out: its permits may still be out.
     retired: Option<Breaker>,
@@ -66,7 +68,7 @@ impl UpstreamGuard {
     fn new(policy: &UpstreamPolicy, invariants: &Invariants) -> Self {
         let breaker = policy.breaker.map(|config| Breaker::new(config).with_invariants(invariants.clone()));
         let hosts = Hosts::new(&policy.hosts, invariants);
-        Self { policy: *policy, in_flight: 0, breaker, retired: None, hosts }
+        Self { policy: *policy, breaker, retired: None, hosts }
     }
 
     fn reconfigure(&mut self, now: Timestamp, policy: &UpstreamPolicy, invariants: &Invariants) {
@@ -108,11 +110,6 @@ impl UpstreamGuard {
             hosts.on_left(pass);
         }
     }
-
-    /// A request leaves its place.
-    fn leave(&mut self, invariants: &Invariants) {
-        invariants.decrement(&mut self.in_flight, "a place at an upstream is given back that nobody holds");
-    }
 }
 
 impl RouteRetry {
@@ -137,11 +134,16 @@ pub struct Pass {
     idempotent: bool,
     retries: RetryState,
     host: HostPass,
+    gates: GatePass,
     /// What of its time was its client's, as far as that is known here.
     client_time: Duration,
 }
 
 impl Pass {
+    const fn way(&self) -> Way {
+        Way { route: self.route, upstream: self.upstream }
+    }
+
     /// So much of the time since the request has its worker was its client's: its deadline is so much later.
     pub fn on_client_time(&mut self, total: Duration) {
         self.retries.postpone(total.saturating_sub(self.client_time));
@@ -161,7 +163,7 @@ pub enum Upload {
     Coming,
 }
 
-/// A request in the queue.
+/// A request that waits for a place under a cap, or for a worker.
 #[derive(Clone, Copy, Debug)]
 struct Waiting {
     pass: Pass,
@@ -173,11 +175,24 @@ struct Waiting {
 pub enum Dispatch {
     /// The request has a worker: it is to be sent to the upstream.
     Forward(Forward),
-    /// The request waits for a worker.
+    /// The request waits, for a place under a cap or for a worker.
     Queue {
         /// When it must be taken out if it has not started.
         deadline: Option<Timestamp>,
     },
+}
+
+/// What is on its way to one upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamLoad {
+    /// Requests that hold or wait for a worker of the gateway.
+    pub in_flight: u32,
+    /// Requests that wait until those are fewer.
+    pub pending: u32,
+    /// Requests that wait for their next attempt, or make it.
+    pub retries: u32,
+    /// The breaker; `None` where there is none.
+    pub breaker: Option<Condition>,
 }
 
 /// Where a request that holds a worker goes, and until when.
@@ -212,6 +227,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     pub fn with_invariants(config: GatewayConfig, invariants: Invariants) -> Self {
         let upstreams = config.routes.iter().map(|route| route.upstream.0 as usize + 1).max().unwrap_or(0);
         Self {
+            gates: Gates::new(&caps(&config), &invariants),
             retries: config
                 .routes
                 .iter()
@@ -246,6 +262,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         for (upstream, guard) in self.upstreams.iter_mut().enumerate() {
             guard.reconfigure(now, &config.policy(upstream), &self.invariants);
         }
+        self.gates.reconfigure(&caps(&config));
         self.pool.reconfigure(config.pool);
         self.timeout = config.timeout;
         self.try_timeout = config.try_timeout;
@@ -254,6 +271,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         while let Some((ticket, waiting)) = self.pool.start_next() {
             started.push((ticket, self.start(now, waiting.pass)));
         }
+        started.extend(std::iter::from_fn(|| self.poll_started(now)));
         started
     }
 
@@ -261,7 +279,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     ///
     /// # Errors
     ///
-    /// The rejection, if the breaker, the bulkhead or the pool turns the request away, or no host takes part.
+    /// The rejection, if the breaker, a cap or the pool turns the request away, or no host takes part.
     pub fn on_admitted(
         &mut self,
         now: Timestamp,
@@ -278,27 +296,38 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             Some(_) => HostPass::new(&guard.policy.hosts, request),
             None => HostPass::default(),
         };
-        let pass = Pass { route, upstream, permit, idempotent, retries, host, client_time: Duration::ZERO };
-        let full = guard.policy.max_in_flight.is_some_and(|most| guard.in_flight >= most.get());
-        guard.in_flight += 1;
-        if full {
-            self.give_back(pass);
-            return Err(Rejection::BulkheadFull);
+        let gates = self.gates.pass(request);
+        let mut pass =
+            Pass { route, upstream, permit, idempotent, retries, host, gates, client_time: Duration::ZERO };
+        let waiting = |gates| Waiting { pass: Pass { gates, ..pass }, since: now };
+        let (way, mut gates) = (pass.way(), pass.gates);
+        let entered = self.gates.enter(ticket, way, &mut gates, false, waiting);
+        pass.gates = gates;
+        match entered {
+            Entered::All => {}
+            Entered::Waits => {
+                self.await_start(route);
+                return Ok(Dispatch::Queue { deadline: self.pool.deadline(now) });
+            }
+            Entered::Full { scope, status } => {
+                self.give_back(pass);
+                return Err(match scope {
+                    CapScope::PerUpstream => Rejection::BulkheadFull,
+                    scope => Rejection::TooManyInFlight { scope, status },
+                });
+            }
         }
-        if !guard.has_host(now) {
+        if !self.upstreams[upstream.0 as usize].has_host(now) {
             self.give_back(pass);
             return Err(Rejection::NoHost);
         }
-        let place = self.pool.on_arrival(now, ticket, Waiting { pass, since: now });
-        match place {
+        match self.pool.on_arrival(now, ticket, Waiting { pass, since: now }) {
             Place::Worker => {
                 self.check_places(upstream);
                 Ok(Dispatch::Forward(self.forward(now, pass)))
             }
             Place::Queue { deadline } => {
-                if let Some(retry) = &mut self.retries[route.0 as usize] {
-                    retry.retrier.on_waiting();
-                }
+                self.await_start(route);
                 self.check_places(upstream);
                 Ok(Dispatch::Queue { deadline })
             }
@@ -325,7 +354,8 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         self.settle(now, pass, Some(settlement));
     }
 
-    /// A request that held a worker ended; the longest waiting takes the worker over, if any waits. `settlement` is what the
+    /// A request that held a worker ended; the longest waiting takes the worker over, if any waits for one. Whoever can start besides,
+    /// because the request held a place under a cap as well, is told by [`Dispatcher::poll_started`]. `settlement` is what the
     /// upstream's breaker learns of the last attempt, if anything. That the request holds a worker is an invariant.
     pub fn on_finished(
         &mut self,
@@ -338,13 +368,35 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
             let is_answered_well = matches!(settlement, Some(Settlement::Answered { status: ..400, .. }));
             retry.retrier.on_finished(&mut pass.retries, is_answered_well);
         }
-        let guard = &mut self.upstreams[pass.upstream.0 as usize];
-        guard.leave_host(&mut pass.host);
-        guard.leave(&self.invariants);
+        self.upstreams[pass.upstream.0 as usize].leave_host(&mut pass.host);
+        self.gates.leave(pass.way(), &mut pass.gates);
         let next = self.pool.on_release();
         self.check_places(pass.upstream);
         let (ticket, waiting) = next?;
         Some((ticket, self.start(now, waiting.pass)))
+    }
+
+    /// The next request that waited for a place under a cap and has a worker now. That it had waited is no reason to turn it away:
+    /// if it has to wait for a worker as well, it does so, however many wait there.
+    #[inline]
+    pub fn poll_started(&mut self, now: Timestamp) -> Option<(T, Forward)> {
+        while let Some((ticket, Waiting { mut pass, since })) =
+            self.gates.poll_promoted(|waiting| &mut waiting.pass.gates)
+        {
+            let waiting = |gates| Waiting { pass: Pass { gates, ..pass }, since };
+            let (way, mut gates) = (pass.way(), pass.gates);
+            let entered = self.gates.enter(ticket, way, &mut gates, true, waiting);
+            pass.gates = gates;
+            if entered != Entered::All {
+                continue;
+            }
+            if self.pool.try_take() {
+                self.check_places(pass.upstream);
+                return Some((ticket, self.start(now, pass)));
+            }
+            self.pool.wait(ticket, Waiting { pass, since });
+        }
+        None
     }
 
     /// An attempt ended. The wait before the next one, or `None` to answer the client with this end: then
@@ -366,9 +418,16 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         if !retry.may_retry(pass) {
             return None;
         }
+        // Of a retry that failed, the next one takes the place, if no other request does.
+        self.gates.end_retry(pass.way(), &mut pass.gates);
+        if !self.gates.has_room_for_retry(pass.way(), &pass.gates) {
+            retry.retrier.on_last_failure(&pass.retries, failure);
+            return None;
+        }
         let wait = retry.retrier.on_failure(&mut pass.retries, now, failure, end.retry_after(), unit())?;
         self.settle(now, pass, end.settlement(took));
         self.upstreams[pass.upstream.0 as usize].leave_host(&mut pass.host);
+        self.gates.begin_retry(pass.way(), &mut pass.gates);
         Some(wait)
     }
 
@@ -396,7 +455,8 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
 
     /// Takes a request out of the queue.
     pub fn on_left_queue(&mut self, ticket: T) {
-        if let Some(waiting) = self.pool.on_left_queue(ticket) {
+        let waiting = self.pool.on_left_queue(ticket).or_else(|| self.gates.on_left(ticket));
+        if let Some(waiting) = waiting {
             self.cease_waiting(waiting.pass.route);
             self.give_back(waiting.pass);
         }
@@ -460,10 +520,14 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         self.routes.get(route).upstream
     }
 
-    /// Of every upstream that a route leads to, and of those numbered before them: requests that hold or wait for a worker, and
-    /// what the breaker is now, where there is one.
-    pub fn upstreams(&self) -> impl Iterator<Item = (u32, Option<Condition>)> {
-        self.upstreams.iter().map(|guard| (guard.in_flight, guard.breaker.as_ref().map(Breaker::condition)))
+    /// Of every upstream that a route leads to, and of those numbered before them.
+    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamLoad> {
+        self.upstreams.iter().zip(&self.gates.upstreams).map(|(guard, gate)| UpstreamLoad {
+            in_flight: gate.in_flight(),
+            pending: gate.pending(),
+            retries: gate.retries(),
+            breaker: guard.breaker.as_ref().map(Breaker::condition),
+        })
     }
 
     /// Workers in use.
@@ -471,9 +535,9 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         self.pool.in_flight()
     }
 
-    /// Requests that wait for a worker.
+    /// Requests that wait, for a place under a cap or for a worker.
     pub fn queued(&self) -> u32 {
-        self.pool.queued()
+        self.pool.queued().saturating_add(self.gates.waiting())
     }
 
     /// Asks an upstream's breaker, if it has one.
@@ -510,7 +574,7 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
 
     /// No upstream has more requests than there are: a place that nobody gives back would close the bulkhead for ever.
     fn check_places(&self, upstream: UpstreamId) {
-        let in_flight = self.upstreams[upstream.0 as usize].in_flight;
+        let in_flight = self.gates.upstreams[upstream.0 as usize].in_flight();
         let present = u64::from(self.pool.in_flight()) + u64::from(self.pool.queued());
         self.invariants.hold(
             u64::from(in_flight) <= present,
@@ -518,16 +582,23 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
         );
     }
 
-    /// A request that never got a worker leaves its place in the bulkhead, and its permit.
-    fn give_back(&mut self, pass: Pass) {
+    /// A request that never got a worker leaves its places, and its permit.
+    fn give_back(&mut self, mut pass: Pass) {
+        self.gates.leave(pass.way(), &mut pass.gates);
         let guard = &mut self.upstreams[pass.upstream.0 as usize];
-        guard.leave(&self.invariants);
         if let (Some(breaker), Some(permit)) = (&mut guard.breaker, pass.permit) {
             breaker.on_released(permit);
         }
     }
 
-    /// A request leaves the queue, one way or the other.
+    /// A request waits.
+    fn await_start(&mut self, route: RouteId) {
+        if let Some(retry) = &mut self.retries[route.0 as usize] {
+            retry.retrier.on_waiting();
+        }
+    }
+
+    /// A request waits no longer, one way or the other.
     fn cease_waiting(&mut self, route: RouteId) {
         if let Some(retry) = &mut self.retries[route.0 as usize] {
             retry.retrier.on_waited();
@@ -563,6 +634,16 @@ impl<T: Copy + Eq + Hash> Dispatcher<T> {
     }
 }
 
+/// The caps of a configuration, by what they hold for.
+fn caps(config: &GatewayConfig) -> Caps {
+    let upstreams = config.routes.iter().map(|route| route.upstream.0 as usize + 1).max().unwrap_or(0);
+    Caps {
+        callers: config.concurrency,
+        routes: config.routes.iter().map(|route| route.concurrency).collect(),
+        upstreams: (0..upstreams).map(|upstream| config.policy(upstream).concurrency).collect(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
@@ -572,6 +653,7 @@ mod tests {
 
     use super::*;
     use crate::breaker::{BreakerConfig, HalfOpen};
+    use crate::concurrency::{CallerCap, CallerCaps, ConcurrencyCap};
     use crate::failure_set::FailureSet;
     use crate::hosts::{Balance, Ejection, HostsConfig};
     use crate::identity::{Client, KeySecret, Peer};
@@ -589,6 +671,7 @@ mod tests {
             timeout: None,
             try_timeout: None,
             retry: None,
+            concurrency: None,
             auth: true,
         };
         GatewayConfig {
@@ -622,7 +705,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "a place at an upstream is given back that nobody holds")]
+    #[should_panic(expected = "a place under a cap is given back that nobody holds")]
     fn a_request_that_ends_twice_panics() {
         let mut dispatcher = Dispatcher::new(config(9, None));
         let pass = enter(&mut dispatcher, NOW, 1).unwrap();
@@ -634,7 +717,10 @@ mod tests {
     #[should_panic(expected = "an upstream has more requests than hold or wait for a worker")]
     fn a_place_that_nobody_gives_back_panics() {
         let mut dispatcher = Dispatcher::new(config(9, None));
-        dispatcher.upstreams[0].in_flight = 1;
+        let mut lost = GatePass::default();
+        let way = Way { route: RouteId(0), upstream: UpstreamId(0) };
+        let waits = |_| -> Waiting { unreachable!("there is room") };
+        dispatcher.gates.enter(9, way, &mut lost, false, waits);
         enter(&mut dispatcher, NOW, 1);
     }
 
@@ -650,7 +736,8 @@ mod tests {
         assert_eq!((invariants.broken(), dispatcher.in_flight()), (2, 0));
         let again = enter(&mut dispatcher, NOW, 2).unwrap();
         assert_eq!(enter(&mut dispatcher, NOW, 3), None);
-        assert!(dispatcher.upstreams().eq([(2, Some(Condition::Closed))]));
+        let load = UpstreamLoad { in_flight: 2, breaker: Some(Condition::Closed), ..UpstreamLoad::default() };
+        assert!(dispatcher.upstreams().eq([load]));
         assert!(dispatcher.on_finished(NOW, again, OK).is_some_and(|(ticket, _)| ticket == 3));
         assert_eq!(invariants.broken(), 2);
     }
@@ -770,7 +857,7 @@ mod tests {
         let admitted = dispatcher.on_admitted(NOW, 3, RouteId(0), &request(), Upload::Whole);
         assert_eq!(admitted, Err(Rejection::NoHost));
         assert_eq!((dispatcher.in_flight(), dispatcher.queued()), (0, 0));
-        assert_eq!(dispatcher.upstreams().map(|(in_flight, _)| in_flight).collect::<Vec<_>>(), [0]);
+        assert_eq!(dispatcher.upstreams().map(|load| load.in_flight).collect::<Vec<_>>(), [0]);
         // 40 s later at the latest its time is over.
         assert!(enter(&mut dispatcher, NOW + Duration::from_secs(40), 4).is_some());
     }
@@ -793,29 +880,36 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever leaves, fails, waits or is turned away: in the end no worker, no place at the upstream and no slot at a host is
-        /// held, and meanwhile there are as many as requests have.
+        /// Whatever leaves, fails, waits or is turned away: in the end no worker, no place under a cap and no slot at a host is
+        /// held, and meanwhile there are as many as requests have. Whoever waits is started as soon as there is room.
         #[test]
         fn nothing_is_lost(
             hosts in 1_u32..4,
-            workers in 1_u32..4,
+            workers in prop::option::of(1_u32..4),
             has_breaker in any::<bool>(),
+            caps in prop::array::uniform3(cap()),
             steps in prop::collection::vec((0_u8..7, any::<prop::sample::Index>(), any::<bool>()), 0..200),
         ) {
+            let [upstream, route, client] = caps;
             let breaker = has_breaker.then(breaker);
-            let max_in_flight = NonZeroU32::new(5);
             let retry = RetryPolicy { retries: 2, on: FailureSet::USUAL, ..RetryPolicy::default() };
             let retry = Some(GatewayRetry { policy: retry, non_idempotent: false });
-            let policy = UpstreamPolicy { max_in_flight, breaker, ..UpstreamPolicy::default() };
-            let pool = PoolConfig { workers: NonZeroU32::new(workers), queue: Some(2), queue_timeout: None };
-            let mut dispatcher = Dispatcher::new(GatewayConfig { pool, retry, ..with_hosts(hosts, &policy) });
+            let policy = UpstreamPolicy { concurrency: upstream, breaker, ..UpstreamPolicy::default() };
+            let queue = workers.is_some().then_some(2);
+            let pool = PoolConfig { workers: workers.and_then(NonZeroU32::new), queue, queue_timeout: None };
+            let concurrency =
+                CallerCaps { per_ip: None, per_key: Some(CallerCap { cap: client, status: 429 }) };
+            let mut config = GatewayConfig { pool, retry, concurrency, ..with_hosts(hosts, &policy) };
+            let own = Route { concurrency: Some(route), ..config.routes.get(RouteId(0)).clone() };
+            config.routes = Routes::new(vec![own]).unwrap();
+            let mut dispatcher = Dispatcher::new(config);
             // Those that hold a worker and a host, those that hold a worker between two attempts, and those that wait.
             let (mut working, mut resting, mut waiting) = (Vec::<Pass>::new(), Vec::<Pass>::new(), Vec::<u32>::new());
             let mut now = NOW;
             for (ticket, (step, pick, well)) in (0..).zip(steps) {
                 let mut ended = None;
                 match step {
-                    0 | 1 => match dispatcher.on_admitted(now, ticket, RouteId(0), &request(), Upload::Whole) {
+                    0 | 1 => match dispatcher.on_admitted(now, ticket, RouteId(0), &of_client(pick.index(2) as u8), Upload::Whole) {
                         Ok(Dispatch::Forward(forward)) => {
                             prop_assert!(forward.host.is_some());
                             working.push(forward.pass);
@@ -850,8 +944,13 @@ mod tests {
                     6 => now += Duration::from_secs(7),
                     _ => {}
                 }
-                while let Some((pass, settlement)) = ended.take() {
-                    let Some((started, forward)) = dispatcher.on_finished(now, pass, settlement) else { break };
+                loop {
+                    let started = match ended.take() {
+                        Some((pass, settlement)) => dispatcher.on_finished(now, pass, settlement),
+                        None => None,
+                    };
+                    let Some((started, forward)) = started.or_else(|| dispatcher.poll_started(now)) else { break };
+                    prop_assert!(waiting.contains(&started));
                     waiting.retain(|waits| *waits != started);
                     match forward.host {
                         Some(_) => working.push(forward.pass),
@@ -860,11 +959,101 @@ mod tests {
                 }
                 let held = working.len() + resting.len();
                 prop_assert_eq!((dispatcher.in_flight() as usize, dispatcher.queued() as usize), (held, waiting.len()));
-                let places: Vec<_> = dispatcher.upstreams().map(|(in_flight, _)| in_flight as usize).collect();
-                prop_assert_eq!(places, [held + waiting.len()]);
+                let load = dispatcher.upstreams().next().unwrap();
+                prop_assert!(load.in_flight as usize >= held);
+                prop_assert!((load.in_flight + load.pending) as usize <= held + waiting.len());
+                for cap in caps {
+                    // There are two clients.
+                    let as_many = if cap == client { 2 } else { 1 };
+                    let is_kept = cap.max_retries.is_none_or(|most| load.retries <= most * as_many);
+                    prop_assert!(is_kept, "{} retries", load.retries);
+                }
+                for most in [upstream, route].iter().filter_map(|cap| cap.max_in_flight) {
+                    prop_assert!(load.in_flight <= most.get());
+                }
                 let slots: u32 = dispatcher.hosts(UpstreamId(0)).map(|(in_flight, _)| in_flight).sum();
                 prop_assert_eq!(slots as usize, working.len());
+                if held == 0 {
+                    prop_assert_eq!((waiting.len(), dispatcher.gates.is_idle()), (0, true), "nobody is left behind");
+                }
             }
         }
+    }
+
+    fn of_client(number: u8) -> Request {
+        let client = Client::from_key(KeySecret([0; 16]), &[number]);
+        Request { client, ..request() }
+    }
+
+    fn cap() -> impl Strategy<Value = ConcurrencyCap> {
+        let max_in_flight = prop::option::of(1_u32..4).prop_map(|most| most.and_then(NonZeroU32::new));
+        (max_in_flight, 0_u32..3, prop::option::of(0_u32..3)).prop_map(
+            |(max_in_flight, max_pending, max_retries)| ConcurrencyCap {
+                max_in_flight,
+                max_pending,
+                max_retries,
+            },
+        )
+    }
+
+    /// One may be under way, and one may wait: in turn, and the third is turned away. The worker is free all the while.
+    #[test]
+    fn who_waits_for_a_place_holds_no_worker() {
+        let cap = ConcurrencyCap { max_in_flight: NonZeroU32::new(1), max_pending: 1, max_retries: None };
+        let policy = UpstreamPolicy { concurrency: cap, ..UpstreamPolicy::default() };
+        let mut dispatcher = Dispatcher::new(GatewayConfig { upstreams: vec![policy], ..config(9, None) });
+        let first = enter(&mut dispatcher, NOW, 1).unwrap();
+        let second = dispatcher.on_admitted(NOW, 2, RouteId(0), &request(), Upload::Whole);
+        assert_eq!(second, Ok(Dispatch::Queue { deadline: None }));
+        let third = dispatcher.on_admitted(NOW, 3, RouteId(0), &request(), Upload::Whole);
+        assert_eq!(third, Err(Rejection::BulkheadFull));
+        assert_eq!((dispatcher.in_flight(), dispatcher.queued()), (1, 1));
+        assert_eq!(dispatcher.on_finished(NOW, first, OK), None);
+        assert_eq!(dispatcher.poll_started(NOW).map(|(ticket, _)| ticket), Some(2));
+        assert_eq!((dispatcher.poll_started(NOW), dispatcher.in_flight(), dispatcher.queued()), (None, 1, 0));
+    }
+
+    /// Envoy's `max_retries` of 1: while one request waits for its next attempt or makes it, no other is tried again; when that
+    /// attempt has failed, the same request or another may be.
+    #[test]
+    fn only_so_many_are_tried_again_at_once() {
+        let cap = ConcurrencyCap { max_retries: Some(1), ..ConcurrencyCap::default() };
+        let policy = UpstreamPolicy { concurrency: cap, ..UpstreamPolicy::default() };
+        let retry = RetryPolicy { retries: 2, on: FailureSet::USUAL, ..RetryPolicy::default() };
+        let retry = Some(GatewayRetry { policy: retry, non_idempotent: false });
+        let mut dispatcher =
+            Dispatcher::new(GatewayConfig { upstreams: vec![policy], retry, ..config(9, None) });
+        let fails = |dispatcher: &mut Dispatcher<u32>, pass: &mut Pass| {
+            dispatcher
+                .on_attempt_ended(NOW, pass, AttemptEnd::Answered(503), Duration::ZERO, || 0.0)
+                .is_some()
+        };
+        let [mut one, mut other] = [1, 2].map(|ticket| enter(&mut dispatcher, NOW, ticket).unwrap());
+        assert!(fails(&mut dispatcher, &mut one) && !fails(&mut dispatcher, &mut other));
+        assert!(dispatcher.on_retry(NOW, &mut one, Upload::Whole).is_ok());
+        assert!(!fails(&mut dispatcher, &mut other), "the retry is under way");
+        assert!(fails(&mut dispatcher, &mut one), "its place is its own again");
+        dispatcher.on_finished(NOW, one, FAILED);
+        assert!(fails(&mut dispatcher, &mut other));
+        dispatcher.on_finished(NOW, other, FAILED);
+        assert!(dispatcher.gates.is_idle());
+    }
+
+    /// Those who wait under a cap that is lifted, or is larger now, start.
+    #[test]
+    fn another_cap_lets_those_in_who_wait() {
+        let sized = |most| {
+            let cap =
+                ConcurrencyCap { max_in_flight: NonZeroU32::new(most), max_pending: 9, max_retries: None };
+            let policy = UpstreamPolicy { concurrency: cap, ..UpstreamPolicy::default() };
+            GatewayConfig { upstreams: vec![policy], ..config(9, None) }
+        };
+        let mut dispatcher = Dispatcher::new(sized(1));
+        assert!(enter(&mut dispatcher, NOW, 1).is_some());
+        assert!((2..=6).all(|ticket| enter(&mut dispatcher, NOW, ticket).is_none()));
+        let started =
+            |started: Vec<(u32, Forward)>| started.iter().map(|(ticket, _)| *ticket).collect::<Vec<_>>();
+        assert_eq!(started(dispatcher.reconfigure(NOW, sized(3))), [2, 3]);
+        assert_eq!(started(dispatcher.reconfigure(NOW, config(9, None))), [4, 5, 6]);
     }
 }

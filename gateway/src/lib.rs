@@ -34,6 +34,7 @@ mod admission;
 mod attempt;
 pub mod auth;
 mod breaker;
+mod concurrency;
 mod config;
 mod dispatcher;
 mod ended;
@@ -66,8 +67,9 @@ pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, BreakerWindow, Condition, Counts, FailureKinds, GrowthRule,
     HalfOpen, OpenGrowth, Permit, Settlement, ShortCircuit, Transition,
 };
+pub use concurrency::{CallerCap, CallerCaps, CapScope, ConcurrencyCap};
 pub use config::{GatewayConfig, UpstreamPolicy};
-pub use dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
+pub use dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload, UpstreamLoad};
 pub use entrance::{Admitted, Entrance, NO_KEYS, Stop};
 pub use failure_set::{FailureSet, StatusSet};
 pub use hosts::{

@@ -28,7 +28,7 @@ use crate::timestamp::Timestamp;
 pub enum Decision {
     /// It has a worker: send it to the upstream.
     Forward(Forward),
-    /// It waits for a worker.
+    /// It waits, for a place under a cap or for a worker.
     Queue {
         /// When it must be taken out if it has not started.
         deadline: Option<Timestamp>,
@@ -85,7 +85,7 @@ impl Decision {
 }
 
 /// The path of a request through the gateway: address limit, token, client limit, route, route limit, global limit, the wait for
-/// its turn at a limit, breaker, bulkhead, worker, upstream.
+/// its turn at a limit, breaker, caps on concurrency, worker, upstream.
 ///
 /// A request rejected at one stage takes nothing at later ones, and one that had to queue is not judged again. The stages are those
 /// of [`Entrance`] and [`Dispatcher`], which a server drives with shared limits, real keys and a lock around the dispatcher. Here
@@ -98,9 +98,11 @@ impl Decision {
 ///   [`Pipeline::on_finished`]: when the answer is whole or the attempt failed otherwise, when the deadline passes (the
 ///   client is answered 504) or when the client leaves, whichever comes first.
 /// - Before that, a failed attempt may be made again: [`Pipeline::on_attempt_ended`] says whether and when, and
-///   [`Pipeline::on_retry`] begins the next one. The worker and the place in the bulkhead stay held all the while.
-/// - A [`Decision::Queue`] waits until an `on_finished` starts it, or until [`Pipeline::on_left_queue`]: when its
-///   deadline passes (the client is answered by [`Rejection::QueueTimeout`]) or when the client leaves.
+///   [`Pipeline::on_retry`] begins the next one. The worker and the places under caps stay held all the while.
+/// - A [`Decision::Queue`] waits, for a place under a cap or for a worker, until it is started by `on_finished` or by
+///   [`Pipeline::poll_started`], or until [`Pipeline::on_left_queue`]: when its deadline passes (the client is answered by
+///   [`Rejection::QueueTimeout`]) or when the client leaves.
+/// - After `on_finished` and `on_left_queue`, `poll_started` is asked until it gives nothing.
 /// - A [`Decision::AwaitKeys`] waits until [`Pipeline::poll_resumed`] names it, and is then decided over by
 ///   [`Pipeline::on_resumed`], as the same request with the same token; or until [`Pipeline::on_left_keys`], when the client
 ///   leaves.
@@ -276,6 +278,12 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         self.dispatcher.on_retry(now, pass, Upload::Whole)
     }
 
+    /// As [`Dispatcher::poll_started`].
+    #[inline]
+    pub fn poll_started(&mut self, now: Timestamp) -> Option<(T, Forward)> {
+        self.dispatcher.poll_started(now)
+    }
+
     /// Takes a request out of the queue.
     pub fn on_left_queue(&mut self, ticket: T) {
         self.dispatcher.on_left_queue(ticket);
@@ -321,7 +329,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         self.dispatcher.in_flight()
     }
 
-    /// Requests that wait for a worker.
+    /// Requests that wait, for a place under a cap or for a worker.
     pub fn queued(&self) -> u32 {
         self.dispatcher.queued()
     }
@@ -349,6 +357,7 @@ mod tests {
     use super::*;
     use crate::auth::{AuthConfig, Claims, JwtAlgorithm, Payload, Token, TokenFault};
     use crate::breaker::BreakerConfig;
+    use crate::concurrency::ConcurrencyCap;
     use crate::config::UpstreamPolicy;
     use crate::failure_set::FailureSet;
     use crate::identity::{Client, KeyedBy, Peer};
@@ -384,6 +393,7 @@ mod tests {
             timeout,
             try_timeout: None,
             retry: None,
+            concurrency: None,
             auth: true,
         };
         Routes::new(vec![route("/orders", None), route("/export", Some(MINUTE))]).unwrap()
@@ -565,7 +575,11 @@ mod tests {
     fn a_bulkhead_counts_who_waits_and_frees_what_is_turned_away() {
         let max_in_flight = NonZeroU32::new(2);
         let breaker = BreakerConfig::new(MINUTE, 1.0, 1).ok();
-        let upstreams = vec![UpstreamPolicy { max_in_flight, breaker, ..UpstreamPolicy::default() }];
+        let upstreams = vec![UpstreamPolicy {
+            concurrency: ConcurrencyCap { max_in_flight, ..ConcurrencyCap::default() },
+            breaker,
+            ..UpstreamPolicy::default()
+        }];
         let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(9), queue_timeout: None };
         let mut gateway = Pipeline::new(GatewayConfig { pool, upstreams, ..config(RateLimits::default()) });
         let mut send = |ticket| gateway.on_request(START, ticket, &request(1, "a", Some(0)), &NOTHING).1;
@@ -725,6 +739,7 @@ mod tests {
             timeout: None,
             try_timeout: None,
             retry: None,
+            concurrency: None,
             auth,
         };
         let routes = Routes::new(vec![open(true, "/orders"), open(false, "/login")]).unwrap();

@@ -70,25 +70,47 @@ impl<T: Copy + Eq + Hash, P> Pool<T, P> {
         Self { invariants, ..self }
     }
 
+    /// Takes a worker, if one is free and nobody waits for it.
+    #[inline]
+    pub(crate) fn try_take(&mut self) -> bool {
+        let is_free = self.has_free_worker() && self.waiting.is_empty();
+        self.busy += u32::from(is_free);
+        is_free
+    }
+
+    /// Waits for a worker, however many wait already: for somebody who has waited elsewhere before, and was not turned away there.
+    pub(crate) fn wait(&mut self, ticket: T, payload: P) {
+        let earlier = self.waiting.insert(ticket, payload);
+        self.invariants.hold(earlier.is_none(), "a ticket enters the queue that waits there already");
+    }
+
     /// Gives the arrival a worker, a place in the queue, or neither.
     pub fn on_arrival(&mut self, now: Timestamp, ticket: T, payload: P) -> Place {
-        // Whoever waits goes first; a worker is free only while nobody waits.
-        if self.has_free_worker() {
-            self.busy += 1;
+        if self.try_take() {
             return Place::Worker;
         }
         if self.config.queue.is_some_and(|places| self.waiting.len() >= places as usize) {
             return Place::Full;
         }
-        let earlier = self.waiting.insert(ticket, payload);
-        self.invariants.hold(earlier.is_none(), "a ticket enters the queue that waits there already");
-        Place::Queue { deadline: self.config.queue_timeout.map(|timeout| now + timeout) }
+        self.wait(ticket, payload);
+        Place::Queue { deadline: self.deadline(now) }
+    }
+
+    /// When somebody who waits from now on has waited for too long; `None` for never.
+    pub(crate) fn deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        self.config.queue_timeout.map(|timeout| now + timeout)
     }
 
     /// Frees a worker, which the head of the queue takes over at once if there is one. That a worker was taken is an invariant.
     pub fn on_release(&mut self) -> Option<(T, P)> {
-        self.invariants.decrement(&mut self.busy, "a worker is released that was never taken");
+        self.release();
         self.start_next()
+    }
+
+    /// Frees a worker, which the head of the queue takes over at the next [`Pool::start_next`].
+    #[inline]
+    pub(crate) fn release(&mut self) {
+        self.invariants.decrement(&mut self.busy, "a worker is released that was never taken");
     }
 
     /// Is of this size from now on. Whoever has a worker keeps it, and whoever waits goes on waiting, for as long as was said:

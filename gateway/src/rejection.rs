@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::{ClaimFault, TokenFault};
+use crate::concurrency::CapScope;
 use crate::limits::LimitId;
 use crate::outcome::Outcome;
 
@@ -42,6 +43,13 @@ pub enum Rejection {
     },
     /// As many requests for the upstream as may be are on their way.
     BulkheadFull,
+    /// As many requests of the address, of the client or of the route as may be are on their way.
+    TooManyInFlight {
+        /// Of which of them.
+        scope: CapScope,
+        /// The HTTP status that it answers.
+        status: u16,
+    },
     /// The upstream has no host that is not passed over.
     NoHost,
     /// Every worker is taken and the queue is full.
@@ -64,7 +72,7 @@ impl Rejection {
     /// The HTTP status of the answer.
     pub const fn status(self) -> u16 {
         match self {
-            Self::RateLimited { status, .. } => status,
+            Self::RateLimited { status, .. } | Self::TooManyInFlight { status, .. } => status,
             Self::Unauthenticated { .. } => 401,
             Self::Forbidden { .. } => 403,
             Self::NoRoute => 404,
@@ -87,6 +95,7 @@ impl Rejection {
             Self::NoRoute => "no-route",
             Self::ShortCircuited { .. } => Self::SHORT_CIRCUITED,
             Self::BulkheadFull => "bulkhead-full",
+            Self::TooManyInFlight { .. } => "too-many-in-flight",
             Self::NoHost => "no-host",
             Self::QueueFull { .. } => "queue-full",
             Self::QueueTimeout => "queue-timeout",
@@ -103,6 +112,7 @@ impl Rejection {
             Self::ShortCircuited { .. } => Outcome::ShortCircuited,
             Self::KeysUnavailable { .. }
             | Self::BulkheadFull
+            | Self::TooManyInFlight { .. }
             | Self::NoHost
             | Self::QueueFull { .. }
             | Self::QueueTimeout => Outcome::Shed,
@@ -118,7 +128,9 @@ impl Rejection {
             | Self::ShortCircuited { retry_after }
             | Self::QueueFull { retry_after } => retry_after,
             // When a place will be free depends on requests whose ends nobody knows, and when a host is back on its sweeps.
-            Self::BulkheadFull | Self::NoHost | Self::QueueTimeout => Duration::ZERO,
+            Self::BulkheadFull | Self::TooManyInFlight { .. } | Self::NoHost | Self::QueueTimeout => {
+                Duration::ZERO
+            }
             Self::Unauthenticated { .. } | Self::Forbidden { .. } | Self::NoRoute => return None,
         };
         Some(Duration::from_secs(whole_seconds(wait)))
@@ -137,7 +149,7 @@ pub(crate) mod testing {
     use crate::scope::Scope;
 
     /// One of each kind, with no wait.
-    pub(crate) const fn every_rejection() -> [Rejection; 10] {
+    pub(crate) const fn every_rejection() -> [Rejection; 11] {
         let retry_after = Duration::ZERO;
         [
             Rejection::RateLimited { limit: LimitId::first(Scope::Global), retry_after, status: 429 },
@@ -147,6 +159,7 @@ pub(crate) mod testing {
             Rejection::NoRoute,
             Rejection::ShortCircuited { retry_after },
             Rejection::BulkheadFull,
+            Rejection::TooManyInFlight { scope: CapScope::PerKey, status: 503 },
             Rejection::NoHost,
             Rejection::QueueFull { retry_after },
             Rejection::QueueTimeout,

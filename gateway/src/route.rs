@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::concurrency::ConcurrencyCap;
 use crate::path::{PathFault, Paths, without_parameters};
 use crate::retry::RetryPolicy;
 
@@ -29,6 +30,8 @@ pub struct Route {
     pub try_timeout: Option<Duration>,
     /// When the gateway tries again; goes before the gateway's own.
     pub retry: Option<GatewayRetry>,
+    /// How many requests of this route may be under way, wait and be tried again at once; `None` for any number.
+    pub concurrency: Option<ConcurrencyCap>,
     /// Whether it is for those only whose token was verified, where the gateway judges tokens at all.
     pub auth: bool,
 }
@@ -186,6 +189,7 @@ mod tests {
             timeout: None,
             try_timeout: None,
             retry: None,
+            concurrency: None,
             auth: true,
         }
     }

@@ -71,6 +71,7 @@ proptest! {
             timeout: None,
             try_timeout: None,
             retry: None,
+            concurrency: None,
             auth: true,
         };
         let config = GatewayConfig {

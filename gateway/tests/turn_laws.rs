@@ -54,6 +54,7 @@ proptest! {
             timeout: None,
             try_timeout: None,
             retry: None,
+            concurrency: None,
             auth: true,
         };
         let mut gateway: Pipeline<usize> = Pipeline::new(GatewayConfig {

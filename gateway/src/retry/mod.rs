@@ -114,6 +114,16 @@ impl Retrier {
         }
     }
 
+    /// An attempt failed that is not made again, whatever the policy says. The budget learns of it. Whether the policy is for such a
+    /// failure.
+    pub(crate) fn on_last_failure(&mut self, state: &RetryState, failure: AttemptFailure) -> bool {
+        let is_meant = self.policy.on.includes(failure);
+        if let (true, Some(budget)) = (is_meant, &mut self.budget) {
+            budget.on_failure(&state.held, failure);
+        }
+        is_meant
+    }
+
     /// Decides over a failed attempt: the wait before the next one, or `None` to leave it at that. A wait that would outlast
     /// the request's deadline is not begun, and takes nothing from the budget.
     ///
@@ -126,13 +136,10 @@ impl Retrier {
         retry_after: Option<Duration>,
         unit: f64,
     ) -> Option<Duration> {
-        let policy = &self.policy;
-        if !policy.on.includes(failure) {
+        if !self.on_last_failure(state, failure) {
             return None;
         }
-        if let Some(budget) = &mut self.budget {
-            budget.on_failure(&state.held, failure);
-        }
+        let policy = &self.policy;
         if state.done >= policy.retries {
             return None;
         }

@@ -62,7 +62,7 @@ pub use self::observer::{Observer, ObserverTag, Seen};
 pub use self::retry_after::retry_after;
 use self::rules::Rules;
 pub use self::scenario_clock::ScenarioClock;
-pub use self::state::{ServerState, UpstreamState};
+pub use self::state::ServerState;
 use self::thread::{Settings, Thread};
 use crate::config::GatewayConfig;
 pub use crate::ended::Ended;

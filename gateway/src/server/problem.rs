@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use crate::admission::Checks;
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::TokenFault;
+use crate::concurrency::CapScope;
 use crate::limits::{LimitFacts, LimitId, LimitName, RateLimits};
 use crate::rate_limit::Verdict;
 use crate::rejection::{Rejection, whole_seconds};
@@ -62,9 +63,15 @@ impl Problem {
                 Rejection::NoRoute => "no route serves this path",
                 Rejection::ShortCircuited { .. } => "the circuit breaker of the upstream is open",
                 Rejection::BulkheadFull => "too many requests are on their way to the upstream",
+                Rejection::TooManyInFlight { scope, .. } => match scope {
+                    CapScope::PerIp => "too many requests of this address are under way",
+                    CapScope::PerKey => "too many requests of this client are under way",
+                    CapScope::PerRoute => "too many requests of this route are under way",
+                    CapScope::PerUpstream => "too many requests are on their way to the upstream",
+                },
                 Rejection::NoHost => "no host of the upstream takes part",
                 Rejection::QueueFull { .. } => "every worker is taken and the queue is full",
-                Rejection::QueueTimeout => "no worker became free in time",
+                Rejection::QueueTimeout => "no worker, or no place at the upstream, became free in time",
             },
             Self::Attempt(AttemptEnd::TimedOut) => "the upstream did not answer in time",
             Self::Attempt(_) => "the connection to the upstream was refused or broke",

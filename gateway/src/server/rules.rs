@@ -18,7 +18,7 @@ use super::observer::{Observer, ObserverTag, Seen};
 use super::policies::{Policies, host_counts};
 use super::request_body::Source;
 use super::scenario_clock::ScenarioClock;
-use super::state::{ServerState, UpstreamState};
+use super::state::ServerState;
 use crate::admission::{Checks, Request};
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::jwt::Bearer;
@@ -334,13 +334,11 @@ impl Rules {
         let buckets = self.policies.load().limits.buckets(at);
         let behind = self.behind();
         let dispatcher = &behind.dispatcher;
-        let upstreams =
-            dispatcher.upstreams().map(|(in_flight, breaker)| UpstreamState { in_flight, breaker });
         ServerState {
             at,
             in_flight: dispatcher.in_flight(),
             queued: dispatcher.queued(),
-            upstreams: upstreams.collect(),
+            upstreams: dispatcher.upstreams().collect(),
             buckets,
             broken_invariants: self.invariants.broken(),
         }
@@ -368,24 +366,44 @@ impl Rules {
         }
     }
 
-    /// Gives a worker back, to whoever waits for it.
+    /// Gives back what a request held, to whoever waits for it.
     fn on_finished(&self, pass: Pass, settlement: impl FnOnce(Timestamp) -> Option<Settlement>) -> Timestamp {
         let mut behind = self.behind();
         let finished = self.clock.now();
-        let (mut at, mut next) =
-            (finished, behind.dispatcher.on_finished(finished, pass, settlement(finished)));
+        let next = behind.dispatcher.on_finished(finished, pass, settlement(finished));
+        self.start_all(behind, finished, next);
+        finished
+    }
+
+    /// Starts those who need not wait any longer: `next`, who takes a worker over, and whoever has a place now.
+    fn start_all<'a>(
+        &'a self,
+        mut behind: MutexGuard<'a, Behind>,
+        mut at: Timestamp,
+        mut next: Option<(u64, Forward)>,
+    ) {
+        // Those who were started, and had left.
+        let mut unheard = Vec::new();
         loop {
-            let started = next.map(|(ticket, forward)| (behind.waiting.remove(&ticket), forward));
+            let started = next.take().or_else(|| behind.dispatcher.poll_started(at));
+            let first = started.map(|(ticket, forward)| (behind.waiting.remove(&ticket), forward));
+            let mut others = Vec::new();
+            while first.is_some()
+                && let Some((ticket, forward)) = behind.dispatcher.poll_started(at)
+            {
+                others.push((behind.waiting.remove(&ticket), forward));
+            }
             self.report(&mut behind, at);
             // Waking somebody on another thread takes a system call: not under the lock.
             drop(behind);
-            let Some((sender, forward)) = started else { break };
-            let Some(Started { forward, .. }) = start(sender, Started { at, forward }) else { break };
+            for (sender, forward) in first.into_iter().chain(others) {
+                unheard.extend(start(sender, Started { at, forward }).map(|started| started.forward.pass));
+            }
+            let Some(pass) = unheard.pop() else { return };
             behind = self.behind();
             at = self.clock.now();
-            next = behind.dispatcher.on_finished(at, forward.pass, None);
+            next = behind.dispatcher.on_finished(at, pass, None);
         }
-        finished
     }
 
     /// A uniform draw from [0, 1), for the jitter before a retry of the gateway's own. Draws are taken in turn, because the gateway
@@ -534,8 +552,7 @@ impl RequestGuard {
         if behind.waiting.remove(ticket).is_some() {
             let at = self.rules.clock.now();
             behind.dispatcher.on_left_queue(*ticket);
-            self.rules.report(&mut behind, at);
-            drop(behind);
+            self.rules.start_all(behind, at, None);
             self.rules.observer.on_left_queue(at, self.mark, at - *since);
             return None;
         }

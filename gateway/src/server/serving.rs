@@ -240,6 +240,7 @@ mod tests {
             timeout: None,
             try_timeout: None,
             retry: None,
+            concurrency: None,
             auth: true,
         };
         gateway.routes = Routes::new(vec![route]).unwrap();

@@ -1,6 +1,6 @@
 //! What a running server holds.
 
-use crate::breaker::Condition;
+use crate::dispatcher::UpstreamLoad;
 use crate::limits::LimitId;
 use crate::timestamp::Timestamp;
 
@@ -11,21 +11,12 @@ pub struct ServerState {
     pub at: Timestamp,
     /// Workers in use.
     pub in_flight: u32,
-    /// Requests that wait for one.
+    /// Requests that wait, for a place under a cap or for a worker.
     pub queued: u32,
     /// By upstream.
-    pub upstreams: Vec<UpstreamState>,
+    pub upstreams: Vec<UpstreamLoad>,
     /// Buckets of each limit that are not fresh.
     pub buckets: Vec<(LimitId, usize)>,
     /// How often a counter of the server was found wrong since the start: 0, unless the gateway has a defect.
     pub broken_invariants: u64,
-}
-
-/// What a server holds against one upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UpstreamState {
-    /// Requests that hold or wait for a worker.
-    pub in_flight: u32,
-    /// Its breaker; `None` where it has none.
-    pub breaker: Option<Condition>,
 }

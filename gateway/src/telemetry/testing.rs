@@ -28,6 +28,7 @@ pub(crate) fn config() -> GatewayConfig {
         timeout: None,
         try_timeout: None,
         retry: None,
+        concurrency: None,
         auth: true,
     };
     let per_key = RateLimit::new(Algorithm::TokenBucket, 60, Duration::from_secs(60))

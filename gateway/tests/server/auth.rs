@@ -190,6 +190,7 @@ fn a_route_without_auth_is_for_everybody_and_nobodys_identity_passes() {
         timeout: None,
         try_timeout: None,
         retry: None,
+        concurrency: None,
         auth,
     };
     let routes = Routes::new(vec![route("/orders", true), route("/login", false)]).unwrap();

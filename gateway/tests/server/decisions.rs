@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::gateway::{
-    Algorithm, Backoff, BreakerConfig, ClientTimeouts, Condition, Decision, FailureSet, GatewayConfig,
-    GatewayRetry, Jitter, PoolConfig, RateLimit, RateLimits, Rejection, RetryPolicy, UpstreamPolicy,
+    Algorithm, Backoff, BreakerConfig, CallerCap, CallerCaps, ClientTimeouts, ConcurrencyCap, Condition,
+    Decision, FailureSet, GatewayConfig, GatewayRetry, Jitter, PoolConfig, RateLimit, RateLimits, Rejection,
+    RetryPolicy, UpstreamPolicy,
 };
 use ::gateway::{AttemptEnd, RequestEnd};
 use tokio::sync::Notify;
@@ -138,6 +139,7 @@ fn a_path_that_nobody_serves() {
         timeout: None,
         try_timeout: None,
         retry: None,
+        concurrency: None,
         auth: true,
     };
     let routes = ::gateway::Routes::new(vec![route]).unwrap();
@@ -238,7 +240,7 @@ fn the_queue_has_an_end_to_its_patience() {
 fn a_bulkhead_is_full_for_its_upstream_only() {
     let hanging = Upstream::answering(|_| Reply::Hang(Vec::new()));
     let upstream = hello();
-    let policy = UpstreamPolicy { max_in_flight: NonZeroU32::new(1), ..UpstreamPolicy::default() };
+    let policy = UpstreamPolicy { concurrency: at_most(1, 0), ..UpstreamPolicy::default() };
     let config = GatewayConfig { upstreams: vec![policy, policy], ..GatewayConfig::default() };
     let gateway = Gateway::with(config, &[hanging.address, upstream.address], |_| {});
     let mut holding = Client::connect(gateway.address());
@@ -251,6 +253,63 @@ fn a_bulkhead_is_full_for_its_upstream_only() {
     assert_eq!(answer.value("retry-after"), Some("1"));
     assert_eq!(client.get("/1").status, 200);
     drop(holding);
+    gateway.log.settled(3);
+}
+
+const fn at_most(most: u32, max_pending: u32) -> ConcurrencyCap {
+    ConcurrencyCap { max_in_flight: NonZeroU32::new(most), max_pending, max_retries: None }
+}
+
+#[test]
+fn whoever_is_pending_goes_when_another_has_ended_or_left() {
+    let go = Arc::new(Notify::new());
+    let upstream = {
+        let go = Arc::clone(&go);
+        Upstream::answering(move |_| Reply::When(Arc::clone(&go), ok("late")))
+    };
+    let policy = UpstreamPolicy { concurrency: at_most(1, 2), ..UpstreamPolicy::default() };
+    let config = GatewayConfig { upstreams: vec![policy], ..GatewayConfig::default() };
+    let gateway = Gateway::with(config, &[upstream.address], |config| config.threads = 2);
+    let mut clients: Vec<_> = (0..4).map(|_| Client::connect(gateway.address())).collect();
+    for (place, client) in clients.iter_mut().enumerate() {
+        client.send(get(&format!("/{place}"), ""));
+        gateway.log.until("decision", |told| told.decided.len() == place + 1);
+    }
+    let refused = clients.pop().unwrap().answer(false);
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains(r#""reason":"bulkhead-full""#));
+    assert_eq!(upstream.next().target(), "/0");
+    // The one in the middle leaves while it waits, and the first while it is under way: then it is the last one's turn.
+    drop(clients.remove(1));
+    gateway.log.until("client that left", |told| told.left_queue.len() == 1);
+    drop(clients.remove(0));
+    assert_eq!(upstream.next().target(), "/2");
+    go.notify_waiters();
+    go.notify_one();
+    assert_eq!(clients[0].answer(false).status, 200);
+    gateway.log.settled(4);
+}
+
+#[test]
+fn a_client_has_only_so_many_under_way_at_once() {
+    let hanging = Upstream::answering(|_| Reply::Hang(Vec::new()));
+    let per_key = Some(CallerCap { cap: at_most(1, 0), status: 429 });
+    let concurrency = CallerCaps { per_ip: None, per_key };
+    let gateway =
+        Gateway::with(GatewayConfig { concurrency, ..GatewayConfig::default() }, &[hanging.address], |_| {});
+    let mut holding = Client::connect(gateway.address());
+    holding.send(get("/", "x-api-key: a\r\n"));
+    hanging.next();
+    let mut client = Client::connect(gateway.address());
+    let answer = client.send(get("/", "x-api-key: a\r\n")).answer(false);
+    assert_eq!(answer.status, 429);
+    assert!(answer.text().contains(r#""reason":"too-many-in-flight""#));
+    assert!(answer.text().contains("this client"));
+    assert_eq!(answer.value("retry-after"), Some("1"));
+    let mut other = Client::connect(gateway.address());
+    other.send(get("/", "x-api-key: b\r\n"));
+    hanging.next();
+    drop((holding, other));
     gateway.log.settled(3);
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn routes(upstreams: u32) -> Routes {
         timeout: None,
         try_timeout: None,
         retry: None::<GatewayRetry>,
+        concurrency: None,
         auth: true,
     };
     Routes::new((0..upstreams).map(route).collect()).unwrap()

@@ -94,6 +94,7 @@ fn gateway(paths: Paths, routes: &[&'static str]) -> (Gateway, Vec<Upstream>) {
         timeout: None,
         try_timeout: None,
         retry: None,
+        concurrency: None,
         auth: true,
     });
     let routes = Routes::reading(paths, routes.collect()).unwrap();

@@ -43,6 +43,8 @@ pub enum Cause {
     Breaker(BreakerId),
     /// As many requests for the upstream were on their way as may be.
     Bulkhead(usize),
+    /// As many requests of its address, its client or its route were on their way as may be: of which, such as `per_key`.
+    ConcurrencyCap(&'static str),
     /// Every host of the upstream was passed over.
     NoHost(usize),
     /// Every worker of the gateway was taken, most of them by this route.
@@ -229,6 +231,8 @@ pub enum CauseKind {
     Breaker,
     /// The bulkhead of an upstream was full.
     Bulkhead,
+    /// A cap on the concurrency of an address, a client or a route was reached.
+    ConcurrencyCap,
     /// Every host of an upstream was passed over.
     NoHost,
     /// The gateway's workers were taken, most of them by the route named.
@@ -276,6 +280,7 @@ impl CauseKind {
             Self::Keys => "keys",
             Self::Breaker => "breaker",
             Self::Bulkhead => "bulkhead",
+            Self::ConcurrencyCap => "concurrency-cap",
             Self::NoHost => "no-host",
             Self::GatewayPool => "gateway-pool",
             Self::UpstreamQueue => "upstream-queue",
@@ -316,6 +321,7 @@ impl CauseStep {
                 (CauseKind::Breaker, call(service, asked))
             }
             Cause::Bulkhead(asked) => (CauseKind::Bulkhead, Some(upstream(asked))),
+            Cause::ConcurrencyCap(scope) => (CauseKind::ConcurrencyCap, Some(scope.to_owned())),
             Cause::NoHost(asked) => (CauseKind::NoHost, Some(upstream(asked))),
             Cause::GatewayPool { behind } => {
                 (CauseKind::GatewayPool, Some(layout.routes[behind].path.clone()))

@@ -66,6 +66,7 @@ pub(crate) fn step(step: &CauseStep) -> String {
         CauseKind::Keys => format!("keys of {of}"),
         CauseKind::Breaker => format!("open breaker of {of}"),
         CauseKind::Bulkhead => format!("full bulkhead of {of}"),
+        CauseKind::ConcurrencyCap => format!("{of} cap on concurrency"),
         CauseKind::NoHost => format!("no host of {of} left"),
         CauseKind::GatewayPool => format!("gateway's pool, taken by {of}"),
         CauseKind::UpstreamQueue => format!("queue of {of}"),

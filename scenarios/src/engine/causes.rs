@@ -34,6 +34,7 @@ impl Place<'_> {
             Rejection::NoRoute => Cause::NoRoute,
             Rejection::ShortCircuited { .. } => Cause::Breaker(BreakerId { service, upstream }),
             Rejection::BulkheadFull => Cause::Bulkhead(upstream),
+            Rejection::TooManyInFlight { scope, .. } => Cause::ConcurrencyCap(scope.name()),
             Rejection::NoHost => Cause::NoHost(upstream),
             Rejection::QueueFull { .. } => Cause::GatewayPool { behind: behind() },
             Rejection::QueueTimeout => Cause::QueueTimeout,

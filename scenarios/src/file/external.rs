@@ -198,7 +198,13 @@ pub(super) fn require_addresses(
 
 /// The routes without what only our gateway would do on them.
 pub(super) fn plain(routes: &Routes) -> Routes {
-    let plain = |route: &Route| Route { timeout: None, try_timeout: None, retry: None, ..route.clone() };
+    let plain = |route: &Route| Route {
+        timeout: None,
+        try_timeout: None,
+        retry: None,
+        concurrency: None,
+        ..route.clone()
+    };
     let stripped = Routes::reading(routes.paths(), routes.iter().map(plain).collect());
     stripped.unwrap_or_else(|_| routes.clone())
 }

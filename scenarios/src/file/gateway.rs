@@ -8,6 +8,7 @@ use gateway::{ClientTimeouts, GatewayConfig, Paths, PoolConfig};
 use super::auth::Auth;
 use super::balance::{Balance, Eject, Health, Learned};
 use super::breaker::Breaker;
+use super::concurrency::{Cap, Concurrency};
 use super::context::Context;
 use super::external::External;
 use super::limits::RateLimits;
@@ -29,7 +30,7 @@ table! {
         workers: NonZeroU32, else unbounded;
         /// Requests that may wait for a worker, first in, first out; the next is answered 503. Default: unbounded.
         queue: u32, else unbounded;
-        /// How long a request may wait for a worker before it is answered 503. Default: for as long as it takes.
+        /// How long a request may wait, for a worker or for a place under a cap on concurrency, before it is answered 503. Default: for as long as it takes.
         queue_timeout: Positive, else unbounded;
         /// How long an answer may take, from the moment the request has a worker, on routes without their own
         /// `timeout`; then the client gets 504. Time that the gateway waits for the client does not count. Default: for as long as
@@ -50,6 +51,7 @@ table! {
         /// byte for byte as they come, for upstreams that tell `%2F` or `//` apart; only dot segments are refused.
         paths: Paths = Paths::Normal;
         rate_limit: Switch<RateLimits<'t>>;
+        concurrency: Switch<Concurrency<'t>>;
         /// A circuit breaker in front of each upstream; `false` or left out for none.
         breaker: Switch<Breaker<'t>>;
         /// The gateway's policies for single upstreams, by name.
@@ -64,8 +66,14 @@ table! {
     /// The gateway's policies for one upstream.
     pub(super) struct UpstreamPolicy<'t> (Choice::Free) {
         /// The bulkhead: requests for this upstream that may hold or wait for a worker of the gateway, at least 1; the next
-        /// is answered 503. Default: unbounded.
+        /// is answered 503, or waits (`max_pending`). Default: unbounded.
         max_in_flight: NonZeroU32, else unbounded;
+        /// Requests beyond `max_in_flight` that may wait until one of those ends, first in, first out, and no longer than the
+        /// gateway's `queue_timeout`; the next is answered 503. Who waits holds no worker.
+        max_pending: u32 = 0;
+        /// Requests for this upstream that may wait for the gateway's next attempt or make it; a failed attempt beyond is answered
+        /// as it is. Default: unbounded.
+        max_retries: u32, else unbounded;
         /// How long answers of this upstream may take, on routes without their own `timeout`. Default: the gateway's `timeout`.
         timeout: Positive, else unbounded;
         /// How long each attempt at it may go without the beginning of an answer, on routes without their own `try_timeout`.
@@ -112,6 +120,7 @@ impl Gateway<'_> {
                 upload: positive(self.upload_timeout.value).unwrap_or(client.upload),
                 download: positive(self.download_timeout.value).unwrap_or(client.download),
             },
+            concurrency: self.concurrency.on().map(Concurrency::build).unwrap_or_default(),
             limits: self.rate_limit.on().map(RateLimits::build).unwrap_or_default(),
             upstreams: policies,
             health_paths,
@@ -137,6 +146,8 @@ fn build_policies(
         let Some(own) = value else { continue };
         // Its own breaker replaces the general one whole, and `false` switches it off.
         let has_breaker = own.breaker.entry.is_some();
+        let cap = Cap { in_flight: &own.max_in_flight, pending: &own.max_pending, retries: &own.max_retries };
+        let concurrency = cap.build(&own.table);
         let own_breaker = own.breaker.on().and_then(Breaker::build);
         if let Some(place) = upstreams.find(&entry.key_span, "gateway.upstreams", &entry.key, context) {
             let Balance(balance) = own.balance.value;
@@ -152,7 +163,7 @@ fn build_policies(
                 health_paths.insert(gateway::UpstreamId(u32::try_from(place).unwrap_or(u32::MAX)), path);
             }
             policies[place] = gateway::UpstreamPolicy {
-                max_in_flight: own.max_in_flight.value,
+                concurrency,
                 timeout: own.timeout.value.map(|Positive(timeout)| timeout),
                 try_timeout: own.try_timeout.value.map(|Positive(timeout)| timeout),
                 breaker: if has_breaker { own_breaker } else { breaker },

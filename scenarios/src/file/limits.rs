@@ -206,7 +206,7 @@ impl FromNode for Window {
 }
 
 /// The status of an answer that is no success.
-pub(super) struct Status(u16);
+pub(super) struct Status(pub(super) u16);
 
 impl FromNode for Status {
     fn from_node(node: &Node) -> Result<Self, String> {

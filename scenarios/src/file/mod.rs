@@ -10,6 +10,7 @@ mod breaker;
 mod calls;
 mod clients;
 mod common;
+mod concurrency;
 mod context;
 mod diagnostic;
 mod expect;

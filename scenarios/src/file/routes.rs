@@ -1,10 +1,12 @@
 //! The paths that the gateway serves: the tables `routes.PATH`.
 
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
-use gateway::{PathFault, Paths, RouteError, Routes, UpstreamId};
+use gateway::{ConcurrencyCap, PathFault, Paths, RouteError, Routes, UpstreamId};
 use url::Url;
 
+use super::concurrency::Cap;
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::retry::GatewayRetry;
@@ -27,6 +29,15 @@ table! {
         try_timeout: Positive, else unbounded, is policy;
         /// When the gateway tries again by itself; `false` for never. Default: the gateway's `retry`.
         retry: Switch<GatewayRetry<'t>>, is policy;
+        /// Requests on this route that may hold or wait for a worker of the gateway, at least 1; the next is answered 503, or waits
+        /// (`max_pending`). Default: unbounded.
+        max_in_flight: NonZeroU32, else unbounded, is policy;
+        /// Requests beyond `max_in_flight` that may wait until one of those ends, first in, first out, and no longer than the
+        /// gateway's `queue_timeout`; the next is answered 503. Who waits holds no worker.
+        max_pending: u32 = 0, is policy;
+        /// Requests on this route that may wait for the gateway's next attempt or make it; a failed attempt beyond is answered as
+        /// it is. Default: unbounded.
+        max_retries: u32, else unbounded, is policy;
         /// Whether the gateway asks for a token, if it has `auth`.
         auth: bool = true, is policy;
         /// Statuses that it is expected to answer beside 2xx, each from 100 to 599, such as `[304]`: then they count as
@@ -65,6 +76,13 @@ pub(super) fn build_routes(
             route.timeout = table.timeout.value.map(|Positive(timeout)| timeout);
             route.try_timeout = table.try_timeout.value.map(|Positive(timeout)| timeout);
             route.retry = GatewayRetry::said(table.retry);
+            let cap = Cap {
+                in_flight: &table.max_in_flight,
+                pending: &table.max_pending,
+                retries: &table.max_retries,
+            };
+            let cap = cap.build(&table.table);
+            route.concurrency = (cap != ConcurrencyCap::default()).then_some(cap);
             route.auth = table.auth.value;
             weight = table.weight.value.0;
             expected = table.expect_status.value.map_or_else(Vec::new, |Statuses(statuses)| statuses);
@@ -115,6 +133,7 @@ fn plain_route(path: &str) -> gateway::Route {
         timeout: None,
         try_timeout: None,
         retry: None,
+        concurrency: None,
         auth: true,
     }
 }

@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use gateway::auth::AuthConfig;
 use gateway::{
-    BreakerConfig, BreakerWindow, Charge, FailureSet, GrowthRule, HalfOpen, KeyedBy, LimitRule, OpenGrowth,
-    Paths, Scope, UpstreamPolicy, WindowFrom,
+    BreakerConfig, BreakerWindow, CallerCap, Charge, ConcurrencyCap, FailureSet, GrowthRule, HalfOpen,
+    KeyedBy, LimitRule, OpenGrowth, Paths, Scope, UpstreamPolicy, WindowFrom,
 };
 use reports::Setting;
 
@@ -286,6 +286,13 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
     if gateway.limits.charge == Charge::Admitted {
         settings.push(setting("rate_limit.charge", "admitted".to_owned()));
     }
+    for (scope, caller) in [("per_ip", gateway.concurrency.per_ip), ("per_key", gateway.concurrency.per_key)]
+    {
+        let Some(CallerCap { cap, status }) = caller else { continue };
+        let keys = cap_settings(cap).map(|(key, value)| format!("{key} {value}"));
+        let text: Vec<_> = keys.chain([format!("status {status}")]).collect();
+        settings.push(setting(&format!("concurrency.{scope}"), text.join(", ")));
+    }
     if gateway.routes.paths() == Paths::Verbatim {
         settings.push(setting("paths", "verbatim".to_owned()));
     }
@@ -296,9 +303,7 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
             |key: &str, value| setting(&format!("upstreams.{}.{key}", display_key(&upstream.name)), value);
         settings
             .push(setting("breaker", policy.breaker.as_ref().map_or_else(|| "off".to_owned(), breaker_text)));
-        if let Some(most) = policy.max_in_flight {
-            settings.push(setting("max_in_flight", most.to_string()));
-        }
+        settings.extend(cap_settings(policy.concurrency).map(|(key, value)| setting(key, value)));
         if let Some(timeout) = policy.timeout {
             settings.push(setting("timeout", write_duration(timeout)));
         }
@@ -307,6 +312,17 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
         }
     }
     settings
+}
+
+/// The keys of a cap that is one, with their values.
+fn cap_settings(cap: ConcurrencyCap) -> impl Iterator<Item = (&'static str, String)> {
+    let pending = (cap.max_pending > 0).then_some(cap.max_pending);
+    let keys = [
+        ("max_in_flight", cap.max_in_flight.map(NonZeroU32::get)),
+        ("max_pending", pending),
+        ("max_retries", cap.max_retries),
+    ];
+    keys.into_iter().filter_map(|(key, most)| Some((key, most?.to_string())))
 }
 
 /// Such as `keys of identity for 1h without it, iss https://id.example, aud shop, role customer`.

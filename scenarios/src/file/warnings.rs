@@ -27,6 +27,9 @@ pub(super) fn warn(
     }
     if world.gateway.pool.workers.is_none() {
         for key in ["queue", "queue_timeout"] {
+            if key == "queue_timeout" && world.gateway.has_pending() {
+                continue;
+            }
             warn_of_queue(tree.find(&["gateway", key]), &format!("gateway.{key}"), context);
         }
     }

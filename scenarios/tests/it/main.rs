@@ -3,6 +3,7 @@
 mod causes;
 mod common;
 mod compare;
+mod concurrency;
 mod contrasts;
 mod determinism;
 mod failures;

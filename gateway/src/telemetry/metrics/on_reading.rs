@@ -20,8 +20,8 @@ pub(super) struct OnReading {
     broken_invariants: IntCounter,
     in_use: Gauge,
     queued: Gauge,
-    /// By upstream.
-    in_flight: Vec<Gauge>,
+    /// By upstream: in flight, pending, retries.
+    upstreams: Vec<[Gauge; 3]>,
     state: GaugeVec,
     /// By upstream; `None` where there is no breaker.
     breakers: Vec<Option<[Gauge; CONDITIONS.len()]>>,
@@ -54,6 +54,16 @@ impl OnReading {
             "Requests for an upstream that hold or wait for a worker.",
             &["upstream"],
         );
+        let pending = make.gauges(
+            "gateway_upstream_pending",
+            "Requests for an upstream that wait until fewer hold or wait for a worker.",
+            &["upstream"],
+        );
+        let retries = make.gauges(
+            "gateway_upstream_retries",
+            "Requests for an upstream that wait for the gateway's next attempt, or make it.",
+            &["upstream"],
+        );
         let dropped = make.counters(
             "gateway_telemetry_dropped_total",
             "Log lines and spans that were dropped so that no request had to wait.",
@@ -68,8 +78,15 @@ impl OnReading {
                 "Counters of the gateway that were found wrong: 0, unless the gateway has a defect.",
             ),
             in_use: make.gauge("gateway_pool_workers_in_use", "Workers of the pool in use."),
-            queued: make.gauge("gateway_pool_queue_length", "Requests that wait for a worker."),
-            in_flight: names.upstreams.iter().map(|name| in_flight.with_label_values(&[&**name])).collect(),
+            queued: make.gauge(
+                "gateway_pool_queue_length",
+                "Requests that wait, for a place under a cap or for a worker.",
+            ),
+            upstreams: names
+                .upstreams
+                .iter()
+                .map(|name| [&in_flight, &pending, &retries].map(|gauge| gauge.with_label_values(&[&**name])))
+                .collect(),
             state,
             breakers: Vec::new(),
             saturation,
@@ -124,8 +141,9 @@ impl OnReading {
         self.in_use.set(state.in_flight.into());
         self.queued.set(state.queued.into());
         for (number, upstream) in state.upstreams.iter().enumerate() {
-            if let Some(gauge) = self.in_flight.get(number) {
-                gauge.set(upstream.in_flight.into());
+            let loads = [upstream.in_flight, upstream.pending, upstream.retries];
+            for (gauge, load) in self.upstreams.get(number).into_iter().flatten().zip(loads) {
+                gauge.set(load.into());
             }
             if let (Some(Some(gauges)), Some(now)) = (self.breakers.get(number), upstream.breaker) {
                 for (gauge, condition) in gauges.iter().zip(CONDITIONS) {
@@ -173,7 +191,7 @@ impl Bounds {
             set(queue, &[], most);
         }
         for (number, name) in names.upstreams.iter().enumerate() {
-            if let Some(most) = config.policy(number).max_in_flight {
+            if let Some(most) = config.policy(number).concurrency.max_in_flight {
                 set(in_flight, &[name], most.get());
             }
         }

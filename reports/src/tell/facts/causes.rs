@@ -190,6 +190,7 @@ impl<'r> Reason<'r> {
             CauseKind::RateLimitDelay => format!("waited for their turn at the {} limit", short(of)),
             CauseKind::Breaker => format!("were refused by the breaker of {}", short(of)),
             CauseKind::Bulkhead => format!("found the bulkhead of {} full", short(of)),
+            CauseKind::ConcurrencyCap => format!("found the {} cap on concurrency reached", short(of)),
             CauseKind::NoHost => format!("found no host of {} that was not passed over", short(of)),
             CauseKind::Call | CauseKind::CallTimeout => format!("came to grief in the call {}", short(of)),
             CauseKind::Work | CauseKind::AbandonedWork => {

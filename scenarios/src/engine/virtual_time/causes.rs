@@ -86,7 +86,9 @@ impl Run<'_> {
             Some(Cause::GatewayPool { behind }) => return self.way_behind(behind),
             Some(Cause::Keys(_)) => return self.no_keys(),
             Some(cause @ (Cause::Breaker(_) | Cause::NoHost(_))) => (cause, self.last_failure[upstream]),
-            Some(cause @ Cause::Bulkhead(_)) => (cause, self.services.holds_up(&mut self.context, upstream)),
+            Some(cause @ (Cause::Bulkhead(_) | Cause::ConcurrencyCap(_))) => {
+                (cause, self.services.holds_up(&mut self.context, upstream))
+            }
             Some(cause @ Cause::QueueTimeout) => (cause, self.pool_is_taken()),
             Some(cause) => (cause, CauseId::UNKNOWN),
         };

@@ -742,6 +742,7 @@ impl<'w> Run<'w> {
                 let waited = self.context.now - since;
                 self.context.tell(RunEvent::LeftQueue { station: StationId::Gateway, waited });
                 self.gateway.on_left_queue(ticket);
+                self.start_waiting();
                 self.record_gateway();
             }
             AttemptStage::Forwarded { pass, job, .. } => {
@@ -760,7 +761,15 @@ impl<'w> Run<'w> {
         if let Some((next, forward)) = self.gateway.on_finished(self.context.now, pass, settlement) {
             self.forward(next, forward);
         }
+        self.start_waiting();
         self.record_gateway();
+    }
+
+    /// Those who waited for a place under a cap of the gateway, and have one now.
+    fn start_waiting(&mut self) {
+        while let Some((next, forward)) = self.gateway.poll_started(self.context.now) {
+            self.forward(next, forward);
+        }
     }
 
     /// The gateway answers an attempt by itself.
