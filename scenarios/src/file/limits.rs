@@ -241,13 +241,14 @@ impl<'t> RateLimit<'t> {
             count,
             ..limit?.into()
         };
-        self.refuse_contradictions(&rule, names);
-        Some(rule)
+        self.is_consistent(&rule, names).then_some(rule)
     }
 
-    /// Notes what of the limit cannot work together.
-    fn refuse_contradictions(&self, rule: &LimitRule, names: Names<'_>) {
-        let refuse = |entry: &Entry, error: &LimitListError, help: String| {
+    /// Whether all of the limit can work together; what cannot is noted.
+    fn is_consistent(&self, rule: &LimitRule, names: Names<'_>) -> bool {
+        let mut is_consistent = true;
+        let mut refuse = |entry: &Entry, error: &LimitListError, help: String| {
+            is_consistent = false;
             let message = format!("`{}`: {error}", self.table.path());
             self.table.context().push(Problem::error(entry.key_span.clone(), message).help(help));
         };
@@ -268,6 +269,7 @@ impl<'t> RateLimit<'t> {
                 "`count` belongs to the other algorithms, without `count_rejected`".to_owned(),
             );
         }
+        is_consistent
     }
 
     /// What a request costs on which route, and where that stands. `None` if it cannot be read, which is noted.
@@ -454,7 +456,8 @@ impl<'t> Tier<'t> {
                 None => is_usable = false,
             }
         }
-        if keys.is_empty() && claims.is_empty() && is_usable {
+        let has_clients = self.clients.value.as_ref().is_some_and(|clients| !clients.0.is_empty());
+        if keys.is_empty() && claims.is_empty() && is_usable && !has_clients {
             let message = format!("`{}` names nobody", self.table.path());
             let problem = Problem::error(self.table.span(), message).of_absence();
             self.table.context().push(
@@ -761,8 +764,11 @@ mod tests {
     #[test]
     fn windows_refills_and_methods_belong_to_what_has_them() {
         let rule = |more: &str| limits(&format!("global = {{ {more} }}")).iter().next().unwrap().1.clone();
-        let month = rule("algorithm = 'fixed-window', limit = 6, window = 'month'").limit;
-        assert!(month.is_month());
+        // Which is longer than the scenario, as it should be told.
+        let month = "gateway.rate_limit.global = { algorithm = 'fixed-window', limit = 6, window = 'month' }";
+        let (message, at) = first_problem(month);
+        assert!(message.ends_with("the scenario lasts 2m, less than one window of a month"), "{message}");
+        assert_eq!(at, "'month'");
         let stepped = rule(&format!("{BUCKET}, refill = {{ every = '6s' }}")).limit;
         assert_eq!(stepped.refill_every(), Some(Duration::from_secs(6)));
         assert_eq!(rule(&format!("{BUCKET}, refill = 'continuous'")).limit.refill_every(), None);

@@ -341,6 +341,9 @@ mod tests {
         }
         if parts.len() > 3 && parts[..2] == ["gateway", "rate_limit"] {
             parts[2] = "*";
+            if parts.len() > 4 && parts[3] == "tiers" {
+                parts[4] = "*";
+            }
         }
         if parts.len() > 2 && parts[..2] == ["gateway", "upstreams"] {
             parts[2] = "*";
