@@ -9,7 +9,7 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gateway::auth::Presented;
 use gateway::{
-    Algorithm, Breaker, BreakerConfig, Client, Decision, GatewayConfig, KeySecret, Peer, Pipeline,
+    Algorithm, Breaker, BreakerConfig, Client, Decision, GatewayConfig, KeySecret, Method, Peer, Pipeline,
     PoolConfig, RateLimit, RateLimits, Request, Route, RouteId, Routes, Settlement, Timestamp, UpstreamId,
     UpstreamPolicy,
 };
@@ -51,6 +51,7 @@ fn requests() -> Vec<Request> {
         peer: Peer::from(IpAddr::from([127, 1, (number >> 8) as u8, number as u8])),
         client: Client::from_key(KeySecret([0; 16]), format!("partner-{number}").as_bytes()),
         route: Some(RouteId(0)),
+        method: Method::Get,
         idempotent: true,
         draw: number,
     };

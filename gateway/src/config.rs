@@ -10,6 +10,7 @@ use crate::hosts::HostsConfig;
 use crate::limits::RateLimits;
 use crate::pool::PoolConfig;
 use crate::route::{GatewayRetry, Routes, UpstreamId};
+use crate::trusted_proxies::TrustedProxies;
 use crate::waits::ClientTimeouts;
 
 /// What a gateway is told to do.
@@ -33,6 +34,8 @@ pub struct GatewayConfig {
     pub limits: RateLimits,
     /// How many requests each caller may have under way at once.
     pub concurrency: CallerCaps,
+    /// Whose word on a client's address counts, in a server. Without them that is the address of the connection.
+    pub trusted_proxies: TrustedProxies,
     /// Who answers for which path.
     pub routes: Routes,
     /// When the gateway tries again by itself; a route's own goes before it.

@@ -657,6 +657,7 @@ mod tests {
     use crate::failure_set::FailureSet;
     use crate::hosts::{Balance, Ejection, HostsConfig};
     use crate::identity::{Client, KeySecret, Peer};
+    use crate::method::Method;
     use crate::pool::PoolConfig;
     use crate::retry::RetryPolicy;
 
@@ -694,7 +695,7 @@ mod tests {
     fn request() -> Request {
         let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
         let client = Client::anonymous(KeySecret([0; 16]), peer);
-        Request { peer, client, route: Some(RouteId(0)), idempotent: true, draw: 0 }
+        Request { peer, client, route: Some(RouteId(0)), method: Method::Get, idempotent: true, draw: 0 }
     }
 
     fn enter(dispatcher: &mut Dispatcher<u32>, now: Timestamp, ticket: u32) -> Option<Pass> {

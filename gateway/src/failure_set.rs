@@ -1,6 +1,7 @@
 //! Which ends of an attempt count as failures: one vocabulary for retry policies and breakers.
 
-use crate::attempt::AttemptFailure;
+use crate::attempt::{AttemptEnd, AttemptFailure, RequestEnd};
+use crate::rejection::Rejection;
 
 /// A set of failures, as a file lists them: `["5xx", 429, "timeout", "connect"]`.
 ///
@@ -41,6 +42,23 @@ impl FailureSet {
             AttemptFailure::Timeout => self.timeout,
             AttemptFailure::Connect => self.connect,
         }
+    }
+
+    /// Whether the set has that end of a request at the gateway. The gateway's own answers are answers like any other, by their
+    /// statuses; a timeout and a broken connection are in the set by their names too. What a rate limit rejects and a client
+    /// that left never are.
+    pub const fn includes_end(&self, end: RequestEnd) -> bool {
+        let by_name = match end {
+            RequestEnd::ClientLeft | RequestEnd::Rejected(Rejection::RateLimited { .. }) => return false,
+            RequestEnd::Attempt(AttemptEnd::TimedOut) => self.timeout,
+            RequestEnd::Attempt(AttemptEnd::Broken | AttemptEnd::NeverSent) => self.connect,
+            RequestEnd::Attempt(_) | RequestEnd::Rejected(_) | RequestEnd::Malformed { .. } => false,
+        };
+        by_name
+            || match end.status() {
+                Some(status) => self.includes(AttemptFailure::Status(status)),
+                None => false,
+            }
     }
 
     /// Whether nothing is in the set.
@@ -117,6 +135,40 @@ mod tests {
             listed.dedup();
             prop_assert_eq!(set.is_empty(), listed.is_empty());
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), listed);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_request_is_what_its_client_is_answered() {
+        use crate::auth::TokenFault;
+        use crate::limits::LimitId;
+        use crate::scope::Scope;
+        let unauthenticated =
+            RequestEnd::Rejected(Rejection::Unauthenticated { reason: TokenFault::Missing });
+        let (limit, retry_after) = (LimitId::first(Scope::PerKey), std::time::Duration::ZERO);
+        let limited = |status| RequestEnd::Rejected(Rejection::RateLimited { limit, retry_after, status });
+        let attempt = RequestEnd::Attempt;
+        let only =
+            |statuses: &[u16]| FailureSet { statuses: StatusSet::of(statuses), ..FailureSet::default() };
+        let named = |timeout, connect| FailureSet { timeout, connect, ..FailureSet::default() };
+        let servers = FailureSet { server_errors: true, ..FailureSet::default() };
+        for (end, servers_errors, by_401, by_timeout, by_connect) in [
+            (attempt(AttemptEnd::Answered(200)), false, false, false, false),
+            (attempt(AttemptEnd::Answered(401)), false, true, false, false),
+            (unauthenticated, false, true, false, false),
+            (attempt(AttemptEnd::Deferred { status: 503, millis: 1 }), true, false, false, false),
+            (RequestEnd::Rejected(Rejection::BulkheadFull), true, false, false, false),
+            (attempt(AttemptEnd::TimedOut), true, false, true, false),
+            (attempt(AttemptEnd::Broken), true, false, false, true),
+            (attempt(AttemptEnd::Cut), true, false, false, false),
+            (RequestEnd::Malformed { status: 400 }, false, false, false, false),
+            (RequestEnd::ClientLeft, false, false, false, false),
+            (limited(429), false, false, false, false),
+            (limited(503), false, false, false, false),
+        ] {
+            let found = [servers, only(&[401, 429]), named(true, false), named(false, true)];
+            let expected = [servers_errors, by_401, by_timeout, by_connect];
+            assert_eq!(found.map(|set| set.includes_end(end)), expected, "{end:?}");
         }
     }
 

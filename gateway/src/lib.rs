@@ -44,6 +44,7 @@ mod hosts;
 mod identity;
 mod invariant;
 mod limits;
+mod method;
 mod outcome;
 mod path;
 mod pipeline;
@@ -59,9 +60,10 @@ mod split_mix;
 pub mod telemetry;
 mod timestamp;
 mod trace;
+mod trusted_proxies;
 mod waits;
 
-pub use admission::{Admission, Checks, Limits, Request, SharedAdmission};
+pub use admission::{Admission, Ask, Checks, Limits, Owed, Request, SharedAdmission};
 pub use attempt::{AttemptEnd, AttemptFailure, RequestEnd};
 pub use breaker::{
     Breaker, BreakerConfig, BreakerConfigError, BreakerWindow, Condition, Counts, FailureKinds, GrowthRule,
@@ -76,11 +78,13 @@ pub use hosts::{
     Balance, Ejection, HashBy, HealthCheck, HostChange, HostCheck, HostCondition, HostId, HostPass, Hosts,
     HostsConfig, HostsError,
 };
-pub use identity::{Client, KeySecret, KeyedBy, Peer};
+pub use identity::{Client, KeyPart, KeySecret, KeyedBy, Peer, PrefixError, Prefixes};
 pub use invariant::{Invariants, Violation, Violations};
 pub use limits::{
-    Charge, LimitFact, LimitFacts, LimitId, LimitList, LimitListError, LimitName, LimitRule, RateLimits,
+    Charge, Costs, LimitFact, LimitFacts, LimitId, LimitList, LimitListError, LimitName, LimitRule,
+    RateLimits, Tier, TierKeys, TierMembers,
 };
+pub use method::{Method, MethodSet};
 pub use outcome::Outcome;
 pub use path::{PathFault, Paths};
 pub use pipeline::{Decision, Pipeline};
@@ -96,4 +100,5 @@ pub use route::{GatewayRetry, Route, RouteError, RouteId, Routed, Routes, Upstre
 pub use scope::Scope;
 pub use split_mix::split_mix_64;
 pub use timestamp::Timestamp;
+pub use trusted_proxies::{Network, NetworkError, TrustedProxies};
 pub use waits::{ClientTimeouts, Due, Waits};

@@ -8,13 +8,13 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::admission::{Admission, Checks, Request};
-use crate::attempt::AttemptEnd;
+use crate::admission::{Admission, Checks, Owed, Request};
+use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::{Fetch, FetchFailure, KeyQueue, KeySet, Presented, SimulatedKey};
 use crate::breaker::{Condition, Settlement, Transition};
 use crate::config::GatewayConfig;
 use crate::dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload};
-use crate::entrance::{Entrance, Stop};
+use crate::entrance::{Admitted, Entrance, Stop};
 use crate::hosts::{HostChange, HostCheck, HostId};
 use crate::identity::KeySecret;
 use crate::limits::LimitId;
@@ -108,6 +108,8 @@ impl Decision {
 ///   leaves.
 /// - A [`Decision::Delay`] waits until then, and goes on by [`Pipeline::on_turn`], as the same request. Nothing is to be called
 ///   if its client leaves before.
+/// - However a request ends, and with what answer: [`Pipeline::on_ended`], where limits count requests by their ends
+///   ([`Pipeline::counts_ends`]).
 /// - Where tokens are judged, keys have to be fetched: at the start and after any call, [`Pipeline::poll_fetch`] until it
 ///   gives nothing; [`Pipeline::on_fetched`] with what comes of a fetch, and [`Pipeline::on_wakeup`] at
 ///   [`Pipeline::next_wakeup`]. After those two, `poll_resumed` until it gives nothing.
@@ -120,6 +122,8 @@ pub struct Pipeline<T> {
     dispatcher: Dispatcher<T>,
     /// The turns of requests that wait for keys, where a limit has given them one.
     turns: HashMap<T, (LimitId, Timestamp), FixedState>,
+    /// What limits count of a request when its end is known, where any of them waits for that.
+    owed: HashMap<T, Owed, FixedState>,
 }
 
 /// Nobody outside chooses the claims of a simulation.
@@ -134,6 +138,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
             keys: config.auth.clone().map(KeyQueue::new),
             dispatcher: Dispatcher::new(config),
             turns: HashMap::default(),
+            owed: HashMap::default(),
         }
     }
 
@@ -149,7 +154,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         let Self { entrance, limits, keys, .. } = self;
         let judge = keys.as_mut().map(|keys| |has_waited| keys.judge(now, ticket, presented, has_waited));
         let entered = entrance.on_request(now, request, limits, judge, &mut checks);
-        let entered = entered.map(|admitted| admitted.route);
+        let entered = entered.map(|admitted| self.note_owed(ticket, admitted));
         if let (Err(Stop::AwaitKeys(_)), Some(turn)) = (entered, checks.turn()) {
             self.turns.insert(ticket, turn);
         }
@@ -168,7 +173,7 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
         let Self { entrance, limits, keys, .. } = self;
         let judge = keys.as_mut().map(|keys| |has_waited| keys.judge(now, ticket, presented, has_waited));
         let entered = entrance.on_resumed(now, request, limits, judge, &mut checks);
-        let entered = entered.map(|admitted| admitted.route);
+        let entered = entered.map(|admitted| self.note_owed(ticket, admitted));
         // The latest counts, whichever limit gave it, before the keys or after.
         let before = if self.turns.is_empty() { None } else { self.turns.remove(&ticket) };
         let turn = [before, checks.turn()]
@@ -176,6 +181,28 @@ impl<T: Copy + Eq + Hash> Pipeline<T> {
             .flatten()
             .max_by_key(|(limit, turn)| (*turn, Reverse(*limit)));
         (checks, self.on_entered(now, ticket, request, entered, turn))
+    }
+
+    fn note_owed(&mut self, ticket: T, admitted: Admitted) -> RouteId {
+        if !admitted.owed.is_empty() {
+            self.owed.insert(ticket, admitted.owed);
+        }
+        admitted.route
+    }
+
+    /// Whether any limit counts requests by their ends.
+    pub const fn counts_ends(&self) -> bool {
+        self.entrance.counts_ends()
+    }
+
+    /// A request has ended, and its client was answered so. Limits that count by the end count it now. Of no effect where none
+    /// waits for it.
+    pub fn on_ended(&mut self, now: Timestamp, ticket: T, end: RequestEnd) {
+        if !self.owed.is_empty()
+            && let Some(owed) = self.owed.remove(&ticket)
+        {
+            owed.settle(now, end, &mut self.limits);
+        }
     }
 
     /// It is the turn of a request that a limit let wait. It is judged by no limit again.
@@ -359,11 +386,15 @@ mod tests {
     use crate::breaker::BreakerConfig;
     use crate::concurrency::ConcurrencyCap;
     use crate::config::UpstreamPolicy;
-    use crate::failure_set::FailureSet;
+    use crate::failure_set::{FailureSet, StatusSet};
+    use crate::identity::KeyPart;
     use crate::identity::{Client, KeyedBy, Peer};
-    use crate::limits::{Charge, LimitList, LimitRule, RateLimits};
+    use crate::limits::{
+        Charge, Costs, LimitList, LimitName, LimitRule, RateLimits, Tier, TierKeys, TierMembers,
+    };
+    use crate::method::{Method, MethodSet};
     use crate::pool::PoolConfig;
-    use crate::rate_limit::{Algorithm, RateLimit};
+    use crate::rate_limit::{Algorithm, RateLimit, Verdict};
     use crate::retry::{Backoff, Jitter, RetryPolicy};
     use crate::route::{GatewayRetry, Route, Routes};
 
@@ -404,6 +435,7 @@ mod tests {
             peer: Peer::from(IpAddr::from([127, 0, 0, ip])),
             client: Client::from_key(KeySecret([0; 16]), key.as_bytes()),
             route: route.map(RouteId),
+            method: Method::Get,
             idempotent: true,
             draw: 0,
         }
@@ -693,7 +725,7 @@ mod tests {
         AuthConfig::new(UpstreamId(7))
     }
 
-    fn claims(subject: &str) -> Claims {
+    fn claims_of(subject: &str) -> Claims {
         let expires = START.as_nanos() / 1_000_000_000 + 3_600;
         Claims::parse(format!(r#"{{"sub":"{subject}","exp":{expires}}}"#).as_bytes()).unwrap()
     }
@@ -704,7 +736,7 @@ mod tests {
         Presented::Token(Token { algorithm, kid: Some("current"), payload: Payload::Claims(claims), signed })
     }
 
-    fn keys(number: u64) -> KeySet<SimulatedKey> {
+    fn keys_of(number: u64) -> KeySet<SimulatedKey> {
         let key = SimulatedKey { number, algorithm: JwtAlgorithm::EdDsa };
         KeySet::new([("current".to_owned(), key)])
     }
@@ -715,8 +747,8 @@ mod tests {
             RateLimits { per_ip: limit(3).into(), per_key: limit(1).into(), ..RateLimits::default() };
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
         let fetch = gateway.poll_fetch(START).unwrap();
-        gateway.on_fetched(START, fetch.number, Ok(keys(1)));
-        let claims = claims("a");
+        gateway.on_fetched(START, fetch.number, Ok(keys_of(1)));
+        let claims = claims_of("a");
         let mut send = |key, route, signed| {
             let (checks, decision) =
                 gateway.on_request(START, 0, &request(1, key, route), &token(&claims, signed));
@@ -745,7 +777,7 @@ mod tests {
         let routes = Routes::new(vec![open(true, "/orders"), open(false, "/login")]).unwrap();
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), routes, ..Default::default() });
         let fetch = gateway.poll_fetch(START).unwrap();
-        gateway.on_fetched(START, fetch.number, Ok(keys(1)));
+        gateway.on_fetched(START, fetch.number, Ok(keys_of(1)));
         let mut send = |route| gateway.on_request(START, 0, &request(1, "a", Some(route)), &NOTHING).1;
         let reason = TokenFault::Missing;
         assert_eq!(send(0), Decision::Reject(Rejection::Unauthenticated { reason }));
@@ -754,14 +786,14 @@ mod tests {
 
     #[test]
     fn a_limit_keyed_by_a_claim_counts_whom_the_token_names() {
-        let by = KeyedBy::Claim("sub".into());
+        let by = KeyedBy::claim("sub");
         let per_key = LimitRule { by, ..limit(1).into() };
         let limits = RateLimits { per_key: per_key.into(), ..RateLimits::default() };
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
         let fetch = gateway.poll_fetch(START).unwrap();
-        gateway.on_fetched(START, fetch.number, Ok(keys(1)));
+        gateway.on_fetched(START, fetch.number, Ok(keys_of(1)));
         let mut forwarded = |key, subject| {
-            let claims = claims(subject);
+            let claims = claims_of(subject);
             let (_, decision) = gateway.on_request(START, 0, &request(1, key, Some(0)), &token(&claims, 1));
             matches!(decision, Decision::Forward(_))
         };
@@ -775,7 +807,7 @@ mod tests {
         let pool = PoolConfig { workers: NonZeroU32::new(9), queue: Some(0), queue_timeout: None };
         let limits = RateLimits { per_ip: limit(4).into(), ..RateLimits::default() };
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), pool, ..config(limits) });
-        let claims = claims("a");
+        let claims = claims_of("a");
         let fetch = gateway.poll_fetch(START).unwrap();
         let wait = Decision::AwaitKeys { deadline: fetch.deadline };
         for ticket in 0..4 {
@@ -785,7 +817,7 @@ mod tests {
         }
         assert_eq!((gateway.awaiting_keys(), gateway.in_flight(), gateway.poll_resumed()), (4, 0, None));
         gateway.on_left_keys(1);
-        gateway.on_fetched(at(20), fetch.number, Ok(keys(1)));
+        gateway.on_fetched(at(20), fetch.number, Ok(keys_of(1)));
         gateway.on_left_keys(2);
         let resumed = |gateway: &mut Pipeline<u32>| {
             let ticket = gateway.poll_resumed()?;
@@ -798,6 +830,193 @@ mod tests {
         }
         assert!(resumed(&mut gateway).is_none());
         assert_eq!((gateway.awaiting_keys(), gateway.in_flight()), (0, 2));
+    }
+
+    /// Sends and ends at once with this answer, if it is let through; what it is told otherwise.
+    fn answered(
+        gateway: &mut Pipeline<u32>,
+        millis: u64,
+        request: &Request,
+        presented: &Presented<'_, SimulatedKey>,
+        status: u16,
+    ) -> Result<(), Rejection> {
+        let (decision, end) = match gateway.on_request(at(millis), 0, request, presented).1 {
+            Decision::Forward(Forward { pass, .. }) => {
+                gateway.on_finished(at(millis), pass, None);
+                (Ok(()), RequestEnd::Attempt(AttemptEnd::Answered(status)))
+            }
+            Decision::Reject(rejection) => (Err(rejection), RequestEnd::Rejected(rejection)),
+            other => panic!("{other:?}"),
+        };
+        gateway.on_ended(at(millis), 0, end);
+        decision
+    }
+
+    #[test]
+    fn a_limit_counts_by_what_it_is_told_together() {
+        let by = KeyedBy::all(vec![KeyPart::ApiKey, KeyPart::Route]);
+        let per_route = LimitRule { by, ..limit(1).into() };
+        let limits = RateLimits { per_route: per_route.into(), ..RateLimits::default() };
+        let mut gateway = Pipeline::new(config(limits));
+        let mut passes =
+            |key, route| answered(&mut gateway, 0, &request(1, key, Some(route)), &NOTHING, 200).is_ok();
+        assert_eq!(
+            [passes("a", 0), passes("a", 0), passes("a", 1), passes("b", 0)],
+            [true, false, true, true]
+        );
+    }
+
+    #[test]
+    fn methods_that_are_not_counted_pass_and_costs_go_by_the_route() {
+        let methods = Some(MethodSet::of([Method::Post]));
+        let costs = Costs::new([(RouteId(1), 3)]);
+        let limits = RateLimits {
+            per_key: LimitRule { methods, costs, ..limit(4).into() }.into(),
+            ..RateLimits::default()
+        };
+        let mut gateway = Pipeline::new(config(limits));
+        let mut remaining = |method, route| {
+            let request = Request { method, ..request(1, "a", route) };
+            let (checks, _) = gateway.on_request(START, 0, &request, &NOTHING);
+            checks.get(LimitId::first(Scope::PerKey)).map(Verdict::remaining)
+        };
+        assert_eq!(remaining(Method::Get, Some(1)), None);
+        assert_eq!(remaining(Method::Post, Some(1)), Some(1));
+        assert_eq!(remaining(Method::Other, Some(1)), None);
+        // Of three none passes, of one the last does; a path that nobody serves costs one.
+        assert_eq!(remaining(Method::Post, Some(1)), Some(0));
+        assert_eq!(remaining(Method::Post, None), Some(0));
+        assert!(matches!(
+            gateway
+                .on_request(START, 0, &Request { method: Method::Post, ..request(1, "a", Some(0)) }, &NOTHING)
+                .1,
+            Decision::Reject(Rejection::RateLimited { .. })
+        ));
+    }
+
+    #[test]
+    fn whoever_is_in_a_tier_has_its_numbers_and_buckets_of_their_own() {
+        let tier = |name: &str, most, members| Tier {
+            name: LimitName::new(name).unwrap(),
+            members,
+            limit: limit(most),
+        };
+        let keys = vec![TierKeys::One("vip".into()), TierKeys::Numbered("partner-".into(), 2)];
+        let claims = vec![("plan".to_owned(), "gold".into())];
+        let tiers = vec![
+            tier("gold", 3, TierMembers { claims, ..TierMembers::default() }),
+            tier("silver", 2, TierMembers { keys, ..TierMembers::default() }),
+        ];
+        let limits =
+            RateLimits { per_key: LimitRule { tiers, ..limit(1).into() }.into(), ..RateLimits::default() };
+        let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
+        let fetch = gateway.poll_fetch(START).unwrap();
+        gateway.on_fetched(START, fetch.number, Ok(keys_of(1)));
+        let plain = claims_of("a");
+        let gold = Claims::parse(br#"{"sub":"a","exp":1780394400,"plan":"gold"}"#).unwrap();
+        let mut passed = |key: &str, claims: &Claims| {
+            let mut tiers = Vec::new();
+            let passed = (0..5).filter(|_| {
+                let (checks, decision) =
+                    gateway.on_request(START, 0, &request(1, key, Some(0)), &token(claims, 1));
+                tiers.push(checks.tier(LimitId::first(Scope::PerKey)));
+                matches!(decision, Decision::Forward(_))
+            });
+            let passed = passed.count();
+            tiers.dedup();
+            (passed, tiers)
+        };
+        assert_eq!(passed("nobody", &plain), (1, vec![0]));
+        assert_eq!(passed("vip", &plain), (2, vec![2]));
+        assert_eq!(passed("partner-1", &plain), (2, vec![2]));
+        assert_eq!(passed("partner-2", &plain), (1, vec![0]));
+        // The first tier that names somebody holds, and its buckets count nothing of another one's.
+        assert_eq!(passed("vip", &gold), (3, vec![1]));
+    }
+
+    #[test]
+    fn a_limit_that_counts_failures_counts_them_when_they_are_known() {
+        let count = Some(FailureSet { statuses: StatusSet::of(&[401]), ..FailureSet::default() });
+        let limits = RateLimits {
+            per_ip: LimitRule { count, ..limit(2).into() }.into(),
+            per_key: limit(6).into(),
+            ..RateLimits::default()
+        };
+        let mut gateway = Pipeline::new(config(limits));
+        assert!(gateway.counts_ends());
+        let one = request(1, "a", Some(0));
+        // Any number of others pass, and what is under way has counted nothing yet.
+        for status in [200, 404, 401, 503] {
+            assert_eq!(answered(&mut gateway, 0, &one, &NOTHING, status), Ok(()));
+        }
+        let ahead: Vec<_> =
+            [1, 2].map(|ticket| gateway.on_request(at(1), ticket, &one, &NOTHING).1).into_iter().collect();
+        for (ticket, decision) in [1, 2].into_iter().zip(ahead) {
+            let Decision::Forward(Forward { pass, .. }) = decision else { panic!("{decision:?}") };
+            gateway.on_finished(at(2), pass, None);
+            gateway.on_ended(at(2), ticket, RequestEnd::Attempt(AttemptEnd::Answered(401)));
+        }
+        // Three failures of two; the key's limit has been used up by six that it let through.
+        let retry_after = Duration::from_millis(59_997);
+        let (limit, status) = (LimitId::first(Scope::PerIp), 429);
+        let limited = Err(Rejection::RateLimited { limit, retry_after, status });
+        assert_eq!(answered(&mut gateway, 3, &one, &NOTHING, 401), limited);
+        // Another address has none. Its key is used up, which is no failure.
+        let other = request(2, "a", Some(0));
+        for _ in 0..5 {
+            let rejected = answered(&mut gateway, 3, &other, &NOTHING, 200);
+            assert!(
+                matches!(rejected, Err(Rejection::RateLimited { limit, .. }) if limit.scope() == Scope::PerKey)
+            );
+        }
+        assert_eq!(answered(&mut gateway, 3, &request(2, "b", Some(0)), &NOTHING, 200), Ok(()));
+        assert!(gateway.owed.is_empty());
+    }
+
+    #[test]
+    fn what_the_gateway_answers_by_itself_counts_too_and_who_leaves_does_not() {
+        let count = Some(FailureSet {
+            server_errors: true,
+            statuses: StatusSet::of(&[401, 404]),
+            ..FailureSet::default()
+        });
+        let limits =
+            RateLimits { per_ip: LimitRule { count, ..limit(3).into() }.into(), ..RateLimits::default() };
+        let pool = PoolConfig { workers: NonZeroU32::new(1), queue: Some(0), queue_timeout: None };
+        let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), pool, ..config(limits) });
+        let claims = claims_of("a");
+        // Before there are keys it waits, and is judged after: the address is asked once and charged all the same.
+        let fetch = gateway.poll_fetch(START).unwrap();
+        let one = request(1, "a", Some(0));
+        for (ticket, signed) in [(1, 2), (2, 1)] {
+            let (_, decision) = gateway.on_request(START, ticket, &one, &token(&claims, signed));
+            assert_eq!(decision, Decision::AwaitKeys { deadline: fetch.deadline });
+        }
+        gateway.on_fetched(at(1), fetch.number, Ok(keys_of(1)));
+        let mut remaining = Vec::new();
+        let mut left = |gateway: &mut Pipeline<u32>| {
+            let (checks, decision) = gateway.on_request(at(1), 9, &one, &token(&claims, 1));
+            remaining.push(checks.get(LimitId::first(Scope::PerIp)).map(Verdict::remaining));
+            decision
+        };
+        // Forged: 401.
+        let (_, decision) = gateway.on_resumed(at(1), 1, &one, &token(&claims, 2));
+        assert!(matches!(decision, Decision::Reject(Rejection::Unauthenticated { .. })));
+        // The second takes the worker. The next finds none: 503. Who holds the worker leaves.
+        let (_, decision) = gateway.on_resumed(at(1), 2, &one, &token(&claims, 1));
+        let Decision::Forward(Forward { pass, .. }) = decision else { panic!("{decision:?}") };
+        let Decision::Reject(full) = left(&mut gateway) else { panic!("the worker is taken") };
+        gateway.on_ended(at(1), 9, RequestEnd::Rejected(full));
+        gateway.on_finished(at(1), pass, None);
+        gateway.on_ended(at(1), 2, RequestEnd::ClientLeft);
+        // A path that nobody serves: 404.
+        assert_eq!(
+            gateway.on_request(at(1), 3, &request(1, "a", None), &token(&claims, 1)).1,
+            Decision::Reject(Rejection::NoRoute)
+        );
+        assert!(matches!(left(&mut gateway), Decision::Reject(Rejection::RateLimited { .. })));
+        assert_eq!(remaining, [Some(2), Some(0)]);
+        assert!(gateway.owed.is_empty());
     }
 
     /// So many requests beyond the one that is due wait for a second each.
@@ -846,7 +1065,7 @@ mod tests {
         let limits =
             RateLimits { per_ip: leaky(3).into(), per_key: leaky(3).into(), ..RateLimits::default() };
         let mut gateway = Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(limits) });
-        let claims = claims("a");
+        let claims = claims_of("a");
         let fetch = gateway.poll_fetch(START).unwrap();
         for (ticket, key) in [(0, "a"), (1, "b"), (2, "c"), (3, "c")] {
             let (_, decision) =
@@ -854,7 +1073,7 @@ mod tests {
             assert_eq!(decision, Decision::AwaitKeys { deadline: fetch.deadline });
         }
         gateway.on_left_keys(1);
-        gateway.on_fetched(at(1_500), fetch.number, Ok(keys(1)));
+        gateway.on_fetched(at(1_500), fetch.number, Ok(keys_of(1)));
         let mut resumed = Vec::new();
         while let Some(ticket) = gateway.poll_resumed() {
             let key = if ticket == 0 { "a" } else { "c" };
@@ -877,7 +1096,7 @@ mod tests {
     fn without_keys_it_is_the_gateway_that_cannot_judge() {
         let mut gateway =
             Pipeline::new(GatewayConfig { auth: Some(auth()), ..config(RateLimits::default()) });
-        let claims = claims("a");
+        let claims = claims_of("a");
         let (request, token) = (request(1, "a", Some(0)), token(&claims, 1));
         assert_eq!(gateway.next_wakeup(), Some(Timestamp::EPOCH), "at once");
         let fetch = gateway.poll_fetch(START).unwrap();

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use gateway::{
     Admission, Algorithm, Charge, Checks, Client, Entrance, GatewayConfig, KeySecret, KeyedLimiter, LimitId,
-    LimitList, NO_KEYS, Peer, RateLimit, RateLimits, Rejection, Request, Route, RouteId, Routes, Scope,
-    SharedAdmission, Stop, Timestamp, UpstreamId, Verdict,
+    LimitList, Method, NO_KEYS, Peer, RateLimit, RateLimits, Rejection, Request, Route, RouteId, Routes,
+    Scope, SharedAdmission, Stop, Timestamp, UpstreamId, Verdict,
 };
 use proptest::prelude::*;
 
@@ -89,6 +89,7 @@ proptest! {
                 peer: Peer::from(IpAddr::from([127, 0, 0, 1])),
                 client: Client::from_key(SECRET, &[key]),
                 route: Some(RouteId(0)),
+                method: Method::Get,
                 idempotent: true,
                 draw: 0,
             };

@@ -2,7 +2,7 @@
 //! model, exact waits, and forgetting that nobody can see.
 //!
 //! The model keeps every request of a bucket for ever and computes each answer anew from that history, in
-//! wide integers.
+//! wide integers. A request that counts as several is as many in the history.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,19 +34,43 @@ impl Model {
     }
 
     fn check(&mut self, now: i128) -> Verdict {
-        let admitted = self.admits(now, 0);
-        self.history.push(Counted { at: now, admitted });
+        self.take(now, 1)
+    }
+
+    fn take(&mut self, now: i128, cost: u32) -> Verdict {
+        // All of it is admitted if the last part is, when the others have been before it.
+        let before = i128::from(cost) - 1;
+        let admitted = self.admits(now, before);
+        (0..cost).for_each(|_| self.history.push(Counted { at: now, admitted }));
         if admitted {
-            // The largest number of further requests of which the last is admitted.
-            let remaining = partition_point(i128::from(u32::MAX), |further| self.admits(now, further)) as u32;
+            let remaining = self.remaining(now);
             match self.wait() {
                 0 => Verdict::Admitted { remaining },
                 wait => Verdict::Delayed { remaining, wait: Duration::from_nanos(wait as u64) },
             }
         } else {
-            let wait = partition_point(4 * self.window(), |wait| !self.admits(now + wait, 0));
-            Verdict::Rejected { retry_after: Duration::from_nanos(wait as u64) }
+            self.rejected(now, before)
         }
+    }
+
+    /// What a request is told that is not counted.
+    fn peek(&self, now: i128, cost: u32) -> Verdict {
+        let before = i128::from(cost) - 1;
+        if self.admits(now, before) {
+            Verdict::Admitted { remaining: self.remaining(now) }
+        } else {
+            self.rejected(now, before)
+        }
+    }
+
+    /// The largest number of further requests of which the last is admitted.
+    fn remaining(&self, now: i128) -> u32 {
+        partition_point(i128::from(u32::MAX), |further| self.admits(now, further)) as u32
+    }
+
+    fn rejected(&self, now: i128, before: i128) -> Verdict {
+        let wait = partition_point((4 + before) * self.window(), |wait| !self.admits(now + wait, before));
+        Verdict::Rejected { retry_after: Duration::from_nanos(wait as u64) }
     }
 
     /// How long the last request waits for its turn, in nanoseconds: where it stands in the list of departures, which are an
@@ -120,6 +144,39 @@ impl Model {
 
     fn window(&self) -> i128 {
         window_nanos(&self.settings)
+    }
+}
+
+/// A bucket of tokens, followed from request to request, in `window`ths of a token.
+struct Level {
+    settings: RateLimit,
+    parts: i128,
+    at: i128,
+}
+
+impl Level {
+    fn full(settings: RateLimit) -> Self {
+        let parts = i128::from(settings.allowance()) * window_nanos(&settings);
+        Self { settings, parts, at: 0 }
+    }
+
+    fn peek(&mut self, now: i128, cost: u32) -> Verdict {
+        let (window, limit) = (window_nanos(&self.settings), i128::from(self.settings.limit()));
+        let capacity = i128::from(self.settings.allowance()) * window;
+        self.parts = capacity.min(self.parts + (now - self.at) * limit);
+        self.at = now;
+        let lacks = i128::from(cost) * window - self.parts;
+        if lacks <= 0 {
+            Verdict::Admitted { remaining: (self.parts / window) as u32 }
+        } else {
+            let wait = (lacks + limit - 1) / limit;
+            Verdict::Rejected { retry_after: Duration::from_nanos(wait as u64) }
+        }
+    }
+
+    fn charge(&mut self, now: i128, cost: u32) {
+        self.peek(now, cost);
+        self.parts = (self.parts - i128::from(cost) * window_nanos(&self.settings)).max(0);
     }
 }
 
@@ -229,6 +286,15 @@ struct Judged {
 
 /// Sends the traffic through a limiter.
 fn judge(settings: RateLimit, traffic: &Traffic) -> Vec<Judged> {
+    judge_with(settings, traffic, KeyedLimiter::check)
+}
+
+/// The same, where `ask` says what the limiter is asked.
+fn judge_with(
+    settings: RateLimit,
+    traffic: &Traffic,
+    mut ask: impl FnMut(&mut KeyedLimiter, Timestamp, u64) -> Verdict,
+) -> Vec<Judged> {
     let window = settings.window().as_nanos() as u64;
     let mut limiter = KeyedLimiter::new(settings);
     let mut now = traffic.start;
@@ -248,7 +314,7 @@ fn judge(settings: RateLimit, traffic: &Traffic) -> Vec<Judged> {
         };
         now = now.saturating_add(gap);
         let at = Timestamp::from_nanos(now);
-        let verdict = limiter.check(at, bucket);
+        let verdict = ask(&mut limiter, at, bucket);
         if let Verdict::Rejected { retry_after } = verdict {
             asked = retry_after.as_nanos() as u64;
         }
@@ -311,11 +377,130 @@ proptest! {
     fn to_ask_counts_nothing_and_says_what_a_check_says(settings in settings(), traffic in traffic()) {
         let (mut asked, mut plain) = (KeyedLimiter::new(settings), KeyedLimiter::new(settings));
         for request in judge(settings, &traffic) {
-            let admits = asked.admits(request.at, request.bucket);
-            prop_assert_eq!(asked.admits(request.at, request.bucket), admits);
+            let admits = asked.admits(request.at, request.bucket, 1);
+            prop_assert_eq!(asked.admits(request.at, request.bucket, 1), admits);
+            let peeked = asked.peek(request.at, request.bucket, 1);
+            prop_assert_eq!(asked.peek(request.at, request.bucket, 1), peeked);
             let verdict = asked.check(request.at, request.bucket);
             prop_assert_eq!((verdict.is_admitted(), verdict), (admits, plain.check(request.at, request.bucket)));
+            // With the one that is not counted yet; a rejection that counts puts its own next instant off.
+            match (peeked, verdict) {
+                (Verdict::Rejected { .. }, Verdict::Rejected { .. }) if settings.count_rejected() => {}
+                (rejected @ Verdict::Rejected { .. }, verdict) => prop_assert_eq!(rejected, verdict),
+                (peeked, verdict) => {
+                    prop_assert_eq!(peeked.remaining(), verdict.remaining().saturating_add(1));
+                    prop_assert_eq!(peeked.wait(), verdict.wait());
+                }
+            }
         }
+    }
+
+    #[test]
+    fn a_cost_is_as_many_requests_of_which_all_pass_or_none(
+        settings in settings(),
+        traffic in traffic(),
+        costs in prop::collection::vec(1_u32..7, 1..20),
+    ) {
+        let mut models: BTreeMap<u64, Model> = BTreeMap::new();
+        let cost_of = |index: usize| costs[index % costs.len()].min(settings.allowance());
+        let mut index = 0;
+        let judged = judge_with(settings, &traffic, |limiter, at, bucket| {
+            let cost = cost_of(index);
+            index += 1;
+            let admits = limiter.admits(at, bucket, cost);
+            let verdict = limiter.take(at, bucket, cost);
+            assert_eq!(admits, verdict.is_admitted());
+            verdict
+        });
+        for (index, request) in judged.into_iter().enumerate() {
+            let model = models.entry(request.bucket).or_insert_with(|| Model::new(settings));
+            let expected = model.take(nanos(request.at), cost_of(index));
+            prop_assert_eq!(request.verdict, expected, "request {} at {:?}", index, request.at);
+        }
+    }
+
+    #[test]
+    fn what_is_above_the_allowance_never_passes_and_changes_nothing(
+        settings in settings(),
+        traffic in traffic(),
+        above in 1_u32..1_000,
+    ) {
+        let Some(cost) = settings.allowance().checked_add(above) else { return Ok(()) };
+        let settings = settings.with_count_rejected(false).expect("is always possible");
+        let mut plain = KeyedLimiter::new(settings);
+        let judged = judge_with(settings, &traffic, |limiter, at, bucket| {
+            assert!(!limiter.take(at, bucket, cost).is_admitted());
+            assert!(!limiter.peek(at, bucket, cost).is_admitted() && !limiter.admits(at, bucket, cost));
+            limiter.check(at, bucket)
+        });
+        for request in judged {
+            prop_assert_eq!(request.verdict, plain.check(request.at, request.bucket));
+        }
+    }
+
+    /// A limit that counts by the ends of requests: each is asked about, and charged later or not at all.
+    #[test]
+    fn what_is_charged_counts_from_then_on(
+        settings in settings(),
+        traffic in traffic(),
+        charges in prop::collection::vec(0_u32..4, 1..20),
+    ) {
+        if settings.algorithm().has_delay() || settings.count_rejected() {
+            return Ok(());
+        }
+        let (mut models, mut levels) = (BTreeMap::new(), BTreeMap::new());
+        let mut index = 0;
+        judge_with(settings, &traffic, |limiter, at, bucket| {
+            let (now, charged) = (nanos(at), charges[index % charges.len()]);
+            let cost = 1 + (index as u32 % 3).min(settings.allowance() - 1);
+            index += 1;
+            let verdict = limiter.peek(at, bucket, cost);
+            let model = models.entry(bucket).or_insert_with(|| Model::new(settings));
+            let level = levels.entry(bucket).or_insert_with(|| Level::full(settings));
+            let is_bucket = settings.algorithm().has_burst();
+            let expected = if is_bucket { level.peek(now, cost) } else { model.peek(now, cost) };
+            assert_eq!(verdict, expected, "request {index} at {at:?}");
+            if charged > 0 {
+                limiter.charge(at, bucket, charged);
+                level.charge(now, charged);
+                (0..charged).for_each(|_| model.history.push(Counted { at: now, admitted: true }));
+            }
+            verdict
+        });
+    }
+
+    /// In steps a bucket has at no time more than the one that refills continuously, and at each step as much.
+    #[test]
+    fn a_refill_in_steps_is_late_by_less_than_a_step(
+        settings in settings_of(Algorithm::TokenBucket),
+        step in any::<Index>(),
+        traffic in traffic(),
+    ) {
+        let every = 1 + step.index(settings.window().as_nanos() as usize) as u64;
+        let stepped = settings.with_refill_every(Duration::from_nanos(every)).expect("no longer than the window");
+        let mut level = BTreeMap::new();
+        judge_with(stepped, &traffic, |limiter, at, bucket| {
+            let level = level.entry(bucket).or_insert_with(|| Level::full(settings));
+            // What the continuous bucket has at the last step: nothing is refilled after that.
+            let step = nanos(at) / i128::from(every) * i128::from(every);
+            let verdict = limiter.check(at, bucket);
+            let has = level.peek(step, 1);
+            match has {
+                Verdict::Admitted { remaining } => {
+                    assert_eq!(verdict, Verdict::Admitted { remaining: remaining - 1 });
+                    level.charge(step, 1);
+                }
+                Verdict::Rejected { retry_after } => {
+                    // The first step from that time on.
+                    let due = step + retry_after.as_nanos() as i128;
+                    let due = (due + i128::from(every) - 1) / i128::from(every) * i128::from(every);
+                    let retry_after = Duration::from_nanos((due - nanos(at)) as u64);
+                    assert_eq!(verdict, Verdict::Rejected { retry_after });
+                }
+                Verdict::Delayed { .. } => unreachable!("a bucket has nobody wait"),
+            }
+            verdict
+        });
     }
 
     #[test]

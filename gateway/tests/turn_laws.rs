@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use gateway::auth::Presented;
 use gateway::{
-    Algorithm, AttemptEnd, Client, Decision, GatewayConfig, KeySecret, Peer, Pipeline, RateLimit, RateLimits,
-    Rejection, Request, Route, RouteId, Routes, Timestamp, UpstreamId,
+    Algorithm, AttemptEnd, Client, Decision, GatewayConfig, KeySecret, Method, Peer, Pipeline, RateLimit,
+    RateLimits, Rejection, Request, Route, RouteId, Routes, Timestamp, UpstreamId,
 };
 use proptest::prelude::*;
 
@@ -66,6 +66,7 @@ proptest! {
             peer: Peer::from(IpAddr::from([127, 0, 0, key])),
             client: Client::from_key(KeySecret([0; 16]), &[key]),
             route: Some(RouteId(0)),
+            method: Method::Get,
             idempotent: true,
             draw: 0,
         };

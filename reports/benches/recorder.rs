@@ -36,6 +36,7 @@ fn layout() -> Layout {
             window: MINUTE,
             burst: None,
             allowance: 1_000,
+            is_sparse: false,
             buckets: BUCKETS,
             peak_windows: vec![Duration::from_secs(4), MINUTE],
             status: 429,
@@ -52,7 +53,7 @@ fn record(recorder: &mut Recorder, number: u64, at: Duration) {
     let (gateway, orders) = (StationId::Gateway, StationId::Upstream(0));
     recorder.hear(at, RunEvent::Offered { population: 0, route: 0, intended: at });
     let bucket = number as u32 % BUCKETS;
-    recorder.hear(at, RunEvent::LimitAdmitted { limit: 0, bucket, remaining: 500 });
+    recorder.hear(at, RunEvent::LimitAdmitted { limit: 0, bucket: bucket.into(), remaining: 500 });
     recorder.hear(at, RunEvent::Admitted { population: 0 });
     recorder.hear(at, RunEvent::Waited { station: gateway, waited: Duration::ZERO });
     recorder.hear(at, RunEvent::Load { station: gateway, in_flight: 1, queued: 0 });

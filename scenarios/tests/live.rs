@@ -493,3 +493,57 @@ fn lists_of_limits_and_turns_as_in_virtual_time() {
         assert_eq!((partner.count(Outcome::Served), partner.count(Outcome::RateLimited)), (5, 25));
     }
 }
+
+/// What requests are told apart by, who has numbers of its own, what a request costs, and failures alone.
+#[test]
+fn limits_go_by_the_same_over_sockets_as_in_virtual_time() {
+    let _alone = alone();
+    let scenario = scenario(
+        r#"
+        name = "Who counts as whom"
+        starts = 2026-06-02T09:00:00Z
+        duration = "3s"
+        slo.latency = "1s"
+        faults = [{ at = "0s", for = "3s", upstreams = ["guarded"], error = { status = 401 } }]
+        upstreams.api.latency = "1ms"
+        upstreams.guarded.latency = "1ms"
+        routes."/a".upstream = "api"
+        routes."/b".upstream = "api"
+        routes."/guess".upstream = "guarded"
+        clients.pair = { send = { "/a" = 1, "/b" = 1 }, rate = "40/s", identities = 2 }
+        clients.plan = { send = "/a", rate = "20/s" }
+        clients.guesser = { send = "/guess", rate = "10/s", hostile = true }
+        clients.preflight = { send = "/b", rate = "20/s", method = "OPTIONS" }
+        [variants.combined.gateway.rate_limit.per_route]
+        algorithm = "fixed-window"
+        limit = 10
+        window = "1m"
+        by = ["key", "route"]
+        methods = ["GET"]
+        cost = { "/b" = 5 }
+        tiers.plan = { clients = ["plan"], limit = 30 }
+        [variants.failures.gateway.rate_limit.per_ip]
+        algorithm = "token-bucket"
+        limit = 5
+        window = "1m"
+        refill = { every = "1m" }
+        count = [401]
+        "#,
+    );
+    let simulated = run_experiment(&scenario, &[scenario.seed], || {});
+    let live = live(&scenario, 1.0, &Stop::default());
+    let served = |result: &ExperimentResult, variant: &str| -> Vec<u64> {
+        let run = run(result, variant);
+        run.populations.iter().map(|one| one.summary.count(Outcome::Served)).collect()
+    };
+    for (name, result) in [("virtual", &simulated), ("live", &live)] {
+        // Of each of two keys ten requests on one route and two on the other; thirty by the plan; whoever asks for leave first is
+        // not counted. The guesser has ten.
+        assert_eq!(served(result, "combined"), [24, 30, 0, 60], "{name}");
+        let buckets = run(result, "combined").limits[0].saturation.clone().unwrap().buckets;
+        assert!(buckets.iter().any(|bucket| bucket.name == "pair-1 + /b"), "{name}: {buckets:?}");
+        // Five failures, and all of what does not fail.
+        let rejected = run(result, "failures").populations[2].summary.count(Outcome::RateLimited);
+        assert_eq!((served(result, "failures"), rejected), (vec![120, 60, 0, 60], 25), "{name}");
+    }
+}

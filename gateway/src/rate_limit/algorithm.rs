@@ -6,13 +6,13 @@ use std::fmt;
 ///
 /// All that differs between algorithms stands here or in the algorithm's own file. A row: the name in Rust; the name in files;
 /// the file and the type in there that implements [`Limiter`](super::limiter::Limiter); the settings that only some have,
-/// `windows` (from when they are counted), `burst`, `delay` (with a burst) or `count_rejected`; the sentence that editors and this documentation show.
+/// `windows` (from when they are counted), `burst`, `refill` (with a burst), `delay` (with a burst) or `count_rejected`; the sentence that editors and this documentation show.
 macro_rules! with_algorithms {
     ($make:ident) => {
         $make! {
             FixedWindow = "fixed-window", fixed_window::FixedWindow, windows,
                 "Counts per window aligned to the clock. Around a boundary it lets twice the limit through.";
-            TokenBucket = "token-bucket", token_bucket::TokenBucket, burst,
+            TokenBucket = "token-bucket", token_bucket::TokenBucket, refill,
                 "A bucket of `burst` tokens, refilled at `limit` per `window`.";
             Gcra = "gcra", gcra::Gcra, burst,
                 "Admits what the token bucket admits, from one timestamp of state.";
@@ -56,7 +56,12 @@ macro_rules! make_algorithm {
 
             /// Whether a `burst` can be set beside the limit.
             pub const fn has_burst(self) -> bool {
-                matches!(self.setting(), Setting::Burst | Setting::Delay)
+                matches!(self.setting(), Setting::Burst | Setting::Refill | Setting::Delay)
+            }
+
+            /// Whether a refill in steps can be set beside the burst.
+            pub const fn has_refill(self) -> bool {
+                matches!(self.setting(), Setting::Refill)
             }
 
             /// Whether a `delay` can be set beside the burst: the algorithm lets requests wait, and a burst of 0 is one.
@@ -91,6 +96,9 @@ macro_rules! setting {
     (burst) => {
         Setting::Burst
     };
+    (refill) => {
+        Setting::Refill
+    };
     (delay) => {
         Setting::Delay
     };
@@ -103,6 +111,7 @@ macro_rules! setting {
 enum Setting {
     Windows,
     Burst,
+    Refill,
     Delay,
     CountRejected,
 }

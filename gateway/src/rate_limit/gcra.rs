@@ -45,6 +45,10 @@ impl Gcra {
         u64::try_from(beyond).unwrap_or(u64::MAX)
     }
 
+    fn interval_of(&self, cost: u32) -> u128 {
+        u128::from(self.interval) * u128::from(cost)
+    }
+
     fn units(&self, now: Timestamp) -> u128 {
         u128::from(now.as_nanos()) * u128::from(self.limit)
     }
@@ -57,24 +61,34 @@ impl Limiter for Gcra {
         Due::default()
     }
 
-    fn check(&self, state: &mut Due, now: Timestamp) -> Verdict {
+    fn take(&self, state: &mut Due, now: Timestamp, cost: u32) -> Verdict {
         let now = self.units(now);
-        let interval = u128::from(self.interval);
-        let next = state.0.max(now) + interval;
+        let next = state.0.max(now) + self.interval_of(cost);
         let ahead = next - now;
         if ahead <= self.horizon {
             state.0 = next;
-            Verdict::Admitted { remaining: ((self.horizon - ahead) / interval) as u32 }
+            Verdict::Admitted { remaining: ((self.horizon - ahead) / u128::from(self.interval)) as u32 }
         } else {
             let wait = (ahead - self.horizon).div_ceil(u128::from(self.limit));
-            // More than `interval` only if the clock ran backwards.
+            // More than the intervals of the cost only if the clock ran backwards.
             Verdict::rejected_for(u64::try_from(wait).unwrap_or(u64::MAX))
         }
     }
 
-    fn admits(&self, state: &mut Due, now: Timestamp) -> bool {
+    fn admits(&self, state: &mut Due, now: Timestamp, cost: u32) -> bool {
         let now = self.units(now);
-        state.0.max(now) + u128::from(self.interval) - now <= self.horizon
+        state.0.max(now) + self.interval_of(cost) - now <= self.horizon
+    }
+
+    fn peek(&self, state: &mut Due, now: Timestamp, cost: u32) -> Verdict {
+        self.take(&mut { *state }, now, cost).uncounted(cost)
+    }
+
+    fn charge(&self, state: &mut Due, now: Timestamp, cost: u32) {
+        let now = self.units(now);
+        let next = state.0.max(now) + self.interval_of(cost);
+        // An empty bucket is a schedule that reaches the horizon. One that is beyond was told a later time.
+        state.0 = next.min(state.0.max(now + self.horizon));
     }
 
     fn is_fresh(&self, state: &Due, now: Timestamp) -> bool {
@@ -117,6 +131,23 @@ mod tests {
         assert_eq!(limiter.check(&mut state, at(1)), Verdict::Rejected { retry_after });
         assert_eq!(limiter.check(&mut state, at(1000)), Verdict::Admitted { remaining: 0 });
         assert_eq!(limiter.check(&mut state, at(4500)), Verdict::Admitted { remaining: 2 });
+    }
+
+    #[test]
+    fn a_cost_is_as_many_intervals() {
+        // One a second, five at once.
+        let limiter = limiter(60, 5);
+        let mut state = limiter.fresh();
+        assert_eq!(limiter.take(&mut state, at(0), 3), Verdict::Admitted { remaining: 2 });
+        assert_eq!(limiter.take(&mut state, at(0), 3), Verdict::rejected_for(1_000_000_000));
+        assert_eq!(limiter.take(&mut state, at(999), 3), Verdict::rejected_for(1_000_000));
+        assert_eq!(limiter.take(&mut state, at(1_000), 3), Verdict::Admitted { remaining: 0 });
+        assert!(!limiter.take(&mut state, at(600_000), 6).is_admitted(), "never");
+        // Of an empty bucket nothing more can be taken.
+        limiter.charge(&mut state, at(600_000), 4);
+        assert_eq!(limiter.peek(&mut state, at(600_000), 1), Verdict::Admitted { remaining: 1 });
+        limiter.charge(&mut state, at(600_000), 4);
+        assert_eq!(limiter.peek(&mut state, at(600_000), 1), Verdict::rejected_for(1_000_000_000));
     }
 
     #[test]

@@ -65,9 +65,26 @@ impl<L: Limiter> Keyed<L> {
         self.shards.iter().map(|shard| shard.iter().filter(in_use).count()).sum()
     }
 
-    /// Judges a request of `bucket`. A `now` before the latest one told counts as that, for whichever bucket
-    /// it was told: states may have been forgotten that were fresh then but not at `now`.
-    pub(super) fn check(&mut self, now: Timestamp, bucket: u64) -> Verdict {
+    /// Judges a request of `bucket` that counts as so many. A `now` before the latest one told counts as that, for whichever
+    /// bucket it was told: states may have been forgotten that were fresh then but not at `now`.
+    pub(super) fn take(&mut self, now: Timestamp, bucket: u64, cost: u32) -> Verdict {
+        let (lag, verdict) = self.with(now, bucket, |limiter, state, now| limiter.take(state, now, cost));
+        after(lag, verdict)
+    }
+
+    /// Counts a request of `bucket` that counts as so many, whether there is room or not.
+    pub(super) fn charge(&mut self, now: Timestamp, bucket: u64, cost: u32) {
+        self.with(now, bucket, |limiter, state, now| limiter.charge(state, now, cost));
+    }
+
+    /// Does something with the state of a bucket, which is remembered. Returns by how much `now` is before the latest time told.
+    #[inline]
+    fn with<R>(
+        &mut self,
+        now: Timestamp,
+        bucket: u64,
+        act: impl FnOnce(&L, &mut L::State, Timestamp) -> R,
+    ) -> (u64, R) {
         let lag = self.latest.nanos_since(now);
         let now = now.plus_nanos(lag);
         self.latest = now;
@@ -79,35 +96,40 @@ impl<L: Limiter> Keyed<L> {
         // Neither the bits that pick a place within the table (the lowest) nor those it tags the place with
         // (the highest).
         let shard = &mut self.shards[(hash >> 48) as usize % SHARDS];
-        let verdict = if let Some(found) = shard.find_mut(hash, |bucket| bucket.hash == hash) {
-            self.limiter.check(&mut found.state, now)
+        let done = if let Some(found) = shard.find_mut(hash, |bucket| bucket.hash == hash) {
+            act(&self.limiter, &mut found.state, now)
         } else {
             let mut state = self.limiter.fresh();
-            let verdict = self.limiter.check(&mut state, now);
+            let done = act(&self.limiter, &mut state, now);
             make_room(&self.limiter, shard, now);
             shard.insert_unique(hash, Bucket { hash, state }, |bucket| bucket.hash);
-            verdict
+            done
         };
-        match verdict {
-            Verdict::Rejected { retry_after } if lag > 0 => {
-                Verdict::rejected_for((retry_after.as_nanos() as u64).saturating_add(lag))
-            }
-            Verdict::Delayed { remaining, wait } if lag > 0 => {
-                Verdict::Delayed { remaining, wait: wait.saturating_add(Duration::from_nanos(lag)) }
-            }
-            verdict => verdict,
-        }
+        (lag, done)
     }
 
-    /// Whether a request of `bucket` at `now` would be admitted. Counts nothing and remembers no bucket that it did not know.
-    pub(super) fn admits(&mut self, now: Timestamp, bucket: u64) -> bool {
+    /// Whether a request of `bucket` at `now` that counts as so many would be admitted. Counts nothing and remembers no bucket
+    /// that it did not know.
+    pub(super) fn admits(&mut self, now: Timestamp, bucket: u64, cost: u32) -> bool {
         let now = now.max(self.latest);
+        self.look(bucket, |limiter, state| limiter.admits(state, now, cost))
+    }
+
+    /// What would be said of a request of `bucket` that counts as so many, and is not counted. Remembers no bucket that it did
+    /// not know.
+    pub(super) fn peek(&mut self, now: Timestamp, bucket: u64, cost: u32) -> Verdict {
+        let lag = self.latest.nanos_since(now);
+        let now = now.plus_nanos(lag);
+        after(lag, self.look(bucket, |limiter, state| limiter.peek(state, now, cost)))
+    }
+
+    fn look<R>(&mut self, bucket: u64, look: impl FnOnce(&L, &mut L::State) -> R) -> R {
         let hash = scramble(bucket);
         let shard = &mut self.shards[(hash >> 48) as usize % SHARDS];
-        // A fresh bucket admits one, for no limit and no burst is zero.
-        shard
-            .find_mut(hash, |bucket| bucket.hash == hash)
-            .is_none_or(|found| self.limiter.admits(&mut found.state, now))
+        match shard.find_mut(hash, |bucket| bucket.hash == hash) {
+            Some(found) => look(&self.limiter, &mut found.state),
+            None => look(&self.limiter, &mut self.limiter.fresh()),
+        }
     }
 
     /// Sweeps the shard whose turn it is, and sizes its table for the most that it held since its last sweep.
@@ -122,6 +144,19 @@ impl<L: Limiter> Keyed<L> {
         }
         self.next_shard = (self.next_shard + 1) % SHARDS;
         self.next_sweep = now.plus_nanos(self.sweep_interval);
+    }
+}
+
+/// What was said at a time that much after the one that was told.
+fn after(lag: u64, verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Rejected { retry_after } if lag > 0 => {
+            Verdict::rejected_for((retry_after.as_nanos() as u64).saturating_add(lag))
+        }
+        Verdict::Delayed { remaining, wait } if lag > 0 => {
+            Verdict::Delayed { remaining, wait: wait.saturating_add(Duration::from_nanos(lag)) }
+        }
+        verdict => verdict,
     }
 }
 
@@ -172,7 +207,7 @@ mod tests {
         let mut keyed = thousand_per_minute();
         // Never the same bucket twice, a thousand a second; no shard is swept for its age in that time.
         for millis in 0..30_000 {
-            keyed.check(at(millis), millis);
+            keyed.take(at(millis), millis, 1);
         }
         assert!(keyed.len() < 1000, "{} remembered", keyed.len());
     }
@@ -180,13 +215,13 @@ mod tests {
     #[test]
     fn a_table_is_as_large_as_what_it_last_held() {
         let mut keyed = thousand_per_minute();
-        (0..100_000).for_each(|bucket| assert!(keyed.check(at(0), bucket).is_admitted()));
+        (0..100_000).for_each(|bucket| assert!(keyed.take(at(0), bucket, 1).is_admitted()));
         let capacity =
             |keyed: &Keyed<TokenBucket>| -> usize { keyed.shards.iter().map(HashTable::capacity).sum() };
         assert!(capacity(&keyed) >= 100_000);
         // The first minute's sweeps forget, the second's give the memory back.
         for seconds in 0..180 {
-            keyed.check(at(seconds * 1000), 0);
+            keyed.take(at(seconds * 1000), 0, 1);
         }
         assert_eq!(keyed.len(), 1);
         assert!(capacity(&keyed) < 10, "room for {}", capacity(&keyed));
@@ -196,7 +231,7 @@ mod tests {
     fn different_numbers_stay_different() {
         let mut keyed = thousand_per_minute();
         for bucket in [0, 1, u64::MAX, 1 << 63, 1 << 32] {
-            assert!(keyed.check(at(0), bucket).is_admitted());
+            assert!(keyed.take(at(0), bucket, 1).is_admitted());
         }
         assert_eq!(keyed.len(), 5);
     }

@@ -12,8 +12,10 @@ use crate::timestamp::Timestamp;
 ///
 /// # Contract
 ///
-/// - Call [`check`](Self::check) once per request, at its arrival; there is nothing to be called afterwards
-///   and no timer.
+/// - Call [`check`](Self::check) once per request, at its arrival, or [`take`](Self::take) of one that counts as several; there is
+///   nothing to be called afterwards and no timer.
+/// - Where requests count by how they end, call [`peek`](Self::peek) at the arrival and [`charge`](Self::charge) at the end of
+///   each that is to count. Those that are under way meanwhile have counted nothing yet, so that more may pass than the limit.
 /// - A bucket is an opaque number. The caller makes it of a key, an address or a route, with a keyed hash
 ///   where a client can choose what is hashed. A bucket that was never seen is fresh.
 /// - Time is the same for all buckets. A `now` before the latest one told counts as the latest: a clock set
@@ -61,15 +63,27 @@ macro_rules! make_buckets {
             }
 
             #[inline]
-            fn check(&mut self, now: Timestamp, bucket: u64) -> Verdict {
+            fn take(&mut self, now: Timestamp, bucket: u64, cost: u32) -> Verdict {
                 match self {
-                    $(Self::$algorithm(keyed) => keyed.check(now, bucket),)*
+                    $(Self::$algorithm(keyed) => keyed.take(now, bucket, cost),)*
                 }
             }
 
-            fn admits(&mut self, now: Timestamp, bucket: u64) -> bool {
+            fn admits(&mut self, now: Timestamp, bucket: u64, cost: u32) -> bool {
                 match self {
-                    $(Self::$algorithm(keyed) => keyed.admits(now, bucket),)*
+                    $(Self::$algorithm(keyed) => keyed.admits(now, bucket, cost),)*
+                }
+            }
+
+            fn peek(&mut self, now: Timestamp, bucket: u64, cost: u32) -> Verdict {
+                match self {
+                    $(Self::$algorithm(keyed) => keyed.peek(now, bucket, cost),)*
+                }
+            }
+
+            fn charge(&mut self, now: Timestamp, bucket: u64, cost: u32) {
+                match self {
+                    $(Self::$algorithm(keyed) => keyed.charge(now, bucket, cost),)*
                 }
             }
 
@@ -99,13 +113,32 @@ impl KeyedLimiter {
     /// Judges a request of `bucket` that arrives at `now`, and counts it.
     #[inline]
     pub fn check(&mut self, now: Timestamp, bucket: u64) -> Verdict {
-        self.buckets.check(now, bucket)
+        self.take(now, bucket, 1)
     }
 
-    /// Whether a request of `bucket` that arrives at `now` would be admitted. It is not counted: the next
-    /// [`check`](Self::check) says the same.
-    pub fn admits(&mut self, now: Timestamp, bucket: u64) -> bool {
-        self.buckets.admits(now, bucket)
+    /// Judges a request of `bucket` that arrives at `now` and counts as `cost` requests, all of which pass or none. One that is
+    /// above [`RateLimit::allowance`] never passes.
+    #[inline]
+    pub fn take(&mut self, now: Timestamp, bucket: u64, cost: u32) -> Verdict {
+        self.buckets.take(now, bucket, cost)
+    }
+
+    /// Whether a request of `bucket` that arrives at `now` and counts as `cost` would be admitted. It is not counted: the next
+    /// [`take`](Self::take) says the same.
+    pub fn admits(&mut self, now: Timestamp, bucket: u64, cost: u32) -> bool {
+        self.buckets.admits(now, bucket, cost)
+    }
+
+    /// What a request of `bucket` that arrives at `now` and counts as `cost` would be told. It is not counted, and what remains
+    /// is what there is without it.
+    pub fn peek(&mut self, now: Timestamp, bucket: u64, cost: u32) -> Verdict {
+        self.buckets.peek(now, bucket, cost)
+    }
+
+    /// Counts a request of `bucket` as `cost` requests at `now`, whether there is room for them or not. A bucket of tokens is
+    /// empty at the least, and owes nothing.
+    pub fn charge(&mut self, now: Timestamp, bucket: u64, cost: u32) {
+        self.buckets.charge(now, bucket, cost);
     }
 
     /// How many buckets are remembered; others are fresh.

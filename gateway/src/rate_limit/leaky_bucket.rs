@@ -43,8 +43,9 @@ impl Limiter for LeakyBucket {
         self.schedule.fresh()
     }
 
-    fn check(&self, state: &mut Due, now: Timestamp) -> Verdict {
-        let verdict = self.schedule.check(state, now);
+    fn take(&self, state: &mut Due, now: Timestamp, cost: u32) -> Verdict {
+        // Of a cost the last part's turn is the request's.
+        let verdict = self.schedule.take(state, now, cost);
         let Verdict::Admitted { remaining } = verdict else { return verdict };
         // Its own interval is no excess.
         match self.schedule.ahead_by_more_than(state, now, u64::from(self.delay) + 1) {
@@ -53,8 +54,16 @@ impl Limiter for LeakyBucket {
         }
     }
 
-    fn admits(&self, state: &mut Due, now: Timestamp) -> bool {
-        self.schedule.admits(state, now)
+    fn admits(&self, state: &mut Due, now: Timestamp, cost: u32) -> bool {
+        self.schedule.admits(state, now, cost)
+    }
+
+    fn peek(&self, state: &mut Due, now: Timestamp, cost: u32) -> Verdict {
+        self.take(&mut { *state }, now, cost).uncounted(cost)
+    }
+
+    fn charge(&self, state: &mut Due, now: Timestamp, cost: u32) {
+        self.schedule.charge(state, now, cost);
     }
 
     fn is_fresh(&self, state: &Due, now: Timestamp) -> bool {
@@ -153,6 +162,17 @@ mod tests {
         // The schedule ends at 5 s: at 3 s two intervals are left of it.
         assert_eq!(send(3_000), delayed(1, 1_000));
         assert_eq!(send(60_000), Verdict::Admitted { remaining: 3 });
+    }
+
+    #[test]
+    fn a_cost_waits_for_the_turn_of_its_last_part() {
+        // One a second; three beyond the one that is due.
+        let limiter = limiter(60, 3, 0);
+        let mut state = limiter.fresh();
+        let delayed = |remaining, seconds| Verdict::Delayed { remaining, wait: Duration::from_secs(seconds) };
+        assert_eq!(limiter.take(&mut state, at(0), 3), delayed(1, 2));
+        assert_eq!(limiter.take(&mut state, at(0), 2), Verdict::rejected_for(1_000_000_000));
+        assert_eq!(limiter.take(&mut state, at(1_000), 2), delayed(0, 3));
     }
 
     #[test]

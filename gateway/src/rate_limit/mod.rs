@@ -20,6 +20,7 @@
 //! [`Timestamp`]: crate::Timestamp
 
 mod algorithm;
+mod calendar;
 mod fixed_window;
 mod gcra;
 mod keyed;

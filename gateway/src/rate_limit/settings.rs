@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::Algorithm;
+use super::calendar::LONGEST_MONTH;
 
 /// A rate limit's settings, valid by construction: `limit` requests per `window`, counted by an
 /// [`Algorithm`].
@@ -21,12 +22,15 @@ use super::Algorithm;
 pub struct RateLimit {
     algorithm: Algorithm,
     limit: u32,
-    /// Nanoseconds, in `1..=MAX_WINDOW`.
+    /// Nanoseconds, in `1..=MAX_WINDOW`; of a calendar month those of the longest.
     window: u64,
+    is_month: bool,
     /// Unless set, the limit, or 0 for an algorithm with a delay; of no meaning to an algorithm without a burst.
     burst: u32,
     /// Of no meaning to an algorithm without.
     delay: u32,
+    /// Nanoseconds, at most the window; 0 for a refill that is continuous.
+    refill_every: u64,
     /// Of no meaning to an algorithm whose windows slide, or that has none.
     window_from: WindowFrom,
     count_rejected: bool,
@@ -75,6 +79,27 @@ pub enum RateLimitError {
         /// The algorithm without.
         algorithm: Algorithm,
     },
+    /// Only `fixed-window` can have the calendar's months.
+    #[error("{algorithm} has no months")]
+    MonthNotApplicable {
+        /// The algorithm without.
+        algorithm: Algorithm,
+    },
+    /// A month is one of the calendar, and begins for nobody else.
+    #[error("a month begins with the calendar")]
+    MonthFromFirstRequest,
+    /// Only `token-bucket` can refill in steps.
+    #[error("{algorithm} has no refill in steps")]
+    RefillNotApplicable {
+        /// The algorithm without.
+        algorithm: Algorithm,
+    },
+    /// Steps that are no time apart are no steps.
+    #[error("the steps of a refill are further apart than no time")]
+    RefillZero,
+    /// A step brings what its time is worth, and the window is what the limit is for.
+    #[error("the steps of a refill are no further apart than the window")]
+    RefillBeyondWindow,
     /// Only the sliding windows can count rejected requests.
     #[error("{algorithm} cannot count rejected requests")]
     CountRejectedNotApplicable {
@@ -106,8 +131,51 @@ impl RateLimit {
         }
         let window = window.as_nanos() as u64;
         let burst = if algorithm.has_delay() { 0 } else { limit };
-        let window_from = WindowFrom::Clock;
-        Ok(Self { algorithm, limit, window, burst, delay: 0, window_from, count_rejected: false })
+        Ok(Self {
+            algorithm,
+            limit,
+            window,
+            is_month: false,
+            burst,
+            delay: 0,
+            refill_every: 0,
+            window_from: WindowFrom::Clock,
+            count_rejected: false,
+        })
+    }
+
+    /// `limit` requests in each calendar month of UTC, which is the clock of scenarios too.
+    ///
+    /// # Errors
+    ///
+    /// If `limit` is zero, or the algorithm is not `fixed-window`.
+    pub const fn per_month(algorithm: Algorithm, limit: u32) -> Result<Self, RateLimitError> {
+        if !algorithm.has_windows() {
+            return Err(RateLimitError::MonthNotApplicable { algorithm });
+        }
+        match Self::new(algorithm, limit, Duration::from_secs(LONGEST_MONTH * 24 * 60 * 60)) {
+            Ok(settings) => Ok(Self { is_month: true, ..settings }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refills the bucket in steps that far apart, at the multiples of that time since the Unix epoch, each with what
+    /// `limit / window` is worth in it. Default: continuously.
+    ///
+    /// # Errors
+    ///
+    /// If the algorithm [has no such refill](Algorithm::has_refill), or `every` is zero or longer than the window.
+    pub const fn with_refill_every(self, every: Duration) -> Result<Self, RateLimitError> {
+        if !self.algorithm.has_refill() {
+            return Err(RateLimitError::RefillNotApplicable { algorithm: self.algorithm });
+        }
+        if every.is_zero() {
+            return Err(RateLimitError::RefillZero);
+        }
+        if every.as_nanos() > self.window as u128 {
+            return Err(RateLimitError::RefillBeyondWindow);
+        }
+        Ok(Self { refill_every: every.as_nanos() as u64, ..self })
     }
 
     /// Lets `burst` requests through at one instant after a rest, instead of `limit`; with a delay, so many beyond the one that
@@ -142,10 +210,14 @@ impl RateLimit {
     ///
     /// # Errors
     ///
-    /// If windows are to begin with a request, and the algorithm [has none that begin](Algorithm::has_windows).
+    /// If windows are to begin with a request, and the algorithm [has none that begin](Algorithm::has_windows) or the window is
+    /// a month.
     pub const fn with_window_from(self, window_from: WindowFrom) -> Result<Self, RateLimitError> {
         if matches!(window_from, WindowFrom::FirstRequest) && !self.algorithm.has_windows() {
             return Err(RateLimitError::WindowFromNotApplicable { algorithm: self.algorithm });
+        }
+        if matches!(window_from, WindowFrom::FirstRequest) && self.is_month {
+            return Err(RateLimitError::MonthFromFirstRequest);
         }
         Ok(Self { window_from, ..self })
     }
@@ -173,9 +245,22 @@ impl RateLimit {
         self.limit
     }
 
-    /// The window, longer than zero and at most [`Self::MAX_WINDOW`].
+    /// The window, longer than zero and at most [`Self::MAX_WINDOW`]; of a [month](Self::is_month) the longest.
     pub const fn window(&self) -> Duration {
         Duration::from_nanos(self.window)
+    }
+
+    /// Whether the window is the calendar month of UTC.
+    pub const fn is_month(&self) -> bool {
+        self.is_month
+    }
+
+    /// How far the steps of the refill are apart; `None` for one that is continuous.
+    pub const fn refill_every(&self) -> Option<Duration> {
+        match self.refill_every {
+            0 => None,
+            every => Some(Duration::from_nanos(every)),
+        }
     }
 
     /// The bucket's capacity, at least 1, or with a delay the requests beyond the one that is due; `None` for an algorithm
@@ -269,5 +354,19 @@ mod tests {
         assert_eq!(error.to_string(), "sliding-window-log has no windows that begin");
         assert_eq!(log.with_window_from(WindowFrom::Clock), Ok(log));
         assert!(log.with_count_rejected(true).unwrap().count_rejected());
+
+        let month = RateLimit::per_month(FixedWindow, 1).unwrap();
+        assert_eq!((month.is_month(), month.window()), (true, 31 * day));
+        assert_eq!(
+            month.with_window_from(WindowFrom::FirstRequest),
+            Err(RateLimitError::MonthFromFirstRequest)
+        );
+        assert_eq!(RateLimit::per_month(Gcra, 1).unwrap_err().to_string(), "gcra has no months");
+        let bucket = RateLimit::new(Algorithm::TokenBucket, 1, MINUTE).unwrap();
+        assert_eq!(bucket.refill_every(), None);
+        assert_eq!(bucket.with_refill_every(MINUTE).unwrap().refill_every(), Some(MINUTE));
+        assert_eq!(bucket.with_refill_every(2 * MINUTE), Err(RateLimitError::RefillBeyondWindow));
+        assert_eq!(bucket.with_refill_every(Duration::ZERO), Err(RateLimitError::RefillZero));
+        assert_eq!(gcra.with_refill_every(MINUTE).unwrap_err().to_string(), "gcra has no refill in steps");
     }
 }

@@ -64,14 +64,22 @@ impl SlidingCounter {
         (u128::from(state.previous) * u128::from(in_view) / u128::from(self.window)) as u32
     }
 
-    /// Nanoseconds until a request is admitted, if none is at `now`.
-    fn wait(&self, state: &Counts, now: Timestamp) -> u64 {
+    /// How many more fit in.
+    fn room(&self, state: &Counts, now: Timestamp) -> u32 {
+        self.limit.saturating_sub(state.current).saturating_sub(self.carried(state, now))
+    }
+
+    /// Nanoseconds until a request of that cost is admitted, if none is at `now`. It is where its last part is, with the others
+    /// counted before.
+    fn wait(&self, state: &Counts, now: Timestamp, cost: u32) -> u64 {
         let elapsed = now.nanos_since(state.start);
-        match self.limit.checked_sub(state.current) {
+        // What never passes waits for as long as what takes the whole limit.
+        let limit = self.limit - (cost - 1).min(self.limit - 1);
+        match limit.checked_sub(state.current) {
             // The previous count has yet to fade to the room that the current one leaves.
-            Some(room @ 1..) => self.fades_to(room, state.previous) - elapsed,
+            Some(room @ 1..) => self.fades_to(room, state.previous).saturating_sub(elapsed).max(1),
             // There is no room before the current count is itself the previous one, and has faded.
-            _ => self.window - elapsed + self.fades_to(self.limit, state.current),
+            _ => self.window - elapsed + self.fades_to(limit, state.current),
         }
     }
 
@@ -90,22 +98,35 @@ impl Limiter for SlidingCounter {
         Counts::default()
     }
 
-    fn check(&self, state: &mut Counts, now: Timestamp) -> Verdict {
+    fn take(&self, state: &mut Counts, now: Timestamp, cost: u32) -> Verdict {
         *state = self.roll(*state, now);
-        let room = self.limit.saturating_sub(state.current).saturating_sub(self.carried(state, now));
-        if room > 0 || self.count_rejected {
-            state.current = state.current.saturating_add(1);
+        let room = self.room(state, now);
+        if room >= cost || self.count_rejected {
+            state.current = state.current.saturating_add(cost);
         }
-        if room > 0 {
-            Verdict::Admitted { remaining: room - 1 }
+        if room >= cost {
+            Verdict::Admitted { remaining: room - cost }
         } else {
-            Verdict::rejected_for(self.wait(state, now))
+            Verdict::rejected_for(self.wait(state, now, cost))
         }
     }
 
-    fn admits(&self, state: &mut Counts, now: Timestamp) -> bool {
+    fn admits(&self, state: &mut Counts, now: Timestamp, cost: u32) -> bool {
         let state = self.roll(*state, now);
-        state.current.saturating_add(self.carried(&state, now)) < self.limit
+        self.room(&state, now) >= cost
+    }
+
+    fn peek(&self, state: &mut Counts, now: Timestamp, cost: u32) -> Verdict {
+        let state = self.roll(*state, now);
+        match self.room(&state, now) {
+            room if room >= cost => Verdict::Admitted { remaining: room },
+            _ => Verdict::rejected_for(self.wait(&state, now, cost)),
+        }
+    }
+
+    fn charge(&self, state: &mut Counts, now: Timestamp, cost: u32) {
+        *state = self.roll(*state, now);
+        state.current = state.current.saturating_add(cost);
     }
 
     fn is_fresh(&self, state: &Counts, now: Timestamp) -> bool {
@@ -167,6 +188,21 @@ mod tests {
         // One in this window leaves room for three of the last one: when a quarter is out of view.
         let retry_after = Duration::from_secs(15);
         assert_eq!(limiter.check(&mut state, retry_at), Verdict::Rejected { retry_after });
+    }
+
+    #[test]
+    fn a_cost_needs_room_for_all_of_it() {
+        let limiter = limiter(10);
+        let mut state = limiter.fresh();
+        assert_eq!(limiter.take(&mut state, at(0), 8), Verdict::Admitted { remaining: 2 });
+        // Room for four is there when the eight have faded below seven: ⌊8 · share⌋ ≤ 6, when an eighth is out of view and a
+        // nanosecond more. That is 7.5 s into the next minute.
+        let wait = 60_000_000_000 - 30_000_000_000 + 7_500_000_000 + 1;
+        assert_eq!(limiter.take(&mut state, at(30_000), 4), Verdict::rejected_for(wait));
+        assert!(!limiter.admits(&mut state, at(67_500), 4));
+        let next = at(67_500).plus_nanos(1);
+        assert_eq!(limiter.take(&mut state, next, 4), Verdict::Admitted { remaining: 0 });
+        assert!(!limiter.take(&mut state, at(600_000), 11).is_admitted(), "never");
     }
 
     #[test]

@@ -37,6 +37,32 @@ impl SlidingLog {
         now.nanos_since(at) < self.window
     }
 
+    /// How long after `now` a request of that cost is admitted for which there is no room: when as many of the oldest no longer
+    /// count as it lacks room for. What never passes waits for as long as what takes the whole limit.
+    fn wait(&self, log: &Timestamps, now: Timestamp, cost: u32) -> u64 {
+        let surplus = (log.len() + cost as usize).saturating_sub(self.limit as usize);
+        let last = log.nth(surplus.clamp(1, log.len().max(1)) - 1).unwrap_or(now);
+        self.window - now.nanos_since(last)
+    }
+
+    /// Counts as many as decide anything: the last `limit` at most, so that the log is bounded.
+    fn push(&self, log: &mut Timestamps, now: Timestamp, cost: u32) {
+        for _ in 0..cost.min(self.limit) {
+            if log.len() >= self.limit as usize {
+                log.pop_oldest();
+            }
+            log.push(now);
+        }
+    }
+
+    /// Leaves in the log what counts at `now`. Returns the time that is, which keeps the log in order if the clock runs
+    /// backwards.
+    fn brought_up(&self, log: &mut Timestamps, now: Timestamp) -> Timestamp {
+        let now = log.newest().map_or(now, |newest| newest.max(now));
+        self.expire(log, now);
+        now
+    }
+
     fn expire(&self, log: &mut Timestamps, now: Timestamp) {
         while log.oldest().is_some_and(|oldest| !self.counts(oldest, now)) {
             log.pop_oldest();
@@ -51,29 +77,35 @@ impl Limiter for SlidingLog {
         Timestamps::new()
     }
 
-    fn check(&self, log: &mut Timestamps, now: Timestamp) -> Verdict {
-        // Keeps the log in order if the clock runs backwards.
-        let now = log.newest().map_or(now, |newest| newest.max(now));
-        self.expire(log, now);
+    fn take(&self, log: &mut Timestamps, now: Timestamp, cost: u32) -> Verdict {
+        let now = self.brought_up(log, now);
         let limit = self.limit as usize;
-        if log.len() < limit {
-            log.push(now);
+        if log.len() + cost as usize <= limit {
+            (0..cost).for_each(|_| log.push(now));
             return Verdict::Admitted { remaining: (limit - log.len()) as u32 };
         }
         if self.count_rejected {
-            // Only the last `limit` requests can ever decide, so the log is bounded here too.
-            log.pop_oldest();
-            log.push(now);
+            self.push(log, now, cost);
         }
-        // The log is full, and not empty since the limit is not zero.
-        let oldest = log.oldest().unwrap_or(now);
-        Verdict::rejected_for(self.window - now.nanos_since(oldest))
+        Verdict::rejected_for(self.wait(log, now, cost))
     }
 
-    fn admits(&self, log: &mut Timestamps, now: Timestamp) -> bool {
-        let now = log.newest().map_or(now, |newest| newest.max(now));
-        self.expire(log, now);
-        log.len() < self.limit as usize
+    fn admits(&self, log: &mut Timestamps, now: Timestamp, cost: u32) -> bool {
+        self.brought_up(log, now);
+        log.len() + cost as usize <= self.limit as usize
+    }
+
+    fn peek(&self, log: &mut Timestamps, now: Timestamp, cost: u32) -> Verdict {
+        let now = self.brought_up(log, now);
+        match (self.limit as usize).checked_sub(log.len()) {
+            Some(room) if room >= cost as usize => Verdict::Admitted { remaining: room as u32 },
+            _ => Verdict::rejected_for(self.wait(log, now, cost)),
+        }
+    }
+
+    fn charge(&self, log: &mut Timestamps, now: Timestamp, cost: u32) {
+        let now = self.brought_up(log, now);
+        self.push(log, now, cost);
     }
 
     fn is_fresh(&self, log: &Timestamps, now: Timestamp) -> bool {
@@ -131,6 +163,30 @@ mod tests {
         assert_eq!(limiter.check(&mut log, at(60_000)), Verdict::Admitted { remaining: 0 });
         let retry_after = Duration::from_secs(10);
         assert_eq!(limiter.check(&mut log, at(60_000)), Verdict::Rejected { retry_after });
+    }
+
+    #[test]
+    fn a_cost_waits_for_as_many_to_leave_as_it_lacks_room_for() {
+        let limiter = limiter(5);
+        let mut log = limiter.fresh();
+        assert_eq!(limiter.take(&mut log, at(0), 2), Verdict::Admitted { remaining: 3 });
+        assert_eq!(limiter.take(&mut log, at(10_000), 2), Verdict::Admitted { remaining: 1 });
+        // Two leave at 60 s, which is room for three, and two at 70 s.
+        assert_eq!(limiter.take(&mut log, at(20_000), 3), Verdict::rejected_for(40_000_000_000));
+        assert_eq!(limiter.take(&mut log, at(20_000), 4), Verdict::rejected_for(50_000_000_000));
+        assert_eq!(limiter.take(&mut log, at(60_000), 3), Verdict::Admitted { remaining: 0 });
+        assert!(!limiter.take(&mut log, at(600_000), 6).is_admitted(), "never");
+    }
+
+    #[test]
+    fn what_is_charged_counts_for_a_window_and_no_more_than_the_limit_is_kept() {
+        let limiter = limiter(3);
+        let mut log = limiter.fresh();
+        limiter.charge(&mut log, at(0), 2);
+        limiter.charge(&mut log, at(10_000), 7);
+        assert_eq!(log.len(), 3);
+        assert_eq!(limiter.peek(&mut log, at(20_000), 1), Verdict::rejected_for(50_000_000_000));
+        assert_eq!(limiter.peek(&mut log, at(70_000), 1), Verdict::Admitted { remaining: 3 });
     }
 
     #[test]

@@ -42,6 +42,14 @@ impl Timestamps {
         }
     }
 
+    /// The one that so many are older than.
+    pub(super) fn nth(&self, place: usize) -> Option<Timestamp> {
+        match self {
+            Self::Few { len, at } => at[..usize::from(*len)].get(place).copied(),
+            Self::Many(queue) => queue.get(place).copied(),
+        }
+    }
+
     pub(super) fn newest(&self) -> Option<Timestamp> {
         match self {
             Self::Few { len, at } => at[..usize::from(*len)].last().copied(),
@@ -109,6 +117,8 @@ mod tests {
             queue.push(nanos(pushed));
             assert_eq!(queue.len(), pushed as usize);
             assert_eq!((queue.oldest(), queue.newest()), (Some(nanos(1)), Some(nanos(pushed))));
+            let places = [0, pushed as usize - 1, pushed as usize].map(|place| queue.nth(place));
+            assert_eq!(places, [queue.oldest(), queue.newest(), None]);
         }
         for dropped in 1..=4 {
             assert_eq!(queue.pop_oldest(), Some(nanos(dropped)));

@@ -132,6 +132,20 @@ fn is_for_gateways(name: &HeaderName) -> bool {
         || in_disguise(&TRANSFER_ENCODING)
 }
 
+/// The members of `X-Forwarded-For`, over all fields of that name, last first. What is no text is a member that is no address.
+pub(super) fn forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let fields = headers.get_all(FORWARDED_FOR).iter().rev();
+    fields.flat_map(|field| field.to_str().unwrap_or_default().rsplit(','))
+}
+
+/// Tells an upstream of the way of a request that came by trusted proxies, from its client on.
+pub(super) fn set_forwarded_for(headers: &mut HeaderMap, way: &[IpAddr]) {
+    let way: Vec<String> = way.iter().map(IpAddr::to_string).collect();
+    if let Ok(way) = HeaderValue::try_from(way.join(", ")) {
+        headers.insert(FORWARDED_FOR, way);
+    }
+}
+
 /// Takes out what only a gateway may say, of heads and of trailers, which some servers take for fields.
 pub(super) fn strip_provenance(headers: &mut HeaderMap) {
     remove(headers, is_for_gateways);

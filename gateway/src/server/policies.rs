@@ -9,6 +9,7 @@ use crate::config::GatewayConfig;
 use crate::entrance::Entrance;
 use crate::identity::KeySecret;
 use crate::limits::LimitFacts;
+use crate::trusted_proxies::TrustedProxies;
 use crate::waits::ClientTimeouts;
 
 /// What requests are judged by in front of the dispatcher. Each goes by what was in force when it came.
@@ -17,6 +18,7 @@ pub(super) struct Policies {
     pub(super) client: ClientTimeouts,
     pub(super) fields: RateLimitFields,
     pub(super) limits: SharedAdmission,
+    pub(super) proxies: TrustedProxies,
     /// What is shown of the limits.
     pub(super) shown: Arc<LimitFacts>,
     /// Whether the choice of a host is drawn at random anywhere.
@@ -42,6 +44,7 @@ impl Policies {
             client: config.client,
             fields: RateLimitFields::new(&config.limits),
             limits,
+            proxies: config.trusted_proxies.clone(),
             shown: config.limits.facts(),
             draws_hosts: config.draws_hosts(),
             host_counts: host_counts(config),

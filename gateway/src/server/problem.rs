@@ -12,7 +12,7 @@ use crate::admission::Checks;
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::TokenFault;
 use crate::concurrency::CapScope;
-use crate::limits::{LimitFacts, LimitId, LimitName, RateLimits};
+use crate::limits::{LimitFacts, LimitId, LimitName, LimitRule, RateLimits};
 use crate::rate_limit::Verdict;
 use crate::rejection::{Rejection, whole_seconds};
 use crate::scope::Scope;
@@ -182,12 +182,14 @@ pub(super) fn close_after(headers: &mut HeaderMap) {
 
 /// The `RateLimit-Policy` and `RateLimit` fields of answers (draft-ietf-httpapi-ratelimit-headers-10).
 ///
-/// The policy names all limits. What is left is told of one limit a scope, that of which least is left: more would be as long
-/// as the answer, and who paces itself by that one stays within the others of the moment.
+/// The policy names all limits, with the numbers that hold for whoever asks. What is left is told of one limit a scope, the one
+/// that rejects or else the nearest to its end: of which the least share is left. More would be as long as the answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RateLimitFields {
-    /// The same for all answers; `None` for a gateway without limits.
+    /// Of whoever is in no tier; `None` for a gateway without limits.
     policy: Option<HeaderValue>,
+    /// What the policy says of each limit: of its own numbers, and of those of its tiers. Empty where there are no tiers.
+    tiered: Vec<(LimitId, Vec<String>)>,
     limits: Arc<LimitFacts>,
 }
 
@@ -200,24 +202,40 @@ const LONGEST_LIMIT: usize =
 
 impl RateLimitFields {
     pub(super) fn new(limits: &RateLimits) -> Self {
-        let mut policy = String::new();
-        for (id, rule) in limits.iter() {
-            let separator = if policy.is_empty() { "" } else { ", " };
-            let (name, limit, window) =
-                (limits.label(id), rule.limit.limit(), whole_seconds(rule.limit.window()));
-            let _ = write!(policy, r#"{separator}"{name}";q={limit};w={window}"#);
+        let told = |(id, rule): (LimitId, &LimitRule)| {
+            let of_tier = |tier| {
+                let (name, numbers) = (limits.label(id), rule.of_tier(tier));
+                let (limit, window) = (numbers.limit(), whole_seconds(numbers.window()));
+                format!(r#""{name}";q={limit};w={window}"#)
+            };
+            (id, (0..=rule.tiers.len()).map(of_tier).collect::<Vec<_>>())
+        };
+        let told: Vec<_> = limits.iter().map(told).collect();
+        let own: Vec<&str> = told.iter().filter_map(|(_, tiers)| tiers.first()).map(String::as_str).collect();
+        let policy = HeaderValue::try_from(own.join(", ")).ok().filter(|policy| !policy.is_empty());
+        let has_tiers = told.iter().any(|(_, tiers)| tiers.len() > 1);
+        Self { policy, tiered: if has_tiers { told } else { Vec::new() }, limits: limits.facts() }
+    }
+
+    /// The policy for whoever was judged so.
+    fn policy(&self, checks: &Checks) -> Option<HeaderValue> {
+        if !checks.has_tiers() {
+            return self.policy.clone();
         }
-        let policy = HeaderValue::try_from(policy).ok().filter(|policy| !policy.is_empty());
-        Self { policy, limits: limits.facts() }
+        let told = self.tiered.iter().filter_map(|(id, tiers)| tiers.get(checks.tier(*id)));
+        let told: Vec<&str> = told.map(String::as_str).collect();
+        HeaderValue::try_from(told.join(", ")).ok()
     }
 
     /// Adds what the limits said of a request to its answer.
     pub(super) fn apply(&self, checks: &Checks, headers: &mut HeaderMap) {
-        let Some(policy) = &self.policy else { return };
+        if self.policy.is_none() {
+            return;
+        }
         let (mut limit, mut digits) = (ArrayString::<LONGEST_LIMIT>::new(), itoa::Buffer::new());
         // Piece by piece, without the machinery of `write!`.
-        for (id, remaining, wait) in Scope::ALL.into_iter().filter_map(|scope| nearest_its_end(checks, scope))
-        {
+        let nearest = |scope| nearest_its_end(checks, &self.limits, scope);
+        for (id, remaining, wait) in Scope::ALL.into_iter().filter_map(nearest) {
             let separator = if limit.is_empty() { "\"" } else { ", \"" };
             for piece in [separator, self.limits.label(id), "\";r=", digits.format(remaining)] {
                 limit.push_str(piece);
@@ -230,16 +248,22 @@ impl RateLimitFields {
         if limit.is_empty() {
             return;
         }
-        headers.insert(POLICY, policy.clone());
+        if let Some(policy) = self.policy(checks) {
+            headers.insert(POLICY, policy);
+        }
         if let Ok(limit) = HeaderValue::from_str(&limit) {
             headers.insert(LIMIT, limit);
         }
     }
 }
 
-/// The limit of a scope of which least is left, the first of equals, with what is left; of one that rejects, how many seconds
-/// to wait. `None` where none of the scope said anything.
-fn nearest_its_end(checks: &Checks, scope: Scope) -> Option<(LimitId, u32, Option<u64>)> {
+/// The limit of a scope that rejects, or else of which the least share is left, the first of equals, with what is left; of one
+/// that rejects, how many seconds to wait. `None` where none of the scope said anything.
+fn nearest_its_end(
+    checks: &Checks,
+    limits: &LimitFacts,
+    scope: Scope,
+) -> Option<(LimitId, u32, Option<u64>)> {
     let of_scope = checks.iter().filter(|(limit, _)| limit.scope() == scope);
     let left = of_scope.map(|(limit, verdict)| {
         let wait = match verdict {
@@ -248,7 +272,13 @@ fn nearest_its_end(checks: &Checks, scope: Scope) -> Option<(LimitId, u32, Optio
         };
         (limit, verdict.remaining(), wait)
     });
-    left.min_by_key(|(_, remaining, wait)| (*remaining, wait.is_none()))
+    let allowance = |limit| u64::from(limits.allowance(limit, checks.tier(limit)).max(1));
+    left.min_by(|(one, left_of_one, wait), (other, left_of_other, other_wait)| {
+        // One that rejects is the only one that does, and nearer than one that is used up.
+        let rejects = wait.is_none().cmp(&other_wait.is_none());
+        let shares = u64::from(*left_of_one) * allowance(*other);
+        rejects.then_with(|| shares.cmp(&(u64::from(*left_of_other) * allowance(*one))))
+    })
 }
 
 #[cfg(test)]
@@ -256,7 +286,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::limits::{LimitList, LimitRule};
+    use crate::limits::{LimitList, Tier, TierMembers};
     use crate::rate_limit::{Algorithm, RateLimit};
     use crate::timestamp::Timestamp;
 
@@ -285,11 +315,12 @@ mod tests {
 
     #[test]
     fn of_each_scope_the_limit_is_told_that_is_nearest_to_its_end() {
-        let limit = RateLimit::new(Algorithm::FixedWindow, 9, Duration::from_secs(60)).unwrap();
-        let rule = |name| LimitRule { name: LimitName::new(name).ok(), ..limit.into() };
+        let limit = |most| RateLimit::new(Algorithm::FixedWindow, most, Duration::from_secs(60)).unwrap();
+        let rule = |name, most| LimitRule { name: LimitName::new(name).ok(), ..limit(most).into() };
+        let per_key = vec![rule("second", 10), rule("minute", 100), rule("hour", 1_000)];
         let limits = RateLimits {
-            per_ip: limit.into(),
-            per_key: LimitList::new(vec![rule("second"), rule("minute"), rule("hour")]).unwrap(),
+            per_ip: limit(9).into(),
+            per_key: LimitList::new(per_key).unwrap(),
             ..RateLimits::default()
         };
         let (fields, of_key) =
@@ -303,11 +334,42 @@ mod tests {
         assert_eq!(told(&checks), None);
         let mut note = |limit, verdict| checks.note(Timestamp::EPOCH, limit, verdict);
         note(LimitId::first(Scope::PerIp), Verdict::Admitted { remaining: 3 });
+        // Of ten seven are left, and of a hundred sixty-nine: more of them, and a smaller share.
         note(of_key(0), Verdict::Admitted { remaining: 7 });
-        note(of_key(1), Verdict::Admitted { remaining: 0 });
-        assert_eq!(told(&checks).unwrap(), r#""per_ip";r=3, "per_key.minute";r=0"#);
+        note(of_key(1), Verdict::Admitted { remaining: 69 });
+        assert_eq!(told(&checks).unwrap(), r#""per_ip";r=3, "per_key.minute";r=69"#);
+        // Of equal shares the first.
+        let mut equal = checks;
+        equal.note(Timestamp::EPOCH, of_key(1), Verdict::Admitted { remaining: 70 });
+        assert_eq!(told(&equal).unwrap(), r#""per_ip";r=3, "per_key.second";r=7"#);
+        checks.note(Timestamp::EPOCH, of_key(0), Verdict::Admitted { remaining: 0 });
+        assert_eq!(told(&checks).unwrap(), r#""per_ip";r=3, "per_key.second";r=0"#);
         // One that rejects is nearer than one that is used up.
         checks.note(Timestamp::EPOCH, of_key(2), Verdict::Rejected { retry_after: Duration::from_secs(5) });
         assert_eq!(told(&checks).unwrap(), r#""per_ip";r=3, "per_key.hour";r=0;t=5"#);
+    }
+
+    #[test]
+    fn whoever_is_in_a_tier_is_told_its_numbers() {
+        let limit = |most| RateLimit::new(Algorithm::FixedWindow, most, Duration::from_secs(60)).unwrap();
+        let gold =
+            Tier { name: LimitName::new("gold").unwrap(), members: TierMembers::default(), limit: limit(50) };
+        let limits = RateLimits {
+            per_ip: limit(9).into(),
+            per_key: LimitRule { tiers: vec![gold], ..limit(5).into() }.into(),
+            ..RateLimits::default()
+        };
+        let fields = RateLimitFields::new(&limits);
+        for (tier, policy) in [
+            (0, r#""per_ip";q=9;w=60, "per_key";q=5;w=60"#),
+            (1, r#""per_ip";q=9;w=60, "per_key";q=50;w=60"#),
+        ] {
+            let (mut checks, mut headers) = (Checks::default(), HeaderMap::new());
+            let of_key = LimitId::first(Scope::PerKey);
+            checks.note_of(Timestamp::EPOCH, of_key, tier, Verdict::Admitted { remaining: 4 });
+            fields.apply(&checks, &mut headers);
+            assert_eq!(headers[POLICY], policy);
+            assert_eq!(headers[LIMIT], r#""per_key";r=4"#);
+        }
     }
 }

@@ -36,6 +36,7 @@ use crate::auth::Claims;
 use crate::auth::jwt::Bearer;
 use crate::dispatcher::{Forward, Upload};
 use crate::identity::{Client, Peer};
+use crate::method::Method as KnownMethod;
 use crate::rejection::Rejection;
 use crate::route::{RouteId, Routed, Routes};
 use crate::waits::Due;
@@ -135,6 +136,8 @@ struct Working {
     source: Option<Source>,
     /// The protocol that it asks for instead of HTTP.
     upgrade: Option<HeaderValue>,
+    /// From its client's address on, where proxies are trusted.
+    way: Option<Vec<IpAddr>>,
 }
 
 /// What belongs to a request whose answer is passed on.
@@ -149,7 +152,7 @@ impl ClientConnection {
     /// Has a request judged, and answered by the upstream if the rules let the request through.
     async fn proxy(
         &self,
-        policies: &Policies,
+        policies: &Arc<Policies>,
         request: Request<ClientBody>,
         interim: InterimSink,
         begun: &mut Begun,
@@ -168,7 +171,11 @@ impl ClientConnection {
         let key = fields::only(&parts.headers, &settings.key_header)
             .map_err(|fields::Repeated| Problem::BadRequest("there is more than one key"))?
             .map(HeaderValue::as_bytes);
-        let peer = Peer::from(self.peer);
+        // The client's address, and behind trusted proxies the request's way from there.
+        let way = (!policies.proxies.is_empty())
+            .then(|| policies.proxies.way(self.peer, fields::forwarded_for(&parts.headers)));
+        let address = way.as_ref().and_then(|way| way.first()).copied().unwrap_or(self.peer);
+        let peer = Peer::from(address);
         let client = match key {
             Some(key) => Client::from_key(settings.key_secret, key),
             None => Client::anonymous(settings.key_secret, peer),
@@ -176,7 +183,7 @@ impl ClientConnection {
         let idempotent = parts.method.is_idempotent();
         let traced = settings.traces.as_ref().map(|traces| traces.begin(&parts.headers));
         let seen = Seen {
-            peer: self.peer,
+            peer: address,
             key,
             method: &parts.method,
             uri: &parts.uri,
@@ -188,7 +195,8 @@ impl ClientConnection {
         };
         let rules = self.thread.rules();
         let draw = if policies.draws_hosts { rules.host_draw() } else { 0 };
-        let asked = Asked { peer, client, route, idempotent, draw };
+        let method = KnownMethod::from_name(parts.method.as_str());
+        let asked = Asked { peer, client, route, method, idempotent, draw };
         let bearer = Bearer::read(parts.headers.get_all(AUTHORIZATION).iter().map(HeaderValue::as_bytes));
         let upgrade = if incoming.is_end_stream() && parts.version == Version::HTTP_11 {
             fields::upgrade(&parts.headers)
@@ -211,7 +219,7 @@ impl ClientConnection {
         };
 
         let exchange = exchange.unwrap_or_else(|| Exchange::new(rules.clock, policies.client));
-        let working = Working { guard, forward, claims, exchange, source, upgrade };
+        let working = Working { guard, forward, claims, exchange, source, upgrade, way };
         self.forward(parts, host, interim, working).await
     }
 
@@ -243,9 +251,12 @@ impl ClientConnection {
         interim: InterimSink,
         working: Working,
     ) -> Result<UpstreamAnswer, Problem> {
-        let Working { mut guard, forward, claims, exchange, source, upgrade } = working;
+        let Working { mut guard, forward, claims, exchange, source, upgrade, way } = working;
         guard.on_worker(&exchange, &forward);
         self.set_fields(&mut parts, host, claims.as_ref(), &guard, upgrade.as_ref());
+        if let Some(way) = way.filter(|way| way.len() > 1) {
+            fields::set_forwarded_for(&mut parts.headers, &way);
+        }
         if let Some(source) = &source {
             if forward.may_retry {
                 source.keep();

@@ -19,7 +19,7 @@ use super::policies::{Policies, host_counts};
 use super::request_body::Source;
 use super::scenario_clock::ScenarioClock;
 use super::state::ServerState;
-use crate::admission::{Checks, Request};
+use crate::admission::{Checks, Owed, Request};
 use crate::attempt::{AttemptEnd, RequestEnd};
 use crate::auth::jwt::Bearer;
 use crate::auth::{AuthConfig, Claims};
@@ -159,7 +159,7 @@ impl Rules {
     /// told too.
     pub(super) async fn on_request(
         self: &Arc<Self>,
-        policies: &Policies,
+        policies: &Arc<Policies>,
         request: &Request,
         seen: &Seen<'_>,
         bearer: Bearer<'_>,
@@ -174,9 +174,10 @@ impl Rules {
             Ok(admitted) => self.delay(policies, (arrived, entered_at), admitted, seen, &checks).await,
             Err(_) => None,
         };
-        let mut breaker = None;
+        let (mut breaker, mut debt) = (None, None);
         let (at, client, claims, dispatched, waiting) = match entered {
-            Ok(Admitted { route, client, claims }) => {
+            Ok(Admitted { route, client, claims, owed }) => {
+                debt = (!owed.is_empty()).then(|| Debt { policies: Arc::clone(policies), owed });
                 let (decision, mark, checks) = (BREAKER_REFUSES, delayed, &checks);
                 let waits = Undecided { rules: self, policies, decision, mark, arrived, seen, checks };
                 let upload = self.upload(waits, route, source).await;
@@ -215,6 +216,7 @@ impl Rules {
             exchange: None,
             sent: None,
             stage: waiting.unwrap_or(GuardState::Over),
+            debt,
         };
         let next = match dispatched {
             Ok(Dispatch::Forward(forward)) => {
@@ -502,6 +504,14 @@ pub(super) struct RequestGuard {
     /// Of the upstream's time, how much had passed when the last attempt was sent.
     sent: Option<Duration>,
     stage: GuardState,
+    /// What limits count of it when its end is known; `None` where none waits for that.
+    debt: Option<Debt>,
+}
+
+/// What is owed to limits, and to which: those that the request was judged by.
+struct Debt {
+    policies: Arc<Policies>,
+    owed: Owed,
 }
 
 enum GuardState {
@@ -648,7 +658,10 @@ impl RequestGuard {
         }
     }
 
-    fn tell(&self, at: Timestamp, end: RequestEnd, upstream_time: Option<Duration>) {
+    fn tell(&mut self, at: Timestamp, end: RequestEnd, upstream_time: Option<Duration>) {
+        if let Some(Debt { policies, owed }) = self.debt.take() {
+            owed.settle(at, end, &mut &policies.limits);
+        }
         let total_time = at - self.arrived;
         let ended = Ended { end, attempts: self.attempts, upstream_time, total_time };
         self.rules.observer.on_finished(at, self.mark, &self.facts, &ended);
@@ -669,6 +682,7 @@ mod tests {
 
     use super::*;
     use crate::identity::{Client, Peer};
+    use crate::method::Method;
     use crate::server::{Server, ServerConfig};
     use crate::telemetry::testing::config;
     use crate::telemetry::{JsonLines, Metrics, Names, RequestLog, Telemetry};
@@ -720,7 +734,8 @@ mod tests {
         let rules = server.rules.upgrade().unwrap();
         let peer = Peer::from(IpAddr::from([127, 0, 0, 1]));
         let client = Client::anonymous(KeySecret([0; 16]), peer);
-        let request = Request { peer, client, route: Some(RouteId(0)), idempotent: true, draw: 0 };
+        let request =
+            Request { peer, client, route: Some(RouteId(0)), method: Method::Get, idempotent: true, draw: 0 };
         let dispatched =
             rules.behind().dispatcher.on_admitted(clock.now(), u64::MAX, RouteId(0), &request, Upload::Whole);
         let Ok(Dispatch::Forward(Forward { pass, .. })) = dispatched else { panic!("{dispatched:?}") };

@@ -134,7 +134,8 @@ impl<'a> BucketRecords<'a> {
                     Verdict::Admitted { .. } | Verdict::Rejected { .. } => None,
                 };
                 let (remaining, admitted) = (verdict.remaining(), verdict.is_admitted());
-                let record = BucketRecord { allowance: limit.allowance, remaining, admitted, wait_us };
+                let allowance = limit.allowance_of(checks.tier(limit.id));
+                let record = BucketRecord { allowance, remaining, admitted, wait_us };
                 Some((&*limit.label, record))
             })
         })

@@ -11,6 +11,7 @@ use crate::config::{GatewayConfig, UpstreamPolicy};
 use crate::entrance::{Entrance, NO_KEYS};
 use crate::identity::{Client, KeySecret, Peer};
 use crate::limits::{LimitId, RateLimits};
+use crate::method::Method;
 use crate::rate_limit::{Algorithm, RateLimit};
 use crate::rejection::Rejection;
 use crate::route::{Route, RouteId, Routes, UpstreamId};
@@ -48,7 +49,8 @@ pub(super) fn facts(config: &GatewayConfig, key: &str, requests: u32) -> Facts {
     let peer = IpAddr::from([127, 1, 0, 1]);
     let client = Client::from_key(KeySecret([0; 16]), key.as_bytes());
     let route = Some(RouteId(0));
-    let request = Request { peer: Peer::from(peer), client, route, idempotent: true, draw: 0 };
+    let request =
+        Request { peer: Peer::from(peer), client, route, method: Method::Get, idempotent: true, draw: 0 };
     let entrance = Entrance::new(config, KeySecret([0; 16]));
     let mut limits = Admission::new(&config.limits);
     let mut check = || {

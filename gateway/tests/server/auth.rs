@@ -212,7 +212,7 @@ fn a_limit_counts_whom_the_token_names() {
     let issuer = Issuer::new();
     let (application, provider) = (hello(), Provider::new(State::Serves(issuer.jwks())));
     let per_key = RateLimit::new(Algorithm::FixedWindow, 2, Duration::from_secs(60)).unwrap();
-    let per_key = LimitRule { by: KeyedBy::Claim("sub".into()), ..per_key.into() };
+    let per_key = LimitRule { by: KeyedBy::claim("sub"), ..per_key.into() };
     let limits = RateLimits { per_key: per_key.into(), ..RateLimits::default() };
     let gateway = start(&application, &provider, 1.0, GatewayConfig { limits, ..config(|_| {}) });
     let mut client = Client::connect(gateway.address());

@@ -14,6 +14,7 @@ mod upstream;
 
 mod crowds;
 mod decisions;
+mod limits;
 mod messages;
 mod oddities;
 #[cfg(feature = "otlp")]

@@ -11,9 +11,9 @@ use std::time::Duration;
 use ::gateway::server::{Ended, Observer, ScenarioClock, Seen, Server, ServerConfig, TraceConfig};
 use ::gateway::telemetry::{Admin, Facts, JsonLines, Metrics, Names, Page, RequestLog, Site, Telemetry};
 use ::gateway::{
-    Algorithm, AttemptEnd, BreakerConfig, Checks, Client as Caller, ConcurrencyCap, Decision, Entrance,
-    GatewayConfig, KeySecret, NO_KEYS, Peer, PoolConfig, RateLimit, RateLimits, Request as Asked, RequestEnd,
-    RouteId, SharedAdmission, Stop, UpstreamPolicy,
+    Algorithm, AttemptEnd, BreakerConfig, Checks, Client as Caller, ConcurrencyCap, Decision, Entrance, GatewayConfig,
+    KeySecret, Method as KnownMethod, NO_KEYS, Peer, PoolConfig, RateLimit, RateLimits, Request as Asked,
+    RequestEnd, RouteId, SharedAdmission, Stop, UpstreamPolicy,
 };
 use http::{HeaderMap, Method, Uri};
 use serde_json::Value;
@@ -219,7 +219,14 @@ fn a_hundred_thousand_keys_are_not_one_series_more() {
         let peer = IpAddr::from(std::net::Ipv4Addr::from_bits(0x7f01_0000 + number % 60_000));
         let client = Caller::from_key(KeySecret([0; 16]), format!("key-{number}").as_bytes());
         let route = Some(RouteId(0));
-        let request = Asked { peer: Peer::from(peer), client, route, idempotent: true, draw: 0 };
+        let request = Asked {
+            peer: Peer::from(peer),
+            client,
+            route,
+            method: KnownMethod::Get,
+            idempotent: true,
+            draw: 0,
+        };
         let mut checks = Checks::default();
         let end = match entrance.on_request(START, &request, &mut &limits, NO_KEYS, &mut checks) {
             Err(Stop::Rejected(rejection)) => RequestEnd::Rejected(rejection),

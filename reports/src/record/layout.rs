@@ -105,6 +105,9 @@ pub struct LimitLayout {
     pub allowance: u32,
     /// For how many buckets room is set aside from the start; there may be more.
     pub buckets: u32,
+    /// Whether the numbers of buckets are far apart, so that few of those up to the highest are used. Numbers of other limits
+    /// are below 2³².
+    pub is_sparse: bool,
     /// The lengths over which the most admissions of one bucket are counted, shortest first, each once.
     pub peak_windows: Vec<Duration>,
     /// The status of its rejections.

@@ -88,6 +88,8 @@ pub(crate) struct AttemptSeries {
 
 #[derive(Debug)]
 pub(crate) struct LimitRecord {
+    /// Of a limit whose buckets' numbers are far apart: which buckets were seen.
+    pub(crate) seen: Option<SeenBuckets>,
     pub(crate) rejected: u64,
     /// Admitted by bucket: there may be a million.
     pub(crate) admitted: Vec<u32>,
@@ -98,6 +100,38 @@ pub(crate) struct LimitRecord {
     pub(crate) waits: Option<Durations>,
     /// `None` for all limits of a scope as one.
     pub(crate) saturation: Option<Saturation>,
+}
+
+/// Buckets in the order in which they were first seen: a place for each.
+#[derive(Debug, Default)]
+pub(crate) struct SeenBuckets {
+    places: BTreeMap<u64, u32>,
+    numbers: Vec<u64>,
+}
+
+impl LimitRecord {
+    /// The place of a bucket in what is kept by bucket.
+    #[inline]
+    fn place(&mut self, bucket: u64) -> u32 {
+        match &mut self.seen {
+            None => bucket as u32,
+            Some(seen) => seen.place(bucket),
+        }
+    }
+}
+
+impl SeenBuckets {
+    fn place(&mut self, bucket: u64) -> u32 {
+        *self.places.entry(bucket).or_insert_with(|| {
+            self.numbers.push(bucket);
+            self.numbers.len() as u32 - 1
+        })
+    }
+
+    /// The number of the bucket at a place.
+    pub(crate) fn number(&self, place: u32) -> u64 {
+        self.numbers.get(place as usize).copied().unwrap_or_default()
+    }
 }
 
 #[derive(Debug)]
@@ -131,6 +165,7 @@ impl Recorder {
             good: series(),
         };
         let limit = |limit: &LimitLayout| LimitRecord {
+            seen: limit.is_sparse.then(SeenBuckets::default),
             rejected: 0,
             admitted: Vec::with_capacity(limit.buckets as usize),
             peaks: limit
@@ -257,8 +292,9 @@ impl Recorder {
     }
 
     #[inline]
-    fn on_limit_admitted(&mut self, limit: usize, bucket: u32, at: Duration, remaining: u32) {
+    fn on_limit_admitted(&mut self, limit: usize, bucket: u64, at: Duration, remaining: u32) {
         let record = &mut self.limits[limit];
+        let bucket = record.place(bucket);
         if record.admitted.len() <= bucket as usize {
             record.admitted.resize(bucket as usize + 1, 0);
         }
@@ -277,8 +313,9 @@ impl Recorder {
     }
 
     #[inline]
-    fn on_limit_rejected(&mut self, limit: usize, bucket: u32, at: Duration) {
+    fn on_limit_rejected(&mut self, limit: usize, bucket: u64, at: Duration) {
         let record = &mut self.limits[limit];
+        let bucket = record.place(bucket);
         record.rejected += 1;
         record.rejected_per_s.add(at);
         if let Some(saturation) = &mut record.saturation {

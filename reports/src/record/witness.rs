@@ -35,7 +35,7 @@ pub enum RunEvent {
         /// Which limit.
         limit: usize,
         /// The bucket that counted the attempt.
-        bucket: u32,
+        bucket: u64,
         /// How many more the bucket would admit at the same instant.
         remaining: u32,
     },
@@ -44,7 +44,7 @@ pub enum RunEvent {
         /// Which limit.
         limit: usize,
         /// The bucket that had no room.
-        bucket: u32,
+        bucket: u64,
     },
     /// An attempt that every rate limit lets through waits for its turn at this one.
     LimitDelayed {

@@ -18,7 +18,7 @@ use crate::result::run::{
 impl Recording {
     /// The result of the run under `seed`. `bucket_name` tells the name of a bucket, and whose it is, from the place of
     /// its limit in the layout and the bucket's number.
-    pub fn into_result(self, seed: u64, bucket_name: impl Fn(usize, u32) -> BucketName) -> RunResult {
+    pub fn into_result(self, seed: u64, bucket_name: impl Fn(usize, u64) -> BucketName) -> RunResult {
         let layout = &self.recorder.layout;
         let summary = |selector| self.summary(&self.select(selector));
         let named = |name: &String, selector| NamedSummary { name: name.clone(), summary: summary(selector) };
@@ -131,8 +131,10 @@ fn limit_result(
     layout: &LimitLayout,
     limit: LimitRecord,
     late: Option<Duration>,
-    bucket_name: impl Fn(u32) -> BucketName,
+    bucket_name: impl Fn(u64) -> BucketName,
 ) -> LimitResult {
+    let seen = limit.seen.as_ref();
+    let bucket_name = |place| bucket_name(seen.map_or(u64::from(place), |seen| seen.number(place)));
     let peaks = limit.peaks.iter().filter_map(|peaks| {
         let counter = &peaks.counter;
         let peak = counter.peak()?;

@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use gateway::{Client, KeySecret, KeyedBy, LimitRule, Peer, RateLimits, Scope};
+use gateway::{
+    Client, GatewayConfig, KeyPart, KeySecret, KeyedBy, LimitRule, Peer, Prefixes, RateLimits, Scope,
+};
 use reports::{BucketName, BucketOwner};
 use simulator::{Identities, Identity, Population, api_key, loopback_address, subject};
 
@@ -16,15 +18,28 @@ pub(super) struct Directory {
     first: Vec<(u32, u32)>,
     /// By number of the key; of a population without keys, by number of the address.
     clients: Vec<Client>,
-    /// Who counts as whom, for each claim that a limit per client goes by.
+    /// Who counts as whom, for each claim that a limit goes by.
     claimants: Vec<Claimants>,
+    addresses: u32,
+    keys: u32,
+    routes: u32,
 }
 
-/// What the buckets of a limit are: how a request's bucket is numbered in the record.
+/// What the buckets of a limit are: how a request's bucket is numbered in the record. Where several parts are combined, the
+/// number is that of all parts, as the digits of one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Buckets {
+pub(crate) struct Buckets {
+    parts: [Part; KeyedBy::MOST],
+    count: u8,
+}
+
+/// One thing that a limit counts by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
     /// Addresses.
     Addresses,
+    /// Networks with so many bits of an address.
+    Networks(u8),
     /// Keys, and addresses where there are none.
     Keys,
     /// Whoever makes a claim, by its place among [`claims`], and keys where there is none.
@@ -35,11 +50,11 @@ pub(crate) enum Buckets {
     All,
 }
 
-/// The claims that limits per client go by, each once.
+/// The claims that limits go by, each once.
 fn claims(limits: &RateLimits) -> Vec<&str> {
     let mut claims = Vec::new();
-    for rule in limits.per_key.rules() {
-        if let KeyedBy::Claim(claim) = &rule.by
+    for part in limits.iter().flat_map(|(_, rule)| rule.by.parts()) {
+        if let KeyPart::Claim(claim) = part
             && !claims.contains(&claim.as_str())
         {
             claims.push(claim);
@@ -51,16 +66,43 @@ fn claims(limits: &RateLimits) -> Vec<&str> {
 impl Buckets {
     /// Those of a limit of that scope.
     pub(super) fn of(limits: &RateLimits, scope: Scope, rule: &LimitRule) -> Self {
-        match (scope, &rule.by) {
-            (Scope::PerIp, _) => Self::Addresses,
-            (Scope::PerKey, KeyedBy::ApiKey) => Self::Keys,
-            (Scope::PerKey, KeyedBy::Claim(claim)) => {
-                claims(limits).iter().position(|known| known == claim).map_or(Self::Keys, Self::Claimants)
-            }
-            (Scope::PerRoute, _) => Self::Routes,
-            (Scope::Global, _) => Self::All,
+        let own = match scope {
+            Scope::PerIp => Part::Addresses,
+            Scope::PerKey => Part::Keys,
+            Scope::PerRoute => Part::Routes,
+            Scope::Global => Part::All,
+        };
+        let mut buckets = Self { parts: [own; KeyedBy::MOST], count: 1 };
+        for (place, part) in rule.by.parts().iter().take(KeyedBy::MOST).enumerate() {
+            buckets.count = place as u8 + 1;
+            buckets.parts[place] = match part {
+                KeyPart::Ip(prefixes) if prefixes.v4() == Prefixes::LONGEST_V4 => Part::Addresses,
+                KeyPart::Ip(prefixes) => Part::Networks(prefixes.v4()),
+                KeyPart::ApiKey => Part::Keys,
+                KeyPart::Claim(claim) => {
+                    claims(limits).iter().position(|known| known == claim).map_or(Part::Keys, Part::Claimants)
+                }
+                KeyPart::Route => Part::Routes,
+            };
         }
+        buckets
     }
+
+    /// Whether few of the numbers are used: each part has its own, and most combinations are nobody's.
+    pub(super) const fn are_sparse(self) -> bool {
+        self.count > 1
+    }
+
+    fn parts(&self) -> &[Part] {
+        &self.parts[..usize::from(self.count)]
+    }
+}
+
+/// Whether the buckets of a limit can be numbered in the record, however many combinations there are.
+pub(crate) fn can_be_numbered(world: &World, scope: Scope, rule: &LimitRule) -> bool {
+    let buckets = Buckets::of(&world.gateway.limits, scope, rule);
+    let counts = buckets.parts().iter().map(|part| u64::from(count(world, *part)));
+    counts.into_iter().try_fold(1_u64, u64::checked_mul).is_some()
 }
 
 /// The buckets of a limit per client that goes by a claim of verified tokens, numbered on from those of keys.
@@ -88,10 +130,13 @@ pub(super) struct NumberedClient {
 const SECRET: KeySecret = KeySecret([0; 16]);
 
 impl Directory {
-    pub(super) fn new(populations: &[Population], limits: &RateLimits) -> Self {
+    pub(super) fn new(populations: &[Population], gateway: &GatewayConfig) -> Self {
         let (mut keys, mut addresses) = (0, 0);
-        let claimants = claims(limits).iter().map(|claim| Claimants::new(populations, claim)).collect();
-        let mut directory = Self { first: Vec::new(), clients: Vec::new(), claimants };
+        let claims = claims(&gateway.limits);
+        let claimants = claims.iter().map(|claim| Claimants::new(populations, claim)).collect();
+        let routes = gateway.routes.iter().count() as u32;
+        let (first, clients) = (Vec::new(), Vec::new());
+        let mut directory = Self { first, clients, claimants, addresses, keys, routes };
         for population in populations {
             directory.first.push((keys, addresses));
             let client = |number| {
@@ -105,7 +150,7 @@ impl Directory {
             keys += callers(&population.identities);
             addresses += population.identities.ips();
         }
-        directory
+        Self { addresses, keys, ..directory }
     }
 
     /// The address that an identity of a population sends from.
@@ -132,20 +177,79 @@ impl Directory {
         buckets: Buckets,
         route: u32,
         verified: bool,
-    ) -> u32 {
-        match buckets {
-            Buckets::Addresses => caller.address,
-            Buckets::Keys => caller.key,
-            Buckets::Claimants(claim) => {
+    ) -> u64 {
+        match buckets.parts() {
+            [one] => self.number(caller, *one, route, verified).into(),
+            all => all.iter().fold(0, |number, part| {
+                let digit = self.number(caller, *part, route, verified);
+                number * u64::from(self.count(*part)) + u64::from(digit)
+            }),
+        }
+    }
+
+    #[inline]
+    fn number(&self, caller: &NumberedClient, part: Part, route: u32, verified: bool) -> u32 {
+        match part {
+            Part::Addresses => caller.address,
+            Part::Networks(bits) => network_number(caller.address, bits),
+            Part::Keys => caller.key,
+            Part::Claimants(claim) => {
                 let claimants = self.claimants.get(claim).filter(|_| verified);
                 claimants
                     .and_then(|claimants| claimants.bucket(caller.population as usize, caller.identity))
                     .unwrap_or(caller.key)
             }
-            Buckets::Routes => route,
-            Buckets::All => 0,
+            Part::Routes => route,
+            Part::All => 0,
         }
     }
+
+    /// How many numbers a part has. As [`count`].
+    fn count(&self, part: Part) -> u32 {
+        match part {
+            Part::Addresses => self.addresses,
+            Part::Networks(bits) => networks(self.addresses, bits),
+            Part::Keys => self.keys,
+            Part::Claimants(claim) => {
+                let names = self.claimants.get(claim).map_or(0, |claimants| claimants.names.len());
+                self.keys.saturating_add(names as u32)
+            }
+            Part::Routes => self.routes,
+            Part::All => 1,
+        }
+    }
+}
+
+/// How many numbers a part has in a world.
+fn count(world: &World, part: Part) -> u32 {
+    let all = |of: fn(&Identities) -> u32| {
+        let each = world.populations.iter().map(|population| of(&population.identities));
+        each.fold(0, u32::saturating_add)
+    };
+    match part {
+        Part::Addresses => all(Identities::ips),
+        Part::Networks(bits) => networks(all(Identities::ips), bits),
+        Part::Keys => all(callers),
+        Part::Claimants(claim) => {
+            let names = claims(&world.gateway.limits)
+                .get(claim)
+                .map_or(0, |claim| Claimants::new(&world.populations, claim).names.len());
+            all(callers).saturating_add(names as u32)
+        }
+        Part::Routes => world.gateway.routes.iter().count() as u32,
+        Part::All => 1,
+    }
+}
+
+/// The number of the network that an address is in, that of the first address being 0.
+fn network_number(address: u32, bits: u8) -> u32 {
+    let network = |number| self::address(number).to_bits() >> (Prefixes::LONGEST_V4 - bits);
+    network(address) - network(0)
+}
+
+/// How many networks so many addresses lie in.
+fn networks(addresses: u32, bits: u8) -> u32 {
+    addresses.checked_sub(1).map_or(0, |last| network_number(last, bits) + 1)
 }
 
 impl NumberedClient {
@@ -229,34 +333,70 @@ const MOST_BUCKETS: u32 = 1 << 20;
 /// For how many buckets of a limit room is to be set aside: as many as there can be, within reason; 0 where that depends on the
 /// claims of tokens.
 pub(super) fn room(world: &World, buckets: Buckets) -> u32 {
-    let all = |of: fn(&Identities) -> u32| {
-        let each = world.populations.iter().map(|population| of(&population.identities));
-        each.fold(0, u32::saturating_add)
-    };
-    let room = match buckets {
-        Buckets::Addresses => all(Identities::ips),
-        Buckets::Keys => all(callers),
-        Buckets::Claimants(_) => 0,
-        Buckets::Routes => world.gateway.routes.iter().count() as u32,
-        Buckets::All => 1,
-    };
-    room.min(MOST_BUCKETS)
+    match buckets.parts() {
+        [Part::Claimants(_)] => 0,
+        [one] => count(world, *one).min(MOST_BUCKETS),
+        _ => 0,
+    }
 }
 
 /// The name of a bucket, and whose it is, from its number.
-pub(crate) fn bucket_name(world: &World, buckets: Buckets, bucket: u32) -> BucketName {
-    match buckets {
-        Buckets::Addresses => BucketName {
+pub(crate) fn bucket_name(world: &World, buckets: Buckets, bucket: u64) -> BucketName {
+    if let [one] = buckets.parts() {
+        return part_name(world, *one, bucket as u32);
+    }
+    let (mut left, mut names) = (bucket, Vec::new());
+    for part in buckets.parts().iter().rev() {
+        let count = u64::from(count(world, *part).max(1));
+        names.push(told(part_name(world, *part, (left % count) as u32)));
+        left /= count;
+    }
+    names.reverse();
+    names.join(" + ").into()
+}
+
+/// Whose a part of a bucket is, and else what it is called: an address says nothing to a reader.
+fn told(BucketName { name, owner }: BucketName) -> String {
+    match owner {
+        Some(BucketOwner { population, address: Some(address) }) => {
+            format!("{population}, address {address}")
+        }
+        Some(BucketOwner { population, address: None }) => population,
+        None => name,
+    }
+}
+
+fn part_name(world: &World, part: Part, bucket: u32) -> BucketName {
+    match part {
+        Part::Addresses => BucketName {
             name: loopback_address(bucket).map(|address| address.to_string()).unwrap_or_default(),
             owner: owner_of_address(&world.populations, bucket),
         },
-        Buckets::Keys => per_key_bucket(world, None, bucket),
-        Buckets::Claimants(claim) => per_key_bucket(world, Some(claim), bucket),
-        Buckets::Routes => {
+        Part::Networks(bits) => network_name(world, bucket, bits),
+        Part::Keys => per_key_bucket(world, None, bucket),
+        Part::Claimants(claim) => per_key_bucket(world, Some(claim), bucket),
+        Part::Routes => {
             let route = world.gateway.routes.iter().nth(bucket as usize);
             route.map(|route| route.path.clone()).unwrap_or_default().into()
         }
-        Buckets::All => "all".to_owned().into(),
+        Part::All => "all".to_owned().into(),
+    }
+}
+
+/// A network, which is a population's if all of its addresses that anybody has are.
+fn network_name(world: &World, number: u32, bits: u8) -> BucketName {
+    let beyond = Prefixes::LONGEST_V4 - bits;
+    let (first, size) = (address(0).to_bits(), 1_u64 << beyond);
+    let network = ((first >> beyond) + number) << beyond;
+    let last = count(world, Part::Addresses).saturating_sub(1);
+    // By the numbers of its addresses.
+    let from = network.saturating_sub(first);
+    let to = (u64::from(network) + size - 1).saturating_sub(first.into()).min(last.into()) as u32;
+    let owner = |number| owner_of_address(&world.populations, number).map(|owner| owner.population);
+    let population = owner(from).filter(|population| owner(to).as_ref() == Some(population));
+    BucketName {
+        name: format!("{}/{bits}", Ipv4Addr::from_bits(network)),
+        owner: population.map(|population| BucketOwner { population, address: None }),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::num::NonZero;
 use std::time::Duration;
 
-use gateway::{LimitId, LimitRule, RateLimit, RateLimits, Scope};
+use gateway::{Checks, LimitId, LimitRule, RateLimit, RateLimits, Scope};
 use reports::{FaultLayout, Layout, LimitLayout, PopulationLayout, RouteLayout, StationLayout, harm_span};
 
 use super::directory::{self, Buckets};
@@ -11,11 +11,28 @@ use crate::{Timeline, UpstreamFault, Variant};
 
 /// Something of the gateway that lets requests through or rejects them, and that the record tells of. Its place in the record is
 /// its place among [`recorded_limits`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecordedLimit {
     pub(super) what: Recorded,
     /// What it counts by.
     pub(crate) buckets: Buckets,
+    /// What a bucket admits at one instant after a rest, of a limit's own and then of each tier.
+    allowances: Vec<u32>,
+}
+
+impl RecordedLimit {
+    /// What a bucket that judged so has left, as a part of what the limit's own buckets admit: the record knows one size of
+    /// bucket for each limit.
+    pub(super) fn remaining(&self, checks: &Checks, remaining: u32) -> u32 {
+        let Recorded::One(limit) = self.what else { return remaining };
+        match (checks.tier(limit), &self.allowances[..]) {
+            (0, _) | (_, []) => remaining,
+            (tier, [own, ..]) => {
+                let of_tier = self.allowances.get(tier).copied().unwrap_or(*own).max(1);
+                (u64::from(remaining) * u64::from(*own) / u64::from(of_tier)) as u32
+            }
+        }
+    }
 }
 
 /// What the record tells of.
@@ -34,9 +51,10 @@ pub(crate) fn recorded_limits(limits: &RateLimits) -> Vec<RecordedLimit> {
     for (id, rule) in limits.iter() {
         let buckets = Buckets::of(limits, id.scope(), rule);
         if id.place() == 0 && limits.list(id.scope()).rules().len() > 1 {
-            recorded.push(RecordedLimit { what: Recorded::All(id.scope()), buckets });
+            recorded.push(RecordedLimit { what: Recorded::All(id.scope()), buckets, allowances: Vec::new() });
         }
-        recorded.push(RecordedLimit { what: Recorded::One(id), buckets });
+        let allowances = (0..=rule.tiers.len()).map(|tier| rule.of_tier(tier).allowance()).collect();
+        recorded.push(RecordedLimit { what: Recorded::One(id), buckets, allowances });
     }
     recorded
 }
@@ -64,10 +82,11 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
     let limits = &world.gateway.limits;
     let recorded = recorded_limits(limits).into_iter().filter_map(|recorded| {
         let room = directory::room(world, recorded.buckets);
-        match recorded.what {
-            Recorded::One(limit) => Some(limit_layout(variant, limit, limits.get(limit)?, room)),
-            Recorded::All(scope) => Some(list_layout(variant, scope, room)),
-        }
+        let layout = match recorded.what {
+            Recorded::One(limit) => limit_layout(variant, limit, limits.get(limit)?, room),
+            Recorded::All(scope) => list_layout(variant, scope, room),
+        };
+        Some(LimitLayout { is_sparse: recorded.buckets.are_sparse(), ..layout })
     });
     Layout {
         duration: timeline.duration,
@@ -122,7 +141,8 @@ fn limit_layout(variant: &Variant, id: LimitId, rule: &LimitRule, buckets: u32) 
         burst: limit.burst(),
         allowance: limit.allowance(),
         buckets,
-        lets_wait: limit.lets_wait(),
+        is_sparse: false,
+        lets_wait: (0..=rule.tiers.len()).any(|tier| rule.of_tier(tier).lets_wait()),
         status: rule.status,
         joins: Vec::new(),
     }
@@ -145,6 +165,7 @@ fn list_layout(variant: &Variant, scope: Scope, buckets: u32) -> LimitLayout {
         burst: None,
         allowance: longest.map_or(0, |limit| limit.limit()),
         buckets,
+        is_sparse: false,
         lets_wait: false,
         status: LimitRule::TOO_MANY_REQUESTS,
         joins: of_scope().map(|(id, _)| limits.label(id)).collect(),

@@ -16,7 +16,7 @@ mod virtual_log;
 mod virtual_time;
 
 pub(crate) use control::{run_live_with_control, run_with_control};
-pub(crate) use directory::bucket_name;
+pub(crate) use directory::{bucket_name, can_be_numbered};
 pub(crate) use layout::recorded_limits;
 pub(crate) use live::LEAD;
 pub(crate) use live::key_document;

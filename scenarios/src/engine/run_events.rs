@@ -18,7 +18,7 @@ pub(super) fn tell_decision(
     at: Duration,
     population: usize,
     limits: &[RecordedLimit],
-    bucket: impl Fn(Buckets) -> u32,
+    bucket: impl Fn(Buckets) -> u64,
     (checks, decision): (&Checks, &Decision),
 ) {
     for (limit, recorded) in limits.iter().enumerate() {
@@ -30,6 +30,7 @@ pub(super) fn tell_decision(
         let bucket = bucket(recorded.buckets);
         match verdict {
             Verdict::Admitted { remaining } | Verdict::Delayed { remaining, .. } => {
+                let remaining = recorded.remaining(checks, remaining);
                 witness.hear(at, RunEvent::LimitAdmitted { limit, bucket, remaining });
             }
             Verdict::Rejected { .. } => witness.hear(at, RunEvent::LimitRejected { limit, bucket }),

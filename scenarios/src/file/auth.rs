@@ -270,7 +270,7 @@ impl Name for TokenDefect {
 }
 
 /// The value of a claim.
-struct Claim(Json);
+pub(super) struct Claim(pub(super) Json);
 
 impl FromNode for Claim {
     fn from_node(node: &Node) -> Result<Self, String> {

@@ -122,6 +122,11 @@ const MOST_IDENTITIES: u64 = 1 << 24;
 const LARGEST_BODY: u64 = 1 << 20;
 
 impl Population<'_> {
+    /// How many API keys there are.
+    pub(super) fn key_count(&self) -> u32 {
+        self.keys.value.unwrap_or(self.identities.value.0)
+    }
+
     fn build(mut self, name: &str, routes: Option<&Routes>) -> Option<simulator::Population> {
         // The tree that is read has the preset below it.
         let _: Option<CallerPreset> = self.preset.value;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use gateway::{ClientTimeouts, GatewayConfig, Paths, PoolConfig};
+use gateway::{ClientTimeouts, GatewayConfig, Network, NetworkError, Paths, PoolConfig, TrustedProxies};
 
 use super::auth::Auth;
 use super::balance::{Balance, Eject, Health, Learned};
@@ -11,13 +11,14 @@ use super::breaker::Breaker;
 use super::concurrency::{Cap, Concurrency};
 use super::context::Context;
 use super::external::External;
-use super::limits::RateLimits;
+use super::limits::{Names, RateLimits};
 use super::presets::GatewayPreset;
 use super::retry::GatewayRetry;
-use super::shape::Choice;
-use super::table::{Named, One, Switch, table};
+use super::shape::{Choice, Shape};
+use super::table::{Item, Items, Named, One, Switch, table};
+use super::tree::Node;
 use super::upstream_names::Known;
-use super::values::{AboveZero, Positive, Share, names};
+use super::values::{AboveZero, FromNode, Positive, Share, names, text};
 use crate::scenario::ExternalGateway;
 
 table! {
@@ -50,6 +51,10 @@ table! {
         /// encoded slash or backslash, and any path that servers read differently, is refused with 400. "verbatim": paths stay
         /// byte for byte as they come, for upstreams that tell `%2F` or `//` apart; only dot segments are refused.
         paths: Paths = Paths::Normal;
+        /// Proxies in front of the gateway whose word on a client's address counts: addresses and networks, such as
+        /// `["10.0.0.0/8"]`. The client's address is then the last one of `X-Forwarded-For` that is no such proxy's. In runs over
+        /// sockets only; in virtual time clients have their addresses. Default: nobody, so that the address is the connection's.
+        trusted_proxies: Items<Network>;
         rate_limit: Switch<RateLimits<'t>>;
         concurrency: Switch<Concurrency<'t>>;
         /// A circuit breaker in front of each upstream; `false` or left out for none.
@@ -100,7 +105,11 @@ table! {
 
 impl Gateway<'_> {
     /// The gateway without its routes, the gateway that takes its place, and how paths are read.
-    pub(super) fn build(self, upstreams: Known<'_>) -> (GatewayConfig, Option<ExternalGateway>, Paths) {
+    pub(super) fn build(
+        self,
+        upstreams: Known<'_>,
+        names: Names<'_>,
+    ) -> (GatewayConfig, Option<ExternalGateway>, Paths) {
         // The tree that is read has the preset below it.
         let _: Option<GatewayPreset> = self.preset.value;
         let positive = |field: Option<Positive>| field.map(|Positive(time)| time);
@@ -121,7 +130,10 @@ impl Gateway<'_> {
                 download: positive(self.download_timeout.value).unwrap_or(client.download),
             },
             concurrency: self.concurrency.on().map(Concurrency::build).unwrap_or_default(),
-            limits: self.rate_limit.on().map(RateLimits::build).unwrap_or_default(),
+            limits: self.rate_limit.on().map(|limits| limits.build(names)).unwrap_or_default(),
+            trusted_proxies: TrustedProxies::new(
+                self.trusted_proxies.value.into_iter().flat_map(|proxies| proxies.0).flatten().collect(),
+            ),
             upstreams: policies,
             health_paths,
             retry: GatewayRetry::said(self.retry),
@@ -180,5 +192,24 @@ names! {
         "normal" => Normal,
         /// Byte for byte.
         "verbatim" => Verbatim,
+    }
+}
+
+impl FromNode for Network {
+    fn from_node(node: &Node) -> Result<Self, String> {
+        let text = <std::rc::Rc<str>>::from_node(node)?;
+        text.parse().map_err(|error: NetworkError| error.to_string())
+    }
+
+    fn format() -> Shape {
+        Shape::Value(text("^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"))
+    }
+}
+
+impl Item for Network {
+    const OF: &'static str = "addresses and networks";
+
+    fn way_out() -> String {
+        "such as [\"10.0.0.0/8\", \"192.168.1.1\"]".to_owned()
     }
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::context::Context;
 use super::diagnostic::Problem;
 use super::reader::Read;
-use super::shape::{Shape, TableShape};
+use super::shape::{Choice, Shape, TableShape};
 use super::tree::{Entry, Node, Table, Value};
 use super::variant::Variant;
 
@@ -82,6 +82,14 @@ fn merge_at(shape: Option<&Shape>, base: &Table, patch: &Table) -> Table {
             None => merged.push(entry.clone()),
         }
     }
+    if let Some(table) = shape.and_then(Shape::as_table)
+        && let Some(chosen) = table.chosen(patch)
+    {
+        for entry in &mut merged {
+            let said = patch.get(&entry.key).and_then(|entry| entry.node.as_table()).map(|said| &**said);
+            drop_what_the_choice_lacks(table, chosen, entry, said);
+        }
+    }
     if let Some(table) = shape.and_then(Shape::as_table) {
         let drops = drops(table, patch);
         merged.retain(|entry| patch.place(&entry.key).is_some() || !drops(&entry.key));
@@ -107,6 +115,13 @@ pub(super) fn fill(shape: &Shape, table: &Table, below: &Table) -> Table {
     let mut filled = table.entries().to_vec();
     let described = shape.as_table();
     for entry in below.entries() {
+        let mut entry = entry.clone();
+        if let Some(described) = described
+            && let Some(chosen) = described.chosen(table)
+        {
+            let said = table.get(&entry.key).and_then(|entry| entry.node.as_table()).map(|said| &**said);
+            drop_what_the_choice_lacks(described, chosen, &mut entry, said);
+        }
         if let Some(said) = table.place(&entry.key).and_then(|place| filled.get_mut(place)) {
             if let (Value::Table(own), Value::Table(under)) = (&said.node.value, &entry.node.value)
                 && let Some(each) = shape.below(&entry.key)
@@ -115,10 +130,31 @@ pub(super) fn fill(shape: &Shape, table: &Table, below: &Table) -> Table {
                 said.node.value = Value::Table(Rc::new(fill(&each, own, under)));
             }
         } else if !described.is_some_and(|described| drops(described, table)(&entry.key)) {
-            filled.push(entry.clone());
+            filled.push(entry);
         }
     }
     Table::new(filled)
+}
+
+/// Of tables by name whose keys have a meaning by the choice of the table that they stand in: drops the keys that are inherited
+/// and have none. `said` is what the patch says of them.
+fn drop_what_the_choice_lacks(parent: &TableShape, chosen: &str, named: &mut Entry, said: Option<&Table>) {
+    let Some(Shape::Named(each)) = parent.field(&named.key).map(|field| (field.shape)()) else { return };
+    let each = each();
+    let Some(shape) = each.as_table().filter(|table| matches!(table.choice, Choice::OfParent)) else {
+        return;
+    };
+    let Value::Table(tables) = &named.node.value else { return };
+    let tables = tables.entries().iter().map(|entry| {
+        let Some(table) = entry.node.as_table() else { return entry.clone() };
+        let said = said.and_then(|said| said.get(&entry.key)).and_then(|entry| entry.node.as_table());
+        let is_said = |key: &str| said.is_some_and(|said| said.get(key).is_some());
+        let kept =
+            table.entries().iter().filter(|field| is_said(&field.key) || shape.has(chosen, &field.key));
+        let value = Value::Table(Rc::new(Table::new(kept.cloned().collect())));
+        Entry { node: Node { span: entry.node.span.clone(), value }, ..entry.clone() }
+    });
+    named.node.value = Value::Table(Rc::new(Table::new(tables.collect())));
 }
 
 #[cfg(test)]
@@ -149,6 +185,23 @@ mod tests {
             |table: &Table| table.entries().iter().map(|entry| entry.key.to_string()).collect::<Vec<_>>();
         assert_eq!(keys(&filled), keys(&table("b = 1\na.y = 2\nc = 5")));
         assert_eq!(keys(filled.get("a").unwrap().node.as_table().unwrap()), ["y", "x"]);
+    }
+
+    #[test]
+    fn a_tier_drops_what_the_new_algorithm_of_its_limit_does_not_have() {
+        let base = "[gateway.rate_limit.per_key]\nalgorithm = 'token-bucket'\nlimit = 9\nburst = 3\n\
+            tiers.gold = { keys = ['a'], limit = 90, burst = 30 }\ntiers.low = { keys = ['b'], limit = 1 }";
+        assert_merged(
+            base,
+            "gateway.rate_limit.per_key = { algorithm = 'fixed-window', tiers.low = { burst = 4 } }",
+            "[gateway.rate_limit.per_key]\nalgorithm = 'fixed-window'\nlimit = 9\n\
+             tiers.gold = { keys = ['a'], limit = 90 }\ntiers.low = { keys = ['b'], limit = 1, burst = 4 }",
+        );
+        assert_merged(
+            base,
+            "gateway.rate_limit.per_key.algorithm = 'gcra'",
+            &base.replace("token-bucket", "gcra"),
+        );
     }
 
     #[test]

@@ -134,7 +134,9 @@ impl<'t> Fields<'t> {
                 let mut kinds = shape.choices().into_iter().filter(|kind| self.table.get(kind).is_some());
                 kinds.next().filter(|_| kinds.next().is_none())
             }
-            Choice::ByName(_, None) | Choice::Free | Choice::OneKind | Choice::Whole => None,
+            Choice::ByName(_, None) | Choice::Free | Choice::OneKind | Choice::Whole | Choice::OfParent => {
+                None
+            }
         };
         let Some(chosen) = chosen else { return };
         let introduced = if let Choice::ByName(_, Some(text)) = shape.choice { text } else { "" };

@@ -298,7 +298,7 @@ fn what_the_choice_has(table: &TableShape) -> Map<String, Value> {
     let required = |key: &&str| json!({ "required": [key] });
     let belonging = || table.fields.iter().filter(|field| field.belongs.is_some());
     match table.choice {
-        Choice::Free => Map::new(),
+        Choice::Free | Choice::OfParent => Map::new(),
         Choice::Whole => keywords(json!({ "minProperties": 1, "maxProperties": 1 })),
         Choice::OneKind => {
             let kind = |kind: &&str| json!({ "required": [kind], "properties": { *kind: { "not": { "const": false } } } });
@@ -394,6 +394,9 @@ mod tests {
         }
         if parts.len() > 3 && parts[..2] == ["gateway", "rate_limit"] {
             parts[2] = "*";
+            if parts.len() > 4 && parts[3] == "tiers" {
+                parts[4] = "*";
+            }
         }
         if parts.len() > 2 && parts[..2] == ["gateway", "upstreams"] {
             parts[2] = "*";

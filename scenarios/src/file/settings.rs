@@ -11,11 +11,12 @@ use std::rc::Rc;
 
 use gateway::auth::AuthConfig;
 use gateway::{
-    BreakerConfig, BreakerWindow, CallerCap, Charge, ConcurrencyCap, FailureSet, GrowthRule, HalfOpen,
-    KeyedBy, LimitRule, OpenGrowth, Paths, Scope, UpstreamPolicy, WindowFrom,
+    BreakerConfig, BreakerWindow, CallerCap, Charge, ConcurrencyCap, FailureSet, GrowthRule, HalfOpen, KeyPart, LimitRule, Method,
+    OpenGrowth, Paths, RateLimit, Routes, Scope, UpstreamPolicy, WindowFrom,
 };
 use reports::Setting;
 
+use super::counted_by::written_part;
 use super::tree::{Entry, Node, Table, Value};
 use super::units::write_duration;
 use super::words::display_key;
@@ -280,7 +281,7 @@ fn gateway_settings(world: &World) -> Vec<Setting> {
         gateway.auth.as_ref().map_or_else(|| "off".to_owned(), |auth| auth_text(auth, world)),
     ));
     for scope in Scope::ALL {
-        let limit = limits_text(gateway.limits.list(scope).rules());
+        let limit = limits_text(gateway.limits.list(scope).rules(), &gateway.routes);
         settings.push(setting(&format!("rate_limit.{}", scope.name()), limit));
     }
     if gateway.limits.charge == Charge::Admitted {
@@ -403,25 +404,22 @@ fn unbounded(number: Option<u32>) -> String {
 }
 
 /// The limits of a scope, such as `second: fixed-window, 50 per 1s; hour: fixed-window, 9000 per 1h`.
-fn limits_text(rules: &[LimitRule]) -> String {
+fn limits_text(rules: &[LimitRule], routes: &Routes) -> String {
     let texts = rules.iter().enumerate().map(|(place, rule)| match &rule.name {
-        Some(name) => format!("{name}: {}", limit_text(rule)),
-        None if rules.len() > 1 => format!("[{place}]: {}", limit_text(rule)),
-        None => limit_text(rule),
+        Some(name) => format!("{name}: {}", limit_text(rule, routes)),
+        None if rules.len() > 1 => format!("[{place}]: {}", limit_text(rule, routes)),
+        None => limit_text(rule, routes),
     });
     let texts: Vec<String> = texts.collect();
     if texts.is_empty() { "off".to_owned() } else { texts.join("; ") }
 }
 
 /// Such as `token-bucket, 1000 per 1m, burst 100`.
-fn limit_text(LimitRule { limit, by, status, .. }: &LimitRule) -> String {
-    let mut text =
-        format!("{}, {} per {}", limit.algorithm().name(), limit.limit(), write_duration(limit.window()));
-    if let Some(burst) = limit.burst() {
-        let _ = write!(text, ", burst {burst}");
-    }
-    if let Some(delay) = limit.delay() {
-        let _ = write!(text, ", delay {delay}");
+fn limit_text(rule: &LimitRule, routes: &Routes) -> String {
+    let LimitRule { limit, by, status, methods, costs, tiers, count, name: _ } = rule;
+    let mut text = format!("{}, {}", limit.algorithm().name(), numbers_text(limit));
+    if let Some(every) = limit.refill_every() {
+        let _ = write!(text, ", refilled each {}", write_duration(every));
     }
     if limit.count_rejected() {
         text += ", counting rejected";
@@ -432,8 +430,42 @@ fn limit_text(LimitRule { limit, by, status, .. }: &LimitRule) -> String {
     if *status != LimitRule::TOO_MANY_REQUESTS {
         let _ = write!(text, ", answering {status}");
     }
-    if let KeyedBy::Claim(claim) = by {
-        let _ = write!(text, ", by the claim {claim}");
+    match by.parts() {
+        [] => {}
+        [KeyPart::Claim(claim)] => {
+            let _ = write!(text, ", by the claim {claim}");
+        }
+        parts => {
+            let parts: Vec<String> = parts.iter().map(written_part).collect();
+            let _ = write!(text, ", by {}", parts.join(" and "));
+        }
+    }
+    if let Some(methods) = methods {
+        let methods: Vec<&str> = methods.iter().map(Method::name).collect();
+        let _ = write!(text, ", of {}", methods.join(" "));
+    }
+    for (route, cost) in costs.iter() {
+        let path = routes.iter().nth(route.0 as usize).map_or("", |route| &route.path);
+        let _ = write!(text, ", {path} costs {cost}");
+    }
+    if let Some(count) = count {
+        let _ = write!(text, ", counting {}", failures_text(count));
+    }
+    for tier in tiers {
+        let _ = write!(text, ", {}: {}", tier.name, numbers_text(&tier.limit));
+    }
+    text
+}
+
+/// Such as `1000 per 1m, burst 100`.
+fn numbers_text(limit: &RateLimit) -> String {
+    let window = if limit.is_month() { "month".to_owned() } else { write_duration(limit.window()) };
+    let mut text = format!("{} per {window}", limit.limit());
+    if let Some(burst) = limit.burst() {
+        let _ = write!(text, ", burst {burst}");
+    }
+    if let Some(delay) = limit.delay() {
+        let _ = write!(text, ", delay {delay}");
     }
     text
 }

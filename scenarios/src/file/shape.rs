@@ -50,6 +50,8 @@ pub(super) enum Choice {
     OneKind,
     /// One key is all there is, and a variant replaces the table whole.
     Whole,
+    /// What the table chooses that this one stands in, by name. Whoever uses the table judges that.
+    OfParent,
 }
 
 /// A key of a table.
@@ -170,7 +172,7 @@ impl TableShape {
             Choice::ByKind | Choice::OneKind | Choice::Whole => {
                 self.fields.iter().filter(|field| field.is_kind).map(|field| field.key).collect()
             }
-            Choice::Free => Vec::new(),
+            Choice::Free | Choice::OfParent => Vec::new(),
         }
     }
 

@@ -12,6 +12,7 @@ use super::diagnostic::Problem;
 use super::external;
 use super::faults::{Fault, build_faults};
 use super::gateway::Gateway;
+use super::limits::{Names, refuse_what_cannot_be_numbered};
 use super::reader::{Fields, Read};
 use super::routes::{BuiltRoutes, Route, build_routes};
 use super::shape::{Choice, Shape, TableShape, WHOLE};
@@ -91,9 +92,15 @@ pub(super) fn read_world(
     let (upstreams, provider) = build_upstreams(upstreams, context);
     let names: Vec<_> = upstreams.iter().map(|upstream| &*upstream.name).collect();
     let known = Known { names: &names, provider };
-    let gateway = tables.gateway.on().map(|gateway| gateway.build(known));
-    let (mut gateway, external, paths) = gateway.unwrap_or_default();
     let routes = tables.routes.value.map_or_else(Vec::new, |Paths(Populated(Named(all)))| all);
+    let paths: Vec<_> = routes.iter().map(|route| route.entry.key.clone()).collect();
+    let clients = tables.clients.value.iter().flat_map(|Populated(Named(all))| all);
+    let clients: Vec<_> = clients
+        .map(|one| (one.entry.key.clone(), one.value.as_ref().map_or(1, Population::key_count)))
+        .collect();
+    let names = Names { routes: &paths, clients: &clients };
+    let gateway = tables.gateway.on().map(|gateway| gateway.build(known, names));
+    let (mut gateway, external, paths) = gateway.unwrap_or_default();
     let routes = build_routes(routes, known, paths, context);
     let populations = tables.clients.entry.and_then(|clients| {
         let populations = tables.clients.value.map_or_else(Vec::new, |Populated(Named(all))| all);
@@ -125,6 +132,7 @@ pub(super) fn read_world(
         faults,
     };
     refuse_avalanches(tree, &world, context);
+    refuse_what_cannot_be_numbered(tree, &world, context);
     Some(world)
 }
 

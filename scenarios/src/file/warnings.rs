@@ -66,11 +66,11 @@ pub(super) fn warn(
         if let Some(entry) = field("window")
             && of_scope.iter().all(|rule| rule.limit.window() > duration)
         {
+            let window = if limit.is_month() { "a month".to_owned() } else { write_duration(limit.window()) };
             let message = format!(
-                "`{}`: the scenario lasts {}, less than one window of {}",
+                "`{}`: the scenario lasts {}, less than one window of {window}",
                 path("window"),
                 write_duration(duration),
-                write_duration(limit.window())
             );
             context.push(Problem::warning(entry.node.span.clone(), message));
         }

@@ -399,3 +399,211 @@ fn a_window_of_ones_own_and_another_status() {
     assert_eq!((limit(1).rejected, limit(1).status), (30, None));
     assert_eq!((limit(2).rejected, limit(2).status), (90, Some(503)));
 }
+
+/// Two keys behind two addresses each on two routes: of each combination five pass.
+#[test]
+fn what_is_combined_is_a_bucket_for_each_combination() {
+    let result = run(r#"
+        name = "Combined"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1m"
+        slo.latency = "1s"
+        upstreams.api.latency = "1ms"
+        routes."/a".upstream = "api"
+        routes."/b".upstream = "api"
+        clients.pair = { send = { "/a" = 1, "/b" = 1 }, rate = "20/s", identities = 2 }
+        clients.visitors = { send = "/a", rate = "20/s", identities = 4, keys = 0, ips = 2 }
+        [variants.key-and-route]
+        gateway.rate_limit.per_route = { algorithm = "fixed-window", limit = 5, window = "1m", by = ["key", "route"] }
+        [variants.key-and-ip]
+        gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 5, window = "1m", by = ["ip", "key"] }
+        [variants.network]
+        gateway.rate_limit.per_ip = { algorithm = "fixed-window", limit = 5, window = "1m", by = "ip/30" }
+        [expect]
+        hold = [
+            # Two keys on two routes, and two addresses on one.
+            "key-and-route: served == 30",
+            "key-and-route: served(clients.pair) == 20",
+            "key-and-route: admitted(per_route) == 5",
+            # Each of the two keys comes from one address, and those without a key are their address.
+            "key-and-ip: served == 20",
+            # 127.1.0.1 to 127.1.0.3 are in one network, and 127.1.0.4 in the next.
+            "network: served == 10",
+        ]
+    "#);
+    assert_held(&result);
+    let told = |variant: usize| {
+        let buckets = &result.variants[variant].runs[0].limits[0].saturation.as_ref().unwrap().buckets;
+        let told = buckets.iter().map(|bucket| {
+            (
+                bucket.name.clone(),
+                bucket.owner.as_ref().map(|owner| (owner.population.clone(), owner.address)),
+            )
+        });
+        let mut told: Vec<_> = told.collect();
+        told.sort();
+        told
+    };
+    let named = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), None)).collect::<Vec<_>>();
+    assert_eq!(
+        told(0),
+        named(&[
+            "pair-0 + /a",
+            "pair-0 + /b",
+            "pair-1 + /a",
+            "pair-1 + /b",
+            "visitors, address 0 + /a",
+            "visitors, address 1 + /a",
+        ])
+    );
+    assert_eq!(
+        told(1),
+        named(&[
+            "pair, address 0 + pair-0",
+            "pair, address 1 + pair-1",
+            "visitors, address 0 + visitors, address 0",
+            "visitors, address 1 + visitors, address 1",
+        ])
+    );
+    // The first has addresses of both populations, and is nobody's own.
+    assert_eq!(
+        told(2),
+        [("127.1.0.0/30".to_owned(), None), ("127.1.0.4/30".to_owned(), Some(("visitors".to_owned(), None))),]
+    );
+    assert_eq!(result.variants[0].runs[0].limits[0].buckets, 6);
+    let setting = |variant: usize, key: &str| {
+        let settings = &result.variants[variant].settings;
+        settings.iter().find(|setting| setting.key == key).unwrap().value.clone()
+    };
+    assert_eq!(setting(0, "gateway.rate_limit.per_route"), "fixed-window, 5 per 1m, by key and route");
+}
+
+#[test]
+fn a_cost_uses_a_limit_up_sooner_and_methods_that_are_not_counted_pass() {
+    // Ten a second for a minute each. Of 100 a minute a search takes ten: ten pass. Whoever asks by OPTIONS is not counted.
+    let result = run(r#"
+        name = "Costs"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1m"
+        slo.latency = "1s"
+        upstreams.api.latency = "1ms"
+        routes."/search".upstream = "api"
+        routes."/item".upstream = "api"
+        clients.searchers = { send = "/search", rate = "10/s", method = "POST" }
+        clients.readers = { send = "/item", rate = "10/s" }
+        clients.browsers = { send = "/search", rate = "10/s", method = "OPTIONS" }
+        [gateway.rate_limit.per_key]
+        algorithm = "fixed-window"
+        limit = 100
+        window = "1m"
+        cost = { "/search" = 10 }
+        methods = ["GET", "POST"]
+        [expect]
+        hold = [
+            "served(clients.searchers) == 10",
+            "served(clients.readers) == 100",
+            "served(clients.browsers) == 600",
+        ]
+    "#);
+    assert_held(&result);
+    assert_eq!(result.variants[0].runs[0].limits[0].admitted, 110);
+}
+
+#[test]
+fn a_tier_has_its_own_numbers_and_is_as_full_as_its_own_bucket() {
+    let result = run(r#"
+        name = "Plans"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1m"
+        slo.latency = "1s"
+        upstreams.api.latency = "1ms"
+        upstreams.identity = { serves = "jwks", latency = "1ms" }
+        routes."/".upstream = "api"
+        clients.free = { send = "/", rate = "10/s", token = { issuer = "i" } }
+        clients.partner = { send = "/", rate = "10/s", identities = 2, token = { issuer = "i" } }
+        clients.claimed = { send = "/", rate = "10/s", token = { issuer = "i", claims = { plan = "gold" } } }
+        gateway.auth = { jwks = "identity", issuer = "i" }
+        [gateway.rate_limit.per_key]
+        algorithm = "fixed-window"
+        limit = 10
+        window = "1m"
+        tiers.silver = { clients = ["partner"], limit = 100 }
+        tiers.gold = { claims = { plan = "gold" }, limit = 300 }
+        [expect]
+        hold = [
+            "served(clients.free) == 10",
+            "served(clients.partner) == 200",
+            "served(clients.claimed) == 300",
+        ]
+    "#);
+    assert_held(&result);
+    // Gold is used up after half of the time. In the first seconds its bucket is as full as a thirtieth of the 300 for each second.
+    let buckets = &result.variants[0].runs[0].limits[0].saturation.as_ref().unwrap().buckets;
+    let gold = &buckets.iter().find(|bucket| bucket.name == "claimed-0").unwrap().percent;
+    assert!(gold[5] < 40 && gold[20] > 50 && gold[59] == 100, "{gold:?}");
+}
+
+#[test]
+fn a_limit_on_failures_lets_the_honest_pass_and_stops_who_guesses() {
+    // The guesser's requests are refused by the login with 401 in the upstream's place, ten a second: ten failures a minute pass,
+    // and with them what is under way. The office behind one address logs in well, and is never counted.
+    let result = run(r#"
+        name = "Guesses"
+        starts = 2026-06-02T09:00:00Z
+        duration = "1m"
+        slo.latency = "1s"
+        upstreams.login.latency = "1ms"
+        upstreams.guarded.latency = "1ms"
+        routes."/login".upstream = "login"
+        routes."/guess".upstream = "guarded"
+        clients.office = { send = "/login", rate = "50/s", identities = 200, ips = 1 }
+        clients.guesser = { send = "/guess", rate = "10/s", hostile = true }
+        [[faults]]
+        at = "0s"
+        for = "1m"
+        upstreams = ["guarded"]
+        error = { status = 401 }
+        [gateway.rate_limit.per_ip]
+        algorithm = "fixed-window"
+        limit = 10
+        window = "1m"
+        count = [401]
+        [variants.failures]
+        [variants.everything]
+        gateway.rate_limit.per_ip = { algorithm = "fixed-window", limit = 10, window = "1m", count = ["5xx", 401] }
+        [expect]
+        hold = [
+            "failures: served(clients.office) == 100%",
+            "failures: rejected(rate-limited, clients.guesser) == 590",
+            "everything: rejected(rate-limited, clients.guesser) == 590",
+        ]
+    "#);
+    assert_held(&result);
+}
+
+#[test]
+fn a_month_begins_with_the_calendar_and_a_refill_in_steps_with_the_step() {
+    let result = run(r#"
+        name = "Across the end of June"
+        starts = 2026-06-30T23:59:00Z
+        duration = "2m"
+        slo.latency = "1s"
+        upstreams.api.latency = "1ms"
+        routes."/".upstream = "api"
+        clients.one = { send = "/", rate = "10/s" }
+        [variants.month]
+        gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 100, window = "month" }
+        [variants.days]
+        gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 100, window = "31d" }
+        [variants.stepped]
+        gateway.rate_limit.per_key = { algorithm = "token-bucket", limit = 60, window = "1m", burst = 30, refill = { every = "30s" } }
+        [expect]
+        hold = [
+            "month: served == 200",
+            # The burst of 30, and thirty more at each half minute: at :30, :00 and :30.
+            "stepped: served == 120",
+            "stepped: peak_admitted(per_key, 4s) == 30",
+        ]
+    "#);
+    assert_held(&result);
+}

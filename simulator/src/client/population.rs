@@ -65,6 +65,21 @@ impl Method {
     }
 }
 
+/// As a gateway's limits tell methods apart.
+impl From<Method> for gateway::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Get => Self::Get,
+            Method::Head => Self::Head,
+            Method::Options => Self::Options,
+            Method::Put => Self::Put,
+            Method::Delete => Self::Delete,
+            Method::Post => Self::Post,
+            Method::Patch => Self::Patch,
+        }
+    }
+}
+
 /// When a population sends.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Load {

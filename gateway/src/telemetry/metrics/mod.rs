@@ -29,6 +29,7 @@ use crate::hosts::HostChange;
 use crate::limits::{LimitId, RateLimits};
 use crate::outcome::Outcome;
 use crate::pipeline::Decision;
+use crate::rate_limit::RateLimit;
 use crate::route::UpstreamId;
 use crate::server::Monitor;
 use crate::timestamp::Timestamp;
@@ -76,6 +77,8 @@ struct LimitCounters {
     admitted: IntCounter,
     rejected: IntCounter,
     saturation: Saturation,
+    /// By tier: the size of its buckets.
+    tiers: Vec<u32>,
     /// Of a limit that lets requests wait.
     waits: Option<Histogram>,
 }
@@ -172,8 +175,12 @@ impl Metrics {
         for (id, rule) in limits.iter() {
             let (label, allowance) = (limits.label(id), rule.limit.allowance());
             let cell = &self.limits[id.slot()];
+            let tiers: Vec<u32> = rule.tiers.iter().map(|tier| tier.limit.allowance()).collect();
+            let lets_wait = std::iter::once(&rule.limit)
+                .chain(rule.tiers.iter().map(|tier| &tier.limit))
+                .any(RateLimit::lets_wait);
             let is_known = |known: &Arc<LimitCounters>| {
-                known.label == label && known.waits.is_some() == rule.limit.lets_wait()
+                known.label == label && known.waits.is_some() == lets_wait && known.tiers == tiers
             };
             if let Some(known) = cell.load_full().filter(is_known) {
                 known.saturation.reconfigure(allowance);
@@ -184,7 +191,8 @@ impl Metrics {
                 admitted: verdict("admitted"),
                 rejected: verdict("rejected"),
                 saturation: Saturation::new(allowance),
-                waits: rule.limit.lets_wait().then(|| self.waits.with_label_values(&[&*label])),
+                tiers,
+                waits: lets_wait.then(|| self.waits.with_label_values(&[&*label])),
                 label,
             })));
         }
@@ -225,10 +233,13 @@ impl Metrics {
     }
 
     pub(super) fn on_decided(&self, at: Timestamp, checks: &Checks, decision: &Decision) {
-        for (limit, verdict) in checks.iter() {
-            if let Some(limit) = &*self.limits[limit.slot()].load() {
+        for (id, verdict) in checks.iter() {
+            if let Some(limit) = &*self.limits[id.slot()].load() {
                 if verdict.is_admitted() { &limit.admitted } else { &limit.rejected }.inc();
-                limit.saturation.note(at, verdict);
+                match checks.tier(id).checked_sub(1).and_then(|tier| limit.tiers.get(tier)) {
+                    Some(allowance) => limit.saturation.note_of(at, verdict, *allowance),
+                    None => limit.saturation.note(at, verdict),
+                }
             }
         }
         if let Decision::Delay { limit, wait, .. } = decision

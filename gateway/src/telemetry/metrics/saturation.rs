@@ -37,7 +37,11 @@ impl Saturation {
 
     /// A bucket gave its verdict.
     pub(super) fn note(&self, at: Timestamp, verdict: Verdict) {
-        let allowance = self.allowance.load(Relaxed);
+        self.note_of(at, verdict, self.allowance.load(Relaxed));
+    }
+
+    /// The same of a bucket of another size.
+    pub(super) fn note_of(&self, at: Timestamp, verdict: Verdict, allowance: u32) {
         let remaining = verdict.remaining().min(allowance);
         let millionths = u64::from(allowance - remaining) * 1_000_000 / u64::from(allowance.max(1));
         let second = second(at);

@@ -61,7 +61,7 @@ impl ClientLog {
             populations: populations
                 .map(|population| (population.clone(), PopulationStreams::new(seed, &population.name)))
                 .collect(),
-            directory: Directory::new(&world.populations, &world.gateway.limits),
+            directory: Directory::new(&world.populations, &world.gateway),
             routes: routes.collect(),
             own_addresses,
         })

@@ -264,7 +264,7 @@ impl Ground<'_> {
         GatewayObserver {
             journal: self.journal.clone(),
             starts: self.clock.starts(),
-            directory: Directory::new(&world.populations, &world.gateway.limits),
+            directory: Directory::new(&world.populations, &world.gateway),
             judges_tokens: world.judges_tokens(),
             populations: self.populations.clone(),
             limits: recorded_limits(&world.gateway.limits),

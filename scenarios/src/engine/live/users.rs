@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use gateway::server::ScenarioClock;
-use gateway::{AttemptEnd, RateLimits, Timestamp};
+use gateway::{AttemptEnd, GatewayConfig, Timestamp};
 use goose::client::GooseClientBuilder;
 use goose::goose::Scenario;
 use goose::goose::{GooseUser, Transaction, TransactionFunction};
@@ -155,7 +155,7 @@ impl UserPool {
             schedule,
             mint,
             expect_status,
-            directory: Directory::new(&all, &RateLimits::default()),
+            directory: Directory::new(&all, &GatewayConfig::default()),
             host: uris
                 .iter()
                 .flatten()

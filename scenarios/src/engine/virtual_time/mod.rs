@@ -128,6 +128,8 @@ struct Run<'w> {
     directory: Directory,
     populations: Vec<ActivePopulation<'w>>,
     gateway: Pipeline<Ticket>,
+    /// Whether limits of the gateway count requests by their ends.
+    counts_ends: bool,
     /// Each at its place in the record.
     limits: Vec<RecordedLimit>,
     queue_timeouts: LaneId,
@@ -274,9 +276,10 @@ impl<'w> Run<'w> {
         let keepers = keepers(&variant.world, &services, seed);
         Self {
             ends: timeline.starts + timeline.duration,
-            directory: Directory::new(populations, &gateway.limits),
+            directory: Directory::new(populations, gateway),
             populations: senders,
             gateway: Pipeline::new(gateway.clone()),
+            counts_ends: gateway.limits.count_ends(),
             limits: recorded_limits(&gateway.limits),
             queue_timeouts: context.events.lane(),
             upstream_of: gateway.routes.iter().map(|route| route.upstream.0 as usize).collect(),
@@ -578,9 +581,15 @@ impl<'w> Run<'w> {
     /// What the gateway is asked of a request.
     fn asked(&self, slot: u32) -> Request {
         let Logical { population, route, client, .. } = self.requests[slot as usize];
-        let idempotent = self.populations[population].population.method.is_idempotent();
-        let draw = self.host_draw(slot);
-        Request { peer: client.peer, client: client.client, route: Some(route), idempotent, draw }
+        let method = self.populations[population].population.method;
+        Request {
+            peer: client.peer,
+            client: client.client,
+            route: Some(route),
+            method: method.into(),
+            idempotent: method.is_idempotent(),
+            draw: self.host_draw(slot),
+        }
     }
 
     /// Whose token the present attempt of a request bears; `None` for a population without any.
@@ -728,8 +737,16 @@ impl<'w> Run<'w> {
         let is_served = seen.outcome == Outcome::Served;
         let why = if is_served { self.took_longest(ticket, from, why) } else { why };
         self.free_worker(route, pass, end.settlement(took));
-        self.log_ended_of(ticket, end);
+        self.end_at_gateway(ticket, end);
         self.conclude(ticket, seen, why);
+    }
+
+    /// The gateway has answered an attempt, or its client has left it.
+    fn end_at_gateway(&mut self, ticket: Ticket, end: RequestEnd) {
+        if self.counts_ends {
+            self.gateway.on_ended(self.context.now, ticket, end);
+        }
+        self.log_ended_of(ticket, end);
     }
 
     /// An attempt leaves the gateway without an answer of an upstream, whose breaker learns of the `settlement`, if anything.
@@ -779,7 +796,7 @@ impl<'w> Run<'w> {
 
     /// An attempt ended at the gateway without an answer of its upstream, of which alone a status is expected.
     fn answer(&mut self, ticket: Ticket, end: RequestEnd, why: CauseId) {
-        self.log_ended_of(ticket, end);
+        self.end_at_gateway(ticket, end);
         self.conclude(ticket, ClientEnd::of_request(end, &[]), why);
     }
 
