@@ -7,6 +7,7 @@
 mod auth;
 mod balance;
 mod breaker;
+mod cache;
 mod calls;
 mod clients;
 mod common;
@@ -18,6 +19,7 @@ mod failures;
 mod faults;
 mod gateway;
 mod hosts;
+mod journey;
 mod latency;
 mod limits;
 mod load;
