@@ -470,6 +470,7 @@ mod tests {
 
     use super::*;
     use crate::identity::{Client, KeySecret, Peer};
+    use crate::method::Method;
 
     /// A request of the model: the numbers of its gates by scope, and how many of them it holds.
     #[derive(Clone)]
@@ -577,8 +578,10 @@ mod tests {
                     0..=2 => {
                         let peer = Peer::from(IpAddr::from([127, 0, 0, address]));
                         let client = Client::from_key(KeySecret([0; 16]), &[client]);
+                        let route_id = Some(RouteId(route));
+                        let method = Method::Get;
                         let request =
-                            Request { peer, client, route: Some(RouteId(route)), idempotent: true, draw: 0 };
+                            Request { peer, client, route: route_id, method, idempotent: true, draw: 0 };
                         let mut pass = gates.pass(&request);
                         let entered = gates.enter(ticket, way(route), &mut pass, false, |pass| (ticket, pass));
                         let numbers = [peer.bucket(), client.bucket(), route.into(), (route / 2).into()];

@@ -81,6 +81,7 @@ pub use measure::measurement::Measurement;
 pub use measure::unit::{GaugeUnit, Good, Unit};
 pub use record::breaker::{BreakerChange, FailureCounts};
 pub use record::broken::Broken;
+pub use record::cache::CacheUse;
 pub use record::cause::{Cause, CauseId, CauseKind, CauseResult, CauseStep, CauseTable, Ending};
 pub use record::distribution::{Distribution, LowerBounds, Percentile};
 pub use record::durations::Statistic;
@@ -109,8 +110,8 @@ pub use result::experiment::{
 pub use result::harm::{HarmResult, PopulationHarm, RouteHarm, UnpairedHarm};
 pub use result::json::{JsonError, from_json, to_json};
 pub use result::run::{
-    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, LimitResult, NamedSummary, Peak,
-    PeakLateness, PopulationResult, RunResult, StationResult, Summary,
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, CacheResult, FaultResult, LimitResult,
+    NamedSummary, Peak, PeakLateness, PopulationResult, RunResult, StationResult, Summary,
 };
 pub use result::schema::result_schema;
 pub use result::strictness::{CommonHarm, StrictnessResult};

@@ -563,6 +563,7 @@ fn variant(name: &str, peaks: [u64; 2], (p50_us, p99_us): (u64, u64), queue_full
                 key_fetches: None,
                 health_checks: None,
                 unauthorized: None,
+                cache: None,
                 per_s: burst_and_steady,
             }],
             harm: None,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gateway::auth::AuthConfig;
 use gateway::{GatewayConfig, PoolConfig, Timestamp};
 use reports::{Comparison, Expectation, Measure, Setting};
-use simulator::{Fault, KeySchedule, Population, UpstreamConfig};
+use simulator::{CacheConfig, Fault, KeySchedule, Population, UpstreamConfig};
 use url::Url;
 
 /// A line of `expect.hold`.
@@ -215,6 +215,7 @@ impl NamedUpstream {
             pool: *pool,
             load_latency: *load_latency,
             latency_factor: *latency_factor,
+            cache: self.config.cache.clone().map(|cache| CacheConfig { host: host as u32, ..cache }),
             ..self.config.clone()
         }
     }
@@ -278,6 +279,12 @@ impl World {
     pub fn hosts(&self) -> impl Iterator<Item = (usize, usize)> {
         let upstreams = self.upstreams.iter().enumerate();
         upstreams.flat_map(|(upstream, named)| (0..named.hosts.len()).map(move |host| (upstream, host)))
+    }
+
+    /// Whether what becomes of a request at an upstream depends on what the request asks for.
+    pub fn draws_content(&self) -> bool {
+        let mut configs = self.upstreams.iter().map(|named| &named.config);
+        configs.any(|config| config.cache.is_some() || config.calls.iter().any(|call| call.share < 1.0))
     }
 
     /// By route: whether the gateway asks for tokens on it.

@@ -146,6 +146,46 @@ fn hosts_have_their_turns_and_their_faults_on_sockets_too() {
 }
 
 #[test]
+fn journeys_caches_and_calls_at_once_on_sockets_too() {
+    let _alone = alone();
+    let scenario = scenario(
+        r#"
+        name = "Closer to life"
+        starts = 2026-06-02T09:00:00Z
+        duration = "2s"
+        slo.latency = "1s"
+        upstreams.login = { latency = "5ms", calls = [{ upstream = "keys" }, { upstream = "profile", share = "50%" }], parallel = true }
+        upstreams.keys = { latency = "20ms", cache = { keys = 40, zipf = 1.0, ttl = "1m", collapse = true } }
+        upstreams.profile = { latency = "20ms", cache = { hits = "50%" } }
+        upstreams.shop = { latency = "5ms" }
+        routes."/login".upstream = "login"
+        routes."/shop".upstream = "shop"
+        clients.arriving = { rate = "30/s", journey = [{ send = "/login", method = "POST", continue = "50%" }, { send = "/shop", think = "50ms" }] }
+        clients.paced = { users = 3, pacing = "400ms", start = "together", send = "/shop" }
+        "#,
+    );
+    let simulated = run_experiment(&scenario, &[scenario.seed], || {});
+    let live = live(&scenario, 1.0, &Stop::default());
+    let [simulated, live] = [&simulated, &live].map(|result| result.variants[0].runs[0].clone());
+    for run in [&simulated, &live] {
+        assert_eq!(run.overall.count(Outcome::Served), run.overall.offered, "{:?}", run.overall.outcomes);
+    }
+    let offered = |run: &RunResult| run.populations.iter().map(|of| of.summary.offered).collect::<Vec<_>>();
+    // The same clients go on. Three users begin at 0, 0.4, 0.8, 1.2 and 1.6 s. What is due just before the end may come after it.
+    let [in_time, on_sockets] = [&simulated, &live].map(offered);
+    assert_eq!((in_time[1], on_sockets[1].abs_diff(15) <= 3), (15, true), "{on_sockets:?}");
+    assert!(in_time[0] > 75 && in_time[0].abs_diff(on_sockets[0]) <= 3, "{in_time:?} {on_sockets:?}");
+    // The same requests take the second call, ask for the same objects, and are in luck.
+    let told = |run: &RunResult, upstream: usize| {
+        let of = &run.upstream_attempts[upstream];
+        (of.attempts, of.cache.map(|cache| cache.misses))
+    };
+    assert_eq!((told(&live, 1).0, told(&live, 2)), (told(&simulated, 1).0, told(&simulated, 2)));
+    // Each object is fetched once, whoever comes while it is.
+    assert_eq!(told(&live, 1), told(&simulated, 1));
+}
+
+#[test]
 fn a_plan_counts_the_controls_of_what_fails_and_nothing_else() {
     // Two variants that fail and one that does not, under three seeds: 9 runs and 6 controls, of 8 s at 4 times real time and
     // 0.3 s to start.

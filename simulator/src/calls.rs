@@ -10,11 +10,12 @@ use gateway::{
 use crate::chance::{Purpose, Stream};
 use crate::upstream::Call;
 
-/// What a service asks of others, one after the other, for each job: when it tries again, and when it gives up.
+/// What a service asks of others for each job, one after the other or all at once: when it tries again, and when it gives up.
 ///
-/// The calling contract: after its own work a job begins by [`Calls::on_begun`]. Each [`CallStep::Ask`] is followed by one
+/// The calling contract: after its own work a job begins by [`Calls::on_begun`], or where its service makes all calls at once, by one
+/// [`Calls::on_branch`] for each call, and what follows holds for each branch. Each [`CallStep::Ask`] is followed by one
 /// [`Calls::on_ended`], each [`CallStep::Wait`] by one [`Calls::on_waited`], until there is a [`CallStep::Answer`]; a job
-/// that is dropped before is told by [`Calls::on_given_up`]. Of the attempts of a job, one is under way at a time.
+/// that is dropped before is told by [`Calls::on_given_up`]. Of the attempts of a job or branch, one is under way at a time.
 #[derive(Debug)]
 pub struct Calls {
     links: Vec<Link>,
@@ -27,6 +28,7 @@ pub struct Calls {
 #[derive(Debug)]
 struct Link {
     upstream: usize,
+    share: f64,
     timeout: Option<Duration>,
     retrier: Retrier,
     breaker: Option<Breaker>,
@@ -38,6 +40,10 @@ struct Link {
 #[derive(Clone, Copy, Debug)]
 pub struct CallState {
     call: usize,
+    /// Where it is drawn which calls the request takes.
+    content: Stream,
+    /// Whether its call is one of several at once.
+    is_branch: bool,
     attempt: u32,
     retries: RetryState,
     permit: Option<Permit>,
@@ -83,8 +89,8 @@ pub struct Ask {
     pub host: HostId,
     /// After what time it gives up; `None` for never.
     pub timeout: Option<Duration>,
-    /// Number of the attempt over all calls of the job, from 0. The service time of the one asked is drawn at it below
-    /// the job's key.
+    /// Number of the attempt over all calls of the job, from 0; of calls that are made at once, each has 1,024 numbers of its own. The
+    /// service time of the one asked is drawn at it below the job's key.
     pub attempt: u32,
 }
 
@@ -93,6 +99,7 @@ impl Calls {
     pub fn new(calls: &[Call], seed: u64, invariants: &Invariants) -> Self {
         let link = |call: &Call| Link {
             upstream: call.upstream,
+            share: call.share,
             timeout: call.timeout,
             retrier: Retrier::new(call.retry).with_invariants(invariants.clone()),
             breaker: call.breaker.map(|config| Breaker::new(config).with_invariants(invariants.clone())),
@@ -103,19 +110,37 @@ impl Calls {
         Self { links: calls.iter().map(link).collect(), jitter, hosts }
     }
 
-    /// A job is done with its service's own work; `key` is the stream of its service time.
+    /// A job is done with its service's own work; `key` is the stream of its service time, and `content` the one below which it is drawn
+    /// which calls the request takes.
     #[inline]
-    pub fn on_begun(&mut self, now: Timestamp, key: Stream) -> (CallState, CallStep) {
-        let mut state = CallState {
-            call: 0,
-            attempt: 0,
-            retries: RetryState::default(),
-            permit: None,
-            host: HostPass::default(),
-            sent: now,
-        };
+    pub fn on_begun(&mut self, now: Timestamp, key: Stream, content: Stream) -> (CallState, CallStep) {
+        let mut state = CallState::new(now, 0, content);
         let step = self.call(now, &mut state, key);
         (state, step)
+    }
+
+    /// As [`Calls::on_begun`] for the call of that number alone, which is made beside the others: an answer of
+    /// [`CallsOutcome::Done`] is the end of this branch. `None` where the request does not take the call, or there is none.
+    pub fn on_branch(
+        &mut self,
+        now: Timestamp,
+        key: Stream,
+        content: Stream,
+        call: usize,
+    ) -> Option<(CallState, CallStep)> {
+        let is_taken = self.links.get(call)?.is_taken(content, call);
+        is_taken.then(|| {
+            let mut state = CallState { is_branch: true, ..CallState::new(now, call, content) };
+            // Room for the attempts of the calls before.
+            state.attempt = (call as u32) << ATTEMPT_BITS;
+            let step = self.call(now, &mut state, key);
+            (state, step)
+        })
+    }
+
+    /// How many calls the service makes at most.
+    pub fn count(&self) -> usize {
+        self.links.len()
     }
 
     /// The attempt under way ended; `key` is the stream of the job's service time. It failed if the job now waits, or answers
@@ -145,6 +170,9 @@ impl Calls {
         state.attempt += 1;
         if let AttemptEnd::Answered(200..=299) = end {
             link.retrier.on_finished(&mut state.retries, true);
+            if state.is_branch {
+                return CallStep::DONE;
+            }
             state.call += 1;
             state.retries = RetryState::default();
             return self.call(now, state, key);
@@ -190,8 +218,11 @@ impl Calls {
         links.find_map(|link| Some((link.upstream, link.breaker.as_mut()?.poll_transition()?)))
     }
 
-    /// Makes the next call of a job. After the last one, the service answers.
+    /// Makes the next call that a job takes. After the last one, the service answers.
     fn call(&mut self, now: Timestamp, state: &mut CallState, key: Stream) -> CallStep {
+        while self.links.get(state.call).is_some_and(|link| !link.is_taken(state.content, state.call)) {
+            state.call += 1;
+        }
         if let Some(link) = self.links.get_mut(state.call) {
             link.retrier.on_request(now, &mut state.retries);
             if link.hosts.is_some() {
@@ -204,9 +235,8 @@ impl Calls {
 
     /// Makes the attempt that a job stands before.
     fn attempt(&mut self, now: Timestamp, state: &mut CallState) -> CallStep {
-        let Some(Link { upstream, timeout, breaker, hosts, retrier }) = self.links.get_mut(state.call) else {
-            return CallStep::DONE;
-        };
+        let Some(link) = self.links.get_mut(state.call) else { return CallStep::DONE };
+        let Link { upstream, timeout, breaker, hosts, retrier, .. } = link;
         if let Some(breaker) = breaker {
             // What its own breaker refuses is not tried again, and is a failed call like any other.
             let Ok(permit) = breaker.on_request(now) else {
@@ -229,12 +259,35 @@ impl Calls {
     }
 }
 
+impl Link {
+    /// Whether a request takes the call, which is of that number.
+    fn is_taken(&self, content: Stream, call: usize) -> bool {
+        self.share >= 1.0 || content.at(call as u64).unit() < self.share
+    }
+}
+
+/// In the numbers of attempts of calls that are made at once: room for more than the 1,000 retries that a policy may have.
+const ATTEMPT_BITS: u32 = 10;
+
 impl CallStep {
     const DONE: Self = Self::Answer { status: 200, outcome: CallsOutcome::Done };
     const SHORT_CIRCUITED: Self = Self::Answer { status: 502, outcome: CallsOutcome::ShortCircuited };
 }
 
 impl CallState {
+    fn new(now: Timestamp, call: usize, content: Stream) -> Self {
+        Self {
+            call,
+            content,
+            is_branch: false,
+            attempt: 0,
+            retries: RetryState::default(),
+            permit: None,
+            host: HostPass::default(),
+            sent: now,
+        }
+    }
+
     /// Number of the call that the job is at, among those of its service.
     pub const fn call(&self) -> usize {
         self.call
@@ -272,7 +325,7 @@ mod tests {
             backoff: Backoff::fixed(WAIT, Jitter::None).unwrap(),
             ..RetryPolicy::default()
         };
-        Call { upstream, timeout: Some(TIMEOUT), retry, breaker, hosts: HostsConfig::default() }
+        Call { upstream, share: 1.0, timeout: Some(TIMEOUT), retry, breaker, hosts: HostsConfig::default() }
     }
 
     fn ask(call: usize, upstream: usize, attempt: u32) -> CallStep {
@@ -285,13 +338,13 @@ mod tests {
 
     #[test]
     fn a_service_without_calls_answers() {
-        assert_eq!(Calls::new(&[], 902, &Invariants::Panic).on_begun(NOW, key()).1, CallStep::DONE);
+        assert_eq!(Calls::new(&[], 902, &Invariants::Panic).on_begun(NOW, key(), key()).1, CallStep::DONE);
     }
 
     #[test]
     fn calls_are_made_in_order_each_with_its_retries() {
         let mut calls = Calls::new(&[call(4, 1, None), call(2, 1, None)], 902, &Invariants::Panic);
-        let (mut state, step) = calls.on_begun(NOW, key());
+        let (mut state, step) = calls.on_begun(NOW, key(), key());
         assert_eq!(step, ask(0, 4, 0));
         assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::Answered(503)), CallStep::Wait(WAIT));
         assert_eq!(calls.on_waited(NOW, &mut state), ask(0, 4, 1));
@@ -310,9 +363,9 @@ mod tests {
         let mut calls = Calls::new(&[call], 902, &Invariants::Panic);
         let failed = AttemptEnd::Answered(503);
         for way in 0..4 {
-            let (mut state, _) = calls.on_begun(NOW, key());
+            let (mut state, _) = calls.on_begun(NOW, key(), key());
             assert_eq!(calls.on_ended(NOW, &mut state, key(), failed), CallStep::Wait(WAIT), "{way}");
-            let (mut other, _) = calls.on_begun(NOW, key());
+            let (mut other, _) = calls.on_begun(NOW, key(), key());
             assert!(matches!(calls.on_ended(NOW, &mut other, key(), failed), CallStep::Answer { .. }));
             match way {
                 0 => calls.on_given_up(state),
@@ -343,7 +396,7 @@ mod tests {
         let asks = AttemptEnd::answered(503, Some(Duration::from_secs(3)));
         for (call, wait) in [(patient, Duration::from_secs(3)), (call(0, 1, None), WAIT)] {
             let mut calls = Calls::new(&[call], 902, &Invariants::Panic);
-            let (mut state, _) = calls.on_begun(NOW, key());
+            let (mut state, _) = calls.on_begun(NOW, key(), key());
             assert_eq!(calls.on_ended(NOW, &mut state, key(), asks), CallStep::Wait(wait));
         }
     }
@@ -353,7 +406,7 @@ mod tests {
         for end in [AttemptEnd::Answered(404), AttemptEnd::Answered(503), AttemptEnd::Broken, AttemptEnd::Cut]
         {
             let mut calls = Calls::new(&[call(0, 0, None)], 902, &Invariants::Panic);
-            let (mut state, _) = calls.on_begun(NOW, key());
+            let (mut state, _) = calls.on_begun(NOW, key(), key());
             assert_eq!(calls.on_ended(NOW, &mut state, key(), end), failed(502));
         }
     }
@@ -372,7 +425,7 @@ mod tests {
             let mut call = call(0, 1, None);
             call.retry.on = on;
             let mut calls = Calls::new(&[call], 902, &Invariants::Panic);
-            let (mut state, _) = calls.on_begun(NOW, key());
+            let (mut state, _) = calls.on_begun(NOW, key(), key());
             let step = calls.on_ended(NOW, &mut state, key(), end);
             assert_eq!(step, if again { CallStep::Wait(WAIT) } else { failed(502) }, "{end:?} on {on:?}");
         }
@@ -384,19 +437,57 @@ mod tests {
         let breaker = BreakerConfig::new(interval, 0.5, 1).unwrap();
         let mut calls = Calls::new(&[call(7, 0, Some(breaker))], 902, &Invariants::Panic);
         // What the service's own machine lacked says nothing of the other.
-        let (mut state, _) = calls.on_begun(NOW, key());
+        let (mut state, _) = calls.on_begun(NOW, key(), key());
         assert_eq!(calls.on_ended(NOW, &mut state, key(), AttemptEnd::NeverSent), failed(502));
         assert_eq!(calls.poll_transition(), None);
-        let (mut state, _) = calls.on_begun(NOW, key());
+        let (mut state, _) = calls.on_begun(NOW, key(), key());
         calls.on_ended(NOW, &mut state, key(), AttemptEnd::Broken);
         let (upstream, change) = calls.poll_transition().unwrap();
         assert_eq!((upstream, change.to), (7, Condition::Open));
-        assert_eq!(calls.on_begun(NOW, key()).1, CallStep::SHORT_CIRCUITED);
+        assert_eq!(calls.on_begun(NOW, key(), key()).1, CallStep::SHORT_CIRCUITED);
         let later = NOW + interval;
-        let (probe, step) = calls.on_begun(later, key());
+        let (probe, step) = calls.on_begun(later, key(), key());
         assert_eq!(step, ask(0, 7, 0));
-        assert_eq!(calls.on_begun(later, key()).1, CallStep::SHORT_CIRCUITED);
+        assert_eq!(calls.on_begun(later, key(), key()).1, CallStep::SHORT_CIRCUITED);
         calls.on_given_up(probe);
-        assert_eq!(calls.on_begun(later + interval, key()).1, ask(0, 7, 0));
+        assert_eq!(calls.on_begun(later + interval, key(), key()).1, ask(0, 7, 0));
+    }
+
+    #[test]
+    fn a_call_is_made_for_its_share_of_the_requests_and_for_the_same_ones_each_time() {
+        let half = Call { share: 0.5, ..call(4, 0, None) };
+        let mut calls = Calls::new(&[half, call(2, 0, None)], 902, &Invariants::Panic);
+        let root = Stream::new(902, Purpose::Content, "buyers");
+        let mut first = |request: u64, key: Stream| match calls.on_begun(NOW, key, root.at(request)).1 {
+            CallStep::Ask(ask) => ask.call,
+            step => panic!("{step:?} is no call"),
+        };
+        // Binomial: mean 5,000, standard deviation 50; five of them.
+        let taken = (0..10_000).filter(|request| first(*request, key()) == 0).count();
+        assert!(taken.abs_diff(5_000) < 250, "{taken}");
+        // Another attempt at the request has another key.
+        assert!((0..100).all(|request| first(request, key()) == first(request, key().at(7))));
+    }
+
+    #[test]
+    fn a_service_answers_where_no_call_is_taken() {
+        let never = Call { share: 1e-12, ..call(4, 0, None) };
+        let mut calls = Calls::new(&[never.clone(), never], 902, &Invariants::Panic);
+        assert_eq!(calls.on_begun(NOW, key(), key()).1, CallStep::DONE);
+        assert!(calls.on_branch(NOW, key(), key(), 0).is_none());
+    }
+
+    #[test]
+    fn each_branch_has_attempts_of_its_own_and_ends_by_itself() {
+        let mut calls = Calls::new(&[call(4, 1, None), call(2, 1, None)], 902, &Invariants::Panic);
+        let (mut first, step) = calls.on_branch(NOW, key(), key(), 0).unwrap();
+        assert_eq!(step, ask(0, 4, 0));
+        let (mut second, step) = calls.on_branch(NOW, key(), key(), 1).unwrap();
+        assert_eq!(step, ask(1, 2, 1_024));
+        assert_eq!(calls.on_ended(NOW, &mut second, key(), AttemptEnd::TimedOut), CallStep::Wait(WAIT));
+        assert_eq!(calls.on_waited(NOW, &mut second), ask(1, 2, 1_025));
+        assert_eq!(calls.on_ended(NOW, &mut first, key(), AttemptEnd::Answered(200)), CallStep::DONE);
+        assert_eq!(calls.on_ended(NOW, &mut second, key(), AttemptEnd::TimedOut), failed(504));
+        assert!(calls.on_branch(NOW, key(), key(), 2).is_none(), "there is no third");
     }
 }

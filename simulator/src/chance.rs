@@ -33,6 +33,10 @@ pub enum Purpose {
     Jitter = 6,
     /// Which host of an upstream an attempt goes to.
     Host = 7,
+    /// What a request asks for, and which calls it takes.
+    Content = 8,
+    /// Whether a user goes on to the next step of a journey, and how long it thinks on the way.
+    Journey = 9,
 }
 
 /// Key half for names below a stream; none of the [`Purpose`]s.

@@ -56,6 +56,9 @@ pub enum FaultKind {
     /// The identity provider signs with another key from then on; the one before is still published until the fault is over.
     /// It strikes no request: see [`KeySchedule`](crate::KeySchedule).
     RotateKeys,
+    /// The cache before the service is emptied at the beginning, and keeps nothing until the end. It strikes no request; of a
+    /// cache that knows its objects, the fraction is that of the objects.
+    Flush,
 }
 
 /// Why settings are no [`Fault`].
@@ -154,12 +157,13 @@ impl FaultKind {
             Self::Reset => "reset",
             Self::Capacity { .. } => "capacity",
             Self::RotateKeys => "rotate-keys",
+            Self::Flush => "flush",
         }
     }
 
     /// Whether it strikes requests at all.
     const fn strikes(&self) -> bool {
-        !matches!(self, Self::RotateKeys)
+        !matches!(self, Self::RotateKeys | Self::Flush)
     }
 
     /// Whether it strikes on arrival, before a worker.
@@ -172,6 +176,31 @@ impl FaultKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FaultId(pub u32);
 
+/// A time at which a cache is empty and keeps nothing ([`FaultKind::Flush`]).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flush {
+    from: Duration,
+    to: Duration,
+    fraction: f64,
+    draws: Stream,
+}
+
+impl Flush {
+    /// Whether the cache is not there for that object, or for that request of a cache without objects.
+    pub(crate) fn is_on(&self, since_start: Duration, of: u64) -> bool {
+        (self.from..self.to).contains(&since_start) && self.strikes(of)
+    }
+
+    /// Whether what is kept of an object since `came` is gone, both times from the scenario's start.
+    pub(crate) fn takes(&self, came: Duration, since_start: Duration, object: u64) -> bool {
+        came < self.to && self.from <= since_start && self.strikes(object)
+    }
+
+    fn strikes(&self, of: u64) -> bool {
+        self.fraction >= 1.0 || self.draws.at(of).unit() < self.fraction
+    }
+}
+
 /// The faults of one upstream under one seed, in the order of the file.
 #[derive(Clone, Debug, Default)]
 pub struct FaultTimeline {
@@ -183,6 +212,16 @@ impl FaultTimeline {
     pub fn new<'f>(seed: u64, faults: impl IntoIterator<Item = &'f Fault>) -> Self {
         let keyed = |fault: &Fault| (fault.clone(), Stream::new(seed, Purpose::Fault, &fault.name));
         Self { faults: faults.into_iter().map(keyed).collect() }
+    }
+
+    /// When the cache before the upstream is emptied.
+    pub fn flushes(&self) -> Vec<Flush> {
+        let flushes = self.faults.iter().filter(|(fault, _)| fault.kind == FaultKind::Flush);
+        let flush = |(fault, draws): &(Fault, Stream)| {
+            let Fault { from, to, fraction, .. } = *fault;
+            Flush { from, to, fraction, draws: *draws }
+        };
+        flushes.map(flush).collect()
     }
 
     /// How many faults there are.

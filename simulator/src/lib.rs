@@ -25,6 +25,7 @@
 //! Nothing here reads a clock, opens a socket or waits: both engines ask the same machines. Only [`server`], behind the
 //! feature of that name, puts the services on real sockets.
 
+mod cache;
 mod calls;
 mod chance;
 mod client;
@@ -33,6 +34,7 @@ mod identity_provider;
 mod latency;
 mod network;
 mod normal;
+mod popularity;
 mod rate;
 #[cfg(feature = "server")]
 pub mod server;
@@ -40,22 +42,24 @@ mod service;
 mod tag;
 mod upstream;
 
+pub use cache::{Cache, CacheConfig, CacheContents, CachedObjects, Lookup, ObjectId, Released};
 pub use calls::{Ask, CallState, CallStep, Calls, CallsOutcome};
 pub use chance::{Purpose, Stream};
 pub use client::{
-    Arrivals, Burst, ClientRequest, Clients, ClosedLoad, Identities, IdentitiesError, Identity,
-    LOOPBACK_ADDRESSES, Load, LoadError, Method, OpenLoad, Population, PopulationStreams, RampPoint, Spacing,
-    Start, Target, Targets, Token, TokenConfig, TokenDefect, TokenError, User, Users, UsersPoint, api_key,
-    loopback_address, subject,
+    Arrivals, Burst, ClientRequest, Clients, ClosedLoad, Identities, IdentitiesError, Identity, Journey,
+    JourneyStep, LOOPBACK_ADDRESSES, Load, LoadError, Method, OpenLoad, Population, PopulationStreams,
+    RampPoint, Spacing, Start, Target, Targets, Token, TokenConfig, TokenDefect, TokenError, Turn, Users,
+    UsersPoint, api_key, loopback_address, subject,
 };
-pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline};
+pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline, Flush};
 pub use identity_provider::{KeyNumber, KeySchedule};
 pub use latency::{Latency, LatencyError};
 pub use network::{client_is_back_after, service_is_back_after};
+pub use popularity::{Popularity, PopularityError};
 pub use rate::{Rate, RateError};
 pub use service::{
-    Activity, Answered, Arrival, Asking, CallId, Due, Job, JobId, Service, ServiceAnswer, ServiceEvent,
-    Spent, Step, TurnedAway, UnderWay, Witness,
+    Activity, Answered, Arrival, Asking, CacheUse, CallId, Content, Due, Job, JobId, Service, ServiceAnswer,
+    ServiceEvent, Spent, Step, TurnedAway, UnderWay, Witness,
 };
 pub use tag::{RequestTag, RequestTagError, headers, upstream_number};
 pub use upstream::{Call, Left, Reaction, Upstream, UpstreamConfig, Work};

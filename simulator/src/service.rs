@@ -1,6 +1,7 @@
 //! A simulated service at work: the life of a request from the service's door to the end of the answer.
 //!
-//! A request may wait at the door until its token is judged, and in the queue until a worker is free. The worker does the
+//! A request may wait at the door until its token is judged. A cache may stand before the service, which answers without it or has
+//! one request wait for the answer to another. What goes on may wait in the queue until a worker is free. The worker does the
 //! service's own work, asks other services, and lets the answer trickle where a fault makes it. All of that holds the worker,
 //! and none of it ends when the caller leaves: that is how one slow service takes the workers of every service before it.
 //!
@@ -13,8 +14,9 @@ use std::time::Duration;
 use gateway::{AttemptEnd, Invariants, Rejection, Timestamp, Transition, Violation};
 use slab::Slab;
 
+use crate::cache::{Cache, Lookup, ObjectId, Released};
 use crate::calls::{Ask, CallState, CallStep, Calls, CallsOutcome};
-use crate::chance::Stream;
+use crate::chance::{Purpose, Stream};
 use crate::fault::{FaultId, FaultTimeline};
 use crate::network::service_is_back_after;
 use crate::tag::upstream_number;
@@ -27,18 +29,23 @@ use crate::upstream::{Left, Reaction, Upstream, UpstreamConfig, Work};
 /// The calling contract: `now` does not decrease. [`Service::on_request`] makes a job of a request.
 /// - [`Arrival::AtDoor`] is followed by [`Service::on_judged`]; where the verdict has to wait for keys, by
 ///   [`Service::on_keys`] first.
-/// - A [`Due`] is followed by [`Service::on_due`] at its time.
+/// - A [`Due`] is followed by [`Service::on_due`] at its time, [`Arrival::Waits`] by [`Service::on_wait_over`] at its.
+/// - A [`Step::Ask`] of [`Service::on_due`] is followed by [`Service::poll_call`] at once until that has no more.
 /// - [`Step::Ask`] is followed by one [`Service::on_call_ended`], [`Step::Wait`] by one [`Service::on_waited`] at its time.
 /// - [`Step::Answer`] is followed by [`Service::on_answered`] at the same time. Between the two the machine still shows what
 ///   held the job up.
 /// - [`Service::on_caller_left`] may come at any time. Whatever comes for a job that is gone changes nothing.
+/// - After any of these, [`Service::poll_released`] tells of the jobs that waited at the cache and go on.
 ///
 /// Each of these tells `witness` what happened at `now`, in order.
 #[derive(Debug)]
 pub struct Service<N> {
     upstream: Upstream<u32>,
     calls: Calls,
+    cache: Option<Box<Cache<JobId>>>,
     judges_tokens: bool,
+    /// Whether a job makes all of its calls at once.
+    is_parallel: bool,
     /// The service's part in the key of a service time.
     path: u64,
     jobs: Slab<Job<N>>,
@@ -59,22 +66,35 @@ pub struct Job<N> {
     number: u32,
     /// The service time is drawn here, and those of the job's calls below.
     key: Stream,
+    content: Content,
+    /// What the cache keeps a good answer as.
+    fills: Option<ObjectId>,
     /// When the service took the request on.
     since: Timestamp,
     stage: JobStage,
+    /// Its calls under way, where the service makes all of them at once.
+    branches: Vec<Branch>,
     caller_left: bool,
     note: N,
 }
 
+/// One of several calls that a job makes at once.
+#[derive(Clone, Copy, Debug)]
+struct Branch {
+    /// Of the attempt under way or waited for: the number of its [`CallId`].
+    number: u32,
+    state: CallState,
+}
+
 /// Where a job is.
 #[derive(Clone, Copy, Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a box for each job that is worked on costs more than the room"
-)]
 enum JobStage {
     /// Nobody has judged the token yet.
     Door,
+    /// At the cache: waits for the answer to another job.
+    Waits(ObjectId),
+    /// At the cache, which answers.
+    Cached(Work),
     /// Waits for a worker.
     Queue,
     /// Holds a worker.
@@ -89,10 +109,12 @@ struct AtWork {
     /// When the worker took the job.
     since: Timestamp,
     calling: Option<Calling>,
+    /// Calls that were begun or passed over, where the service makes all of them at once.
+    begun: usize,
     trickling: Option<Trickling>,
 }
 
-/// How far a job has come with the calls of its service.
+/// How far a job has come with the calls of its service; where they are made at once, with the one that was heard of last.
 #[derive(Clone, Copy, Debug)]
 struct Calling {
     /// Of the attempt under way or waited for: the number of its [`CallId`].
@@ -136,6 +158,33 @@ pub struct CallId {
     number: u32,
 }
 
+/// What a request asks of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Where it is drawn what the request asks for, and which calls it takes: the same for all attempts at a client's request.
+    pub draw: Stream,
+    /// Whether a cache may answer: of a GET or HEAD, and not of a check of hosts.
+    pub is_cacheable: bool,
+}
+
+impl Content {
+    /// Of a request that no client sent.
+    pub const NONE: Self = Self { draw: Stream::from_bits(0), is_cacheable: false };
+}
+
+/// What a cache did with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheUse {
+    /// The cache answered.
+    Hit,
+    /// The cache answered with a copy that had expired.
+    Stale,
+    /// The request had waited for the answer to another, which is its own too.
+    Collapsed,
+    /// The service was asked.
+    Miss,
+}
+
 /// A job's own work, or the body of its answer, ends then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
@@ -150,6 +199,13 @@ pub struct Due {
 pub enum Arrival<N> {
     /// The token has to be judged.
     AtDoor,
+    /// The cache answers then.
+    Cached(Due),
+    /// The request waits for the answer to another, until then at most.
+    Waits {
+        /// `None` for as long as it takes.
+        until: Option<Timestamp>,
+    },
     /// A worker took the request; the own work ends when this says. `None` for never.
     Started(Option<Due>),
     /// The request waits for a worker.
@@ -273,6 +329,8 @@ pub enum ServiceEvent<'n, N> {
     Attempt(&'n N),
     /// A worker or the queue took a request: it has come to the application.
     Accepted(&'n N),
+    /// A cache knows what it does with a request. Each that comes to a cache is told so once, unless its caller leaves before.
+    Cache(CacheUse),
     /// Every worker was busy and the queue full.
     Rejected,
     /// A worker took a job that had waited this long.
@@ -297,6 +355,7 @@ impl<'n, N> ServiceEvent<'n, N> {
         match self {
             Self::Attempt(note) => ServiceEvent::Attempt(part(note)),
             Self::Accepted(note) => ServiceEvent::Accepted(part(note)),
+            Self::Cache(cache_use) => ServiceEvent::Cache(cache_use),
             Self::Rejected => ServiceEvent::Rejected,
             Self::Waited(waited) => ServiceEvent::Waited(waited),
             Self::LeftQueue(waited) => ServiceEvent::LeftQueue(waited),
@@ -340,9 +399,15 @@ impl<N> Service<N> {
         seed: u64,
         invariants: Invariants,
     ) -> Self {
+        let cache = config.cache.clone().map(|config| {
+            let draws = Stream::new(seed, Purpose::Content, &format!("cache of {name}"));
+            Box::new(Cache::new(config, starts, draws, faults.flushes()))
+        });
         Self {
             calls: Calls::new(&config.calls, seed, &invariants),
+            cache,
             judges_tokens: config.auth.is_some(),
+            is_parallel: config.parallel,
             path: upstream_number(name),
             jobs: Slab::new(),
             busy: vec![0; 2 + faults.len() + config.calls.len()],
@@ -359,6 +424,7 @@ impl<N> Service<N> {
         &mut self,
         now: Timestamp,
         key: Stream,
+        content: Content,
         note: N,
         witness: &mut impl Witness<N>,
     ) -> (JobId, Arrival<N>) {
@@ -367,8 +433,11 @@ impl<N> Service<N> {
         let job = Job {
             number,
             key: key.at(self.path),
+            content,
+            fills: None,
             since: now,
             stage: JobStage::Door,
+            branches: Vec::new(),
             caller_left: false,
             note,
         };
@@ -406,14 +475,58 @@ impl<N> Service<N> {
         })
     }
 
-    /// The own work on a job is done, or the whole of its answer has trickled.
+    /// A request has waited at the cache for as long as any does, if it still waits: it goes on to the service.
+    pub fn on_wait_over(
+        &mut self,
+        now: Timestamp,
+        job: JobId,
+        witness: &mut impl Witness<N>,
+    ) -> Option<Arrival<N>> {
+        let JobStage::Waits(object) = self.job(job)?.stage else { return None };
+        self.cache.as_mut()?.on_left(job, object);
+        Some(self.miss(now, job.slot, None, witness))
+    }
+
+    /// The next job that waited at the cache and goes on, with what becomes of it: the cache answers, or the service is asked.
+    pub fn poll_released(
+        &mut self,
+        now: Timestamp,
+        witness: &mut impl Witness<N>,
+    ) -> Option<(JobId, Arrival<N>)> {
+        // As many as wait, at most.
+        loop {
+            let (job, released) = self.cache.as_mut()?.poll_released()?;
+            let waits = self.job(job).is_some_and(|job| matches!(job.stage, JobStage::Waits(_)));
+            match released {
+                Released::Answered if waits => {
+                    return Some((job, self.answer_from_cache(now, job.slot, CacheUse::Collapsed, witness)));
+                }
+                Released::Fetches(object) if waits => {
+                    return Some((job, self.miss(now, job.slot, Some(object), witness)));
+                }
+                Released::Answered => {}
+                // Its caller left in the same instant: the next one's turn.
+                Released::Fetches(object) => self.cache.as_mut()?.on_not_filled(job, object),
+            }
+        }
+    }
+
+    /// The own work on a job is done, the cache answers it, or the whole of its answer has trickled.
     pub fn on_due(&mut self, now: Timestamp, job: JobId) -> Option<Step> {
+        if let JobStage::Cached(_) = self.job(job)?.stage {
+            let calls = Some(CallsOutcome::Done);
+            return Some(Step::Answer(ServiceAnswer { job, status: 200, breaks_off: false, calls }));
+        }
         let at_work = self.at_work(job)?;
         if let Some(Trickling { status, .. }) = at_work.trickling {
             return Some(Step::Answer(ServiceAnswer { job, status, breaks_off: false, calls: None }));
         }
-        let key = self.job(job)?.key;
-        let (state, step) = self.calls.on_begun(now, key);
+        if self.is_parallel {
+            let done = CallStep::Answer { status: 200, outcome: CallsOutcome::Done };
+            return self.next_branch(now, job).or_else(|| self.follow(now, job, done));
+        }
+        let &Job { key, content, .. } = self.job(job)?;
+        let (state, step) = self.calls.on_begun(now, key, content.draw.at(self.path));
         if !matches!(step, CallStep::Answer { outcome: CallsOutcome::Done, .. }) {
             let number = self.next_number();
             self.at_work(job)?.calling = Some(Calling { number, state, since: now });
@@ -421,10 +534,24 @@ impl<N> Service<N> {
         self.follow(now, job, step)
     }
 
-    /// An attempt at a call ended.
+    /// The next of the calls that a job makes at once, now; `None` where all are made, and of a service that makes one after the other.
+    pub fn poll_call(&mut self, now: Timestamp, job: JobId) -> Option<Step> {
+        let at_work = self.at_work(job)?;
+        let begins = at_work.calling.is_some() && at_work.trickling.is_none();
+        (self.is_parallel && begins).then(|| self.next_branch(now, job))?
+    }
+
+    /// An attempt at a call ended. `None` too where the job still waits for other calls.
     pub fn on_call_ended(&mut self, now: Timestamp, call: CallId, end: AttemptEnd) -> Option<Step> {
         let UnderWay { job, .. } = self.under_way(call)?;
         let number = self.next_number();
+        if self.is_parallel {
+            let Job { key, branches, .. } = self.jobs.get_mut(job.slot as usize)?;
+            let place = branches.iter().position(|branch| branch.number == call.number)?;
+            branches[place].number = number;
+            let step = self.calls.on_ended(now, &mut branches[place].state, *key, end);
+            return self.follow_branch(now, job, place, step);
+        }
         let Job { key, stage: JobStage::Worker(at_work), .. } = self.jobs.get_mut(job.slot as usize)? else {
             return None;
         };
@@ -437,6 +564,12 @@ impl<N> Service<N> {
     /// The wait before a further attempt at a call is over.
     pub fn on_waited(&mut self, now: Timestamp, call: CallId) -> Option<Step> {
         let UnderWay { job, .. } = self.under_way(call)?;
+        if self.is_parallel {
+            let Job { branches, .. } = self.jobs.get_mut(job.slot as usize)?;
+            let place = branches.iter().position(|branch| branch.number == call.number)?;
+            let step = self.calls.on_waited(now, &mut branches[place].state);
+            return self.follow_branch(now, job, place, step);
+        }
         let JobStage::Worker(at_work) = &mut self.jobs.get_mut(job.slot as usize)?.stage else { return None };
         let step = self.calls.on_waited(now, &mut at_work.calling.as_mut()?.state);
         self.follow(now, job, step)
@@ -450,7 +583,11 @@ impl<N> Service<N> {
         answer: ServiceAnswer,
         witness: &mut impl Witness<N>,
     ) -> Option<Answered<N>> {
-        let ServiceAnswer { job, status, .. } = answer;
+        let ServiceAnswer { job, status, breaks_off, .. } = answer;
+        if self.job(job).is_some_and(|job| matches!(job.stage, JobStage::Cached(_))) {
+            let note = Some(self.remove(job.slot, witness).note);
+            return Some(Answered::Whole { note, next: None });
+        }
         let holds_worker = self.at_work(job).is_some();
         self.invariants.hold(holds_worker, "a job is answered that holds no worker");
         let at_work = self.at_work(job)?;
@@ -461,6 +598,13 @@ impl<N> Service<N> {
             return Some(Answered::Trickles(Due { at: now + body, job }));
         }
         self.leave(job.slot);
+        if (200..300).contains(&status)
+            && !breaks_off
+            && let Some(object) = self.jobs[job.slot as usize].fills.take()
+            && let Some(cache) = &mut self.cache
+        {
+            cache.on_filled(now, job, object);
+        }
         let Job { note, caller_left, .. } = self.remove(job.slot, witness);
         let next = self.upstream.on_completed(now);
         let next = self.start_next(now, next, witness);
@@ -470,7 +614,7 @@ impl<N> Service<N> {
 
     /// Nobody waits for the answer to a job any more.
     ///
-    /// A job at the door is gone. In the queue or on a worker, it stays unless the service notices
+    /// A job at the door or at the cache is gone. In the queue or on a worker, it stays unless the service notices
     /// ([`UpstreamConfig::cancel_on_disconnect`]) or the job hangs: a queued job gets its worker when its turn comes, and the work is
     /// done for nobody. A job that would hang then is given up at its start.
     ///
@@ -485,9 +629,10 @@ impl<N> Service<N> {
         let JobId { slot, .. } = job;
         let Job { stage, since, caller_left, .. } = &mut self.jobs[slot as usize];
         *caller_left = true;
-        let (since, is_at_door) = (*since, matches!(stage, JobStage::Door));
+        let is_before_service = !matches!(stage, JobStage::Queue | JobStage::Worker(_));
+        let since = *since;
         let at_own_work = matches!(stage, JobStage::Worker(AtWork { activity: Activity::Work, .. }));
-        if is_at_door {
+        if is_before_service {
             return Some((self.remove(slot, witness).note, None));
         }
         let gone = match self.upstream.on_caller_left(now, slot) {
@@ -503,9 +648,16 @@ impl<N> Service<N> {
             }
             Left::Freed(next) => {
                 self.leave(slot);
-                let Job { stage, note, .. } = self.remove(slot, witness);
-                if let JobStage::Worker(AtWork { calling: Some(calling), .. }) = stage {
-                    self.calls.on_given_up(calling.state);
+                let Job { stage, branches, note, .. } = self.remove(slot, witness);
+                match stage {
+                    JobStage::Worker(AtWork { calling: Some(calling), .. }) if !self.is_parallel => {
+                        self.calls.on_given_up(calling.state);
+                    }
+                    _ => {
+                        for branch in branches {
+                            self.calls.on_given_up(branch.state);
+                        }
+                    }
                 }
                 Some((note, self.start_next(now, next, witness)))
             }
@@ -551,10 +703,16 @@ impl<N> Service<N> {
     pub fn under_way(&self, call: CallId) -> Option<UnderWay> {
         let job = self.jobs.get(call.slot as usize)?;
         let JobStage::Worker(AtWork { calling: Some(calling), .. }) = &job.stage else { return None };
-        (calling.number == call.number).then_some(UnderWay {
+        let (number, state) = if self.is_parallel {
+            let branch = job.branches.iter().find(|branch| branch.number == call.number)?;
+            (branch.number, &branch.state)
+        } else {
+            (calling.number, &calling.state)
+        };
+        (number == call.number).then_some(UnderWay {
             job: JobId { slot: call.slot, number: job.number },
-            call: calling.state.call(),
-            sent: calling.state.sent(),
+            call: state.call(),
+            sent: state.sent(),
         })
     }
 
@@ -569,8 +727,13 @@ impl<N> Service<N> {
     pub fn trickles(&self, job: JobId) -> bool {
         self.job(job).is_some_and(|job| match job.stage {
             JobStage::Worker(at_work) => at_work.trickling.is_some(),
-            JobStage::Door | JobStage::Queue => false,
+            _ => false,
         })
+    }
+
+    /// Whether a job waits at the cache for the answer to another.
+    pub fn waits_at_cache(&self, job: JobId) -> bool {
+        self.job(job).is_some_and(|job| matches!(job.stage, JobStage::Waits(_)))
     }
 
     /// Jobs that hold a worker.
@@ -592,10 +755,58 @@ impl<N> Service<N> {
         self.accept(now, slot, witness)
     }
 
-    /// Takes a request on, or turns it away for want of room or by a fault.
+    /// Asks the cache, if there is one that may answer, and then the service.
     fn accept(&mut self, now: Timestamp, slot: u32, witness: &mut impl Witness<N>) -> Arrival<N> {
         let job = &mut self.jobs[slot as usize];
         job.since = now;
+        let Some(cache) = self.cache.as_mut().filter(|_| job.content.is_cacheable) else {
+            return self.take_on(now, slot, witness);
+        };
+        let id = JobId { slot, number: job.number };
+        match cache.on_request(now, id, job.content.draw.at(self.path)) {
+            Lookup::Hit => self.answer_from_cache(now, slot, CacheUse::Hit, witness),
+            Lookup::Stale => self.answer_from_cache(now, slot, CacheUse::Stale, witness),
+            Lookup::Miss { fills } => self.miss(now, slot, fills, witness),
+            Lookup::Wait { object, until } => {
+                job.stage = JobStage::Waits(object);
+                Arrival::Waits { until }
+            }
+        }
+    }
+
+    /// The cache answers a job.
+    fn answer_from_cache(
+        &mut self,
+        now: Timestamp,
+        slot: u32,
+        cache_use: CacheUse,
+        witness: &mut impl Witness<N>,
+    ) -> Arrival<N> {
+        witness.hear(ServiceEvent::Cache(cache_use));
+        let job = &mut self.jobs[slot as usize];
+        let time = self.cache.as_ref().map_or(Duration::ZERO, |cache| cache.hit_latency(job.key));
+        job.stage =
+            JobStage::Cached(Work { time: Some(time), body: Duration::ZERO, reset: false, fault: None });
+        Arrival::Cached(Due { at: now + time, job: JobId { slot, number: job.number } })
+    }
+
+    /// The cache does not answer a job: the service is asked.
+    fn miss(
+        &mut self,
+        now: Timestamp,
+        slot: u32,
+        fills: Option<ObjectId>,
+        witness: &mut impl Witness<N>,
+    ) -> Arrival<N> {
+        witness.hear(ServiceEvent::Cache(CacheUse::Miss));
+        let job = &mut self.jobs[slot as usize];
+        (job.fills, job.since, job.stage) = (fills, now, JobStage::Door);
+        self.take_on(now, slot, witness)
+    }
+
+    /// Takes a request on, or turns it away for want of room or by a fault.
+    fn take_on(&mut self, now: Timestamp, slot: u32, witness: &mut impl Witness<N>) -> Arrival<N> {
+        let job = &mut self.jobs[slot as usize];
         let arrival = match self.upstream.on_request(now, slot, job.key) {
             Reaction::Started(work) => {
                 witness.hear(ServiceEvent::Accepted(&job.note));
@@ -660,13 +871,66 @@ impl<N> Service<N> {
         let job = &mut self.jobs[slot as usize];
         let own = if job.caller_left { Activity::Abandoned } else { Activity::Work };
         let activity = work.fault.map_or(own, Activity::Struck);
-        job.stage = JobStage::Worker(AtWork { activity, work, since: now, calling: None, trickling: None });
+        job.stage =
+            JobStage::Worker(AtWork { activity, work, since: now, calling: None, begun: 0, trickling: None });
         witness.hear(ServiceEvent::Waited(now - job.since));
         let id = JobId { slot, number: job.number };
         let place = self.place(activity);
         self.busy[place] += 1;
         self.at_work += 1;
         work.time.map(|time| Due { at: now + time, job: id })
+    }
+
+    /// Begins the next call that a job takes, of those that it makes at once.
+    fn next_branch(&mut self, now: Timestamp, job: JobId) -> Option<Step> {
+        let &Job { key, content, .. } = self.job(job)?;
+        let content = content.draw.at(self.path);
+        // As many as the service makes, at most.
+        loop {
+            let at_work = self.at_work(job)?;
+            let call = at_work.begun;
+            at_work.begun += 1;
+            if call >= self.calls.count() {
+                return None;
+            }
+            if let Some((state, step)) = self.calls.on_branch(now, key, content, call) {
+                let branches = &mut self.jobs[job.slot as usize].branches;
+                let place = branches.len();
+                self.issued = self.issued.wrapping_add(1);
+                branches.push(Branch { number: self.issued, state });
+                return self.follow_branch(now, job, place, step);
+            }
+        }
+    }
+
+    /// Does what one of several calls at once says. The first that fails is the answer, and the others are given up; else
+    /// the last to end is.
+    fn follow_branch(&mut self, now: Timestamp, job: JobId, place: usize, step: CallStep) -> Option<Step> {
+        let Branch { number, state } = *self.jobs.get(job.slot as usize)?.branches.get(place)?;
+        let calls = self.calls.count();
+        let at_work = self.at_work(job)?;
+        let since = at_work.calling.map_or(now, |calling| calling.since);
+        at_work.calling = Some(Calling { number, state, since });
+        let all_begun = at_work.begun >= calls;
+        if let CallStep::Answer { outcome, .. } = step {
+            let branches = &mut self.jobs[job.slot as usize].branches;
+            branches.remove(place);
+            if outcome == CallsOutcome::Done {
+                let next = branches.first().map(|branch| branch.state.call());
+                if let Some(call) = next {
+                    self.turn(job.slot, Activity::Calling(call));
+                }
+                if next.is_some() || !all_begun {
+                    return None;
+                }
+            } else {
+                let rest = std::mem::take(branches);
+                for branch in rest {
+                    self.calls.on_given_up(branch.state);
+                }
+            }
+        }
+        self.follow(now, job, step)
     }
 
     /// Does what the calls of a job say.
@@ -726,6 +990,16 @@ impl<N> Service<N> {
 
     fn remove(&mut self, slot: u32, witness: &mut impl Witness<N>) -> Job<N> {
         let job = self.jobs.remove(slot as usize);
+        if let Some(cache) = &mut self.cache {
+            let id = JobId { slot, number: job.number };
+            // However it ended: nobody waits for a job that is gone.
+            if let Some(object) = job.fills {
+                cache.on_not_filled(id, object);
+            }
+            if let JobStage::Waits(object) = job.stage {
+                cache.on_left(id, object);
+            }
+        }
         witness.hear(ServiceEvent::Gone(&job.note));
         job
     }
@@ -784,15 +1058,15 @@ impl<N> Job<N> {
     pub const fn activity(&self) -> Option<Activity> {
         match self.stage {
             JobStage::Worker(AtWork { activity, .. }) => Some(activity),
-            JobStage::Door | JobStage::Queue => None,
+            _ => None,
         }
     }
 
-    /// What was drawn for the job when a worker took it.
+    /// What was drawn for the job when a worker took it, or the cache.
     pub const fn work(&self) -> Option<Work> {
         match self.stage {
-            JobStage::Worker(AtWork { work, .. }) => Some(work),
-            JobStage::Door | JobStage::Queue => None,
+            JobStage::Worker(AtWork { work, .. }) | JobStage::Cached(work) => Some(work),
+            _ => None,
         }
     }
 
@@ -800,7 +1074,7 @@ impl<N> Job<N> {
     pub const fn call(&self) -> Option<usize> {
         match self.stage {
             JobStage::Worker(AtWork { calling: Some(calling), .. }) => Some(calling.state.call()),
-            JobStage::Worker(_) | JobStage::Door | JobStage::Queue => None,
+            _ => None,
         }
     }
 
@@ -857,9 +1131,10 @@ mod tests {
     use gateway::{FailureSet, HostsConfig, PoolConfig, RetryPolicy, UpstreamId};
 
     use super::*;
-    use crate::chance::Purpose;
+    use crate::cache::{CacheConfig, CacheContents, CachedObjects};
     use crate::fault::{Fault, FaultKind};
     use crate::latency::Latency;
+    use crate::popularity::Popularity;
     use crate::upstream::Call;
 
     const WORK: Duration = Duration::from_millis(5);
@@ -873,6 +1148,8 @@ mod tests {
             load_latency: Duration::ZERO,
             cancel_on_disconnect: false,
             calls: Vec::new(),
+            parallel: false,
+            cache: None,
             auth: None,
         }
     }
@@ -883,6 +1160,7 @@ mod tests {
         UpstreamConfig {
             calls: vec![Call {
                 upstream: 1,
+                share: 1.0,
                 timeout: None,
                 retry,
                 breaker: None,
@@ -905,8 +1183,14 @@ mod tests {
 
     fn quiet(_: ServiceEvent<'_, &'static str>) {}
 
+    /// What the request of that number asks for.
+    fn content(request: u64) -> Content {
+        Content { draw: Stream::new(1, Purpose::Content, "buyers").at(request), is_cacheable: true }
+    }
+
     fn ask(service: &mut Service<&'static str>, millis: u64) -> (JobId, Arrival<&'static str>) {
-        service.on_request(at(millis), Stream::new(1, Purpose::Service, "buyers"), "note", &mut quiet)
+        let key = Stream::new(1, Purpose::Service, "buyers");
+        service.on_request(at(millis), key, content(0), "note", &mut quiet)
     }
 
     fn answer(step: Option<Step>) -> ServiceAnswer {
@@ -1021,9 +1305,10 @@ mod tests {
         );
         let mut attempts = 0;
         let key = Stream::new(1, Purpose::Service, "buyers");
-        let (job, arrival) = service.on_request(at(0), key, "note", &mut |event: ServiceEvent<'_, _>| {
-            attempts += u32::from(matches!(event, ServiceEvent::Attempt(_)));
-        });
+        let (job, arrival) =
+            service.on_request(at(0), key, content(0), "note", &mut |event: ServiceEvent<'_, _>| {
+                attempts += u32::from(matches!(event, ServiceEvent::Attempt(_)));
+            });
         assert_eq!((arrival, attempts), (Arrival::AtDoor, 1));
         assert_eq!(service.on_caller_left(at(1), job, &mut quiet), Some(("note", None)));
         assert_eq!(service.on_judged(at(1), job, Ok(()), &mut quiet), None);
@@ -1056,6 +1341,93 @@ mod tests {
         assert_eq!((spent.worked, spent.called), (WORK, Duration::from_millis(4)));
         service.on_answered(at(9), done, &mut quiet);
         assert_eq!((service.in_flight(), service.main_activity()), (0, Activity::Work));
+    }
+
+    /// Two calls at once, each tried again once.
+    fn calling_at_once() -> Service<&'static str> {
+        let call = calling(1).calls.remove(0);
+        let calls = vec![call.clone(), Call { upstream: 2, ..call }];
+        service(UpstreamConfig { calls, parallel: true, ..config() }, None)
+    }
+
+    #[test]
+    fn calls_at_once_are_answered_when_the_last_one_is() {
+        let mut service = calling_at_once();
+        let (job, _) = ask(&mut service, 0);
+        let first = asking(service.on_due(at(5), job));
+        let second = asking(service.poll_call(at(5), job));
+        assert_eq!(service.poll_call(at(5), job), None);
+        assert_eq!([first.ask.upstream, second.ask.upstream], [1, 2]);
+        assert_ne!(first.stream(), second.stream());
+        // The second is tried again, and the first comes meanwhile.
+        let step = service.on_call_ended(at(7), second.call, AttemptEnd::Answered(500));
+        let Some(Step::Wait { call, .. }) = step else { panic!("{step:?} is no wait") };
+        assert_eq!(service.on_call_ended(at(7), second.call, AttemptEnd::Answered(200)), None, "it is over");
+        assert_eq!(service.on_call_ended(at(8), first.call, AttemptEnd::Answered(200)), None);
+        assert_eq!(service.main_activity(), Activity::Calling(1));
+        let again = asking(service.on_waited(at(8), call));
+        assert_eq!((again.ask.upstream, again.ask.attempt), (2, 1_025));
+        let done = answer(service.on_call_ended(at(9), again.call, AttemptEnd::Answered(200)));
+        assert_eq!((done.status, done.calls), (200, Some(CallsOutcome::Done)));
+        let spent = service.job(job).and_then(|job| job.spent(at(9))).unwrap();
+        assert_eq!((spent.worked, spent.called), (WORK, Duration::from_millis(4)));
+        service.on_answered(at(9), done, &mut quiet);
+        assert_eq!(service.in_flight(), 0);
+    }
+
+    #[test]
+    fn the_first_of_calls_at_once_that_fails_is_the_answer() {
+        let mut service = calling_at_once();
+        let (job, _) = ask(&mut service, 0);
+        let first = asking(service.on_due(at(5), job));
+        let second = asking(service.poll_call(at(5), job));
+        let failed = answer(service.on_call_ended(at(6), second.call, AttemptEnd::Answered(404)));
+        assert_eq!((failed.status, failed.calls), (502, Some(CallsOutcome::Failed)));
+        assert_eq!(service.job(job).and_then(Job::call), Some(1), "it is known which one that was");
+        service.on_answered(at(6), failed, &mut quiet);
+        assert_eq!(service.on_call_ended(at(7), first.call, AttemptEnd::Answered(200)), None);
+        assert_eq!(service.in_flight(), 0);
+    }
+
+    #[test]
+    fn what_a_cache_has_takes_no_worker_and_what_it_has_not_is_kept_when_it_came_whole() {
+        let one = NonZeroU32::MIN;
+        let objects = CachedObjects {
+            popularity: Popularity::new(one, 0.0).unwrap(),
+            ttl: Latency::constant(Duration::from_secs(1)).unwrap(),
+            stale: Duration::ZERO,
+            warm: false,
+            collapse: true,
+            collapse_timeout: None,
+        };
+        let (contents, hit_latency) = (CacheContents::Objects(objects), Latency::constant(WORK).unwrap());
+        let cache = Some(CacheConfig { contents, hit_latency, host: 0 });
+        // Struck from 1 s on: an answer that breaks off is not kept.
+        let mut service = service(UpstreamConfig { cache, ..config() }, Some(FaultKind::Reset));
+        let (job, arrival) = ask(&mut service, 990);
+        assert_eq!(arrival, Arrival::Started(Some(Due { at: at(995), job })));
+        let (waits, arrival) = ask(&mut service, 991);
+        assert_eq!(arrival, Arrival::Waits { until: None });
+        assert_eq!((service.in_flight(), service.queued()), (1, 0));
+        let done = answer(service.on_due(at(995), job));
+        service.on_answered(at(995), done, &mut quiet);
+        let due = Due { at: at(1_000), job: waits };
+        assert_eq!(service.poll_released(at(995), &mut quiet), Some((waits, Arrival::Cached(due))));
+        assert_eq!(service.poll_released(at(995), &mut quiet), None);
+        let done = answer(service.on_due(due.at, waits));
+        let whole = Answered::Whole { note: Some("note"), next: None };
+        assert_eq!(service.on_answered(due.at, done, &mut quiet), Some(whole));
+        // Fresh until 1.995 s.
+        assert!(matches!(ask(&mut service, 1_994).1, Arrival::Cached(_)));
+        let (broken, _) = ask(&mut service, 1_995);
+        let (waits, _) = ask(&mut service, 1_996);
+        let done = answer(service.on_due(at(2_000), broken));
+        assert!(done.breaks_off);
+        service.on_answered(at(2_000), done, &mut quiet);
+        // Who waited asks the service by itself.
+        let due = Due { at: at(2_005), job: waits };
+        assert_eq!(service.poll_released(at(2_000), &mut quiet), Some((waits, Arrival::Started(Some(due)))));
+        assert_eq!(service.on_caller_left(at(2_001), waits, &mut quiet), None, "the service works on");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use gateway::auth::AuthConfig;
 use gateway::{BreakerConfig, HostsConfig, Invariants, Place, Pool, PoolConfig, RetryPolicy, Timestamp};
 
+use crate::cache::CacheConfig;
 use crate::chance::Stream;
 use crate::fault::{FaultId, FaultKind, FaultTimeline};
 use crate::latency::Latency;
@@ -25,8 +26,12 @@ pub struct UpstreamConfig {
     pub load_latency: Duration,
     /// Drops work whose caller left. Few services do.
     pub cancel_on_disconnect: bool,
-    /// Other services that it asks in this order after its own work, while its worker is held.
+    /// Other services that it asks after its own work, while its worker is held.
     pub calls: Vec<Call>,
+    /// Whether it makes all of its calls at once, and not one after the other in their order.
+    pub parallel: bool,
+    /// The cache before it; `None` for none.
+    pub cache: Option<CacheConfig>,
     /// What it asks of the tokens of requests before it takes them on; `None` for nothing.
     pub auth: Option<AuthConfig>,
 }
@@ -36,6 +41,8 @@ pub struct UpstreamConfig {
 pub struct Call {
     /// Whom it asks, by number.
     pub upstream: usize,
+    /// For what share of the requests it is made, above 0 and at most 1.
+    pub share: f64,
     /// How long it waits for the answer to an attempt; `None` for as long as it takes.
     pub timeout: Option<Duration>,
     /// When it tries again.
@@ -231,7 +238,10 @@ impl<J: Copy + Ord + Hash> Upstream<J> {
             _ => Duration::ZERO,
         };
         let time = match kind {
-            None | Some(FaultKind::Reset | FaultKind::Drip { .. } | FaultKind::RotateKeys) => Some(work(own)),
+            None
+            | Some(FaultKind::Reset | FaultKind::Drip { .. } | FaultKind::RotateKeys | FaultKind::Flush) => {
+                Some(work(own))
+            }
             Some(FaultKind::Slow { latency }) => Some(latency.sample(service)),
             Some(FaultKind::Capacity { factor }) => {
                 Some(Duration::from_nanos((work(own).as_nanos() as f64 / factor) as u64))
@@ -285,6 +295,8 @@ mod tests {
             load_latency: Duration::ZERO,
             cancel_on_disconnect,
             calls: Vec::new(),
+            parallel: false,
+            cache: None,
             auth: None,
         };
         let second = Duration::from_secs(1);
@@ -415,6 +427,8 @@ mod tests {
             load_latency,
             cancel_on_disconnect: false,
             calls: Vec::new(),
+            parallel: false,
+            cache: None,
             auth: None,
         };
         let mut upstream = Upstream::new(config, Timestamp::EPOCH, FaultTimeline::default());

@@ -18,8 +18,8 @@ use gateway::{
 };
 use simulator::server::{Observer, ServiceConfig, StartError, Upstreams, UpstreamsConfig};
 use simulator::{
-    Call, Fault, FaultKind, FaultTimeline, Latency, PopulationStreams, RequestTag, ServiceEvent,
-    UpstreamConfig, headers, upstream_number,
+    CacheConfig, CacheContents, CacheUse, CachedObjects, Call, Fault, FaultKind, FaultTimeline, Latency,
+    Popularity, PopulationStreams, RequestTag, ServiceEvent, UpstreamConfig, headers, upstream_number,
 };
 
 /// Longer than anything here takes: what runs into it hangs.
@@ -38,6 +38,7 @@ enum Seen {
     Rejected(usize),
     Transition(usize, usize, Transition),
     Broken(usize, Violation),
+    Cache(usize, CacheUse),
 }
 
 struct Channel(Mutex<Sender<Seen>>);
@@ -56,6 +57,7 @@ impl Observer for Channel {
             ServiceEvent::Waited(_) => self.send(Seen::Wait(upstream)),
             ServiceEvent::Load { in_flight, queued } => self.send(Seen::Load(upstream, in_flight, queued)),
             ServiceEvent::Rejected => self.send(Seen::Rejected(upstream)),
+            ServiceEvent::Cache(cache_use) => self.send(Seen::Cache(upstream, cache_use)),
             ServiceEvent::Accepted(_) | ServiceEvent::LeftQueue(_) | ServiceEvent::Gone(_) => {}
         }
     }
@@ -186,6 +188,8 @@ fn service(name: &str, latency: Duration) -> ServiceConfig {
         load_latency: Duration::ZERO,
         cancel_on_disconnect: false,
         calls: Vec::new(),
+        parallel: false,
+        cache: None,
         auth: None,
     };
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -207,7 +211,8 @@ fn calling(
     timeout: Option<Duration>,
     service: ServiceConfig,
 ) -> ServiceConfig {
-    let calls = vec![Call { upstream, timeout, retry, breaker: None, hosts: HostsConfig::default() }];
+    let calls =
+        vec![Call { upstream, share: 1.0, timeout, retry, breaker: None, hosts: HostsConfig::default() }];
     ServiceConfig { config: UpstreamConfig { calls, ..service.config }, ..service }
 }
 
@@ -735,4 +740,128 @@ fn what_cannot_be_served_is_refused_at_the_start() {
     let world = World::new(vec![quick()]);
     let taken = ServiceConfig { listen: world.upstreams.addresses()[0], ..quick() };
     assert!(matches!(start(vec![taken]), StartError::Listen { .. }));
+}
+
+/// With a cache before it, for an object that everybody asks for.
+fn cached(collapse_timeout: Duration, service: ServiceConfig) -> ServiceConfig {
+    let objects = CachedObjects {
+        popularity: Popularity::new(NonZeroU32::MIN, 0.0).unwrap(),
+        ttl: Latency::constant(LONG).unwrap(),
+        stale: Duration::ZERO,
+        warm: false,
+        collapse: true,
+        collapse_timeout: Some(collapse_timeout),
+    };
+    with_cache(CacheContents::Objects(objects), service)
+}
+
+fn with_cache(contents: CacheContents, service: ServiceConfig) -> ServiceConfig {
+    let cache = Some(CacheConfig { contents, hit_latency: Latency::ZERO, host: 0 });
+    ServiceConfig { config: UpstreamConfig { cache, ..service.config }, ..service }
+}
+
+#[test]
+fn one_request_fetches_and_the_others_wait_for_its_answer() {
+    let world = World::new(vec![cached(LONG, service("payments", Duration::from_millis(300)))]);
+    let mut clients = [world.connect(), world.connect(), world.connect()];
+    clients[0].send(GET);
+    world.wait_for(Seen::Load(0, 1, 0));
+    clients[1].send(GET);
+    clients[2].send(GET);
+    for client in &mut clients {
+        assert_eq!(client.answer().unwrap().status, 200);
+    }
+    assert_eq!(clients[0].get().unwrap().status, 200);
+    // What is no GET or HEAD goes past it.
+    clients[0].send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(clients[0].answer().unwrap().status, 200);
+    let seen = world.end();
+    let of = |wanted: fn(&CacheUse) -> bool| {
+        seen.iter().filter(|seen| matches!(seen, Seen::Cache(0, cache_use) if wanted(cache_use))).count()
+    };
+    // A machine that stands still may let the others come when the answer is there.
+    assert_eq!(of(|cache_use| matches!(cache_use, CacheUse::Hit | CacheUse::Collapsed)), 3);
+    assert!(of(|cache_use| *cache_use == CacheUse::Miss) <= 1, "one was seen before");
+    assert_eq!(seen.iter().filter(|seen| matches!(seen, Seen::Attempt(..))).count(), 4);
+}
+
+#[test]
+fn whoever_waits_for_too_long_or_for_one_that_left_asks_by_itself() {
+    let world = World::new(vec![cached(Duration::from_millis(50), service("payments", LONG))]);
+    let (mut first, mut second) = (world.connect(), world.connect());
+    first.send(GET);
+    world.wait_for(Seen::Load(0, 1, 0));
+    second.send(GET);
+    world.wait_for(Seen::Load(0, 2, 0));
+
+    let world = World::new(vec![cancelling(cached(LONG, service("payments", LONG)))]);
+    let (mut first, mut second) = (world.connect(), world.connect());
+    first.send(GET);
+    world.wait_for(Seen::Load(0, 1, 0));
+    second.send(GET);
+    world.wait_for(Seen::Attempt(0, None));
+    drop(first);
+    world.wait_for(Seen::Load(0, 0, 0));
+    world.wait_for(Seen::Load(0, 1, 0));
+}
+
+#[test]
+fn a_cache_answers_for_a_service_that_refuses() {
+    let world = World::new(vec![with_cache(CacheContents::Share(1.0), faulty(FaultKind::Refuse, 1.0))]);
+    assert_eq!(world.connect().get().unwrap().status, 200);
+    let world = World::new(vec![cached(LONG, faulty(FaultKind::Refuse, 1.0))]);
+    assert!(world.connect().get().is_err(), "what is not kept is refused");
+}
+
+#[test]
+fn whoever_waits_is_turned_away_as_the_one_before_was() {
+    // The first hangs until its client leaves; the second then finds that the service fails.
+    let second = Duration::from_secs(1);
+    let hangs = Fault::new(Duration::ZERO, second, 1.0, FaultKind::Hang, "hangs".to_owned()).unwrap();
+    let kind = FaultKind::Error { status: 500, retry_after: NonZeroU32::new(3) };
+    let fails = Fault::new(second, LONG, 1.0, kind, "fails".to_owned()).unwrap();
+    let faults = FaultTimeline::new(SEED, &[hangs, fails]);
+    let world = World::new(vec![cached(LONG, ServiceConfig { faults, ..quick() })]);
+    let (mut first, mut waiting) = (world.connect(), world.connect());
+    first.send(GET);
+    world.wait_for(Seen::Load(0, 1, 0));
+    waiting.send(GET);
+    world.wait_for(Seen::Attempt(0, None));
+    std::thread::sleep(second);
+    drop(first);
+    let answer = waiting.answer().unwrap();
+    assert_eq!((answer.status, answer.headers["retry-after"].as_str()), (500, "3"));
+}
+
+#[test]
+fn calls_at_once_are_all_made_and_the_first_failure_leaves_the_others() {
+    let call = |upstream| Call {
+        upstream,
+        share: 1.0,
+        timeout: None,
+        retry: RetryPolicy::default(),
+        breaker: None,
+        hosts: HostsConfig::default(),
+    };
+    let asks = |calls| {
+        let service = quick();
+        ServiceConfig { config: UpstreamConfig { calls, parallel: true, ..service.config }, ..service }
+    };
+    let all = World::new(vec![
+        asks(vec![call(1), call(2)]),
+        service("a", Duration::ZERO),
+        service("b", Duration::ZERO),
+    ]);
+    assert_eq!(all.connect().get().unwrap().status, 200);
+    let attempts = all.end().iter().filter(|seen| matches!(seen, Seen::Attempt(1 | 2, _))).count();
+    assert_eq!(attempts, 2);
+
+    let fails = faulty(FaultKind::Error { status: 500, retry_after: None }, 1.0);
+    let one = World::new(vec![asks(vec![call(1), call(2)]), cancelling(service("works", LONG)), fails]);
+    let mut client = one.connect();
+    client.send(GET);
+    // Not before the other has taken its request.
+    one.wait_for(Seen::Load(1, 1, 0));
+    assert_eq!(client.answer().unwrap().status, 502);
+    one.wait_for(Seen::Load(1, 0, 0));
 }

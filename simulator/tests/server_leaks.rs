@@ -103,6 +103,8 @@ fn service(name: &str, latency: Duration, calls: Vec<Call>, fault: Option<FaultK
         load_latency: Duration::ZERO,
         cancel_on_disconnect: false,
         calls,
+        parallel: false,
+        cache: None,
         auth: None,
     };
     let fault = fault.map(|kind| Fault::new(Duration::ZERO, LONG, 1.0, kind, String::new()).unwrap());
@@ -115,6 +117,7 @@ fn service(name: &str, latency: Duration, calls: Vec<Call>, fault: Option<FaultK
 fn services() -> Vec<ServiceConfig> {
     let call = Call {
         upstream: 2,
+        share: 1.0,
         timeout: Some(LONG),
         retry: RetryPolicy::default(),
         breaker: None,
@@ -171,6 +174,7 @@ fn no_task_is_left_of_what_is_over() {
     let second = Duration::from_secs(1);
     let calling = |upstream| Call {
         upstream,
+        share: 1.0,
         timeout: Some(second),
         retry: RetryPolicy::default(),
         breaker: None,
@@ -227,6 +231,7 @@ fn a_machine_without_descriptors_is_told_from_a_service_that_is_down() {
     let breaker = BreakerConfig::new(LONG, 1.0, 1).ok();
     let call = Call {
         upstream: 1,
+        share: 1.0,
         timeout: None,
         retry: RetryPolicy::default(),
         breaker,

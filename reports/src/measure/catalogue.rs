@@ -126,6 +126,8 @@ pub enum Needs {
     Limit,
     /// An upstream that says what identity it requires.
     Requirement,
+    /// Requests that come to a cache.
+    Cache,
     /// A run without faults to compare with.
     Control,
     /// Faults.
@@ -396,10 +398,12 @@ impl Recording {
             Needs::BoundedWorkers => "its workers are unbounded",
             Needs::Limit => "there is no such limit",
             Needs::Requirement => "no such upstream says what it requires",
+            Needs::Cache if self.cache(*upstream).is_none() => "no cache stands before it",
+            Needs::Cache => "nothing came to the cache",
             Needs::Collateral => "nobody sent anything that does not depend on what failed",
             Needs::PairedCollateral => {
                 "nobody sent anything that does not depend on what failed and can be compared one by one, which the requests of \
-                 closed-loop users cannot"
+                 closed-loop users and of journeys cannot"
             }
             Needs::Direct => "nobody sent anything that depends on what failed",
             Needs::Aftermath => {
@@ -476,7 +480,7 @@ const OF_REQUESTS: &[Parameter] = &[Parameter::Selector];
 const OF_UPSTREAM: &[Parameter] = &[Parameter::Upstream];
 
 /// The measures of lines of scenarios, in the order in which they are listed.
-pub static MEASURES: [&MeasureKind; 23] = [
+pub static MEASURES: [&MeasureKind; 25] = [
     &OFFERED,
     &SERVED,
     &SUCCESS_RATE,
@@ -487,6 +491,8 @@ pub static MEASURES: [&MeasureKind; 23] = [
     &AMPLIFICATION,
     &KEY_FETCHES,
     &EJECTIONS,
+    &CACHE_HIT_RATIO,
+    &CACHE_MISSES,
     &WAIT,
     &UTILIZATION,
     &PEAK_IN_FLIGHT,
@@ -683,6 +689,29 @@ static EJECTIONS: MeasureKind = MeasureKind {
     parameters: OF_UPSTREAM,
     meaning: "how often the gateway began to pass over a host of the upstream, or of any",
     read: |run, of| count(run.ejections(of.upstream)),
+    ..ROW
+};
+
+static CACHE_HIT_RATIO: MeasureKind = MeasureKind {
+    name: "cache_hit_ratio",
+    parameters: OF_UPSTREAM,
+    unit: Unit::Share,
+    needs: Needs::Cache,
+    meaning: "share of the requests at the cache before the upstream, or at any, with which the service had nothing to do: answered \
+              from the cache, fresh or stale, or by the answer to another request",
+    read: |run, of| {
+        let counts = run.cache(of.upstream);
+        observed(counts.and_then(|counts| ratio(counts.kept_off(), counts.requests())).map(Value::Share))
+    },
+    ..ROW
+};
+
+static CACHE_MISSES: MeasureKind = MeasureKind {
+    name: "cache_misses",
+    parameters: OF_UPSTREAM,
+    needs: Needs::Cache,
+    meaning: "requests that the cache before the upstream, or any, did not answer, so that the service was asked",
+    read: |run, of| observed(run.cache(of.upstream).map(|counts| Value::Count(counts.misses))),
     ..ROW
 };
 

@@ -66,6 +66,8 @@ pub struct StationLayout {
     pub queue: Option<u32>,
     /// Whether only requests with a valid identity are meant to come here; of an upstream.
     pub asks_for_identity: bool,
+    /// Whether a cache stands before it; of an upstream.
+    pub has_cache: bool,
     /// The workers of each host of an upstream that has several, `None` for unbounded; empty of any other station.
     pub hosts: Vec<Option<u32>>,
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod breaker;
 pub(crate) mod broken;
+pub(crate) mod cache;
 pub(crate) mod cause;
 pub(crate) mod distribution;
 pub(crate) mod durations;

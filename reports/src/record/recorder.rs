@@ -7,6 +7,7 @@ use fixedbitset::FixedBitSet;
 
 use crate::record::breaker::BreakerChange;
 use crate::record::broken::{Broken, Checker};
+use crate::record::cache::CacheCounts;
 use crate::record::cause::{CauseCounts, CauseTable, Ending};
 use crate::record::durations::Durations;
 use crate::record::harm::GoodCount;
@@ -83,6 +84,8 @@ pub(crate) struct AttemptSeries {
     pub(crate) health_checks: u64,
     /// Without a valid identity, at an upstream that asks for one.
     pub(crate) unauthorized: u64,
+    /// What the cache before it did.
+    pub(crate) cache: CacheCounts,
     pub(crate) per_s: CountSeries,
 }
 
@@ -202,6 +205,7 @@ impl Recorder {
                     key_fetches: 0,
                     health_checks: 0,
                     unauthorized: 0,
+                    cache: CacheCounts::default(),
                     per_s: series(),
                 })
                 .collect(),
@@ -260,6 +264,7 @@ impl Witness for Recorder {
             RunEvent::KeyFetch { upstream } => self.attempts[upstream].key_fetches += 1,
             RunEvent::HealthCheck { upstream } => self.attempts[upstream].health_checks += 1,
             RunEvent::Unauthorized { upstream } => self.attempts[upstream].unauthorized += 1,
+            RunEvent::Cache { upstream, cache_use } => self.attempts[upstream].cache.on_use(cache_use),
             RunEvent::Waited { station, waited } => self.on_waited(station, waited),
             RunEvent::LeftQueue { station, waited } => {
                 self.stations[station.index()].wait.record_lower_bound(waited);

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::record::breaker::BreakerChange;
 use crate::record::broken::Broken;
+use crate::record::cache::CacheCounts;
 use crate::record::durations::Durations;
 use crate::record::good_requests::GoodRequests;
 use crate::record::harm::{GoodCount, Harm};
@@ -213,6 +214,15 @@ impl Recording {
             Some(upstream) => self.recorder.attempts[upstream].total,
             None => self.recorder.attempts.iter().map(|attempts| attempts.total).sum(),
         }
+    }
+
+    /// What the cache before an upstream did, or those before all that have one; `None` where there is none.
+    pub(crate) fn cache(&self, upstream: Option<usize>) -> Option<CacheCounts> {
+        let upstreams = self.layout().upstreams.iter().zip(&self.recorder.attempts).enumerate();
+        let cached = upstreams.filter(|(place, (layout, _))| {
+            layout.has_cache && upstream.is_none_or(|upstream| upstream == *place)
+        });
+        cached.map(|(_, (_, attempts))| attempts.cache).reduce(CacheCounts::add)
     }
 
     pub(crate) fn key_fetches(&self, upstream: Option<usize>) -> u64 {

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::record::breaker::BreakerChange;
+use crate::record::cache::CacheUse;
 use crate::record::cause::CauseId;
 use crate::record::hosts::HostChange;
 use crate::record::layout::StationId;
@@ -77,6 +78,13 @@ pub enum RunEvent {
     Unauthorized {
         /// Which upstream.
         upstream: usize,
+    },
+    /// The cache before an upstream did this with a request.
+    Cache {
+        /// Which upstream.
+        upstream: usize,
+        /// What.
+        cache_use: CacheUse,
     },
     /// A worker took up a request.
     Waited {

@@ -11,8 +11,9 @@ use crate::record::recording::{Recording, Selection, fullest, greatest_lateness,
 use crate::record::saturation::BucketName;
 use crate::result::harm::{HarmResult, PopulationHarm, RouteHarm, UnpairedHarm};
 use crate::result::run::{
-    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, FaultResult, HostChangeResult, HostResult,
-    LimitResult, NamedSummary, Peak, PeakLateness, PopulationResult, RunResult, StationResult, Summary,
+    AttemptsResult, BreakerChangeResult, BreakerResult, Bucket, CacheResult, FaultResult, HostChangeResult,
+    HostResult, LimitResult, NamedSummary, Peak, PeakLateness, PopulationResult, RunResult, StationResult,
+    Summary,
 };
 
 impl Recording {
@@ -63,6 +64,12 @@ impl Recording {
             key_fetches: Some(attempts.key_fetches).filter(|fetches| *fetches > 0),
             health_checks: Some(attempts.health_checks).filter(|checks| *checks > 0),
             unauthorized: layout.asks_for_identity.then_some(attempts.unauthorized),
+            cache: layout.has_cache.then_some(CacheResult {
+                hits: attempts.cache.hits,
+                stale: attempts.cache.stale,
+                collapsed: attempts.cache.collapsed,
+                misses: attempts.cache.misses,
+            }),
             per_s: attempts.per_s.into_points(),
         });
         let populations = layout.populations.iter().zip(populations).zip(series);

@@ -123,8 +123,33 @@ pub struct AttemptsResult {
     /// Those without a valid identity that came to the application, of an upstream that asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unauthorized: Option<u64>,
+    /// What the cache before it did; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheResult>,
     /// Attempts by second.
     pub per_s: Vec<u32>,
+}
+
+/// What the cache before an upstream did with the requests that came to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CacheResult {
+    /// The cache answered.
+    pub hits: u64,
+    /// The cache answered with a copy that had expired, while another request fetched the next one.
+    pub stale: u64,
+    /// The request waited for the answer to another, which became its own too.
+    pub collapsed: u64,
+    /// The service was asked.
+    pub misses: u64,
+}
+
+impl CacheResult {
+    /// The share of the requests with which the service had nothing to do, 0 to 1; `None` where none came.
+    pub fn hit_ratio(&self) -> Option<f64> {
+        let Self { hits, stale, collapsed, misses } = *self;
+        let kept_off = hits + stale + collapsed;
+        (kept_off + misses > 0).then(|| kept_off as f64 / (kept_off + misses) as f64)
+    }
 }
 
 /// The changes of a circuit breaker.

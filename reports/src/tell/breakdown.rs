@@ -122,6 +122,13 @@ const KEYS_LEAD: &str = "Attempts are those of the gateway and of other services
                          fetches. The rest is of the requests on the routes to it: shares are of the offered ones, good is \
                          served within the SLO latency, latency is of those that reached an upstream, from the intended send.";
 
+/// The same where a cache stands before an upstream.
+const CACHES_LEAD: &str = "Attempts are those of the gateway and of other services, per request on the routes that reach it, \
+                           directly or through calls. Where a cache stands before it, they come to the cache: hits are the share \
+                           with which the service had nothing to do, misses are those for which it was asked. The rest is of the \
+                           requests on the routes to it: shares are of the offered ones, good is served within the SLO latency, \
+                           latency is of those that reached an upstream, from the intended send.";
+
 fn populations(result: &ExperimentResult, detail: Detail) -> Breakdown {
     let mut table = summaries(result, detail, ["populations", "By population"], |run| {
         run.populations.iter().map(|population| (population.name.as_str(), &population.summary)).collect()
@@ -166,7 +173,15 @@ fn upstreams(result: &ExperimentResult, detail: Detail) -> Breakdown {
     if has_keys {
         leading.push("key fetches");
     }
-    table.lead = if has_keys { KEYS_LEAD } else { UPSTREAMS_LEAD };
+    let has_caches = seen().any(|upstream| upstream.cache.is_some());
+    if has_caches {
+        leading.extend(["cache hits", "misses"]);
+    }
+    table.lead = match (has_caches, has_keys) {
+        (true, _) => CACHES_LEAD,
+        (false, true) => KEYS_LEAD,
+        (false, false) => UPSTREAMS_LEAD,
+    };
     table.columns.splice(0..0, leading.into_iter().map(str::to_owned));
     for group in &mut table.groups {
         let has_a_route = runs(result)
@@ -180,6 +195,10 @@ fn upstreams(result: &ExperimentResult, detail: Detail) -> Breakdown {
             ];
             if has_keys {
                 seen.push((Dimension::Count, of(|seen| seen.key_fetches.map(|fetches| fetches as f64))));
+            }
+            if has_caches {
+                seen.push((Dimension::Share, of(|seen| seen.cache?.hit_ratio())));
+                seen.push((Dimension::Count, of(|seen| seen.cache.map(|cache| cache.misses as f64))));
             }
             let seen = seen
                 .into_iter()
@@ -415,7 +434,7 @@ fn dash() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::result::run::NamedSummary;
+    use crate::result::run::{CacheResult, NamedSummary};
     use crate::testing;
 
     #[test]
@@ -492,6 +511,15 @@ mod tests {
         assert_eq!(orders.cells[..4].join(", "), "14,004, 1.00, –, 14,004");
         assert_eq!(payments.cells.join(", "), "6,277, 0.86, 48");
         assert_eq!(payments.instead, Some("no route leads to it: it is asked for keys"));
+        // What a cache keeps off stands beside them.
+        for variant in &mut result.variants {
+            let cache = CacheResult { hits: 60, stale: 10, collapsed: 20, misses: 30 };
+            variant.runs[0].upstream_attempts[1].cache = Some(cache);
+        }
+        let table = upstreams(&result, Detail::Full);
+        assert_eq!(table.columns[2..5].join(", "), "key fetches, cache hits, misses");
+        assert_eq!(table.groups[1].rows[0].cells.join(", "), "6,277, 0.86, 48, 75.0%, 30");
+        assert_eq!(table.groups[0].rows[0].cells[2..5].join(", "), "–, –, –");
         // An earlier version did not count attempts.
         for variant in &mut result.variants {
             variant.runs[0].upstream_attempts.clear();

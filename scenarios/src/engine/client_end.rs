@@ -57,6 +57,11 @@ impl ClientEnd {
         Self { outcome, end: Some(AttemptEnd::Answered(status)), status: Some(status), retry_after }
     }
 
+    /// Whether the client has what it asked for, or was told where that is.
+    pub(super) fn went_well(&self) -> bool {
+        matches!(self.outcome, Outcome::Served | Outcome::Redirected)
+    }
+
     /// The failure that the client's retry policy judges; `None` for an attempt that was served, redirected or cut off.
     pub(super) fn failure(&self) -> Option<AttemptFailure> {
         self.end.filter(|_| self.outcome != Outcome::Served)?.failure()

@@ -153,8 +153,8 @@ fn compare(
             continue;
         }
         let streams = PopulationStreams::new(seed, &population.name);
-        let Load::Open(load) = &population.load else {
-            // A user's requests depend on the answers before them: only their numbers can be compared.
+        let (Load::Open(load), true) = (&population.load, population.is_paired()) else {
+            // A user's requests, and the steps of a journey, depend on the answers before them: only their numbers can be compared.
             for route in (0..routes.len()).filter(|route| on_route(*route)) {
                 let (control, incident) =
                     (control.harm_cell(number, route), incident.harm_cell(number, route));

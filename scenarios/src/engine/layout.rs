@@ -73,6 +73,7 @@ pub(super) fn layout(timeline: &Timeline, variant: &Variant) -> Layout {
     });
     let upstreams = world.upstreams.iter().map(|upstream| StationLayout {
         asks_for_identity: upstream.requires.is_some(),
+        has_cache: upstream.config.cache.is_some(),
         hosts: match &upstream.hosts[..] {
             [] | [_] => Vec::new(),
             hosts => hosts.iter().map(|host| host.pool.workers.map(NonZero::get)).collect(),

@@ -36,6 +36,8 @@ impl<'v> SharedLoad<'v> {
             match (&population.load, twin) {
                 (Load::Open(load), Some((twin_number, twin)))
                     if same_routes
+                        && population.is_paired()
+                        && twin.is_paired()
                         && twin.targets == population.targets
                         && matches!(&twin.load, Load::Open(other) if other == load) =>
                 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway::{Checks, Decision, HostChange, Rejection, Timestamp, UpstreamId, Verdict};
 use reports::{HostPlace, RunEvent, StationId, Witness};
-use simulator::ServiceEvent;
+use simulator::{CacheUse, ServiceEvent};
 
 use super::directory::Buckets;
 use super::layout::{Recorded, RecordedLimit};
@@ -106,6 +106,15 @@ pub(super) fn of_service<N>(
         },
         ServiceEvent::Accepted(request) if may_reach(request) => return None,
         ServiceEvent::Accepted(_) => RunEvent::Unauthorized { upstream },
+        ServiceEvent::Cache(cache_use) => RunEvent::Cache {
+            upstream,
+            cache_use: match cache_use {
+                CacheUse::Hit => reports::CacheUse::Hit,
+                CacheUse::Stale => reports::CacheUse::Stale,
+                CacheUse::Collapsed => reports::CacheUse::Collapsed,
+                CacheUse::Miss => reports::CacheUse::Miss,
+            },
+        },
         ServiceEvent::Rejected => RunEvent::Rejected { station },
         ServiceEvent::Waited(waited) => RunEvent::Waited { station, waited },
         ServiceEvent::LeftQueue(waited) => RunEvent::LeftQueue { station, waited },

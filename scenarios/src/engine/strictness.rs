@@ -64,6 +64,7 @@ fn same_load(a: &World, b: &World) -> bool {
             && one.hostile == other.hostile
             && one.targets == other.targets
             && one.load == other.load
+            && one.journey == other.journey
     });
     a.populations.len() == b.populations.len() && alike && paths(a) == paths(b)
 }
@@ -111,15 +112,12 @@ fn well_meaning(world: &World) -> impl Iterator<Item = usize> {
 fn beside(best: &Variant, control: &GoodRequests, variant: &Variant, good: &GoodOfRun) -> StrictnessResult {
     let (mut count, mut unpaired, own) = (HarmCount::default(), UnpairedCount::default(), good.control());
     for number in well_meaning(&variant.world) {
-        match &variant.world.populations[number].load {
-            Load::Open(_) => {
-                count.total += control.good(number);
-                count.hurt += control.lost_in(number, own, number);
-            }
-            Load::Closed { .. } => {
-                for route in 0..variant.world.gateway.routes.iter().count() {
-                    unpaired.add(UnpairedCount::of(control.cell(number, route), own.cell(number, route)));
-                }
+        if variant.world.populations[number].is_paired() {
+            count.total += control.good(number);
+            count.hurt += control.lost_in(number, own, number);
+        } else {
+            for route in 0..variant.world.gateway.routes.iter().count() {
+                unpaired.add(UnpairedCount::of(control.cell(number, route), own.cell(number, route)));
             }
         }
     }
@@ -146,7 +144,7 @@ fn common_harm(
     for number in well_meaning(world) {
         let population = &world.populations[number];
         let streams = PopulationStreams::new(seed, &population.name);
-        let Load::Open(load) = &population.load else {
+        let (Load::Open(load), true) = (&population.load, population.is_paired()) else {
             for (tallies, ((_, good), depends)) in tallies.iter_mut().zip(members.iter().zip(&depends)) {
                 for (route, direct) in depends.iter().enumerate() {
                     let of = |good: &GoodRequests| -> GoodCount { good.harm_cell(number, route) };

@@ -16,7 +16,7 @@ use super::shape::Choice;
 use super::table::{Item, Switch, table};
 use super::tree::{Span, Table, Value};
 use super::upstream_names::Known;
-use super::values::Positive;
+use super::values::{AboveZero, Positive, Share};
 use super::words::display_key;
 use crate::World;
 use crate::scenario::NamedUpstream;
@@ -29,6 +29,8 @@ table! {
         /// The library whose defaults hold where the file says nothing: the retries that it makes by itself, and for a `retry` or
         /// `breaker` of the file the values that are left out. Default: what is left out is off.
         preset: CallerPreset, is policy;
+        /// For what share of the requests the call is made, drawn for each request of a client. Above zero.
+        share: AboveZero<Share> = AboveZero(Share(1.0));
         /// How long the service waits for the answer to each attempt. Default: for as long as it takes.
         timeout: Positive, else unbounded, is policy;
         /// When the service tries again; `false` or left out for never.
@@ -59,8 +61,14 @@ impl Call<'_> {
             let problem = Problem::error(self.balance.span_in(&self.table), message);
             self.table.context().push(problem.help("`hash` is for `gateway.upstreams.NAME.balance`"));
         }
+        let AboveZero(Share(share)) = self.share.value;
+        if share <= 0.0 {
+            let message = format!("`{}`: expected more than zero", self.table.path_of(self.share.key));
+            let problem = Problem::error(self.share.span_in(&self.table), message);
+            self.table.context().push(problem.help("a call that is never made is left out"));
+        }
         let hosts = HostsConfig::new(NonZeroU32::MIN, balance);
-        let call = simulator::Call { upstream, timeout, retry, breaker, hosts };
+        let call = simulator::Call { upstream, share, timeout, retry, breaker, hosts };
         Some((call, self.upstream.span_in(&self.table)))
     }
 }
@@ -194,13 +202,14 @@ mod tests {
         // The last two stand further down than who asks them.
         let world = world_with(
             "upstreams.orders.calls = [{ upstream = 'stock', timeout = '1s', breaker = {} }, \
-             { upstream = 'payments', retry = false }]",
+             { upstream = 'payments', retry = false, share = '25%' }]\nupstreams.orders.parallel = true",
         );
+        assert!(world.upstreams[0].config.parallel && !world.upstreams[1].config.parallel);
         let (retry, breaker) = (RetryPolicy::default(), Some(BreakerConfig::RECOMMENDED));
         let hosts = HostsConfig::default();
         let wanted = [
-            Call { upstream: 2, timeout: Some(Duration::from_secs(1)), retry, breaker, hosts },
-            Call { upstream: 1, timeout: None, retry, breaker: None, hosts },
+            Call { upstream: 2, share: 1.0, timeout: Some(Duration::from_secs(1)), retry, breaker, hosts },
+            Call { upstream: 1, share: 0.25, timeout: None, retry, breaker: None, hosts },
         ];
         assert_eq!(world.upstreams[0].config.calls, wanted);
     }
@@ -232,6 +241,11 @@ mod tests {
                 "'0s'",
             ),
             ("[{ upstream = 'stock', retry = {} }]", "`upstreams.orders.calls.retry` needs `retries`", "{}"),
+            (
+                "[{ upstream = 'stock', share = '0%' }]",
+                "`upstreams.orders.calls.share`: expected more than zero",
+                "'0%'",
+            ),
             (
                 "[{ upstream = 'stock', workers = 3 }]",
                 "`upstreams.orders.calls` has no field `workers`",

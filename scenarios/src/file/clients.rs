@@ -6,13 +6,14 @@ use std::time::Duration;
 use gateway::{Routed, Routes};
 use serde_json::json;
 use simulator::{
-    ClosedLoad, Identities, IdentitiesError, LOOPBACK_ADDRESSES, Load, LoadError, Method, OpenLoad, Rate,
-    Spacing, Start,
+    ClosedLoad, Identities, IdentitiesError, Journey, LOOPBACK_ADDRESSES, Latency, Load, LoadError, Method,
+    OpenLoad, Rate, Spacing, Start,
 };
 
 use super::auth::Token;
 use super::context::Context;
 use super::diagnostic::Problem;
+use super::journey::{AfterFailure, OfAll, Step, build_journey};
 use super::latency::Time;
 use super::load::{Burst, RampPoint, Users, UsersPoint};
 use super::presets::CallerPreset;
@@ -40,7 +41,12 @@ table! {
         /// The paths of the requests: a path such as `"/orders/42"`, or paths and their weights, such as `{ "/catalog" = 6,
         /// "/stock?page=2" = 2 }`. Each path is sent in the form that `gateway.paths` says; the longest route that is above the
         /// path serves the request.
-        send: Targets<'t>, needed "the path of the requests, such as `send = \"/orders\"`";
+        send: Targets<'t>, needed "the path of the requests, such as `send = \"/orders\"`" unless ["journey"];
+        /// In place of `send`: what each client does, one step after the other. Each step is a request of its own; one client takes all
+        /// steps. A user starts over after the last; of `rate`, `ramp` and `bursts`, each arrival is one journey.
+        journey: Items<Step<'t>>;
+        /// What a client on a `journey` does whose request failed, with all its retries.
+        on_failure: AfterFailure = AfterFailure::Stop;
         /// Requests per time over the whole scenario, such as `"200/s"`.
         rate: Rate, is kind;
         /// A rate that changes: points in time order with a straight line between them, the first point's rate before the first
@@ -55,9 +61,14 @@ table! {
         users: Users<'t>, is kind;
         /// How the arrivals of `rate` and `ramp` are spaced.
         arrivals: Spacing = Spacing::Uniform, with |load| matches!(load, "rate" | "ramp");
-        /// How long a user thinks before each request: a duration, or a distribution. Belongs to `users`.
+        /// How long a user thinks before each request: a duration, or a distribution. Belongs to `users`, and may be left out beside
+        /// `pacing` or a `journey`, for no time.
         think: Time,
-            needed "the time a user thinks before each request, such as \"2s\"", with |load| load == "users";
+            needed "the time a user thinks before each request, such as \"2s\"" unless ["pacing", "journey"],
+            with |load| load == "users";
+        /// The time from the start of a user's iteration until the start of the next, which begins at once where an iteration took
+        /// longer. An iteration is a journey, or one request where there is none, with the think before it. Belongs to `users`.
+        pacing: Positive, with |load| load == "users";
         /// How users with a constant think time begin. Belongs to `users`.
         start: Start = Start::Spread, with |load| load == "users";
         /// The library whose defaults hold where the file says nothing: the retries that it makes by itself, and for a `retry` of the
@@ -119,7 +130,7 @@ pub(super) fn build_clients(
 const MOST_IDENTITIES: u64 = 1 << 24;
 
 /// More is refused: a gateway under test is asked for many small things, and not for a few large ones.
-const LARGEST_BODY: u64 = 1 << 20;
+pub(super) const LARGEST_BODY: u64 = 1 << 20;
 
 impl Population<'_> {
     /// How many API keys there are.
@@ -131,13 +142,9 @@ impl Population<'_> {
         // The tree that is read has the preset below it.
         let _: Option<CallerPreset> = self.preset.value;
         let identities = self.build_identities();
-        let targets = self
-            .send
-            .value
-            .take()
-            .and_then(|send| send.build(&self.table.path_of("send"), routes?, self.table.context()));
-        let load = build_load(&mut self);
         let body = self.build_body();
+        let (targets, journey) = self.build_targets(body, routes).unzip();
+        let load = build_load(&mut self, journey.as_ref().and_then(Option::as_ref));
         Some(simulator::Population {
             name: name.to_owned(),
             hostile: self.hostile.value,
@@ -149,7 +156,41 @@ impl Population<'_> {
             method: self.method.value,
             body,
             token: self.token.on().and_then(Token::build),
+            journey: journey?,
         })
+    }
+
+    /// What is sent, and on which journey; `None` where it cannot be used, which is noted.
+    fn build_targets(
+        &mut self,
+        body: u32,
+        routes: Option<&Routes>,
+    ) -> Option<(simulator::Targets, Option<Journey>)> {
+        let context = self.table.context();
+        if let Some(entry) = self.on_failure.entry.filter(|_| self.journey.entry.is_none()) {
+            let path = self.table.path_of(self.on_failure.key);
+            let message = format!("`{path}` has no meaning without `journey`");
+            context.push(Problem::error(entry.key_span.clone(), message));
+        }
+        if let (Some(_), Some(journey)) = (self.send.entry, self.journey.entry) {
+            let message = format!("`{}` has both `send` and `journey`", self.table.path());
+            let problem = Problem::error(journey.key_span.clone(), message);
+            context.push(problem.help("a step of a journey says what it sends"));
+            return None;
+        }
+        if let Some(send) = self.send.value.take() {
+            return Some((send.build(&self.table.path_of("send"), routes?, context)?, None));
+        }
+        let of_all = OfAll {
+            method: self.method.value,
+            body,
+            think: self.think.value.as_ref().map(|Time(think)| think.clone()),
+            is_closed: self.users.entry.is_some(),
+            after_failure: self.on_failure.value,
+        };
+        let path = self.table.path_of(self.journey.key);
+        let (targets, journey) = build_journey(self.journey.value.take()?, &path, routes, &of_all)?;
+        Some((targets, Some(journey)))
     }
 
     /// The size of the body of each request; 0 without.
@@ -162,7 +203,11 @@ impl Population<'_> {
         };
         if body > LARGEST_BODY {
             refuse("a body has at most 1MiB", "");
-        } else if body > 0 && matches!(self.method.value, Method::Get | Method::Head) {
+        } else if body > 0
+            && matches!(self.method.value, Method::Get | Method::Head)
+            // The steps of a journey have methods of their own.
+            && self.journey.entry.is_none()
+        {
             refuse("a GET or HEAD has no use for a body", "`method = \"POST\"` has");
         }
         body.min(LARGEST_BODY) as u32
@@ -190,7 +235,7 @@ impl Population<'_> {
 }
 
 /// The load of a population; `None` where it has none, or none that can be used, which is noted.
-pub(super) fn build_load(population: &mut Population<'_>) -> Option<Load> {
+pub(super) fn build_load(population: &mut Population<'_>, journey: Option<&Journey>) -> Option<Load> {
     let table = population.table.clone();
     let entries =
         [population.rate.entry, population.ramp.entry, population.bursts.entry, population.users.entry];
@@ -233,8 +278,19 @@ pub(super) fn build_load(population: &mut Population<'_>) -> Option<Load> {
             Users::Constant(users) => vec![simulator::UsersPoint { at: Duration::ZERO, users: users.get() }],
             Users::Ramp(points) => points.all(UsersPoint::build)?,
         };
-        let think = population.think.value.take()?.0;
-        ClosedLoad::new(&points, think, population.start.value).map(Load::Closed).map_err(refuse).ok()
+        let think = match population.think.value.take() {
+            Some(Time(think)) => think,
+            // It cannot be read, which is noted.
+            None if population.think.entry.is_some() => return None,
+            None => Latency::ZERO,
+        };
+        let load = ClosedLoad::new(&points, think, population.start.value).map_err(refuse).ok()?;
+        let thinks = journey.iter().flat_map(|journey| journey.steps());
+        let load = load.with_journey(thinks.map(|step| step.think.clone()));
+        Some(Load::Closed(match population.pacing.value {
+            Some(Positive(pacing)) => load.with_pacing(pacing),
+            None => load,
+        }))
     }
 }
 
@@ -277,39 +333,7 @@ impl<'t> Read<'t> for Targets<'t> {
 impl Targets<'_> {
     fn build(&self, path: &str, routes: &Routes, context: &Context<'_>) -> Option<simulator::Targets> {
         let send = self.0;
-        let names: Vec<_> = routes.iter().map(|route| &*route.path).collect();
-        let field = path;
-        // The path as it is sent, with its query, and the route that serves it.
-        let resolve = |span: Span, sent: &str| {
-            let (path, query) =
-                sent.split_once('?').map_or((sent, None), |(path, query)| (path, Some(query)));
-            let refuse = |fault: &str, help: &str| {
-                let message = format!("`{field}`: `{sent}` cannot be sent: {fault}");
-                context.push(Problem::error(span.clone(), message).help(help));
-            };
-            if sent.contains('#') {
-                refuse("no request has a `#`", "`%23` is a `#` of a path");
-                return None;
-            }
-            let Routed { path, route } = match routes.judge(path) {
-                Ok(routed) => routed,
-                Err(fault) => {
-                    refuse(fault.detail(), "the gateway refuses such a path with 400 before a rule is asked");
-                    return None;
-                }
-            };
-            if !is_sent_as_written(&path) {
-                refuse("a URL cannot have it as it is written", "write other characters encoded, as `%20`");
-                return None;
-            }
-            if route.is_none() {
-                let problem =
-                    Problem::error(span, format!("`{field}`: no route serves `{path}`")).of_absence();
-                context.push_with_help(problem, || way_out(&path, &names, || all("route", &names)));
-            }
-            let sent = query.map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
-            Some((sent, route?.0))
-        };
+        let resolve = |span: Span, sent: &str| resolve(path, span, sent, routes, context);
         match &send.value {
             Value::Text(path) => {
                 let (path, route) = resolve(send.span.clone(), path)?;
@@ -345,6 +369,43 @@ impl Targets<'_> {
             }
         }
     }
+}
+
+/// The path as it is sent, with its query, and the route that serves it; `field` is where it stands in the file.
+pub(super) fn resolve(
+    field: &str,
+    span: Span,
+    sent: &str,
+    routes: &Routes,
+    context: &Context<'_>,
+) -> Option<(String, u32)> {
+    let names: Vec<_> = routes.iter().map(|route| &*route.path).collect();
+    let (path, query) = sent.split_once('?').map_or((sent, None), |(path, query)| (path, Some(query)));
+    let refuse = |fault: &str, help: &str| {
+        let message = format!("`{field}`: `{sent}` cannot be sent: {fault}");
+        context.push(Problem::error(span.clone(), message).help(help));
+    };
+    if sent.contains('#') {
+        refuse("no request has a `#`", "`%23` is a `#` of a path");
+        return None;
+    }
+    let Routed { path, route } = match routes.judge(path) {
+        Ok(routed) => routed,
+        Err(fault) => {
+            refuse(fault.detail(), "the gateway refuses such a path with 400 before a rule is asked");
+            return None;
+        }
+    };
+    if !is_sent_as_written(&path) {
+        refuse("a URL cannot have it as it is written", "write other characters encoded, as `%20`");
+        return None;
+    }
+    if route.is_none() {
+        let problem = Problem::error(span, format!("`{field}`: no route serves `{path}`")).of_absence();
+        context.push_with_help(problem, || way_out(&path, &names, || all("route", &names)));
+    }
+    let sent = query.map_or_else(|| path.to_string(), |query| format!("{path}?{query}"));
+    Some((sent, route?.0))
 }
 
 impl Name for Method {

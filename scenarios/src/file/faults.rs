@@ -24,7 +24,7 @@ use crate::scenario::NamedUpstream;
 
 table! {
     /// Something that goes wrong for a while: one of `error = { status }`, `refuse = true`, `slow = { latency }`,
-    /// `hang = true`, `drip = { body }`, `reset = true`, `capacity = { factor }` and `rotate-keys = true`.
+    /// `hang = true`, `drip = { body }`, `reset = true`, `capacity = { factor }`, `rotate-keys = true` and `flush = true`.
     pub(super) struct Fault<'t> (Choice::OneKind) {
         /// The start of the fault, from the start of the scenario, such as `"30s"`.
         at: Duration, needed "when it begins, counted from the scenario's start, such as `at = \"2m\"`";
@@ -50,6 +50,9 @@ table! {
         /// The identity provider signs with a new key from the start of the fault on, and publishes the old key until the end
         /// of the fault.
         rotate_keys ["rotate-keys"]: Plain, is kind;
+        /// The cache before the upstream is emptied at the start of the fault, and keeps nothing until the end of the fault. Of a
+        /// cache with `keys`, `fraction` is the share of the objects.
+        flush: Plain, is kind;
     }
 
     /// Answered with a status at once; takes no worker.
@@ -224,8 +227,16 @@ impl<'t> Fault<'t> {
         let (at, Positive(lasts), struck, kind) = (at?, lasts?, struck?, kind?);
         if kind == FaultKind::RotateKeys && struck.iter().any(|place| Some(*place) != upstreams.provider) {
             let message = format!("`{path}`: only an identity provider has keys to rotate");
-            let problem = Problem::error(struck_span, message);
+            let problem = Problem::error(struck_span.clone(), message);
             context.push(problem.help("that is an upstream with `serves = \"jwks\"`"));
+        }
+        let has_cache = |place: &&usize| built.get(**place).is_some_and(|named| named.config.cache.is_some());
+        if kind == FaultKind::Flush
+            && let Some(place) = struck.iter().find(|place| !has_cache(place))
+        {
+            let message = format!("`{path}`: `{}` has no cache to flush", upstreams.names[*place]);
+            let problem = Problem::warning(struck_span.clone(), message);
+            context.push(problem.help("`upstreams.NAME.cache` puts one before it"));
         }
         for StruckHost(span, number) in hosts.iter().flatten() {
             let lacks =
@@ -296,6 +307,7 @@ impl<'t> Fault<'t> {
             plain(self.reset, FaultKind::Reset),
             made(self.capacity, |kind| Some(FaultKind::Capacity { factor: kind.0?.factor.value?.0 })),
             plain(self.rotate_keys, FaultKind::RotateKeys),
+            plain(self.flush, FaultKind::Flush),
         ];
         let mut kinds = kinds.into_iter().flatten();
         let problem = match (kinds.next(), kinds.next()) {
@@ -355,6 +367,16 @@ mod tests {
             assert_eq!((fault.kind(), &upstreams[..]), (&kind, &[0][..]), "{fields}");
             assert_eq!((fault.from(), fault.to()), (60 * SECOND, 70 * SECOND));
         }
+    }
+
+    #[test]
+    fn a_cache_can_be_flushed_where_there_is_one() {
+        let flush = fault("flush = true");
+        let faults = world_with(&format!("upstreams.orders.cache.hits = '50%'\n{flush}")).faults;
+        assert_eq!(faults[0].fault.kind(), &FaultKind::Flush);
+        let (problem, place) = first_problem(&flush);
+        assert_eq!(problem, "`faults.upstreams`: `orders` has no cache to flush");
+        assert_eq!(place, "['orders']");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod auth;
 mod balance;
 mod breaker;
+mod cache;
 mod calls;
 mod clients;
 mod common;
@@ -20,6 +21,7 @@ mod failures;
 mod faults;
 mod gateway;
 mod hosts;
+mod journey;
 mod latency;
 mod limits;
 mod load;

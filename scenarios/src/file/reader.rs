@@ -127,6 +127,16 @@ impl<'t> Fields<'t> {
                 self.context.push(Problem::error(entry.key_span.clone(), message));
             }
         }
+        let is_needed = |key: &str, stand_ins: &[&str]| {
+            stand_ins.iter().chain([&key]).all(|key| self.table.get(key).is_none())
+        };
+        for field in
+            shape.fields.iter().filter(|field| field.belongs.is_none() && !field.stand_ins.is_empty())
+        {
+            if let Some(example) = field.needed.filter(|_| is_needed(field.key, field.stand_ins)) {
+                self.lacks(field.key, example);
+            }
+        }
         let chosen = match shape.choice {
             Choice::ByName(key, Some(_)) if self.table.get(key).is_none() => shape.chosen_by_default(),
             Choice::ByName(_, Some(_)) => shape.chosen(self.table),
@@ -147,7 +157,11 @@ impl<'t> Fields<'t> {
                     let message = format!("`{path}` has no meaning with {introduced}`{chosen}`");
                     self.context.push(Problem::error(surplus.key_span.clone(), message));
                 }
-                (None, Some(example)) if field.belongs_to(chosen) => self.lacks(field.key, example),
+                (None, Some(example))
+                    if field.belongs_to(chosen) && is_needed(field.key, field.stand_ins) =>
+                {
+                    self.lacks(field.key, example);
+                }
                 _ => {}
             }
         }

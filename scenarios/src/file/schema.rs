@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::common::scenario;
 use super::presets::KEY as PRESET;
-use super::shape::{Choice, Shape, TableShape, WHOLE};
+use super::shape::{Choice, FieldShape, Shape, TableShape, WHOLE};
 use super::table::Described;
 use super::variant::Variant;
 
@@ -251,14 +251,33 @@ impl Definitions {
         if !properties.is_empty() {
             schema.insert("properties".to_owned(), properties.into());
         }
-        let needed = table.fields.iter().filter(|field| field.needed.is_some() && field.belongs.is_none());
+        let is_needed = |field: &&FieldShape| field.needed.is_some() && field.stand_ins.is_empty();
+        let needed = table.fields.iter().filter(is_needed).filter(|field| field.belongs.is_none());
         let needed: Vec<_> = needed.map(|field| field.key).collect();
         if !needed.is_empty() {
             schema.insert("required".to_owned(), needed.into());
         }
         schema.extend(what_the_choice_has(table));
         add_what_rests(table, &mut schema);
+        add_stand_ins(table, &mut schema);
         schema
+    }
+}
+
+/// A key that others may stand in for is there, or one of those.
+fn add_stand_ins(table: &TableShape, schema: &mut Map<String, Value>) {
+    let required = |key: &str| json!({ "required": [key] });
+    let rule = |field: &FieldShape| {
+        let with_it = std::iter::once(field.key).chain(field.stand_ins.iter().copied()).map(required);
+        let foreign = table.choices().into_iter().filter(|choice| !field.belongs_to(choice));
+        json!({ "anyOf": with_it.chain(foreign.map(required)).collect::<Vec<_>>() })
+    };
+    let rules = table.fields.iter().filter(|field| field.needed.is_some() && !field.stand_ins.is_empty());
+    let rules: Vec<_> = rules.map(rule).collect();
+    if !rules.is_empty() {
+        let mut whole = schema.remove(WHOLE).unwrap_or_else(|| json!({}));
+        whole["allOf"] = rules.into();
+        schema.insert(WHOLE.to_owned(), whole);
     }
 }
 
@@ -311,7 +330,8 @@ fn what_the_choice_has(table: &TableShape) -> Map<String, Value> {
                 let foreign: Vec<_> =
                     foreign.filter(|key| !table.has(kind, key)).map(|key| required(&key)).collect();
                 rules.insert((*kind).to_owned(), json!({ "not": { "anyOf": foreign } }));
-                let needed = belonging().filter(|field| field.needed.is_some() && field.belongs_to(kind));
+                let needed = belonging().filter(|field| field.needed.is_some() && field.stand_ins.is_empty());
+                let needed = needed.filter(|field| field.belongs_to(kind));
                 let needed: Vec<_> = needed.map(|field| field.key).collect();
                 if !needed.is_empty() {
                     needs.insert((*kind).to_owned(), needed.into());

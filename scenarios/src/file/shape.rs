@@ -63,6 +63,8 @@ pub(super) struct FieldShape {
     pub(super) default: Option<fn() -> Json>,
     /// How it is written, where it may not be absent.
     pub(super) needed: Option<&'static str>,
+    /// Keys one of which may stand in its place where it is needed.
+    pub(super) stand_ins: &'static [&'static str],
     /// With which choices it has a meaning; `None` with any.
     pub(super) belongs: Option<fn(&str) -> bool>,
     /// Another key of the table, beside that of the choice, with which values it has a meaning; `None` with any.
@@ -221,6 +223,7 @@ impl FieldShape {
             shape,
             default: None,
             needed: None,
+            stand_ins: &[],
             belongs: None,
             rests: None,
             is_unbounded: false,

@@ -172,12 +172,12 @@ impl<'t, T: Read<'t> + Item> Read<'t> for Items<T> {
 /// struct NAME<'t> (CHOICE) {
 ///     ..BASE: TABLE;
 ///     /// What the key means.
-///     KEY ["as in the file"]: TYPE = DEFAULT, needed "how it is written", with |choice| …, of "KEY" ["KIND", …],
+///     KEY ["as in the file"]: TYPE = DEFAULT, needed "how it is written" unless ["KEY", …], with |choice| …, of "KEY" ["KIND", …],
 ///     else unbounded, is kind;
 /// }
 /// ```
 ///
-/// `of` names another key that the field has a meaning with, and the kinds of values: names, or keys of a table; `""` is any other
+/// `unless` names other keys that stand in for one that is needed; `of` names another key that the field has a meaning with, and the kinds of values: names, or keys of a table; `""` is any other
 /// value. `is kind` marks the keys that exclude one another, `is policy` configuration. The base, another table whose keys this one has too, and everything after the type may be left out. Without a default
 /// the value is an `Option`: what holds where the key is absent is decided where the table is built, and a default that stands
 /// there is named in the key's doc comment. A key that is needed and belongs to some choices is needed with those.
@@ -189,7 +189,7 @@ macro_rules! table {
             $(
                 $(#[doc = $about:literal])*
                 $field:ident $([$key:literal])?: $T:ty $(= $default:expr)?
-                $(, needed $example:literal)? $(, with $belongs:expr)? $(, of $other:literal $kinds:expr)? $(, else $unbounded:ident)? $(, is $mark:ident)?;
+                $(, needed $example:literal $(unless $others:expr)?)? $(, with $belongs:expr)? $(, of $other:literal $kinds:expr)? $(, else $unbounded:ident)? $(, is $mark:ident)?;
             )*
         }
     )+) => {$(
@@ -213,7 +213,7 @@ macro_rules! table {
                 fn of(fields: &mut Fields<$t>) -> Self {
                     $(let $base = <$Base as Described<$t>>::of(fields);)?
                     $(let $field = $crate::file::table::table!(
-                        @read fields, $T, $crate::file::table::table!(@key $field $($key)?); $($default)?; $($example)?; $($belongs)?
+                        @read fields, $T, $crate::file::table::table!(@key $field $($key)?); $($default)?; $($example)?; $($belongs)?; $($($others)?)?
                     );)*
                     Self { table: fields.clone(), $($base,)? $($field,)* }
                 }
@@ -229,7 +229,7 @@ macro_rules! table {
                                 let default: $T = $default;
                                 $crate::file::values::Written::written(&default)
                             }),)?
-                            $(needed: Some($example),)?
+                            $(needed: Some($example), $(stand_ins: &$others,)?)?
                             $(belongs: Some($belongs),)?
                             $(rests: Some($crate::file::shape::Rests { key: $other, kinds: &$kinds }),)?
                             $(is_unbounded: stringify!($unbounded) == "unbounded",)?
@@ -264,9 +264,9 @@ macro_rules! table {
     (@value $T:ty; $default:expr) => { $T };
     (@key $field:ident) => { stringify!($field) };
     (@key $field:ident $key:literal) => { $key };
-    (@read $fields:ident, $T:ty, $key:expr; $default:expr; ; $($belongs:expr)?) => { $fields.or::<$T>($key, $default) };
-    (@read $fields:ident, $T:ty, $key:expr; ; $example:literal;) => { $fields.needed::<$T>($key, $example) };
-    // What is needed only with some choices is judged when the choice is known.
-    (@read $fields:ident, $T:ty, $key:expr; ; $($example:literal)?; $($belongs:expr)?) => { $fields.field::<$T>($key) };
+    (@read $fields:ident, $T:ty, $key:expr; $default:expr; ; $($belongs:expr)?;) => { $fields.or::<$T>($key, $default) };
+    (@read $fields:ident, $T:ty, $key:expr; ; $example:literal; ;) => { $fields.needed::<$T>($key, $example) };
+    // What is needed only with some choices, or without some other keys, is judged when all keys are known.
+    (@read $fields:ident, $T:ty, $key:expr; ; $($example:literal)?; $($belongs:expr)?; $($others:expr)?) => { $fields.field::<$T>($key) };
 }
 pub(super) use table;

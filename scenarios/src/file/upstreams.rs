@@ -9,6 +9,7 @@ use gateway::PoolConfig;
 use simulator::UpstreamConfig;
 
 use super::auth::{Auth, Requires};
+use super::cache::Cache;
 use super::calls::{Call, refuse_circles};
 use super::context::Context;
 use super::diagnostic::Problem;
@@ -48,9 +49,14 @@ table! {
         requires: Switch<Requires<'t>>;
         /// What the service answers with: `"jwks"` makes this upstream the identity provider, of which there is one.
         serves: Served;
+        /// The cache before the service; `false` or left out for none.
+        cache: Switch<Cache<'t>>, is policy;
         /// Other upstreams that the service calls, one after the other, after its own work and with its worker held. If a call
         /// fails, the service answers 502, or 504 after a timeout. Calls in a circle are an error. Default: none.
         calls: Items<Call<'t>>;
+        /// Whether the service makes all of its calls at once. It waits for all of them; the first that fails is its answer at once,
+        /// and it leaves the others.
+        parallel: bool = false, is policy;
     }
 }
 
@@ -106,6 +112,8 @@ fn build_upstream(
         load_latency: Duration::ZERO,
         cancel_on_disconnect: false,
         calls: Vec::new(),
+        parallel: false,
+        cache: None,
         auth: None,
     };
     let name = name.to_owned();
@@ -118,6 +126,7 @@ fn build_upstream(
     config.latency = table.latency.value.map_or(simulator::Latency::ZERO, |Time(latency)| latency);
     config.load_latency = table.load_latency.value;
     config.cancel_on_disconnect = table.cancel_on_disconnect.value;
+    config.parallel = table.parallel.value;
     config.auth = table.auth.on().and_then(|auth| auth.build(known));
     let listen = table.listen.value.map(|Listen(address)| address);
     let common = Common { pool: config.pool, load_latency: config.load_latency, latency_factor: 1.0, listen };
@@ -139,6 +148,21 @@ fn build_upstream(
         if table.serves.value.is_some() {
             refuse("an identity provider has one host");
         }
+    }
+    if let Some(entry) = table.cache.entry
+        && let Some(cache) = table.cache.on()
+    {
+        let refuse = |message: &str, help: &str| {
+            let message = format!("`{}`: {message}", table.table.path_of("cache"));
+            table.table.context().push(Problem::error(entry.node.span.clone(), message).help(help));
+        };
+        if table.serves.value.is_some() {
+            refuse("an identity provider has no cache", "those who judge tokens keep its keys");
+        } else if upstream.config.auth.is_some() {
+            let help = "let the gateway judge tokens, with `gateway.auth`";
+            refuse("the cache would answer before the service judges a token", help);
+        }
+        upstream.config.cache = cache.build();
     }
     upstream.requires = table.requires.on().map(Requires::build);
     upstream.serves_keys = table.serves.value.is_some();

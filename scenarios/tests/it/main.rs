@@ -1,5 +1,7 @@
 //! Whole scenarios, from the text of a file to what was measured.
 
+mod caches;
+mod calls;
 mod causes;
 mod common;
 mod compare;
@@ -8,6 +10,7 @@ mod contrasts;
 mod determinism;
 mod failures;
 mod hosts;
+mod journeys;
 mod library;
 mod objective;
 mod presets;

@@ -14,26 +14,22 @@ use crate::network::client_is_back_after;
 
 /// The clients of a population.
 ///
-/// The calling contract: a user is asked after at the start and whenever one of its requests has ended
-/// ([`Clients::next_send`]). Each request begins by [`Clients::draw`] and, when it is sent, [`Clients::on_send`]. Each attempt
-/// that failed is told to [`Clients::on_failed`], and the next attempt is made when that says, by [`Clients::on_retry`]; a request
-/// that ends otherwise is told to [`Clients::on_ended`].
+/// The calling contract: each user of a closed load is asked at the start when it sends first ([`Clients::first_send`]), and each
+/// arrival of an open load which request that is ([`Clients::first_request`]). Each request begins by [`Clients::draw`] and, when it is
+/// sent, [`Clients::on_send`]. Each attempt that failed is told to [`Clients::on_failed`], and the next attempt is made when that
+/// says, by [`Clients::on_retry`]; a request that ends otherwise is told to [`Clients::on_ended`]. When it is over, with or
+/// without retries, [`Clients::next_send`] says what the same client sends next, and when.
 #[derive(Debug)]
 pub struct Clients {
     population: Population,
     streams: PopulationStreams,
     /// Of a closed load.
     users: Option<Users>,
+    /// By user: when its iteration began; empty without pacing.
+    began: Vec<Option<Timestamp>>,
+    /// Nobody sends from then on.
+    ends: Timestamp,
     retrier: Retrier,
-}
-
-/// A user of a closed load, who has sent so many requests.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct User {
-    /// Number among the users of the population.
-    pub number: u32,
-    /// Requests sent so far.
-    pub sent: u32,
 }
 
 /// A request of a client.
@@ -64,19 +60,58 @@ impl Clients {
             Load::Closed(load) => Some(load.users(starts, duration, streams.arrival)),
         };
         let retrier = Retrier::new(population.retry);
-        Self { population: population.clone(), streams, users, retrier }
+        let paced = users.as_ref().filter(|users| users.is_paced()).map_or(0, Users::count);
+        let (began, ends) = (vec![None; paced as usize], starts + duration);
+        Self { population: population.clone(), streams, users, began, ends, retrier }
     }
 
-    /// The users of a closed load; none of an open one.
-    pub fn users(&self) -> impl Iterator<Item = User> + use<> {
-        let count = self.users.as_ref().map(Users::count);
-        (0..count.unwrap_or_default()).map(|number| User { number, sent: 0 })
+    /// How many users a closed load has; none of an open one.
+    pub fn users(&self) -> u32 {
+        self.users.as_ref().map(Users::count).unwrap_or_default()
     }
 
-    /// When a user sends next who has had nothing under way since `free`. `None` for a user who sends no more.
+    /// When the user of that number sends first, and the number of that request. `None` for a user who never does.
+    pub fn first_send(&mut self, user: u32) -> Option<(Timestamp, u64)> {
+        let starts = self.users.as_ref()?.starts();
+        self.turn(user, 0, starts)
+    }
+
+    /// The number of the request that an arrival of an open load begins with.
     #[inline]
-    pub fn next_send(&self, user: User, free: Timestamp) -> Option<Timestamp> {
-        self.users.as_ref()?.next_send(user.number, user.sent, free)
+    pub fn first_request(&self, arrival: u64) -> u64 {
+        arrival * self.population.requests_per_arrival()
+    }
+
+    /// When the client whose request is over sends its next one, and the number of that. `well` says whether the request ended as its
+    /// client had hoped. `None` for a client that sends no more: the arrival of an open load after the last step of its journey, and
+    /// anybody from the end on.
+    #[inline]
+    pub fn next_send(&mut self, now: Timestamp, index: u64, well: bool) -> Option<(Timestamp, u64)> {
+        let place = self.population.step_of(index);
+        let journey = self.population.journey.as_ref().zip(place);
+        let goes_on = journey
+            .is_some_and(|(journey, (_, step))| journey.goes_on(step, well, self.streams.journey.at(index)));
+        if self.users.is_some() {
+            let (user, sent) = ((index >> 32) as u32, index as u32);
+            let next = match journey {
+                Some((journey, _)) if !goes_on => (sent + 1).next_multiple_of(journey.length() as u32),
+                _ => sent + 1,
+            };
+            return self.turn(user, next, now);
+        }
+        let (journey, (_, step)) = journey.filter(|_| goes_on)?;
+        let at = now + journey.think(step + 1, self.streams.journey.at(index + 1));
+        (at < self.ends).then_some((at, index + 1))
+    }
+
+    /// When a user sends the next of its requests, which is that one or, if it comes again in between, the first of a journey.
+    fn turn(&mut self, user: u32, sent: u32, free: Timestamp) -> Option<(Timestamp, u64)> {
+        let began = self.began.get_mut(user as usize);
+        let turn = self.users.as_ref()?.next_turn(user, sent, free, began.as_deref().copied().flatten())?;
+        if let Some(began) = began {
+            *began = Some(turn.began);
+        }
+        Some((turn.at, u64::from(user) << 32 | u64::from(turn.sent)))
     }
 
     /// The request of that number: where to, and whose.
@@ -134,19 +169,6 @@ impl Clients {
     }
 }
 
-impl User {
-    /// The number of the user's next request among the requests of the population.
-    pub const fn next_index(self) -> u64 {
-        (self.number as u64) << 32 | self.sent as u64
-    }
-
-    /// The same user, one request later.
-    #[must_use]
-    pub const fn after_send(self) -> Self {
-        Self { sent: self.sent + 1, ..self }
-    }
-}
-
 impl ClientRequest {
     /// Number of the present attempt, from 0.
     pub const fn attempt(&self) -> u32 {
@@ -159,8 +181,11 @@ mod tests {
     use gateway::{FailureSet, RetryPolicy};
 
     use super::*;
-    use crate::client::{ClosedLoad, Identities, Method, Start, Targets, UsersPoint};
+    use crate::client::{
+        ClosedLoad, Identities, Journey, JourneyStep, Method, OpenLoad, Spacing, Start, Targets, UsersPoint,
+    };
     use crate::latency::Latency;
+    use crate::rate::Rate;
 
     const STARTS: Timestamp = Timestamp::from_nanos(1_780_390_800_000_000_000);
 
@@ -180,6 +205,7 @@ mod tests {
             method: Method::Get,
             body: 0,
             token: None,
+            journey: None,
         };
         Clients::new(&population, PopulationStreams::new(1, "members"), STARTS, 10 * second)
     }
@@ -213,14 +239,63 @@ mod tests {
 
     #[test]
     fn each_user_numbers_its_own_requests() {
-        let clients = clients(0);
-        let users: Vec<_> = clients.users().collect();
-        assert_eq!(users.iter().map(|user| user.next_index()).collect::<Vec<_>>(), [0, 1 << 32]);
+        let mut clients = clients(0);
         let second = Duration::from_secs(1);
-        assert_eq!(clients.next_send(users[1], STARTS), Some(STARTS + second));
-        let later = users[1].after_send();
-        assert_eq!(later.next_index(), 1 << 32 | 1);
-        assert_eq!(clients.next_send(later, STARTS + second), Some(STARTS + 2 * second));
-        assert_eq!(clients.next_send(later, STARTS + 10 * second), None);
+        assert_eq!(clients.users(), 2);
+        assert_eq!(clients.first_send(0), Some((STARTS + second, 0)));
+        assert_eq!(clients.first_send(1), Some((STARTS + second, 1 << 32)));
+        let next = clients.next_send(STARTS + second, 1 << 32, false);
+        assert_eq!(next, Some((STARTS + 2 * second, 1 << 32 | 1)));
+        assert_eq!(clients.next_send(STARTS + 10 * second, 1 << 32 | 1, true), None);
+    }
+
+    /// Three steps: everybody goes on from the first, and nobody from the second.
+    fn on_a_journey(load: Load, goes_on_after_failure: bool) -> Clients {
+        let step = |method, goes_on| JourneyStep { method, body: 0, think: Latency::ZERO, goes_on };
+        let steps = [step(Method::Get, 1.0), step(Method::Post, 0.0), step(Method::Get, 1.0)];
+        let target = |path: &str| (path.to_owned(), 0, 1);
+        let population = Population {
+            targets: Targets::new(["/login", "/search", "/pay"].map(target)).unwrap(),
+            journey: Journey::new(steps, goes_on_after_failure),
+            load,
+            ..clients(0).population
+        };
+        Clients::new(&population, PopulationStreams::new(1, "members"), STARTS, Duration::from_secs(10))
+    }
+
+    #[test]
+    fn an_arrival_is_a_journey_of_one_client() {
+        let load = Load::Open(OpenLoad::rate(Rate::new(1, 1_000_000_000).unwrap(), Spacing::Uniform));
+        let mut clients = on_a_journey(load, false);
+        // Arrival 5 has the requests 15 to 17.
+        let first = clients.first_request(5);
+        assert_eq!((first, clients.draw(15).target, clients.draw(16).target), (15, 0, 1));
+        assert_eq!(clients.draw(15).identity, clients.draw(17).identity);
+        let soon = STARTS + Duration::from_millis(5);
+        assert_eq!(clients.next_send(STARTS, 15, true), Some((soon, 16)));
+        assert_eq!(clients.next_send(STARTS, 15, false), None, "who is refused gives up");
+        assert_eq!(clients.next_send(STARTS, 16, true), None, "nobody goes on from the second step");
+        assert_eq!(clients.next_send(STARTS, 17, true), None, "there is no fourth");
+        assert_eq!(clients.next_send(STARTS + Duration::from_secs(10), 15, true), None, "it is the end");
+        assert_eq!(clients.population.method_of(16), Method::Post);
+        assert!(!clients.population.is_paired());
+    }
+
+    #[test]
+    fn a_user_starts_over_after_its_journey() {
+        let users = UsersPoint { at: Duration::ZERO, users: 2 };
+        let think = || Latency::constant(Duration::from_secs(1)).unwrap();
+        let load = ClosedLoad::new(&[users], think(), Start::Together).unwrap();
+        let load = || Load::Closed(load.clone().with_journey([think(), think(), think()]));
+        let mut clients = on_a_journey(load(), false);
+        let (user, then) = (1_u64 << 32, STARTS + Duration::from_secs(1));
+        assert_eq!(clients.first_send(1), Some((then, user)));
+        assert_eq!(clients.next_send(STARTS + Duration::from_nanos(1), user, true).unwrap().1, user | 1);
+        // The third step is not taken, and its number is left out.
+        assert_eq!(clients.next_send(STARTS + Duration::from_nanos(1), user | 1, true).unwrap().1, user | 3);
+        assert_eq!(clients.next_send(STARTS + Duration::from_nanos(1), user, false).unwrap().1, user | 3);
+        assert_eq!(clients.draw(user | 4).target, 1);
+        let mut clients = on_a_journey(load(), true);
+        assert_eq!(clients.next_send(STARTS + Duration::from_nanos(1), user, false).unwrap().1, user | 1);
     }
 }

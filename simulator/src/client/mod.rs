@@ -2,6 +2,7 @@
 
 mod arrivals;
 mod identity;
+mod journey;
 mod machine;
 mod population;
 mod token;
@@ -9,7 +10,8 @@ mod users;
 
 pub use arrivals::{Arrivals, Burst, LoadError, OpenLoad, RampPoint, Spacing};
 pub use identity::{Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, api_key, loopback_address};
-pub use machine::{ClientRequest, Clients, User};
+pub use journey::{Journey, JourneyStep};
+pub use machine::{ClientRequest, Clients};
 pub use population::{Load, Method, Population, PopulationStreams, Target, Targets};
 pub use token::{Token, TokenConfig, TokenDefect, TokenError, subject};
-pub use users::{ClosedLoad, Start, Users, UsersPoint};
+pub use users::{ClosedLoad, Start, Turn, Users, UsersPoint};

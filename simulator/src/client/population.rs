@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway::RetryPolicy;
 
 use crate::chance::{Purpose, Stream};
-use crate::client::{ClosedLoad, Identities, Identity, OpenLoad, TokenConfig};
+use crate::client::{ClosedLoad, Identities, Identity, Journey, JourneyStep, OpenLoad, TokenConfig};
 use crate::tag::RequestTag;
 
 /// A group of clients that behave alike.
@@ -17,7 +17,7 @@ pub struct Population {
     pub hostile: bool,
     /// Its keys and addresses.
     pub identities: Identities,
-    /// What it sends, by weight.
+    /// What it sends, by weight; of a journey, what each step asks for.
     pub targets: Targets,
     /// When it sends.
     pub load: Load,
@@ -31,6 +31,9 @@ pub struct Population {
     pub body: u32,
     /// The token that each of its identities bears; `None` for none.
     pub token: Option<TokenConfig>,
+    /// The steps that its clients take, with methods and bodies of their own; `None` for requests that have nothing to do with one
+    /// another.
+    pub journey: Option<Journey>,
 }
 
 /// An HTTP method (RFC 9110, section 9).
@@ -62,6 +65,11 @@ impl Method {
     /// Whether a request may be sent twice and do no more than once (RFC 9110, 9.2.2).
     pub const fn is_idempotent(self) -> bool {
         !matches!(self, Self::Post | Self::Patch)
+    }
+
+    /// Whether a cache may answer a request. RFC 9110 (9.2.3) defines that of GET and HEAD; what caches do with POST differs.
+    pub const fn is_cacheable(self) -> bool {
+        matches!(self, Self::Get | Self::Head)
     }
 }
 
@@ -148,7 +156,8 @@ impl Targets {
     }
 
     fn target(&self, number: usize) -> Target<'_> {
-        let Weighted { path, route, .. } = &self.weighted[number];
+        let last = self.weighted.len() - 1;
+        let Weighted { path, route, .. } = &self.weighted[number.min(last)];
         Target { number, path, route: *route }
     }
 }
@@ -157,13 +166,57 @@ impl Population {
     /// Where the request number `index` of this population goes, with the population's `streams`.
     #[inline]
     pub fn target_of(&self, streams: &PopulationStreams, index: u64) -> Target<'_> {
-        self.targets.draw(streams.route.at(index))
+        match self.step_of(index) {
+            Some((_, step)) => self.targets.target(step),
+            None => self.targets.draw(streams.route.at(index)),
+        }
     }
 
     /// Who sends the request number `index` of this population, with the population's `streams`.
     #[inline]
     pub fn identity_of(&self, streams: &PopulationStreams, index: u64) -> Identity {
-        self.identities.draw(streams.identity.at(index))
+        // One client takes all steps of a journey.
+        let drawn = self.step_of(index).map_or(index, |(journey, _)| journey);
+        self.identities.draw(streams.identity.at(drawn))
+    }
+
+    /// What the request number `index` asks for.
+    #[inline]
+    pub fn method_of(&self, index: u64) -> Method {
+        self.journey_step(index).map_or(self.method, |step| step.method)
+    }
+
+    /// How long the body of the request number `index` is, bytes.
+    pub fn body_of(&self, index: u64) -> u32 {
+        self.journey_step(index).map_or(self.body, |step| step.body)
+    }
+
+    /// Whether the requests are the same in every run, whatever the answers to those before: of an open load without a journey. A step
+    /// of a journey is there only if the one before came to its end, and when it did.
+    pub const fn is_paired(&self) -> bool {
+        matches!(self.load, Load::Open(_)) && self.journey.is_none()
+    }
+
+    /// How many numbers of requests an arrival of an open load takes up: one for each step of a journey.
+    pub fn requests_per_arrival(&self) -> u64 {
+        self.journey.as_ref().map_or(1, Journey::length)
+    }
+
+    /// The number of the journey that a request belongs to, and its step there.
+    pub(super) fn step_of(&self, index: u64) -> Option<(u64, usize)> {
+        let length = self.journey.as_ref()?.length();
+        Some(match self.load {
+            Load::Open(_) => (index / length, (index % length) as usize),
+            Load::Closed(_) => {
+                let (user, sent) = (index >> 32, index & u64::from(u32::MAX));
+                ((user << 32) | (sent / length), (sent % length) as usize)
+            }
+        })
+    }
+
+    fn journey_step(&self, index: u64) -> Option<&JourneyStep> {
+        let (_, step) = self.step_of(index)?;
+        self.journey.as_ref()?.steps().get(step)
     }
 }
 
@@ -182,6 +235,10 @@ pub struct PopulationStreams {
     pub jitter: Stream,
     /// Of the gateway's choice of hosts, by request and attempt.
     pub host: Stream,
+    /// Of what requests ask for and which calls they take, by request.
+    pub content: Stream,
+    /// Of whether clients go on with a journey and how long they think on the way, by request.
+    pub journey: Stream,
 }
 
 impl PopulationStreams {
@@ -195,6 +252,8 @@ impl PopulationStreams {
             service: stream(Purpose::Service),
             jitter: stream(Purpose::Jitter),
             host: stream(Purpose::Host),
+            content: stream(Purpose::Content),
+            journey: stream(Purpose::Journey),
         }
     }
 

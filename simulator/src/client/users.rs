@@ -2,7 +2,8 @@
 //!
 //! Users who all think for the same time and begin at the same instant stay in step for ever: 2,000 of them with ten
 //! seconds to think are 2,000 requests at one instant every ten seconds, a load that no crowd of people makes. So whoever
-//! thinks for a constant time begins somewhere within it. Any other distribution spreads its users by itself.
+//! thinks for a constant time begins somewhere within it. Any other distribution spreads its users by itself. With a constant time
+//! between the starts of iterations (pacing) it is the same, and who paces begins somewhere within that time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,13 +13,19 @@ use gateway::Timestamp;
 use super::LoadError;
 use crate::chance::Stream;
 use crate::latency::Latency;
+use crate::network::client_is_back_after;
 
 /// Users who wait for their answers: each thinks, sends, waits for the end of the request, and thinks again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ClosedLoad {
     /// In order of time, at least one, not all without users.
     points: Arc<[Point]>,
-    think: Latency,
+    /// Before each request of an iteration; at least one.
+    thinks: Arc<[Latency]>,
+    /// From an answer until the next request, at the least, nanoseconds.
+    round_trip: u64,
+    /// Between the starts of two iterations, nanoseconds.
+    pacing: Option<u64>,
     start: Start,
 }
 
@@ -34,7 +41,8 @@ pub struct UsersPoint {
 /// How users begin who think for a constant time; others begin as they go on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Start {
-    /// Each somewhere within its first think: of a think of c that is U · c, with U uniform in [0, 1).
+    /// Each somewhere within its first think: of a think of c that is U · c, with U uniform in [0, 1). Where an iteration has several
+    /// thinks and all are constant, c is their sum; with pacing, it is the time between two starts, and the first think follows.
     #[default]
     Spread,
     /// Each with its whole first think: all who begin at one instant send at one instant.
@@ -66,9 +74,32 @@ impl ClosedLoad {
         if points.iter().all(|point| point.users == 0) {
             return Err(LoadError::NoUsers);
         }
-        let nanos = |at: Duration| u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
         let points = points.iter().map(|point| Point { at: nanos(point.at), users: point.users });
-        Ok(Self { points: points.collect(), think, start })
+        let (points, thinks) = (points.collect(), [think].into());
+        Ok(Self { points, thinks, round_trip: 0, pacing: None, start })
+    }
+
+    /// The same users, whose iterations are journeys of several requests, each with its think before it. No request comes sooner than a
+    /// round trip after the answer to the one before. Without any `thinks`, nothing changes.
+    #[must_use]
+    pub fn with_journey(self, thinks: impl IntoIterator<Item = Latency>) -> Self {
+        let thinks: Arc<[_]> = thinks.into_iter().collect();
+        if thinks.is_empty() {
+            return self;
+        }
+        Self { thinks, round_trip: nanos(client_is_back_after(Duration::ZERO)), ..self }
+    }
+
+    /// The same users, each of whom begins an iteration so long after it began the one before; at once where that one took longer.
+    /// An iteration is a journey, or a request where there are no journeys, with the think before it.
+    #[must_use]
+    pub fn with_pacing(self, pacing: Duration) -> Self {
+        Self { pacing: Some(nanos(pacing)), ..self }
+    }
+
+    /// Whether users have to be asked when their iterations began.
+    pub(super) const fn is_paced(&self) -> bool {
+        self.pacing.is_some()
     }
 
     /// The users of a scenario that starts at `starts` and lasts for `duration`. User n's k-th think is drawn below
@@ -78,12 +109,32 @@ impl ClosedLoad {
         Users { load: self.clone(), starts, length, stream }
     }
 
-    fn first_think(&self, stream: Stream) -> u64 {
-        match (self.start, self.think.constant_nanos()) {
-            (Start::Spread, Some(think)) => stream.below(think),
-            (Start::Together, _) | (Start::Spread, None) => self.think.sample_nanos(stream),
-        }
+    /// When the first iteration of a user begins who comes at `from`, and when it sends.
+    fn first(&self, from: u64, draw: Stream) -> (u64, u64) {
+        let began = match (self.pacing, self.start) {
+            (Some(pacing), Start::Spread) => from.saturating_add(draw.at(0).below(pacing)),
+            (Some(_), Start::Together) | (None, _) => from,
+        };
+        let think = match (self.start, self.thinking()) {
+            (Start::Spread, Some(all)) if self.pacing.is_none() => draw.below(all),
+            _ => self.think(0).sample_nanos(draw),
+        };
+        (began, began.saturating_add(think))
     }
+
+    /// The thinks of an iteration together, where all of them are constant.
+    fn thinking(&self) -> Option<u64> {
+        self.thinks.iter().map(Latency::constant_nanos).sum()
+    }
+
+    fn think(&self, step: u32) -> &Latency {
+        // There always is one.
+        &self.thinks[(step as usize).min(self.thinks.len() - 1)]
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The users of one population in one scenario, numbered from 0. It has no state: whoever runs them knows how many requests
@@ -114,28 +165,70 @@ impl Users {
         most
     }
 
-    /// When a user sends next who has sent `sent` requests so far and has nothing under way since `free`, which is the start
-    /// for one that has not sent any. `None` for one that sends no more: nobody does at the end or after it.
-    pub fn next_send(&self, number: u32, sent: u32, free: Timestamp) -> Option<Timestamp> {
+    /// When a user sends next whose next request is number `sent` and who has had nothing under way since `free`, which is the start for
+    /// one that has not sent any. `began` is when its iteration under way began, or the last one, where there is pacing. `None` for
+    /// one that sends no more: nobody does at the end or after it.
+    pub fn next_turn(
+        &self,
+        number: u32,
+        sent: u32,
+        free: Timestamp,
+        began: Option<Timestamp>,
+    ) -> Option<Turn> {
         let Self { load, starts, length, stream } = self;
-        let free = u64::try_from(free.saturating_since(*starts).as_nanos()).unwrap_or(u64::MAX);
+        let since_start = |at: Timestamp| nanos(at.saturating_since(*starts));
+        let (free, before) = (since_start(free), began.map(since_start));
+        let requests = load.thinks.len() as u32;
         let stay = |(place, stay): (u64, Stay)| {
             if stay.to <= free {
                 return None;
             }
             // Each of a user's thinks has an address of its own, those of a user that comes again too.
-            let draw = stream.at(u64::from(number)).at(place << 32 | u64::from(sent));
-            let at = if free <= stay.from {
-                stay.from.saturating_add(load.first_think(draw))
+            let draw = |sent: u32| stream.at(u64::from(number)).at((place << 32) | u64::from(sent));
+            let is_under_way = free == stay.from && !sent.is_multiple_of(requests);
+            let (began, at, sent) = if free <= stay.from && !is_under_way {
+                // Whoever comes, or comes again, begins at the beginning.
+                let back = if sent > 0 { free.saturating_add(load.round_trip) } else { 0 };
+                let sent = sent.next_multiple_of(requests);
+                let (began, at) = load.first(stay.from, draw(sent));
+                (began, at.max(back), sent)
             } else {
-                free.saturating_add(load.think.sample_nanos(draw))
+                let step = sent % requests;
+                let due =
+                    before.zip(load.pacing).map_or(free, |(before, pacing)| before.saturating_add(pacing));
+                let began = if step > 0 { before.unwrap_or(free) } else { due.max(free) };
+                let thinks_from = if step > 0 { free } else { began };
+                let at = thinks_from.saturating_add(load.think(step).sample_nanos(draw(sent)));
+                (began, at.max(free.saturating_add(load.round_trip)), sent)
             };
             // Otherwise it leaves while it thinks, and may come again.
-            (at < stay.to).then_some(at)
+            (at < stay.to).then_some((began, at, sent))
         };
-        let at = (0..).zip(load.stays(number)).find_map(stay)?;
-        (at < *length).then(|| starts.plus_nanos(at))
+        let (began, at, sent) = (0..).zip(load.stays(number)).find_map(stay)?;
+        let turn = Turn { at: starts.plus_nanos(at), sent, began: starts.plus_nanos(began) };
+        (at < *length).then_some(turn)
     }
+
+    /// Whether users have to be asked when their iterations began.
+    pub(super) const fn is_paced(&self) -> bool {
+        self.load.is_paced()
+    }
+
+    /// The scenario's start.
+    pub(super) const fn starts(&self) -> Timestamp {
+        self.starts
+    }
+}
+
+/// What a user does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// When it sends.
+    pub at: Timestamp,
+    /// Number of the request among those of the user.
+    pub sent: u32,
+    /// When the iteration began that the request belongs to.
+    pub began: Timestamp,
 }
 
 /// A time for which a user is there, in nanoseconds from the scenario's start.
@@ -238,9 +331,10 @@ mod tests {
         let users = load.users(STARTS, seconds(length), stream());
         let of = |number| {
             let (mut sent, mut free, mut times) = (0, STARTS, Vec::new());
-            while let Some(at) = users.next_send(number, sent, free) {
-                times.push((at - STARTS).as_nanos() as u64);
-                (sent, free) = (sent + 1, at + answer);
+            let mut began = None;
+            while let Some(turn) = users.next_turn(number, sent, free, began) {
+                times.push((turn.at - STARTS).as_nanos() as u64);
+                (sent, free, began) = (turn.sent + 1, turn.at + answer, Some(turn.began));
             }
             times
         };
@@ -332,8 +426,10 @@ mod tests {
         // There from 0 to 10 s and from 20 s on; thinks for 2 s, all at once.
         let ramp = load(&[(0, 1), (10, 1), (10, 0), (20, 0), (20, 1)], constant(2), Start::Together);
         let users = ramp.users(STARTS, seconds(30), stream());
-        let next =
-            |sent, free| users.next_send(0, sent, STARTS + seconds(free)).map(|at| (at - STARTS).as_secs());
+        let next = |sent, free| {
+            let turn = users.next_turn(0, sent, STARTS + seconds(free), None);
+            turn.map(|turn| (turn.at - STARTS).as_secs())
+        };
         assert_eq!(next(0, 0), Some(2));
         assert_eq!(next(1, 7), Some(9));
         // Answered at 8 s it would send at 10 s, when it is gone; at 12 s it has left after its answer. Either way it
@@ -356,6 +452,68 @@ mod tests {
             .collect();
         // Nobody comes back at the place where it was.
         assert!(firsts.iter().zip(&again).all(|(first, again)| first != again));
+    }
+
+    #[test]
+    fn paced_users_begin_at_equal_distances_as_long_as_they_can() {
+        // One request for each iteration, 10 s apart; 3 s of think before it.
+        let paced = |start| load(&[(0, 50)], constant(3), start).with_pacing(seconds(10));
+        for (number, times) in sends(&paced(Start::Spread), 100, seconds(2)).iter().enumerate() {
+            assert!((3 * SECOND..13 * SECOND).contains(&times[0]), "{number} begins at {}", times[0]);
+            assert!(times.windows(2).all(|pair| pair[1] - pair[0] == 10 * SECOND));
+        }
+        assert_eq!(
+            sends(&paced(Start::Together), 40, seconds(2)),
+            vec![[3, 13, 23, 33].map(|at| at * SECOND); 50]
+        );
+        // An iteration of 3 + 9 s is longer than the 10 s, and the next begins at once.
+        assert_eq!(sends(&paced(Start::Together), 40, seconds(9))[0], [3, 15, 27, 39].map(|at| at * SECOND));
+        // With another think each time, it is the starts that are 10 s apart, and not the requests.
+        let think = Latency::uniform(Duration::ZERO, seconds(4)).unwrap();
+        let odd = load(&[(0, 1)], think, Start::Together).with_pacing(seconds(10));
+        let times = &sends(&odd, 100, seconds(2))[0];
+        assert_eq!(times.len(), 10);
+        assert!(
+            times.iter().enumerate().all(|(k, at)| (0..=4 * SECOND).contains(&(at - 10 * k as u64 * SECOND)))
+        );
+    }
+
+    #[test]
+    fn a_journey_has_a_think_before_each_step_and_starts_over() {
+        // 1 s before the first step, 4 s before the second, none before the third; each is answered after 2 s.
+        let thinks = [constant(1), constant(4), Latency::ZERO];
+        let journey = load(&[(0, 1)], constant(9), Start::Together).with_journey(thinks.clone());
+        let ms = |millis: u64| millis * 1_000_000;
+        let expected = [1_000, 7_000, 9_005, 12_005, 18_005, 20_010].map(ms);
+        assert_eq!(sends(&journey, 23, seconds(2))[0], expected);
+        // Spread, it begins within the 5 s that all its thinks take.
+        let spread = load(&[(0, 200)], constant(9), Start::Spread).with_journey(thinks);
+        let first: Vec<_> = sends(&spread, 10, seconds(2)).iter().map(|times| times[0]).collect();
+        assert!(first.iter().all(|at| *at < 5 * SECOND) && first.iter().any(|at| *at > 4 * SECOND));
+    }
+
+    #[test]
+    fn paced_journeys_begin_at_equal_distances() {
+        let thinks = [Latency::ZERO, constant(4)];
+        let paced =
+            load(&[(0, 1)], constant(9), Start::Together).with_journey(thinks).with_pacing(seconds(20));
+        let expected = [0, 5, 20, 25, 40, 45].map(|at| at * SECOND);
+        assert_eq!(sends(&paced, 60, seconds(1))[0], expected);
+    }
+
+    #[test]
+    fn whoever_comes_again_begins_its_journey_anew() {
+        // There from 0 to 10 s and from 20 s on.
+        let thinks = [constant(2), constant(6)];
+        let ramp = load(&[(0, 1), (10, 1), (10, 0), (20, 0), (20, 1)], constant(9), Start::Together)
+            .with_journey(thinks);
+        let users = ramp.users(STARTS, seconds(40), stream());
+        // After the first step, at 5 s, the second would be at 11 s, when it is gone: the first step of the next journey comes instead.
+        let turn = users.next_turn(0, 1, STARTS + seconds(5), None).unwrap();
+        assert_eq!((turn.at - STARTS, turn.sent), (seconds(22), 2));
+        // One that is to begin a journey anyway does.
+        let turn = users.next_turn(0, 2, STARTS + seconds(9), None).unwrap();
+        assert_eq!((turn.at - STARTS, turn.sent), (seconds(22), 2));
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use gateway::AttemptEnd;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -87,7 +89,8 @@ impl Door {
         let tag =
             if head.headers.contains_key(headers::GATEWAY_CHECK) { Some(RequestTag::CHECK) } else { tag };
         let gateway_attempt = header(&head.headers, headers::GATEWAY_ATTEMPT).unwrap_or(0);
-        let reception = self.service.receive(tag, gateway_attempt, &head.headers).await;
+        let reads = matches!(head.method, Method::GET | Method::HEAD);
+        let reception = self.service.receive(tag, gateway_attempt, reads, &head.headers).await;
         if let Reception::Refused = reception {
             return Err(Unanswered);
         }
@@ -99,15 +102,16 @@ impl Door {
             let document = if status == 200 { self.service.document(head.uri.path()) } else { None };
             document.unwrap_or_else(|| (status, page(Some(work))))
         };
+        let turned_away = |status: u16, retry_after: Option<Duration>| {
+            let mut response = self.response(status, AnswerBody::whole, page(None))?;
+            if let Some(wait) = retry_after {
+                response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+            }
+            Ok(response)
+        };
         match reception {
             Reception::Refused => Err(Unanswered),
-            Reception::Answered { status, retry_after } => {
-                let mut response = self.response(status, AnswerBody::whole, page(None))?;
-                if let Some(wait) = retry_after {
-                    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(wait.as_secs()));
-                }
-                Ok(response)
-            }
+            Reception::Answered { status, retry_after } => turned_away(status, retry_after),
             Reception::Accepted(caller, told) => match told.await.map_err(|_| Unanswered)? {
                 Word::Answered { status, work } => {
                     caller.heard();
@@ -122,6 +126,15 @@ impl Door {
                     let breaking = |body| AnswerBody::breaking(body, Arc::clone(fate));
                     let (status, page) = content(status, work);
                     self.response(status, breaking, page)
+                }
+                Word::TurnedAway(end) => {
+                    caller.heard();
+                    match end {
+                        AttemptEnd::Answered(status) | AttemptEnd::Deferred { status, .. } => {
+                            turned_away(status, end.retry_after())
+                        }
+                        _ => Err(Unanswered),
+                    }
                 }
                 Word::Drips { status, from, to, work } => {
                     let timer = self.service.timer.clone();

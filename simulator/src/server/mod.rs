@@ -36,6 +36,7 @@ use self::service::{Common, Parts, ServedService};
 use self::timers::Timers;
 pub use self::token_check::KeyDocument;
 use self::token_check::TokenCheck;
+use crate::chance::Stream;
 use crate::fault::FaultTimeline;
 use crate::service::{Service, ServiceEvent};
 use crate::tag::RequestTag;
@@ -51,6 +52,8 @@ pub struct UpstreamsConfig {
     pub hosts: Vec<usize>,
     /// Of the waits before services' retries, and of the service times of requests without a tag.
     pub seed: u64,
+    /// By population of the clients: where it is drawn what its requests ask for. Of other requests, each asks for something of its own.
+    pub contents: Vec<Stream>,
     /// Threads that serve; each service has one of them. One is right unless the machine has cores to spare.
     pub threads: NonZeroUsize,
     /// Connections of a service at once; further ones wait in the kernel until one ends.
@@ -60,10 +63,11 @@ pub struct UpstreamsConfig {
 }
 
 impl UpstreamsConfig {
-    /// With one thread, 16,384 connections for each service, 16 MiB for a body, and one host for each upstream.
+    /// With one thread, 16,384 connections for each service, 16 MiB for a body, one host for each upstream, and no populations.
     pub fn new(upstreams: Vec<ServiceConfig>, seed: u64) -> Self {
         let (threads, hosts) = (NonZeroUsize::MIN, vec![1; upstreams.len()]);
-        Self { upstreams, hosts, seed, threads, connections: 16_384, body_limit: 16 << 20 }
+        let contents = Vec::new();
+        Self { upstreams, hosts, seed, contents, threads, connections: 16_384, body_limit: 16 << 20 }
     }
 }
 
@@ -181,7 +185,7 @@ impl Upstreams {
         clock: ScenarioClock,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, StartError> {
-        let UpstreamsConfig { upstreams, hosts, seed, threads, connections, body_limit } = config;
+        let UpstreamsConfig { upstreams, hosts, seed, contents, threads, connections, body_limit } = config;
         let first_hosts: Vec<usize> =
             (0..hosts.len()).map(|upstream| hosts[..upstream].iter().sum()).collect();
         let headers = upstreams.iter().map(|service| service.header(hosts.len()));
@@ -199,7 +203,8 @@ impl Upstreams {
         let runtimes = (0..threads.get().min(upstreams.len()))
             .map(|_| Builder::new_current_thread().enable_all().build())
             .collect::<io::Result<Vec<_>>>()?;
-        let common = Common { seed, clock, timer: timers.timer(), observer };
+        let contents = contents.into();
+        let common = Common { seed, contents, clock, timer: timers.timer(), observer };
         let (stop, stopping) = watch::channel(None);
         let mut listeners: Vec<Vec<Listener>> = runtimes.iter().map(|_| Vec::new()).collect();
         for (number, ((service, port), header)) in upstreams.into_iter().zip(ports).zip(headers).enumerate() {
@@ -208,7 +213,9 @@ impl Upstreams {
             let limits = Limits { connections, body: body_limit };
             let (name, address) = (service.name.clone(), service.listen);
             let served = Arc::new(served(number, &service, (&addresses, &first_hosts), &common, tasks));
-            let refusals = service.faults.refusals().into_iter();
+            // A cache answers all the same.
+            let is_behind_cache = service.config.cache.is_some();
+            let refusals = if is_behind_cache { Vec::new() } else { service.faults.refusals() }.into_iter();
             let refusals = refusals.map(|span| clock.starts() + span.start..clock.starts() + span.end);
             let listener = Listener::new(served, header, port, refusals.collect(), clock.now(), limits);
             listeners[thread].push(listener.map_err(|source| StartError::Listen {

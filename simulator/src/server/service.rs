@@ -20,7 +20,7 @@ use super::timers::Timer;
 use super::token_check::{KeyDocument, TokenCheck};
 use crate::chance::{Purpose, Stream};
 use crate::service::{
-    Answered, Arrival, Asking, CallId, Due, Job, JobId, Service, ServiceAnswer, ServiceEvent, Step,
+    Answered, Arrival, Asking, CallId, Content, Due, Job, JobId, Service, ServiceAnswer, ServiceEvent, Step,
 };
 use crate::tag::RequestTag;
 use crate::upstream::Work;
@@ -55,17 +55,29 @@ struct LiveService {
     service: Service<Request>,
     /// Whether it asks others at all.
     asks: bool,
-    /// Where the service times of requests without a tag are drawn.
+    /// Where the service times of requests without a tag are drawn, and what they ask for.
     untagged: Stream,
+    untagged_content: Stream,
+    /// By population: where it is drawn what its requests ask for.
+    contents: Arc<[Stream]>,
     /// Requests so far.
     issued: u64,
-    /// Ends of work and of answers that trickle, by job. Those of jobs that are gone count for nothing.
-    due: BinaryHeap<Reverse<(Timestamp, JobId)>>,
+    /// Ends of work, of answers that trickle and of waits, by job. Those of jobs that are gone count for nothing.
+    due: BinaryHeap<Reverse<(Timestamp, Ends, JobId)>>,
     /// Until when the alarm is set.
     alarm: Option<Timestamp>,
     /// Jobs whose calls begin, with what they do first.
     begun: Vec<(Next, oneshot::Receiver<()>)>,
     stopped: bool,
+}
+
+/// What ends for a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Ends {
+    /// Its work, or its answer that trickles.
+    Work,
+    /// The time for which it may wait at the cache.
+    Wait,
 }
 
 /// A request, as long as the service has not answered it.
@@ -78,8 +90,8 @@ pub(super) struct Request {
     bearer: Option<HeaderValue>,
     /// To its caller, who may have left.
     tell: Option<oneshot::Sender<Word>>,
-    /// Ends the calls when the request is dropped.
-    calls: Option<oneshot::Sender<()>>,
+    /// Ends the calls under way when the request is answered or dropped.
+    calls: Vec<oneshot::Sender<()>>,
 }
 
 /// What a caller is told of its job.
@@ -89,6 +101,8 @@ pub(super) enum Word {
     Answered { status: u16, work: Work },
     /// The connection is reset after part of the answer.
     Reset { status: u16, work: Work },
+    /// The service answers without any work a request that has waited at the cache, or its connection is reset.
+    TurnedAway(AttemptEnd),
     /// An answer whose body trickles from then to then.
     Drips { status: u16, from: Timestamp, to: Timestamp, work: Work },
 }
@@ -135,6 +149,7 @@ enum Next {
 /// What all services have in common.
 pub(super) struct Common {
     pub(super) seed: u64,
+    pub(super) contents: Arc<[Stream]>,
     pub(super) clock: ScenarioClock,
     pub(super) timer: Timer,
     pub(super) observer: Arc<dyn Observer>,
@@ -153,7 +168,7 @@ pub(super) struct Parts {
 
 impl ServedService {
     pub(super) fn new(parts: Parts, common: &Common, tasks: Handle) -> Self {
-        let Common { seed, clock, timer, observer } = common;
+        let Common { seed, contents, clock, timer, observer } = common;
         let Parts { number, name, service, asks, client, token_check, keys } = parts;
         let state = LiveService {
             number,
@@ -161,6 +176,8 @@ impl ServedService {
             service,
             asks,
             untagged: Stream::new(*seed, Purpose::Service, "untagged"),
+            untagged_content: Stream::new(*seed, Purpose::Content, "untagged"),
+            contents: Arc::clone(contents),
             issued: 0,
             due: BinaryHeap::new(),
             alarm: None,
@@ -180,18 +197,19 @@ impl ServedService {
         }
     }
 
-    /// A request comes, with its tag, the number of the gateway's attempt and what else its head says. Dropped before it has
-    /// heard, its caller has left.
+    /// A request comes, with its tag, the number of the gateway's attempt, whether it `reads`, which a cache may answer, and what else
+    /// its head says. Dropped before it has heard, its caller has left.
     pub(super) async fn receive(
         self: &Arc<Self>,
         tag: Option<RequestTag>,
         gateway_attempt: u32,
+        reads: bool,
         head: &HeaderMap,
     ) -> Reception {
         let (tell, told) = oneshot::channel();
         let bearer = head.get(AUTHORIZATION).cloned();
         let (job, mut arrival) =
-            self.enter(|state, now| state.on_request(now, tag, gateway_attempt, bearer, tell));
+            self.enter(|state, now| state.on_request(now, (tag, gateway_attempt, reads), bearer, tell));
         let caller = WaitingCaller { service: Arc::clone(self), job: Some(job) };
         if let (Some(Arrival::AtDoor), Some(token_check)) = (&arrival, &self.token_check) {
             // Whoever asks how a service is needs no token.
@@ -200,11 +218,13 @@ impl ServedService {
             arrival = self.enter(|state, now| {
                 let LiveService { service, observer, number, .. } = state;
                 let arrival = service.on_judged(now, job, verdict, &mut witness(&**observer, *number, now));
-                state.arrived(arrival)
+                state.arrived(job, arrival)
             });
         }
         match arrival {
-            Some(Arrival::Started(_) | Arrival::Queued) => Reception::Accepted(caller, told),
+            Some(Arrival::Started(_) | Arrival::Queued | Arrival::Cached(_) | Arrival::Waits { .. }) => {
+                Reception::Accepted(caller, told)
+            }
             Some(Arrival::TurnedAway { by, .. }) => {
                 caller.heard();
                 match by.end() {
@@ -277,6 +297,7 @@ impl ServedService {
         let now = self.clock.now();
         state.advance(now);
         let result = act(&mut state, now);
+        state.release(now);
         state.tell_transitions();
         state.tell_violations(now);
         let earlier = match (state.next_due(), state.alarm) {
@@ -344,8 +365,7 @@ impl LiveService {
     fn on_request(
         &mut self,
         now: Timestamp,
-        tag: Option<RequestTag>,
-        gateway_attempt: u32,
+        (tag, gateway_attempt, reads): (Option<RequestTag>, u32, bool),
         bearer: Option<HeaderValue>,
         tell: oneshot::Sender<Word>,
     ) -> (JobId, Option<Arrival<Request>>) {
@@ -355,38 +375,87 @@ impl LiveService {
             Some(tag) => (tag.population, tag.request, tag.service(gateway_attempt)),
             None => (RequestTag::NO_POPULATION, self.issued, self.untagged.at(self.issued)),
         };
-        let request = Request { tag, population, number, bearer, tell: Some(tell), calls: None };
+        let of_client = self.contents.get(population as usize).map(|content| content.at(number));
+        let draw = of_client.unwrap_or_else(|| self.untagged_content.at(self.issued));
+        let is_cacheable = reads && population != RequestTag::CHECKS;
+        let content = Content { draw, is_cacheable };
+        let request = Request { tag, population, number, bearer, tell: Some(tell), calls: Vec::new() };
         let Self { service, observer, number, .. } = self;
-        let (job, arrival) = service.on_request(now, key, request, &mut witness(&**observer, *number, now));
-        (job, self.arrived(Some(arrival)))
+        let (job, arrival) =
+            service.on_request(now, key, content, request, &mut witness(&**observer, *number, now));
+        (job, self.arrived(job, Some(arrival)))
     }
 
-    /// Takes note of when the work on a request that has a worker is done.
-    fn arrived(&mut self, arrival: Option<Arrival<Request>>) -> Option<Arrival<Request>> {
-        if let Some(Arrival::Started(due)) = arrival {
-            self.schedule(due);
+    /// Lets those go on that waited at the cache and need not any longer.
+    fn release(&mut self, now: Timestamp) {
+        loop {
+            let Self { service, observer, number, .. } = self;
+            let released = service.poll_released(now, &mut witness(&**observer, *number, now));
+            let Some((job, arrival)) = released else { return };
+            self.went_on(job, Some(arrival));
+        }
+    }
+
+    /// A job that has waited at the cache goes on.
+    fn went_on(&mut self, job: JobId, arrival: Option<Arrival<Request>>) {
+        if let Some(Arrival::TurnedAway { note, by }) = self.arrived(job, arrival)
+            && let Some(tell) = note.tell
+        {
+            // The caller may have left.
+            let _ = tell.send(Word::TurnedAway(by.end()));
+        }
+    }
+
+    /// Takes note of when the work on a request that has a worker is done, or its time at the cache.
+    fn arrived(&mut self, job: JobId, arrival: Option<Arrival<Request>>) -> Option<Arrival<Request>> {
+        match arrival {
+            Some(Arrival::Started(due)) => self.schedule(due),
+            Some(Arrival::Cached(due)) => self.schedule(Some(due)),
+            Some(Arrival::Waits { until }) => {
+                self.due.extend(until.map(|until| Reverse((until, Ends::Wait, job))));
+            }
+            _ => {}
         }
         arrival
     }
 
     fn schedule(&mut self, due: Option<Due>) {
-        self.due.extend(due.map(|Due { at, job }| Reverse((at, job))));
+        self.due.extend(due.map(|Due { at, job }| Reverse((at, Ends::Work, job))));
     }
 
     /// Brings up everything that was due until now.
     fn advance(&mut self, now: Timestamp) {
-        while let Some(&Reverse((due, job))) = self.due.peek().filter(|next| next.0.0 <= now) {
+        while let Some(&Reverse((due, ends, job))) = self.due.peek().filter(|next| next.0.0 <= now) {
             self.due.pop();
             // Others are asked now: they live in real time.
             let at = if self.asks { now } else { due };
-            let step = self.service.on_due(at, job);
-            if let Some(next) = step.and_then(|step| self.follow(at, step))
-                && let Some(request) = self.service.note_mut(job)
-            {
-                let (alive, gone) = oneshot::channel();
-                request.calls = Some(alive);
-                self.begun.push((next, gone));
+            match ends {
+                Ends::Wait => {
+                    let Self { service, observer, number, .. } = self;
+                    let arrival = service.on_wait_over(at, job, &mut witness(&**observer, *number, at));
+                    self.went_on(job, arrival);
+                }
+                Ends::Work => {
+                    let mut step = self.service.on_due(at, job);
+                    while let Some(next) = step {
+                        self.begin(at, job, next);
+                        step = self.service.poll_call(at, job);
+                    }
+                }
             }
+            // What was filled in the past was waited for in the past.
+            self.release(at);
+        }
+    }
+
+    /// Has a call of a job made, if that is what the job does next.
+    fn begin(&mut self, at: Timestamp, job: JobId, step: Step) {
+        if let Some(next) = self.follow(at, step)
+            && let Some(request) = self.service.note_mut(job)
+        {
+            let (alive, gone) = oneshot::channel();
+            request.calls.push(alive);
+            self.begun.push((next, gone));
         }
     }
 
@@ -423,7 +492,12 @@ impl LiveService {
     fn answer(&mut self, now: Timestamp, answer: ServiceAnswer) {
         let ServiceAnswer { job, status, breaks_off, .. } = answer;
         let Some(work) = self.service.job(job).and_then(Job::work) else { return };
-        let tell = self.service.note_mut(job).and_then(|request| request.tell.take());
+        let request = self.service.note_mut(job);
+        let tell = request.and_then(|request| {
+            // What else the job has asked for, it does not wait for.
+            request.calls.clear();
+            request.tell.take()
+        });
         let Self { service, observer, number, .. } = self;
         let answered = service.on_answered(now, answer, &mut witness(&**observer, *number, now));
         // Without a worker, which is told as a broken invariant, the caller hears that the connection is gone.
@@ -514,6 +588,8 @@ mod tests {
             load_latency: Duration::ZERO,
             cancel_on_disconnect: false,
             calls: Vec::new(),
+            parallel: false,
+            cache: None,
             auth: None,
         };
         let (faults, invariants) = (FaultTimeline::default(), Invariants::counting());
@@ -527,12 +603,12 @@ mod tests {
             keys: None,
         };
         let observer = Arc::clone(&told) as Arc<dyn Observer>;
-        let common = Common { seed: 1, clock, timer: timers.timer(), observer };
+        let common = Common { seed: 1, contents: Arc::default(), clock, timer: timers.timer(), observer };
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let service = Arc::new(ServedService::new(parts, &common, Handle::current()));
             service.enter(|state, now| {
-                let (job, _) = state.on_request(now, None, 0, None, oneshot::channel().0);
+                let (job, _) = state.on_request(now, (None, 0, true), None, oneshot::channel().0);
                 let answer = ServiceAnswer { job, status: 200, breaks_off: false, calls: None };
                 let mut quiet = |_: ServiceEvent<'_, Request>| {};
                 assert!(state.service.on_answered(now, answer, &mut quiet).is_some());
@@ -542,7 +618,8 @@ mod tests {
             assert_eq!(*told.0.lock().unwrap(), [violation]);
 
             tokio::spawn(Arc::clone(&service).drive());
-            let Reception::Accepted(caller, answered) = service.receive(None, 0, &HeaderMap::new()).await
+            let Reception::Accepted(caller, answered) =
+                service.receive(None, 0, true, &HeaderMap::new()).await
             else {
                 panic!("there are workers")
             };

@@ -337,6 +337,10 @@ fn harm_and_breakers(rows: &mut Rows, run: &RunResult) {
         of.number("amplification", upstream.amplification);
         of.some("key_fetches", upstream.key_fetches);
         of.some("unauthorized", upstream.unauthorized);
+        of.some("cache_hits", upstream.cache.map(|cache| cache.hits));
+        of.some("cache_stale", upstream.cache.map(|cache| cache.stale));
+        of.some("cache_collapsed", upstream.cache.map(|cache| cache.collapsed));
+        of.some("cache_misses", upstream.cache.map(|cache| cache.misses));
     }
     if let Some(harm) = &run.harm {
         let mut of = rows.of("harm", "");

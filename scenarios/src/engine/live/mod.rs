@@ -462,7 +462,10 @@ fn start_upstreams(
         }
     });
     let hosts = variant.world.upstreams.iter().map(|named| named.hosts.len()).collect();
-    let config = UpstreamsConfig { hosts, ..UpstreamsConfig::new(services.collect(), seed) };
+    let populations = variant.world.populations.iter();
+    let contents = populations.map(|population| PopulationStreams::new(seed, &population.name).content);
+    let contents = contents.collect();
+    let config = UpstreamsConfig { hosts, contents, ..UpstreamsConfig::new(services.collect(), seed) };
     Ok(Upstreams::start(config, clock, Arc::new(observer))?)
 }
 
@@ -474,7 +477,8 @@ fn schedule(
 ) -> Schedule {
     let arrivals = populations.iter().enumerate().filter_map(|(number, (population, streams))| {
         let Load::Open(load) = &population.load else { return None };
-        Some((number, load.arrivals(timeline.starts, timeline.duration, streams.arrival)))
+        let arrivals = load.arrivals(timeline.starts, timeline.duration, streams.arrival);
+        Some((number, population.requests_per_arrival(), arrivals))
     });
     Schedule::new(clock, arrivals)
 }

@@ -22,6 +22,7 @@ use super::stop::Stop;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Arrival {
     pub(super) population: usize,
+    /// Its number in its population.
     pub(super) index: u64,
     pub(super) intended: Timestamp,
 }
@@ -34,11 +35,14 @@ const NAP: Duration = Duration::from_millis(50);
 /// send it.
 const BREATH: Duration = Duration::from_micros(250);
 
+/// The longest sleep while somebody is on a journey, whose next step may be due sooner than anything that is known.
+const NAP_ON_JOURNEYS: Duration = Duration::from_millis(1);
+
 /// How many times as long the pacer sleeps at the most while users do its work. They do it after a [`BREATH`] whenever they
 /// come by, which takes no core from anybody; the pacer's waking does.
 const LONGEST_BREATH: u32 = 4;
 
-/// Arrivals of all open-loop populations, from the schedule to the users.
+/// Arrivals of all open-loop populations, from the schedule to the users, and the further steps of those who are on a journey.
 ///
 /// The schedule does not wait for the users: what they do not keep up with waits for them, and is their lateness.
 #[derive(Debug)]
@@ -63,25 +67,74 @@ struct ScheduleState {
 /// What is yet to be due.
 #[derive(Debug)]
 struct Ahead {
-    /// Each with the number of its next arrival.
-    populations: Vec<(usize, u64, Arrivals)>,
+    populations: Vec<Arriving>,
     /// When the next of each is due, in nanoseconds from the start, and its place above.
     next: BinaryHeap<Reverse<(u64, usize)>>,
+    /// Steps of journeys: when each is due, likewise, its population and its number there.
+    steps: BinaryHeap<Reverse<(u64, usize, u64)>>,
+    /// Requests that were handed over and may be followed by another step.
+    on_journeys: usize,
+}
+
+/// A population whose arrivals are ahead.
+#[derive(Debug)]
+struct Arriving {
+    population: usize,
+    /// Number of the request that the next arrival begins with.
+    index: u64,
+    /// How far apart these numbers are: more than one for journeys.
+    requests: u64,
+    times: Arrivals,
+}
+
+impl Ahead {
+    fn is_empty(&self) -> bool {
+        self.next.is_empty() && self.steps.is_empty() && self.on_journeys == 0
+    }
+
+    /// When the next request is due, in nanoseconds from the start.
+    fn first(&self) -> Option<u64> {
+        let arrival = self.next.peek().map(|Reverse((offset, _))| *offset);
+        let step = self.steps.peek().map(|Reverse((offset, ..))| *offset);
+        arrival.into_iter().chain(step).min()
+    }
+
+    /// Takes the next request out.
+    fn pop(&mut self) -> Option<(u64, usize, u64)> {
+        let arrival = self.next.peek().map(|Reverse((offset, _))| *offset);
+        let is_step =
+            self.steps.peek().is_some_and(|Reverse((offset, ..))| arrival.is_none_or(|at| *offset < at));
+        if is_step {
+            self.on_journeys += 1;
+            return self.steps.pop().map(|Reverse(step)| step);
+        }
+        let mut first = self.next.peek_mut()?;
+        let Reverse((offset, place)) = *first;
+        let Arriving { population, index, requests, times } = &mut self.populations[place];
+        let due = (offset, *population, *index);
+        *index += *requests;
+        self.on_journeys += usize::from(*requests > 1);
+        match times.next() {
+            Some(offset) => *first = Reverse((offset, place)),
+            None => _ = PeekMut::pop(first),
+        }
+        Some(due)
+    }
 }
 
 impl Schedule {
-    /// Of these populations, by their numbers.
+    /// Of these populations, by their numbers, each with how many numbers of requests an arrival takes up.
     pub(super) fn new(
         clock: ScenarioClock,
-        populations: impl IntoIterator<Item = (usize, Arrivals)>,
+        populations: impl IntoIterator<Item = (usize, u64, Arrivals)>,
     ) -> Self {
-        let mut populations: Vec<_> =
-            populations.into_iter().map(|(population, times)| (population, 0, times)).collect();
+        let arriving = |(population, requests, times)| Arriving { population, index: 0, requests, times };
+        let mut populations: Vec<_> = populations.into_iter().map(arriving).collect();
         let mut next = BinaryHeap::new();
-        for (place, (_, _, times)) in populations.iter_mut().enumerate() {
+        for (place, Arriving { times, .. }) in populations.iter_mut().enumerate() {
             next.extend(times.next().map(|offset| Reverse((offset, place))));
         }
-        let ahead = Some(Ahead { populations, next });
+        let ahead = Some(Ahead { populations, next, steps: BinaryHeap::new(), on_journeys: 0 });
         Self {
             clock,
             state: Mutex::new(ScheduleState { ahead, due: VecDeque::new(), idle: Vec::new(), helped: false }),
@@ -90,7 +143,7 @@ impl Schedule {
 
     /// Whether nothing is ahead.
     pub(super) fn is_empty(&self) -> bool {
-        self.state().ahead.as_ref().is_none_or(|ahead| ahead.next.is_empty())
+        self.state().ahead.as_ref().is_none_or(Ahead::is_empty)
     }
 
     /// The next arrival, once it is due; `None` once there are no more.
@@ -115,6 +168,17 @@ impl Schedule {
         handed.await.ok()
     }
 
+    /// A request of a population on journeys is over, and that is what comes next: when, and its number.
+    pub(super) fn on_step_over(&self, population: usize, next: Option<(Timestamp, u64)>) {
+        let mut state = self.state();
+        let Some(ahead) = &mut state.ahead else { return };
+        ahead.on_journeys = ahead.on_journeys.saturating_sub(1);
+        if let Some((at, index)) = next {
+            let offset = at.saturating_since(self.clock.starts()).as_nanos();
+            ahead.steps.push(Reverse((u64::try_from(offset).unwrap_or(u64::MAX), population, index)));
+        }
+    }
+
     /// Hands over each arrival when it is due, until the schedule is at its end or the run is stopped.
     pub(super) fn pace(&self, stop: &Stop) {
         let shortest = self.clock.real(BREATH).min(NAP);
@@ -124,6 +188,8 @@ impl Schedule {
             if stop.is_asked() {
                 state.end();
             }
+            let on_journeys = state.ahead.as_ref().is_some_and(|ahead| ahead.on_journeys > 0);
+            let longest = if on_journeys { self.clock.real(NAP_ON_JOURNEYS).min(NAP) } else { NAP };
             let helped = std::mem::take(&mut state.helped);
             // What is due is left to the users as long as they come by in time.
             let pause = if helped && !self.is_overdue(&state) {
@@ -134,28 +200,22 @@ impl Schedule {
             };
             drop(state);
             breath = if helped { (2 * breath).min(LONGEST_BREATH * shortest).min(NAP) } else { shortest };
-            thread::sleep(pause.clamp(breath, NAP));
+            thread::sleep(pause.max(breath).min(longest.max(shortest)));
         }
     }
 
     /// Hands over what is due, and returns how long it is until there is more.
     fn hand_over(&self, state: &mut ScheduleState) -> Option<Duration> {
         let ScheduleState { ahead, due, idle, .. } = state;
-        let Ahead { populations, next } = ahead.as_mut()?;
-        while let Some(mut first) = next.peek_mut() {
-            let Reverse((offset, place)) = *first;
+        let ahead = ahead.as_mut()?;
+        while let Some(offset) = ahead.first() {
             let pause = self.until(offset, Duration::ZERO);
             if !pause.is_zero() {
                 return Some(pause);
             }
-            let (population, index, times) = &mut populations[place];
+            let (offset, population, index) = ahead.pop()?;
             let intended = self.clock.starts().plus_nanos(offset);
-            let arrival = Arrival { population: *population, index: *index, intended };
-            *index += 1;
-            match times.next() {
-                Some(offset) => *first = Reverse((offset, place)),
-                None => _ = PeekMut::pop(first),
-            }
+            let arrival = Arrival { population, index, intended };
             let mut left = Some(arrival);
             while let Some(arrival) = left.take() {
                 match idle.pop() {
@@ -165,14 +225,17 @@ impl Schedule {
                 }
             }
         }
+        if ahead.on_journeys > 0 {
+            return Some(NAP);
+        }
         state.end();
         None
     }
 
     /// Whether something should have been handed over a [`BREATH`] ago.
     fn is_overdue(&self, state: &ScheduleState) -> bool {
-        let first = state.ahead.as_ref().and_then(|ahead| ahead.next.peek());
-        first.is_some_and(|Reverse((offset, _))| self.until(*offset, BREATH).is_zero())
+        let first = state.ahead.as_ref().and_then(Ahead::first);
+        first.is_some_and(|offset| self.until(offset, BREATH).is_zero())
     }
 
     /// How long it is until so much after a moment of the schedule.
@@ -211,7 +274,7 @@ mod tests {
         let load = OpenLoad::rate(Rate::new(arrivals, 1_000_000_000).unwrap(), Spacing::Uniform);
         let times =
             load.arrivals(STARTS, Duration::from_secs(1), Stream::new(1, Purpose::Arrival, "clients"));
-        Schedule::new(clock, [(0, times)])
+        Schedule::new(clock, [(0, 1, times)])
     }
 
     #[expect(clippy::disallowed_methods, reason = "what is tested waits for the machine's clock")]
@@ -257,6 +320,28 @@ mod tests {
         assert!(schedule.next().now_or_never().is_none());
         schedule.pace(&Stop::default());
         assert_eq!(schedule.state().due.len(), 1);
+    }
+
+    #[test]
+    fn the_steps_of_a_journey_come_between_the_arrivals_and_the_end_waits_for_them() {
+        let started = now().checked_sub(Duration::from_secs(5)).expect("the machine is up");
+        let clock = ScenarioClock::new(STARTS, started, 1.0);
+        let load = OpenLoad::rate(Rate::new(2, 1_000_000_000).unwrap(), Spacing::Uniform);
+        let times =
+            load.arrivals(STARTS, Duration::from_secs(1), Stream::new(1, Purpose::Arrival, "clients"));
+        // Arrivals at 0 and 500 ms, with three steps each.
+        let schedule = Schedule::new(clock, [(0, 3, times)]);
+        let next = || schedule.next().now_or_never().map(|arrival| arrival.map(|arrival| arrival.index));
+        assert_eq!(next(), Some(Some(0)));
+        assert_eq!(next(), Some(Some(3)));
+        assert_eq!(next(), None, "a journey is under way");
+        schedule.on_step_over(0, Some((STARTS + Duration::from_millis(100), 1)));
+        schedule.on_step_over(0, None);
+        assert_eq!(next(), Some(Some(1)));
+        assert!(!schedule.is_empty(), "its journey may go on");
+        schedule.on_step_over(0, None);
+        schedule.pace(&Stop::default());
+        assert_eq!(next(), Some(None));
     }
 
     #[test]

@@ -5,7 +5,6 @@ use std::thread;
 use std::time::Duration;
 
 use reports::LATENESS_OF_SLO;
-use simulator::Load;
 
 use crate::engine::virtual_time::rehearse;
 use crate::{Scenario, Variant};
@@ -70,7 +69,7 @@ pub fn highest_speed(
     }
     let by_work = cores * PATHS_PER_CORE * 2.0 / f64::from(busiest.max(1));
     let mut populations = scenario.variants.iter().flat_map(|variant| &variant.world.populations);
-    let thinks = populations.any(|population| matches!(population.load, Load::Closed { .. }));
+    let thinks = populations.any(|population| !population.is_paired());
     let lateness = if thinks { LATENESS_OF_USERS } else { LATENESS };
     let by_lateness = timeline.slo_latency.mul_f64(LATENESS_OF_SLO).as_secs_f64() / lateness.as_secs_f64();
     HighestSpeed { speed: rounded_down(by_work.min(by_lateness).clamp(0.01, 1_000.0)), seen }

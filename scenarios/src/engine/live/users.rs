@@ -25,7 +25,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use http_body_util::Full;
 use reports::{HarnessRecord, RunEvent, Witness as _};
-use simulator::{ClientRequest, Clients, Population, PopulationStreams, User, api_key, headers};
+use simulator::{ClientRequest, Clients, Population, PopulationStreams, api_key, headers};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::attempt::{read_answer, unreachable};
@@ -73,7 +73,7 @@ pub(super) struct UserPool {
     host: HeaderValue,
     http: HttpClients,
     /// Closed-loop users: population and number there. goose's users take these first.
-    closed: Vec<(usize, User)>,
+    closed: Vec<(usize, u32)>,
     /// All of goose's users, those that have begun, and those that are done.
     users: AtomicUsize,
     started: AtomicUsize,
@@ -91,8 +91,8 @@ struct ActivePopulation {
     population: Population,
     streams: PopulationStreams,
     clients: Mutex<Clients>,
-    method: Method,
-    /// Of every request: what stands in it is looked at by nobody.
+    is_paired: bool,
+    /// The longest that any request has: what stands in it is looked at by nobody.
     body: Bytes,
 }
 
@@ -137,15 +137,15 @@ impl UserPool {
         } = surroundings;
         let all: Vec<Population> = populations.iter().map(|(population, _)| population.clone()).collect();
         let senders = populations.iter().map(|(population, streams)| ActivePopulation {
-            method: method_of(population),
-            body: Bytes::from(vec![b'.'; population.body as usize]),
+            is_paired: population.is_paired(),
+            body: Bytes::from(vec![b'.'; longest_body(population) as usize]),
             clients: Mutex::new(Clients::new(population, *streams, clock.starts(), duration)),
             population: population.clone(),
             streams: *streams,
         });
         let senders: Vec<_> = senders.collect();
         let closed = senders.iter().enumerate().flat_map(|(population, senders)| {
-            lock(&senders.clients).users().map(move |user| (population, user))
+            (0..lock(&senders.clients).users()).map(move |user| (population, user))
         });
         Self {
             clock,
@@ -253,39 +253,45 @@ impl UserPool {
     /// A user of the pool takes arrivals until there are no more. After a stop it still takes them, and sends nothing.
     async fn serve_the_schedule(&self) {
         let mut stopped = pin!(self.stop.asked());
-        while let Some(Arrival { population, index, intended }) = self.schedule.next().await {
-            let request = lock(&self.populations[population].clients).draw(index);
-            let task = Task { population, request, due: intended, intended, paired: true };
-            self.send(task, stopped.as_mut()).await;
+        while let Some(Arrival { population, index, intended: due }) = self.schedule.next().await {
+            let active = &self.populations[population];
+            let request = lock(&active.clients).draw(index);
+            let arrives_with = active.population.requests_per_arrival();
+            // A further step of a journey is sent when its client has thought, as a user's request is.
+            let is_further_step = index % arrives_with > 0;
+            let intended = if is_further_step { self.clock.now() } else { due };
+            let task = Task { population, request, due, intended, paired: active.is_paired };
+            let ended = self.send(task, stopped.as_mut()).await;
+            if arrives_with > 1 {
+                let next = lock(&active.clients).next_send(self.clock.now(), index, ended.went_well());
+                self.schedule.on_step_over(population, next);
+            }
         }
     }
 
     /// A user of a closed-loop population thinks, sends, waits, and thinks again, for as long as it sends any more.
-    async fn think_and_send(&self, population: usize, mut user: User) {
+    async fn think_and_send(&self, population: usize, user: u32) {
         let clients = &self.populations[population].clients;
-        let mut free = self.clock.starts();
+        let mut next = lock(clients).first_send(user);
         let mut stopped = pin!(self.stop.asked());
-        loop {
-            let next = lock(clients).next_send(user, free);
-            let Some(at) = next else { return };
+        while let Some((at, index)) = next {
             tokio::select! {
                 biased;
                 () = &mut stopped => return,
                 () = sleep_until(Instant::from_std(self.clock.moment(at))) => {}
             }
-            let request = lock(clients).draw(user.next_index());
+            let request = lock(clients).draw(index);
             // Latency runs from the send, for a user who thinks a little longer has not waited. But it is the harness that
             // let it think longer, and what is not sent meanwhile is load that the gateway never sees.
             let intended = self.clock.now();
             let task = Task { population, request, due: at, intended, paired: false };
-            self.send(task, stopped.as_mut()).await;
-            user = user.after_send();
-            free = self.clock.now();
+            let ended = self.send(task, stopped.as_mut()).await;
+            next = lock(clients).next_send(self.clock.now(), index, ended.went_well());
         }
     }
 
     /// Sends a request, and again as the population's policy has it, until it ends or the run is stopped.
-    async fn send(&self, task: Task, stopped: Pin<&mut impl Future<Output = ()>>) {
+    async fn send(&self, task: Task, stopped: Pin<&mut impl Future<Output = ()>>) -> ClientEnd {
         let Task { population, mut request, due, intended, paired } = task;
         let senders = &self.populations[population];
         let ClientRequest { index, route, .. } = request;
@@ -308,8 +314,9 @@ impl UserPool {
         };
         self.busy.fetch_sub(1, Ordering::Relaxed);
         let (outcome, cut) = (ended.outcome, ended.end == Some(AttemptEnd::Cut));
-        let ended = Ended { route, intended, outcome, cut, paired };
-        self.journal.note(self.clock.now() - starts, Note::Of(id, Part::Ended(ended)));
+        let end = Ended { route, intended, outcome, cut, paired };
+        self.journal.note(self.clock.now() - starts, Note::Of(id, Part::Ended(end)));
+        ended
     }
 
     async fn attempts(
@@ -381,7 +388,9 @@ impl UserPool {
         asked: &ClientRequest,
     ) -> http::Request<Full<Bytes>> {
         let (identity, attempt) = (asked.identity, asked.attempt());
-        let ActivePopulation { population, streams, method, body, .. } = senders;
+        let ActivePopulation { population, streams, body, .. } = senders;
+        let (method, length) = (method_of(population, id.index), population.body_of(id.index) as usize);
+        let body = body.slice(..length.min(body.len()));
         let mut request = http::Request::new(Full::new(body.clone()));
         *request.method_mut() = method.clone();
         *request.uri_mut() = self.uris[id.population as usize][asked.target as usize].clone();
@@ -392,7 +401,7 @@ impl UserPool {
             fields.insert(API_KEY, value(api_key(&population.name, key)));
         }
         fields.insert(REQUEST, value(streams.tag(id.population, id.index, attempt).to_string()));
-        if body.is_empty() && matches!(*method, Method::POST | Method::PUT | Method::PATCH) {
+        if body.is_empty() && matches!(method, Method::POST | Method::PUT | Method::PATCH) {
             // Of these a server may want to be told (RFC 9110, 8.6); of a body that there is, hyper says it.
             fields.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
@@ -418,9 +427,21 @@ fn value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("names, hosts and tokens have no control characters")
 }
 
-fn method_of(population: &Population) -> Method {
-    let name = simulator::Method::ALL.iter().find(|(_, method)| *method == population.method);
-    name.and_then(|(name, _)| Method::from_bytes(name.as_bytes()).ok()).unwrap_or(Method::GET)
+fn method_of(population: &Population, index: u64) -> Method {
+    match population.method_of(index) {
+        simulator::Method::Get => Method::GET,
+        simulator::Method::Head => Method::HEAD,
+        simulator::Method::Options => Method::OPTIONS,
+        simulator::Method::Put => Method::PUT,
+        simulator::Method::Delete => Method::DELETE,
+        simulator::Method::Post => Method::POST,
+        simulator::Method::Patch => Method::PATCH,
+    }
+}
+
+fn longest_body(population: &Population) -> u32 {
+    let steps = population.journey.iter().flat_map(|journey| journey.steps());
+    steps.map(|step| step.body).fold(population.body, u32::max)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,6 +1,7 @@
 //! The gateway's checks of hosts: whom it asks, and when.
 
 use gateway::{AttemptEnd, HostCheck, UpstreamId};
+use simulator::Content;
 
 use super::Run;
 use super::event::{CallOrigin, Event, ServiceJob};
@@ -23,7 +24,8 @@ impl Run<'_> {
             self.checked += 1;
             let id = self.checked;
             let key = self.check_stream.at(u64::from(id));
-            let bears = Bears { bearer: None, shows_token: false, asks: Asks::Health };
+            let bears =
+                Bears { bearer: None, shows_token: false, asks: Asks::Health, content: Content::NONE };
             let host = (upstream.0 as usize, check.host);
             let job = self.services.dispatch(&mut self.context, host, CallOrigin::Check(id), key, bears);
             self.checks.push(CheckUnderWay { id, upstream, check, job });

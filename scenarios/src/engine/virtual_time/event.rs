@@ -1,6 +1,6 @@
 //! What is to happen in a run in virtual time, and to whom.
 
-use simulator::{CallId, JobId, TurnedAway, User};
+use simulator::{CallId, JobId, TurnedAway};
 
 /// Names an attempt for as long as it lasts. Slots are used again, numbers are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,12 +9,27 @@ pub(super) struct Ticket {
     pub(super) number: u32,
 }
 
+/// Number of a request in its population, in two halves: as one number it would make every event larger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RequestNumber([u32; 2]);
+
+impl RequestNumber {
+    pub(super) const fn of(index: u64) -> Self {
+        Self([(index >> 32) as u32, index as u32])
+    }
+
+    pub(super) const fn index(self) -> u64 {
+        let Self([upper, lower]) = self;
+        (upper as u64) << 32 | lower as u64
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Event {
     /// The next open-loop request of a population.
     Arrival { population: u32 },
-    /// A user is done thinking.
-    Sends { population: u32, user: User },
+    /// A client is done thinking: a user of a closed load, or somebody on a journey.
+    Sends { population: u32, request: RequestNumber },
     /// A client tries again.
     Retry(Ticket),
     /// The gateway tries again.
@@ -39,6 +54,8 @@ pub(super) enum Event {
     TryTimeout(TryTimeout),
     /// An upstream's work on a job is done, or the whole of the job's answer is on its way.
     Due(ServiceJob),
+    /// A request has waited at the cache of an upstream for as long as any does.
+    CacheWait(ServiceJob),
     /// An upstream answered without any work. Boxed, because it is four times as large as any other: events are what a run
     /// moves about most.
     AnsweredAtOnce(Box<AnswerAtOnce>),

@@ -3,7 +3,7 @@
 use gateway::auth::{Fetch, FetchFailure};
 use gateway::{AttemptEnd, HostId, Timestamp};
 use reports::CauseId;
-use simulator::Stream;
+use simulator::{Content, Stream};
 
 use super::Run;
 use super::event::{CallOrigin, Event, KeyHolder, ServiceJob};
@@ -62,7 +62,7 @@ impl Run<'_> {
         let key = keeper.stream.at(keeper.fetches);
         keeper.fetches += 1;
         let caller = CallOrigin::Keys { holder: keeper.holder, fetch: fetch.number };
-        let bears = Bears { bearer: None, shows_token: false, asks: Asks::Keys };
+        let bears = Bears { bearer: None, shows_token: false, asks: Asks::Keys, content: Content::NONE };
         let job = self.services.dispatch(&mut self.context, (provider, HostId(0)), caller, key, bears);
         self.keepers[place].fetching = Some(job);
     }

@@ -23,14 +23,14 @@ use gateway::{
 };
 use reports::{Cause, CauseId, Layout, Outcome, Recorder, Recording, RunEvent, StationId};
 use simulator::{
-    Arrivals, ClientRequest, Clients, Load, Population, PopulationStreams, Purpose, Stream, User,
+    Arrivals, ClientRequest, Clients, Content, Load, Population, PopulationStreams, Purpose, Stream,
     service_is_back_after,
 };
 use slab::Slab;
 
 use self::checks::CheckUnderWay;
 use self::context::Context;
-use self::event::{CallOrigin, Event, KeyHolder, ServiceJob, Ticket, TryTimeout};
+use self::event::{CallOrigin, Event, KeyHolder, RequestNumber, ServiceJob, Ticket, TryTimeout};
 use self::event_queue::{EventQueue, LaneId};
 use self::keys::Keeper;
 use self::services::{Asks, Bears, Heard, Services};
@@ -167,6 +167,8 @@ struct Run<'w> {
     shows_tokens: bool,
     /// Whether any population bears tokens.
     has_tokens: bool,
+    /// Whether any upstream asks what a request is for: one with a cache, or with calls for a share of them.
+    draws_content: bool,
     /// Requests that are scheduled and not sent.
     ahead: u64,
     requests: Slab<Logical>,
@@ -182,6 +184,8 @@ struct ActivePopulation<'w> {
     population: &'w Population,
     streams: PopulationStreams,
     clients: Clients,
+    /// Whether its requests are the same in other runs.
+    is_paired: bool,
     /// Of an open load.
     arrivals: Option<Arrivals>,
     /// Arrivals so far.
@@ -199,7 +203,6 @@ struct Logical {
     client: directory::NumberedClient,
     /// As its client knows it.
     sent: ClientRequest,
-    user: Option<User>,
     intended: Timestamp,
     reached_upstream: bool,
     stage: AttemptStage,
@@ -250,7 +253,15 @@ impl<'w> ActivePopulation<'w> {
             Load::Closed(_) => None,
         };
         let clients = Clients::new(population, streams, starts, duration);
-        Self { population, streams, clients, arrivals, arrived: 0, timeouts }
+        Self {
+            population,
+            streams,
+            clients,
+            is_paired: population.is_paired(),
+            arrivals,
+            arrived: 0,
+            timeouts,
+        }
     }
 }
 
@@ -292,6 +303,7 @@ impl<'w> Run<'w> {
             judges_tokens: variant.world.judges_tokens(),
             shows_tokens: gateway.auth.as_ref().is_none_or(|auth| auth.forward_token),
             has_tokens: populations.iter().any(|population| population.token.is_some()),
+            draws_content: variant.world.draws_content(),
             held: vec![0; gateway.routes.iter().count()],
             last_failure: vec![CauseId::UNKNOWN; variant.world.upstreams.len()],
             has_breakers: gateway.upstreams.iter().any(|policy| policy.breaker.is_some())
@@ -323,8 +335,9 @@ impl<'w> Run<'w> {
     fn play(&mut self, mut go_on: impl FnMut(Duration) -> bool) {
         for population in 0..self.populations.len() {
             self.schedule_arrival(population);
-            for user in self.populations[population].clients.users() {
-                self.think(population, user);
+            for user in 0..self.populations[population].clients.users() {
+                let first = self.populations[population].clients.first_send(user);
+                self.schedule_send(population, first);
             }
         }
         let last = self.ends + DRAIN;
@@ -359,7 +372,8 @@ impl<'w> Run<'w> {
             }
             self.log_ended(&request, RequestEnd::ClientLeft);
             let why = self.holds(&request);
-            self.context.tell_finished(&request, Outcome::Unfinished, why);
+            let is_paired = self.populations[request.population].is_paired;
+            self.context.tell_finished(&request, Outcome::Unfinished, why, is_paired);
         }
     }
 
@@ -373,14 +387,15 @@ impl<'w> Run<'w> {
             Event::Arrival { population } => {
                 self.ahead -= 1;
                 let population = population as usize;
-                let index = self.populations[population].arrived;
-                self.populations[population].arrived += 1;
+                let active = &mut self.populations[population];
+                let index = active.clients.first_request(active.arrived);
+                active.arrived += 1;
                 self.schedule_arrival(population);
-                self.send(population, index, None);
+                self.send(population, index);
             }
-            Event::Sends { population, user } => {
+            Event::Sends { population, request } => {
                 self.ahead -= 1;
-                self.send(population as usize, user.next_index(), Some(user.after_send()));
+                self.send(population as usize, request.index());
             }
             Event::Retry(ticket) => {
                 let request = &mut self.requests[ticket.slot as usize];
@@ -417,6 +432,7 @@ impl<'w> Run<'w> {
                 let answer = self.services.on_due(&mut self.context, job);
                 self.hear(answer);
             }
+            Event::CacheWait(job) => self.services.on_cache_wait(&mut self.context, job),
             Event::AnsweredAtOnce(answer) => {
                 let answer = self.services.on_answered_at_once(&mut self.context, &answer);
                 self.hear(answer);
@@ -440,16 +456,17 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// Lets a user think about its next request, if it sends any more.
-    fn think(&mut self, population: usize, user: User) {
-        if let Some(at) = self.populations[population].clients.next_send(user, self.context.now) {
+    /// Lets a client think about the request that it sends then, if it sends any more.
+    fn schedule_send(&mut self, population: usize, next: Option<(Timestamp, u64)>) {
+        if let Some((at, index)) = next {
             self.ahead += 1;
-            self.context.events.schedule(at, Event::Sends { population: population as u32, user });
+            let (population, request) = (population as u32, RequestNumber::of(index));
+            self.context.events.schedule(at, Event::Sends { population, request });
         }
     }
 
     /// A client sends a request, now.
-    fn send(&mut self, population: usize, index: u64, user: Option<User>) {
+    fn send(&mut self, population: usize, index: u64) {
         let clients = &mut self.populations[population].clients;
         let mut sent = clients.draw(index);
         clients.on_send(self.context.now, &mut sent);
@@ -464,7 +481,6 @@ impl<'w> Run<'w> {
             route,
             client,
             sent,
-            user,
             intended: self.context.now,
             reached_upstream: false,
             stage: AttemptStage::Resting,
@@ -580,8 +596,8 @@ impl<'w> Run<'w> {
 
     /// What the gateway is asked of a request.
     fn asked(&self, slot: u32) -> Request {
-        let Logical { population, route, client, .. } = self.requests[slot as usize];
-        let method = self.populations[population].population.method;
+        let Logical { population, route, client, sent, .. } = self.requests[slot as usize];
+        let method = self.populations[population].population.method_of(sent.index);
         Request {
             peer: client.peer,
             client: client.client,
@@ -590,6 +606,14 @@ impl<'w> Run<'w> {
             idempotent: method.is_idempotent(),
             draw: self.host_draw(slot),
         }
+    }
+
+    /// What a request asks for.
+    fn content(&self, slot: u32) -> Content {
+        let Logical { population, ref sent, .. } = self.requests[slot as usize];
+        let ActivePopulation { population, streams, .. } = &self.populations[population];
+        let is_cacheable = population.method_of(sent.index).is_cacheable();
+        Content { draw: streams.content.at(sent.index), is_cacheable }
     }
 
     /// Whose token the present attempt of a request bears; `None` for a population without any.
@@ -647,7 +671,8 @@ impl<'w> Run<'w> {
         let streams = &self.populations[request.population].streams;
         let key = streams.attempt(request.sent.index, request.sent.attempt(), attempt);
         let (bearer, shows_token) = (self.bearer(ticket.slot), self.shows_tokens);
-        let bears = Bears { bearer, shows_token, asks: Asks::Client };
+        let content = if self.draws_content { self.content(ticket.slot) } else { Content::NONE };
+        let bears = Bears { bearer, shows_token, asks: Asks::Client, content };
         let job = self.services.dispatch(&mut self.context, host, CallOrigin::Gateway(ticket), key, bears);
         let since = self.context.now;
         let request = &mut self.requests[ticket.slot as usize];
@@ -800,7 +825,7 @@ impl<'w> Run<'w> {
         self.conclude(ticket, ClientEnd::of_request(end, &[]), why);
     }
 
-    /// An attempt ended for its client, which tries again or leaves it at that; then a user goes back to thinking.
+    /// An attempt ended for its client, which tries again or leaves it at that; then a user, or a client on a journey, goes back to thinking.
     fn conclude(&mut self, ticket: Ticket, end: ClientEnd, why: CauseId) {
         let now = self.context.now;
         let request = &mut self.requests[ticket.slot as usize];
@@ -819,12 +844,12 @@ impl<'w> Run<'w> {
             self.context.events.schedule(again, Event::Retry(ticket));
             return;
         }
-        let (population, user) = (request.population, request.user);
-        self.context.tell_finished(request, end.outcome, why);
+        let (population, index) = (request.population, request.sent.index);
+        let is_paired = self.populations[population].is_paired;
+        self.context.tell_finished(request, end.outcome, why, is_paired);
         self.requests.remove(ticket.slot as usize);
-        if let Some(user) = user {
-            self.think(population, user);
-        }
+        let next = self.populations[population].clients.next_send(now, index, end.went_well());
+        self.schedule_send(population, next);
     }
 }
 
@@ -868,6 +893,7 @@ fn is_open(requests: &Slab<Logical>, services: &Services, event: &Event) -> bool
             })
         }
         Event::CallTimeout(call) => services.is_under_way(*call),
+        Event::CacheWait(job) => services.waits_at_cache(*job),
         Event::Arrival { .. }
         | Event::Sends { .. }
         | Event::Keys { .. }

@@ -13,15 +13,21 @@ use crate::engine::run_events::{host_change, tell_decision};
 use crate::engine::virtual_log::Sent;
 
 impl Context {
-    /// A request has ended for its client, now.
-    pub(super) fn tell_finished(&mut self, request: &Logical, outcome: Outcome, cause: CauseId) {
+    /// A request has ended for its client, now. `is_paired` says whether the request is the same in other runs.
+    pub(super) fn tell_finished(
+        &mut self,
+        request: &Logical,
+        outcome: Outcome,
+        cause: CauseId,
+        is_paired: bool,
+    ) {
         self.tell(RunEvent::Finished(Finished {
             population: request.population,
             route: request.route.0 as usize,
             intended: request.intended - self.starts,
             outcome,
             reached_upstream: request.reached_upstream,
-            index: request.user.is_none().then_some(request.sent.index),
+            index: is_paired.then_some(request.sent.index),
             cause,
         }));
     }

@@ -6,7 +6,7 @@ use gateway::auth::{AuthVerdict, Fetch, FetchFailure, KeyQueue, KeySet, Presente
 use gateway::{AttemptEnd, HostId, Timestamp, Transition};
 use reports::{BreakerId, Cause, CauseId, StationId};
 use simulator::{
-    Activity, Answered, Arrival, Asking, CallsOutcome, Due, FaultTimeline, Job, JobId, Service,
+    Activity, Answered, Arrival, Asking, CallsOutcome, Content, Due, FaultTimeline, Job, JobId, Service,
     ServiceAnswer, ServiceEvent, Spent, Step, Stream, TurnedAway, UnderWay, Witness,
 };
 
@@ -34,6 +34,12 @@ struct Running {
     station: StationId,
     /// By number of the call.
     links: Vec<Link>,
+    /// Whether a cache stands before it.
+    has_cache: bool,
+    /// Whether it makes all of its calls at once.
+    is_parallel: bool,
+    /// Ends of waits at the cache.
+    cache_waits: LaneId,
     /// By number in its own timeline: the fault's number in the scenario.
     faults: Vec<usize>,
     /// Where it judges tokens, if it does.
@@ -55,13 +61,47 @@ pub(super) struct Note {
     caller: CallOrigin,
     /// What its request bears.
     bears: Bears,
-    /// The other service's job that it waits for.
-    awaits: Option<ServiceJob>,
+    /// The jobs of other services that it waits for.
+    awaits: Awaited,
     /// The call that took longest so far, and why it did.
     longest: Duration,
     why_longest: CauseId,
     /// Why an answer that trickles is a failure; of no consequence to any other.
     why: CauseId,
+}
+
+/// The jobs of other services that a job waits for, each with the number of the call.
+#[derive(Debug, Default)]
+struct Awaited {
+    one: Option<(u32, ServiceJob)>,
+    /// Where the service makes several calls at once.
+    more: Vec<(u32, ServiceJob)>,
+}
+
+impl Awaited {
+    fn add(&mut self, call: usize, job: ServiceJob) {
+        if self.one.is_none() {
+            self.one = Some((call as u32, job));
+        } else {
+            self.more.push((call as u32, job));
+        }
+    }
+
+    fn of(&self, call: usize) -> Option<ServiceJob> {
+        self.one.iter().chain(&self.more).find(|(of, _)| *of == call as u32).map(|(_, job)| *job)
+    }
+
+    fn take(&mut self, call: usize) -> Option<ServiceJob> {
+        if let Some((_, job)) = self.one.take_if(|(of, _)| *of == call as u32) {
+            return Some(job);
+        }
+        let place = self.more.iter().position(|(of, _)| *of == call as u32)?;
+        Some(self.more.remove(place).1)
+    }
+
+    fn into_jobs(self) -> impl Iterator<Item = ServiceJob> {
+        self.one.into_iter().chain(self.more).map(|(_, job)| job)
+    }
 }
 
 /// What a request to a service bears.
@@ -73,6 +113,8 @@ pub(super) struct Bears {
     pub(super) shows_token: bool,
     /// On whose behalf it asks.
     pub(super) asks: Asks,
+    /// What the request asks for.
+    pub(super) content: Content,
 }
 
 /// On whose behalf a service is asked.
@@ -165,6 +207,9 @@ impl Services {
             let timeline = FaultTimeline::new(seed, faults.iter().map(|(_, fault)| &fault.fault));
             Running {
                 links: links.collect(),
+                has_cache: named.config.cache.is_some(),
+                is_parallel: named.config.parallel,
+                cache_waits: context.events.lane(),
                 service: Service::new(&named.name, named.config_of(host), context.starts, timeline, seed),
                 upstream,
                 station,
@@ -188,11 +233,12 @@ impl Services {
         bears: Bears,
     ) -> ServiceJob {
         let (longest, unknown) = (Duration::ZERO, CauseId::UNKNOWN);
-        let note = Note { caller, bears, awaits: None, longest, why_longest: unknown, why: unknown };
+        let note =
+            Note { caller, bears, awaits: Awaited::default(), longest, why_longest: unknown, why: unknown };
         let number = self.first_hosts[upstream] + host.0 as usize;
         let now = context.now;
         let (service, mut scribe) = self.all[number].told(context);
-        let (job, arrival) = service.on_request(now, key, note, &mut scribe);
+        let (job, arrival) = service.on_request(now, key, bears.content, note, &mut scribe);
         let job = ServiceJob { service: number as u32, job };
         self.obey(context, job, arrival, false);
         job
@@ -203,11 +249,41 @@ impl Services {
         match arrival {
             Arrival::AtDoor => self.judge(context, job, has_waited),
             Arrival::Started(due) => job.schedule(context, due),
+            Arrival::Cached(due) => job.schedule(context, Some(due)),
+            Arrival::Waits { until } => {
+                if let Some(until) = until {
+                    let lane = self.all[job.number()].cache_waits;
+                    context.events.schedule_in(lane, until, Event::CacheWait(job));
+                }
+            }
             Arrival::Queued => {}
             Arrival::TurnedAway { note, by } => {
                 let answer = Box::new(AnswerAtOnce { caller: note.caller, service: job.number(), by });
                 context.events.schedule(context.now, Event::AnsweredAtOnce(answer));
             }
+        }
+    }
+
+    /// Lets those go on that waited at the cache of a service and need not any longer.
+    fn release(&mut self, context: &mut Context, number: usize) {
+        if !self.all[number].has_cache {
+            return;
+        }
+        let now = context.now;
+        loop {
+            let (service, mut scribe) = self.all[number].told(context);
+            let Some((job, arrival)) = service.poll_released(now, &mut scribe) else { return };
+            self.obey(context, ServiceJob { service: number as u32, job }, arrival, false);
+        }
+    }
+
+    /// A request has waited at a cache for as long as any does, if it still waits.
+    pub(super) fn on_cache_wait(&mut self, context: &mut Context, job: ServiceJob) {
+        let now = context.now;
+        let (service, mut scribe) = self.all[job.number()].told(context);
+        let arrival = service.on_wait_over(now, job.job, &mut scribe);
+        if let Some(arrival) = arrival {
+            self.obey(context, job, arrival, false);
         }
     }
 
@@ -292,7 +368,13 @@ impl Services {
     /// The work on a job is done, or the whole of its answer is on its way.
     pub(super) fn on_due(&mut self, context: &mut Context, due: ServiceJob) -> Option<Heard> {
         let step = self.all[due.number()].service.on_due(context.now, due.job)?;
-        self.follow(context, due.number(), step, CauseId::UNKNOWN)
+        let mut heard = self.follow(context, due.number(), step, CauseId::UNKNOWN);
+        while self.all[due.number()].is_parallel
+            && let Some(step) = self.all[due.number()].service.poll_call(context.now, due.job)
+        {
+            heard = heard.or(self.follow(context, due.number(), step, CauseId::UNKNOWN));
+        }
+        heard
     }
 
     /// The timeout of an attempt at a call ran out.
@@ -319,9 +401,9 @@ impl Services {
 
     /// Nobody waits for a job any more; most services do not notice.
     pub(super) fn on_caller_left(&mut self, context: &mut Context, left: ServiceJob) {
-        // As deep as calls are nested.
-        let mut next = Some(left);
-        while let Some(left) = next.take() {
+        // As many as there are calls below it.
+        let (mut next, mut more) = (Some(left), Vec::new());
+        while let Some(left) = next.take().or_else(|| more.pop()) {
             let running = &mut self.all[left.number()];
             let Running { service, keys, .. } = running;
             if let Some(keys) = keys
@@ -334,8 +416,10 @@ impl Services {
             let gone = service.on_caller_left(now, left.job, &mut scribe);
             if let Some((note, due)) = gone {
                 left.schedule(context, due);
-                next = note.awaits;
+                next = note.awaits.one.map(|(_, job)| job);
+                more.extend(note.awaits.more.into_iter().map(|(_, job)| job));
             }
+            self.release(context, left.number());
         }
     }
 
@@ -350,6 +434,11 @@ impl Services {
     /// Whether the answer to a job has begun, whose body trickles.
     pub(super) fn trickles(&self, job: ServiceJob) -> bool {
         self.all[job.number()].service.trickles(job.job)
+    }
+
+    /// Whether a request waits at a cache for the answer to another.
+    pub(super) fn waits_at_cache(&self, job: ServiceJob) -> bool {
+        self.all[job.number()].service.waits_at_cache(job.job)
     }
 
     /// Whether an attempt at a call has neither been answered nor given up.
@@ -381,9 +470,12 @@ impl Services {
                     context.events.schedule_in(links[ask.call].timeouts, at, Event::CallTimeout(call));
                 }
                 let bears = service.note_mut(job)?.bears;
+                // A service reads what it asks others for.
+                let content = Content { is_cacheable: bears.asks == Asks::Client, ..bears.content };
+                let bears = Bears { content, ..bears };
                 let caller = CallOrigin::Service(call);
                 let awaits = self.dispatch(context, (ask.upstream, ask.host), caller, asking.stream(), bears);
-                self.all[number].service.note_mut(job)?.awaits = Some(awaits);
+                self.all[number].service.note_mut(job)?.awaits.add(ask.call, awaits);
                 None
             }
             Step::Wait { until, call } => {
@@ -393,6 +485,14 @@ impl Services {
             }
             Step::Answer(answer) => {
                 let why = self.why(context, number, answer, failure);
+                if self.all[number].is_parallel {
+                    // What else the job has asked for, it does not wait for.
+                    let note = self.all[number].service.note_mut(answer.job);
+                    let rest = note.map(|note| std::mem::take(&mut note.awaits)).unwrap_or_default();
+                    for job in rest.into_jobs() {
+                        self.on_caller_left(context, job);
+                    }
+                }
                 self.answer(context, number, answer, why)
             }
         }
@@ -410,9 +510,10 @@ impl Services {
         let now = context.now;
         let (service, mut scribe) = self.all[number].told(context);
         let answered = service.on_answered(now, answer, &mut scribe)?;
+        self.release(context, number);
         match answered {
             Answered::Trickles(due) => {
-                service.note_mut(due.job)?.why = why;
+                self.all[number].service.note_mut(due.job)?.why = why;
                 job.schedule(context, Some(due));
                 None
             }
@@ -450,7 +551,7 @@ impl Services {
     ) -> Option<Heard> {
         let number = call.number();
         let UnderWay { job, call: place, sent } = self.all[number].service.under_way(call.call)?;
-        let awaits = self.all[number].service.note_mut(job)?.awaits.take();
+        let awaits = self.all[number].service.note_mut(job)?.awaits.take(place);
         let timed_out = end == AttemptEnd::TimedOut;
         let why = match awaits {
             _ if !timed_out => why,
@@ -506,7 +607,7 @@ impl Services {
             },
             None => self.holds_up_at(context, number),
             Some(Activity::Calling(call)) => {
-                let rest = match job.note().awaits {
+                let rest = match job.note().awaits.of(call) {
                     Some(awaits) => self.holds(context, awaits),
                     None => context.way(Cause::Backoff, CauseId::UNKNOWN),
                 };

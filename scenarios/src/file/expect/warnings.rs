@@ -1,7 +1,7 @@
 //! What is surely not meant in a line of `expect.hold`.
 
 use reports::{Arguments, Bound, Comparison, Expectation, HostPlace, Measure, Needs, Selector, StationId};
-use simulator::Load;
+use simulator::Population;
 
 use super::super::diagnostic::Problem;
 use super::super::tree::Span;
@@ -62,6 +62,16 @@ pub(super) fn of_measure(measure: &Measure, world: &World, variant: &str, place:
             };
             Some(never(&why).help("who may come to it is said by `upstreams.NAME.requires`"))
         }
+        Needs::Cache => {
+            let has =
+                |place: usize| world.upstreams.get(place).is_some_and(|named| named.config.cache.is_some());
+            let is_there = match *upstream {
+                Some(upstream) => has(upstream),
+                None => (0..world.upstreams.len()).any(has),
+            };
+            let why = format!("no cache stands before it in the variant `{variant}`");
+            (!is_there).then(|| never(&why).help("that is said by `upstreams.NAME.cache`"))
+        }
         Needs::Limit => {
             let limits = &world.gateway.limits;
             let is_set =
@@ -97,7 +107,7 @@ pub(super) fn of_measure(measure: &Measure, world: &World, variant: &str, place:
             Some(never(&why).help("what the faults do to those who depend on it is `direct_damage`"))
         }
         Needs::PairedCollateral if !is_any_paired(world, *selector) => {
-            let why = "all that it speaks of are users who wait for their answers, whose requests cannot be compared one by one";
+            let why = "all that it speaks of are users who wait for their answers or clients on a journey, whose requests cannot be compared one by one";
             Some(
                 never(why)
                     .help("`blast_radius` tells an estimate for them, `recovery_time` when goodput is back"),
@@ -111,13 +121,13 @@ pub(super) fn of_measure(measure: &Measure, world: &World, variant: &str, place:
     }
 }
 
-/// Whether any population that is selected sends by a schedule, so that its requests are the same in the control.
+/// Whether any population that is selected sends by a schedule alone, so that its requests are the same in the control.
 fn is_any_paired(world: &World, selector: Selector) -> bool {
     let selected = world.populations.iter().enumerate().filter(|(place, population)| match selector {
         Selector::Population(selected) => selected == *place,
         _ => !population.hostile,
     });
-    selected.map(|(_, population)| population).any(|population| matches!(population.load, Load::Open(_)))
+    selected.map(|(_, population)| population).any(Population::is_paired)
 }
 
 /// Whether anybody who is selected sends on a route that depends on what fails, or on one that does not.
