@@ -216,6 +216,7 @@ fn entrance(limits: &RateLimits) -> Entrance {
         timeout: None,
         try_timeout: None,
         retry: None,
+        concurrency: None,
         auth: true,
     };
     let config = GatewayConfig {

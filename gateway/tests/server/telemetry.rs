@@ -11,9 +11,9 @@ use std::time::Duration;
 use ::gateway::server::{Ended, Observer, ScenarioClock, Seen, Server, ServerConfig, TraceConfig};
 use ::gateway::telemetry::{Admin, Facts, JsonLines, Metrics, Names, Page, RequestLog, Site, Telemetry};
 use ::gateway::{
-    Algorithm, AttemptEnd, BreakerConfig, Checks, Client as Caller, ConcurrencyCap, Decision, Entrance, GatewayConfig,
-    KeySecret, Method as KnownMethod, NO_KEYS, Peer, PoolConfig, RateLimit, RateLimits, Request as Asked,
-    RequestEnd, RouteId, SharedAdmission, Stop, UpstreamPolicy,
+    Algorithm, AttemptEnd, BreakerConfig, Checks, Client as Caller, ConcurrencyCap, Decision, Entrance,
+    GatewayConfig, KeySecret, Method as KnownMethod, NO_KEYS, Peer, PoolConfig, RateLimit, RateLimits,
+    Request as Asked, RequestEnd, RouteId, SharedAdmission, Stop, UpstreamPolicy,
 };
 use http::{HeaderMap, Method, Uri};
 use serde_json::Value;

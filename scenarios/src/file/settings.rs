@@ -11,8 +11,8 @@ use std::rc::Rc;
 
 use gateway::auth::AuthConfig;
 use gateway::{
-    BreakerConfig, BreakerWindow, CallerCap, Charge, ConcurrencyCap, FailureSet, GrowthRule, HalfOpen, KeyPart, LimitRule, Method,
-    OpenGrowth, Paths, RateLimit, Routes, Scope, UpstreamPolicy, WindowFrom,
+    BreakerConfig, BreakerWindow, CallerCap, Charge, ConcurrencyCap, FailureSet, GrowthRule, HalfOpen,
+    KeyPart, LimitRule, Method, OpenGrowth, Paths, RateLimit, Routes, Scope, UpstreamPolicy, WindowFrom,
 };
 use reports::Setting;
 

@@ -440,7 +440,7 @@ fn method_of(population: &Population, index: u64) -> Method {
 }
 
 fn longest_body(population: &Population) -> u32 {
-    let steps = population.journey.iter().flat_map(|journey| journey.steps());
+    let steps = population.journey.iter().flat_map(simulator::Journey::steps);
     steps.map(|step| step.body).fold(population.body, u32::max)
 }
 
