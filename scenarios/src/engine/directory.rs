@@ -43,7 +43,7 @@ enum Part {
     /// Keys, and addresses where there are none.
     Keys,
     /// Whoever makes a claim, by its place among [`claims`], and keys where there is none.
-    Claimants(usize),
+    Claimants(u16),
     /// Routes.
     Routes,
     /// The one bucket of all.
@@ -80,7 +80,8 @@ impl Buckets {
                 KeyPart::Ip(prefixes) => Part::Networks(prefixes.v4()),
                 KeyPart::ApiKey => Part::Keys,
                 KeyPart::Claim(claim) => {
-                    claims(limits).iter().position(|known| known == claim).map_or(Part::Keys, Part::Claimants)
+                    let place = claims(limits).iter().position(|known| known == claim);
+                    place.map_or(Part::Keys, |place| Part::Claimants(place as u16))
                 }
                 KeyPart::Route => Part::Routes,
             };
@@ -194,7 +195,7 @@ impl Directory {
             Part::Networks(bits) => network_number(caller.address, bits),
             Part::Keys => caller.key,
             Part::Claimants(claim) => {
-                let claimants = self.claimants.get(claim).filter(|_| verified);
+                let claimants = self.claimants.get(usize::from(claim)).filter(|_| verified);
                 claimants
                     .and_then(|claimants| claimants.bucket(caller.population as usize, caller.identity))
                     .unwrap_or(caller.key)
@@ -211,7 +212,8 @@ impl Directory {
             Part::Networks(bits) => networks(self.addresses, bits),
             Part::Keys => self.keys,
             Part::Claimants(claim) => {
-                let names = self.claimants.get(claim).map_or(0, |claimants| claimants.names.len());
+                let names =
+                    self.claimants.get(usize::from(claim)).map_or(0, |claimants| claimants.names.len());
                 self.keys.saturating_add(names as u32)
             }
             Part::Routes => self.routes,
@@ -232,7 +234,7 @@ fn count(world: &World, part: Part) -> u32 {
         Part::Keys => all(callers),
         Part::Claimants(claim) => {
             let names = claims(&world.gateway.limits)
-                .get(claim)
+                .get(usize::from(claim))
                 .map_or(0, |claim| Claimants::new(&world.populations, claim).names.len());
             all(callers).saturating_add(names as u32)
         }
@@ -374,7 +376,7 @@ fn part_name(world: &World, part: Part, bucket: u32) -> BucketName {
         },
         Part::Networks(bits) => network_name(world, bucket, bits),
         Part::Keys => per_key_bucket(world, None, bucket),
-        Part::Claimants(claim) => per_key_bucket(world, Some(claim), bucket),
+        Part::Claimants(claim) => per_key_bucket(world, Some(usize::from(claim)), bucket),
         Part::Routes => {
             let route = world.gateway.routes.iter().nth(bucket as usize);
             route.map(|route| route.path.clone()).unwrap_or_default().into()
