@@ -518,7 +518,7 @@ mod tests {
         }
         let table = upstreams(&result, Detail::Full);
         assert_eq!(table.columns[2..5].join(", "), "key fetches, cache hits, misses");
-        assert_eq!(table.groups[1].rows[0].cells.join(", "), "6,277, 0.86, 48, 75.0%, 30");
+        assert_eq!(table.groups[1].rows[0].cells.join(", "), "6,277, 0.86, 48, 75%, 30");
         assert_eq!(table.groups[0].rows[0].cells[2..5].join(", "), "–, –, –");
         // An earlier version did not count attempts.
         for variant in &mut result.variants {

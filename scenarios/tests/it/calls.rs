@@ -15,6 +15,8 @@ fn world(api: &str, more: &str, hold: &[&str]) -> String {
         upstreams.stock = {{ latency = "100ms" }}
         upstreams.prices = {{ latency = "300ms", workers = 40, queue = 0, cancel_on_disconnect = true }}
         routes."/".upstream = "api"
+        routes."/prices".upstream = "prices"
+        routes."/stock".upstream = "stock"
         clients.one = {{ send = "/", rate = "100/s" }}
         "#
     )

@@ -76,7 +76,7 @@ fn who_fails_gives_up_unless_told_otherwise() {
 #[test]
 fn one_client_takes_all_steps() {
     // Each of 100 keys may send three requests in all: a client that arrives twice is turned away, and none that arrives once is.
-    let limit = "gateway.rate_limit.per_key = { algorithm = \"fixed-window\", limit = 3, window = \"1m\" }";
+    let limit = "gateway.rate_limit.per_key = { algorithm = \"fixed-window\", limit = 3, window = \"10s\" }";
     let result = run(&world(&format!("rate = \"10/s\", identities = 100, {STEPS}"), limit, &["served > 0"]));
     let run = &result.variants[0].runs[0];
     // 100 arrivals of 100 clients: some 63 different ones, with a deviation of 3. Each has its three steps served, but for the one
@@ -118,7 +118,7 @@ fn paced_users_send_at_equal_distances() {
 #[test]
 fn clients_who_are_turned_away_at_once_do_not_send_for_ever_at_one_instant() {
     // One request in all is let through. Each of 50 users without any think comes back after 5 ms: at most 2,000 times in 10 s.
-    let limit = "gateway.rate_limit.global = { algorithm = \"fixed-window\", limit = 1, window = \"1m\" }";
+    let limit = "gateway.rate_limit.global = { algorithm = \"fixed-window\", limit = 1, window = \"10s\" }";
     let clients = "users = 50, journey = [{ send = \"/login\" }]";
     assert_held(&run(&world(clients, limit, &["offered <= 100000", "offered > 90000"])));
 }
