@@ -111,9 +111,9 @@ fn drops<'t>(table: &'t TableShape, patch: &'t Table) -> impl Fn(&str) -> bool +
 
 /// The table with what it leaves out filled from another one below it: the values that [`merge`] has of the two with the table
 /// as the patch. The table's own entries come first, in their order, so that what is filled in moves none of them.
-pub(super) fn fill(shape: &Shape, table: &Table, below: &Table) -> Table {
+pub(super) fn fill(shape: Option<&Shape>, table: &Table, below: &Table) -> Table {
     let mut filled = table.entries().to_vec();
-    let described = shape.as_table();
+    let described = shape.and_then(Shape::as_table);
     for entry in below.entries() {
         let mut entry = entry.clone();
         if let Some(described) = described
@@ -123,11 +123,11 @@ pub(super) fn fill(shape: &Shape, table: &Table, below: &Table) -> Table {
             drop_what_the_choice_lacks(described, chosen, &mut entry, said);
         }
         if let Some(said) = table.place(&entry.key).and_then(|place| filled.get_mut(place)) {
+            let each = shape.and_then(|shape| shape.below(&entry.key));
             if let (Value::Table(own), Value::Table(under)) = (&said.node.value, &entry.node.value)
-                && let Some(each) = shape.below(&entry.key)
-                && !each.is_replaced_whole()
+                && !each.as_ref().is_some_and(Shape::is_replaced_whole)
             {
-                said.node.value = Value::Table(Rc::new(fill(&each, own, under)));
+                said.node.value = Value::Table(Rc::new(fill(each.as_ref(), own, under)));
             }
         } else if !described.is_some_and(|described| drops(described, table)(&entry.key)) {
             filled.push(entry);
@@ -173,14 +173,14 @@ mod tests {
         let merged = Value::Table(Rc::new(merge(&table(base), &table(patch))));
         assert!(merged.same(&wanted), "{merged:#?}");
         // Seen from the other side, it is the same.
-        let filled = Value::Table(Rc::new(fill(&Variant::shape(), &table(patch), &table(base))));
+        let filled = Value::Table(Rc::new(fill(Some(&Variant::shape()), &table(patch), &table(base))));
         assert!(filled.same(&wanted), "{filled:#?}");
     }
 
     #[test]
     fn what_is_filled_in_stands_behind_what_is_said() {
         let filled =
-            fill(&Variant::shape(), &table("b = 1\na.y = 2"), &table("a.x = 3\na.y = 4\nc = 5\nb = 6"));
+            fill(Some(&Variant::shape()), &table("b = 1\na.y = 2"), &table("a.x = 3\na.y = 4\nc = 5\nb = 6"));
         let keys =
             |table: &Table| table.entries().iter().map(|entry| entry.key.to_string()).collect::<Vec<_>>();
         assert_eq!(keys(&filled), keys(&table("b = 1\na.y = 2\nc = 5")));

@@ -303,7 +303,7 @@ impl Layer<'_> {
     /// The table that names a preset, with the preset below it.
     fn under(&mut self, named: &Named, shape: &Shape, table: &Table, path: &str) -> Rc<Table> {
         let sets = self.of_each_upstream(&named.preset.sets);
-        let filled = patch::fill(shape, table, &named.marked(&sets));
+        let filled = patch::fill(Some(shape), table, &named.marked(&sets));
         self.each(named, shape, &filled, path)
     }
 
@@ -312,7 +312,7 @@ impl Layer<'_> {
         let mut table = table.clone();
         if let Some(described) = shape.as_table() {
             for (_, below) in named.preset.each.iter().filter(|(name, _)| described.is_a(name)) {
-                table = patch::fill(shape, &table, &named.marked(below));
+                table = patch::fill(Some(shape), &table, &named.marked(below));
             }
         }
         let set = table.entries().iter().filter(|entry| entry.preset.is_some());

@@ -1,5 +1,7 @@
 //! Presets, and what `tuesday show --resolved` prints of them: the same values, written out, are the same scenario.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
 use std::fs;
 use std::path::Path;
 
@@ -117,8 +119,8 @@ fn a_preset_and_its_values_written_out_give_the_same_bytes() {
     for (name, text) in every_preset() {
         let with_preset = read(&text);
         let out = resolved(&text, "base", &[]);
-        let out: String =
-            out.lines().filter(|line| !line.starts_with("preset ")).map(|line| format!("{line}\n")).collect();
+        let lines: Vec<&str> = out.lines().filter(|line| !line.starts_with("preset ")).collect();
+        let out = lines.join("\n");
         assert!(!out.contains("\npreset"), "{out}");
         let mut written_out = read(&out);
         written_out.source = with_preset.source.clone();
