@@ -167,7 +167,8 @@ impl Population<'_> {
         routes: Option<&Routes>,
     ) -> Option<(simulator::Targets, Option<Journey>)> {
         let context = self.table.context();
-        if let Some(entry) = self.on_failure.entry.filter(|_| self.journey.entry.is_none()) {
+        let goes_on = !matches!(self.on_failure.value, AfterFailure::Stop);
+        if let Some(entry) = self.on_failure.entry.filter(|_| goes_on && self.journey.entry.is_none()) {
             let path = self.table.path_of(self.on_failure.key);
             let message = format!("`{path}` has no meaning without `journey`");
             context.push(Problem::error(entry.key_span.clone(), message));

@@ -61,7 +61,8 @@ impl Caller<'_> {
 impl Cap<'_, '_> {
     /// The cap; that requests wait where as many as come may be under way is noted.
     pub(super) fn build(&self, table: &Fields<'_>) -> ConcurrencyCap {
-        if let (Some(entry), None) = (self.pending.entry, self.in_flight.entry) {
+        let pending = self.pending.entry.filter(|_| self.pending.value > 0);
+        if let (Some(entry), None) = (pending, self.in_flight.entry) {
             let message = format!("`{}`: nobody waits without `max_in_flight`", table.path_of(&entry.key));
             let problem = Problem::error(entry.key_span.clone(), message);
             table

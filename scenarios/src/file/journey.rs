@@ -204,7 +204,7 @@ mod tests {
             ),
             ("rate = '1/s'", "`clients.buyers` needs `send`", "{ rate = '1/s' }"),
             (
-                "rate = '1/s', send = '/orders', on_failure = 'stop'",
+                "rate = '1/s', send = '/orders', on_failure = 'go-on'",
                 "`clients.buyers.on_failure` has no meaning without `journey`",
                 "on_failure",
             ),

@@ -139,7 +139,10 @@ fn take_whole(schema: &mut Value, root: &mut Value) -> Option<Value> {
     let fields = needs_below(Some(table), root);
     if !fields.is_empty() {
         if table["properties"].get(PRESET).is_some() {
-            whole.insert("allOf".to_owned(), json!([without_preset(&fields)]));
+            let rules = whole.entry("allOf").or_insert_with(|| json!([]));
+            if let Some(rules) = rules.as_array_mut() {
+                rules.push(without_preset(&fields));
+            }
         } else {
             whole.insert("properties".to_owned(), Value::Object(fields));
         }
