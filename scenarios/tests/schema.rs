@@ -130,6 +130,21 @@ fn what_the_reader_takes_the_schema_takes() {
              [variants.open.clients.shoppers]\nrate = '1/s'",
         ),
         ("send = '/orders'", "send = { '/orders/42' = 1, '/orders' = 0 }", ""),
+        (
+            "send = '/orders'",
+            "journey = [{ send = '/orders', method = 'POST', body = '1KB', continue = '50%' }, { send = '/orders', think = '1s' }]\n\
+             on_failure = 'go-on'",
+            "",
+        ),
+        ("send = '/orders'\nrate = '1/s'", "journey = [{ send = '/orders' }]\nusers = 3", ""),
+        ("rate = '1/s'", "users = 3\npacing = '10s'", ""),
+        // A cache with objects takes the place of one with a share.
+        (
+            "latency = { constant = '5ms' }",
+            "latency = '5ms'\ncache = { hits = '95%', hit_latency = '2ms' }",
+            "[variants.objects.upstreams.orders.cache]\nkeys = 5\nzipf = 0.8\nttl = { uniform = { min = '1s', max = '2s' } }\n\
+             [variants.off.upstreams.orders]\ncache = false",
+        ),
         ("rate = '1/s'", "rate = '1/s'\nretry = { retries = 1 }", ""),
         ("rate = '1/s'", "rate = '1/s'\nretry = { retries = 1, on = ['429'], backoff = 'none' }", ""),
         (
@@ -230,6 +245,24 @@ fn what_the_schema_refuses_the_reader_refuses() {
         ("rate = '1/s'", "rate = '1/s'\nramp = [{ at = '0s', rate = '1/s' }]", "", "/clients/shoppers"),
         ("rate = '1/s'", "rate = '1/s'\nthink = '1s'", "", "/clients/shoppers"),
         ("rate = '1/s'", "users = 5", "", "/clients/shoppers"),
+        ("send = '/orders'", "", "", "/clients/shoppers"),
+        ("send = '/orders'", "journey = []", "", "/clients/shoppers/journey"),
+        ("send = '/orders'", "journey = [{ think = '1s' }]", "", "/clients/shoppers/journey/0"),
+        ("rate = '1/s'", "rate = '1/s'\npacing = '1s'", "", "/clients/shoppers"),
+        ("constant = '5ms' }", "constant = '5ms' }\ncache = {}", "", "/upstreams/orders/cache"),
+        ("constant = '5ms' }", "constant = '5ms' }\ncache = { keys = 5 }", "", "/upstreams/orders/cache"),
+        (
+            "constant = '5ms' }",
+            "constant = '5ms' }\ncache = { hits = '95%', ttl = '1s' }",
+            "",
+            "/upstreams/orders/cache",
+        ),
+        (
+            "constant = '5ms' }",
+            "constant = '5ms' }\ncache = { hits = '95%', keys = 5, ttl = '1s' }",
+            "",
+            "/upstreams/orders/cache",
+        ),
         ("rate = '1/s'", "rate = '1/s'\nstart = 'spread'", "", "/clients/shoppers"),
         ("rate = '1/s'", "users = 3\nthink = '1s'\nstart = 'apart'", "", "/clients/shoppers/start"),
         ("rate = '1/s'", "users = []\nthink = '1s'", "", "/clients/shoppers/users"),
