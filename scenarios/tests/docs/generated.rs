@@ -158,17 +158,14 @@ fn preset_section(text: &str, prefix: &str) -> String {
             } else {
                 let (source, meaning) = comment.split_last().unwrap();
                 assert!(source.starts_with("https://"), "{line} has no source: {comment:?}");
-                let key = match place.strip_prefix("each.") {
-                    Some(table) => {
-                        let (table, below) = table.split_once('.').unwrap_or((table, ""));
-                        let below = if below.is_empty() { String::new() } else { format!("{below}.") };
-                        format!("`{below}{key}` of each {}", table.replace('_', " "))
-                    }
-                    None => {
-                        let below = place.strip_prefix("sets").unwrap().trim_start_matches('.');
-                        let below = if below.is_empty() { String::new() } else { format!("{below}.") };
-                        format!("`{prefix}{below}{key}`")
-                    }
+                let key = if let Some(table) = place.strip_prefix("each.") {
+                    let (table, below) = table.split_once('.').unwrap_or((table, ""));
+                    let below = if below.is_empty() { String::new() } else { format!("{below}.") };
+                    format!("`{below}{key}` of each {}", table.replace('_', " "))
+                } else {
+                    let below = place.strip_prefix("sets").unwrap().trim_start_matches('.');
+                    let below = if below.is_empty() { String::new() } else { format!("{below}.") };
+                    format!("`{prefix}{below}{key}`")
                 };
                 let meaning = cell(&meaning.join(" "));
                 writeln!(rows, "| {key} | `{}` | {meaning} [Source]({source}) |", cell(value)).unwrap();
