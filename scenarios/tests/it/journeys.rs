@@ -82,7 +82,7 @@ fn one_client_takes_all_steps() {
     // 100 arrivals of 100 clients: some 63 different ones, with a deviation of 3. Each has its three steps served, but for the one
     // arrival that does not come to its last.
     let served = run.overall.count(reports::Outcome::Served);
-    assert!((3 * 48 - 1..=3 * 78).contains(&served) && (served % 3 == 0 || served % 3 == 2), "{served}");
+    assert!((3 * 48 - 1..=3 * 78).contains(&served) && served % 3 != 1, "{served}");
     let buckets = run.limits[0].buckets;
     assert_eq!(served.div_ceil(3), buckets, "whoever was served at all was served whole");
 }
