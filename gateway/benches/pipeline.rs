@@ -36,7 +36,7 @@ fn config() -> GatewayConfig {
         limits: RateLimits { per_ip: limit().into(), per_key: limit().into(), ..RateLimits::default() },
         routes: Routes::new(vec![route]).expect("one route"),
         upstreams: vec![UpstreamPolicy {
-            max_in_flight: NonZeroU32::new(128),
+            concurrency: ConcurrencyCap { max_in_flight: NonZeroU32::new(128), ..ConcurrencyCap::default() },
             breaker: Some(BreakerConfig::RECOMMENDED),
             ..UpstreamPolicy::default()
         }],

@@ -900,7 +900,7 @@ mod tests {
             let pool = PoolConfig { workers: workers.and_then(NonZeroU32::new), queue, queue_timeout: None };
             let concurrency =
                 CallerCaps { per_ip: None, per_key: Some(CallerCap { cap: client, status: 429 }) };
-            let mut config = GatewayConfig { pool, retry, concurrency, ..with_hosts(hosts, &policy) };
+            let mut config = GatewayConfig { pool, concurrency, retry, ..with_hosts(hosts, &policy) };
             let own = Route { concurrency: Some(route), ..config.routes.get(RouteId(0)).clone() };
             config.routes = Routes::new(vec![own]).unwrap();
             let mut dispatcher = Dispatcher::new(config);

@@ -1,5 +1,10 @@
 //! What holds of a cache whatever comes in which order: it agrees with an obvious model, and nobody who waits is forgotten.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are tests too; clippy only knows what stands in a test"
+)]
+
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 use std::num::NonZeroU32;
@@ -77,7 +82,7 @@ impl Model {
             return miss(false);
         }
         let is_kept = |since: u64| self.flush.is_none_or(|(from, to)| since >= to || now < from);
-        let last = self.filled.iter().filter(|(since, of)| *of == object && is_kept(*since)).next_back();
+        let last = self.filled.iter().rfind(|(since, of)| *of == object && is_kept(*since));
         let age = last.map(|(since, _)| now - since);
         let is_locked = self.is_fetched_for_all(object);
         if age.is_some_and(|age| age < TTL_MS) {

@@ -106,6 +106,6 @@ mod tests {
     fn the_next_step_comes_a_round_trip_later_at_the_soonest() {
         let journey = Journey::new([step(1.0, 0), step(1.0, 2_000)], false).unwrap();
         assert_eq!(journey.think(0, request(0)), Duration::from_millis(5));
-        assert_eq!(journey.think(1, request(0)), Duration::from_millis(2_000));
+        assert_eq!(journey.think(1, request(0)), Duration::from_secs(2));
     }
 }
