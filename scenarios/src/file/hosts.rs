@@ -160,6 +160,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_expectation_of_a_host_that_there_is_not_is_told_beside_what_is_wrong_with_the_hosts() {
+        let (message, _) = first_problem(
+            "upstreams.stock.hosts = []\nexpect.hold = ['attempts(upstreams.stock.hosts[1]) > 1']",
+        );
+        assert_eq!(message, "`upstreams.stock.hosts`: expected at least one, found none");
+    }
+
+    #[test]
     fn a_number_of_hosts_is_so_many_alike_and_a_table_is_one() {
         let world = world_with(
             "upstreams.stock.workers = 4\nupstreams.stock.load_latency = '2ms'\n\

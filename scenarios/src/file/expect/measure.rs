@@ -289,7 +289,8 @@ impl<'a, 'n> Written<'a, 'n> {
             let message = format!("`{}` is told of a whole upstream", self.kind.name);
             return refuse(message, format!("leave out `.hosts[{number}]`"));
         }
-        let count = self.names.hosts.get(upstream).copied().unwrap_or(1);
+        // An array without hosts is refused where it stands.
+        let count = self.names.hosts.get(upstream).copied().unwrap_or(1).max(1);
         match number.parse::<u32>() {
             // Of an upstream with one host, that is all of it.
             Ok(0) if count == 1 => Ok((upstream, None)),
