@@ -9,9 +9,9 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use gateway::auth::Presented;
 use gateway::{
-    Algorithm, Breaker, BreakerConfig, Client, Decision, GatewayConfig, KeySecret, Method, Peer, Pipeline,
-    PoolConfig, RateLimit, RateLimits, Request, Route, RouteId, Routes, Settlement, Timestamp, UpstreamId,
-    UpstreamPolicy,
+    Algorithm, Breaker, BreakerConfig, Client, ConcurrencyCap, Decision, GatewayConfig, KeySecret, Method,
+    Peer, Pipeline, PoolConfig, RateLimit, RateLimits, Request, Route, RouteId, Routes, Settlement,
+    Timestamp, UpstreamId, UpstreamPolicy,
 };
 
 /// 2026-06-02T09:00:00Z, a Tuesday.
