@@ -27,12 +27,12 @@ pub struct RateLimit {
     burst: u32,
     /// Of no meaning to an algorithm without.
     delay: u32,
-    /// Of no meaning to an algorithm whose windows slide, or that has none.
+    /// Of no meaning to an algorithm without windows that begin.
     window_from: WindowFrom,
     count_rejected: bool,
 }
 
-/// When a window that does not slide begins.
+/// When a window begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WindowFrom {
     /// With the clock: a minute's at each full minute, for all buckets at once.

@@ -49,7 +49,7 @@ table! {
         limit: NonZeroU32, needed "requests in a window, such as `limit = 1000`";
         /// The time that `limit` is for, such as `"1m"` or `"1d"`: above zero and at most 366 days.
         window: Window, needed "such as `window = \"1m\"`";
-        /// When a window begins. Belongs to `fixed-window`.
+        /// When a window begins. Belongs to `fixed-window` and `sliding-window-counter`.
         window_from: WindowFrom = WindowFrom::Clock, with |name| is(name, Algorithm::has_windows);
         /// Requests that a full bucket lets through at once, commonly a part of `limit`, and at least 1; of `leaky-bucket`, requests
         /// beyond the one that is due, which may be 0. Belongs to `token-bucket`, `gcra` and `leaky-bucket`. Default: `limit`, of
@@ -129,7 +129,7 @@ impl RateLimit<'_> {
                     format!("those with a delay are {}", algorithms(Algorithm::has_delay))
                 }
                 RateLimitError::WindowFromNotApplicable { .. } => {
-                    format!("the one with such windows is {}", algorithms(Algorithm::has_windows))
+                    format!("those with such windows are {}", algorithms(Algorithm::has_windows))
                 }
                 RateLimitError::BurstZero => {
                     format!("a burst of 0 is one of {} alone", algorithms(Algorithm::has_delay))
@@ -175,7 +175,8 @@ names! {
     WindowFrom {
         /// With the clock: a minute's at each full minute, for everybody at once.
         "clock" => Clock,
-        /// With the first request that is counted, for each client its own; the next one begins with the first request after.
+        /// With the first request that is counted, for each client its own; the next one begins with the first request after, of a
+        /// sliding counter where the one before ends, unless two went by without any.
         "first-request" => FirstRequest,
     }
 }
