@@ -10,9 +10,8 @@ use hashbrown::HashMap;
 
 use crate::admission::Request;
 use crate::invariant::Invariants;
-use crate::pool::{Place, Pool, PoolConfig};
+use crate::pool::{Pool, PoolConfig};
 use crate::route::{RouteId, UpstreamId};
-use crate::timestamp::Timestamp;
 
 /// How many requests may be under way, wait for that, and be tried again at a time.
 ///
@@ -274,13 +273,11 @@ impl<T: Copy + Eq + Hash, P> Gates<T, P> {
                 pass.held |= scope.bit();
                 continue;
             }
-            let payload = payload(*pass);
-            if has_waited {
-                gate.pool.wait(ticket, payload);
-            } else if gate.pool.on_arrival(Timestamp::EPOCH, ticket, payload) == Place::Full {
+            if !has_waited && gate.pool.is_full() {
                 self.leave(way, pass);
                 return Entered::Full { scope, status: self.status(scope) };
             }
+            gate.pool.wait(ticket, payload(*pass));
             self.waiting.insert(ticket, id);
             return Entered::Waits;
         }

@@ -75,8 +75,8 @@ pub use dispatcher::{Dispatch, Dispatcher, Forward, Pass, Upload, UpstreamLoad};
 pub use entrance::{Admitted, Entrance, NO_KEYS, Stop};
 pub use failure_set::{FailureSet, StatusSet};
 pub use hosts::{
-    Balance, Ejection, HashBy, HealthCheck, HostChange, HostCheck, HostCondition, HostId, HostPass, Hosts,
-    HostsConfig, HostsError,
+    Balance, EjectedUntil, Ejection, HashBy, HealthCheck, HostChange, HostCheck, HostCondition, HostId,
+    HostPass, Hosts, HostsConfig, HostsError,
 };
 pub use identity::{Client, KeyPart, KeySecret, KeyedBy, Peer, PrefixError, Prefixes};
 pub use invariant::{Invariants, Violation, Violations};

@@ -1,4 +1,4 @@
-//! The methods of requests, as far as limits tell them apart.
+//! The methods of requests, as far as limits, retries and caches tell them apart.
 
 /// The method of a request (RFC 9110, 9.3; PATCH of RFC 5789).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,6 +55,16 @@ impl Method {
             Self::Patch => "PATCH",
             Self::Other => "",
         }
+    }
+
+    /// Whether a request may be sent twice and do no more than once (RFC 9110, 9.2.2).
+    pub const fn is_idempotent(self) -> bool {
+        !matches!(self, Self::Post | Self::Patch | Self::Other)
+    }
+
+    /// Whether a cache may answer a request. RFC 9110 (9.2.3) defines that of GET and HEAD; what caches do with POST differs.
+    pub const fn is_cacheable(self) -> bool {
+        matches!(self, Self::Get | Self::Head)
     }
 
     /// The method of that name, in which case counts.

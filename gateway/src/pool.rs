@@ -89,11 +89,17 @@ impl<T: Copy + Eq + Hash, P> Pool<T, P> {
         if self.try_take() {
             return Place::Worker;
         }
-        if self.config.queue.is_some_and(|places| self.waiting.len() >= places as usize) {
+        if self.is_full() {
             return Place::Full;
         }
         self.wait(ticket, payload);
         Place::Queue { deadline: self.deadline(now) }
+    }
+
+    /// Whether nobody more may wait.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        self.config.queue.is_some_and(|places| self.waiting.len() >= places as usize)
     }
 
     /// When somebody who waits from now on has waited for too long; `None` for never.

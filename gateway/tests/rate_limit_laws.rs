@@ -110,15 +110,38 @@ impl Model {
             }
             Algorithm::SlidingWindowLog => self.count(|at| at > now - window) + further < limit,
             Algorithm::SlidingWindowCounter => {
-                let current = self.count(|at| at / window == now / window) + further;
-                let previous = self.count(|at| at / window + 1 == now / window);
-                let in_view = window - now % window;
-                current * window + previous * in_view < limit * window
+                let begins = self.windows_begin(now);
+                let current = self.count(|at| (at - begins).div_euclid(window) == (now - begins) / window);
+                let previous =
+                    self.count(|at| (at - begins).div_euclid(window) + 1 == (now - begins) / window);
+                let in_view = window - (now - begins) % window;
+                (current + further) * window + previous * in_view < limit * window
             }
             Algorithm::TokenBucket | Algorithm::Gcra | Algorithm::LeakyBucket => {
                 self.level(now) - further * window >= window
             }
         }
+    }
+
+    /// When the windows of a sliding counter begin: with the clock, or with the first request that was counted after no other had been
+    /// in its window or the one before.
+    fn windows_begin(&self, now: i128) -> i128 {
+        if self.settings.window_from() == WindowFrom::Clock {
+            return 0;
+        }
+        let window = self.window();
+        let count_rejected = self.settings.count_rejected();
+        let counted = self.history.iter().filter(|request| request.admitted || count_rejected);
+        let mut windows: Option<(i128, i128)> = None;
+        for at in counted.map(|request| request.at).chain([now]) {
+            windows = match windows {
+                Some((begins, last)) if (at - begins) / window - (last - begins) / window < 2 => {
+                    Some((begins, at))
+                }
+                _ => Some((at, at)),
+            };
+        }
+        windows.map_or(now, |(begins, _)| begins)
     }
 
     /// What is in the bucket, in `window`ths of a token. Had the bucket no bottom and its last overflow been
@@ -264,9 +287,13 @@ fn settings_of(algorithm: Algorithm) -> impl Strategy<Value = RateLimit> {
             settings.with_delay(delay).expect("asked for")
         } else if algorithm.has_burst() {
             settings.with_burst(burst).expect("asked for")
-        } else if algorithm.has_windows() && count_rejected {
-            settings.with_window_from(WindowFrom::FirstRequest).expect("asked for")
         } else {
+            let from = if algorithm.has_windows() && delay % 2 == 0 {
+                WindowFrom::FirstRequest
+            } else {
+                WindowFrom::Clock
+            };
+            let settings = settings.with_window_from(from).expect("asked for");
             settings.with_count_rejected(count_rejected && algorithm.is_sliding()).expect("asked for")
         }
     })

@@ -10,7 +10,6 @@ use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, ChildStdout, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
@@ -20,8 +19,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tuesday::cli::ExitCode;
 
+#[path = "servers/product.rs"]
+mod product;
 #[path = "servers/reload.rs"]
 mod reload;
+
+use product::{free, is_there};
 
 struct Desk(TempDir);
 
@@ -140,16 +143,6 @@ impl Drop for Serving {
 
 fn signal(process: u32) {
     assert!(Command::new("kill").args(["-TERM", &process.to_string()]).status().unwrap().success());
-}
-
-/// An address that was free a moment ago, and that nobody is given who does not ask for it: the system's own choices, for
-/// listeners and for who connects, begin at 32768 (`ip_local_port_range`).
-fn free() -> SocketAddr {
-    static ASKED: AtomicU16 = AtomicU16::new(0);
-    // Each process begins elsewhere.
-    let first = 20_000 + (std::process::id() % 600) as u16 * 20;
-    let mut ports = std::iter::repeat_with(|| first + ASKED.fetch_add(1, Relaxed));
-    ports.find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()?.local_addr().ok()).unwrap()
 }
 
 fn ask(address: SocketAddr, path: &str) -> TcpStream {
@@ -677,19 +670,6 @@ fn children_of_a_gateway_do_not_outlive_it() {
         desk.fails(ExitCode::RunFailed, &["run", "--engine", "live", "outer.toml"]);
         assert!(!lives(&fs::read_to_string(desk.path("child")).unwrap()), "its first process {what}");
     }
-}
-
-/// Whether there is a tool. The environment may say that there must be.
-#[track_caller]
-fn is_there(tool: &str) -> bool {
-    let there = Command::new(tool).arg("-v").output().is_ok();
-    let required = !std::env::var("TUESDAY_REQUIRE_TOOLS").unwrap_or_default().is_empty();
-    assert!(there || !required, "there is no {tool}, and TUESDAY_REQUIRE_TOOLS is set");
-    if !there {
-        // Straight to standard error: what a test that passes prints by a macro is shown to nobody.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: there is no {tool}");
-    }
-    there
 }
 
 /// Three hundred requests within a second, through a gateway whose configuration ships, on other ports and with its files

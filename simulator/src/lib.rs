@@ -47,9 +47,9 @@ pub use calls::{Ask, CallState, CallStep, Calls, CallsOutcome};
 pub use chance::{Purpose, Stream};
 pub use client::{
     Arrivals, Burst, ClientRequest, Clients, ClosedLoad, Identities, IdentitiesError, Identity, Journey,
-    JourneyStep, LOOPBACK_ADDRESSES, Load, LoadError, Method, OpenLoad, Population, PopulationStreams,
-    RampPoint, Spacing, Start, Target, Targets, Token, TokenConfig, TokenDefect, TokenError, Turn, Users,
-    UsersPoint, api_key, loopback_address, subject,
+    JourneyStep, LOOPBACK_ADDRESSES, Load, LoadError, OpenLoad, Population, PopulationStreams, RampPoint,
+    Spacing, Start, Target, Targets, Token, TokenConfig, TokenDefect, TokenError, Turn, Users, UsersPoint,
+    api_key, loopback_address, subject,
 };
 pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultTimeline, Flush};
 pub use identity_provider::{KeyNumber, KeySchedule};

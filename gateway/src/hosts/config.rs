@@ -144,8 +144,11 @@ impl Default for HostsConfig {
 /// fewer than ten hosts is never ejected at 10%. Where that is not so, the count starts again. The n-th ejection lasts `ejection`
 /// times n, `max_ejection` at most, and ends at the first sweep after that time. Each sweep at which a host is not ejected makes n
 /// smaller by one. Sweeps are at the multiples of `sweep` since the epoch.
+///
+/// Other products count otherwise and take a host in again otherwise: [`Ejection::until`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Ejection {
+    pub(super) until: EjectedUntil,
     pub(super) consecutive: NonZeroU32,
     pub(super) time: Duration,
     pub(super) growth: Option<GrowthRule>,
@@ -155,9 +158,34 @@ pub struct Ejection {
     pub(super) always_one: bool,
 }
 
+/// What ends an ejection, and with that which failures count.
+///
+/// The difference shows when requests time out. Those that were on their way when the host was ejected fail for as long as the
+/// timeout after that, and a product that counts them keeps the host out for longer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EjectedUntil {
+    /// Its time is over, at the next sweep. Failures count in a row, and not while the host is ejected.
+    #[default]
+    Time,
+    /// Fewer than `consecutive` failures lie within the last `ejection`. Each failure counts for that time, those while the host is
+    /// ejected too, whatever is answered well meanwhile: Caddy's `max_fails` and `fail_duration`
+    /// (`modules/caddyhttp/reverseproxy/healthchecks.go`, `countFailure`).
+    Quiet,
+    /// An attempt is answered well that was sent when `ejection` had gone by since the last failure, those while the host is ejected
+    /// included. One such attempt is sent at the first sweep after that time, and the next one as long after it. Failures count
+    /// until then, whatever is answered well meanwhile: nginx's `max_fails` and `fail_timeout`
+    /// (`src/http/ngx_http_upstream_round_robin.c`, `ngx_http_upstream_get_peer` and `ngx_http_upstream_free_round_robin_peer`).
+    Probe,
+    /// Checks take the host in again, as if checks had taken it out. Failures count in a row; as many again while the host is out
+    /// have the checks begin anew: `on-error mark-down` of `HAProxy` (`src/check.c`, `__health_adjust`). Where hosts are not
+    /// checked, none is ejected.
+    Check,
+}
+
 impl Ejection {
     /// Envoy's defaults: 5 failures in a row, 30 s more with each ejection up to 300 s, at most 10% of the hosts, a sweep each 10 s.
     pub const ENVOY: Self = Self {
+        until: EjectedUntil::Time,
         consecutive: NonZeroU32::new(5).expect("five is not zero"),
         time: Duration::from_secs(30),
         growth: Some(GrowthRule::Linear),
@@ -218,7 +246,18 @@ impl Ejection {
         Ok(Self { sweep, ..self })
     }
 
-    /// Failures in a row that eject.
+    /// Ends so instead. With anything but [`EjectedUntil::Time`], times do not grow.
+    #[must_use]
+    pub const fn with_until(self, until: EjectedUntil) -> Self {
+        Self { until, ..self }
+    }
+
+    /// What ends an ejection.
+    pub const fn until(&self) -> EjectedUntil {
+        self.until
+    }
+
+    /// Failures that eject; [`EjectedUntil`] says whether in a row.
     pub const fn consecutive(&self) -> NonZeroU32 {
         self.consecutive
     }

@@ -7,6 +7,8 @@ use crate::timestamp::Timestamp;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Health {
     is_failing: bool,
+    /// Whether requests took the host out, and not checks.
+    is_marked: bool,
     /// Checks in a row that say otherwise.
     streak: u32,
     /// When the next one is due.
@@ -17,11 +19,36 @@ pub(super) struct Health {
 
 impl Health {
     pub(super) const fn new(due: Timestamp) -> Self {
-        Self { is_failing: false, streak: 0, due, under_way: None }
+        Self { is_failing: false, is_marked: false, streak: 0, due, under_way: None }
     }
 
     pub(super) const fn is_failing(&self) -> bool {
         self.is_failing
+    }
+
+    /// Whether the host is out because requests failed there.
+    pub(super) const fn is_marked(&self) -> bool {
+        self.is_marked
+    }
+
+    /// Requests failed: the host is out until as many checks in a row are answered well as after checks that failed. Whether the host
+    /// was in before.
+    pub(super) fn mark_down(&mut self) -> bool {
+        self.streak = 0;
+        if self.is_failing {
+            return false;
+        }
+        (self.is_failing, self.is_marked) = (true, true);
+        true
+    }
+
+    /// The host is in again, if requests took it out. Whether they did.
+    pub(super) fn unmark(&mut self) -> bool {
+        let was_marked = std::mem::take(&mut self.is_marked);
+        if was_marked {
+            (self.is_failing, self.streak) = (false, 0);
+        }
+        was_marked
     }
 
     /// When the next check is to begin; `None` while one is under way.

@@ -16,8 +16,8 @@ mod latency;
 use std::collections::VecDeque;
 
 use self::choose::{Candidates, choose};
-pub use self::config::{Balance, Ejection, HashBy, HealthCheck, HostsConfig, HostsError};
-use self::ejection::{Outlier, sweep_at, sweeps_until};
+pub use self::config::{Balance, EjectedUntil, Ejection, HashBy, HealthCheck, HostsConfig, HostsError};
+use self::ejection::{Finding, Outlier, sweep_at, sweeps_until};
 use self::health::Health;
 use self::latency::PeakEwma;
 use crate::admission::Request;
@@ -59,7 +59,7 @@ pub struct Hosts {
 }
 
 /// What is known of one host.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Host {
     /// Attempts under way.
     in_flight: u32,
@@ -190,7 +190,7 @@ impl Hosts {
         }
         if config.eject != self.config.eject {
             for (number, host) in (0..).zip(&mut self.all) {
-                if host.outlier.is_ejected() {
+                if host.outlier.is_ejected() || host.health.unmark() {
                     let (host, to) = (HostId(number), HostCondition::In);
                     self.changes.push_back(HostChange { at: now, host, to });
                 }
@@ -201,6 +201,9 @@ impl Hosts {
         }
         if config.health != self.config.health {
             for (number, host) in (0..).zip(&mut self.all) {
+                if host.health.is_marked() {
+                    self.invariants.decrement(&mut self.ejected, "a host comes back that was not ejected");
+                }
                 if host.health.is_failing() && !host.outlier.is_ejected() {
                     let (host, to) = (HostId(number), HostCondition::In);
                     self.changes.push_back(HostChange { at: now, host, to });
@@ -248,6 +251,9 @@ impl Hosts {
         let to = if host.health.is_failing() { HostCondition::Unhealthy } else { HostCondition::In };
         if to == HostCondition::In {
             host.back = Some(now);
+            if host.health.unmark() {
+                self.invariants.decrement(&mut self.ejected, "a host comes back that was not ejected");
+            }
         }
         // One that is ejected stays so.
         if to == HostCondition::Unhealthy || !host.outlier.is_ejected() {
@@ -274,8 +280,12 @@ impl Hosts {
             pass.spread = split_mix_64(pass.spread, 4);
         }
         self.last = Some(host);
-        self.all[host.0 as usize].in_flight += 1;
+        let chosen = &mut self.all[host.0 as usize];
+        chosen.in_flight += 1;
         (pass.sent, pass.last, pass.slot) = (now, host.0, Slot::Held);
+        if self.config.eject.is_some_and(|config| chosen.outlier.on_chosen(&config, now)) {
+            self.muster();
+        }
         Some(host)
     }
 
@@ -304,8 +314,42 @@ impl Hosts {
             Settlement::Answered { status, .. } => status >= 500,
             Settlement::TimedOut | Settlement::ConnectionFailed => true,
         };
-        if host.outlier.on_ended(config, failed) && self.may_eject(config) {
-            self.all[id.0 as usize].outlier.eject(now);
+        match host.outlier.on_ended(config, now, failed) {
+            Finding::Nothing => {}
+            Finding::Failing => self.on_failing(now, id),
+            Finding::Recovered => {
+                host.back = Some(now);
+                self.invariants.decrement(&mut self.ejected, "a host comes back that was not ejected");
+                let to = self.all[id.0 as usize].condition();
+                self.changes.push_back(HostChange { at: now, host: id, to });
+                self.muster();
+            }
+        }
+    }
+
+    /// A host has failed often enough to be ejected.
+    fn on_failing(&mut self, now: Timestamp, id: HostId) {
+        let Some(config) = &self.config.eject else { return };
+        let may_eject = self.may_eject(config);
+        let host = &mut self.all[id.0 as usize];
+        let is_ejected = match config.until {
+            // One that is out already is told anew, and stays out.
+            EjectedUntil::Check
+                if self.config.health.is_some() && (may_eject || host.health.is_failing()) =>
+            {
+                host.health.mark_down()
+            }
+            EjectedUntil::Check => false,
+            EjectedUntil::Time | EjectedUntil::Quiet | EjectedUntil::Probe if may_eject => {
+                host.outlier.eject(now);
+                true
+            }
+            EjectedUntil::Time | EjectedUntil::Quiet | EjectedUntil::Probe => {
+                host.outlier.spare();
+                false
+            }
+        };
+        if is_ejected {
             self.ejected += 1;
             self.changes.push_back(HostChange { at: now, host: id, to: HostCondition::Ejected });
             self.muster();
@@ -351,6 +395,13 @@ impl Hosts {
     /// Makes up for the sweeps that were due until now.
     fn sweep(&mut self, now: Timestamp) {
         let Some(config) = &self.config.eject else { return };
+        if config.until != EjectedUntil::Time {
+            // Few are ejected at any time, and mostly none.
+            if self.ejected > 0 {
+                self.look_at_ejected(now);
+            }
+            return;
+        }
         let until = sweeps_until(config, now);
         let from = *self.swept.get_or_insert(until);
         if until <= from {
@@ -366,8 +417,33 @@ impl Hosts {
                 self.changes.push_back(HostChange { at, host: HostId(number), to: host.condition() });
             }
         }
+        self.on_back(told);
+    }
+
+    /// Makes up for what the time that went by did to hosts that are ejected.
+    fn look_at_ejected(&mut self, now: Timestamp) {
+        let Some(config) = &self.config.eject else { return };
+        let told = self.changes.len();
+        let mut may_be_probed = false;
+        for (number, host) in (0..).zip(&mut self.all) {
+            let could_be_probed = host.outlier.may_be_probed();
+            if let Some(at) = host.outlier.on_time(config, now) {
+                self.invariants.decrement(&mut self.ejected, "a host comes back that was not ejected");
+                host.back = Some(at);
+                self.changes.push_back(HostChange { at, host: HostId(number), to: host.condition() });
+            }
+            may_be_probed |= host.outlier.may_be_probed() && !could_be_probed;
+        }
+        self.on_back(told);
+        if may_be_probed {
+            self.muster();
+        }
+    }
+
+    /// Hosts came back: the changes behind the first `told` say which.
+    fn on_back(&mut self, told: usize) {
         if self.changes.len() > told {
-            // One sweep after the other.
+            // One after the other.
             self.changes.make_contiguous()[told..].sort_by_key(|change| change.at);
             self.muster();
         }
@@ -376,7 +452,11 @@ impl Hosts {
     /// Finds out who takes part.
     fn muster(&mut self) {
         let all = || (0..self.config.count.get()).map(HostId);
-        let is_in = |host: &HostId| self.all[host.0 as usize].condition() == HostCondition::In;
+        let is_in = |host: &HostId| {
+            let host = &self.all[host.0 as usize];
+            host.condition() == HostCondition::In
+                || (host.outlier.may_be_probed() && !host.health.is_failing())
+        };
         let mut taking_part: Vec<HostId> = all().filter(is_in).collect();
         let share = taking_part.len() as f64 / self.all.len() as f64;
         if self.config.panic_below.is_some_and(|least| share < least) {
@@ -388,9 +468,9 @@ impl Hosts {
 
 impl Host {
     fn condition(&self) -> HostCondition {
-        if self.health.is_failing() {
+        if self.health.is_failing() && !self.health.is_marked() {
             HostCondition::Unhealthy
-        } else if self.outlier.is_ejected() {
+        } else if self.health.is_marked() || self.outlier.is_ejected() {
             HostCondition::Ejected
         } else {
             HostCondition::In

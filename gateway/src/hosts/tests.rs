@@ -290,6 +290,143 @@ fn requests_that_are_answered_well_take_no_host_in_that_checks_took_out() {
     assert_eq!(hosts.next_check(), Some(at(2)));
 }
 
+/// An attempt at the only host, where that takes part: `Some` of whether it was sent.
+fn one(hosts: &mut Hosts, now: Timestamp, status: u16) -> bool {
+    attempt(hosts, now, |_| status).is_some()
+}
+
+/// Attempts that were sent while the only host took part, to end later.
+fn on_their_way(hosts: &mut Hosts, number: usize) -> Vec<HostPass> {
+    let mut send = |draw| {
+        let mut pass = HostPass::drawn(draw);
+        hosts.choose(at(1), &mut pass).map(|_| pass)
+    };
+    (0..number as u64).filter_map(&mut send).collect()
+}
+
+fn ends(hosts: &mut Hosts, now: Timestamp, mut pass: HostPass, status: u16) {
+    hosts.on_settled(now, &mut pass, settled(status));
+    hosts.on_left(&mut pass);
+}
+
+fn until(until: EjectedUntil, consecutive: u32) -> HostsConfig {
+    let (second, ten) = (Duration::from_secs(1), Duration::from_secs(10));
+    let ejection = Ejection::ENVOY.with_consecutive(count(consecutive)).with_until(until);
+    let ejection = ejection.with_time(ten, None, ten).unwrap().with_max_share(1.0, false).unwrap();
+    of(1, Balance::RoundRobin).with_ejection(ejection.with_sweep(second).unwrap())
+}
+
+/// Caddy's documentation: `max_fails` failures within `fail_duration`, each of which is forgotten after that time.
+#[test]
+fn until_quiet_a_host_is_out_while_enough_failures_are_remembered() {
+    use HostCondition::{Ejected, In};
+    let mut hosts = hosts(until(EjectedUntil::Quiet, 3));
+    let late = on_their_way(&mut hosts, 2);
+    // A success between them changes nothing, and the failure at 1 s is forgotten at 11 s.
+    for (seconds, status) in [(1, 500), (2, 200), (8, 500), (11, 500)] {
+        assert!(one(&mut hosts, at(seconds), status));
+    }
+    assert!(one(&mut hosts, at(12), 500));
+    assert!(!hosts.has_any(at(17)));
+    // Two that were on their way: the third last failure is that at 12 s from then on.
+    for (pass, seconds) in late.into_iter().zip([13, 14]) {
+        ends(&mut hosts, at(seconds), pass, 500);
+    }
+    assert!(!hosts.has_any(at(21)));
+    assert!(one(&mut hosts, at(22), 200));
+    // Those at 13 and 14 s are still remembered: one more is enough.
+    assert!(one(&mut hosts, at(22), 500));
+    assert!(!hosts.has_any(at(22)) && hosts.has_any(at(23)));
+    let changes: Vec<_> = std::iter::from_fn(|| hosts.poll_change()).collect();
+    let told = [(12, Ejected), (22, In), (22, Ejected), (23, In)];
+    assert_eq!(changes, told.map(|(seconds, to)| change(seconds, 0, to)));
+}
+
+/// nginx's `ngx_http_upstream_get_peer` and `ngx_http_upstream_free_round_robin_peer`, `max_fails=2 fail_timeout=10s`.
+#[test]
+fn until_a_probe_is_answered_well_one_attempt_is_sent_at_a_time() {
+    use HostCondition::{Ejected, In};
+    let mut hosts = hosts(until(EjectedUntil::Probe, 2));
+    let mut late = on_their_way(&mut hosts, 2);
+    // Failures need not be in a row.
+    for (seconds, status) in [(2, 500), (3, 200), (9, 500)] {
+        assert!(one(&mut hosts, at(seconds), status));
+    }
+    // A success that was on its way takes no host in, and a failure begins the time anew.
+    ends(&mut hosts, at(10), late.pop().unwrap(), 200);
+    ends(&mut hosts, at(14), late.pop().unwrap(), 500);
+    // At 24 s it is ten seconds later, and not more than ten.
+    assert!(!hosts.has_any(at(24)));
+    let mut probe = HostPass::drawn(1);
+    assert_eq!(hosts.choose(at(25), &mut probe), Some(HostId(0)));
+    assert!(!hosts.has_any(at(26)), "one is under way");
+    ends(&mut hosts, at(30), probe, 500);
+    assert!(!hosts.has_any(at(40)));
+    // A probe that nobody hears of is followed by another.
+    let mut probe = HostPass::drawn(2);
+    assert!(hosts.choose(at(41), &mut probe).is_some());
+    hosts.on_left(&mut probe);
+    assert!(!hosts.has_any(at(51)));
+    assert_eq!(hosts.states().next(), Some((0, Ejected)));
+    assert!(one(&mut hosts, at(52), 200));
+    let changes: Vec<_> = std::iter::from_fn(|| hosts.poll_change()).collect();
+    assert_eq!(changes, [change(9, 0, Ejected), change(52, 0, In)]);
+    // The count has begun anew.
+    assert!(one(&mut hosts, at(53), 500) && one(&mut hosts, at(54), 500) && !hosts.has_any(at(54)));
+}
+
+/// `HAProxy`: `check inter 2s fall 3 rise 2 observe layer7 error-limit 2 on-error mark-down`.
+#[test]
+fn until_checks_are_answered_well_requests_take_a_host_out_as_checks_would() {
+    use HostCondition::{Ejected, In, Unhealthy};
+    let config = until(EjectedUntil::Check, 2);
+    let mut alone = hosts(config);
+    assert!((0..9).all(|_| one(&mut alone, at(1), 500)), "nobody would take it in again");
+    let mut hosts = hosts(config.with_health(HealthCheck::HAPROXY));
+    let check = |hosts: &mut Hosts, seconds, well| {
+        let check = hosts.poll_check(at(seconds)).unwrap();
+        hosts.on_checked(at(seconds), check, well);
+    };
+    check(&mut hosts, 0, true);
+    let late = on_their_way(&mut hosts, 2);
+    assert!(one(&mut hosts, at(1), 500) && one(&mut hosts, at(1), 200) && one(&mut hosts, at(1), 500));
+    check(&mut hosts, 2, true);
+    assert!(one(&mut hosts, at(3), 500) && !hosts.has_any(at(3)));
+    assert_eq!(hosts.states().next(), Some((2, Ejected)));
+    check(&mut hosts, 4, true);
+    // Two more failures: the check at 4 s counts no more.
+    for pass in late {
+        ends(&mut hosts, at(5), pass, 500);
+    }
+    check(&mut hosts, 6, true);
+    assert!(!hosts.has_any(at(7)));
+    check(&mut hosts, 8, true);
+    assert!(one(&mut hosts, at(8), 200));
+    for seconds in [10, 12, 14] {
+        check(&mut hosts, seconds, false);
+    }
+    let changes: Vec<_> = std::iter::from_fn(|| hosts.poll_change()).collect();
+    let told = [(3, Ejected), (8, In), (14, Unhealthy)];
+    assert_eq!(changes, told.map(|(seconds, to)| change(seconds, 0, to)));
+}
+
+#[test]
+fn another_rule_takes_all_hosts_in() {
+    let checked = |until_this| until(until_this, 1).with_health(HealthCheck::HAPROXY);
+    for from in [EjectedUntil::Time, EjectedUntil::Quiet, EjectedUntil::Probe, EjectedUntil::Check] {
+        for to in [checked(EjectedUntil::Quiet), until(from, 2), until(EjectedUntil::Check, 1)] {
+            let mut hosts = hosts(checked(from));
+            assert!(one(&mut hosts, at(1), 500) && !hosts.has_any(at(2)), "{from:?}");
+            hosts.reconfigure(at(3), &to);
+            // Those that are equal and have a rule that does not ask checks stay as they are.
+            let is_same = to.ejection() == checked(from).ejection();
+            assert_eq!(hosts.has_any(at(3)), !is_same || from == EjectedUntil::Check, "{from:?} {to:?}");
+            let has_any = hosts.has_any(at(3));
+            assert_eq!(hosts.ejected, u32::from(!has_any));
+        }
+    }
+}
+
 #[test]
 fn a_slow_host_is_avoided_by_its_latency() {
     let mut hosts = hosts(of(2, Balance::PeakEwma));
@@ -391,6 +528,121 @@ proptest! {
                 let there = present.iter().filter(|(_, at)| *at == host).count();
                 prop_assert_eq!(in_flight as usize, there);
             }
+        }
+    }
+}
+
+/// The rules by which a host comes back, written down as their products have them, over all that ever happened to it.
+struct Recalled {
+    until: EjectedUntil,
+    consecutive: usize,
+    /// Whole seconds of failures, and all else that matters, in order.
+    failures: Vec<u64>,
+    is_out: bool,
+    /// nginx.
+    fails: usize,
+    checked: u64,
+    accessed: u64,
+    /// `HAProxy`.
+    in_a_row: usize,
+    risen: u32,
+}
+
+/// `ejection` of all of them, in seconds.
+const TIME: u64 = 10;
+
+impl Recalled {
+    /// Whether an attempt may go there.
+    fn takes_part(&self, now: u64) -> bool {
+        match self.until {
+            EjectedUntil::Quiet => {
+                self.failures.iter().filter(|at| **at + TIME > now).count() < self.consecutive
+            }
+            EjectedUntil::Probe => self.fails < self.consecutive || now - self.checked > TIME,
+            _ => !self.is_out,
+        }
+    }
+
+    fn chosen(&mut self, now: u64) {
+        if now - self.checked > TIME {
+            self.checked = now;
+        }
+    }
+
+    fn ended(&mut self, now: u64, failed: bool) {
+        if failed {
+            self.failures.push(now);
+            self.fails += 1;
+            (self.checked, self.accessed) = (now, now);
+            self.in_a_row += 1;
+            if self.in_a_row >= self.consecutive {
+                (self.in_a_row, self.risen, self.is_out) = (0, 0, true);
+            }
+        } else {
+            if self.accessed < self.checked {
+                self.fails = 0;
+            }
+            self.in_a_row = 0;
+        }
+    }
+
+    /// `fall` is more than there ever are.
+    fn hears_of_check(&mut self, well: bool) {
+        self.risen = if well && self.is_out { self.risen + 1 } else { 0 };
+        if self.risen == 2 {
+            (self.is_out, self.risen) = (false, 0);
+        }
+    }
+}
+
+proptest! {
+    /// Beside the rules as their products have them, of two hosts, for attempts that end in any order.
+    #[test]
+    fn a_host_comes_back_as_in_the_products(
+        until_this in prop::sample::select(&[EjectedUntil::Quiet, EjectedUntil::Probe, EjectedUntil::Check][..]),
+        consecutive in 1_u32..4,
+        steps in prop::collection::vec((0_u8..8, any::<prop::sample::Index>(), 0_u64..7), 0..200),
+    ) {
+        let health = HealthCheck::HAPROXY.with_thresholds(count(u32::MAX), count(2));
+        let config = HostsConfig { count: count(2), ..until(until_this, consecutive) }.with_health(health);
+        let mut hosts = hosts(config);
+        let model = || Recalled {
+            until: until_this, consecutive: consecutive as usize, failures: Vec::new(), is_out: false,
+            fails: 0, checked: 0, accessed: 0, in_a_row: 0, risen: 0,
+        };
+        let mut models = [model(), model()];
+        let (mut present, mut last, mut now) = (Vec::<(HostPass, usize)>::new(), 1, 1_000);
+        for (step, pick, length) in steps {
+            let time = at(now);
+            match step {
+                0..=2 => {
+                    let mut pass = HostPass::drawn(0);
+                    let chosen = hosts.choose(time, &mut pass).map(|host| host.0 as usize);
+                    let turn = [1 - last, last];
+                    prop_assert_eq!(chosen, turn.into_iter().find(|host| models[*host].takes_part(now)));
+                    if let Some(host) = chosen {
+                        models[host].chosen(now);
+                        present.push((pass, host));
+                        last = host;
+                    }
+                }
+                3..=5 if !present.is_empty() => {
+                    let (pass, host) = present.remove(pick.index(present.len()));
+                    let failed = step < 5;
+                    ends(&mut hosts, time, pass, if failed { 500 } else { 200 });
+                    models[host].ended(now, failed);
+                }
+                6 => while let Some(check) = hosts.poll_check(time) {
+                    let well = length > 1;
+                    hosts.on_checked(time, check, well);
+                    models[check.host.0 as usize].hears_of_check(well);
+                },
+                _ => now += length,
+            }
+            let takes_part = models.iter().any(|model| model.takes_part(now));
+            prop_assert_eq!(hosts.has_any(at(now)), takes_part);
+            let out = hosts.states().filter(|(_, condition)| *condition == HostCondition::Ejected).count();
+            prop_assert_eq!(hosts.ejected as usize, out);
         }
     }
 }

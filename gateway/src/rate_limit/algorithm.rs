@@ -6,7 +6,8 @@ use std::fmt;
 ///
 /// All that differs between algorithms stands here or in the algorithm's own file. A row: the name in Rust; the name in files;
 /// the file and the type in there that implements [`Limiter`](super::limiter::Limiter); the settings that only some have,
-/// `windows` (from when they are counted), `burst`, `refill` (with a burst), `delay` (with a burst) or `count_rejected`; the sentence that editors and this documentation show.
+/// `windows` (from when they are counted), `burst`, `refill` (with a burst), `delay` (with a burst), `count_rejected` or `counter`
+/// (`windows` and `count_rejected`); the sentence that editors and this documentation show.
 macro_rules! with_algorithms {
     ($make:ident) => {
         $make! {
@@ -20,7 +21,7 @@ macro_rules! with_algorithms {
                 "Up to `burst` requests wait for their turn, one each `window / limit`; nginx's `limit_req`.";
             SlidingWindowLog = "sliding-window-log", sliding_log::SlidingLog, count_rejected,
                 "Exact: no interval as long as the window admits more than the limit.";
-            SlidingWindowCounter = "sliding-window-counter", sliding_counter::SlidingCounter, count_rejected,
+            SlidingWindowCounter = "sliding-window-counter", sliding_counter::SlidingCounter, counter,
                 "This window's count, and as much of the previous one's as is still in view.";
         }
     };
@@ -71,12 +72,17 @@ macro_rules! make_algorithm {
 
             /// Whether it can be set when windows begin.
             pub const fn has_windows(self) -> bool {
+                matches!(self.setting(), Setting::Windows | Setting::Counter)
+            }
+
+            /// Whether the window can be the calendar's month.
+            pub const fn has_months(self) -> bool {
                 matches!(self.setting(), Setting::Windows)
             }
 
             /// Whether `count_rejected` can be set: the algorithm looks back over a sliding window.
             pub const fn is_sliding(self) -> bool {
-                matches!(self.setting(), Setting::CountRejected)
+                matches!(self.setting(), Setting::CountRejected | Setting::Counter)
             }
 
             const fn setting(self) -> Setting {
@@ -105,6 +111,9 @@ macro_rules! setting {
     (count_rejected) => {
         Setting::CountRejected
     };
+    (counter) => {
+        Setting::Counter
+    };
 }
 
 /// What can be set beside the limit and the window.
@@ -114,6 +123,7 @@ enum Setting {
     Refill,
     Delay,
     CountRejected,
+    Counter,
 }
 
 with_algorithms!(make_algorithm);

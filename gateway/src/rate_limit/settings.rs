@@ -31,12 +31,12 @@ pub struct RateLimit {
     delay: u32,
     /// Nanoseconds, at most the window; 0 for a refill that is continuous.
     refill_every: u64,
-    /// Of no meaning to an algorithm whose windows slide, or that has none.
+    /// Of no meaning to an algorithm without windows that begin.
     window_from: WindowFrom,
     count_rejected: bool,
 }
 
-/// When a window that does not slide begins.
+/// When a window begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WindowFrom {
     /// With the clock: a minute's at each full minute, for all buckets at once.
@@ -148,9 +148,9 @@ impl RateLimit {
     ///
     /// # Errors
     ///
-    /// If `limit` is zero, or the algorithm is not `fixed-window`.
+    /// If `limit` is zero, or the algorithm [has no months](Algorithm::has_months).
     pub const fn per_month(algorithm: Algorithm, limit: u32) -> Result<Self, RateLimitError> {
-        if !algorithm.has_windows() {
+        if !algorithm.has_months() {
             return Err(RateLimitError::MonthNotApplicable { algorithm });
         }
         match Self::new(algorithm, limit, Duration::from_secs(LONGEST_MONTH * 24 * 60 * 60)) {

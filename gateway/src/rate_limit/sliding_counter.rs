@@ -6,15 +6,19 @@
 //! that all came at the end of the last window fade as if they had come evenly, so up to 2 × limit can pass
 //! within one window; the more evenly they come, the nearer the guess is to the log.
 //!
+//! HAProxy's stick tables begin a key's windows with its first request (`src/freq_ctr.c`, `update_freq_ctr_period_slow`): a burst around
+//! a full minute then lies in one window, and no previous one fades meanwhile.
+//!
 //! Source: Cloudflare, "How we built rate limiting capable of scaling to millions of domains" (2017),
 //! <https://blog.cloudflare.com/counting-things-a-lot-of-different-things/>.
 
 use super::limiter::{Limiter, Verdict};
-use super::settings::RateLimit;
+use super::settings::{RateLimit, WindowFrom};
 use crate::timestamp::Timestamp;
 
 /// Admits a request if *current count* + *previous count* × *share of the previous window still in view* is
-/// less than `limit`, the windows aligned to the Unix epoch. In whole numbers:
+/// less than `limit`, the windows aligned to the Unix epoch, or to the first request of a bucket after two windows without any. In
+/// whole numbers:
 /// current · window + previous · (window − elapsed) < limit · window.
 ///
 /// Never more than 2 × `limit` in an interval as long as the window, since no window admits more than
@@ -23,6 +27,7 @@ use crate::timestamp::Timestamp;
 pub(super) struct SlidingCounter {
     limit: u32,
     window: u64,
+    from: WindowFrom,
     count_rejected: bool,
 }
 
@@ -40,6 +45,7 @@ impl SlidingCounter {
         Self {
             limit: settings.limit(),
             window: settings.window_nanos(),
+            from: settings.window_from(),
             count_rejected: settings.count_rejected(),
         }
     }
@@ -52,7 +58,10 @@ impl SlidingCounter {
         } else if elapsed - self.window < self.window {
             Counts { start: state.start.plus_nanos(self.window), current: 0, previous: state.current }
         } else {
-            let start = Timestamp::from_nanos(now.as_nanos() - now.as_nanos() % self.window);
+            let start = match self.from {
+                WindowFrom::Clock => Timestamp::from_nanos(now.as_nanos() - now.as_nanos() % self.window),
+                WindowFrom::FirstRequest => now,
+            };
             Counts { start, current: 0, previous: 0 }
         }
     }
@@ -163,6 +172,23 @@ mod tests {
     #[test]
     fn a_boundary_lets_little_more_through() {
         assert_eq!(admitted(&limiter(1000), window_boundary()), 1034);
+    }
+
+    #[test]
+    fn windows_that_begin_with_the_first_request_know_no_full_minute() {
+        let own = settings(1000).with_window_from(WindowFrom::FirstRequest).unwrap();
+        assert_eq!(admitted(&SlidingCounter::new(&own), window_boundary()), 1000);
+        // From 10 s on, windows are 60 s long. At 100 s half of the last one is in view, and that is one of two.
+        let two = SlidingCounter::new(&settings(2).with_window_from(WindowFrom::FirstRequest).unwrap());
+        let mut state = two.fresh();
+        assert_eq!(
+            [10, 20, 69].map(|s| two.check(&mut state, at(s * 1000)).is_admitted()),
+            [true, true, false]
+        );
+        assert_eq!([100, 100].map(|s| two.check(&mut state, at(s * 1000)).is_admitted()), [true, false]);
+        // The window from 70 s on is followed by one that has none: the next one begins at 199 s.
+        assert_eq!([199, 258].map(|s| two.check(&mut state, at(s * 1000)).is_admitted()), [true, true]);
+        assert!(!two.check(&mut state, at(258_999)).is_admitted());
     }
 
     #[test]

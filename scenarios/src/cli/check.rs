@@ -37,8 +37,8 @@ pub(super) fn counted(scenario: &Scenario) -> String {
     format!("{variants} variant{} and {expectations} expectation{}", plural(variants), plural(expectations))
 }
 
-/// Events of the virtual engine that a check goes through at most, in a second or two.
-const MOST_EVENTS: u64 = 10_000_000;
+/// Events of the virtual engine that a rehearsal goes through at most, in a second or two.
+pub(super) const MOST_EVENTS: u64 = 10_000_000;
 
 /// The highest sensible speed of the live engine, which `--speed max` stands for; none where another gateway's clock is real
 /// time.

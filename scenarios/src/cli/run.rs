@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anstyle::AnsiColor;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -16,6 +17,7 @@ use reports::{
 };
 
 use super::annotations::Annotations;
+use super::check::MOST_EVENTS;
 use super::error::{sentence, visible_lines};
 use super::formats::StepSummary;
 use super::shell::shell_word;
@@ -311,11 +313,22 @@ fn chosen_speed(source: &Source, args: &RunArgs, seed: u64) -> f64 {
         return 1.0;
     }
     let bar = progress::bar(100, &source.stem, "rehearsed in virtual time", args.quiet);
-    let HighestSpeed { speed: highest, .. } =
-        highest_speed(&source.scenario, seed, u64::MAX, |percent| bar.set_position(percent));
+    let most_events = if matches!(args.speed, Speed::Max) { MOST_EVENTS_FOR_MAX } else { MOST_EVENTS };
+    let HighestSpeed { speed: highest, seen } =
+        highest_speed(&source.scenario, seed, most_events, |percent| bar.set_position(percent));
     drop(bar);
     match args.speed {
-        Speed::Max => highest,
+        Speed::Max => {
+            if let Some(seen) = seen {
+                warn(&format!(
+                    "`--speed max` is {highest}: what this machine can be expected to hold in the first {} of {}; where it \
+                     does not hold that later, the run will be marked invalid",
+                    file::write_duration(Duration::from_secs(seen.as_secs().max(1))),
+                    source.stem
+                ));
+            }
+            highest
+        }
         Speed::Times(speed) => {
             if speed > highest {
                 warn(&format!(
@@ -328,6 +341,9 @@ fn chosen_speed(source: &Source, args: &RunArgs, seed: u64) -> f64 {
         }
     }
 }
+
+/// Events of the virtual engine that a rehearsal goes through at most before `--speed max` is chosen by it: half a minute.
+const MOST_EVENTS_FOR_MAX: u64 = 200_000_000;
 
 /// Says something on standard error. Whether anybody reads it does not change the run.
 pub(super) fn warn(what: &str) {

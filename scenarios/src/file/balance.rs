@@ -3,7 +3,9 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gateway::{Balance as Rule, Ejection, GrowthRule, HashBy, HealthCheck, HostsConfig, HostsError};
+use gateway::{
+    Balance as Rule, EjectedUntil, Ejection, GrowthRule, HashBy, HealthCheck, HostsConfig, HostsError,
+};
 use serde_json::{Value as Json, json};
 
 use super::context::Context;
@@ -19,10 +21,12 @@ use super::words::{list, way_out};
 table! {
     /// When a host that fails is passed over for a while. What is left out is as Envoy's outlier detection has it.
     pub(super) struct Eject<'t> (Choice::Free) {
-        /// Failures in a row that eject a host, at least 1: answers of 500 or above, timeouts, and connections that were refused
-        /// or broke.
+        /// Failures that eject a host, at least 1: answers of 500 or above, timeouts, and connections that were refused or broke. In
+        /// a row, unless `until` says otherwise.
         consecutive: NonZeroU32 = Ejection::ENVOY.consecutive();
-        /// How long the first ejection lasts. Above zero.
+        /// What takes the host in again, and with that which failures count.
+        until: EjectedUntil = EjectedUntil::Time;
+        /// How long the first ejection lasts, or as `until` says. Above zero.
         ejection: Positive = Positive(Ejection::ENVOY.time());
         /// How that grows with each further ejection of the host. Each sweep that finds the host in its place takes one of them
         /// back.
@@ -85,6 +89,22 @@ names! {
         "key" => Key,
         /// The address.
         "ip" => Ip,
+    }
+}
+
+names! {
+    EjectedUntil {
+        /// Its time, at the next sweep, as in Envoy. Failures count in a row, and not while the host is passed over.
+        "time" => Time,
+        /// As soon as fewer than `consecutive` failures lie within the last `ejection`, in a row or not, those while the host is
+        /// passed over included: `max_fails` and `fail_duration` of Caddy.
+        "quiet" => Quiet,
+        /// A request that is answered well. One is let through when `ejection` has gone by since the last failure, at the next
+        /// sweep; failures count until then, in a row or not: `max_fails` and `fail_timeout` of nginx.
+        "probe" => Probe,
+        /// Checks: as many in a row that are answered well as `healthy` of `health` says: `on-error mark-down` of `HAProxy`. Failures
+        /// count in a row. `ejection` means nothing then.
+        "check" => Check,
     }
 }
 
@@ -194,6 +214,7 @@ impl Eject<'_> {
         };
         Ejection::ENVOY
             .with_consecutive(self.consecutive.value)
+            .with_until(self.until.value)
             .with_time(*ejection, growth, max)?
             .with_max_share(*max_share, self.always_one.value)?
             .with_sweep(*sweep)
@@ -224,7 +245,7 @@ const MAX_EJECTION: Duration = Duration::from_secs(300);
 /// What stands beside `balance` in the gateway's table for an upstream.
 pub(super) struct Learned<'t> {
     pub(super) eject: Field<'t, Option<Switch<Eject<'t>>>>,
-    pub(super) panic_below: Field<'t, Option<AboveZero<Share>>>,
+    pub(super) panic_below: Field<'t, Option<Share>>,
     pub(super) slow_start: Field<'t, Option<Positive>>,
     pub(super) health: Field<'t, Option<Switch<Health<'t>>>>,
 }
@@ -233,16 +254,13 @@ impl Learned<'_> {
     /// The settings with what is said of hosts that fail, and the path of health checks.
     pub(super) fn build(self, config: HostsConfig, table: &Fields<'_>) -> (HostsConfig, Option<String>) {
         let mut config = config;
-        let panic_span = self.panic_below.span_in(table);
+        let (eject_path, eject_span) = (table.path_of(self.eject.key), self.eject.span_in(table));
         if let Some(ejection) = self.eject.on().and_then(Eject::build) {
             config = config.with_ejection(ejection);
         }
-        if let Some(AboveZero(Share(share))) = self.panic_below.value {
-            config = config.with_panic_below(share).unwrap_or_else(|error| {
-                let path = table.path_of(self.panic_below.key);
-                table.context().push(Problem::error(panic_span, format!("`{path}`: {error}")));
-                config
-            });
+        // Nothing is below 0%: Envoy's way to say never. A share is at most 100%.
+        if let Some(Share(share)) = self.panic_below.value {
+            config = config.with_panic_below(share).unwrap_or(config);
         }
         if let Some(Positive(time)) = self.slow_start.value {
             config = config.with_slow_start(time).unwrap_or(config);
@@ -251,6 +269,15 @@ impl Learned<'_> {
         if let Some((checks, asked)) = self.health.on().and_then(Health::build) {
             config = config.with_health(checks);
             path = Some(asked);
+        }
+        let waits_for_checks = config.ejection().is_some_and(|eject| eject.until() == EjectedUntil::Check);
+        if waits_for_checks && config.health().is_none() {
+            let message = format!("`{eject_path}`: checks are to take hosts in again, and there are none");
+            let problem = Problem::error(eject_span, message);
+            table.context().push(
+                problem
+                    .help("add `health`, such as `health = { path = \"/up\" }`, or say `until = \"time\"`"),
+            );
         }
         (config, path)
     }

@@ -3,11 +3,11 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use gateway::{Routed, Routes};
+use gateway::{Method, Routed, Routes};
 use serde_json::json;
 use simulator::{
-    ClosedLoad, Identities, IdentitiesError, Journey, LOOPBACK_ADDRESSES, Latency, Load, LoadError, Method,
-    OpenLoad, Rate, Spacing, Start,
+    ClosedLoad, Identities, IdentitiesError, Journey, LOOPBACK_ADDRESSES, Latency, Load, LoadError, OpenLoad,
+    Rate, Spacing, Start,
 };
 
 use super::auth::Token;
@@ -411,7 +411,7 @@ pub(super) fn resolve(
 
 impl Name for Method {
     fn all() -> Vec<(&'static str, Self, &'static str)> {
-        Self::ALL.into_iter().map(|(name, method)| (name, method, "")).collect()
+        Self::ALL.into_iter().map(|method| (method.name(), method, "")).collect()
     }
 }
 

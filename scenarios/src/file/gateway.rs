@@ -18,7 +18,7 @@ use super::shape::{Choice, Shape};
 use super::table::{Item, Items, Named, One, Switch, table};
 use super::tree::Node;
 use super::upstream_names::Known;
-use super::values::{AboveZero, FromNode, Positive, Share, names, text};
+use super::values::{FromNode, Positive, Share, names, text};
 use crate::scenario::ExternalGateway;
 
 table! {
@@ -92,9 +92,9 @@ table! {
         balance: Balance = Balance(gateway::Balance::RoundRobin);
         /// When a host that fails is passed over for a while; `false` or left out for never.
         eject: Switch<Eject<'t>>;
-        /// While less than this share of the hosts takes part, all are used, those that are passed over too. Above zero. Default:
-        /// never; where no host is left, the gateway answers 503.
-        panic_below: AboveZero<Share>;
+        /// While less than this share of the hosts takes part, all are used, those that are passed over too. `"0%"`: never; where no
+        /// host is left, the gateway answers 503. Default: never.
+        panic_below: Share;
         /// How long the share of requests of a host grows that comes back, from a tenth to the whole. Default: it has its whole share
         /// at once.
         slow_start: Positive, else unbounded;

@@ -154,7 +154,7 @@ impl FromNode for Factor {
 
 #[cfg(test)]
 mod tests {
-    use gateway::{Balance, HashBy};
+    use gateway::{Balance, EjectedUntil, HashBy};
 
     use super::super::testing::{first_problem, world_with};
     use super::*;
@@ -235,6 +235,13 @@ mod tests {
             (Duration::from_secs(600), Duration::from_secs(600))
         );
         assert_eq!((ejection.sweep(), ejection.always_one()), (Duration::from_secs(1), true));
+        assert_eq!(ejection.until(), EjectedUntil::Time);
+        for (name, until) in [("quiet", EjectedUntil::Quiet), ("probe", EjectedUntil::Probe)] {
+            let hosts = hosts(&format!("eject.until = '{name}'"));
+            assert_eq!(hosts.ejection().map(gateway::Ejection::until), Some(until));
+        }
+        let checked = hosts("eject.until = 'check', health = {}");
+        assert_eq!(checked.ejection().map(gateway::Ejection::until), Some(EjectedUntil::Check));
         assert_eq!(hosts("health = {}").health(), Some(&gateway::HealthCheck::HAPROXY));
         let checks = *hosts("health = { interval = '5s', timeout = '5s', unhealthy = 1, healthy = 4 }")
             .health()
@@ -244,6 +251,7 @@ mod tests {
         let paths = world_with("gateway.upstreams.stock.health = { path = '/up' }").gateway.health_paths;
         assert_eq!(paths.into_iter().collect::<Vec<_>>(), [(gateway::UpstreamId(2), "/up".to_owned())]);
         assert_eq!((all.panic_below(), all.slow_start()), (Some(0.5), Some(Duration::from_secs(5))));
+        assert_eq!(hosts("panic_below = '0%'").panic_below(), None);
     }
 
     #[test]
@@ -310,6 +318,11 @@ mod tests {
                 "'0%'",
             ),
             (
+                "gateway.upstreams.orders.eject.until = 'check'",
+                "`gateway.upstreams.orders.eject`: checks are to take hosts in again, and there are none",
+                "eject",
+            ),
+            (
                 "gateway.upstreams.orders.health = { timeout = '3s' }",
                 "`gateway.upstreams.orders.health`: timeout must be above zero and at most the interval",
                 "'3s'",
@@ -318,11 +331,6 @@ mod tests {
                 "gateway.upstreams.orders.health.path = 'up'",
                 "`gateway.upstreams.orders.health.path`: expected a path that begins with `/`, such as \"/health\"",
                 "'up'",
-            ),
-            (
-                "gateway.upstreams.orders.panic_below = '0%'",
-                "`gateway.upstreams.orders.panic_below`: panic_below must be above 0% and at most 100%",
-                "'0%'",
             ),
             (
                 "upstreams.orders.hosts = 2\nfaults = [{ at = '1s', for = '1s', upstreams = ['orders'], hosts = [1, 2], hang = true }]",

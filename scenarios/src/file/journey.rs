@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use gateway::Method;
 use gateway::Routes;
-use simulator::{Journey, JourneyStep, Latency, Method, Targets};
+use simulator::{Journey, JourneyStep, Latency, Targets};
 
 use super::clients::resolve;
 use super::diagnostic::Problem;

@@ -5,11 +5,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gateway::{
-    Algorithm, Charge, Costs, FailureSet, LimitId, LimitList, LimitListError, LimitName, LimitRule,
+    Algorithm, Charge, Costs, FailureSet, LimitId, LimitList, LimitListError, LimitName, LimitRule, Method,
     MethodSet, RateLimitError, RouteId, Tier as BuiltTier, TierKeys, TierMembers, WindowFrom,
 };
 use serde_json::json;
-use simulator::Method;
 
 use super::auth::Claim;
 use super::context::Context;
@@ -57,7 +56,7 @@ table! {
         /// The time that `limit` is for, such as `"1m"` or `"1d"`: above zero and at most 366 days. `"month"`, of `fixed-window`
         /// alone, is the calendar month of UTC, which is the clock of the scenario too.
         window: Window, needed "such as `window = \"1m\"`";
-        /// When a window begins. Belongs to `fixed-window`.
+        /// When a window begins. Belongs to `fixed-window` and `sliding-window-counter`.
         window_from: WindowFrom = WindowFrom::Clock, with |name| is(name, Algorithm::has_windows);
         /// Requests that a full bucket lets through at once, commonly a part of `limit`, and at least 1; of `leaky-bucket`, requests
         /// beyond the one that is due, which may be 0. Belongs to `token-bucket`, `gcra` and `leaky-bucket`. Default: `limit`, of
@@ -229,9 +228,8 @@ impl<'t> RateLimit<'t> {
         let tiers = self.tiers(tiers, names);
         let costs = self.costs(names);
         let count = self.ends();
-        let methods = self.methods.value.as_ref().map(|methods| {
-            MethodSet::of(methods.0.iter().flatten().map(|method| gateway::Method::from(*method)))
-        });
+        let methods =
+            self.methods.value.as_ref().map(|methods| MethodSet::of(methods.0.iter().flatten().copied()));
         let rule = LimitRule {
             name: self.name.value.clone(),
             status: self.status.value.0,
@@ -352,9 +350,11 @@ impl<'t> RateLimit<'t> {
                 RateLimitError::DelayNotApplicable { .. } => {
                     format!("those with a delay are {}", algorithms(Algorithm::has_delay))
                 }
-                RateLimitError::WindowFromNotApplicable { .. }
-                | RateLimitError::MonthNotApplicable { .. } => {
-                    format!("the one with such windows is {}", algorithms(Algorithm::has_windows))
+                RateLimitError::WindowFromNotApplicable { .. } => {
+                    format!("those with such windows are {}", algorithms(Algorithm::has_windows))
+                }
+                RateLimitError::MonthNotApplicable { .. } => {
+                    format!("the one with such windows is {}", algorithms(Algorithm::has_months))
                 }
                 RateLimitError::RefillNotApplicable { .. } => {
                     format!("the one with such a refill is {}", algorithms(Algorithm::has_refill))
@@ -538,7 +538,8 @@ names! {
     WindowFrom {
         /// With the clock: a minute's at each full minute, for everybody at once.
         "clock" => Clock,
-        /// With the first request that is counted, for each client its own; the next one begins with the first request after.
+        /// With the first request that is counted, for each client its own; the next one begins with the first request after, of a
+        /// sliding counter where the one before ends, unless two went by without any.
         "first-request" => FirstRequest,
     }
 }
@@ -773,7 +774,7 @@ mod tests {
         assert_eq!(stepped.refill_every(), Some(Duration::from_secs(6)));
         assert_eq!(rule(&format!("{BUCKET}, refill = 'continuous'")).limit.refill_every(), None);
         let methods = rule(&format!("{BUCKET}, methods = ['POST', 'PATCH']")).methods.unwrap();
-        assert_eq!(methods.iter().map(gateway::Method::name).collect::<Vec<_>>(), ["POST", "PATCH"]);
+        assert_eq!(methods.iter().map(Method::name).collect::<Vec<_>>(), ["POST", "PATCH"]);
         for (wrong, message) in [
             ("algorithm = 'gcra', limit = 6, window = 'month'", "gcra has no months"),
             (

@@ -26,6 +26,7 @@ mod latency;
 mod limits;
 mod load;
 mod objective;
+mod one_line;
 mod patch;
 mod presets;
 mod quantity;

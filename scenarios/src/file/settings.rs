@@ -17,7 +17,8 @@ use gateway::{
 use reports::Setting;
 
 use super::counted_by::written_part;
-use super::tree::{Entry, Node, Table, Value};
+use super::one_line::toml;
+use super::tree::{Node, Table, Value};
 use super::units::write_duration;
 use super::words::display_key;
 use crate::World;
@@ -475,25 +476,6 @@ fn written(node: &Node) -> String {
     match &node.value {
         Value::Text(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
         value => toml(value),
-    }
-}
-
-fn toml(value: &Value) -> String {
-    match value {
-        Value::Text(text) => format!("{text:?}"),
-        Value::Integer(number) | Value::Float(number) => number.to_string(),
-        Value::Boolean(boolean) => boolean.to_string(),
-        Value::Datetime(datetime) => datetime.to_string(),
-        Value::Array(items) => {
-            let items: Vec<_> = items.iter().map(|item| toml(&item.value)).collect();
-            format!("[{}]", items.join(", "))
-        }
-        Value::Table(table) if table.entries().is_empty() => "{}".to_owned(),
-        Value::Table(table) => {
-            let entry = |entry: &Entry| format!("{} = {}", display_key(&entry.key), toml(&entry.node.value));
-            let entries: Vec<_> = table.entries().iter().map(entry).collect();
-            format!("{{ {} }}", entries.join(", "))
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway::Route;
 use simulator::FaultKind;
 
 use super::context::Context;
@@ -39,6 +40,7 @@ pub(super) fn warn(
             warn_of_queue(tree.find(&["upstreams", &upstream.name, "queue"]), &path, context);
         }
     }
+    caps_of_no_retries(tree, world, context);
     for (id, rule) in world.gateway.limits.iter() {
         let (limit, scope) = (&rule.limit, id.scope().name());
         let (node, place) = match tree.find(&["gateway", "rate_limit", scope]).map(|entry| &entry.node) {
@@ -191,6 +193,33 @@ fn unreached_upstreams(tree: &Table, world: &World, context: &Context<'_>) {
             );
             context.push(Problem::warning(entry.key_span.clone(), message));
         }
+    }
+}
+
+/// Warns of caps on retries where nothing is tried again.
+fn caps_of_no_retries(tree: &Table, world: &World, context: &Context<'_>) {
+    let gateway = &world.gateway;
+    let retries = |route: &Route| {
+        let retry = route.retry.or(gateway.retry);
+        retry.is_some_and(|retry| retry.policy.retries > 0)
+    };
+    let warn_unless = |has_retries: bool, path: &[&str]| {
+        let Some(entry) = tree.find(path).filter(|_| !has_retries) else { return };
+        let path: Vec<String> = path.iter().copied().map(display_key).collect();
+        let message = format!("`{}` has no effect: the gateway tries nothing again there", path.join("."));
+        let problem = Problem::warning(entry.key_span.clone(), message);
+        context.push(problem.help("`retry` of the gateway or of a route says what it tries again"));
+    };
+    let has_any = gateway.routes.iter().any(retries);
+    for caller in ["per_ip", "per_key"] {
+        warn_unless(has_any, &["gateway", "concurrency", caller, "max_retries"]);
+    }
+    for (place, upstream) in world.upstreams.iter().enumerate() {
+        let mut routes = gateway.routes.iter().filter(|route| route.upstream.0 as usize == place);
+        warn_unless(routes.any(retries), &["gateway", "upstreams", &upstream.name, "max_retries"]);
+    }
+    for route in gateway.routes.iter() {
+        warn_unless(retries(route), &["routes", &route.path, "max_retries"]);
     }
 }
 

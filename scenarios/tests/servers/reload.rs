@@ -1,5 +1,7 @@
 //! A gateway that reads its scenario again while it serves.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::*;
 
 /// A gateway of this scenario, whose upstream is at `api`.

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::population::Method;
+use gateway::Method;
+
 use crate::chance::Stream;
 use crate::latency::Latency;
 use crate::network::client_is_back_after;

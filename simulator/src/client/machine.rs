@@ -27,6 +27,8 @@ pub struct Clients {
     users: Option<Users>,
     /// By user: when its iteration began; empty without pacing.
     began: Vec<Option<Timestamp>>,
+    /// By user: when it sent last; the start for one that has not.
+    sent: Vec<Timestamp>,
     /// Nobody sends from then on.
     ends: Timestamp,
     retrier: Retrier,
@@ -62,7 +64,8 @@ impl Clients {
         let retrier = Retrier::new(population.retry);
         let paced = users.as_ref().filter(|users| users.is_paced()).map_or(0, Users::count);
         let (began, ends) = (vec![None; paced as usize], starts + duration);
-        Self { population: population.clone(), streams, users, began, ends, retrier }
+        let sent = vec![starts; users.as_ref().map(Users::count).unwrap_or_default() as usize];
+        Self { population: population.clone(), streams, users, began, sent, ends, retrier }
     }
 
     /// How many users a closed load has; none of an open one.
@@ -97,7 +100,10 @@ impl Clients {
                 Some((journey, _)) if !goes_on => (sent + 1).next_multiple_of(journey.length() as u32),
                 _ => sent + 1,
             };
-            return self.turn(user, next, now);
+            // A gateway in virtual time rejects in no time: a user that does not think either would send for ever at one instant.
+            let took_no_time = self.sent.get(user as usize) == Some(&now);
+            let free = if took_no_time { now + client_is_back_after(Duration::ZERO) } else { now };
+            return self.turn(user, next, free);
         }
         let (journey, (_, step)) = journey.filter(|_| goes_on)?;
         let at = now + journey.think(step + 1, self.streams.journey.at(index + 1));
@@ -133,6 +139,9 @@ impl Clients {
     /// A request is sent, for the first time.
     #[inline]
     pub fn on_send(&mut self, now: Timestamp, request: &mut ClientRequest) {
+        if let Some(sent) = self.sent.get_mut((request.index >> 32) as usize) {
+            *sent = now;
+        }
         self.retrier.on_request(now, &mut request.retries);
     }
 
@@ -178,11 +187,11 @@ impl ClientRequest {
 
 #[cfg(test)]
 mod tests {
-    use gateway::{FailureSet, RetryPolicy};
+    use gateway::{FailureSet, Method, RetryPolicy};
 
     use super::*;
     use crate::client::{
-        ClosedLoad, Identities, Journey, JourneyStep, Method, OpenLoad, Spacing, Start, Targets, UsersPoint,
+        ClosedLoad, Identities, Journey, JourneyStep, OpenLoad, Spacing, Start, Targets, UsersPoint,
     };
     use crate::latency::Latency;
     use crate::rate::Rate;
@@ -247,6 +256,21 @@ mod tests {
         let next = clients.next_send(STARTS + second, 1 << 32, false);
         assert_eq!(next, Some((STARTS + 2 * second, 1 << 32 | 1)));
         assert_eq!(clients.next_send(STARTS + 10 * second, 1 << 32 | 1, true), None);
+    }
+
+    #[test]
+    fn nobody_sends_twice_at_one_instant() {
+        let users = UsersPoint { at: Duration::ZERO, users: 1 };
+        let load = Load::Closed(ClosedLoad::new(&[users], Latency::ZERO, Start::Together).unwrap());
+        let population = Population { load, ..clients(0).population };
+        let second = Duration::from_secs(1);
+        let mut clients = Clients::new(&population, PopulationStreams::new(1, "members"), STARTS, second);
+        let mut request = clients.draw(0);
+        clients.on_send(STARTS, &mut request);
+        // An answer that took no time, and one that took some.
+        assert_eq!(clients.next_send(STARTS, 0, false), Some((STARTS + Duration::from_millis(5), 1)));
+        let later = STARTS + Duration::from_nanos(1);
+        assert_eq!(clients.next_send(later, 0, true), Some((later, 1)));
     }
 
     /// Three steps: everybody goes on from the first, and nobody from the second.

@@ -12,6 +12,6 @@ pub use arrivals::{Arrivals, Burst, LoadError, OpenLoad, RampPoint, Spacing};
 pub use identity::{Identities, IdentitiesError, Identity, LOOPBACK_ADDRESSES, api_key, loopback_address};
 pub use journey::{Journey, JourneyStep};
 pub use machine::{ClientRequest, Clients};
-pub use population::{Load, Method, Population, PopulationStreams, Target, Targets};
+pub use population::{Load, Population, PopulationStreams, Target, Targets};
 pub use token::{Token, TokenConfig, TokenDefect, TokenError, subject};
 pub use users::{ClosedLoad, Start, Turn, Users, UsersPoint};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gateway::RetryPolicy;
+use gateway::{Method, RetryPolicy};
 
 use crate::chance::{Purpose, Stream};
 use crate::client::{ClosedLoad, Identities, Identity, Journey, JourneyStep, OpenLoad, TokenConfig};
@@ -34,58 +34,6 @@ pub struct Population {
     /// The steps that its clients take, with methods and bodies of their own; `None` for requests that have nothing to do with one
     /// another.
     pub journey: Option<Journey>,
-}
-
-/// An HTTP method (RFC 9110, section 9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are the names of the standard")]
-pub enum Method {
-    #[default]
-    Get,
-    Head,
-    Options,
-    Put,
-    Delete,
-    Post,
-    Patch,
-}
-
-impl Method {
-    /// Every method, with its name.
-    pub const ALL: [(&'static str, Self); 7] = [
-        ("GET", Self::Get),
-        ("HEAD", Self::Head),
-        ("OPTIONS", Self::Options),
-        ("PUT", Self::Put),
-        ("DELETE", Self::Delete),
-        ("POST", Self::Post),
-        ("PATCH", Self::Patch),
-    ];
-
-    /// Whether a request may be sent twice and do no more than once (RFC 9110, 9.2.2).
-    pub const fn is_idempotent(self) -> bool {
-        !matches!(self, Self::Post | Self::Patch)
-    }
-
-    /// Whether a cache may answer a request. RFC 9110 (9.2.3) defines that of GET and HEAD; what caches do with POST differs.
-    pub const fn is_cacheable(self) -> bool {
-        matches!(self, Self::Get | Self::Head)
-    }
-}
-
-/// As a gateway's limits tell methods apart.
-impl From<Method> for gateway::Method {
-    fn from(method: Method) -> Self {
-        match method {
-            Method::Get => Self::Get,
-            Method::Head => Self::Head,
-            Method::Options => Self::Options,
-            Method::Put => Self::Put,
-            Method::Delete => Self::Delete,
-            Method::Post => Self::Post,
-            Method::Patch => Self::Patch,
-        }
-    }
 }
 
 /// When a population sends.

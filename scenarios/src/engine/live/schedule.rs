@@ -11,12 +11,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use gateway::Timestamp;
 use gateway::server::ScenarioClock;
+use gateway::{Timestamp, Violation};
 use simulator::Arrivals;
 use tokio::sync::oneshot;
 
 use super::stop::Stop;
+use crate::defect::say_defect;
 
 /// A request that is due.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +173,13 @@ impl Schedule {
     pub(super) fn on_step_over(&self, population: usize, next: Option<(Timestamp, u64)>) {
         let mut state = self.state();
         let Some(ahead) = &mut state.ahead else { return };
-        ahead.on_journeys = ahead.on_journeys.saturating_sub(1);
+        match ahead.on_journeys.checked_sub(1) {
+            Some(left) => ahead.on_journeys = left,
+            None => {
+                let what = "a step of a journey ends that was not handed over";
+                say_defect("live clients", Violation { what, times: 1 });
+            }
+        }
         if let Some((at, index)) = next {
             let offset = at.saturating_since(self.clock.starts()).as_nanos();
             ahead.steps.push(Reverse((u64::try_from(offset).unwrap_or(u64::MAX), population, index)));

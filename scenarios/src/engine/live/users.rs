@@ -428,15 +428,8 @@ fn value(text: String) -> HeaderValue {
 }
 
 fn method_of(population: &Population, index: u64) -> Method {
-    match population.method_of(index) {
-        simulator::Method::Get => Method::GET,
-        simulator::Method::Head => Method::HEAD,
-        simulator::Method::Options => Method::OPTIONS,
-        simulator::Method::Put => Method::PUT,
-        simulator::Method::Delete => Method::DELETE,
-        simulator::Method::Post => Method::POST,
-        simulator::Method::Patch => Method::PATCH,
-    }
+    // A file names each method that clients send.
+    Method::from_bytes(population.method_of(index).name().as_bytes()).unwrap_or_default()
 }
 
 fn longest_body(population: &Population) -> u32 {

@@ -602,7 +602,7 @@ impl<'w> Run<'w> {
             peer: client.peer,
             client: client.client,
             route: Some(route),
-            method: method.into(),
+            method,
             idempotent: method.is_idempotent(),
             draw: self.host_draw(slot),
         }
