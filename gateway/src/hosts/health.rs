@@ -18,8 +18,9 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) const fn new(due: Timestamp) -> Self {
-        Self { is_failing: false, is_marked: false, streak: 0, due, under_way: None }
+    /// The first check is to begin then. A host that requests took out before stays out.
+    pub(super) const fn first_due(&mut self, due: Timestamp) {
+        self.due = due;
     }
 
     pub(super) const fn is_failing(&self) -> bool {

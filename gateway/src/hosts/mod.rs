@@ -223,7 +223,7 @@ impl Hosts {
         if !std::mem::replace(&mut self.has_begun_checks, true) {
             let count = self.config.count.get();
             for (number, host) in (0..).zip(&mut self.all) {
-                host.health = Health::new(now + config.interval() * number / count);
+                host.health.first_due(now + config.interval() * number / count);
             }
         }
         let is_due = |host: &Host| host.health.due().is_some_and(|due| due <= now);
