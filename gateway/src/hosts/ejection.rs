@@ -43,6 +43,8 @@ pub(super) enum Finding {
     Failing,
     /// A probe was answered well: the host is no longer ejected.
     Recovered,
+    /// The ejected host failed again, so that the probe that was due waits.
+    PutOff,
 }
 
 impl Outlier {
@@ -93,10 +95,15 @@ impl Outlier {
 
     fn on_trial(&mut self, config: &Ejection, now: Timestamp, failed: bool) -> Finding {
         if failed {
+            let was_due = self.may_be_probed();
             self.failures = self.failures.saturating_add(1);
             self.trial = Trial { checked: now, failed: now, is_due: false };
             let is_enough = !self.is_ejected() && self.failures >= config.consecutive.get();
-            return if is_enough { Finding::Failing } else { Finding::Nothing };
+            return match (is_enough, was_due) {
+                (true, _) => Finding::Failing,
+                (false, true) => Finding::PutOff,
+                (false, false) => Finding::Nothing,
+            };
         }
         if self.trial.failed >= self.trial.checked {
             return Finding::Nothing;

@@ -317,6 +317,7 @@ impl Hosts {
         match host.outlier.on_ended(config, now, failed) {
             Finding::Nothing => {}
             Finding::Failing => self.on_failing(now, id),
+            Finding::PutOff => self.muster(),
             Finding::Recovered => {
                 host.back = Some(now);
                 self.invariants.decrement(&mut self.ejected, "a host comes back that was not ejected");
