@@ -199,12 +199,19 @@ fn unreached_upstreams(tree: &Table, world: &World, context: &Context<'_>) {
 /// Warns of caps on retries where nothing is tried again.
 fn caps_of_no_retries(tree: &Table, world: &World, context: &Context<'_>) {
     let gateway = &world.gateway;
+    // Whoever switches retries off, in a variant most often, leaves the caps where they stand on purpose.
+    if tree.find(&["gateway", "retry"]).is_some_and(|entry| matches!(entry.node.value, Value::Boolean(false)))
+    {
+        return;
+    }
     let retries = |route: &Route| {
         let retry = route.retry.or(gateway.retry);
         retry.is_some_and(|retry| retry.policy.retries > 0)
     };
     let warn_unless = |has_retries: bool, path: &[&str]| {
-        let Some(entry) = tree.find(path).filter(|_| !has_retries) else { return };
+        // A preset has its caps for whoever retries.
+        let written = tree.find(path).filter(|entry| entry.preset.is_none());
+        let Some(entry) = written.filter(|_| !has_retries) else { return };
         let path: Vec<String> = path.iter().copied().map(display_key).collect();
         let message = format!("`{}` has no effect: the gateway tries nothing again there", path.join("."));
         let problem = Problem::warning(entry.key_span.clone(), message);

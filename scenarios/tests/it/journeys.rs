@@ -127,7 +127,7 @@ fn clients_who_are_turned_away_at_once_do_not_send_for_ever_at_one_instant() {
 fn a_user_who_does_not_think_comes_back_after_a_round_trip() {
     // Ten are served in 5 ms each. The others are rejected at once, and their user is back 5 ms later: one request each 5 ms.
     let clients = r#"send = "/login", users = 1, think = "0s""#;
-    let limit = r#"gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 10, window = "1m" }"#;
+    let limit = r#"gateway.rate_limit.per_key = { algorithm = "fixed-window", limit = 10, window = "10s" }"#;
     let hold = ["offered == 2000", "served == 10", "rejected(rate-limited) == 1990"];
     assert_held(&run(&world(clients, limit, &hold)));
 }

@@ -100,10 +100,7 @@ impl Clients {
                 Some((journey, _)) if !goes_on => (sent + 1).next_multiple_of(journey.length() as u32),
                 _ => sent + 1,
             };
-            // A gateway in virtual time rejects in no time: a user that does not think either would send for ever at one instant.
-            let took_no_time = self.sent.get(user as usize) == Some(&now);
-            let free = if took_no_time { now + client_is_back_after(Duration::ZERO) } else { now };
-            return self.turn(user, next, free);
+            return self.turn(user, next, now);
         }
         let (journey, (_, step)) = journey.filter(|_| goes_on)?;
         let at = now + journey.think(step + 1, self.streams.journey.at(index + 1));
@@ -113,7 +110,14 @@ impl Clients {
     /// When a user sends the next of its requests, which is that one or, if it comes again in between, the first of a journey.
     fn turn(&mut self, user: u32, sent: u32, free: Timestamp) -> Option<(Timestamp, u64)> {
         let began = self.began.get_mut(user as usize);
-        let turn = self.users.as_ref()?.next_turn(user, sent, free, began.as_deref().copied().flatten())?;
+        let next_turn =
+            |users: &Users, free| users.next_turn(user, sent, free, began.as_deref().copied().flatten());
+        let users = self.users.as_ref()?;
+        let mut turn = next_turn(users, free)?;
+        // A gateway in virtual time rejects in no time: a user that does not think either would send for ever at one instant.
+        if sent > 0 && self.sent.get(user as usize) == Some(&turn.at) {
+            turn = next_turn(users, free + client_is_back_after(Duration::ZERO))?;
+        }
         if let Some(began) = began {
             *began = Some(turn.began);
         }
@@ -271,6 +275,14 @@ mod tests {
         assert_eq!(clients.next_send(STARTS, 0, false), Some((STARTS + Duration::from_millis(5), 1)));
         let later = STARTS + Duration::from_nanos(1);
         assert_eq!(clients.next_send(later, 0, true), Some((later, 1)));
+        // Whoever thinks is not at once there anyway, and thinks no longer for that.
+        let think = Latency::constant(second).unwrap();
+        let load = Load::Closed(ClosedLoad::new(&[users], think, Start::Together).unwrap());
+        let streams = PopulationStreams::new(1, "members");
+        let mut clients = Clients::new(&Population { load, ..population }, streams, STARTS, 9 * second);
+        let mut request = clients.draw(0);
+        clients.on_send(STARTS, &mut request);
+        assert_eq!(clients.next_send(STARTS, 0, false), Some((STARTS + second, 1)));
     }
 
     /// Three steps: everybody goes on from the first, and nobody from the second.
