@@ -9,7 +9,7 @@ use crate::concurrency::{CallerCaps, ConcurrencyCap};
 use crate::hosts::HostsConfig;
 use crate::limits::RateLimits;
 use crate::pool::PoolConfig;
-use crate::route::{GatewayRetry, Routes, UpstreamId};
+use crate::route::{GatewayRetry, Route, Routes, UpstreamId};
 use crate::trusted_proxies::TrustedProxies;
 use crate::waits::ClientTimeouts;
 
@@ -59,6 +59,11 @@ impl GatewayConfig {
         let routes = self.routes.iter().filter_map(|route| route.concurrency);
         let upstreams = self.upstreams.iter().map(|policy| policy.concurrency);
         callers.map(|caller| caller.cap).chain(routes).chain(upstreams).any(|cap| cap.max_pending > 0)
+    }
+
+    /// When the gateway tries a request of this route again: as the route says, or else as the gateway does. `None` for never.
+    pub fn retry_of(&self, route: &Route) -> Option<GatewayRetry> {
+        route.retry.or(self.retry).filter(|retry| retry.policy.retries > 0)
     }
 
     /// Whether the choice of a host is drawn at random anywhere.

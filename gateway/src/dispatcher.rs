@@ -114,14 +114,14 @@ impl UpstreamGuard {
 
 impl RouteRetry {
     fn of(config: &GatewayConfig, route: &Route, epoch: u32, invariants: &Invariants) -> Option<Self> {
-        let GatewayRetry { policy, non_idempotent } = route.retry.or(config.retry)?;
+        let GatewayRetry { policy, non_idempotent } = config.retry_of(route)?;
         let retrier = Retrier::started_in(epoch, policy, invariants.clone());
         Some(Self { retrier, non_idempotent })
     }
 
     /// Whether a failed attempt of this request may be made again at all.
     const fn may_retry(&self, pass: &Pass) -> bool {
-        self.retrier.policy().retries > 0 && (pass.idempotent || self.non_idempotent)
+        pass.idempotent || self.non_idempotent
     }
 }
 

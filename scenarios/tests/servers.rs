@@ -23,8 +23,11 @@ use tuesday::cli::ExitCode;
 mod product;
 #[path = "servers/reload.rs"]
 mod reload;
+#[path = "servers/tool.rs"]
+mod tool;
 
-use product::{free, is_there};
+use product::free;
+use tool::is_there;
 
 struct Desk(TempDir);
 

@@ -283,7 +283,7 @@ impl Hosts {
         let chosen = &mut self.all[host.0 as usize];
         chosen.in_flight += 1;
         (pass.sent, pass.last, pass.slot) = (now, host.0, Slot::Held);
-        if self.config.eject.is_some_and(|config| chosen.outlier.on_chosen(&config, now)) {
+        if self.config.eject.as_ref().is_some_and(|config| chosen.outlier.on_chosen(config, now)) {
             self.muster();
         }
         Some(host)

@@ -17,7 +17,7 @@ use super::settings::{RateLimit, WindowFrom};
 use crate::timestamp::Timestamp;
 
 /// Admits a request if *current count* + *previous count* × *share of the previous window still in view* is
-/// less than `limit`, the windows aligned to the Unix epoch, or to the first request of a bucket after two windows without any. In
+/// less than `limit`, the windows aligned to the Unix epoch, or to the first counted request of a bucket after two windows without any. In
 /// whole numbers:
 /// current · window + previous · (window − elapsed) < limit · window.
 ///
@@ -53,7 +53,10 @@ impl SlidingCounter {
     /// The counts as of the window that `now` is in; the latest window if that is earlier.
     fn roll(&self, state: Counts, now: Timestamp) -> Counts {
         let elapsed = now.nanos_since(state.start);
-        if elapsed < self.window {
+        if self.from == WindowFrom::FirstRequest && state.current == 0 && state.previous == 0 {
+            // Nothing was counted yet, whatever the time.
+            Counts { start: now, ..state }
+        } else if elapsed < self.window {
             state
         } else if elapsed - self.window < self.window {
             Counts { start: state.start.plus_nanos(self.window), current: 0, previous: state.current }
@@ -108,15 +111,17 @@ impl Limiter for SlidingCounter {
     }
 
     fn take(&self, state: &mut Counts, now: Timestamp, cost: u32) -> Verdict {
-        *state = self.roll(*state, now);
-        let room = self.room(state, now);
+        let mut counts = self.roll(*state, now);
+        let room = self.room(&counts, now);
+        // Whoever is not counted moves no window: the first request that is counted begins one.
         if room >= cost || self.count_rejected {
-            state.current = state.current.saturating_add(cost);
+            counts.current = counts.current.saturating_add(cost);
+            *state = counts;
         }
         if room >= cost {
             Verdict::Admitted { remaining: room - cost }
         } else {
-            Verdict::rejected_for(self.wait(state, now, cost))
+            Verdict::rejected_for(self.wait(&counts, now, cost))
         }
     }
 
@@ -139,9 +144,14 @@ impl Limiter for SlidingCounter {
     }
 
     fn is_fresh(&self, state: &Counts, now: Timestamp) -> bool {
-        // What has faded below one request decides nothing any more, although its window is not over.
         let state = self.roll(*state, now);
-        state.current == 0 && self.carried(&state, now) == 0
+        let carried = match self.from {
+            // What has faded below one request decides nothing any more, although its window is not over.
+            WindowFrom::Clock => self.carried(&state, now),
+            // When the next window begins is known by the one before.
+            WindowFrom::FirstRequest => state.previous,
+        };
+        state.current == 0 && carried == 0
     }
 
     fn settles_within(&self) -> u64 {

@@ -157,7 +157,7 @@ pub(super) fn refuse_avalanches(tree: &Table, world: &World, context: &Context<'
     let routes: Vec<_> = world.gateway.routes.iter().collect();
     let of_route = |route: u32| {
         let Some(route) = routes.get(route as usize) else { return 1 };
-        let retry = route.retry.or(world.gateway.retry).unwrap_or_default();
+        let retry = world.gateway.retry_of(route).unwrap_or_default();
         times(&retry.policy).saturating_mul(attempts(route.upstream.0 as usize))
     };
     for Population { name, targets, retry, .. } in &world.populations {

@@ -204,10 +204,7 @@ fn caps_of_no_retries(tree: &Table, world: &World, context: &Context<'_>) {
     {
         return;
     }
-    let retries = |route: &Route| {
-        let retry = route.retry.or(gateway.retry);
-        retry.is_some_and(|retry| retry.policy.retries > 0)
-    };
+    let retries = |route: &Route| gateway.retry_of(route).is_some();
     let warn_unless = |has_retries: bool, path: &[&str]| {
         // A preset has its caps for whoever retries.
         let written = tree.find(path).filter(|entry| entry.preset.is_none());

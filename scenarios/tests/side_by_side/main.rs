@@ -23,8 +23,11 @@ use tuesday::cli::ExitCode;
 
 #[path = "../servers/product.rs"]
 mod product;
+#[path = "../servers/tool.rs"]
+mod tool;
 
-use product::{free, is_there};
+use product::free;
+use tool::is_there;
 
 /// One configuration of a product, in one world.
 struct Case {

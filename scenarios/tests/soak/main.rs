@@ -10,6 +10,8 @@
 mod client;
 mod program;
 mod stop;
+#[path = "../servers/tool.rs"]
+mod tool;
 mod tools;
 mod trouble;
 

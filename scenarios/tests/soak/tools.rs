@@ -1,10 +1,12 @@
 //! Load by clients that are not ours, where they are installed.
 
 use std::fmt;
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+
+use super::tool::is_there;
 
 /// Connections of each tool.
 const CONNECTIONS: u32 = 8;
@@ -100,18 +102,6 @@ fn is_fault(line: &str) -> bool {
             .split(", ")
             .any(|count| bad.iter().any(|bad| count.strip_suffix(bad).is_some_and(|n| n != "0")))
     })
-}
-
-/// Whether there is a tool. The environment may say that there must be.
-fn is_there(tool: &str) -> bool {
-    let there = Command::new(tool).arg("-v").output().is_ok();
-    let required = !std::env::var("TUESDAY_REQUIRE_TOOLS").unwrap_or_default().is_empty();
-    assert!(there || !required, "there is no {tool}, and TUESDAY_REQUIRE_TOOLS is set");
-    if !there {
-        // Straight to standard error: what a test that passes prints by a macro is shown to nobody.
-        let _ = writeln!(std::io::stderr(), "SKIPPED: there is no {tool}");
-    }
-    there
 }
 
 #[cfg(test)]

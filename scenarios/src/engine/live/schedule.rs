@@ -173,12 +173,11 @@ impl Schedule {
     pub(super) fn on_step_over(&self, population: usize, next: Option<(Timestamp, u64)>) {
         let mut state = self.state();
         let Some(ahead) = &mut state.ahead else { return };
-        match ahead.on_journeys.checked_sub(1) {
-            Some(left) => ahead.on_journeys = left,
-            None => {
-                let what = "a step of a journey ends that was not handed over";
-                say_defect("live clients", Violation { what, times: 1 });
-            }
+        if let Some(left) = ahead.on_journeys.checked_sub(1) {
+            ahead.on_journeys = left;
+        } else {
+            let what = "a step of a journey ends that was not handed over";
+            say_defect("live clients", Violation { what, times: 1 });
         }
         if let Some((at, index)) = next {
             let offset = at.saturating_since(self.clock.starts()).as_nanos();
